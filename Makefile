@@ -1,0 +1,39 @@
+# congru: every routine task, each from a clean clone (Python >= 3.10, a C compiler, make).
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.setup-stamp
+JOBS   ?= 2
+
+.PHONY: setup demo test check bench docs clean
+
+setup: $(STAMP)
+
+# The stamp holds the seconds that set-up took; `make demo` prints them.
+$(STAMP): pyproject.toml CMakeLists.txt $(wildcard core/*)
+	@start=$$(date +%s); set -e; \
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
+	echo "setting up $(VENV) (torch's CPU build is about 200 MB)"; \
+	$(BIN)/pip install --quiet --editable '.[dev]'; \
+	echo $$(( $$(date +%s) - start )) > $@
+
+demo: $(STAMP)
+	$(BIN)/congru demo --setup-seconds $$(cat $(STAMP))
+
+test: check
+	$(BIN)/pytest -n $(JOBS)
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python -m bench
+
+docs: $(STAMP)
+	$(BIN)/pip install --quiet --editable '.[docs]'
+	$(BIN)/zensical build
+
+clean:
+	rm -rf build $(VENV)
