@@ -1,0 +1,47 @@
+"""Gated recurrent units: defined once, run fast everywhere, with gates you can see.
+
+Public names load on first use; ``import congru`` itself loads neither torch nor any optional package.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Public name -> module that holds it ("" = the name is itself a subpackage).
+_PUBLIC = {
+    "CongruError": "congru.errors",
+    "explain": "congru.ops",
+    "gates": "",
+    "inspect": "congru.gates.inspect",
+    "load": "congru.runtime.folder",
+    "nn": "",
+    "reference": "",
+    "tasks": "",
+}
+
+__all__ = ["CongruError", "__version__", "explain", "gates", "inspect", "load", "nn", "reference", "tasks"]
+
+if TYPE_CHECKING:
+    from congru import gates, nn, reference, tasks
+    from congru.errors import CongruError
+    from congru.gates.inspect import inspect
+    from congru.ops import explain
+    from congru.runtime.folder import load
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'congru' has no attribute {name!r}")
+    home = _PUBLIC[name]
+    value = (
+        getattr(importlib.import_module(home), name) if home else importlib.import_module(f"congru.{name}")
+    )
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,94 @@
+"""Exceptions and shape checks: every message names the argument, its value, what was expected and the fix.
+
+Wrong input raises :class:`CongruError` (a ``ValueError``) or a subclass; the command line prints its one line and exits
+with status 2. Nothing in the package is below this file.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Protocol
+
+
+class CongruError(ValueError):
+    """Wrong input: the base of every error that a caller can fix."""
+
+
+class ShapeError(CongruError):
+    """An array has the wrong shape, rank or dtype."""
+
+
+class DataError(CongruError):
+    """A file or table holds something that cannot be used."""
+
+
+class SettingsError(CongruError):
+    """A setting, flag or argument has a value that cannot be used."""
+
+
+class ModelFolderError(CongruError):
+    """A model folder is missing, truncated, changed or of an unknown format."""
+
+
+class ConventionError(CongruError):
+    """Two GRU forms are different functions and cannot be converted into each other."""
+
+
+class BackendError(CongruError, RuntimeError):
+    """A backend asked for by name cannot run; the message holds the reason and the command that fixes it."""
+
+
+class RunFolderError(CongruError):
+    """A run folder exists already, cannot be read, written or continued."""
+
+
+class TrainingError(CongruError):
+    """Training cannot go on, for example because the loss is no longer a number."""
+
+
+class MissingPackageError(CongruError, ImportError):
+    """An optional package is not installed; the message holds the exact ``pip install`` line."""
+
+
+class _HasShape(Protocol):
+    @property
+    def shape(self) -> Sequence[int]: ...
+
+
+def check_shape(name: str, array: _HasShape, axes: str, sizes: Sequence[int | None], fix: str) -> None:
+    """Raise :class:`ShapeError` unless ``array`` has the given sizes; ``None`` leaves an axis free.
+
+    ``axes`` is the written shape, for example ``"[B, T, I]"``; ``fix`` says what the caller can do.
+
+    >>> import numpy as np
+    >>> check_shape("h0", np.zeros((4, 7)), "[B, H]", (4, 6), "pass h0=None for zeros")
+    Traceback (most recent call last):
+    congru.errors.ShapeError: h0 has shape (4, 7), expected [B, H] = (4, 6): pass h0=None for zeros
+    """
+    shape = tuple(int(size) for size in array.shape)
+    if len(shape) == len(sizes) and all(want is None or want == got for want, got in zip(sizes, shape)):
+        return
+    written = ", ".join("any" if size is None else str(size) for size in sizes)
+    if len(sizes) == 1:
+        written += ","
+    raise ShapeError(f"{name} has shape {shape}, expected {axes} = ({written}): {fix}")
+
+
+def require(module: str, extra: str, package: str | None = None) -> ModuleType:
+    """Import an optional module, or raise :class:`MissingPackageError` naming the extra that installs it.
+
+    >>> require("no_such_module", "speech")
+    Traceback (most recent call last):
+    congru.errors.MissingPackageError: no_such_module is not installed, expected by this command: pip install 'congru[speech]'
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and not (module == error.name or module.startswith(error.name + ".")):
+            raise
+        name = package or module.split(".")[0]
+        raise MissingPackageError(
+            f"{name} is not installed, expected by this command: pip install 'congru[{extra}]'"
+        ) from None

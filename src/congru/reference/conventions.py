@@ -1,0 +1,362 @@
+"""Other libraries' layouts of a GRU, LSTM or RNN, to and from the canonical one: what they mean.
+
+| system                    | reset          | z     | rows    | biases            |
+|---------------------------|----------------|-------|---------|-------------------|
+| pytorch, cudnn            | after          | keep  | r, z, n | two               |
+| keras                     | reset_after    | keep  | z, r, n | two / one         |
+| onnx                      | linear_before_reset | keep | z, r, n | two            |
+| tensorflow1 (GRUCell)     | before         | keep  | r, z, n | one               |
+| flax (linen)              | after          | keep  | r, z, n | one and b_hn      |
+| equinox, mlx              | after          | keep  | r, z, n | one and b_hn      |
+| haiku, sonnet (2)         | before         | write | z, r, n | one               |
+| onednn_gru                | before         | keep  | z, r, n | one               |
+| onednn_lbr_gru            | after          | keep  | z, r, n | one and b_hn      |
+
+LSTM: pytorch, cudnn i, f, g, o; keras i, f, g, o; onnx i, o, f, g. RNN (tanh): pytorch, cudnn, keras, onnx.
+
+What cannot be said exactly is refused, never approximated: reset before and after are different functions;
+the bias of the candidate's recurrent product can be merged into the input bias only for reset before, where
+both are added; other activations, clipping and peepholes are other cells. Reading changes nothing but order,
+shape and, where z writes, the sign of the z rows (sigmoid(-a) = 1 - sigmoid(a)); the dtype stays. Arrays and
+layers: `congru.reference.layouts`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from congru.errors import ConventionError, SettingsError, ShapeError
+from congru.reference import layouts
+from congru.reference.layouts import Layout, Numbers
+
+ROWS = {"gru": "rzn", "lstm": "ifgo", "rnn": "n"}
+
+
+class System(NamedTuple):
+    """One row of the table: row order per cell, reset form, sense of z, and the options a caller may pass.
+
+    `reset` is "after", "before", or the option that chooses, with the values that mean (after, before, not
+    given). `must_be` has each other option's value in the canonical cell; a dict where it depends on the
+    cell.
+    """
+
+    rows: dict[str, str]
+    layout: Layout
+    reset: str = "after"
+    reset_values: tuple[Any, Any, Any] = (None, None, None)
+    z: str = "keep"
+    positions: tuple[str, ...] = ()
+    must_be: dict[str, Any] = {}  # noqa: RUF012 (a NamedTuple's default, never written)
+
+
+class Canonical(NamedTuple):
+    """Weights (W, U, b_i, b_h) in the canonical row order; a bias is None where the layer has none."""
+
+    weights: tuple[Numbers, Numbers, Numbers | None, Numbers | None]
+    reset_before: bool
+
+
+class Foreign(NamedTuple):
+    """A system's arrays, and the options that `to_canonical` needs to read them back."""
+
+    arrays: dict[str, Numbers]
+    options: dict[str, Any]
+
+
+_PYTORCH = System({"gru": "rzn", "lstm": "ifgo", "rnn": "n"}, layouts.PYTORCH)
+_HAIKU = System({"gru": "zrn"}, layouts.HAIKU, reset="before", z="write")
+_KERAS = System(
+    {"gru": "zrn", "lstm": "ifgo", "rnn": "n"},
+    layouts.KERAS,
+    reset="reset_after",
+    reset_values=(True, False, True),
+    must_be={"activation": "tanh", "recurrent_activation": "sigmoid"},
+)
+_ONNX = System(
+    {"gru": "zrn", "lstm": "iofg", "rnn": "n"},
+    layouts.ONNX,
+    reset="linear_before_reset",
+    reset_values=(1, 0, 0),
+    positions=("direction",),
+    must_be={
+        "clip": None,
+        "input_forget": 0,
+        "activations": {"gru": ["Sigmoid", "Tanh"], "lstm": ["Sigmoid", "Tanh", "Tanh"], "rnn": ["Tanh"]},
+    },
+)
+SYSTEMS = {
+    "pytorch": _PYTORCH,
+    "cudnn": _PYTORCH,
+    "keras": _KERAS,
+    "onnx": _ONNX,
+    "tensorflow1": System({"gru": "rzn"}, layouts.TENSORFLOW1, reset="before"),
+    "flax": System({"gru": "rzn"}, layouts.FLAX),
+    "equinox": System({"gru": "rzn"}, layouts.EQUINOX),
+    "mlx": System({"gru": "rzn"}, layouts.MLX),
+    "haiku": _HAIKU,
+    "sonnet": _HAIKU,
+    "onednn_gru": System(
+        {"gru": "zrn"}, layouts.ONEDNN_GRU, reset="before", positions=("layer", "direction")
+    ),
+    "onednn_lbr_gru": System({"gru": "zrn"}, layouts.ONEDNN_LBR_GRU, positions=("layer", "direction")),
+}
+
+
+def to_canonical(
+    system: str,
+    arrays: Mapping[str, npt.ArrayLike],
+    *,
+    cell: str = "gru",
+    z: str | None = None,
+    **options: Any,
+) -> Canonical:
+    """Return the canonical weights of one layer, one direction, stored as `system` stores it.
+
+    options are the system's own: keras reset_after, activation, recurrent_activation; onnx
+    linear_before_reset, clip, activations, input_forget; onnx and oneDNN `direction`, oneDNN `layer` (default
+    0): which one to read. An option not given has the system's default. `z` = "keep" | "write" overrides the
+    sense of z. Raises ConventionError for what the canonical cell cannot compute, ShapeError for wrong
+    arrays, SettingsError for wrong names.
+
+    >>> kernel, recurrent = np.arange(6.0).reshape(1, 6), np.zeros((2, 6))
+    >>> weights, reset_before = to_canonical("keras", {"kernel": kernel, "recurrent_kernel": recurrent})
+    >>> weights[0].ravel().tolist(), reset_before
+    ([2.0, 3.0, 0.0, 1.0, 4.0, 5.0], False)
+    """
+    found = _find(system, cell)
+    given = {name: np.asarray(array) for name, array in arrays.items()}
+    options, reset_before = _check_options(system, found, cell, options)
+    _check_arrays(system, found, cell, given, options)
+    W, U, b_i, b_h = (
+        None if part is None else _reorder(part, found.rows[cell], ROWS[cell])
+        for part in found.layout.read(given, options)
+    )
+    assert W is not None
+    assert U is not None
+    if cell == "gru" and _sense(found, z) == "write":
+        W, U, b_i, b_h = negate_z((W, U, b_i, b_h))
+    return Canonical((W, U, b_i, b_h), reset_before)
+
+
+def from_canonical(
+    system: str,
+    weights: tuple[Any, Any, Any, Any],
+    reset_before: bool = False,
+    *,
+    cell: str = "gru",
+    z: str | None = None,
+) -> Foreign:
+    """Return the arrays of `system` for canonical weights of one layer, one direction, with the options they
+    need.
+
+    The inverse of `to_canonical(system, arrays, cell=cell, **options)`. ONNX and oneDNN arrays have L = D =
+    1: join directions with np.concatenate. Where the system has one bias, biases are merged, which is exact
+    where allowed. Raises ConventionError where the system cannot compute the cell.
+
+    >>> W, U = np.ones((3, 2)), np.ones((3, 1))
+    >>> arrays, options = from_canonical("onnx", (W, U, None, None), reset_before=True)
+    >>> {name: array.shape for name, array in arrays.items()}, options
+    ({'W': (1, 3, 2), 'R': (1, 3, 1)}, {'linear_before_reset': 0})
+    """
+    found = _find(system, cell)
+    options: dict[str, Any] = {}
+    if cell == "gru" and found.reset in ("after", "before"):
+        if reset_before != (found.reset == "before"):
+            raise ConventionError(
+                f"reset_before is {reset_before}, expected {not reset_before} for {system}, which resets "
+                f"{found.reset} the recurrent product: these are two functions, not two layouts; train with "
+                f"reset_before={not reset_before}, or choose a system that has both"
+            )
+    elif cell == "gru":
+        options[found.reset] = found.reset_values[1 if reset_before else 0]
+    elif reset_before:
+        raise SettingsError(f"reset_before is True, expected False for {cell}: only the GRU has a reset gate")
+    W, U, b_i, b_h = (None if part is None else np.asarray(part) for part in weights)
+    assert W is not None
+    assert U is not None
+    if cell == "gru" and _sense(found, z) == "write":
+        W, U, b_i, b_h = negate_z((W, U, b_i, b_h))
+    b_i, b_h = _biases(found.layout.biases(options), b_i, b_h, cell == "gru" and not reset_before)
+    W, U, b_i, b_h = (
+        None if part is None else _reorder(part, ROWS[cell], found.rows[cell]) for part in (W, U, b_i, b_h)
+    )
+    assert W is not None
+    assert U is not None
+    return Foreign(found.layout.write(W, U, b_i, b_h, options), options)
+
+
+def negate_z(
+    weights: tuple[Numbers, Numbers, Numbers | None, Numbers | None],
+) -> tuple[Numbers, Numbers, Numbers | None, Numbers | None]:
+    """Return GRU weights with the z rows negated: a z that writes becomes one that keeps, and back,
+    exactly.
+    """
+
+    def negate(part: Numbers) -> Numbers:
+        r, z, n = np.split(part, 3)
+        return np.concatenate([r, -z, n])
+
+    W, U, b_i, b_h = weights
+    return negate(W), negate(U), None if b_i is None else negate(b_i), None if b_h is None else negate(b_h)
+
+
+def merge_biases(b_i: Numbers | None, b_h: Numbers | None, reset_after: bool) -> Numbers | None:
+    """Return b_i + b_h [GH], the one bias of a cell that adds both in the same place; None + None = None.
+
+    Under reset after, r multiplies b_hn (the last third of b_h): raises ConventionError unless it is zero.
+    """
+    if reset_after and b_h is not None and np.any(np.split(b_h, 3)[2]):
+        raise ConventionError(
+            "b_hn is not zero, expected zeros to merge it into b_in: reset after multiplies it by r, "
+            "n = tanh(W_n x + b_in + r * (U_n h + b_hn)); keep two biases, or train with reset_before=True"
+        )
+    return b_h if b_i is None else b_i if b_h is None else b_i + b_h
+
+
+def _biases(
+    kind: str, b_i: Numbers | None, b_h: Numbers | None, reset_after: bool
+) -> tuple[Numbers | None, Numbers | None]:
+    """Return b_i and b_h as a system with this kind of biases stores them; both or none."""
+    if b_i is None and b_h is None:
+        return None, None
+    if kind == "one":
+        return merge_biases(b_i, b_h, reset_after), None
+    one = b_i if b_i is not None else b_h
+    assert one is not None
+    b_i, b_h = (np.zeros_like(one) if part is None else part for part in (b_i, b_h))
+    if kind == "two":
+        return b_i, b_h
+    b_hn = b_h.copy()
+    b_hn[: len(b_h) // 3 * 2] = 0
+    return b_i + (b_h - b_hn), b_hn
+
+
+def _find(system: str, cell: str) -> System:
+    """Return the row of the table, or raise SettingsError for an unknown name."""
+    if system not in SYSTEMS:
+        raise SettingsError(
+            f"system is {system!r}, expected one of {', '.join(SYSTEMS)}: pass one of these names"
+        )
+    having = [name for name, row in SYSTEMS.items() if cell in row.rows]
+    if not having:
+        raise SettingsError(f"cell is {cell!r}, expected one of {', '.join(ROWS)}: pass one of these names")
+    if system not in having:
+        raise SettingsError(
+            f"system is {system!r}, expected one of {', '.join(having)} for {cell}: pass one of these"
+        )
+    return SYSTEMS[system]
+
+
+def _sense(found: System, z: str | None) -> str:
+    """Return the sense of z: the system's, unless the caller says otherwise."""
+    if z not in (None, "keep", "write"):
+        raise SettingsError(f"z is {z!r}, expected 'keep' or 'write': z=None takes the system's own sense")
+    return z or found.z
+
+
+def _check_options(
+    system: str, found: System, cell: str, options: dict[str, Any]
+) -> tuple[dict[str, Any], bool]:
+    """Return the options with defaults, and reset_before; raise for names and values that cannot be."""
+    by_option = cell == "gru" and found.reset not in ("after", "before")
+    known = ([found.reset] if by_option else []) + [*found.positions, *found.must_be]
+    for name, value in options.items():
+        if name not in known:
+            raise SettingsError(
+                f"{name} is not an option of {system} for {cell}, "
+                f"expected one of {', '.join(known) or 'none'}: leave it out"
+            )
+        if name in found.must_be:
+            _check_same_cell(name, value, found.must_be[name], cell)
+    settled = {**dict.fromkeys(found.positions, 0), **options}
+    if not by_option:
+        return settled, cell == "gru" and found.reset == "before"
+    after, before, default = found.reset_values
+    settled.setdefault(found.reset, default)
+    if settled[found.reset] not in (after, before):
+        raise SettingsError(
+            f"{found.reset} is {settled[found.reset]!r}, expected {after} or {before}: pass one of them"
+        )
+    return settled, bool(settled[found.reset] == before)
+
+
+def _check_same_cell(name: str, value: Any, expected: Any, cell: str) -> None:
+    """Raise ConventionError where an option makes the layer another function; None is the default."""
+    expected = expected[cell] if isinstance(expected, dict) else expected
+    found = value
+    if name == "activations" and value is not None:
+        # ONNX ignores the case, and lists them once per direction.
+        found = [str(part).capitalize() for part in value]
+        found = expected if found == expected * 2 else found
+    if value is not None and found != expected:
+        raise ConventionError(
+            f"{name} is {value!r}, expected {expected!r}: a layer with another {name} computes another "
+            f"function than the {cell} here, so it is not converted; train it with the default"
+        )
+
+
+def _reorder(part: Numbers, rows: str, wanted: str) -> Numbers:
+    """Return the blocks of H rows of `part`, given in the order `rows`, in the order `wanted`."""
+    blocks = dict(zip(rows, np.split(part, len(rows))))
+    return np.concatenate([blocks[gate] for gate in wanted])
+
+
+def _check_arrays(
+    system: str, found: System, cell: str, arrays: Mapping[str, Numbers], options: Mapping[str, Any]
+) -> None:
+    """Raise unless the arrays have the system's names and shapes that fit each other."""
+    shapes = found.layout.shapes(options)
+    needed = [name for name in shapes if name not in found.layout.optional]
+    unknown, missing = sorted(set(arrays) - set(shapes)), sorted(set(needed) - set(arrays))
+    if unknown or missing:
+        raise ConventionError(
+            f"arrays has {', '.join(sorted(arrays))}, expected {', '.join(needed)} and at most "
+            f"{', '.join(found.layout.optional)} for {system} {cell}: "
+            + (f"{', '.join(unknown)} has no place in this cell" if unknown else f"add {', '.join(missing)}")
+        )
+    sizes: dict[str, int] = {}
+    for name, axes in shapes.items():
+        if name in arrays:
+            written = axes.replace("2GH", f"{2 * len(ROWS[cell])}H").replace("GH", f"{len(ROWS[cell])}H")
+            _check_axes(system, name, arrays[name].shape, written, sizes, options)
+    for name in found.positions:
+        count = sizes["L" if name == "layer" else "D"]
+        if not 0 <= options[name] < count:
+            raise SettingsError(
+                f"{name} is {options[name]}, expected 0 to {count - 1}: the arrays have {count}"
+            )
+
+
+def _check_axes(
+    system: str,
+    name: str,
+    shape: tuple[int, ...],
+    axes: str,
+    sizes: dict[str, int],
+    options: Mapping[str, Any],
+) -> None:
+    """Solve one written shape, last axis first, adding what it says about H, I, D, L to `sizes`."""
+    tokens = axes.strip("[]").split(", ")
+    fits = len(tokens) == len(shape)
+    for token, size in reversed(list(zip(tokens, shape))):
+        if token == "I+H":
+            token, size = "I", size - sizes["H"]
+        match = re.fullmatch(r"(\d*)([A-Z]?)", token)
+        assert match is not None
+        count, letter = int(match[1] or 1), match[2]
+        if letter:
+            fits = fits and size % count == 0 and sizes.setdefault(letter, size // count) == size // count
+        else:
+            fits = fits and size == count
+    if not fits:
+        known = ", ".join(f"{letter} = {size}" for letter, size in sorted(sizes.items()))
+        with_options = "".join(f", {option}={value!r}" for option, value in sorted(options.items()))
+        raise ShapeError(
+            f"{name} has shape {shape}, expected {axes} with {known} ({system}{with_options}): "
+            f"pass one layer's arrays and options as {system} stores them"
+        )

@@ -1,0 +1,143 @@
+"""One cell over time, written once for every cell: padding, resets, the reverse direction, their gradients.
+
+    entering[t] = start      where a sequence begins at this step (`fresh[t]`): h_reset, or zeros
+                  state      otherwise: what the step before handed over
+    state       = step(x[t], entering[t])    where step t is valid, unchanged where it is padding
+
+Forward, t runs from 0 to T-1 and `fresh[t] = reset[t]`. In reverse t runs from length-1 to 0 and the boundary
+lies between t+1 and t, so `fresh[t] = reset[t+1]`, and `reset[0]` has no effect.
+Padding is never read, so it may hold NaN.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from congru.errors import check_shape
+from congru.reference.arguments import (
+    Array,
+    Bools,
+    Cell,
+    Gradients,
+    HReset,
+    State,
+    Step,
+    StepBackward,
+    Weights,
+    as_float64,
+    check_h_reset,
+    check_lengths,
+    check_reset,
+    check_state,
+    check_weights,
+)
+
+
+class Plan(NamedTuple):
+    """A checked call: arrays in float64, and what happens at each step."""
+
+    x: Array
+    state: State
+    weights: Weights
+    start: State
+    order: list[int]
+    valid: Bools
+    fresh: Bools
+
+
+def plan(
+    cell: Cell,
+    x: npt.ArrayLike,
+    state: Any,
+    weights: Any,
+    lengths: npt.ArrayLike | None,
+    reset: npt.ArrayLike | None,
+    h_reset: HReset,
+    reverse: bool,
+) -> Plan:
+    """Check the arguments of a `forward` and lay out its steps; x is zero where it is padding."""
+    x = as_float64("x", x)
+    check_shape("x", x, "[B, T, I]", (None, None, None), "add the batch axis with x[None]")
+    num_batch, num_steps, num_inputs = x.shape
+    weights, _, num_hidden = check_weights(cell, weights, num_inputs)
+    state = check_state(cell, state, num_batch, num_hidden)
+    start = check_h_reset(cell, h_reset, num_hidden)
+    lengths = check_lengths(lengths, num_batch, num_steps)
+    valid = np.arange(num_steps) < lengths[:, None]
+    fresh = check_reset(reset, num_batch, num_steps) & valid
+    order = list(range(num_steps))
+    if reverse:
+        order.reverse()
+        fresh = np.concatenate([fresh[:, 1:], np.zeros_like(fresh[:, :1])], axis=1)
+    x = np.where(valid[:, :, None], x, 0.0)
+    return Plan(x, state, weights, start, order, valid, fresh)
+
+
+def check_step(cell: Cell, x: npt.ArrayLike, state: Any, weights: Any) -> tuple[Array, State, Weights]:
+    """Check the arguments of a `step`; returns x [B, I], state and weights in float64."""
+    x = as_float64("x", x)
+    check_shape("x", x, "[B, I]", (None, None), "one step has no time axis: pass x[:, t]")
+    weights, _, num_hidden = check_weights(cell, weights, x.shape[1])
+    return x, check_state(cell, state, x.shape[0], num_hidden), weights
+
+
+def run(cell: Cell, step: Step, p: Plan) -> tuple[Array, State, Array, list[State]]:
+    """Return y [B, T, H], the final state, gates [B, T, G, H], and the state that entered each step t."""
+    num_batch, num_steps, _ = p.x.shape
+    num_hidden = p.start[0].shape[0]
+    y = np.zeros((num_batch, num_steps, num_hidden))
+    gates = np.zeros((num_batch, num_steps, len(cell.gates), num_hidden))
+    entered: list[State] = [()] * num_steps
+    state = p.state
+    for t in p.order:
+        valid, fresh = p.valid[:, t, None], p.fresh[:, t, None]
+        entering = tuple(np.where(fresh, begin, part) for begin, part in zip(p.start, state))
+        entering = tuple(np.where(valid, part, 0.0) for part in entering)
+        new, gates_t = step(p.x[:, t], entering, p.weights)
+        state = tuple(np.where(valid, after, before) for after, before in zip(new, state))
+        y[:, t] = np.where(valid, new[0], 0.0)
+        gates[:, t] = np.where(valid[:, :, None], gates_t, 0.0)
+        entered[t] = entering
+    return y, state, gates, entered
+
+
+def run_backward(
+    cell: Cell,
+    step: Step,
+    step_backward: StepBackward,
+    dy: npt.ArrayLike,
+    dstate: Any,
+    p: Plan,
+    h_reset: HReset,
+) -> Gradients:
+    """Return the gradients of sum(dy * y) + sum(dstate * final state); runs the forward again."""
+    dy = as_float64("dy", dy)
+    num_hidden = p.start[0].shape[0]
+    check_shape("dy", dy, "[B, T, H]", (*p.x.shape[:2], num_hidden), "dy has the shape of y")
+    gradient = cell._replace(states=tuple(f"d{name}" for name in cell.states))
+    dstate = check_state(gradient, dstate, len(dy), num_hidden, "dstate")
+    _, _, gates, entered = run(cell, step, p)
+    dx = np.zeros_like(p.x)
+    dweights = tuple(None if part is None else np.zeros_like(part) for part in p.weights)
+    dstart = tuple(np.zeros_like(part) for part in p.start)
+    for t in reversed(p.order):
+        valid, fresh = p.valid[:, t, None], p.fresh[:, t, None]
+        dnew = (dstate[0] + dy[:, t], *dstate[1:])
+        dnew = tuple(np.where(valid, part, 0.0) for part in dnew)
+        dx_t, dentering, dweights_t = step_backward(dnew, p.x[:, t], entered[t], p.weights, gates[:, t])
+        dx[:, t] = np.where(valid, dx_t, 0.0)
+        dweights = tuple(None if a is None or b is None else a + b for a, b in zip(dweights, dweights_t))
+        dstart = tuple(a + np.where(fresh, b, 0.0).sum(axis=0) for a, b in zip(dstart, dentering))
+        dhanded = tuple(np.where(fresh, 0.0, part) for part in dentering)
+        dstate = tuple(np.where(valid, a, b) for a, b in zip(dhanded, dstate))
+    return Gradients(dx, dstate, dweights, _like(h_reset, dstart))
+
+
+def _like(h_reset: HReset, dstart: State) -> Array | State | None:
+    """Return dstart in the form h_reset was given in: nothing, one array, or a tuple."""
+    if h_reset is None:
+        return None
+    return dstart[: len(h_reset)] if isinstance(h_reset, tuple) else dstart[0]

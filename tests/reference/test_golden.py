@@ -1,0 +1,58 @@
+"""The reference gives what other libraries gave, through their own layouts."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from golden.case_file import FOLDER, load
+from golden.check import PATHS, check
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_golden(path):
+    check(load(path))
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_case_can_notice_mistakes(path):
+    case = load(path)
+    assert case.x.shape[1] >= 3
+    assert case.x.shape[0] >= 2
+    num_hidden = case.state[0].shape[2]
+    assert case.x.shape[2] != num_hidden
+    for part in (*case.state, *(array for arrays in case.arrays for array in arrays.values())):
+        assert np.all(part)
+    biases = [
+        name for arrays in case.arrays for name in arrays if "bias" in name or name in ("b", "bhn", "B")
+    ]
+    assert biases
+    if case.lengths is not None:
+        assert len(set(case.lengths)) > 2
+    assert np.abs(case.y).max() > 0.5
+
+
+def test_every_system_and_form_is_there():
+    abouts = [load(path).about for path in PATHS]
+    forms = {(about["system"], about["cell"], *about["options"].values()) for about in abouts}
+    assert forms >= {
+        ("pytorch", "gru"),
+        ("pytorch", "lstm"),
+        ("pytorch", "rnn"),
+        ("onnx", "gru", 0),
+        ("onnx", "gru", 1),
+        ("keras", "gru", True),
+        ("keras", "gru", False),
+        ("flax", "gru"),
+        ("equinox", "gru"),
+        ("haiku", "gru"),
+        ("mlx", "gru"),
+    }
+    assert {about["clip"] for about in abouts} == {None, 0.8}
+
+
+def test_each_generator_has_its_versions():
+    versions = json.loads((FOLDER / "versions.json").read_text())
+    assert set(versions) == {path.name for path in FOLDER.glob("generate_*.py")}

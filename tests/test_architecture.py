@@ -1,0 +1,174 @@
+"""The shape of the house: which way imports point, what is public, how fast the front door opens."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import congru
+
+SOURCE = Path(congru.__file__).parent
+FILES = sorted(SOURCE.rglob("*.py"))
+
+# A package may import those with a smaller number, and itself; equal numbers are siblings and stay apart.
+LEVEL = {
+    "errors": 0,
+    "reference": 1,
+    "kernels": 2,
+    "ops": 3,
+    "runtime": 4,
+    "convert": 5,
+    "data": 5,
+    "gates": 5,
+    "nn": 5,
+    "train": 6,
+    "tasks": 7,
+    "serve": 8,
+    "cli": 9,
+}
+VAGUE_NAMES = {"utils", "common", "helpers", "misc", "util", "helper"}
+
+
+def part_of(path: Path) -> str:
+    """The part of the house a file belongs to: its folder, or its own name at the top."""
+    relative = path.relative_to(SOURCE)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Every congru module a file imports, also inside functions and by relative name."""
+    package = ("congru", *path.relative_to(SOURCE).parent.parts)
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) + 1 - node.level]) if node.level else ""
+            stem = ".".join(part for part in (base, node.module) if part)
+            found.add(stem)
+            found.update(f"{stem}.{alias.name}" for alias in node.names)
+    return {name for name in found if name.startswith("congru.")}
+
+
+def is_another_task(path: Path, parts: list[str]) -> bool:
+    own = path.relative_to(SOURCE).parts
+    return len(parts) > 2 and len(own) > 2 and (SOURCE / "tasks" / parts[2]).is_dir() and parts[2] != own[1]
+
+
+def violations(path: Path) -> list[str]:
+    here = part_of(path)
+    wrong = []
+    for module in imported_modules(path):
+        parts = module.split(".")
+        there = parts[1]
+        if there not in LEVEL:  # a public name of the top package, such as congru.load
+            continue
+        if there == here:
+            if here == "tasks" and is_another_task(path, parts):
+                wrong.append(f"{path.relative_to(SOURCE)}: a task imports another task ({module})")
+            continue
+        if LEVEL[there] >= LEVEL[here]:
+            wrong.append(f"{path.relative_to(SOURCE)}: {here} imports {there} ({module})")
+    return wrong
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p.name != "__init__.py" or p.parent != SOURCE], ids=str)
+def test_imports_point_down(path: Path) -> None:
+    assert part_of(path) in LEVEL, f"{path} belongs to no part of the house: give it a level in this test"
+    assert violations(path) == []
+
+
+def test_the_import_check_sees_an_upward_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "SOURCE", tmp_path)
+    (tmp_path / "tasks" / "text").mkdir(parents=True)
+    (tmp_path / "tasks" / "chess").mkdir()
+    (tmp_path / "runtime").mkdir()
+    upward = tmp_path / "runtime" / "x.py"
+    upward.write_text("def f():\n    from congru.train.loop import fit\n")
+    sideways = tmp_path / "tasks" / "text" / "y.py"
+    sideways.write_text("from ..chess import z\n")
+    down = tmp_path / "runtime" / "z.py"
+    down.write_text("from congru import ops\nfrom congru.errors import CongruError\n")
+    assert len(violations(upward)) >= 1
+    assert len(violations(sideways)) >= 1
+    assert violations(down) == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_every_file_says_what_it_is_for_and_has_a_telling_name(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text())), f"{path} has no opening docstring"
+    assert path.stem not in VAGUE_NAMES
+
+
+def test_public_names() -> None:
+    assert set(congru.__all__) == {
+        "CongruError",
+        "__version__",
+        "explain",
+        "gates",
+        "inspect",
+        "load",
+        "nn",
+        "reference",
+        "tasks",
+    }
+    assert len(congru.__all__) <= 12
+    for name in congru.__all__:
+        assert getattr(congru, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nope'"):
+        congru.nope  # noqa: B018
+
+
+def best_seconds(arguments: list[str], repetitions: int = 5) -> float:
+    """The fastest of several whole processes: what the machine can do when nothing else runs."""
+    seconds = []
+    for _ in range(repetitions):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def loaded_modules(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return set(done.stdout.split())
+
+
+HEAVY = {
+    "torch",
+    "matplotlib",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "lightning_fabric",
+    "tokenizers",
+    "onnx",
+    "scipy",
+}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import congru",
+        "import congru.reference, congru.ops, congru.runtime, congru.gates, congru.tasks",
+        "import congru; congru.load, congru.explain, congru.inspect",
+        "import congru.cli.main, congru.tasks.text, congru.tasks.forecast, congru.train.settings",
+    ],
+)
+def test_light_imports_load_nothing_heavy(statement: str) -> None:
+    assert loaded_modules(statement) & HEAVY == set()
+
+
+def test_import_is_fast() -> None:
+    assert best_seconds(["-c", "import congru"]) < 0.5
+
+
+def test_help_is_fast() -> None:
+    assert best_seconds(["-m", "congru.cli.main", "--help"]) < 0.6

@@ -1,0 +1,80 @@
+"""The one table of tolerances, and how each row was measured.
+
+A limit is the worst relative error over 20 seeds, times 4. The error of an array is max|actual - expected| /
+max(1, max|expected|). To measure again (prints the worst error of each row):
+
+    CONGRU_SEEDS=20 CONGRU_ERRORS=/tmp/errors.txt pytest tests
+    python tests/tolerances.py /tmp/errors.txt
+
+A test compares with `assert_close("row", actual, expected)` with the seeds of `seeds()`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+LIMITS = {
+    "reference, torch, float64": 1.4e-14,
+    "reference, torch gradients, float64": 6.4e-14,
+    "reference, central differences": 5.2e-9,
+    "reference, same computation in another order": 3.6e-15,
+    "minGRU, scan": 1.7e-14,
+    "golden": 1e-5,  # the bar for float32 libraries; measured 3.2e-7
+    "layer properties, float64": 2.2e-15,
+    "torch.nn gradients, float32": 4.8e-7,
+    "torch.nn, float32": 1e-6,  # the bar; measured 3.0e-7
+    "minGRU, scan, float32": 3.4e-6,
+    "composite, bfloat16": 1.6e-1,
+    "composite, float16": 2e-2,
+    "composite, float32": 3.1e-6,
+    "composite gradients, float64": 9.8e-14,
+    "composite, float64": 5.5e-14,
+    "bptt, bfloat16 products": 2.6e-2,
+    "runtime cell": 4e-6,
+    "runtime cell, saturated": 2e-3,
+    "runtime layer": 5e-7,
+    "runtime network, torch": 5e-6,
+}
+
+
+def seeds() -> range:
+    """The seeds of a test: 0, or 0 .. CONGRU_SEEDS - 1 while measuring."""
+    return range(int(os.environ.get("CONGRU_SEEDS", "1")))
+
+
+def relative_error(actual: Any, expected: Any) -> float:
+    """Return max|actual - expected| / max(1, max|expected|); 0 for empty arrays, NaN if either holds NaN."""
+    actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
+    assert actual.shape == expected.shape, f"shape {actual.shape}, expected {expected.shape}"
+    if expected.size == 0:
+        return 0.0
+    return float(np.abs(actual - expected).max() / max(1.0, np.abs(expected).max()))
+
+
+def assert_close(row: str, actual: Any, expected: Any, what: str = "") -> None:
+    """Fail unless the relative error is within the row's limit; NaN fails."""
+    error = relative_error(actual, expected)
+    if "CONGRU_ERRORS" in os.environ:
+        with Path(os.environ["CONGRU_ERRORS"]).open("a") as file:
+            file.write(f"{row}\t{error}\n")
+    assert error <= LIMITS[row], f"{what or 'error'}: {error:.3g} exceeds {LIMITS[row]:.3g} ({row})"
+
+
+def main(path: str) -> None:
+    """Print worst error and limit per row of the file that CONGRU_ERRORS named."""
+    worst: dict[str, float] = defaultdict(float)
+    for line in Path(path).read_text().splitlines():
+        row, error = line.split("\t")
+        worst[row] = max(worst[row], float(error))
+    for row, error in sorted(worst.items()):
+        print(f"{row:<50} worst {error:8.2g}   times 4 {4 * error:8.2g}   in the table {LIMITS[row]:8.2g}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
