@@ -1,0 +1,130 @@
+/* The front door of the core: which instruction set, how many threads, and calls with nothing to do. */
+#include "congru.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels.h"
+#include "pool.h"
+
+typedef struct {
+  const char *name;
+  const congru_kernels *of[2]; /* float, double */
+} instruction_set;
+
+#define DECLARE(isa) extern const congru_kernels congru_kernels_##isa##_f32, congru_kernels_##isa##_f64;
+#define ENTRY(isa) {#isa, {&congru_kernels_##isa##_f32, &congru_kernels_##isa##_f64}}
+#if defined(CONGRU_X86)
+DECLARE(avx512) DECLARE(avx2)
+#endif
+DECLARE(baseline)
+
+/* Best first. On ARM the baseline is NEON. */
+static const instruction_set compiled[] = {
+#if defined(CONGRU_X86)
+    ENTRY(avx512), ENTRY(avx2),
+#endif
+    ENTRY(baseline)};
+#define NUM_COMPILED ((int)(sizeof(compiled) / sizeof(compiled[0])))
+
+static _Atomic(const instruction_set *) chosen;
+static atomic_llong set_threads = 1;
+
+static int supported(const char *name) {
+#if defined(CONGRU_X86)
+  __builtin_cpu_init();
+  if (!strcmp(name, "avx512"))
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  if (!strcmp(name, "avx2")) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+  return !strcmp(name, "baseline");
+}
+
+static const char *names[NUM_COMPILED + 1];
+
+static void find_names(void) {
+  int n = 0;
+  for (int i = 0; i < NUM_COMPILED; i++) {
+    if (supported(compiled[i].name)) names[n++] = compiled[i].name;
+  }
+}
+
+const char *const *congru_isas(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, find_names);
+  return names;
+}
+
+int congru_set_isa(const char *name) {
+  for (int i = 0; i < NUM_COMPILED; i++) {
+    if (strcmp(compiled[i].name, name) || !supported(name)) continue;
+    atomic_store(&chosen, &compiled[i]);
+    return 0;
+  }
+  return -1;
+}
+
+const char *congru_isa(void) {
+  if (!atomic_load(&chosen)) {
+    const char *wanted = getenv("CONGRU_ISA");
+    if (congru_set_isa(wanted && *wanted ? wanted : congru_isas()[0])) return NULL;
+  }
+  return atomic_load(&chosen)->name;
+}
+
+/* The kernels in use; the baseline where CONGRU_ISA is wrong and nobody asked congru_isa(). */
+static const congru_kernels *kernels(int64_t dtype) {
+  const instruction_set *isa = atomic_load(&chosen);
+  if (!isa) isa = congru_isa() ? atomic_load(&chosen) : &compiled[NUM_COMPILED - 1];
+  return isa->of[dtype != 0];
+}
+
+void congru_set_threads(int64_t threads) { atomic_store(&set_threads, threads ? threads : 1); }
+int64_t congru_get_threads(void) { return atomic_load(&set_threads); }
+
+/* Fill in the threads of a call that leaves them open, and claim as many as it is worth (all, where asked for exactly). */
+static int64_t claim(congru_call *call, const congru_kernels *k) {
+  if (!call->threads) call->threads = congru_get_threads();
+  int64_t useful = k->useful_threads(call);
+  return congru_pool_claim(call->threads < 0 ? -call->threads : call->threads < useful ? call->threads : useful);
+}
+
+int congru_forward(const congru_call *call) {
+  const congru_kernels *k = kernels(call->dtype);
+  if (!call->B || !call->H) return 0;
+  congru_call own = *call;
+  return k->forward(&own, claim(&own, k));
+}
+
+int congru_backward(const congru_call *call) {
+  const congru_kernels *k = kernels(call->dtype);
+  if (call->H && call->B) {
+    congru_call own = *call;
+    return k->backward(&own, claim(&own, k));
+  }
+  size_t size = call->dtype ? sizeof(double) : sizeof(float);
+  int64_t G = call->cell == CONGRU_LSTM ? 4 : call->cell == CONGRU_RNN ? 1 : 3, H = call->H;
+  const struct {
+    void *at;
+    int64_t n;
+  } none[] = {{call->dW, G * H * call->I}, {call->dU, G * H * H}, {call->db_i, G * H}, {call->db_h, G * H},
+              {call->dh_reset, H},         {call->dc_reset, H}};
+  for (int i = 0; i < 6; i++) {
+    if (none[i].at) memset(none[i].at, 0, (size_t)none[i].n * size);
+  }
+  return 0;
+}
+
+congru_stepper *congru_stepper_new(const congru_call *call) { return kernels(call->dtype)->stepper_new(call); }
+void congru_stepper_free(congru_stepper *stepper) { free(stepper); }
+void congru_stepper_step(congru_stepper *stepper, const void *x, void *y) { stepper->step(stepper, x, y); }
+void congru_stepper_get(const congru_stepper *stepper, void *h, void *c) { stepper->get(stepper, h, c); }
+void congru_stepper_set(congru_stepper *stepper, const void *h, const void *c) { stepper->set(stepper, h, c); }
+
+void congru_activation(int64_t kind, int64_t dtype, int64_t n, const void *x, void *y) {
+  unsigned state = congru_flush_denormals();
+  kernels(dtype)->activation(kind, n, x, y);
+  congru_restore_denormals(state);
+}

@@ -1,0 +1,88 @@
+/* The contract of the native core: GRU (both reset forms), LSTM and tanh RNN over a sequence, forward and backward.
+ *
+ *   r = sigmoid(W_r x + b_ir + U_r h + b_hr)      z = sigmoid(W_z x + b_iz + U_z h + b_hz)
+ *   n = tanh(W_n x + b_in + r * (U_n h + b_hn))   reset after;  n = tanh(W_n x + b_in + U_n (r * h) + b_hn)  reset before
+ *   h' = (1 - z) n + z h
+ *   LSTM: i, f, o sigmoid, g tanh of W x + b_i + U h + b_h;  c' = f c + i g;  h' = o tanh(c')
+ *   RNN:  h' = tanh(W x + b_i + U h + b_h)
+ *
+ * Sizes: B batch, T time, I input, H hidden, G blocks of rows in W: 3 (r, z, n), 4 (i, f, g, o) or 1. All reals of one call
+ * are float (dtype 0) or double (dtype 1). Strides are counted in elements; the last axis of every array is contiguous;
+ * arrays without strides are contiguous. No array may overlap another. B, T and I may be 0.
+ *
+ * float32 results do not depend on B, T, chunking or the number of threads: each output is one ordered chain over its
+ * inputs. Denormals count as zero inside; the caller's floating-point state is restored.
+ */
+#ifndef CONGRU_H
+#define CONGRU_H
+
+#include <stdint.h>
+
+typedef enum { CONGRU_GRU = 0, CONGRU_GRU_BEFORE = 1, CONGRU_LSTM = 2, CONGRU_RNN = 3 } congru_cell;
+
+typedef struct {
+  int64_t batch, time; /* elements between rows of the batch, and between steps */
+} congru_strides;
+
+typedef struct {
+  int64_t cell, dtype, reverse;
+  int64_t threads; /* at most, as far as they pay; 0 = as set by congru_set_threads; -n = exactly n, for tests */
+  int64_t B, T, I, H;
+
+  const void *x; /* [B, T, I]; where a row is padding it is not used, but must be readable */
+  congru_strides x_strides;
+  const void *W, *U;     /* [G*H, I], [G*H, H] */
+  const void *b_i, *b_h; /* [G*H] or NULL = zeros */
+  const void *h0, *c0;   /* [B, H] or NULL = zeros; c0 only LSTM */
+  const int64_t *lengths; /* [B], 0 .. T, or NULL = T */
+  const uint8_t *reset;   /* [B, T], not 0 where a new sequence begins, or NULL */
+  const void *h_reset, *c_reset; /* [H], what the state becomes there, or NULL = zeros */
+
+  void *y; /* [B, T, H] */
+  congru_strides y_strides;
+  void *h, *c;  /* [B, H] final state; c only LSTM */
+  void *gates;  /* [B, T, G, H] or NULL = not wanted (forward) / to be computed again (backward); RNN: unused, y is n */
+  congru_strides gates_strides;
+  void *extra; /* [B, T, H], strides of y: reset after: U_n h + b_hn; LSTM: c'. Forward: NULL = not wanted. Backward: needed
+                  for LSTM, and for reset after where gates is given */
+
+  /* Backward only: y, gates and extra are then inputs. Gradients of the results, each NULL = zeros: */
+  const void *dy;
+  congru_strides dy_strides;
+  const void *dh, *dc;
+  const void *dgates; /* [B, T, G, H] */
+  congru_strides dgates_strides;
+  /* Gradients wanted, each NULL = not wanted; all are overwritten: */
+  void *dx; /* [B, T, I] */
+  congru_strides dx_strides;
+  void *dh0, *dc0, *dW, *dU, *db_i, *db_h, *dh_reset, *dc_reset;
+} congru_call;
+
+/* 0, or -1 when memory ran out. Any thread may call; concurrent calls share the pool or run on one thread each. */
+int congru_forward(const congru_call *call);
+int congru_backward(const congru_call *call);
+
+/* One layer, packed for stepping: weights are copied, the state is held inside. Neither step nor get nor set allocates or
+ * locks; one stepper belongs to one thread at a time. */
+typedef struct congru_stepper congru_stepper;
+congru_stepper *congru_stepper_new(const congru_call *call); /* cell, dtype, B, I, H, W, U, b_i, b_h, h0, c0; NULL: no memory */
+void congru_stepper_free(congru_stepper *stepper);
+void congru_stepper_step(congru_stepper *stepper, const void *x, void *y);            /* x [B, I], y [B, H] or NULL */
+void congru_stepper_get(const congru_stepper *stepper, void *h, void *c);             /* [B, H], c NULL unless LSTM */
+void congru_stepper_set(congru_stepper *stepper, const void *h, const void *c);       /* NULL = zeros */
+
+/* Instruction sets compiled in and supported here, best first, NULL after the last. */
+const char *const *congru_isas(void);
+/* The one in use: CONGRU_ISA's, else the best. NULL when CONGRU_ISA names none of congru_isas(). */
+const char *congru_isa(void);
+/* 0, or -1 when `name` is none of congru_isas(). */
+int congru_set_isa(const char *name);
+
+/* Threads of a call that leaves it open, as its field; starts at 1. Workers are started on first use. */
+void congru_set_threads(int64_t threads);
+int64_t congru_get_threads(void);
+
+/* sigmoid (kind 0) or tanh (kind 1) of n values, as computed inside; for tests. */
+void congru_activation(int64_t kind, int64_t dtype, int64_t n, const void *x, void *y);
+
+#endif

@@ -1,0 +1,67 @@
+/* One thread's view of a forward call, and what every cell does with a new state. */
+#ifndef CONGRU_FORWARD_H
+#define CONGRU_FORWARD_H
+
+#include "activations.h"
+#include "scan.h"
+
+typedef struct {
+  const scan_job *job;
+  const congru_call *call;
+  packed_weights packed;
+  int64_t b0, b1, u0, u1;  /* rows of the group; unit blocks of this part */
+  int64_t gates, padded;
+  scan_table table;        /* rows of the chunk */
+  const real **pointer;    /* one per row of the chunk */
+  real *h[2];              /* [b1 - b0, padded]: the state entering this step, and the next */
+  real *c;                 /* LSTM, the same; each part touches its own units only */
+  real *rh, *z;            /* reset before */
+  real *xp;                /* [rows of the chunk, blocks, G, VL]: W x + b */
+  int64_t now;             /* h[now] enters */
+  const scan_row *row;     /* rows of this step */
+  const real *xp_of_step;  /* xp of the first of them */
+} forward_worker;
+
+INLINE real *state_at(const forward_worker *w, real *state, const scan_row *row) {
+  return state + (row->b - w->b0) * w->padded;
+}
+
+INLINE real *step_at(const void *array, congru_strides strides, const scan_row *row) {
+  return (real *)array + row->b * strides.batch + row->t * strides.time;
+}
+
+/* Hand on `value`, or what a new sequence starts with. */
+INLINE vec handed_on(const scan_row *row, const void *start, vec value, int64_t block, int64_t lanes) {
+  if (!row->restarts_next) return value;
+  return start ? load_block((const real *)start + block * VL, lanes) : splat(0);
+}
+
+INLINE void put_h(const forward_worker *w, const scan_row *row, int64_t block, vec h) {
+  const congru_call *call = w->call;
+  int64_t at = block * VL, lanes = call->H - at;
+  store(state_at(w, w->h[1 - w->now], row) + at, handed_on(row, call->h_reset, h, block, lanes));
+  store_block(step_at(call->y, call->y_strides, row) + at, h, lanes);
+  if (row->last) store_block((real *)call->h + row->b * call->H + at, h, lanes);
+}
+
+INLINE void put_gate(const forward_worker *w, const scan_row *row, int64_t gate, int64_t block, vec value) {
+  const congru_call *call = w->call;
+  if (call->gates)
+    store_block(step_at(call->gates, call->gates_strides, row) + gate * call->H + block * VL, value, call->H - block * VL);
+}
+
+INLINE void put_extra(const forward_worker *w, const scan_row *row, int64_t block, vec value) {
+  const congru_call *call = w->call;
+  if (call->extra)
+    store_block(step_at(call->extra, call->y_strides, row) + block * VL, value, call->H - block * VL);
+}
+
+/* Gate arithmetic behind a finished tile of U h: tile columns are (block, gate). */
+finish_fn NAME(gru_finish), NAME(gru_before_finish_rz), NAME(gru_before_finish_n), NAME(lstm_finish), NAME(rnn_finish);
+
+/* One step on rows w->row[0 .. n) whose inputs are projected; the other parts of the group must do the same step. Returns
+ * whether the barrier between them gave up. */
+int NAME(forward_step)(forward_worker *w, congru_barrier *barrier, int64_t n);
+void NAME(forward_project)(forward_worker *w, int64_t n);
+
+#endif

@@ -1,0 +1,39 @@
+/* Weights laid out as the tiles read them: a column is VL hidden units of one gate for every k, [K][VL], and the columns of one
+ * unit block stand side by side, column = block * gates + gate. Lanes beyond the last unit are zero.
+ */
+#include "scan.h"
+
+void NAME(pack)(real *packed, const real *weights, int64_t K, int64_t H, int64_t gates, int64_t first_gate, int64_t block0,
+                int64_t block1) {
+  for (int64_t block = block0; block < block1; block++) {
+    int64_t lanes = H - block * VL < VL ? H - block * VL : VL;
+    for (int64_t gate = 0; gate < gates; gate++) {
+      real *to = packed + (block * gates + gate) * COLUMN(K);
+      const real *from = weights + ((first_gate + gate) * H + block * VL) * K;
+      for (int64_t k = 0; k < K; k++) {
+        for (int64_t lane = 0; lane < lanes; lane++) to[k * VL + lane] = from[lane * K + k];
+        for (int64_t lane = lanes; lane < VL; lane++) to[k * VL + lane] = 0;
+      }
+    }
+  }
+}
+
+void NAME(pack_transposed)(real *packed, const real *const *row, int64_t K, int64_t N, int64_t block0, int64_t block1) {
+  for (int64_t block = block0; block < block1; block++) {
+    for (int64_t k = 0; k < K; k++)
+      store(packed + block * COLUMN(K) + k * VL, load_block(row[k] + block * VL, N - block * VL));
+  }
+}
+
+void NAME(pack_bias)(real *packed, const real *first, const real *second, int64_t H, int64_t gates, int64_t first_gate,
+                     int64_t stride) {
+  for (int64_t block = 0; block * VL < H; block++) {
+    for (int64_t gate = 0; gate < gates; gate++) {
+      for (int64_t lane = 0; lane < VL; lane++) {
+        int64_t unit = block * VL + lane, at = (first_gate + gate) * H + unit;
+        real a = first && unit < H ? first[at] : 0, b = second && unit < H ? second[at] : 0;
+        packed[(block * stride + gate) * VL + lane] = a + b;
+      }
+    }
+  }
+}

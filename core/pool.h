@@ -1,0 +1,39 @@
+/* The core's own threads: a few workers that sleep between calls, and a spin barrier for the calls that split hidden units. */
+#ifndef CONGRU_POOL_H
+#define CONGRU_POOL_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Work of one thread, 0 <= thread < threads. */
+typedef void congru_work(void *job, int64_t thread);
+
+/* Claim the pool for `want` threads (the caller is one of them). Returns how many there are: 1 when the pool serves another
+ * call just now or workers cannot be started. A claim is ended by congru_pool_run. */
+int64_t congru_pool_claim(int64_t want);
+void congru_pool_run(int64_t threads, congru_work *work, void *job);
+void congru_pool_give_up(int64_t threads); /* ends a claim that is not run */
+
+/* Workspace of a call, aligned to a cache line, in large pages where it is large; NULL: no memory. */
+void *congru_memory_get(size_t bytes);
+void congru_memory_put(void *workspace);
+
+/* Meets every step. Where other programs want the cores, a spinning thread waits for one that is not running: then the barrier
+ * gives up, at the same step for all members, and never waits again. */
+typedef struct {
+  _Alignas(64) atomic_int arrived;
+  _Alignas(64) atomic_int turn;
+  atomic_int slow; /* what waits cost so far, see congru_barrier_wait */
+  int may_give_up, given_up;
+  int64_t members, patient_spins, long_wait_ns;
+} congru_barrier;
+
+/* `step_ns`: about how long a member works between two waits; -1: never give up. */
+void congru_barrier_init(congru_barrier *barrier, int64_t members, int64_t step_ns);
+/* Wait for all members (NULL: for nobody); returns whether the barrier has given up, to all of them from the same wait on. */
+int congru_barrier_wait(congru_barrier *barrier);
+/* Whether barriers gave up lately: a call had better not meet every step. Counts the calls that ask. */
+int congru_barriers_give_up(void);
+
+#endif

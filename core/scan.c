@@ -1,0 +1,107 @@
+/* Planning of a call: how threads share it, which rows a step has, which weights are packed. */
+#include "scan.h"
+
+/* Multiply-adds below which a second thread, or a barrier every step, costs more than it saves. */
+#define WORTH_A_THREAD 1000000
+#define WORTH_A_BARRIER 40000
+/* Rows of a group below which its threads split hidden units instead of rows. */
+#define ROWS_OF_A_GROUP 4
+
+int64_t NAME(useful_threads)(const congru_call *call) {
+  int64_t per_row = gates_of(call->cell) * call->H * (call->H + call->I);
+  int64_t most = call->B * call->T * per_row / WORTH_A_THREAD;
+  return most < 1 ? 1 : most;
+}
+
+void NAME(plan)(scan_job *job, int64_t threads, int64_t chunk_rows) {
+  const congru_call *call = job->call;
+  int64_t B = call->B, H = call->H;
+  job->gates = gates_of(call->cell);
+  job->blocks = (H + VL - 1) / VL;
+  job->padded = job->blocks * VL;
+  int64_t groups = B / ROWS_OF_A_GROUP;
+  job->groups = groups < 1 ? 1 : groups > threads ? threads : groups;
+  int64_t parts = threads / job->groups, rows = (B + job->groups - 1) / job->groups;
+  int64_t most = rows * job->gates * H * H / WORTH_A_BARRIER;
+  if (most < 1) most = 1;
+  if (call->threads < 0)
+    most = threads;
+  else if (parts > 1 && most > 1 && congru_barriers_give_up())
+    most = 1;
+  if (parts > most) parts = most;
+  job->parts = parts > job->blocks ? job->blocks : parts;
+  int64_t chunk = chunk_rows / B;
+  if (chunk > call->T) chunk = call->T;
+  job->chunk = chunk < 1 ? 1 : chunk;
+}
+
+/* Multiply-adds of one thread in a nanosecond, about. */
+#define RATE 30
+
+void NAME(init_barriers)(scan_job *job, congru_barrier *group_barrier, int64_t members) {
+  const congru_call *call = job->call;
+  int64_t work = (call->B + job->groups - 1) / job->groups * job->gates * call->H * call->H / job->parts;
+  job->group_barrier = group_barrier;
+  congru_barrier_init(&job->everyone, members, -1);
+  for (int64_t g = 0; g < job->groups; g++)
+    congru_barrier_init(&group_barrier[g], job->parts, call->threads < 0 ? -1 : work / RATE);
+}
+
+void NAME(take_weights)(packed_weights *packed, arena *a, const congru_call *call) {
+  int64_t G = gates_of(call->cell), blocks = (call->H + VL - 1) / VL, padded = blocks * VL;
+  packed->W = TAKE(a, real, G * blocks * COLUMN(call->I));
+  packed->U = TAKE(a, real, recurrent_unit(call->cell) * blocks * COLUMN(call->H));
+  packed->U_n = TAKE(a, real, call->cell == CONGRU_GRU_BEFORE ? blocks * COLUMN(call->H) : 0);
+  packed->bias_x = TAKE(a, real, G * padded);
+  packed->bias_h = call->cell == CONGRU_GRU ? TAKE(a, real, G * padded) : NULL;
+}
+
+void NAME(pack_weights)(const packed_weights *packed, const congru_call *call, int64_t block0, int64_t block1) {
+  int64_t G = gates_of(call->cell), H = call->H, unit = recurrent_unit(call->cell);
+  NAME(pack)(packed->W, call->W, call->I, H, G, 0, block0, block1);
+  NAME(pack)(packed->U, call->U, H, H, unit, 0, block0, block1);
+  if (call->cell == CONGRU_GRU_BEFORE) NAME(pack)(packed->U_n, call->U, H, H, 1, 2, block0, block1);
+  if (block0 > 0 || block1 == block0) return; /* the biases are few: whoever packs the first block packs them all */
+  if (call->cell == CONGRU_GRU) {
+    NAME(pack_bias)(packed->bias_x, call->b_i, call->b_h, H, 2, 0, 3);
+    NAME(pack_bias)(packed->bias_x + 2 * VL, call->b_i, NULL, H, 1, 2, 3);
+    NAME(pack_bias)(packed->bias_h, NULL, NULL, H, 2, 0, 3);
+    NAME(pack_bias)(packed->bias_h + 2 * VL, call->b_h, NULL, H, 1, 2, 3);
+  } else {
+    NAME(pack_bias)(packed->bias_x, call->b_i, call->b_h, H, G, 0, G);
+  }
+}
+
+static int is_fresh(const congru_call *call, int64_t b, int64_t s) {
+  if (!call->reset) return 0;
+  const uint8_t *reset = call->reset + b * call->T;
+  return call->reverse ? s > 0 && reset[length_of(call, b) - s] : reset[s] != 0;
+}
+
+void NAME(fill_table)(scan_table *table, const congru_call *call, int64_t b0, int64_t b1, int64_t s0, int64_t s1) {
+  int64_t n = 0;
+  for (int64_t s = s0; s < s1; s++) {
+    table->first[s - s0] = n;
+    for (int64_t b = b0; b < b1; b++) {
+      int64_t length = length_of(call, b);
+      if (s >= length) continue;
+      int last = s == length - 1;
+      table->row[n++] = (scan_row){.b = b,
+                                   .t = call->reverse ? length - 1 - s : s,
+                                   .first = s == 0,
+                                   .fresh = is_fresh(call, b, s),
+                                   .last = last,
+                                   .restarts_next = !last && is_fresh(call, b, s + 1)};
+    }
+  }
+  table->first[s1 - s0] = n;
+}
+
+void NAME(clear_padding)(const congru_call *call, void *array, congru_strides strides, int64_t width, int64_t b0,
+                         int64_t b1) {
+  if (!array || !call->lengths) return;
+  for (int64_t b = b0; b < b1; b++) {
+    for (int64_t t = call->lengths[b]; t < call->T; t++)
+      memset((real *)array + b * strides.batch + t * strides.time, 0, (size_t)width * sizeof(real));
+  }
+}

@@ -1,0 +1,86 @@
+/* What the kernels of one instruction set share: the job of one call, its rows step by step, and the packed weights.
+ *
+ * The batch is split into groups of rows; the parts (threads) of a group split its hidden units, in blocks of VL, and meet at
+ * a barrier every step. A chunk is a number of steps whose projected inputs stay in the level-2 cache.
+ *
+ * A row is one valid (b, t): the rows of a step are those whose sequence still runs. Steps s count in the order of
+ * processing: t = s forward, t = length - 1 - s in reverse.
+ */
+#ifndef CONGRU_SCAN_H
+#define CONGRU_SCAN_H
+
+#include <stddef.h>
+
+#include "congru.h"
+#include "pool.h"
+#include "tile.h"
+
+typedef struct {
+  int64_t b, t;
+  int32_t first, fresh;        /* s = 0; the entering state was replaced (a sequence begins here) */
+  int32_t last, restarts_next; /* s = length - 1; the state entering step s + 1 is replaced */
+} scan_row;
+
+/* The rows of steps [s0, s1): those of step s are row[first[s - s0]] .. row[first[s - s0 + 1] - 1]. */
+typedef struct {
+  scan_row *row;
+  int64_t *first;
+} scan_table;
+
+typedef struct {
+  real *W, *U, *U_n; /* packed; reset before: U holds r, z and U_n holds n */
+  real *bias_x, *bias_h;
+} packed_weights;
+
+typedef struct {
+  const congru_call *call;
+  int64_t gates;  /* G */
+  int64_t blocks; /* unit blocks: ceil(H / VL) */
+  int64_t padded; /* blocks * VL: stride of a padded state */
+  int64_t groups, parts, chunk;
+  congru_barrier everyone, *group_barrier;
+  void *workspace;
+} scan_job;
+
+/* Workspace laid out in two passes: with base NULL it only counts. Every array starts at a cache line. */
+typedef struct {
+  char *base;
+  size_t used;
+} arena;
+INLINE void *take(arena *a, int64_t bytes) {
+  void *at = a->base ? a->base + a->used : NULL;
+  a->used += ((size_t)bytes + 63) & ~(size_t)63;
+  return at;
+}
+#define TAKE(arena, type, count) ((type *)take(arena, (int64_t)sizeof(type) * (count)))
+
+INLINE int64_t gates_of(int64_t cell) { return cell == CONGRU_LSTM ? 4 : cell == CONGRU_RNN ? 1 : 3; }
+INLINE int64_t length_of(const congru_call *call, int64_t b) { return call->lengths ? call->lengths[b] : call->T; }
+INLINE int64_t split(int64_t n, int64_t parts, int64_t part) { return n * part / parts; }
+
+/* Gate columns per unit block in one recurrent product: reset before takes r, z and then n. */
+INLINE int64_t recurrent_unit(int64_t cell) { return cell == CONGRU_GRU_BEFORE ? 2 : gates_of(cell); }
+
+void NAME(pack)(real *packed, const real *weights, int64_t K, int64_t H, int64_t gates, int64_t first_gate, int64_t block0,
+                int64_t block1);
+/* packed[column][k] = row[k][column * VL ..], N columns of reals in all. */
+void NAME(pack_transposed)(real *packed, const real *const *row, int64_t K, int64_t N, int64_t block0, int64_t block1);
+/* packed[block][gate] of `stride` vectors a block = first + second, each NULL = zeros. */
+void NAME(pack_bias)(real *packed, const real *first, const real *second, int64_t H, int64_t gates, int64_t first_gate,
+                     int64_t stride);
+
+/* Everything a forward step reads: W, U and the biases of blocks [block0, block1). */
+void NAME(take_weights)(packed_weights *packed, arena *a, const congru_call *call);
+void NAME(pack_weights)(const packed_weights *packed, const congru_call *call, int64_t block0, int64_t block1);
+
+/* Decide groups, parts and chunk for `threads` threads. */
+void NAME(plan)(scan_job *job, int64_t threads, int64_t chunk_rows);
+/* The barriers of a planned job: one for all `members`, one for each group. */
+void NAME(init_barriers)(scan_job *job, congru_barrier *group_barrier, int64_t members);
+/* How many threads this call is worth. */
+int64_t NAME(useful_threads)(const congru_call *call);
+void NAME(fill_table)(scan_table *table, const congru_call *call, int64_t b0, int64_t b1, int64_t s0, int64_t s1);
+/* Zero the steps of rows [b0, b1) that are padding: each array [B, T, width] may be NULL. */
+void NAME(clear_padding)(const congru_call *call, void *array, congru_strides strides, int64_t width, int64_t b0, int64_t b1);
+
+#endif

@@ -1,0 +1,126 @@
+/* One vector of VL reals, in the compiler's own vector types, for whichever instruction set this file is built for.
+ *
+ * Every kernel is compiled once per instruction set and element type; CONGRU_F64 chooses double, CONGRU_SUFFIX names the
+ * copy (avx512_f32). vfma is one rounding where the machine has fused multiply-add and two elsewhere; the compiler is told
+ * never to fuse by itself, so that every copy of a formula gives the same bits. vmax and vmin hand a NaN in x through.
+ */
+#ifndef CONGRU_VEC_H
+#define CONGRU_VEC_H
+
+#include <stdint.h>
+#include <string.h>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+#if defined(CONGRU_F64)
+typedef double real;
+typedef uint64_t whole;
+#else
+typedef float real;
+typedef uint32_t whole;
+#endif
+
+/* VEC_BYTES per vector; ACCUMULATORS registers of a product tile (the rest hold weights and one broadcast). */
+#if defined(__AVX512F__)
+#define VEC_BYTES 64
+#define ACCUMULATORS 24
+#elif defined(__AVX2__) && defined(__FMA__)
+#define VEC_BYTES 32
+#define ACCUMULATORS 12
+#elif defined(__ARM_NEON)
+#define VEC_BYTES 16
+#define ACCUMULATORS 24
+#else
+#define VEC_BYTES 16
+#define ACCUMULATORS 12
+#endif
+
+#define VL ((int64_t)(VEC_BYTES / sizeof(real)))
+
+typedef real vec __attribute__((vector_size(VEC_BYTES)));
+typedef whole wholes __attribute__((vector_size(VEC_BYTES)));
+typedef real vec_unaligned __attribute__((vector_size(VEC_BYTES), aligned(sizeof(real)), may_alias));
+
+#define CONGRU_PASTE2(a, b, c) a##b##_##c
+#define CONGRU_PASTE(a, b, c) CONGRU_PASTE2(a, b, c)
+#define NAME(stem) CONGRU_PASTE(congru_, stem, CONGRU_SUFFIX)
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 32")
+
+INLINE vec load(const real *p) { return *(const vec_unaligned *)p; }
+INLINE void store(real *p, vec v) { *(vec_unaligned *)p = v; }
+
+/* REALS(f) is the intrinsic f of this width and element type. */
+#if defined(CONGRU_F64)
+#define REALS(stem) stem##pd
+#else
+#define REALS(stem) stem##ps
+#endif
+
+#if defined(__AVX512F__)
+INLINE vec splat(real x) { return (vec)REALS(_mm512_set1_)(x); }
+INLINE vec vfma(vec a, vec b, vec c) { return (vec)REALS(_mm512_fmadd_)(a, b, c); }
+INLINE vec vmin(vec limit, vec x) { return (vec)REALS(_mm512_min_)(limit, x); }
+INLINE vec vmax(vec limit, vec x) { return (vec)REALS(_mm512_max_)(limit, x); }
+#if defined(CONGRU_F64)
+#define LANES(n) ((__mmask8)((1u << (n)) - 1u))
+#else
+#define LANES(n) ((__mmask16)((1u << (n)) - 1u))
+#endif
+INLINE vec load_lanes(const real *p, int64_t n) { return (vec)REALS(_mm512_maskz_loadu_)(LANES(n), p); }
+INLINE void store_lanes(real *p, vec v, int64_t n) { REALS(_mm512_mask_storeu_)(p, LANES(n), v); }
+#else
+#if defined(__AVX2__) && defined(__FMA__)
+INLINE vec splat(real x) { return (vec)REALS(_mm256_set1_)(x); }
+INLINE vec vfma(vec a, vec b, vec c) { return (vec)REALS(_mm256_fmadd_)(a, b, c); }
+INLINE vec vmin(vec limit, vec x) { return (vec)REALS(_mm256_min_)(limit, x); }
+INLINE vec vmax(vec limit, vec x) { return (vec)REALS(_mm256_max_)(limit, x); }
+#elif defined(__SSE2__)
+INLINE vec splat(real x) { return (vec)REALS(_mm_set1_)(x); }
+INLINE vec vfma(vec a, vec b, vec c) { return a * b + c; }
+INLINE vec vmin(vec limit, vec x) { return (vec)REALS(_mm_min_)(limit, x); }
+INLINE vec vmax(vec limit, vec x) { return (vec)REALS(_mm_max_)(limit, x); }
+#elif defined(__ARM_NEON)
+#if defined(CONGRU_F64)
+#define NEON(stem) stem##_f64
+#else
+#define NEON(stem) stem##_f32
+#endif
+INLINE vec splat(real x) { return (vec)NEON(vdupq_n)(x); }
+INLINE vec vfma(vec a, vec b, vec c) { return (vec)NEON(vfmaq)(c, a, b); }
+INLINE vec vmin(vec limit, vec x) { return (vec)NEON(vminq)(limit, x); }
+INLINE vec vmax(vec limit, vec x) { return (vec)NEON(vmaxq)(limit, x); }
+#else
+INLINE vec splat(real x) { return x - (vec){0}; }
+INLINE vec vfma(vec a, vec b, vec c) { return a * b + c; }
+INLINE vec vmin(vec limit, vec x) {
+  wholes keep = (wholes)(limit < x);
+  return (vec)((keep & (wholes)limit) | (~keep & (wholes)x));
+}
+INLINE vec vmax(vec limit, vec x) {
+  wholes keep = (wholes)(limit > x);
+  return (vec)((keep & (wholes)limit) | (~keep & (wholes)x));
+}
+#endif
+/* The first n of VL lanes, 0 < n < VL; the others read as zero and are not written. */
+INLINE vec load_lanes(const real *p, int64_t n) {
+  vec v = {0};
+  memcpy(&v, p, (size_t)n * sizeof(real));
+  return v;
+}
+INLINE void store_lanes(real *p, vec v, int64_t n) { memcpy(p, &v, (size_t)n * sizeof(real)); }
+#endif
+
+/* A block of up to VL lanes: whole, or the first n. */
+INLINE vec load_block(const real *p, int64_t n) { return n >= VL ? load(p) : load_lanes(p, n); }
+INLINE void store_block(real *p, vec v, int64_t n) {
+  if (n >= VL)
+    store(p, v);
+  else
+    store_lanes(p, v, n);
+}
+
+#endif
