@@ -1,0 +1,95 @@
+"""PyTorch's own recurrent kernels for the plain case: no lengths, no resets, no other form.
+
+They return no gates. A gate depends on x_t and h_{t-1} alone, so two matrix products over all steps recover
+them from x and y, and autograd sees them as it would in a loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from congru.kernels.call import Call
+from congru.kernels.composite import State, Weights, gate_equations, input_part, zeros
+
+_SEQUENCE: dict[str, Callable[..., Any]] = {
+    "gru": torch.gru,
+    "lstm": torch.lstm,
+    "rnn": torch.rnn_tanh,
+    "rnn_relu": torch.rnn_relu,
+}
+_STEP: dict[str, Callable[..., Any]] = {
+    "gru": torch.gru_cell,
+    "lstm": torch.lstm_cell,
+    "rnn": torch.rnn_tanh_cell,
+    "rnn_relu": torch.rnn_relu_cell,
+}
+
+
+def supports(call: Call) -> str | None:
+    """The cells of torch.nn in their plain form."""
+    if call.library != "torch":
+        return "it computes with torch tensors only"
+    if call.cell not in _SEQUENCE:
+        return f"PyTorch has no {call.cell}"
+    if call.reset_before:
+        return "PyTorch has no reset_before form"
+    if call.lengths or call.reset:
+        return "PyTorch's kernels know neither lengths nor reset flags"
+    if call.steps == 0 or call.batch == 0:
+        return "PyTorch's kernels refuse empty input"
+    return None
+
+
+def sequence(
+    cell: str,
+    x: Tensor,
+    state: State | None,
+    weights: Weights,
+    *,
+    lengths: Tensor | None = None,
+    reset: Tensor | None = None,
+    h_reset: State | None = None,
+    reverse: bool = False,
+    reset_before: bool = False,
+    return_gates: bool = False,
+) -> tuple[Tensor, State, Tensor | None]:
+    """Run x [B, T, I] through one layer in one direction; see `congru.ops.sequence`."""
+    weights = _both_biases(weights)
+    state = zeros(cell, x, weights) if state is None else state
+    steps = x.transpose(0, 1)
+    steps = steps.flip(0) if reverse else steps
+    flat = [part for part in weights if part is not None]
+    start = [part.unsqueeze(0) for part in state]
+    # has_biases, num_layers, dropout, train, bidirectional, batch_first
+    layout = (len(flat) == 4, 1, 0.0, False, False, False)
+    y, *final = _SEQUENCE[cell](steps, start if cell == "lstm" else start[0], flat, *layout)
+    gates = None
+    if return_gates:
+        entering = torch.cat([state[0].unsqueeze(0), y[:-1]])
+        rows = gate_equations(cell, weights)(input_part(cell, steps, weights), entering)
+        gates = torch.stack(rows, 2)
+        gates = (gates.flip(0) if reverse else gates).transpose(0, 1)
+    y = y.flip(0) if reverse else y
+    return y.transpose(0, 1), tuple(part.squeeze(0) for part in final), gates
+
+
+def step(cell: str, x: Tensor, state: State | None, weights: Weights, *, reset_before: bool = False) -> State:
+    """One step on x [B, I]; see `congru.ops.step`."""
+    weights = _both_biases(weights)
+    state = zeros(cell, x, weights) if state is None else state
+    new = _STEP[cell](x, state if cell == "lstm" else state[0], *weights)
+    return new if cell == "lstm" else (new,)
+
+
+def _both_biases(weights: Weights) -> Weights:
+    """PyTorch takes both biases or none: a single missing one becomes zeros."""
+    W, U, b_i, b_h = weights
+    if b_i is None and b_h is not None:
+        return W, U, torch.zeros_like(b_h), b_h
+    if b_h is None and b_i is not None:
+        return W, U, b_i, torch.zeros_like(b_i)
+    return weights

@@ -1,0 +1,174 @@
+"""The GRU with hand-written back-propagation through time: torch's matrix products, our own gradient.
+
+    gi = W x + b_i, for all steps in one product, with b_hr and b_hz already in it
+    r, z = s(gi_rz + U_rz h)    m = U_n h + b_hn    n = tanh(gi_n + r m)    h' = n + z (h - n)
+
+    a_n = dh' (1 - z) (1 - n^2)      a_r = a_n m r (1 - r)      a_z = dh' (h - n) z (1 - z)
+    dh  = dh' z + U' [a_r, a_z, a_n r]
+    dW, dU, db_i, db_h, dx: one product each over all steps, after the loop
+
+Under CPU autocast the products take bfloat16 and return it; states, gates and sums stay float32. Kept for the
+backward: r, z, n, m and the states (6 H numbers a step). A derivative of the gradient runs on `composite`.
+Inside, arrays are time first. Measurements: results/cell_speed.json.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from congru.kernels import composite
+from congru.kernels.call import Call
+from congru.kernels.composite import State, Weights, zeros
+
+
+def supports(call: Call) -> str | None:
+    """The plain GRU (reset after) on the CPU where a gradient is wanted."""
+    if call.library != "torch" or call.device != "cpu":
+        return "it computes with torch tensors on the CPU only"
+    if call.cell != "gru" or call.reset_before:
+        return "it knows the GRU with reset after only"
+    if call.lengths or call.reset or call.return_gates:
+        return "it knows neither lengths nor reset flags and returns no gates"
+    if call.dtype not in ("float32", "float64"):
+        return f"it computes in float32 and float64, not in {call.dtype}"
+    if call.steps is None or call.steps == 0 or call.batch == 0:
+        return "it runs sequences, not single steps or empty input"
+    if not call.gradient:
+        return "it is for training, and no gradient is wanted here"
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return "torch.compile and torch.func derive the gradient themselves"
+    return None
+
+
+def sequence(
+    cell: str,
+    x: Tensor,
+    state: State | None,
+    weights: Weights,
+    *,
+    lengths: Tensor | None = None,
+    reset: Tensor | None = None,
+    h_reset: State | None = None,
+    reverse: bool = False,
+    reset_before: bool = False,
+    return_gates: bool = False,
+) -> tuple[Tensor, State, Tensor | None]:
+    """Run x [B, T, I] through one layer in one direction; see `congru.ops.sequence`."""
+    (h0,) = zeros(cell, x, weights) if state is None else state
+    W, U, b_i, b_h = weights
+    assert W is not None
+    assert U is not None
+    b_i = W.new_zeros(len(W)) if b_i is None else b_i
+    b_h = W.new_zeros(len(W)) if b_h is None else b_h
+    steps = x.transpose(0, 1)
+    steps = steps.flip(0) if reverse else steps
+    products = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+    y, h = _Gru.apply(steps, h0, W, U, b_i, b_h, products)  # type: ignore[no-untyped-call]
+    y = y.flip(0) if reverse else y
+    return y.transpose(0, 1), (h,), None
+
+
+class _Gru(torch.autograd.Function):
+    """(x [T, B, I], h0 [B, H], W, U, b_i, b_h, dtype of the products) -> y [T, B, H], h [B, H]."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, h0: Tensor, W: Tensor, U: Tensor, b_i: Tensor, b_h: Tensor, products: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(x, h0, W, U, b_i, b_h)
+        ctx.products = products
+        with torch.autocast("cpu", enabled=False):
+            ctx.kept = forward(x, h0, W, U, b_i, b_h, products)
+        states = ctx.kept[0]
+        return states[1:], states[-1].clone()
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor, dh: Tensor) -> tuple[Tensor | None, ...]:
+        inputs = ctx.saved_tensors
+        if torch.is_grad_enabled():  # someone wants the derivative of this gradient
+            return (*_gradient_of_composite(inputs, ctx.needs_input_grad[:6], dy, dh), None)
+        with torch.autocast("cpu", enabled=False):
+            return (*backward(dy, dh, inputs, ctx.kept, ctx.products, ctx.needs_input_grad[0]), None)
+
+
+Kept = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+def forward(
+    x: Tensor, h0: Tensor, W: Tensor, U: Tensor, b_i: Tensor, b_h: Tensor, products: torch.dtype
+) -> Kept:
+    """Return the states [T + 1, B, H] (h0 first), r and z [T, B, 2H], n [T, B, H] and m [T, B, H]."""
+    (T, B, _), H = x.shape, U.shape[1]
+    b = b_i + torch.cat([b_h[: 2 * H], b_h.new_zeros(H)])
+    gi = torch.mm(x.reshape(T * B, -1).to(products), W.to(products).t()).view(T, B, 3 * H)
+    U_t, b_hn = U.to(products).t(), b_h[2 * H :]
+    states, rz = x.new_empty(T + 1, B, H), x.new_empty(T, B, 2 * H)
+    n, m = x.new_empty(T, B, H), x.new_empty(T, B, H)
+    states[0] = h0
+    low = states[0].to(products)
+    gh, wide, total = low.new_empty(B, 3 * H), x.new_empty(B, 3 * H), x.new_empty(B, 3 * H)
+    wide_rz, wide_n, total_rz, total_n = (
+        wide[:, : 2 * H],
+        wide[:, 2 * H :],
+        total[:, : 2 * H],
+        total[:, 2 * H :],
+    )
+    for gi_t, rz_t, n_t, m_t, h, h_new in zip(gi, rz, n, m, states[:-1], states[1:]):
+        torch.mm(low, U_t, out=gh)
+        wide.copy_(gh)
+        torch.add(gi_t, b, out=total)
+        torch.sigmoid(total_rz.add_(wide_rz), out=rz_t)
+        torch.add(wide_n, b_hn, out=m_t)
+        torch.addcmul(total_n, rz_t[:, :H], m_t, out=n_t).tanh_()
+        torch.lerp(n_t, h, rz_t[:, H:], out=h_new)
+        low = h_new.to(products)
+    return states, rz, n, m
+
+
+def backward(
+    dy: Tensor, dh_last: Tensor, inputs: tuple[Tensor, ...], kept: Kept, products: torch.dtype, needs_dx: bool
+) -> tuple[Tensor | None, ...]:
+    """Return dx (None unless `needs_dx`), dh0, dW, dU, db_i and db_h."""
+    (x, _, W, U, _, _), (states, rz, n, m) = inputs, kept
+    (T, B, I), H = x.shape, U.shape[1]
+    low_U = U.to(products)
+    # Rows of a: what reaches gi is [a_r, a_z, a_n], what reaches U h is [a_r, a_z, a_n r].
+    a_h, a_n = x.new_empty(T, B, 3 * H, dtype=products), x.new_empty(T, B, H, dtype=products)
+    a, c, da = x.new_empty(B, H), x.new_empty(B, H), x.new_empty(B, 3 * H)
+    da_r, da_z, da_n = da[:, :H], da[:, H : 2 * H], da[:, 2 * H :]
+    back, one = a_h.new_empty(B, H), x.new_ones(())
+    dh = dh_last.clone()
+    for t in range(T - 1, -1, -1):
+        r, z, n_t = rz[t, :, :H], rz[t, :, H:], n[t]
+        dh += dy[t]
+        torch.addcmul(one, n_t, n_t, value=-1, out=a)
+        a.mul_(torch.sub(one, z, out=c)).mul_(dh)
+        a_n[t] = a
+        torch.mul(a, r, out=da_n)
+        torch.mul(torch.addcmul(r, r, r, value=-1, out=c).mul_(m[t]), a, out=da_r)
+        torch.sub(states[t], n_t, out=da_z)
+        da_z.mul_(torch.addcmul(z, z, z, value=-1, out=c)).mul_(dh)
+        a_h[t] = da
+        dh.mul_(z).add_(torch.mm(a_h[t], low_U, out=back))
+    flat = a_h.view(T * B, 3 * H)
+    dU = torch.mm(flat.t(), states[:-1].reshape(T * B, H).to(products))
+    db_h = flat.sum(0, dtype=x.dtype)
+    a_h[:, :, 2 * H :] = a_n
+    dW = torch.mm(flat.t(), x.reshape(T * B, I).to(products))
+    db_i = torch.cat([db_h[: 2 * H], a_n.sum((0, 1), dtype=x.dtype)])
+    dx = torch.mm(flat, W.to(products)).view(T, B, I).to(x.dtype) if needs_dx else None
+    return dx, dh, dW.to(x.dtype), dU.to(x.dtype), db_i, db_h
+
+
+def _gradient_of_composite(
+    inputs: tuple[Tensor, ...], needed: tuple[bool, ...], dy: Tensor, dh: Tensor
+) -> tuple[Tensor | None, ...]:
+    """The same gradient as a differentiable function of inputs, dy and dh."""
+    x, h0, *weights = inputs
+    y, (h,), _ = composite.sequence("gru", x.transpose(0, 1), (h0,), tuple(weights))
+    wanted = [part for part, need in zip(inputs, needed) if need]
+    found = iter(torch.autograd.grad((y.transpose(0, 1), h), wanted, (dy, dh), create_graph=True))
+    return tuple(next(found) if need else None for need in needed)

@@ -1,0 +1,247 @@
+"""What a call asks for, in words and integers, after every argument was checked.
+
+`describe` is the only check of arrays between the user and a kernel. It reads NumPy arrays and torch tensors
+without importing torch.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+from congru.errors import CongruError, SettingsError, ShapeError, check_shape
+
+Array: TypeAlias = Any  # a NumPy array or a torch tensor; all arrays of one call are of one kind
+State: TypeAlias = tuple[Array, ...]
+Weights: TypeAlias = tuple[Array | None, ...]
+
+
+class Cell(NamedTuple):
+    """Names of a cell's parts: gates in row order (one block of H rows of W each), state, weights."""
+
+    gates: tuple[str, ...]
+    states: tuple[str, ...]
+    weights: tuple[str, ...] = ("W", "U", "b_i", "b_h")
+
+
+CELLS = {
+    "gru": Cell(("r", "z", "n"), ("h",)),
+    "lstm": Cell(("i", "f", "g", "o"), ("h", "c")),
+    "rnn": Cell(("n",), ("h",)),
+    "rnn_relu": Cell(("n",), ("h",)),  # torch.nn.RNN(nonlinearity="relu")
+    "mingru": Cell(("z", "n"), ("h",), ("W", "b_i")),
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of `ops.sequence`, or of `ops.step` (`steps` is then None), as a backend judges it.
+
+    `library` is "numpy" or "torch", `dtype` a name such as "float32", `device` a type such as "cpu".
+    `lengths`, `reset` and `gradient` say whether those were given or are needed.
+    """
+
+    cell: str
+    library: str
+    dtype: str
+    device: str
+    batch: int
+    steps: int | None
+    input_size: int
+    hidden_size: int
+    lengths: bool
+    reset: bool
+    reverse: bool
+    reset_before: bool
+    return_gates: bool
+    gradient: bool
+
+
+def is_tensor(array: object) -> bool:
+    """Whether this is a torch tensor; torch is not imported to find out."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(array, torch.Tensor)
+
+
+def describe(
+    cell: str,
+    x: Array,
+    state: State | None,
+    weights: Weights,
+    *,
+    lengths: Array | None = None,
+    reset: Array | None = None,
+    h_reset: State | None = None,
+    reverse: bool = False,
+    reset_before: bool = False,
+    return_gates: bool = False,
+    one_step: bool = False,
+) -> Call:
+    """Check the arguments of `ops.sequence` (or `ops.step` if `one_step`) and describe the call."""
+    if cell not in CELLS:
+        raise SettingsError(f"cell is {cell!r}, expected one of {', '.join(CELLS)}: pass one of these")
+    if reset_before and cell != "gru":
+        raise SettingsError(f"reset_before is True, expected False for {cell}: only the gru has this form")
+    tensors = is_tensor(x)
+    _check_kind(x, state, weights, lengths, reset, h_reset)
+    axes, fix = (
+        ("[B, I]", "one step has no time axis") if one_step else ("[B, T, I]", "add axes with x[None]")
+    )
+    rank = 2 if one_step else 3
+    if len(x.shape) != rank:
+        check_shape("x", x, axes, (None,) * rank, fix)
+    hidden_size = _check_weights(cell, weights, x)
+    _check_state(cell, state, h_reset, x, hidden_size)
+    if tensors:
+        _check_tensors(x, weights, state, h_reset, lengths, reset)
+    elif x.dtype.kind != "f":
+        raise ShapeError(f"x has dtype {x.dtype}, expected a floating dtype: pass x.astype('float32')")
+    if not one_step:
+        _check_time(x, lengths, reset)
+    return Call(
+        cell=cell,
+        library="torch" if tensors else "numpy",
+        dtype=str(x.dtype).removeprefix("torch."),
+        device=x.device.type if tensors else "cpu",
+        batch=x.shape[0],
+        steps=None if one_step else x.shape[1],
+        input_size=x.shape[-1],
+        hidden_size=hidden_size,
+        lengths=lengths is not None,
+        reset=reset is not None,
+        reverse=reverse,
+        reset_before=reset_before,
+        return_gates=return_gates,
+        gradient=tensors and _needs_gradient((x, *weights, *(state or ()), *(h_reset or ()))),
+    )
+
+
+def _check_kind(
+    x: Array,
+    state: State | None,
+    weights: Weights,
+    lengths: Array | None,
+    reset: Array | None,
+    h_reset: State | None,
+) -> None:
+    """All arrays are NumPy arrays, or all are torch tensors."""
+    tensors = is_tensor(x)
+    groups: dict[str, Any] = {"x": (x,), "weights": weights, "h_reset": h_reset or ()}
+    groups["state"] = () if state is None else state
+    for name, group in {**groups, "lengths": (lengths,), "reset": (reset,)}.items():
+        if not isinstance(group, (tuple, list)):
+            raise ShapeError(f"{name} is {type(group).__name__}, expected a tuple of arrays: pass ({name},)")
+        for array in group:
+            if array is None and name != "x":
+                continue
+            if not hasattr(array, "shape") or is_tensor(array) != tensors:
+                kind = "torch.Tensor" if tensors else "numpy.ndarray"
+                raise ShapeError(
+                    f"{name} is {type(array).__name__}, expected {kind} as x: convert one of them"
+                )
+
+
+def _check_weights(cell: str, weights: Weights, x: Array) -> int:
+    """Check the weights against each other and x; returns the hidden size."""
+    names, num_gates = CELLS[cell].weights, len(CELLS[cell].gates)
+    if len(weights) != len(names):
+        raise ShapeError(
+            f"weights has {len(weights)} arrays, expected {len(names)} for {cell}: pass ({', '.join(names)})"
+        )
+    for name, part in zip(names, weights):
+        if part is None and name in ("W", "U"):
+            raise ShapeError(f"{name} is None, expected an array for {cell}: only a bias may be None")
+    W: Array = weights[0]
+    if len(W.shape) != 2 or W.shape[0] % num_gates:
+        raise ShapeError(
+            f"W has shape {tuple(W.shape)}, expected [{num_gates}H, I]: {cell} has {num_gates} blocks of rows"
+        )
+    rows, hidden_size = W.shape[0], W.shape[0] // num_gates
+    sizes = {"W": (rows, x.shape[-1]), "U": (rows, hidden_size)}
+    axes = {"W": f"[{num_gates}H, I]", "U": f"[{num_gates}H, H]"}
+    fixes = {"W": "give W one column for each feature of x", "U": "give U the rows of W and H columns"}
+    for name, part in zip(names, weights):
+        if part is not None and tuple(part.shape) != sizes.get(name, (rows,)):
+            fix = fixes.get(name, "pass None for no bias")
+            check_shape(name, part, axes.get(name, f"[{num_gates}H]"), sizes.get(name, (rows,)), fix)
+    return int(hidden_size)
+
+
+def _check_state(cell: str, state: State | None, h_reset: State | None, x: Array, hidden_size: int) -> None:
+    names = CELLS[cell].states
+    if state is not None and len(state) != len(names):
+        raise ShapeError(
+            f"state has {len(state)} arrays, expected {len(names)} for {cell}: pass ({', '.join(names)},)"
+        )
+    for name, part in zip(names, state or ()):
+        if tuple(part.shape) != (x.shape[0], hidden_size):
+            check_shape(name, part, "[B, H]", (x.shape[0], hidden_size), "pass None for zeros")
+    for part in h_reset or ():
+        if tuple(part.shape) != (hidden_size,):
+            check_shape("h_reset", part, "[H]", (hidden_size,), "pass one vector, shared by the batch")
+
+
+def _check_tensors(
+    x: Array,
+    weights: Weights,
+    state: State | None,
+    h_reset: State | None,
+    lengths: Array | None,
+    reset: Array | None,
+) -> None:
+    """Tensors are on one device and of one floating dtype; autocast may change the dtype on the way."""
+    for name, part in {"lengths": lengths, "reset": reset}.items():
+        if part is not None and part.device != x.device:
+            raise ShapeError(
+                f"{name} is on {part.device}, expected {x.device} as x: move it with .to(x.device)"
+            )
+    for name, group in {"weights": weights, "state": state or (), "h_reset": h_reset or ()}.items():
+        for part in group:
+            if part is None:
+                continue
+            if part.device != x.device:
+                raise ShapeError(
+                    f"x is on {x.device}, expected {part.device} as {name}: move it with .to('{part.device}')"
+                )
+            if part.dtype != x.dtype and not sys.modules["torch"].is_autocast_enabled(x.device.type):
+                raise ShapeError(
+                    f"x has dtype {x.dtype}, expected {part.dtype} as {name}: convert with .to({part.dtype})"
+                )
+    if not x.dtype.is_floating_point:
+        raise ShapeError(f"x has dtype {x.dtype}, expected a floating dtype: pass x.float()")
+
+
+def _check_time(x: Array, lengths: Array | None, reset: Array | None) -> None:
+    """Check lengths [B] and reset [B, T] against x [B, T, I]."""
+    batch, steps = x.shape[:2]
+    if lengths is not None:
+        if tuple(lengths.shape) != (batch,):
+            check_shape("lengths", lengths, "[B]", (batch,), "pass one length per row of x")
+        if "int" not in str(lengths.dtype):
+            raise ShapeError(f"lengths has dtype {lengths.dtype}, expected integers: pass whole steps")
+        if batch and _readable(lengths):
+            for worst in (int(lengths.min()), int(lengths.max())):
+                if not 0 <= worst <= steps:
+                    raise CongruError(
+                        f"lengths holds {worst}, expected 0 to T = {steps}: count the valid steps"
+                    )
+    if reset is not None:
+        if tuple(reset.shape) != (batch, steps):
+            check_shape("reset", reset, "[B, T]", (batch, steps), "pass one flag per row and step of x")
+        if "bool" not in str(reset.dtype):
+            raise ShapeError(f"reset has dtype {reset.dtype}, expected bool: pass reset != 0")
+
+
+def _readable(array: Array) -> bool:
+    """Whether its values are at hand: neither on another device (the host would wait) nor being compiled."""
+    if not is_tensor(array):
+        return True
+    return array.device.type == "cpu" and not sys.modules["torch"].compiler.is_compiling()
+
+
+def _needs_gradient(arrays: Sequence[Array | None]) -> bool:
+    return bool(sys.modules["torch"].is_grad_enabled()) and any(
+        array is not None and array.requires_grad for array in arrays
+    )

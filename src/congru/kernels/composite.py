@@ -1,0 +1,203 @@
+"""The cells in torch operations: any device, any dtype, any number of derivatives.
+
+    gi = W x + b_i            for all steps in one product, before the loop
+    gh = U h + b_h            inside the loop
+    GRU     r = s(gi_r + gh_r)   z = s(gi_z + gh_z)   n = tanh(gi_n + r * gh_n)   h' = (1 - z) n + z h
+            reset before: n = tanh(gi_n + U_n (r * h) + b_hn)
+    LSTM    i, f, o = s(gi + gh)   g = tanh(gi_g + gh_g)   c' = f c + i g   h' = o tanh(c')
+    RNN     n = tanh(gi + gh), or relu   h' = n
+    minGRU  z = s(gi_z)   n = g(gi_n)   h' = (1 - z) n + z h
+
+minGRU has no gh: a whole sequence of it is one scan, in `congru.kernels.scan`. Inside, arrays are time first,
+[T, B, ...], as torch.nn lays them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from congru.kernels.call import CELLS, Call
+from congru.kernels.scan import candidate, mingru_states
+
+State: TypeAlias = tuple[Tensor, ...]
+Weights: TypeAlias = tuple[Tensor | None, ...]
+Gates: TypeAlias = tuple[Tensor, ...]
+
+
+class Flags(NamedTuple):
+    """Where a step is not an ordinary one, each [T, B, 1] or None; in reverse still in input order."""
+
+    valid: Tensor | None  # False where padding: the state stays
+    fresh: Tensor | None  # the state that enters is the start of a new sequence
+
+
+def supports(call: Call) -> str | None:
+    """Everything that is made of torch tensors."""
+    return None if call.library == "torch" else "it computes with torch tensors only"
+
+
+def sequence(
+    cell: str,
+    x: Tensor,
+    state: State | None,
+    weights: Weights,
+    *,
+    lengths: Tensor | None = None,
+    reset: Tensor | None = None,
+    h_reset: State | None = None,
+    reverse: bool = False,
+    reset_before: bool = False,
+    return_gates: bool = False,
+) -> tuple[Tensor, State, Tensor | None]:
+    """Run x [B, T, I] through one layer in one direction; see `congru.ops.sequence`."""
+    state = zeros(cell, x, weights) if state is None else state
+    steps, flags = x.transpose(0, 1), make_flags(x, lengths, reset, reverse)
+    if flags.valid is not None:
+        # Padding may hold NaN, which must not reach a gradient as 0 * NaN.
+        steps = torch.where(flags.valid, steps, 0.0)
+    if len(steps) == 0:
+        y = state[0].new_zeros(len(x), 0, state[0].shape[1])
+        return y, state, torch.stack([y] * len(CELLS[cell].gates), 2) if return_gates else None
+    if h_reset is None:
+        h_reset = tuple(part.new_zeros(part.shape[1]) for part in state)
+    gi = input_part(cell, steps, weights)
+    if cell == "mingru":
+        y, h = mingru_states(gi, state[0], flags.valid, flags.fresh, h_reset[0], reverse)
+        final: State = (h,)
+        rows = list(mingru_gates(gi, state[0])) if return_gates else []
+    else:
+        y, final, rows = _loop(cell, gi, state, weights, flags, h_reset, reverse, reset_before, return_gates)
+    gates = torch.stack(rows, 2) if return_gates else None
+    if flags.valid is not None:
+        y = torch.where(flags.valid, y, 0.0)
+        gates = None if gates is None else torch.where(flags.valid.unsqueeze(3), gates, 0.0)
+    return y.transpose(0, 1), final, None if gates is None else gates.transpose(0, 1)
+
+
+def step(cell: str, x: Tensor, state: State | None, weights: Weights, *, reset_before: bool = False) -> State:
+    """One step on x [B, I]; see `congru.ops.step`."""
+    state = zeros(cell, x, weights) if state is None else state
+    gates = gate_equations(cell, weights, reset_before)
+    return update(cell, gates(input_part(cell, x, weights), state[0]), state)
+
+
+def zeros(cell: str, x: Tensor, weights: Weights) -> State:
+    """The default state: one [B, H] array of zeros per part."""
+    W = weights[0]
+    assert W is not None
+    size = W.shape[0] // len(CELLS[cell].gates)
+    return tuple(x.new_zeros(x.shape[0], size) for _ in CELLS[cell].states)
+
+
+def make_flags(x: Tensor, lengths: Tensor | None, reset: Tensor | None, reverse: bool) -> Flags:
+    """The flags of a call. In reverse the boundary at t lies between t and t-1: step t-1 is the fresh one."""
+    valid = None
+    if lengths is not None:
+        valid = torch.arange(x.shape[1], device=x.device).unsqueeze(1) < lengths
+        reset = None if reset is None else reset & valid.transpose(0, 1)
+    if reset is not None and reverse:
+        reset = torch.cat([reset[:, 1:], torch.zeros_like(reset[:, :1])], 1)
+    fresh = None if reset is None else reset.transpose(0, 1).unsqueeze(2)
+    return Flags(None if valid is None else valid.unsqueeze(2), fresh)
+
+
+def input_part(cell: str, x: Tensor, weights: Weights) -> Tensor:
+    """gi = W x + b_i, for any leading axes."""
+    W = weights[0]
+    assert W is not None
+    return F.linear(x, W, weights[CELLS[cell].weights.index("b_i")])
+
+
+def gate_equations(
+    cell: str, weights: Weights, reset_before: bool = False
+) -> Callable[[Tensor, Tensor], Gates]:
+    """The function (gi [..., G*H], h [..., H]) -> gates, each [..., H]."""
+    if cell == "mingru":
+        return mingru_gates
+    _, U, _, b_h = weights
+    assert U is not None
+
+    def gru(gi: Tensor, h: Tensor) -> Gates:
+        gh = F.linear(h, U, b_h)
+        r, z = torch.sigmoid(gi[..., : 2 * size] + gh[..., : 2 * size]).chunk(2, -1)
+        n = torch.tanh(gi[..., 2 * size :] + r * gh[..., 2 * size :])
+        return r, z, n
+
+    def gru_reset_before(gi: Tensor, h: Tensor) -> Gates:
+        r, z = torch.sigmoid(gi[..., : 2 * size] + F.linear(h, U_rz, b_rz)).chunk(2, -1)
+        n = torch.tanh(gi[..., 2 * size :] + F.linear(r * h, U_n, b_n))
+        return r, z, n
+
+    def lstm(gi: Tensor, h: Tensor) -> Gates:
+        i, f, g, o = (gi + F.linear(h, U, b_h)).chunk(4, -1)
+        return torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
+
+    def rnn(gi: Tensor, h: Tensor) -> Gates:
+        return (torch.tanh(gi + F.linear(h, U, b_h)),)
+
+    def rnn_relu(gi: Tensor, h: Tensor) -> Gates:
+        return (torch.relu(gi + F.linear(h, U, b_h)),)
+
+    size = U.shape[1]
+    if cell == "gru" and reset_before:
+        U_rz, U_n = U[: 2 * size], U[2 * size :]
+        b_rz, b_n = (None, None) if b_h is None else (b_h[: 2 * size], b_h[2 * size :])
+        return gru_reset_before
+    return {"gru": gru, "lstm": lstm, "rnn": rnn, "rnn_relu": rnn_relu}[cell]
+
+
+def mingru_gates(gi: Tensor, h: Tensor) -> Gates:
+    """z and n of a minGRU, which do not see the state h."""
+    a_z, a_n = gi.chunk(2, -1)
+    return torch.sigmoid(a_z), candidate(a_n)
+
+
+def update(cell: str, gates: Gates, state: State) -> State:
+    """The new state from the gates and the state that entered."""
+    if cell == "lstm":
+        i, f, g, o = gates
+        c = f * state[1] + i * g
+        return o * torch.tanh(c), c
+    if cell in ("gru", "mingru"):
+        z, n = gates[-2:]
+        return ((1 - z) * n + z * state[0],)
+    return gates
+
+
+def _loop(
+    cell: str,
+    gi: Tensor,
+    state: State,
+    weights: Weights,
+    flags: Flags,
+    h_reset: State,
+    reverse: bool,
+    reset_before: bool,
+    return_gates: bool,
+) -> tuple[Tensor, State, list[Tensor]]:
+    """Step through time; returns y [T, B, H], the final state, and each gate [T, B, H] if asked for."""
+    gates_of = gate_equations(cell, weights, reset_before)
+    outputs: list[Tensor] = []
+    history: list[Gates] = []
+    inputs = gi.unbind(0)
+    for t in reversed(range(len(inputs))) if reverse else range(len(inputs)):
+        entering = state
+        if flags.fresh is not None:
+            entering = tuple(torch.where(flags.fresh[t], a, b) for a, b in zip(h_reset, state))
+        gates = gates_of(inputs[t], entering[0])
+        new = update(cell, gates, entering)
+        if flags.valid is not None:
+            new = tuple(torch.where(flags.valid[t], a, b) for a, b in zip(new, state))
+        state = new
+        outputs.append(state[0])
+        if return_gates:
+            history.append(gates)
+    if reverse:
+        outputs.reverse()
+        history.reverse()
+    return torch.stack(outputs), state, [torch.stack(row) for row in zip(*history)]

@@ -1,0 +1,191 @@
+"""The C core (core/congru.h) as a backend: GRU in both reset forms, LSTM and tanh RNN on the CPU, float32 and float64.
+
+NumPy arrays run here; torch tensors in :mod:`congru.kernels.native_torch`, which is imported only for them. A ``Stepper``
+holds one layer packed for stepping: its ``step`` costs about a microsecond. float32 results are the same bits for any batch
+size, chunking and number of threads.
+
+The environment variable ``CONGRU_ISA`` names the instruction set (``avx512``, ``avx2``, ``baseline``), for tests.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from congru.errors import BackendError, SettingsError
+from congru.kernels.call import CELLS, Array, Call, State, Weights, is_tensor
+
+# (cell, reset before) -> congru_cell in core/congru.h.
+CODES = {("gru", False): 0, ("gru", True): 1, ("lstm", False): 2, ("rnn", False): 3}
+DTYPES = {"float32": 0, "float64": 1}
+
+
+def _default_threads() -> int:
+    """OMP_NUM_THREADS, as every numerical library reads it, else the cores this process may use."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return int(wanted) if wanted.isdigit() and int(wanted) > 0 else len(os.sched_getaffinity(0))
+
+
+def _load() -> tuple[ModuleType | None, str | None]:
+    """The extension, or None and the reason, as one clause with its fix."""
+    try:
+        core = importlib.import_module("congru.kernels._core")
+    except ModuleNotFoundError:
+        return (
+            None,
+            "the C core is not built: run pip install . in a source tree, with a C compiler and CMake",
+        )
+    if core.isa() is None:
+        known = ", ".join(core.isas())
+        return None, f"CONGRU_ISA is {os.environ['CONGRU_ISA']!r}, expected one of {known}: unset it"
+    core.set_threads(_default_threads())
+    return core, None
+
+
+# Once, and here: a compiled graph cannot trace an import.
+_CORE, _REASON = _load()
+
+
+def extension() -> ModuleType:
+    """The extension module ``congru.kernels._core``; raises `BackendError` with the reason where it cannot be used."""
+    if _CORE is None:
+        raise BackendError(f"backend is 'native', expected one that can run here: {_REASON}")
+    return _CORE
+
+
+def set_threads(threads: int) -> None:
+    """Threads of later calls on NumPy arrays (torch tensors follow ``torch.set_num_threads``); `threads` >= 1."""
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise SettingsError(f"threads is {threads!r}, expected a whole number from 1: pass 1 for no helpers")
+    extension().set_threads(threads)
+
+
+def supports(call: Call) -> str | None:
+    """CPU, float32 or float64 (under autocast also what autocast computes in), every cell but minGRU and the relu RNN."""
+    if _CORE is None:
+        return _REASON
+    if (call.cell, call.reset_before) not in CODES:
+        return f"it has no {call.cell}"
+    if call.device != "cpu":
+        return f"it computes on the CPU, not on {call.device}"
+    if call.dtype not in DTYPES and not (call.library == "torch" and _autocast()):
+        return f"it computes in float32 and float64, not {call.dtype}"
+    return None
+
+
+def _autocast() -> bool:
+    return bool(sys.modules["torch"].is_autocast_enabled("cpu"))
+
+
+def sequence(
+    cell: str,
+    x: Array,
+    state: State | None,
+    weights: Weights,
+    *,
+    lengths: Array | None = None,
+    reset: Array | None = None,
+    h_reset: State | None = None,
+    reverse: bool = False,
+    reset_before: bool = False,
+    return_gates: bool = False,
+) -> tuple[Array, State, Array | None]:
+    """Run ``x [B, T, I]`` through one layer in one direction; see :func:`congru.ops.sequence`."""
+    arguments = (cell, x, state, weights, lengths, reset, h_reset, reverse, reset_before, return_gates)
+    if not is_tensor(x):
+        return _numpy_sequence(*arguments)
+    from congru.kernels import native_torch  # torch is loaded only where a tensor came in
+
+    return native_torch.sequence(*arguments)
+
+
+def step(cell: str, x: Array, state: State | None, weights: Weights, *, reset_before: bool = False) -> State:
+    """One step ``x [B, I]``; see :func:`congru.ops.step`. The weights are packed in every call: see :func:`stepper`."""
+    return sequence(cell, x[:, None], state, weights, reset_before=reset_before)[1]
+
+
+def stepper(
+    cell: str, weights: Weights, batch: int = 1, state: State | None = None, *, reset_before: bool = False
+) -> Any:
+    """One layer of NumPy weights, packed, with its state inside: an object for fast single steps.
+
+    ``.step(x [B, I]) -> y [B, H]`` writes into and returns the same array every time; ``.read(h[, c])`` copies the state
+    into arrays [B, H], ``.write(h[, c])`` copies one in. Arrays are contiguous and of the weights' dtype.
+
+    >>> weights = [np.ones(shape, "float32") for shape in ((6, 3), (6, 2), (6,), (6,))]
+    >>> one = stepper("gru", weights)
+    >>> one.step(np.zeros((1, 3), "float32")).shape
+    (1, 2)
+    """
+    W, U, b_i, b_h = (None if w is None else _contiguous(w, np.asarray(weights[0]).dtype) for w in weights)
+    assert W is not None
+    assert U is not None
+    start = (
+        (None, None) if state is None else tuple(_contiguous(part, W.dtype) for part in (*state, None)[:2])
+    )
+    y = np.empty((batch, U.shape[1]), W.dtype)
+    return extension().Stepper(
+        y,
+        cell=CODES[cell, reset_before],
+        dtype=DTYPES[str(W.dtype)],
+        B=batch,
+        I=W.shape[1],
+        H=U.shape[1],
+        **_addresses(W=W, U=U, b_i=b_i, b_h=b_h, h0=start[0], c0=start[1]),
+    )
+
+
+def _contiguous(array: Array | None, dtype: Any) -> Any:
+    return None if array is None else np.ascontiguousarray(array, dtype)
+
+
+def _addresses(**arrays: Array | None) -> dict[str, int]:
+    return {name: array.ctypes.data for name, array in arrays.items() if array is not None}
+
+
+def _numpy_sequence(
+    cell: str,
+    x: Array,
+    state: State | None,
+    weights: Weights,
+    lengths: Array | None,
+    reset: Array | None,
+    h_reset: State | None,
+    reverse: bool,
+    reset_before: bool,
+    return_gates: bool,
+) -> tuple[Array, State, Array | None]:
+    dtype, size = x.dtype, x.dtype.itemsize
+    if x.strides[2] != size or x.strides[0] % size or x.strides[1] % size or not x.flags.aligned:
+        x = np.ascontiguousarray(x)
+    G = len(CELLS[cell].gates)
+    W, U, b_i, b_h = (_contiguous(part, dtype) for part in weights)
+    (B, T, I), H = x.shape, U.shape[1]
+    start = [_contiguous(part, dtype) for part in state or ()] + [None, None]
+    begin = [_contiguous(part, dtype) for part in h_reset or ()] + [None, None]
+    y = np.empty((B, T, H), dtype)
+    final = tuple(np.empty((B, H), dtype) for _ in CELLS[cell].states)
+    gates = np.empty((B, T, G, H), dtype) if return_gates and cell != "rnn" else None
+    counts = _contiguous(lengths, np.int64)
+    flags = _contiguous(reset, np.bool_)
+    extension().forward(
+        cell=CODES[cell, reset_before],
+        dtype=DTYPES[str(dtype)],
+        reverse=int(reverse),
+        **dict(zip("BTIH", (B, T, I, H))),
+        x_batch=x.strides[0] // size,
+        x_time=x.strides[1] // size,
+        y_batch=T * H,
+        y_time=H,
+        gates_batch=T * G * H,
+        gates_time=G * H,
+        **_addresses(x=x, W=W, U=U, b_i=b_i, b_h=b_h, h0=start[0], c0=start[1], lengths=counts, reset=flags),
+        **_addresses(h_reset=begin[0], c_reset=begin[1], y=y, h=final[0], gates=gates),
+        **(_addresses(c=final[1]) if len(final) == 2 else {}),
+    )
+    return y, final, y[:, :, None].copy() if return_gates and cell == "rnn" else gates

@@ -1,0 +1,210 @@
+"""How the core's two operators differentiate and vectorise.
+
+- The gradient of ``congru::forward`` is ``congru::backward``.
+- The gradient of ``congru::backward`` (double backward, Hessian-vector products) is that of the same equations in torch
+  operations: with g(x, .., dy, ..) the first gradients as :mod:`congru.kernels.composite` computes them and v what
+  arrives at them, it returns d(g v). Every further derivative follows from there.
+- Under vmap, rows of a mapped batch are rows of one larger batch, as long as no weight is mapped and no gradient of a weight is
+  wanted apart for every row; else the rows run one after the other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from congru.kernels import composite
+from congru.kernels.native import CODES
+
+_CELL_OF = {code: cell for cell, code in CODES.items()}
+# Places in the argument lists of both operators.
+_FORWARD_INPUTS = slice(4, 13)  # x, h0, c0, W, U, b_i, b_h, h_reset, c_reset
+_BACKWARD_INPUTS = slice(8, 17)
+_ROWS = 3  # of those nine, x, h0 and c0 have a batch axis; the others are weights
+
+
+def _setup_forward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    y, _, _, gates, extra = output
+    ctx.settings = inputs[:3]
+    ctx.set_materialize_grads(False)
+    ctx.mark_non_differentiable(extra)
+    ctx.save_for_backward(*inputs[4:], y, gates, extra)
+
+
+def _backward_of_forward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+    cell, reverse, time_first = ctx.settings
+    saved = ctx.saved_tensors
+    wanted = list(ctx.needs_input_grad[_FORWARD_INPUTS])
+    if all(grad is None for grad in grads):
+        return (None,) * 15
+    found = _backward_operator()(cell, reverse, time_first, wanted, *grads[:4], *saved)
+    kept = [part if want else None for part, want in zip(found, wanted)]
+    return (None,) * 4 + tuple(kept) + (None, None)
+
+
+def _setup_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.settings = inputs[0], inputs[1], inputs[3]
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(*inputs[4:19])
+
+
+def _first_gradients(
+    cell: int, reverse: bool, wanted: list[bool], given: list[Tensor | None]
+) -> list[Tensor]:
+    """The wanted first gradients by torch operations; `given` is dy, dh, dc, dgates, the nine inputs, lengths, reset."""
+    name, reset_before = _CELL_OF[cell]
+    arriving, inputs, (lengths, reset) = given[:4], given[4:13], given[13:]
+    x, h0, c0, W, U, b_i, b_h, h_reset, c_reset = inputs
+    lstm = name == "lstm"
+    assert x is not None
+    assert U is not None
+    zeros = x.new_zeros(x.shape[0], U.shape[1])
+    state = (zeros if h0 is None else h0, zeros if c0 is None else c0)[: 1 + lstm]
+    begin = None if h_reset is None else (h_reset, zeros[0] if c_reset is None else c_reset)[: 1 + lstm]
+    y, final, gates = composite.sequence(
+        name, x, state, (W, U, b_i, b_h), lengths=lengths, reset=reset, h_reset=begin, reverse=reverse,
+        reset_before=reset_before, return_gates=arriving[3] is not None,
+    )  # fmt: skip
+    results = (y, final[0], final[1] if lstm else None, gates)
+    pairs = [(a, b) for a, b in zip(results, arriving) if b is not None and a is not None and a.requires_grad]
+    targets = [part for part, want in zip(inputs, wanted) if want and part is not None]
+    if not pairs:
+        return [torch.zeros_like(part) for part in targets]
+    return list(
+        torch.autograd.grad(
+            [a for a, _ in pairs],
+            targets,
+            [b for _, b in pairs],
+            create_graph=True,
+            allow_unused=True,
+            materialize_grads=True,
+        )
+    )
+
+
+def _backward_of_backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+    cell, reverse, wanted = ctx.settings
+    saved = ctx.saved_tensors
+    needs = ctx.needs_input_grad
+    create_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # A view is a node of its own: what x owes to h0, where one was made of the other, is not counted twice.
+        given = [None if part is None else part.view_as(part) for part in saved]
+        for place, part in enumerate(given[:13]):
+            if part is not None and not part.requires_grad:
+                given[place] = part.detach().requires_grad_()
+        first = _first_gradients(cell, reverse, wanted, given)
+        arriving = [grad for grad, want in zip(grads, wanted) if want]
+        pairs = [(a, b) for a, b in zip(first, arriving) if b is not None and a.requires_grad]
+        targets = [
+            (place, part) for place, part in enumerate(given[:13]) if part is not None and needs[4 + place]
+        ]
+        found: tuple[Tensor | None, ...] = (None,) * len(targets)
+        if pairs and targets:
+            found = torch.autograd.grad(
+                [a for a, _ in pairs],
+                [part for _, part in targets],
+                [b for _, b in pairs],
+                create_graph=create_graph,
+                allow_unused=True,
+            )
+    second: list[Tensor | None] = [None] * 22
+    for (place, _), part in zip(targets, found):
+        second[4 + place] = part
+    return tuple(second)
+
+
+def _unmapped(arguments: tuple[Any, ...], in_dims: tuple[Any, ...], row: int) -> list[Any]:
+    """The arguments of one row of a mapped batch."""
+    return [a.select(d, row) if isinstance(d, int) else a for a, d in zip(arguments, in_dims)]
+
+
+def _joined(argument: Any, in_dim: int | None, num_rows: int) -> Any:
+    """A mapped batch joined with the batch axis: [N, B, ...] -> [N * B, ...]."""
+    if argument is None:
+        return None
+    moved = argument.expand(num_rows, *argument.shape) if in_dim is None else argument.movedim(in_dim, 0)
+    return moved.reshape(num_rows * moved.shape[1], *moved.shape[2:])
+
+
+def _split(result: Tensor, num_rows: int) -> Tensor:
+    """[N * B, ...] -> [N, B, ...]; what is empty because it was not wanted stays so, N times."""
+    if result.dim() == 1:
+        return result.expand(num_rows, *result.shape)
+    return result.reshape(num_rows, result.shape[0] // num_rows, *result.shape[1:])
+
+
+def _one_by_one(
+    op: Any, num_rows: int, in_dims: tuple[Any, ...], arguments: tuple[Any, ...]
+) -> tuple[Any, Any]:
+    rows = [op(*_unmapped(arguments, in_dims, row)) for row in range(num_rows)]
+    results = tuple(torch.stack(parts) for parts in zip(*rows))
+    return results, (0,) * len(results)
+
+
+class Forward(torch.autograd.Function):
+    """``congru::forward`` for eager calls: the same rules as under compile, and vmap."""
+
+    generate_vmap_rule = False
+    setup_context = staticmethod(_setup_forward)
+    backward = staticmethod(_backward_of_forward)
+
+    @staticmethod
+    def forward(*arguments: Any) -> tuple[Tensor, ...]:
+        results: tuple[Tensor, ...] = torch.ops.congru.forward(*arguments)
+        return results
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> tuple[Any, Any]:
+        n = info.batch_size
+        if any(d is not None for d in in_dims[4 + _ROWS : 13]):
+            return _one_by_one(Forward.apply, n, in_dims, arguments)
+        with_rows = {4, 5, 6, 13, 14}
+        whole = [_joined(a, in_dims[k], n) if k in with_rows else a for k, a in enumerate(arguments)]
+        results = tuple(_split(part, n) for part in Forward.apply(*whole))  # type: ignore[no-untyped-call]
+        return results, (0,) * len(results)
+
+
+class Backward(torch.autograd.Function):
+    """``congru::backward`` for eager calls."""
+
+    generate_vmap_rule = False
+    setup_context = staticmethod(_setup_backward)
+    backward = staticmethod(_backward_of_backward)
+
+    @staticmethod
+    def forward(*arguments: Any) -> tuple[Tensor, ...]:
+        results: tuple[Tensor, ...] = torch.ops.congru.backward(*arguments)
+        return results
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> tuple[Any, Any]:
+        n, wanted = info.batch_size, arguments[3]
+        if any(d is not None for d in in_dims[8 + _ROWS : 17]) or any(wanted[_ROWS:]):
+            return _one_by_one(Backward.apply, n, in_dims, arguments)
+        with_rows = {4, 5, 6, 7, 8, 9, 10, 17, 18, 19}
+        whole = [_joined(a, in_dims[k], n) if k in with_rows else a for k, a in enumerate(arguments)]
+        for k in (20, 21):  # gates and extra have a batch axis unless they were not kept
+            if arguments[k].dim() - (in_dims[k] is not None) > 1:
+                whole[k] = _joined(arguments[k], in_dims[k], n)
+            elif in_dims[k] is not None:
+                whole[k] = arguments[k].select(in_dims[k], 0)
+        results = tuple(_split(part, n) for part in Backward.apply(*whole))  # type: ignore[no-untyped-call]
+        return results, (0,) * len(results)
+
+
+def forward_operator() -> Any:
+    """What to call: the operator itself while a graph is traced, which autograd.Function's rules would break."""
+    return torch.ops.congru.forward if torch.compiler.is_compiling() else Forward.apply
+
+
+def _backward_operator() -> Any:
+    return torch.ops.congru.backward if torch.compiler.is_compiling() else Backward.apply
+
+
+def register() -> None:
+    """Attach the gradients of this file to the operators, for compiled graphs."""
+    torch.library.register_autograd("congru::forward", _backward_of_forward, setup_context=_setup_forward)
+    torch.library.register_autograd("congru::backward", _backward_of_backward, setup_context=_setup_backward)

@@ -1,0 +1,144 @@
+"""minGRU over a whole sequence at once: a parallel scan in log space (Feng et al. 2024, arXiv 2410.01201).
+
+    h_t = z_t h_{t-1} + (1 - z_t) n_t                                 0 < z_t < 1, n_t > 0
+
+Time is cut into about sqrt(T) pieces of about sqrt(T) steps. The pieces run side by side, each from zero:
+
+    log_sum_t   = log(exp(log z_t + log_sum_{t-1}) + exp(log (1 - z_t) + log n_t))
+    log_decay_t = log z_t + log_decay_{t-1}
+
+and then the state goes from piece to piece, h_t = exp(log_sum_t) + exp(log_decay_t) h_entering, so it may
+be zero or negative. Unlike in one cumulated sum over all steps, nothing large is subtracted from another
+large number: the result is as exact at T = 1000 as at T = 10. The derivative is the same scan from the end,
+of signed numbers:
+
+    dh_t = dy_t + z_{t+1} dh_{t+1}      da_z = dh_t (h_{t-1} - n) z (1 - z)      da_n = dh_t (1 - z) g'(a_n)
+
+Only gi and the states are kept for it. It is made of torch operations, so it can be differentiated again.
+Legend: pieces are [P, S, B, H], P pieces of S steps; flags are [T, B, 1] as in `congru.kernels.composite`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def candidate(a: Tensor) -> Tensor:
+    """g(a) = a + 0.5 where a >= 0, else sigmoid(a): positive and continuous."""
+    return torch.where(a >= 0, a + 0.5, torch.sigmoid(a))
+
+
+def mingru_states(
+    gi: Tensor, h: Tensor, valid: Tensor | None, fresh: Tensor | None, h_reset: Tensor, reverse: bool
+) -> tuple[Tensor, Tensor]:
+    """Return the states [T, B, H], at padding the one before it, and the final state [B, H].
+
+    `gi` [T, B, 2H] is W x + b_i; `valid` is False where padding, `fresh` True where the state that enters is
+    `h_reset` [H]; None = nowhere.
+    """
+    if not reverse:
+        states: Tensor = _States.apply(gi, h, h_reset, valid, fresh)  # type: ignore[no-untyped-call]
+        return states, states[-1]
+    flags = [None if flag is None else flag.flip(0) for flag in (valid, fresh)]
+    states = _States.apply(gi.flip(0), h, h_reset, *flags)  # type: ignore[no-untyped-call]
+    return states.flip(0), states[-1]
+
+
+class _States(torch.autograd.Function):
+    """(gi [T, B, 2H], h [B, H], h_reset [H], valid, fresh) -> the state after every step, [T, B, H]."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(gi: Tensor, h: Tensor, h_reset: Tensor, valid: Tensor | None, fresh: Tensor | None) -> Tensor:
+        size = _piece_size(gi)
+        nothing = gi.new_full((), -math.inf)
+        a_z, a_n = _pieces(gi, size).chunk(2, -1)
+        padding = None if valid is None else ~_pieces(valid, size)
+        begins = None if fresh is None else _pieces(fresh, size)
+        written, decay = [], []
+        log_sum = log_decay = log_left = nothing  # log_left: how much of h_reset is left
+        for k in range(size):
+            log_z = F.logsigmoid(a_z[:, k])
+            log_write = F.logsigmoid(-a_z[:, k]) + _log_candidate(a_n[:, k])
+            if padding is not None:  # keeps everything, writes nothing
+                log_z = torch.where(padding[:, k], 0.0, log_z)
+                log_write = torch.where(padding[:, k], nothing, log_write)
+            log_keep = log_z if begins is None else torch.where(begins[:, k], nothing, log_z)
+            log_sum = torch.logaddexp(log_keep + log_sum, log_write)
+            log_decay = log_keep + log_decay if k else log_keep
+            written.append(torch.exp(log_sum))
+            decay.append(torch.exp(log_decay))
+            if begins is not None:
+                log_left = torch.where(begins[:, k], log_z, log_z + log_left)
+                written[k] = written[k] + torch.exp(log_left) * h_reset
+        entering = []
+        for last_written, last_decay in zip(written[-1], decay[-1]):
+            entering.append(h)
+            h = last_written + last_decay * h
+        enters = torch.stack(entering)
+        states = torch.stack([a + b * enters for a, b in zip(written, decay)], 1)
+        return states.flatten(0, 1)[: len(gi)]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs, output)
+
+    @staticmethod
+    def backward(ctx: Any, dstates: Tensor) -> tuple[Tensor | None, ...]:
+        gi, h, h_reset, valid, fresh, states = ctx.saved_tensors
+        size = _piece_size(gi)
+        a_z, a_n = _pieces(gi, size).chunk(2, -1)
+        z = torch.sigmoid(a_z)
+        writes = None if valid is None else _pieces(valid, size)
+        begins = None if fresh is None else _pieces(fresh, size)
+        keep = z if writes is None else torch.where(writes, z, 1.0)
+        keep = keep if begins is None else torch.where(begins, 0.0, keep)
+        dh, dh_first = _scan_back(keep, _pieces(dstates, size))
+        before = _pieces(torch.cat([h.unsqueeze(0), states[:-1]]), size)
+        before = before if begins is None else torch.where(begins, h_reset, before)
+        n = candidate(a_n)
+        dwrite = dh * (1 - z)
+        da_z = dwrite * z * (before - n)
+        da_n = dwrite * torch.where(a_n >= 0, 1.0, n * (1 - n))
+        dgi = torch.cat([da_z, da_n], -1)
+        dgi = dgi if writes is None else torch.where(writes, dgi, 0.0)
+        dh_reset = None if begins is None else torch.where(begins, dh * z, 0.0).sum((0, 1, 2))
+        return dgi.flatten(0, 1)[: len(gi)], dh_first, dh_reset, None, None
+
+
+def _scan_back(keep: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
+    """Return dh_t = dy_t + keep_{t+1} dh_{t+1} in pieces [P, S, B, H], and that of the first state."""
+    size = dy.shape[1]
+    inside = [dy[:, -1]]
+    share = [torch.ones_like(dy[:, -1])]  # of the dh that enters the piece from the right, less its keep
+    for k in reversed(range(size - 1)):
+        inside.append(dy[:, k] + keep[:, k + 1] * inside[-1])
+        share.append(keep[:, k + 1] * share[-1])
+    from_right = [torch.zeros_like(dy[0, 0])]
+    for piece in reversed(range(len(dy))):
+        from_right.append(keep[piece, 0] * (inside[-1][piece] + share[-1][piece] * from_right[-1]))
+    enters = torch.stack(from_right[-2::-1])
+    dh = torch.stack([a + b * enters for a, b in zip(reversed(inside), reversed(share))], 1)
+    return dh, from_right[-1]
+
+
+def _log_candidate(a: Tensor) -> Tensor:
+    return torch.where(a >= 0, torch.log(a.clamp(min=0) + 0.5), F.logsigmoid(a))
+
+
+def _piece_size(steps: Tensor) -> int:
+    return math.isqrt(len(steps) - 1) + 1
+
+
+def _pieces(steps: Tensor, size: int) -> Tensor:
+    """Cut [T, ...] into pieces [P, S, ...] of `size` steps, the last one filled up with zeros."""
+    missing = -len(steps) % size
+    if missing:
+        steps = torch.cat([steps, steps.new_zeros(missing, *steps.shape[1:])])
+    return steps.reshape(len(steps) // size, size, *steps.shape[1:])

@@ -1,0 +1,190 @@
+"""The one dispatcher: it picks the backend that runs a call, and can say which one and why.
+
+NumPy arrays run on `reference` (float64 inside). Torch tensors run on `bptt` (the GRU in training, with a
+hand-written gradient), on `aten` (PyTorch's own fused kernels) or on `composite` (torch operations; any device,
+dtype and number of derivatives). `native` is the C core, by name. A backend asked for by name
+runs or raises `BackendError`; only "auto" chooses.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from congru.errors import BackendError
+from congru.kernels.call import CELLS, Array, Call, State, Weights, describe, is_tensor
+
+# In the order in which "auto" tries them. The core runs where it is asked for by name, until its speed is measured.
+_ORDER = {"numpy": ("reference",), "torch": ("bptt", "aten", "composite")}
+_ABOUT = {
+    "native": "the compiled CPU core",
+    "reference": "the NumPy float64 equations",
+    "bptt": "hand-written back-propagation through time",
+    "aten": "PyTorch's fused kernels",
+    "composite": "torch operations, any device and dtype",
+}
+_loaded: dict[str, ModuleType | None] = {}
+
+
+def sequence(
+    cell: str,
+    x: Array,
+    state: State | None,
+    weights: Weights,
+    *,
+    lengths: Array | None = None,
+    reset: Array | None = None,
+    h_reset: Array | State | None = None,
+    reverse: bool = False,
+    reset_before: bool = False,
+    return_gates: bool = False,
+    backend: str = "auto",
+) -> tuple[Array, State, Array | None]:
+    """Run one layer in one direction over x [B, T, I].
+
+    Returns y [B, T, H], the final state, and the gates [B, T, G, H] (None unless `return_gates`).
+
+    - `cell`: "gru", "lstm", "rnn", "rnn_relu" or "mingru".
+    - `state`: (h,), for lstm (h, c), each [B, H]; None = zeros.
+    - `weights`: (W [G*H, I], U [G*H, H], b_i, b_h), for mingru (W [2H, I], b_i); a bias may be None.
+    - `lengths` [B], integers 0..T: later steps are padding. y and gates are 0 there, the state stays.
+    - `reset` [B, T], bool: a new sequence begins at t, so the state that enters step t is `h_reset` ([H]; for
+      lstm also a pair; what is not given is zeros). In reverse it is the state handed from t to t-1.
+    - `reverse`: from the last valid step to the first; y stays in input order.
+    - `reset_before`: the gru's other form, n = tanh(W_n x + b_in + U_n (r * h) + b_hn).
+
+    Raises `CongruError` for a wrong argument and `BackendError` if `backend` cannot run the call.
+
+    >>> import numpy as np
+    >>> weights = np.ones((6, 3)), np.ones((6, 2)), None, None
+    >>> y, (h,), gates = sequence("gru", np.ones((1, 4, 3)), None, weights, return_gates=True)
+    >>> y.shape, h.shape, gates.shape
+    ((1, 4, 2), (1, 2), (1, 4, 3, 2))
+    """
+    options: dict[str, Any] = {
+        "lengths": lengths,
+        "reset": reset,
+        "h_reset": _reset_state(cell, h_reset),
+        "reverse": reverse,
+        "reset_before": reset_before,
+        "return_gates": return_gates,
+    }
+    name, _ = _choose(describe(cell, x, state, weights, **options), backend)
+    found: tuple[Array, State, Array | None] = _kernel(name).sequence(cell, x, state, weights, **options)
+    return found
+
+
+def step(
+    cell: str,
+    x: Array,
+    state: State | None,
+    weights: Weights,
+    *,
+    reset_before: bool = False,
+    backend: str = "auto",
+) -> State:
+    """Return the new state after one step on x [B, I]; arguments and errors are those of `sequence`.
+
+    >>> import numpy as np
+    >>> weights = np.ones((2, 3)), np.eye(2), None, None
+    >>> (h,) = step("rnn", np.zeros((1, 3)), (np.ones((1, 2)),), weights)
+    >>> h.round(3).tolist()
+    [[0.762, 0.762]]
+    """
+    call = describe(cell, x, state, weights, reset_before=reset_before, one_step=True)
+    name, _ = _choose(call, backend)
+    found: State = _kernel(name).step(cell, x, state, weights, reset_before=reset_before)
+    return found
+
+
+def explain(
+    cell: str,
+    x: Array,
+    state: State | None,
+    weights: Weights,
+    *,
+    lengths: Array | None = None,
+    reset: Array | None = None,
+    h_reset: Array | State | None = None,
+    reverse: bool = False,
+    reset_before: bool = False,
+    return_gates: bool = False,
+    backend: str = "auto",
+) -> str:
+    """Say in one sentence which backend `sequence` uses for these arguments, and why; errors as `sequence`.
+
+    >>> import numpy as np
+    >>> explain("mingru", np.ones((1, 4, 3)), None, (np.ones((4, 3)), None), backend="reference")
+    "mingru, numpy float64 on cpu, runs on 'reference' (the NumPy float64 equations), as asked."
+    """
+    options: dict[str, Any] = {
+        "lengths": lengths,
+        "reset": reset,
+        "h_reset": _reset_state(cell, h_reset),
+        "reverse": reverse,
+    }
+    call = describe(cell, x, state, weights, reset_before=reset_before, return_gates=return_gates, **options)
+    name, passed_over = _choose(call, backend)
+    why = "as asked" if backend != "auto" else "the first that can"
+    for other, reason in passed_over:
+        why += f"; not {other!r}: {reason}"
+    what = f"{cell}, {call.library} {call.dtype} on {call.device}"
+    return f"{what}, runs on {name!r} ({_ABOUT[name]}), {why}."
+
+
+def preload(library: str) -> None:
+    """Load the backends for "numpy" or "torch" now: torch.compile cannot follow an import on first use."""
+    for name in (*_ORDER[library], "native"):
+        _load(name)
+
+
+def _choose(call: Call, backend: str) -> tuple[str, list[tuple[str, str]]]:
+    """The backend that runs this call, and those that "auto" passed over, with their reasons."""
+    if backend != "auto" and backend not in _ABOUT:
+        raise BackendError(f"backend is {backend!r}, expected auto, {', '.join(_ABOUT)}: pass one of these")
+    passed_over: list[tuple[str, str]] = []
+    for name in _ORDER[call.library] if backend == "auto" else (backend,):
+        reason = _objection(name, call)
+        if reason is None:
+            return name, passed_over
+        passed_over.append((name, reason))
+    name, reason = passed_over[-1]
+    fix = "use backend='auto'" if backend != "auto" else "pass torch tensors"
+    raise BackendError(f"backend is {backend!r}, expected one that runs this {call.cell}: {reason}; {fix}")
+
+
+def _objection(name: str, call: Call) -> str | None:
+    """Why a backend cannot run this call, or None."""
+    if call.library == "numpy" and name not in ("native", *_ORDER["numpy"]):  # before it would import torch
+        return "it computes with torch tensors only"
+    if _load(name) is None:
+        return "it is not part of this installation"
+    reason: str | None = _kernel(name).supports(call)
+    return reason
+
+
+def _load(name: str) -> ModuleType | None:
+    """The module of a backend, loaded on first use; None where this installation has none."""
+    if name not in _loaded:
+        module = f"congru.kernels.{name}"
+        _loaded[name] = importlib.import_module(module) if importlib.util.find_spec(module) else None
+    return _loaded[name]
+
+
+def _kernel(name: str) -> ModuleType:
+    module = _load(name)
+    assert module is not None  # _choose has asked it
+    return module
+
+
+def _reset_state(cell: str, h_reset: Array | State | None) -> State | None:
+    """`h_reset` as one [H] vector per part of the state; what is not given is zeros."""
+    if h_reset is None or (isinstance(h_reset, tuple) and not h_reset) or cell not in CELLS:
+        return None
+    parts = h_reset if isinstance(h_reset, tuple) else (h_reset,)
+    zeros = parts[0].new_zeros(parts[0].shape) if is_tensor(parts[0]) else np.zeros_like(parts[0])
+    return (*parts, *(zeros for _ in range(len(CELLS[cell].states) - len(parts))))

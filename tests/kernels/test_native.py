@@ -1,0 +1,103 @@
+"""The C core against the reference in float64 (y, state, gates, every gradient), and its float32 results bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from backend_checks import REFERENCE, check, extra
+from cases import FORMS, make_case
+from congru import ops
+from congru.errors import BackendError
+from congru.kernels import native
+from tolerances import assert_close, seeds
+
+pytestmark = pytest.mark.skipif(native._CORE is None, reason=f"no C core: {native._REASON}")
+
+CELLS = [form for form in FORMS if form[0] != "mingru"]
+OPTIONS = [
+    {},
+    {"reverse": True},
+    {"ragged": True},
+    {"ragged": True, "reverse": True},
+    {"resets": True},
+    {"resets": True, "reverse": True},
+    {"resets": True, "ragged": True, "reverse": True},
+]
+SIZES = [
+    {"B": 3, "T": 5, "I": 4, "H": 7},
+    {"B": 1, "T": 3, "I": 5, "H": 3},
+    {"B": 2, "T": 1, "I": 3, "H": 5},
+    {"B": 2, "T": 63, "I": 1, "H": 3},
+    {"B": 9, "T": 4, "I": 17, "H": 33},
+]
+
+
+@pytest.mark.parametrize("seed", seeds())
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options) or "plain")
+@pytest.mark.parametrize(("cell", "reset_before"), CELLS)
+def test_every_option_in_torch(cell, reset_before, options, seed):
+    check(cell, reset_before, make_case(cell, seed, **options), "native")
+
+
+@pytest.mark.parametrize("seed", seeds())
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+@pytest.mark.parametrize(("cell", "reset_before"), CELLS)
+def test_every_size_in_torch(cell, reset_before, sizes, seed):
+    for reverse in (False, True):
+        check(cell, reset_before, make_case(cell, seed, reverse=reverse, **sizes), "native")
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options) or "plain")
+@pytest.mark.parametrize(("cell", "reset_before"), CELLS)
+def test_numpy_arrays(cell, reset_before, options):
+    case = make_case(cell, **options)
+    form = extra(reset_before)
+    expected = REFERENCE[cell].forward(case.x, case.state, case.weights, **case.options, **form)
+    found = ops.sequence(
+        cell, case.x, case.state, case.weights, **case.options, **form, return_gates=True, backend="native"
+    )
+    for a, b in zip((found[0], *found[1], found[2]), (expected[0], *expected[1], expected[2])):
+        assert_close("composite, float64", a, b)
+
+
+@pytest.mark.parametrize(("cell", "reset_before"), CELLS)
+def test_float32_is_the_same_bits_for_any_chunking_batch_and_number_of_threads(cell, reset_before):
+    case = make_case(cell, B=5, T=40, I=9, H=21)
+    x = case.x.astype(np.float32)
+    state = tuple(part.astype(np.float32) for part in case.state)
+    weights = tuple(part.astype(np.float32) for part in case.weights)
+    options = {**extra(reset_before), "backend": "native"}
+    whole, final, _ = ops.sequence(cell, x, state, weights, **options)
+    pieces, carried = [], state
+    for begin, end in ((0, 1), (1, 8), (8, 8), (8, 40)):
+        y, carried, _ = ops.sequence(cell, x[:, begin:end], carried, weights, **options)
+        pieces.append(y)
+    np.testing.assert_array_equal(np.concatenate(pieces, axis=1), whole)
+    for a, b in zip(carried, final):
+        np.testing.assert_array_equal(a, b)
+    one, _, _ = ops.sequence(cell, x[2:3], tuple(part[2:3] for part in state), weights, **options)
+    np.testing.assert_array_equal(one[0], whole[2])
+    stepped = ops.step(cell, x[:, 0], state, weights, **options)
+    np.testing.assert_array_equal(stepped[0], whole[:, 0])
+    before = torch.get_num_threads()
+    try:
+        native.set_threads(1)
+        single, _, _ = ops.sequence(cell, x, state, weights, **options)
+    finally:
+        native.set_threads(before)
+    np.testing.assert_array_equal(single, whole)
+
+
+@pytest.mark.parametrize(("cell", "reset_before"), CELLS)
+def test_saturated_gates(cell, reset_before):
+    case = make_case(cell, H=16, T=9)
+    bias = 100.0 * np.random.default_rng(1).choice([-1.0, 1.0], size=len(case.weights[0]))
+    check(cell, reset_before, case._replace(weights=(*case.weights[:-1], bias)), "native")
+
+
+def test_what_it_cannot_run_is_said():
+    case = make_case("mingru")
+    with pytest.raises(BackendError, match="backend is 'native', expected one that runs this mingru"):
+        ops.sequence("mingru", case.x, case.state, case.weights, backend="native")
