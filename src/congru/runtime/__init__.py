@@ -1,0 +1,1 @@
+"""Running trained models without torch: model folders (`folder`), networks (`network`), `session`s."""

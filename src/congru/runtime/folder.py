@@ -1,0 +1,239 @@
+"""The model folder: written whole or not at all, read with every file checked and the golden cases replayed.
+
+config.json           format, version, task, cell, network, task_config, sha256 of every other file
+model.safetensors     the weights, float32
+golden.safetensors    three inputs with their outputs and states
+README.md             the model card
+tokenizer.json | scaler.json | labels.json | ...      side files
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as parse_tensors
+from safetensors.numpy import save as format_tensors
+
+from congru.errors import CongruError, ModelFolderError
+from congru.runtime.golden import golden_problem
+from congru.runtime.model import Model
+from congru.runtime.network import Network, check_network, weight_problem
+
+FORMAT = "congru-model"
+FORMAT_VERSION = 1
+CONFIG, WEIGHTS, GOLDEN, CARD = "config.json", "model.safetensors", "golden.safetensors", "README.md"
+_CONFIG_TYPES: dict[str, type] = {
+    "task": str,
+    "cell": str,
+    "congru_version": str,
+    "network": dict,
+    "task_config": dict,
+    "sha256": dict,
+}
+_AGAIN = "copy the folder again or train anew"
+
+
+def save_model(
+    folder: str | os.PathLike[str],
+    *,
+    config: Mapping[str, Any],
+    weights: Mapping[str, NDArray[Any]],
+    golden: Mapping[str, NDArray[Any]],
+    files: Mapping[str, bytes],
+    card: str,
+) -> None:
+    """Write a model folder; it appears complete, after it has been loaded once from its temporary place.
+
+    `config` holds task, cell, network and task_config (format, versions and sums are added); `weights` are
+    float32 by "<layer>.<parameter>"; `golden` comes from `make_golden`; `files` are side files by name;
+    `card` is README.md. An existing model folder is replaced; raises :class:`ModelFolderError` where
+    something else is in the way, or where the parts do not make a folder that `load` accepts, and leaves what
+    was there.
+    """
+    target = Path(folder).absolute()
+    _check_target(target)
+    contents = dict(files)
+    for name in contents:
+        if name in (CONFIG, WEIGHTS, GOLDEN, CARD) or Path(name).name != name or name.startswith("."):
+            raise ModelFolderError(f"files holds {name!r}, expected plain names of side files: rename it")
+    contents[WEIGHTS] = format_tensors({name: np.ascontiguousarray(w) for name, w in weights.items()})
+    contents[GOLDEN] = format_tensors({name: np.ascontiguousarray(g) for name, g in golden.items()})
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())}
+    contents[CONFIG] = _format_config(config, sums)
+    contents[CARD] = card.encode()
+    try:
+        _write_folder(target, contents)
+    except OSError as error:
+        raise ModelFolderError(
+            f"{target} cannot be written ({error.strerror}): check space and permissions"
+        ) from None
+
+
+def _write_folder(target: Path, contents: dict[str, bytes]) -> None:
+    """Fill a folder beside the target, load it once, and put it in the target's place by renaming."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    place = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        fresh, old = place / "new", place / "old"
+        fresh.mkdir()
+        for name, content in contents.items():
+            _write(fresh / name, content)
+        load(fresh)
+        if target.exists():
+            target.rename(old)
+        try:
+            fresh.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
+    finally:
+        shutil.rmtree(place)
+
+
+def load(path: str | os.PathLike[str], backend: str = "auto") -> Model:
+    """Load a model folder, replay its golden cases and return the :class:`Model`; needs no torch.
+
+    `backend` runs its recurrent layers, see :class:`congru.runtime.network.Network`.
+    Raises :class:`ModelFolderError` with one line for whatever is missing, truncated, changed or of another
+    format.
+    """
+    folder = Path(path)
+    config = _read_config(folder)
+    sums = {name: value for name, value in config["sha256"].items() if name != CONFIG}
+    contents = {name: _read(folder / name) for name in (WEIGHTS, GOLDEN, *sums)}
+    weights, golden = (_parse(folder / name, contents[name]) for name in (WEIGHTS, GOLDEN))
+    network = _build_network(folder, config, weights, backend)
+    for name, content in contents.items():
+        if hashlib.sha256(content).hexdigest() != sums.get(name):
+            raise ModelFolderError(
+                f"{folder / name} is not the file that was saved, expected the sha256 in {CONFIG}: {_AGAIN}"
+            )
+    problem = golden_problem(network, golden)
+    if problem:
+        raise ModelFolderError(f"{folder / GOLDEN} {problem}: {_AGAIN}")
+    files = {name: content for name, content in contents.items() if name not in (WEIGHTS, GOLDEN)}
+    return Model(folder, config, network, weights, files)
+
+
+def config_sum(config: Mapping[str, Any]) -> str:
+    """The sha256 of a config without its own sums: shows whether a setting was changed after saving."""
+    rest = {key: value for key, value in config.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def _format_config(config: Mapping[str, Any], sums: dict[str, str]) -> bytes:
+    from congru import __version__
+
+    fixed = {"format": FORMAT, "format_version": FORMAT_VERSION, "congru_version": __version__}
+    given = {"task_config": {}, **config}
+    keys = [key for key in _CONFIG_TYPES if key not in (*fixed, "sha256")]
+    for key in keys:
+        if key not in given:
+            raise ModelFolderError(f"config lacks the key {key!r}, expected {', '.join(keys)}: add it")
+    for key in given:
+        if key not in keys:
+            raise ModelFolderError(f"config has the key {key!r}, expected only {', '.join(keys)}: remove it")
+    try:
+        whole = json.loads(json.dumps({**fixed, **given}, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ModelFolderError(f"config cannot be written as JSON ({error}), expected plain values") from None
+    whole["sha256"] = {CONFIG: config_sum(whole), **sums}
+    return (json.dumps(whole, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _check_target(target: Path) -> None:
+    """An existing target must be an empty folder or a model folder: nothing else is ever replaced."""
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise ModelFolderError(f"{target} is a file, expected a folder or nothing: choose another name")
+    if any(target.iterdir()):
+        try:
+            config = json.loads((target / CONFIG).read_bytes())
+        except (OSError, ValueError):
+            config = None
+        if not isinstance(config, dict) or config.get("format") != FORMAT:
+            raise ModelFolderError(
+                f"{target} exists and is not a model folder, expected an empty one: choose another"
+            )
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ModelFolderError(f"{path} is missing, expected in a model folder: {_AGAIN}") from None
+    except OSError as error:
+        raise ModelFolderError(f"{path} cannot be read ({error.strerror}): check its permissions") from None
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    """The checked config.json; every fault has its own line."""
+    if not folder.exists():
+        raise ModelFolderError(f"{folder} does not exist, expected a model folder: check the path")
+    if not folder.is_dir() or not (folder / CONFIG).exists():
+        raise ModelFolderError(
+            f"{folder} is not a model folder, expected a folder with {CONFIG}: check the path"
+        )
+    path = folder / CONFIG
+    try:
+        config = json.loads(_read(path))
+    except ValueError as error:  # broken JSON or not UTF-8
+        raise ModelFolderError(f"{path} is not valid JSON ({error}): {_AGAIN}") from None
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        found = config.get("format") if isinstance(config, dict) else type(config).__name__
+        raise ModelFolderError(f"{path} has the format {found!r}, expected {FORMAT!r}: check the path")
+    if config.get("format_version") != FORMAT_VERSION:
+        raise ModelFolderError(
+            f"{path} has format_version {config.get('format_version')!r},"
+            f" expected {FORMAT_VERSION}: update congru"
+        )
+    for key, kind in _CONFIG_TYPES.items():
+        if not isinstance(config.get(key), kind):
+            raise ModelFolderError(
+                f"{path} has {key} = {config.get(key)!r:.60}, expected a {kind.__name__}: {_AGAIN}"
+            )
+    for name in config["sha256"]:
+        if Path(name).name != name:
+            raise ModelFolderError(f"{path} names the file {name!r}, expected plain names: {_AGAIN}")
+    if config["sha256"].get(CONFIG) != config_sum(config):
+        raise ModelFolderError(f"{path} was changed after it was saved, expected its own sha256: {_AGAIN}")
+    return config
+
+
+def _parse(path: Path, content: bytes) -> dict[str, NDArray[Any]]:
+    try:
+        return parse_tensors(content)
+    except SafetensorError as error:
+        raise ModelFolderError(f"{path} is truncated or not a safetensors file ({error}): {_AGAIN}") from None
+
+
+def _build_network(
+    folder: Path, config: dict[str, Any], weights: dict[str, NDArray[Any]], backend: str
+) -> Network:
+    try:
+        layers = check_network(config["network"])
+    except CongruError as error:
+        raise ModelFolderError(f"{folder / CONFIG}: {error}") from None
+    problem = weight_problem(layers, weights)
+    if problem:
+        raise ModelFolderError(f"{folder / WEIGHTS} {problem}: {_AGAIN}")
+    return Network(config["network"], weights, backend)

@@ -1,0 +1,167 @@
+"""The recurrent layers of a network: all their depths and directions, their states and their gates.
+
+Each direction of each depth runs either on the NumPy steps of cells.py or through `congru.ops` (the native
+core, or the reference). Arrays are time-major here: x [T, B, F]; states are [L*D, B, H] by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from congru import ops
+from congru.errors import BackendError
+from congru.runtime import cells
+from congru.runtime.cells import Array
+from congru.runtime.declaration import Layer, directions, recurrent_layers
+from congru.runtime.layers import Lengths
+
+BACKENDS = ("auto", "numpy", "native", "reference")
+State = dict[str, Array]
+Weights = Mapping[str, Array]
+
+
+class Pass:
+    """One run through the layers: the state going in, the state coming out, and the gates where asked for."""
+
+    def __init__(self, state: State, lengths: Lengths, gates: dict[str, Array] | None) -> None:
+        self.state, self.after, self.lengths, self.gates = state, dict[str, Array](), lengths, gates
+
+
+class Recurrent:
+    """One GRU, LSTM, RNN or minGRU with all its depths (L) and directions (D)."""
+
+    def __init__(self, layer: Layer, weights: Weights, backend: str) -> None:
+        self.name = layer["name"]
+        self.parts = [f"{self.name}.{part}" for part in ("h", "c")[: 2 if layer["type"] == "lstm" else 1]]
+        self.num_directions, self.num_layers = directions(layer), layer["num_layers"]
+        self.backend, self.form = backend, {"reset_before": layer.get("reset_before", False)}
+        self.kind = layer["type"]
+        self.weights = [_weights(layer, weights, end) for end in _ends(layer)]
+        self.cells = [_cell(layer, parts) for parts in self.weights]
+
+    def __call__(self, x: Array, run: Pass) -> Array:
+        """y [T, B, D*H] of x [T, B, F]; the states after are added to `run`, the gates where it holds
+        some.
+        """
+        states = [run.state[part] for part in self.parts]
+        finals: list[cells.State] = []
+        traces = self._trace_arrays(x, states[0], run)
+        for depth in range(self.num_layers):
+            outputs = []
+            for way in range(self.num_directions):
+                index = depth * self.num_directions + way
+                state = tuple(part[index] for part in states)
+                y, final = self._run_direction(index, x, state, run.lengths, traces[index])
+                outputs.append(y)
+                finals.append(final)
+            x = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=-1)
+        for number, part in enumerate(self.parts):
+            arrays = [final[number] for final in finals]
+            run.after[part] = arrays[0][None] if len(arrays) == 1 else np.stack(arrays)
+        return x
+
+    def _run_direction(
+        self, index: int, x: Array, state: cells.State, lengths: Lengths, gates: Array | None
+    ) -> tuple[Array, cells.State]:
+        reverse = index % self.num_directions == 1
+        if self.backend == "numpy":
+            return cells.run_cell(self.cells[index], x, state, lengths, reverse, gates)
+        y, final, found = ops.sequence(
+            self.kind,
+            np.ascontiguousarray(x.swapaxes(0, 1)),
+            state,
+            self.weights[index],
+            lengths=lengths,
+            reverse=reverse,
+            return_gates=gates is not None,
+            backend=self.backend,
+            **self.form,
+        )
+        if gates is not None and found is not None:
+            gates[...] = found.swapaxes(0, 1)
+        return np.ascontiguousarray(y.swapaxes(0, 1)), final
+
+    def _trace_arrays(self, x: Array, h: Array, run: Pass) -> list[Array | None]:
+        """Time-major [T, B, G, H] arrays to be filled, views of run.gates[name] [L, D, B, T, G, H]; or None
+        each.
+        """
+        if run.gates is None:
+            return [None] * len(self.cells)
+        steps, batch_size = x.shape[:2]
+        rows, hidden = self.cells[0].gate_rows, h.shape[-1]
+        shape = (self.num_layers, self.num_directions, batch_size, steps, rows, hidden)
+        run.gates[self.name] = np.zeros(shape, np.float32)
+        flat = run.gates[self.name].reshape(len(self.cells), *shape[2:])
+        return [part.swapaxes(0, 1) for part in flat]
+
+
+def choose_backend(layers: list[Layer], weights: Weights, backend: str) -> str:
+    """The backend by name: "auto" becomes native where it runs all recurrent layers, else numpy.
+
+    Raises :class:`BackendError` where one asked for by name cannot run.
+    """
+    if backend not in BACKENDS:
+        raise BackendError(
+            f"backend is {backend!r}, expected one of {', '.join(BACKENDS)}: pass one of these"
+        )
+    if backend == "numpy":
+        return backend
+    try:
+        for layer in recurrent_layers(layers):
+            _ask(layer, weights, "native" if backend == "auto" else backend)
+    except BackendError:
+        if backend != "auto":
+            raise
+        return "numpy"
+    return "native" if backend == "auto" else backend
+
+
+def _ask(layer: Layer, weights: Weights, backend: str) -> None:
+    """Raise BackendError unless `backend` runs every direction of a layer on float32, with lengths and
+    gates.
+    """
+    for end in _ends(layer):
+        parts = _weights(layer, weights, end)
+        assert parts[0] is not None
+        x = np.zeros((1, 1, parts[0].shape[1]), np.float32)
+        options = {"reverse": end.endswith("_reverse"), "reset_before": layer.get("reset_before", False)}
+        ops.explain(
+            layer["type"],
+            x,
+            None,
+            parts,
+            lengths=np.ones(1, int),
+            return_gates=True,
+            backend=backend,
+            **options,
+        )
+
+
+def _ends(layer: Layer) -> list[str]:
+    suffixes = ("", "_reverse")[: directions(layer)]
+    return [f"l{depth}{suffix}" for depth in range(layer["num_layers"]) for suffix in suffixes]
+
+
+def _weights(layer: Layer, weights: Weights, end: str) -> tuple[Array | None, ...]:
+    """One direction's weights in the order of `congru.ops`: (W, U, b_i, b_h), for mingru (W, b_i)."""
+    stems = (
+        ("weight_ih", "bias_ih")
+        if layer["type"] == "mingru"
+        else ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    )
+    return tuple(weights.get(f"{layer['name']}.{stem}_{end}") for stem in stems)
+
+
+def _cell(layer: Layer, parts: tuple[Array | None, ...]) -> cells.Cell:
+    W = parts[0]
+    assert W is not None  # held by weight_problem
+    if layer["type"] == "mingru":
+        return cells.MinGRU(W, parts[1])
+    _, U, b_i, b_h = parts
+    assert U is not None
+    if layer["type"] == "gru":
+        return cells.GRU(W, U, b_i, b_h, layer["reset_before"])
+    cell = cells.LSTM if layer["type"] == "lstm" else cells.RNN
+    return cell(W, U, b_i, b_h)
