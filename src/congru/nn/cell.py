@@ -1,0 +1,53 @@
+"""One step of a recurrent layer, as torch.nn's cells: arguments, parameter names, start values and calls."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from congru import ops
+from congru.errors import check_shape
+from congru.nn.module import Hidden, RecurrentModule
+
+
+class RecurrentCell(RecurrentModule):
+    """Base of `GRUCell` and its siblings."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        backend: str = "auto",
+    ) -> None:
+        super().__init__()
+        self._set(input_size, hidden_size, bias, backend)
+        for stem in self.stems:
+            if stem in self._used_stems():
+                self._add_parameter(stem, self._shape(stem, input_size), device, dtype)
+            else:
+                self.register_parameter(stem, None)
+        self.reset_parameters()
+
+    def extra_repr(self) -> str:
+        """The arguments that differ from their defaults."""
+        return self._repr({"bias": True})
+
+    def forward(self, input: Tensor, hx: Hidden | None = None) -> Hidden:
+        """Return the state [B, H] (LSTM: a pair) after one step on `input` [B, I], from `hx` (None = zeros).
+
+        The batch axis may be missing, as in torch.nn: [I] and [H]. Raises `ShapeError`.
+        """
+        if input.dim() not in (1, 2) or input.shape[-1] != self.input_size:
+            check_shape("input", input, "[B, I]", (None, self.input_size), "one step has no time axis")
+        single = input.dim() == 1
+        parts = self._parts(hx, "[H]" if single else "[B, H]")
+        if single:
+            input = input.unsqueeze(0)
+            parts = None if parts is None else tuple(part.unsqueeze(0) for part in parts)
+        weights = tuple(getattr(self, stem) for stem in self.stems)
+        new = ops.step(self.cell, input, parts, weights, backend=self.backend, **self._options())
+        return self._whole(tuple(part.squeeze(0) for part in new) if single else new)

@@ -1,0 +1,100 @@
+"""What every recurrent module shares: parameters named and drawn as in torch.nn, its state, its repr."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from congru import ops
+from congru.errors import SettingsError, ShapeError
+from congru.kernels.call import CELLS
+
+ops.preload("torch")
+
+Hidden: TypeAlias = Tensor | tuple[Tensor, Tensor]
+
+
+class RecurrentModule(nn.Module):
+    """Base of `RecurrentLayer` and `RecurrentCell`; a subclass sets `cell`, and what differs below."""
+
+    cell: str
+    #: Beginnings of the parameter names, in the order of the cell's weights.
+    stems: ClassVar[tuple[str, ...]] = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    #: Constructor arguments that `congru.ops` takes too, with their defaults.
+    form: ClassVar[dict[str, Any]] = {}
+    #: Further constructor arguments of the subclass that its repr shows, with their defaults.
+    shown: ClassVar[dict[str, Any]] = {}
+
+    input_size: int
+    hidden_size: int
+    bias: bool
+    backend: str
+
+    def reset_parameters(self) -> None:
+        """Draw each weight from U(-1/sqrt(H), 1/sqrt(H)) in torch.nn's order; a learned start is 0."""
+        bound = 1.0 / math.sqrt(self.hidden_size)
+        for name, parameter in self.named_parameters():
+            if name in ("h0", "c0"):
+                nn.init.zeros_(parameter)
+            else:
+                nn.init.uniform_(parameter, -bound, bound)
+
+    def _set(self, input_size: int, hidden_size: int, bias: bool, backend: str) -> None:
+        check_sizes(input_size=input_size, hidden_size=hidden_size)
+        check_flags(bias=bias)
+        self.input_size, self.hidden_size, self.bias, self.backend = input_size, hidden_size, bias, backend
+
+    def _add_parameter(
+        self, name: str, shape: tuple[int, ...], device: torch.device | str | None, dtype: torch.dtype | None
+    ) -> None:
+        self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
+
+    def _shape(self, stem: str, input_size: int) -> tuple[int, ...]:
+        """Shape of the parameters with this stem."""
+        rows = len(CELLS[self.cell].gates) * self.hidden_size
+        return {"weight_ih": (rows, input_size), "weight_hh": (rows, self.hidden_size)}.get(stem, (rows,))
+
+    def _used_stems(self) -> tuple[str, ...]:
+        return self.stems if self.bias else tuple(stem for stem in self.stems if stem.startswith("weight"))
+
+    def _options(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.form}
+
+    def _repr(self, defaults: Mapping[str, Any]) -> str:
+        """The sizes, and the arguments that differ from their defaults, as torch.nn writes them."""
+        every = {**defaults, **self.shown, **self.form, "backend": "auto"}
+        changed = [f"{name}={getattr(self, name)}" for name in every if getattr(self, name) != every[name]]
+        return ", ".join([str(self.input_size), str(self.hidden_size), *changed])
+
+    def _parts(self, hx: Hidden | None, axes: str) -> tuple[Tensor, ...] | None:
+        """The state as a tuple of tensors, (h,) or (h, c)."""
+        if hx is None:
+            return None
+        parts = (hx,) if isinstance(hx, Tensor) else tuple(hx)
+        names = CELLS[self.cell].states
+        if len(parts) != len(names):
+            expected = f"a pair (h, c) of {axes}" if len(names) == 2 else f"one tensor {axes}"
+            raise ShapeError(f"hx has {len(parts)} tensors, expected {expected}: pass {', '.join(names)}")
+        return parts
+
+    @staticmethod
+    def _whole(parts: tuple[Tensor, ...]) -> Hidden:
+        return parts[0] if len(parts) == 1 else (parts[0], parts[1])
+
+
+def check_sizes(**sizes: int) -> None:
+    """Raise `SettingsError` unless each is a positive integer."""
+    for name, size in sizes.items():
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise SettingsError(f"{name} is {size!r}, expected a positive integer: pass 1 or more")
+
+
+def check_flags(**flags: bool) -> None:
+    """Raise `SettingsError` unless each is a bool: a misplaced positional argument shows here."""
+    for name, flag in flags.items():
+        if not isinstance(flag, bool):
+            raise SettingsError(f"{name} is {flag!r}, expected True or False: pass arguments by keyword")
