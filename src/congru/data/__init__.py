@@ -1,0 +1,1 @@
+"""Files and tables to batches, and the registry of public data sets."""

@@ -1,0 +1,146 @@
+"""Text from a UTF-8 file, or from all text files below a folder, exactly as it is written.
+
+A folder is read in the order of the paths; files are joined with a line end between where one is missing.
+What was read, and what was passed over and why, is kept beside the text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from congru.errors import DataError
+
+# What counts as text inside a folder; a file given by itself may have any name.
+_PROSE = ".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org", ".adoc", ".srt", ".vtt", ".fountain"
+_NOTATION = (
+    ".csv",
+    ".tsv",
+    ".json",
+    ".jsonl",
+    ".yaml",
+    ".yml",
+    ".toml",
+    ".xml",
+    ".html",
+    ".htm",
+    ".abc",
+    ".pgn",
+)
+_CODE = ".c", ".h", ".cc", ".cpp", ".hpp", ".py", ".rs", ".go", ".java", ".kt", ".js", ".ts", ".css", ".rb"
+_CODE_TOO = (
+    ".lua",
+    ".r",
+    ".jl",
+    ".hs",
+    ".ml",
+    ".scala",
+    ".swift",
+    ".sh",
+    ".sql",
+    ".lisp",
+    ".scm",
+    ".pl",
+    ".php",
+)
+SUFFIXES = frozenset((*_PROSE, *_NOTATION, *_CODE, *_CODE_TOO))
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """One file that was read: its path as given, its sha256, its size."""
+
+    path: str
+    sha256: str
+    num_bytes: int
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A text and where it comes from; ``skipped`` holds (path, reason) of what a folder held besides."""
+
+    source: str
+    text: str
+    files: tuple[TextFile, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+def read_text(source: str | os.PathLike[str]) -> Corpus:
+    """Read a file, or every text file below a folder (see ``SUFFIXES``; hidden ones are passed over).
+
+    A byte order mark at the start of a file is removed; line ends stay as they are.
+
+    Raises:
+        DataError: nothing there, no text in it, an empty file, bytes that are not UTF-8.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return _read_folder(path)
+    text, file = _read_file(path)
+    if not text:
+        raise DataError(f"{path} is empty, expected text: choose another file")
+    return Corpus(str(path), text, (file,))
+
+
+def _read_folder(folder: Path) -> Corpus:
+    paths, skipped = _list_folder(folder)
+    texts: list[str] = []
+    files: list[TextFile] = []
+    for path in paths:
+        text, file = _read_file(path)
+        if not text:
+            skipped.append((str(path), "empty"))
+            continue
+        if texts and not texts[-1].endswith("\n"):
+            texts.append("\n")
+        texts.append(text)
+        files.append(file)
+    if not files:
+        found = f"{len(skipped)} other files" if skipped else "no file"
+        raise DataError(
+            f"{folder} holds {found}, expected at least one text file that is not empty"
+            " (.txt, .md, .py, ...): choose another folder, or name a file"
+        )
+    return Corpus(str(folder), "".join(texts), tuple(files), tuple(skipped))
+
+
+def _list_folder(folder: Path) -> tuple[list[Path], list[tuple[str, str]]]:
+    """The text files below a folder in the order of their paths, and the others with the reason."""
+    chosen, skipped = [], []
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(place, name)
+            if name.startswith("."):
+                skipped.append((str(path), "hidden"))
+            elif path.suffix.lower() not in SUFFIXES:
+                skipped.append((str(path), f"suffix {path.suffix}" if path.suffix else "no suffix"))
+            else:
+                chosen.append(path)
+    return sorted(chosen), sorted(skipped)
+
+
+def _read_file(path: Path) -> tuple[str, TextFile]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(
+            f"{path} cannot be read ({reason}), expected a text file or a folder: check the path"
+        ) from None
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} byte {error.start}: {content[error.start : error.start + 1]!r} is not UTF-8, expected"
+            f" UTF-8 text: convert it, for example with iconv -f {_guess(content)} -t utf-8"
+        ) from None
+    file = TextFile(str(path), hashlib.sha256(content).hexdigest(), len(content))
+    return text.removeprefix("\ufeff"), file
+
+
+def _guess(content: bytes) -> str:
+    """The encoding such bytes most often have."""
+    return "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "latin1"

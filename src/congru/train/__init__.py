@@ -1,0 +1,1 @@
+"""Training: settings, the one loop, the run folder, and comparisons at an equal budget."""

@@ -1,0 +1,185 @@
+"""Processes and devices, through lightning-fabric: one device, or data parallel over several.
+
+``devices=2`` starts the second process from the same command line; under ``torchrun`` or SLURM the
+processes are there already. On one machine the processes talk over the loopback interface only.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import itertools
+import logging
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
+
+from congru.errors import CongruError, SettingsError
+from congru.train.checkpoint import tree_map
+from congru.train.learner import Learner
+from congru.train.seeding import rng_untouched
+from congru.train.settings import TrainSettings
+
+Result = TypeVar("Result")
+
+
+def is_first_process() -> bool:
+    """True in the process that was started by hand (before the others join)."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
+
+
+def num_processes(settings: TrainSettings) -> int:
+    """How many processes will train: as many as ``torchrun`` has started, else one per device."""
+    return int(os.environ["WORLD_SIZE"]) if _under_torchrun() else settings.devices
+
+
+def open_fabric(settings: TrainSettings, resting: bool = False) -> Fabric:
+    """Start the processes and return this one's Fabric.
+
+    Args:
+        settings: ``device``, ``devices``, ``threads`` and ``batch_size`` are read.
+        resting: some parameters have no gradient in some steps (see :func:`has_resting_parameters`).
+
+    Raises:
+        SettingsError: a device that is not there, or several processes from an interactive session.
+    """
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    kind = _device_kind(settings)
+    world_size = num_processes(settings)
+    if world_size == 1:
+        fabric = Fabric(accelerator=kind, devices=1, strategy="auto")
+    else:
+        local, nodes = _prepare_group(settings, world_size)
+        backend = "nccl" if kind == "cuda" else "gloo"
+        strategy = DDPStrategy(process_group_backend=backend, find_unused_parameters=resting)
+        fabric = Fabric(accelerator=kind, devices=local, num_nodes=nodes, strategy=strategy)
+    fabric.launch()
+    if world_size > 1:
+        atexit.register(_leave_group)
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    return fabric
+
+
+def _leave_group() -> None:
+    """Gloo's threads abort a process that ends with its group in place (pytorch issue 190489)."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def has_resting_parameters(learner: Learner) -> bool:
+    """Whether a parameter has no gradient in the first or the second step, as a learned first state where a
+    state is carried over. DDP must know beforehand. Two steps without an update; nothing of them stays.
+    """
+    carry = None
+    resting = False
+    with rng_untouched():
+        for batch in itertools.islice(learner.batches(0, 0, 1), 2):
+            loss, carry = learner.loss(learner.module, batch, carry)
+            loss.backward()  # type: ignore[no-untyped-call]
+            carry = tree_map(lambda tensor: tensor.detach(), carry)
+            resting |= any(p.requires_grad and p.grad is None for p in learner.module.parameters())
+            learner.module.zero_grad(set_to_none=True)
+    return resting
+
+
+def _device_kind(settings: TrainSettings) -> str:
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    kind: str = settings.device
+    if kind == "auto":
+        kind = "cuda" if present["cuda"] else "cpu"
+    if not present[kind]:
+        raise SettingsError(f"device is '{kind}', expected a device that torch finds here: pass --device cpu")
+    if kind == "cuda" and settings.devices > torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise SettingsError(
+            f"devices is {settings.devices}, expected at most {count}: pass --devices {count} or --device cpu"
+        )
+    return kind
+
+
+def _under_torchrun() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def _prepare_group(settings: TrainSettings, world_size: int) -> tuple[int, int]:
+    """Check that the processes can work together; returns (processes on this machine, machines)."""
+    if settings.batch_size % world_size:
+        raise SettingsError(
+            f"batch_size is {settings.batch_size}, expected a multiple of the {world_size} devices: "
+            f"pass --batch-size {max(1, settings.batch_size // world_size) * world_size}"
+        )
+    if _under_torchrun():
+        local = int(os.environ["LOCAL_WORLD_SIZE"])
+        if settings.devices not in (1, local):
+            raise SettingsError(
+                f"devices is {settings.devices}, expected {local} as given to torchrun: leave out --devices"
+            )
+        if local == world_size:
+            _use_loopback()
+        return local, world_size // local
+    if "LOCAL_RANK" not in os.environ:
+        started_from_file = getattr(sys.modules["__main__"], "__spec__", None) or os.path.isfile(sys.argv[0])
+        if hasattr(sys, "ps1") or not started_from_file:
+            raise SettingsError(
+                f"devices is {settings.devices}, expected 1 in interactive use: start a script or command"
+            )
+        os.environ["MASTER_ADDR"] = "127.0.0.1"
+        os.environ["MASTER_PORT"] = str(_free_port())
+    _use_loopback()
+    return settings.devices, 1
+
+
+def _use_loopback() -> None:
+    names = {name for _, name in socket.if_nameindex()}
+    for name in ("lo", "lo0"):
+        if name in names:
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
+
+
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def on_first(fabric: Fabric, function: Callable[[], Result]) -> Result:
+    """Run ``function`` on the first process and give its result, or its :class:`CongruError`, to all."""
+    if fabric.world_size == 1:
+        return function()
+    outcome: tuple[Any, CongruError | None] = (None, None)
+    if fabric.is_global_zero:
+        try:
+            outcome = (function(), None)
+        except CongruError as error:
+            outcome = (None, error)
+    value, failure = fabric.broadcast(outcome)
+    if failure is not None:
+        raise failure
+    return value  # type: ignore[no-any-return]
+
+
+@contextlib.contextmanager
+def told_once(fabric: Fabric) -> Iterator[None]:
+    """Let an error or an interruption that all processes meet be told by the first one only."""
+    try:
+        yield
+    except (CongruError, KeyboardInterrupt):
+        if fabric.is_global_zero:
+            raise
+        raise SystemExit(0) from None
+
+
+def gather(fabric: Fabric, value: Any) -> list[Any] | None:
+    """Every process's ``value``, in order of rank, on the first process; None on the others."""
+    if fabric.world_size == 1:
+        return [value]
+    values: list[Any] | None = [None] * fabric.world_size if fabric.is_global_zero else None
+    torch.distributed.gather_object(value, values)
+    return values

@@ -1,0 +1,184 @@
+"""The one training loop: a schedule that ends exactly with the budget, early stop, checkpoints, exact resume.
+
+:func:`fit` tells the whole story: start the processes, try three steps, say what will happen, train, sum up.
+:func:`train` is the loop; what one step does is in :mod:`congru.train.trainer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric import Fabric
+
+from congru.errors import TrainingError
+from congru.train.bookends import (
+    RunResult,
+    SectionMaker,
+    leave_folder,
+    open_folder,
+    result_of,
+    sum_up,
+    summarize,
+    write_start,
+)
+from congru.train.devices import (
+    has_resting_parameters,
+    is_first_process,
+    num_processes,
+    on_first,
+    open_fabric,
+    told_once,
+)
+from congru.train.folder import check_out, next_free
+from congru.train.interrupt import StopSignal, TrainingInterrupted
+from congru.train.learner import Learner
+from congru.train.progress import Reporter, make_reporter
+from congru.train.seeding import seed_everything
+from congru.train.settings import TrainSettings
+from congru.train.surroundings import resume_line
+from congru.train.trainer import Trainer, make_optimizer
+from congru.train.trial import Estimate, try_steps
+
+__all__ = ["RunResult", "fit", "train"]
+
+ROWS_PER_RUN = 500  # rows of training loss in metrics.csv
+
+
+def fit(
+    learner: Learner,
+    settings: TrainSettings,
+    *,
+    origin: Mapping[str, str] | None = None,
+    sections: Sequence[SectionMaker] = (),
+) -> RunResult:
+    """Train ``learner`` and leave a run folder.
+
+    Args:
+        learner: the task's training problem.
+        settings: resolved settings.
+        origin: where each setting came from, as :func:`congru.train.resolve.resolve` returns it.
+        sections: makers of further chapters of ``report.html``, called with the run folder at the end.
+
+    Returns:
+        The best validation value, where the model is, and what it took.
+
+    Raises:
+        SettingsError, RunFolderError, TrainingError: one line each, see their names.
+        TrainingInterrupted: Ctrl-C or SIGTERM; the run is saved.
+    """
+    out = settings.out if settings.out is not None else next_free(Path("runs"), learner.task)
+    if is_first_process() and not settings.dry_run:
+        check_out(out, settings.resume)
+    resting = num_processes(settings) > 1 and has_resting_parameters(learner)
+    fabric = open_fabric(settings, resting)
+    reporter = make_reporter(settings, fabric.is_global_zero)
+    try:
+        with told_once(fabric):
+            out = Path(fabric.broadcast(str(out)))
+            return _fit(fabric, learner, settings, origin or {}, out, reporter, sections)
+    finally:
+        reporter.close()
+
+
+def _fit(
+    fabric: Fabric,
+    learner: Learner,
+    settings: TrainSettings,
+    origin: Mapping[str, str],
+    out: Path,
+    reporter: Reporter,
+    sections: Sequence[SectionMaker],
+) -> RunResult:
+    seed_everything(settings.seed + fabric.global_rank)
+    trainer = Trainer(fabric, learner, settings, reporter)
+    estimate = _try(trainer)
+    reporter.before(summarize(trainer, origin, out, estimate))
+    if settings.dry_run:
+        reporter.say("dry run", "dry run: nothing was written")
+        return result_of(trainer, "dry run", None)
+    trainer.state.log_every = max(1, estimate.num_steps // ROWS_PER_RUN)
+    _open(trainer, origin, out)
+    try:
+        status = _train_or_raise(trainer, out)
+    except BaseException as error:
+        leave_folder(trainer, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed", str(error))
+        raise
+    result = result_of(trainer, status, out)
+    on_first(fabric, lambda: sum_up(trainer, result, sections))
+    return result
+
+
+def _try(trainer: Trainer) -> Estimate:
+    """Three steps with an optimizer of their own; nothing of them stays."""
+    optimizer = make_optimizer(trainer.bare, trainer.settings)
+
+    def step(batch: Any, carry: Any) -> Any:
+        return trainer.optimize(batch, carry, optimizer)[2]
+
+    return try_steps(trainer.bare, step, trainer.batches(0, 0), trainer.budget)
+
+
+def _open(trainer: Trainer, origin: Mapping[str, str], out: Path) -> None:
+    """Open the run folder and take over the state of a run that is continued; a refusal changes nothing."""
+    on_first(trainer.fabric, lambda: open_folder(trainer, out))
+    try:
+        if trainer.settings.resume:
+            trainer.restore(out)
+            trainer.reporter.say("resumed", f"continuing {out} at step {trainer.state.step}")
+        on_first(trainer.fabric, lambda: write_start(trainer, origin))
+    except BaseException:
+        if trainer.folder is not None:
+            trainer.folder.close()
+        raise
+
+
+def _train_or_raise(trainer: Trainer, out: Path) -> str:
+    """Train to the end: ``finished`` or ``early stop``; TrainingInterrupted where the user stops it."""
+    with StopSignal() as stop:
+        status = train(trainer, stop)
+    if status == "interrupted":
+        line = resume_line(trainer.learner, out)
+        text = f"interrupted at step {trainer.state.step}, saved; to continue:\n  {line}"
+        trainer.reporter.say("interrupted", text)
+        raise TrainingInterrupted(line)
+    return status
+
+
+def train(trainer: Trainer, stop: StopSignal) -> str:
+    """THE LOOP. Returns ``finished``, ``early stop`` or ``interrupted``."""
+    trainer.start_clock()
+    if trainer.state.evaluated_step < 0:
+        trainer.evaluate()
+        trainer.save()
+    while not trainer.over():
+        epoch, start = divmod(trainer.state.step, trainer.learner.steps_per_epoch)
+        if start == 0:
+            trainer.carry = None
+        for batch in trainer.batches(epoch, start):
+            asked = trainer.step(batch, stop)
+            if trainer.record_due():
+                trainer.record()
+            if trainer.evaluation_due():
+                trainer.evaluate()
+                trainer.save()
+            elif asked or trainer.checkpoint_due():
+                trainer.save()
+            if trainer.over():
+                break
+            if asked:
+                return "interrupted"
+        else:
+            _check_length(trainer, epoch)
+    return "finished" if trainer.fraction >= 1.0 else "early stop"
+
+
+def _check_length(trainer: Trainer, epoch: int) -> None:
+    expected = trainer.learner.steps_per_epoch
+    given = trainer.state.step - epoch * expected
+    if given != expected:
+        raise TrainingError(
+            f"epoch {epoch} gave {given} batches, expected steps_per_epoch = {expected}: "
+            f"correct the learner of {trainer.learner.task}"
+        )

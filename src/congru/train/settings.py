@@ -1,0 +1,207 @@
+"""The settings of every training command: one class gives flags, Python keywords, YAML keys and their checks.
+
+A task subclasses :class:`TrainSettings` and adds its own fields. The groups below are only for reading: all
+fields are flat, so ``--learning-rate``, ``train(..., learning_rate=...)`` and ``learning_rate:`` in a file
+are the same thing. This module loads no torch.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from typing_extensions import Self
+
+BudgetKind = Literal["epochs", "minutes", "steps"]
+BUDGETS: tuple[BudgetKind, ...] = ("epochs", "minutes", "steps")
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", populate_by_name=True, allow_inf_nan=False, protected_namespaces=(), frozen=True
+    )
+
+
+class BudgetSettings(_Group):
+    """How long to train, and when to look at the validation data."""
+
+    # What is used when none of epochs, minutes and steps is given; a task may set its own.
+    default_budget: ClassVar[tuple[BudgetKind, float]] = ("epochs", 10)
+
+    epochs: Annotated[int | None, Field(ge=1, description="Stop after this many passes over the data.")] = (
+        None
+    )
+    minutes: Annotated[float | None, Field(gt=0, description="Stop after this many minutes of training.")] = (
+        None
+    )
+    steps: Annotated[int | None, Field(ge=1, description="Stop after this many optimizer steps.")] = None
+    patience: Annotated[
+        int | None, Field(ge=1, description="Stop early after this many evaluations without a better one.")
+    ] = None
+    evaluations: Annotated[int, Field(ge=1, description="Evaluations, spread evenly over the budget.")] = 20
+    eval_every: Annotated[
+        int | None, Field(ge=1, description="Evaluate every so many steps instead of spreading evenly.")
+    ] = None
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        given = [kind for kind in BUDGETS if getattr(self, kind) is not None]
+        if len(given) > 1:
+            values = " and ".join(f"{kind} is {getattr(self, kind)}" for kind in given)
+            raise ValueError(
+                f"{values}, expected one budget: give only one of --epochs, --minutes and --steps"
+            )
+        return self
+
+    @property
+    def budget(self) -> tuple[BudgetKind, float]:
+        """The budget in force: its kind and amount.
+
+        >>> TrainSettings(minutes=5).budget
+        ('minutes', 5.0)
+        >>> TrainSettings().budget
+        ('epochs', 10)
+        """
+        for kind in BUDGETS:
+            amount = getattr(self, kind)
+            if amount is not None:
+                return kind, amount
+        return self.default_budget
+
+
+class OptimizerSettings(_Group):
+    """How the weights move."""
+
+    learning_rate: Annotated[float, Field(gt=0, description="Highest learning rate of AdamW.")] = 2e-3
+    batch_size: Annotated[int, Field(ge=1, description="Rows per optimizer step, over all devices.")] = 32
+    clip: Annotated[float | None, Field(gt=0, description="Largest global norm of the gradient.")] = 1.0
+    weight_decay: Annotated[float, Field(ge=0, description="Weight decay of the matrices.")] = 0.01
+    warmup: Annotated[
+        float, Field(ge=0, lt=1, description="Share of the budget during which the learning rate rises.")
+    ] = 0.02
+
+
+class MachineSettings(_Group):
+    """Where it runs, and from which random numbers."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32, description="Seed of every random number.")] = 0
+    threads: Annotated[int | None, Field(ge=1, description="CPU threads per process.")] = None
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "mps"],
+        Field(description="Kind of device; auto: cuda if there, else cpu."),
+    ] = "auto"
+    devices: Annotated[int, Field(ge=1, description="Number of devices (on a CPU: processes).")] = 1
+
+
+class FolderSettings(_Group):
+    """What is written, printed and continued."""
+
+    out: Annotated[Path | None, Field(description="Run folder; default runs/TASK-NUMBER.")] = None
+    resume: Annotated[bool, Field(description="Continue the run in --out.")] = False
+    config: Annotated[Path | None, Field(description="YAML file of settings; flags win over it.")] = None
+    dry_run: Annotated[bool, Field(description="Show settings, data and estimates, then stop.")] = False
+    quiet: Annotated[bool, Field(description="Print nothing but errors.")] = False
+    json_lines: Annotated[bool, Field(alias="json", description="Print one JSON object per event.")] = False
+    save_seconds: Annotated[float, Field(gt=0, description="Longest time between checkpoints.")] = 60.0
+
+
+class TrainSettings(FolderSettings, MachineSettings, OptimizerSettings, BudgetSettings):
+    """Everything :func:`congru.train.loop.fit` reads; tasks subclass it.
+
+    >>> TrainSettings(minutes=5, out="romeo", json=True).json_lines
+    True
+    """
+
+
+def keys_of(model: type[BaseModel]) -> dict[str, str]:
+    """Every name a setting may be given by -> its field name (``json`` -> ``json_lines``)."""
+    keys = {name: name for name in model.model_fields}
+    keys.update({field.alias: name for name, field in model.model_fields.items() if field.alias})
+    return keys
+
+
+def closest(word: str, known: list[str]) -> str | None:
+    """The known word most like ``word``, or None.
+
+    >>> closest("lerning-rate", ["learning_rate", "steps"])
+    'learning_rate'
+    """
+    return next(iter(difflib.get_close_matches(word.replace("-", "_"), known, n=1)), None)
+
+
+def describe_validation_error(error: ValidationError) -> str:
+    """The first fault of a pydantic error as one line: setting, value, expectation, fix."""
+    fault = cast("dict[str, Any]", error.errors(include_url=False)[0])
+    context = fault.get("ctx", {})
+    if fault["type"] == "value_error":  # raised by our own validators, already a full line
+        return str(context["error"])
+    model = _settings_class(error.title)
+    name = ".".join(str(part) for part in fault["loc"]) or error.title
+    value = fault["input"]
+    if fault["type"] == "extra_forbidden":
+        guess = closest(name, sorted(keys_of(model)) if model else [])
+        return f"{name} is {value!r}, expected a known setting: " + (
+            f"did you mean {guess}?" if guess else "see --help for all of them"
+        )
+    return f"{name} is {value!r}, expected {_expectation(fault, context)}: {_fix(name, value, fault, model)}"
+
+
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "text",
+    "path": "a path",
+    "list": "a list",
+    "tuple": "a list",
+    "dict": "a mapping",
+    "finite": "a finite number",
+}
+_BOUNDS = {
+    "greater_than": ("more than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+
+
+def _expectation(fault: dict[str, Any], context: dict[str, Any]) -> str:
+    kind = fault["type"]
+    if kind in _BOUNDS:
+        words, key = _BOUNDS[kind]
+        return f"{words} {context[key]:g}"
+    if kind == "literal_error":
+        return str(context["expected"])
+    if kind == "missing":
+        return "a value"
+    if kind.split("_")[0] in _KINDS:
+        return _KINDS[kind.split("_")[0]]
+    message = str(fault["msg"]).removeprefix("Input should be ")
+    return message[:1].lower() + message[1:]
+
+
+def _fix(name: str, value: object, fault: dict[str, Any], model: type[BaseModel] | None) -> str:
+    if fault["type"] == "literal_error":
+        allowed = [word.strip(" '\"") for word in fault["ctx"]["expected"].replace(" or ", ",").split(",")]
+        guess = closest(str(value), allowed)
+        if guess:
+            return f"did you mean {guess}?"
+    field = model.model_fields.get(keys_of(model).get(name, name)) if model else None
+    if field is None or field.is_required():
+        return f"give --{name.replace('_', '-')} such a value"
+    if field.default is None:
+        return "change it or leave it out"
+    return f"change it or leave it out for {field.default!r}"
+
+
+def _settings_class(title: str) -> type[BaseModel] | None:
+    """The settings class of that name, found among the subclasses of :class:`TrainSettings`."""
+    waiting: list[type[BaseModel]] = [TrainSettings]
+    while waiting:
+        model = waiting.pop()
+        if model.__name__ == title:
+            return model
+        waiting.extend(model.__subclasses__())
+    return None

@@ -1,0 +1,316 @@
+"""What the loop does in one go: a step, a look at the validation data, a checkpoint, and going on from one.
+
+loss, carry = learner.loss(module, batch, carry)
+g = clip(d loss / d parameters);  AdamW(g, learning_rate * factor(used share of the budget))
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from congru import __version__
+from congru.errors import RunFolderError, TrainingError
+from congru.train import checkpoint
+from congru.train.checkpoint import tree_map
+from congru.train.devices import gather, on_first
+from congru.train.folder import Metric, RunFolder, writing
+from congru.train.interrupt import StopSignal
+from congru.train.learner import Learner
+from congru.train.progress import Reporter, Standing
+from congru.train.schedule import Budget, Clock, learning_rate_factor
+from congru.train.seeding import rng_state, rng_untouched, set_rng_state
+from congru.train.settings import TrainSettings
+
+
+@dataclass
+class State:
+    """Where training stands; goes into each checkpoint as it is."""
+
+    step: int = 0
+    seconds: float = 0.0
+    best: float | None = None
+    best_step: int = 0
+    without_better: int = 0
+    evaluations: int = 0
+    evaluated_step: int = -1
+    evaluation_seconds: float = 0.0
+    evaluation_ended: float = 0.0
+    log_every: int = 1
+    recent_loss: float = math.nan
+    loss_sum: float = 0.0
+    norm_sum: float = 0.0
+    num_summed: int = 0
+    validation: dict[str, float] = field(default_factory=dict)
+
+
+class Trainer:
+    """What the loop works with, on one of the processes: module, optimizer, budget, clock, state.
+
+    ``folder`` is None on all processes but the first.
+    """
+
+    def __init__(self, fabric: Fabric, learner: Learner, settings: TrainSettings, reporter: Reporter) -> None:
+        self.fabric, self.learner, self.settings, self.reporter = fabric, learner, settings, reporter
+        self.folder: RunFolder | None = None
+        self.bare = learner.module
+        self.module, self.optimizer = fabric.setup(learner.module, make_optimizer(learner.module, settings))
+        self.budget = Budget.of(settings, learner.steps_per_epoch)
+        self.state = State()
+        self.clock = Clock()
+        self.carry: Any = None
+        self._saved_seconds = 0.0
+
+    @property
+    def fraction(self) -> float:
+        """The used share of the budget."""
+        return self.budget.fraction(self.state.step, self.state.seconds, self.state.evaluation_seconds)
+
+    def over(self) -> bool:
+        """Whether the budget is used up, or patience has run out."""
+        patience = self.settings.patience
+        return self.fraction >= 1.0 or (patience is not None and self.state.without_better >= patience)
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of weights."""
+        return sum(parameter.numel() for parameter in self.bare.parameters())
+
+    def start_clock(self) -> None:
+        """Training begins, or goes on, now."""
+        self.clock = Clock(self.state.seconds)
+
+    def batches(self, epoch: int, start: int) -> Iterator[Any]:
+        """This process's batches of an epoch."""
+        return self.learner.batches(epoch, self.fabric.global_rank, self.fabric.world_size, start)
+
+    def step(self, batch: Any, stop: StopSignal) -> bool:
+        """One optimizer step; True where any process was asked to stop."""
+        state = self.state
+        factor = learning_rate_factor(self.fraction, self.settings.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * factor
+        loss, norm, self.carry = self.optimize(batch, self.carry, self.optimizer)
+        loss, asked, state.seconds = self._agree(loss, stop.requested, self.clock.seconds)
+        state.step += 1
+        state.loss_sum += loss
+        state.norm_sum += norm
+        state.num_summed += 1
+        self.reporter.step(self.standing())
+        return asked
+
+    def optimize(self, batch: Any, carry: Any, optimizer: Any) -> tuple[float, float, Any]:
+        """Loss, backward, clip, update. Returns loss, gradient norm and the detached state to carry over."""
+        loss, carry = self.learner.loss(self.module, self.fabric.to_device(batch), carry)
+        optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(loss)
+        limit = self.settings.clip if self.settings.clip is not None else math.inf
+        norm = self.fabric.clip_gradients(self.module, optimizer, max_norm=limit, error_if_nonfinite=False)
+        value, length = float(loss.detach()), float(norm)  # type: ignore[arg-type]
+        for name, number in (("loss", value), ("gradient norm", length)):
+            if not math.isfinite(number):
+                raise TrainingError(self._not_finite(name, number))
+        optimizer.step()
+        return value, length, tree_map(lambda tensor: tensor.detach(), carry)
+
+    def _not_finite(self, name: str, number: float) -> str:
+        kept = f"; the last good checkpoint is {self.folder.last}" if self.folder else ""
+        clip = "" if self.settings.clip is not None else " or set --clip 1"
+        return (
+            f"{name} is {number} at step {self.state.step + 1}, expected a finite number: "
+            f"lower --learning-rate (now {self.settings.learning_rate:g}){clip}, "
+            f"or look for such values in the data{kept}"
+        )
+
+    def _agree(self, loss: float, asked: bool, seconds: float) -> tuple[float, bool, float]:
+        """The mean loss, whether any process was asked to stop, the first process's clock: for all alike."""
+        if self.fabric.world_size == 1:
+            return loss, asked, seconds
+        own = seconds if self.fabric.is_global_zero else 0.0
+        shared = torch.tensor([loss, float(asked), own], dtype=torch.float64)
+        total = self.fabric.all_reduce(self.fabric.to_device(shared), reduce_op="sum")
+        return float(total[0]) / self.fabric.world_size, float(total[1]) > 0, float(total[2])
+
+    def evaluation_due(self) -> bool:
+        """Whether to evaluate now."""
+        since = self.state.seconds - self.state.evaluation_ended
+        return self.budget.evaluation_due(
+            self.state.step, self.fraction, since, self.state.evaluation_seconds
+        )
+
+    def record_due(self) -> bool:
+        """Whether to write a row of training loss now."""
+        return self.state.step % self.state.log_every == 0
+
+    def checkpoint_due(self) -> bool:
+        """Whether the last checkpoint is too old."""
+        return self.state.seconds - self._saved_seconds >= self.settings.save_seconds
+
+    def standing(self) -> Standing:
+        """Where the run stands, for the screen."""
+        state = self.state
+        speed = state.step / max(state.seconds, 1e-9)
+        left = state.seconds * (1.0 / max(self.fraction, 1e-9) - 1.0) if state.step else 0.0
+        return Standing(
+            step=state.step,
+            fraction=self.fraction,
+            loss=state.loss_sum / state.num_summed if state.num_summed else state.recent_loss,
+            seconds=state.seconds,
+            seconds_left=left,
+            steps_per_second=speed,
+            validation=state.validation.get(self.learner.metric),
+        )
+
+    def record(self) -> None:
+        """Write the mean training loss and gradient norm since the last row."""
+        state = self.state
+        loss, norm = state.loss_sum / state.num_summed, state.norm_sum / state.num_summed
+        state.recent_loss = loss
+        state.loss_sum = state.norm_sum = 0.0
+        state.num_summed = 0
+        rate = self.optimizer.param_groups[0]["lr"]
+        values = (("loss", loss), ("gradient_norm", norm), ("learning_rate", float(rate)))
+        rows = [Metric(state.step, state.seconds, "train", name, value) for name, value in values]
+        on_first(self.fabric, lambda: self.folder.append_metrics(rows) if self.folder else None)
+
+    def evaluate(self) -> None:
+        """Look at the validation data; a better model goes to ``model/``."""
+        state, learner = self.state, self.learner
+        state.validation, began, ended = on_first(self.fabric, self._validate)
+        value = state.validation[learner.metric]
+        state.seconds = state.evaluation_ended = ended
+        state.evaluation_seconds = ended - began
+        state.evaluated_step = state.step
+        state.evaluations += 1
+        if self._is_better(value):
+            state.best, state.best_step, state.without_better = value, state.step, 0
+        else:
+            state.without_better += 1
+
+    def _is_better(self, value: float) -> bool:
+        best = self.state.best
+        return best is None or (value < best if self.learner.minimize else value > best)
+
+    def _validate(self) -> tuple[dict[str, float], float, float]:
+        """On the first process: metrics, sample, best model. Training does not notice."""
+        began = self.clock.seconds
+        self.bare.eval()
+        with torch.no_grad(), rng_untouched(self.settings.seed):
+            metrics = {name: float(value) for name, value in self.learner.evaluate(self.bare).items()}
+            value = metrics[self.learner.metric]
+            if not math.isfinite(value):
+                raise TrainingError(self._not_finite(f"validation {self.learner.metric}", value))
+            sample = self.learner.sample(self.bare)
+            if self.folder is not None:
+                self._keep(self.folder, metrics, sample)
+        self.bare.train()
+        return metrics, began, self.clock.seconds
+
+    def _keep(self, folder: RunFolder, metrics: dict[str, float], sample: str | None) -> None:
+        state = self.state
+        rows = [
+            Metric(state.step, state.seconds, "validation", name, value) for name, value in metrics.items()
+        ]
+        folder.append_metrics(rows)
+        if sample is not None:
+            folder.write_text(f"samples/step-{state.step:07d}.txt", sample)
+        value = metrics[self.learner.metric]
+        if self._is_better(value):
+            with writing(folder.model):
+                self.learner.save_model(self.bare, folder.model, self.card(value))
+        state.validation = metrics
+        self.reporter.evaluated(self.standing(), metrics, sample)
+        folder.log(
+            f"step {state.step} " + " ".join(f"{name} {number:.6g}" for name, number in metrics.items())
+        )
+
+    def card(self, value: float) -> dict[str, Any]:
+        """What the model card of the exported model says about its training."""
+        return {
+            "task": self.learner.task,
+            "metric": self.learner.metric,
+            "value": value,
+            "baselines": dict(self.learner.baselines),
+            "step": self.state.step,
+            "seconds": round(self.state.seconds, 1),
+            "num_parameters": self.num_parameters,
+            "settings": self.settings.model_dump(mode="json"),
+            "data": self.learner.describe(),
+            "congru_version": __version__,
+        }
+
+    def save(self) -> None:
+        """Write the full state to ``last/``."""
+        carries = gather(self.fabric, tree_map(lambda tensor: tensor.cpu(), self.carry))
+        generators = gather(self.fabric, rng_state())
+        self._saved_seconds = self.state.seconds
+
+        def write() -> None:
+            assert self.folder is not None
+            self.folder.sync_metrics()
+            content = {
+                "module": self.bare.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "state": asdict(self.state),
+                "carries": carries,
+                "generators": generators,
+                "steps_per_epoch": self.learner.steps_per_epoch,
+                "threads": torch.get_num_threads(),
+                "metrics_size": self.folder.metrics_size(),
+            }
+            checkpoint.save(self.folder.last, content)
+            self.folder.set_status(
+                step=self.state.step, seconds=round(self.state.seconds, 3), best=self.state.best
+            )
+
+        on_first(self.fabric, write)
+
+    def restore(self, folder: Path) -> None:
+        """Continue from the checkpoint of the run in ``folder``; without one, from the start."""
+        if not checkpoint.exists(folder / "last"):
+            if self.folder is not None:
+                self.folder.cut_metrics(0)
+            return
+        content = checkpoint.load(folder / "last")
+        rank, world = self.fabric.global_rank, self.fabric.world_size
+        for name, then, now in (
+            ("devices", len(content["carries"]), world),
+            ("steps per epoch", content["steps_per_epoch"], self.learner.steps_per_epoch),
+        ):
+            if then != now:
+                raise RunFolderError(
+                    f"{name} is {now}, but the run in {folder} was started with {then}: "
+                    "use the same data and devices, or start another run with another --out"
+                )
+        try:
+            self.bare.load_state_dict(content["module"])
+        except RuntimeError:
+            raise RunFolderError(
+                f"{folder} has a model of other sizes, expected the same settings and data: use another --out"
+            ) from None
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.state = State(**content["state"])
+        self.carry = self.fabric.to_device(content["carries"][rank])
+        self._saved_seconds = self.state.seconds
+        if self.settings.threads is None:  # another number of threads adds in another order
+            torch.set_num_threads(content["threads"])
+        set_rng_state(content["generators"][rank])
+        if self.folder is not None:
+            self.folder.cut_metrics(content["metrics_size"])
+
+
+def make_optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.AdamW:
+    """AdamW; only matrices decay, not biases, gains or states."""
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.learning_rate, fused=True)

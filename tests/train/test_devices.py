@@ -1,0 +1,106 @@
+"""What is refused before processes are started; what several processes do is in test_processes.py."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from toy import ToyLearner, ToySettings
+
+from congru.errors import SettingsError
+from congru.train.devices import (
+    has_resting_parameters,
+    is_first_process,
+    num_processes,
+    open_fabric,
+    told_once,
+)
+from congru.train.interrupt import TrainingInterrupted
+from congru.train.seeding import rng_state
+from congru.train.settings import TrainSettings
+
+
+def refusal(settings: TrainSettings) -> str:
+    with pytest.raises(SettingsError) as caught:
+        open_fabric(settings)
+    return str(caught.value)
+
+
+def test_a_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert refusal(TrainSettings(device="cuda")) == (
+        "device is 'cuda', expected a device that torch finds here: pass --device cpu"
+    )
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert refusal(TrainSettings(device="auto", devices=2)) == (
+        "devices is 2, expected at most 1: pass --devices 1 or --device cpu"
+    )
+
+
+def test_a_batch_that_cannot_be_shared() -> None:
+    assert refusal(TrainSettings(device="cpu", devices=2, batch_size=7)) == (
+        "batch_size is 7, expected a multiple of the 2 devices: pass --batch-size 6"
+    )
+    assert "pass --batch-size 4" in refusal(TrainSettings(device="cpu", devices=4, batch_size=3))
+
+
+def test_several_processes_cannot_start_from_an_interactive_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
+    assert refusal(TrainSettings(device="cpu", devices=2)) == (
+        "devices is 2, expected 1 in interactive use: start a script or command"
+    )
+
+
+def test_torchrun_says_how_many_processes_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert num_processes(TrainSettings(devices=3)) == 3
+    assert is_first_process()
+    for name, value in (("TORCHELASTIC_RUN_ID", "x"), ("WORLD_SIZE", "4"), ("LOCAL_WORLD_SIZE", "4")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("RANK", "2")
+    assert num_processes(TrainSettings()) == 4
+    assert not is_first_process()
+    assert refusal(TrainSettings(device="cpu", devices=2)) == (
+        "devices is 2, expected 4 as given to torchrun: leave out --devices"
+    )
+
+
+@pytest.mark.parametrize("error", [SettingsError("x"), TrainingInterrupted("y")])
+def test_an_error_of_all_processes_is_told_by_the_first_only(error: BaseException) -> None:
+    def meet(first: bool) -> None:
+        with told_once(SimpleNamespace(is_global_zero=first)):  # type: ignore[arg-type]
+            raise error
+
+    with pytest.raises(type(error)):
+        meet(True)
+    with pytest.raises(SystemExit) as caught:
+        meet(False)
+    assert caught.value.code == 0
+
+
+class LearnedStart(nn.Module):
+    """Has a first state that rests wherever a state is carried over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.GRU(1, 3, batch_first=True)
+        self.head = nn.Linear(3, 1)
+        self.h0 = nn.Parameter(torch.zeros(1, 1, 3))
+
+    def forward(self, x: Tensor, h: Any) -> tuple[Tensor, Any]:
+        y, h = self.rnn(x, self.h0.expand(1, len(x), 3).contiguous() if h is None else h)
+        return self.head(y), h
+
+
+def test_parameters_without_a_gradient_in_some_steps_are_found() -> None:
+    learner = ToyLearner(ToySettings())
+    before = rng_state()["torch"]
+    assert not has_resting_parameters(learner)
+    assert torch.equal(rng_state()["torch"], before)
+    learner.module = LearnedStart()
+    assert has_resting_parameters(learner)
+    assert all(parameter.grad is None for parameter in learner.module.parameters())

@@ -1,0 +1,167 @@
+"""The run folder: nothing is lost on a full disk, a crash or a second run; every refusal is one line."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from congru.errors import RunFolderError
+from congru.train import checkpoint
+from congru.train.folder import HEADER, Metric, RunFolder, check_out, next_free, read_metrics, write_bytes
+
+
+def fail_with(code: int) -> Any:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    return fail
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a" / "b.txt"
+    write_bytes(path, b"old")
+    monkeypatch.setattr(os, "replace", fail_with(errno.EIO))
+    with pytest.raises(RunFolderError, match="input/output error"):
+        write_bytes(path, b"new")
+    monkeypatch.undo()
+    assert path.read_bytes() == b"old"
+    assert os.listdir(path.parent) == ["b.txt"]  # no temporary file is left
+    write_bytes(path, b"new", sync=True)
+    assert path.read_bytes() == b"new"
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint.save(tmp_path, {"step": 1})
+    monkeypatch.setattr(os, "fsync", fail_with(errno.ENOSPC))
+    with pytest.raises(RunFolderError) as caught:
+        checkpoint.save(tmp_path, {"step": 2})
+    assert str(caught.value) == (
+        f"{tmp_path}/checkpoint.pt cannot be written (no space left on device), expected room for it: "
+        "free some space, then continue with --resume"
+    )
+    monkeypatch.undo()
+    assert checkpoint.load(tmp_path)["step"] == 1
+    assert os.listdir(tmp_path) == ["checkpoint.pt"]
+
+
+def test_a_checkpoint_reads_back_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    state = {"carries": [(torch.arange(3.0), None)], "seconds": 1.5}
+    checkpoint.save(tmp_path, state)
+    loaded = checkpoint.load(tmp_path)
+    assert torch.equal(loaded["carries"][0][0], state["carries"][0][0])  # type: ignore[index]
+    path = tmp_path / "checkpoint.pt"
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2], b"", b"not a checkpoint at all"):
+        path.write_bytes(content)
+        with pytest.raises(RunFolderError, match=r"cannot be read \(.*\), expected a checkpoint"):
+            checkpoint.load(tmp_path)
+    torch.save({"format": "congru-checkpoint", "version": 99}, path)
+    with pytest.raises(RunFolderError, match="is not a checkpoint of version 1"):
+        checkpoint.load(tmp_path)
+    torch.save({"code": Evil()}, path)
+    with pytest.raises(RunFolderError, match="cannot be read"):
+        checkpoint.load(tmp_path)
+
+
+class Evil:
+    """Would run code when unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (os.system, ("true",))
+
+
+def test_tensors_in_nested_containers_are_mapped() -> None:
+    tree = {"a": [torch.ones(1), None], "b": (torch.ones(1), 3)}
+    doubled = checkpoint.tree_map(lambda tensor: tensor * 2, tree)
+    assert doubled == {"a": [torch.tensor([2.0]), None], "b": (torch.tensor([2.0]), 3)}
+    pair = Metric(1, 2.0, "s", "n", 3.0)
+    assert checkpoint.tree_map(lambda tensor: tensor, pair) == pair
+
+
+def test_metrics_read_back_bit_for_bit_and_are_cut_to_the_checkpoint(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    rows = [Metric(1, 0.25, "train", "loss", 0.1 + 0.2), Metric(2, 0.5, "train", "loss", math.pi)]
+    folder.append_metrics(rows[:1])
+    size = folder.metrics_size()
+    folder.append_metrics(rows[1:])
+    path = folder.path / "metrics.csv"
+    assert read_metrics(path) == rows
+    folder.cut_metrics(size)
+    assert read_metrics(path) == rows[:1]
+    folder.cut_metrics(0)
+    folder.append_metrics(rows)
+    assert path.read_text().splitlines()[0] == ",".join(HEADER)
+    assert read_metrics(path) == rows
+    with pytest.raises(RunFolderError, match=r"metrics.csv has \d+ bytes, expected at least 9999"):
+        folder.cut_metrics(9999)
+    folder.close()
+
+
+def test_only_one_run_may_hold_a_folder(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.write_text("config.yaml", "seed: 1\n")
+    with pytest.raises(RunFolderError, match="in use by another run: wait for it or choose another --out"):
+        RunFolder(tmp_path / "run", resume=True)
+    folder.close()
+    RunFolder(tmp_path / "run", resume=True).close()
+
+
+def test_a_folder_that_holds_something_is_refused_without_resume(tmp_path: Path) -> None:
+    check_out(tmp_path / "new", resume=False)
+    check_out(tmp_path, resume=False)
+    (tmp_path / "mine.txt").write_text("precious")
+    with pytest.raises(RunFolderError) as caught:
+        RunFolder(tmp_path)
+    assert str(caught.value) == (
+        f"out is '{tmp_path}', which holds files already, expected a new folder: "
+        "continue that run with --resume, or choose another --out"
+    )
+    with pytest.raises(RunFolderError, match=r"expected a run folder with config.yaml: leave out --resume"):
+        check_out(tmp_path, resume=True)
+    with pytest.raises(RunFolderError, match="a file, expected a folder: choose another --out"):
+        check_out(tmp_path / "mine.txt", resume=False)
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "file" / "run"
+    with pytest.raises(RunFolderError) as caught:
+        RunFolder(path)
+    assert str(caught.value) == (
+        f"{path} cannot be written (not a directory), expected a folder to write in: choose another --out"
+    )
+
+
+def test_the_next_free_number(tmp_path: Path) -> None:
+    assert next_free(tmp_path, "text") == tmp_path / "text-1"
+    (tmp_path / "text-1").mkdir()
+    (tmp_path / "text-2").mkdir()
+    assert next_free(tmp_path, "text") == tmp_path / "text-3"
+
+
+def test_a_run_is_continued_on_its_own_data_only(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.check_same_data({"train": 5})  # nothing written yet
+    folder.write_json("data.json", {"source": "a.txt", "train": 5, "split": (0.9, 0.1)})
+    folder.check_same_data({"source": "./a.txt", "train": 5, "split": (0.9, 0.1)})
+    with pytest.raises(RunFolderError, match=r"data: train is not what the run in .* was started with"):
+        folder.check_same_data({"source": "a.txt", "train": 6, "split": (0.9, 0.1)})
+    folder.close()
+
+
+def test_status_and_log(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.set_status(state="running", step=1)
+    folder.set_status(step=2)
+    folder.log("hello")
+    folder.close()
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert (status["state"], status["step"]) == ("running", 2)
+    assert (tmp_path / "run" / "log.txt").read_text().endswith(" hello\n")

@@ -1,0 +1,47 @@
+"""The first signal asks for a stop, an echo of it is ignored, a second one interrupts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+
+from congru.train.interrupt import StopSignal
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_asks_for_a_stop_and_the_old_handlers_come_back(number: int) -> None:
+    before = signal.getsignal(number)
+    with StopSignal() as stop:
+        assert not stop.requested
+        os.kill(os.getpid(), number)
+        assert stop.requested
+    assert signal.getsignal(number) is before
+
+
+def test_an_echo_is_ignored_and_a_second_signal_interrupts() -> None:
+    now = [10.0]
+    with StopSignal(lambda: now[0]) as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        now[0] = 10.5
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.requested
+        now[0] = 12.0
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_outside_the_main_thread_nothing_is_caught() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    inside = []
+
+    def work() -> None:
+        with StopSignal():
+            inside.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert inside == [before]
