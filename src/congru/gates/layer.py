@@ -1,0 +1,184 @@
+"""One layer in one direction after it has run: what went in, what came out, and every gate between.
+
+All arrays are in input order, [B, T, ...]. Analyses of one row read it as a `Run`: its valid steps only, in
+the order in which the layer processed them, so that padding, resets and the reverse direction need no
+further care.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from congru.errors import CongruError
+from congru.gates.equations import (
+    CANDIDATE,
+    GATES,
+    KEEP,
+    TITLES,
+    Array,
+    State,
+    Weights,
+    as_weights,
+    gates_of,
+    input_part,
+    update,
+)
+from congru.gates.recover import Recovered, recover, starts_of
+from congru.reference.arguments import Bools
+
+
+class Run(NamedTuple):
+    """One row as the layer processed it: N valid steps, first processed first.
+
+    steps [N] are their places in the input; memory_k = keep_k * entering_k + written_k, where memory is h
+    (GRU, minGRU) or c (LSTM); `fresh` [N] marks steps that began from `restart` [H] instead of the step
+    before.
+    """
+
+    steps: npt.NDArray[np.int64]
+    keep: Array
+    written: Array
+    memory: Array
+    start: Array
+    restart: Array
+    fresh: Bools
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A recurrent layer in one direction and what it did with x [B, T, I]; y [B, T, H] is what it returned.
+
+    `start` and `restart` hold one array per part of the state: [B, H] at the beginning, [H] after a reset.
+    """
+
+    name: str
+    cell: str
+    weights: Weights
+    x: Array
+    y: Array
+    recovered: Recovered
+    start: State
+    restart: State
+    reverse: bool = False
+    reset_before: bool = False
+
+    @property
+    def hidden_size(self) -> int:
+        """H."""
+        return int(self.y.shape[2])
+
+    @property
+    def title(self) -> str:
+        """Name and cell, for captions: `rnn layer 2 backward (GRU)`."""
+        return f"{self.name} ({TITLES[self.cell]}{', reset before' if self.reset_before else ''})"
+
+    def gate(self, letter: str) -> Array:
+        """The gate of that row letter (r, z, n; i, f, g, o), [B, T, H]."""
+        return self.recovered.gates[GATES[self.cell].index(letter)]
+
+    @cached_property
+    def keep(self) -> Array:
+        """The share of the old memory that stays, [B, T, H]: z, or the LSTM's forget gate."""
+        if self.cell not in KEEP:
+            raise CongruError(
+                f"keep is asked of a {TITLES[self.cell]}, expected a cell with a keep gate: h' = n, "
+                "nothing is kept by a gate; read candidate and state"
+            )
+        return self.gate(KEEP[self.cell])
+
+    @property
+    def written(self) -> Array:
+        """What a step adds to the memory, [B, T, H]: (1 - z) n, or i g of an LSTM."""
+        if self.cell == "lstm":
+            return self.gate("i") * self.gate("g")
+        return (1 - self.keep) * self.gate("n")
+
+    @property
+    def reset(self) -> Array:
+        """The share of the old state the candidate may read, [B, T, H]; only the GRU has it."""
+        if self.cell != "gru":
+            raise CongruError(
+                f"reset is asked of a {TITLES[self.cell]}, expected a GRU: it has the gates "
+                f"{', '.join(GATES[self.cell])}"
+            )
+        return self.gate("r")
+
+    @property
+    def candidate(self) -> Array:
+        """What is offered for writing, [B, T, H]: n, or the LSTM's g."""
+        return self.gate(CANDIDATE[self.cell])
+
+    @cached_property
+    def memory(self) -> Array:
+        """What the keep gate keeps, [B, T, H]: the state h, or the LSTM's cell state c."""
+        if self.cell == "lstm":
+            return update(self.cell, self.recovered.gates, self.recovered.entering)[1]
+        return self.y
+
+    @cached_property
+    def residual(self) -> float:
+        """The largest |y - what the equations give|, relative to max(1, largest |y|); computed in float64.
+
+        The equations start every step from the state the layer itself returned, so errors do not add up.
+        """
+        valid = self.recovered.valid
+        if not valid.any():
+            return 0.0
+        wide = self.weights.wide()
+        entering = tuple(part.astype(np.float64) for part in self.recovered.entering)
+        gi = input_part(self.x.astype(np.float64), wide)
+        gates = gates_of(self.cell, gi, entering[0], wide, self.reset_before)
+        difference = np.abs(self.y - update(self.cell, gates, entering)[0])[valid]
+        return float(difference.max() / max(1.0, float(np.abs(self.y[valid]).max())))
+
+    def order(self, row: int) -> npt.NDArray[np.int64]:
+        """The valid steps of a row in the order the layer processed them."""
+        steps = np.flatnonzero(self.recovered.valid[row])
+        return steps[::-1] if self.reverse else steps
+
+    def run(self, row: int) -> Run:
+        """The row's memory in the order it was made; needs a cell with a keep gate."""
+        steps = self.order(row)
+        part = 1 if self.cell == "lstm" else 0
+        return Run(
+            steps,
+            self.keep[row, steps],
+            self.written[row, steps],
+            self.memory[row, steps],
+            self.start[part][row],
+            self.restart[part],
+            self.recovered.fresh[row, steps],
+        )
+
+
+def make_layer(
+    name: str,
+    cell: str,
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    weights: Any,
+    state: Any = None,
+    *,
+    lengths: npt.ArrayLike | None = None,
+    reset: npt.ArrayLike | None = None,
+    h_reset: Any = None,
+    reverse: bool = False,
+    reset_before: bool = False,
+) -> Layer:
+    """Recover the gates of a layer that turned x into y and keep them with their weights; see `recover`."""
+    found = recover(
+        cell, x, y, weights, state, lengths=lengths, reset=reset, h_reset=h_reset, reverse=reverse,
+        reset_before=reset_before,
+    )  # fmt: skip
+    dtype = found.gates[0].dtype
+    x, y = np.asarray(x, dtype), np.asarray(y, dtype)
+    if not found.valid.all():
+        x, y = (np.where(found.valid[:, :, None], part, 0) for part in (x, y))
+    starts, restarts = starts_of(cell, state, h_reset, (y.shape[0], y.shape[2]), dtype)
+    weights = as_weights(cell, weights, dtype)
+    return Layer(name, cell, weights, x, y, found, starts, restarts, reverse, reset_before)

@@ -1,0 +1,76 @@
+"""Gates while a model trains: a few numbers per evaluation, and the picture of how its timescales grew.
+
+rows.append((step, gate_statistics(trace)))          at each evaluation, on the same small input
+timescale_growth(rows).save("plots/timescales.svg")  at the end
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from congru.errors import CongruError
+from congru.gates.equations import KEEP
+from congru.gates.pictures.style import BLUE, GREY, INK, Picture, new_figure, styled
+from congru.gates.timescales import timescales_of
+
+if TYPE_CHECKING:
+    from congru.gates.trace import Trace
+
+QUANTILES = {"tau_10": 0.1, "tau_50": 0.5, "tau_90": 0.9}
+QUESTION = "How did its timescales grow while it trained?"
+LIMIT = "Timescales of one fixed input, by the carry path alone; a flat line is no fault where the task needs no memory."
+
+
+def gate_statistics(trace: Trace) -> dict[str, float]:
+    """Numbers of the top layer for metrics.csv: quantiles of tau, and for each gate its mean, shares closed
+    and open.
+
+    Keys such as `gate/tau_50`, `gate/keep_mean`, `gate/reset_open`; a plain RNN has only those of its
+    candidate.
+    """
+    found: dict[str, float] = {}
+    layer = trace.top
+    if layer.cell in KEEP:
+        tau = np.minimum(timescales_of(layer).tau, 1e9)
+        found |= {f"gate/{name}": float(np.quantile(tau, level)) for name, level in QUANTILES.items()}
+    for use in trace.saturation().gates.values():
+        name = use.name.split()[0]
+        found[f"gate/{name}_mean"] = float(use.mean.mean())
+        found[f"gate/{name}_closed"] = float(use.closed.mean())
+        found[f"gate/{name}_open"] = float(use.open.mean())
+    return found
+
+
+def timescale_growth(rows: Sequence[tuple[int, Mapping[str, float]]], *, width: float = 7.5) -> Picture:
+    """The 10, 50 and 90 % quantiles of tau over training steps; rows are (step, what gate_statistics gave)."""
+    kept = [(step, row) for step, row in rows if "gate/tau_50" in row]
+    if not kept:
+        raise CongruError(
+            f"rows has {len(rows)} rows without gate/tau_50, expected some: a plain RNN has no timescales"
+        )
+    steps = [step for step, _ in kept]
+    low, middle, high = ([row[f"gate/{name}"] for _, row in kept] for name in QUANTILES)
+    with styled() as matplotlib:
+        figure = new_figure(matplotlib, width, 2.9)
+        axes = figure.subplots()
+        axes.fill_between(
+            steps, low, high, color=BLUE, alpha=0.25, linewidth=0, label="10 to 90 % of the units"
+        )
+        axes.plot(
+            steps,
+            middle,
+            color=BLUE,
+            linewidth=1.8,
+            marker="." if len(steps) < 40 else None,
+            label="median unit",
+        )
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.tick_params(axis="y", which="minor", labelleft=False, color=GREY)
+        axes.set_xlabel("training step")
+        axes.set_ylabel("timescale tau in steps", color=INK)
+        axes.legend(loc="best")
+    return Picture("growth", figure, QUESTION, LIMIT)

@@ -1,0 +1,98 @@
+"""The state landscape: where do the states go, and where would they rest?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from congru.gates.dynamics import FixedPoints
+from congru.gates.equations import Array
+from congru.gates.pictures.style import GREY, INK, ORANGE, PALE, Picture, color_map, new_figure, styled
+from congru.gates.steps import printable
+
+QUESTION = "What does the state hold, and where does it come to rest?"
+LIMIT = (
+    "Two directions out of many: states that touch here may be far apart. Fixed points belong to one "
+    "constant input; a real input pushes the state on before it arrives."
+)
+MARKS = {"stable": "o", "marginal": "D", "repeller": "X"}
+
+
+def landscape(
+    states: Array, tokens: Sequence[str], points: FixedPoints | None = None, *, width: float = 7.0
+) -> Picture:
+    """The run's states [T, H] in their two main directions (PCA), coloured by step; fixed points where
+    given.
+    """
+    centre = states.mean(axis=0)
+    _, sizes, axes_of_state = np.linalg.svd(states - centre, full_matrices=False)
+    plane = axes_of_state[:2]
+    seen = 100 * float((sizes[:2] ** 2).sum() / max(float((sizes**2).sum()), 1e-12))
+    flat = _flatten(states - centre, plane)
+    with styled() as matplotlib:
+        figure = new_figure(matplotlib, width, width * 0.72)
+        axes = figure.subplots()
+        axes.plot(
+            flat[:, 0], flat[:, 1], color=PALE, linewidth=0.7, alpha=min(1.0, 100 / len(flat)), zorder=1
+        )
+        dots = axes.scatter(
+            flat[:, 0],
+            flat[:, 1],
+            c=np.arange(len(flat)),
+            cmap=color_map(matplotlib, signed=False),
+            s=14,
+            linewidths=0,
+            zorder=2,
+        )
+        bar = figure.colorbar(dots, ax=axes, fraction=0.04, pad=0.01)
+        bar.set_label("step")
+        bar.outline.set_visible(False)
+        for place in _spread(flat, 24):
+            axes.annotate(
+                printable(tokens[place])[:10], flat[place], xytext=(3, 3), textcoords="offset points",
+                fontsize=7, color=INK, zorder=4,
+            )  # fmt: skip
+        if points is not None:
+            _mark(axes, points, centre, plane)
+        axes.set_xlabel(f"first direction (both show {seen:.0f} % of the variance)")
+        axes.set_ylabel("second direction")
+    return Picture("landscape", figure, QUESTION, LIMIT)
+
+
+def _flatten(states: Array, plane: Array) -> Array:
+    flat = states @ plane.T
+    if flat.shape[1] == 2:
+        return flat
+    padded: Array = np.concatenate([flat, np.zeros((len(flat), 2 - flat.shape[1]))], axis=1)
+    return padded
+
+
+def _mark(axes: Any, points: FixedPoints, centre: Array, plane: Array) -> None:
+    """Fixed points as marks with a light edge, one legend entry per kind."""
+    shown = set()
+    for point in points.points:
+        kind = point.kind if point.kind in MARKS else "saddle"
+        spot = _flatten(point.state[None, : len(centre)] - centre, plane)[0]
+        label = None if kind in shown else f"{kind} fixed point"
+        shown.add(kind)
+        axes.scatter(
+            *spot, marker=MARKS.get(kind, "P"), s=110, color=ORANGE, edgecolors="white", linewidths=1.4, zorder=5,
+            label=label,
+        )  # fmt: skip
+    if shown:
+        axes.legend(loc="best", frameon=True, facecolor="white", edgecolor=GREY, framealpha=0.85)
+
+
+def _spread(flat: Array, count: int) -> list[int]:
+    """Up to `count` points far from each other, farthest first: those whose labels do not overlap."""
+    chosen = [int(np.argmax(np.abs(flat - flat.mean(axis=0)).sum(axis=1)))]
+    scale = np.maximum(np.ptp(flat, axis=0), 1e-12)
+    while len(chosen) < min(count, len(flat)):
+        gaps = np.min([np.hypot(*((flat - flat[place]) / scale).T) for place in chosen], axis=0)
+        place = int(np.argmax(gaps))
+        if gaps[place] < 0.06:
+            break
+        chosen.append(place)
+    return chosen

@@ -1,0 +1,115 @@
+"""What every picture shares: the canvas, the colours, the caption, and saving as SVG or PNG.
+
+Shares from 0 to 1 are drawn in cividis, signed values in blue and orange around a light middle. Figures are
+made without pyplot, so nothing global changes and no window opens.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import textwrap
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from congru.errors import CongruError, require
+from congru.gates.colors import SHARE, SIGNED
+
+BLUE, ORANGE, INK, GREY, PALE = "#1f5f9f", "#c85a00", "#222222", "#767676", "#d9d9d9"
+# Blue, orange, purple, green-blue, brown: told apart by lightness as well (after Okabe & Ito).
+LINES = ("#1f5f9f", "#c85a00", "#7b3f8c", "#2a9d8f", "#8c6d31", "#555555")
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 2)))
+STYLE = {
+    "font.size": 9,
+    "font.family": "sans-serif",
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.labelsize": 8.5,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": GREY,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "congru",
+    "text.parse_math": False,
+    "figure.dpi": 110,
+    "savefig.dpi": 150,
+}
+
+
+@contextmanager
+def styled() -> Iterator[Any]:
+    """matplotlib with the style above, for the length of a with block; missing glyphs are drawn as boxes,
+    silently.
+    """
+    matplotlib = require("matplotlib", "train")
+    with warnings.catch_warnings(), matplotlib.rc_context(STYLE):
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        yield matplotlib
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure with the question it answers and the limit of its reading; both are its caption."""
+
+    name: str
+    figure: Any
+    question: str
+    limit: str
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the picture with its caption; the suffix (.svg or .png) chooses the format."""
+        target = Path(path)
+        if target.suffix not in (".svg", ".png"):
+            raise CongruError(
+                f"picture path is {target.name!r}, expected a name ending in .svg or .png: rename it"
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(self.draw(target.suffix[1:]))
+        return target
+
+    def draw(self, kind: str = "svg", *, caption: bool = True, dpi: int = 150) -> bytes:
+        """The file's bytes as "svg" or "png", with the caption in the picture or without."""
+        stream = io.BytesIO()
+        with styled():
+            texts = self._caption() if caption else []
+            metadata = {"metadata": {"Date": None}} if kind == "svg" else {}
+            self.figure.savefig(stream, format=kind, dpi=100 if kind == "svg" else dpi, **metadata)
+            for text in texts:
+                text.set_text("")
+        return stream.getvalue()
+
+    def _caption(self) -> list[Any]:
+        columns = int(self.figure.get_figwidth() * 17)
+        above = textwrap.fill(self.question, int(columns * 0.68))
+        below = textwrap.fill(self.limit, columns)
+        return [
+            self.figure.suptitle(above, x=0.01, ha="left", fontsize=11, color=INK),
+            self.figure.supxlabel(below, x=0.01, ha="left", fontsize=8, color=GREY),
+        ]
+
+
+def new_figure(matplotlib: Any, width: float, height: float) -> Any:
+    """An empty figure of that size in inches, laid out so that nothing overlaps."""
+    figure_module = require("matplotlib.figure", "train")
+    return figure_module.Figure(figsize=(width, height), layout="constrained")
+
+
+def color_map(matplotlib: Any, signed: bool) -> Any:
+    """The scale of `congru.gates.colors` for matplotlib, in 64 levels: the eye sees no more, files are a
+    third.
+    """
+    colors = require("matplotlib.colors", "train")
+    return colors.LinearSegmentedColormap.from_list("congru", SIGNED if signed else SHARE, N=64)

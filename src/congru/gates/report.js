@@ -1,0 +1,318 @@
+// The script of a congru report: hover a cell of the film and its equations are filled in; pick an output and the memory
+// map follows. It reads the JSON beside it, computes with the cell's own equations, and asks the network for nothing.
+(function () {
+  "use strict";
+  const data = JSON.parse(document.getElementById("congru-data").textContent);
+  const H = data.units, T = data.steps, G = data.gates.length;
+  const sigmoid = (a) => 1 / (1 + Math.exp(-a));
+  const show = (v) => (v < 0 ? "-" : " ") + Math.abs(v).toFixed(3);
+  const plain = (v) => v.toFixed(3);
+
+  function unpack(packed) {
+    const text = atob(packed.data), bytes = new Uint8Array(text.length);
+    for (let k = 0; k < text.length; k++) bytes[k] = text.charCodeAt(k);
+    const integers = new DataView(bytes.buffer), out = new Float64Array(bytes.length / 2);
+    for (let k = 0; k < out.length; k++) out[k] = integers.getInt16(2 * k, true) * packed.scale;
+    return out;
+  }
+
+  const ways = data.directions.map((d) => ({
+    reverse: d.reverse, order: d.order, gi: unpack(d.gi), h: unpack(d.h), U: d.U && unpack(d.U), bh: unpack(d.bh),
+    start: d.start.map(unpack), restart: d.restart.map(unpack), fresh: new Set(d.fresh), gates: null,
+  }));
+
+  // The state that entered step t: the neighbour's, or a start.
+  function entering(way, t, part, states) {
+    if (way.fresh.has(t)) return way.restart[part];
+    const before = way.reverse ? t + 1 : t - 1;
+    return before < 0 || before >= T ? way.start[part] : states.subarray(before * H, before * H + H);
+  }
+
+  // (U v + b_h) of gate row g and unit i.
+  function stateTerm(way, g, i, v) {
+    if (!way.U) return 0;
+    let sum = way.bh[g * H + i];
+    const row = (g * H + i) * H;
+    for (let j = 0; j < H; j++) sum += way.U[row + j] * v[j];
+    return sum;
+  }
+
+  // Gates, what was written, and what is kept, of every step; [T, H] each. Computed once.
+  function compute(way) {
+    if (way.gates) return way.gates;
+    const g = { keep: new Float64Array(T * H), written: new Float64Array(T * H), memory: new Float64Array(T * H) };
+    for (const name of data.gates) g[name] = new Float64Array(T * H);
+    g.a = new Float64Array(T * H);
+    const rh = new Float64Array(H);
+    for (let k = 0; k < T; k++) {
+      const t = way.reverse ? T - 1 - k : k, base = t * H, gi = t * G * H;
+      const h = entering(way, t, 0, way.h);
+      const c = data.cell === "lstm" ? entering(way, t, 1, g.memory) : null;
+      const gate = (name, i, f) => (g[name][base + i] = f);
+      if (data.cell === "gru") {
+        for (let i = 0; i < H; i++) {
+          gate("r", i, sigmoid(way.gi[gi + i] + stateTerm(way, 0, i, h)));
+          gate("z", i, sigmoid(way.gi[gi + H + i] + stateTerm(way, 1, i, h)));
+          rh[i] = g.r[base + i] * h[i];
+        }
+      }
+      for (let i = 0; i < H; i++) {
+        const at = base + i, input = (row) => way.gi[gi + row * H + i];
+        if (data.cell === "gru") {
+          g.a[at] = stateTerm(way, 2, i, data.resetBefore ? rh : h);
+          gate("n", i, Math.tanh(input(2) + (data.resetBefore ? g.a[at] : g.r[at] * g.a[at])));
+        } else if (data.cell === "mingru") {
+          gate("z", i, sigmoid(input(0)));
+          gate("n", i, input(1) >= 0 ? input(1) + 0.5 : sigmoid(input(1)));
+        } else if (data.cell === "lstm") {
+          gate("i", i, sigmoid(input(0) + stateTerm(way, 0, i, h)));
+          gate("f", i, sigmoid(input(1) + stateTerm(way, 1, i, h)));
+          gate("g", i, Math.tanh(input(2) + stateTerm(way, 2, i, h)));
+          gate("o", i, sigmoid(input(3) + stateTerm(way, 3, i, h)));
+          g.keep[at] = g.f[at];
+          g.written[at] = g.i[at] * g.g[at];
+          g.memory[at] = g.f[at] * c[i] + g.written[at];
+        } else {
+          const a = input(0) + stateTerm(way, 0, i, h);
+          gate("n", i, data.cell === "rnn" ? Math.tanh(a) : Math.max(a, 0));
+        }
+        if (g.z) {
+          g.keep[at] = g.z[at];
+          g.written[at] = (1 - g.z[at]) * g.n[at];
+          g.memory[at] = way.h[at];
+        }
+      }
+    }
+    way.gates = g;
+    return g;
+  }
+
+  // The equations of one unit at one step, with its numbers.
+  function equations(w, t, i) {
+    const way = ways[w], g = compute(way), at = t * H + i, h = entering(way, t, 0, way.h);
+    const input = (row) => way.gi[t * G * H + row * H + i], state = (row) => stateTerm(way, row, i, h);
+    const squash = (name, f, row) =>
+      `${name} = ${f}(W x + b + U h + b) = ${f}(${show(input(row))} + ${show(state(row))}) = ${plain(g[name][at])}`;
+    const kept = (z, n) => `h' = (1 - z) * n + z * h = ${plain(1 - z)} * ${show(n)} + ${plain(z)} * ${show(h[i])} = ` +
+      show((1 - z) * n + z * h[i]);
+    if (data.cell === "gru") {
+      const n = data.resetBefore
+        ? `n = tanh(W x + b + U (r * h) + b) = tanh(${show(input(2))} + ${show(g.a[at])}) = ${plain(g.n[at])}`
+        : `n = tanh(W x + b + r * (U h + b)) = tanh(${show(input(2))} + ${plain(g.r[at])} * ${show(g.a[at])}) = ` +
+          plain(g.n[at]);
+      return [squash("r", "sigmoid", 0), squash("z", "sigmoid", 1), n, kept(g.z[at], g.n[at])];
+    }
+    if (data.cell === "mingru")
+      return [`z = sigmoid(W x + b) = sigmoid(${show(input(0))}) = ${plain(g.z[at])}`,
+        `n = g(W x + b) = g(${show(input(1))}) = ${plain(g.n[at])}`, kept(g.z[at], g.n[at])];
+    if (data.cell === "lstm") {
+      const c = entering(way, t, 1, g.memory)[i];
+      return [squash("i", "sigmoid", 0), squash("f", "sigmoid", 1), squash("g", "tanh", 2), squash("o", "sigmoid", 3),
+        `c' = f * c + i * g = ${plain(g.f[at])} * ${show(c)} + ${plain(g.i[at])} * ${show(g.g[at])} = ${show(g.memory[at])}`,
+        `h' = o * tanh(c') = ${plain(g.o[at])} * ${show(Math.tanh(g.memory[at]))} = ` +
+          show(g.o[at] * Math.tanh(g.memory[at]))];
+    }
+    return [squash("n", data.cell === "rnn" ? "tanh" : "relu", 0), `h' = n = ${show(g.n[at])}`];
+  }
+
+  // ---- the cell under the pointer -----------------------------------------------------------------------------
+  const panel = document.getElementById("cell");
+  const chosen = { way: 0, step: T - 1, unit: ways[0].order[0], pinned: false };
+
+  function fill() {
+    const step = data.first + chosen.step, name = ways.length > 1 ? (chosen.way ? " backward" : " forward") : "";
+    const token = JSON.stringify(data.tokens[step]);
+    const hint = chosen.pinned ? "click again to let go, arrow keys move" : "click to hold it";
+    panel.textContent = `unit ${chosen.unit}${name}, step ${step}, token ${token}    (${hint})\n` +
+      equations(chosen.way, chosen.step, chosen.unit).join("\n");
+  }
+
+  function place(event, box, w) {
+    const columns = Math.min(data.length, Math.ceil(data.length / Math.ceil(data.length / 200)));
+    const size = Math.ceil(data.length / 200);
+    const across = Math.min(0.999999, Math.max(0, (event.clientX - box.left) / box.width)) * columns;
+    const down = Math.min(0.999999, Math.max(0, (event.clientY - box.top) / box.height));
+    const column = Math.floor(across);
+    const step = Math.min(data.length - 1, column * size + Math.floor((across - column) * size));
+    if (step < data.first) {
+      panel.textContent = `step ${step}: its numbers are not in this page, which holds steps ${data.first} to ${data.length - 1}`;
+      return;
+    }
+    Object.assign(chosen, { way: w, step: step - data.first, unit: ways[w].order[Math.floor(down * H)] });
+    fill();
+  }
+
+  ways.forEach((way, w) => {
+    for (const group of document.querySelectorAll(`[id^="film-${data.depth}-${w}-"]`)) {
+      const image = group.tagName === "image" ? group : group.querySelector("image") || group;
+      image.classList.add("hover");
+      image.addEventListener("mousemove", (event) => chosen.pinned || place(event, image.getBoundingClientRect(), w));
+      image.addEventListener("click", (event) => {
+        chosen.pinned = !chosen.pinned;
+        place(event, image.getBoundingClientRect(), w);
+      });
+    }
+  });
+  document.addEventListener("keydown", (event) => {
+    const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    if (!move || !chosen.pinned || /INPUT|SELECT/.test(event.target.tagName)) return;
+    event.preventDefault();
+    const order = ways[chosen.way].order, rank = order.indexOf(chosen.unit) + move[1];
+    chosen.step = Math.min(T - 1, Math.max(0, chosen.step + move[0]));
+    chosen.unit = order[Math.min(H - 1, Math.max(0, rank))];
+    fill();
+  });
+  panel.hidden = false;
+  fill();
+
+  // ---- the memory map of a picked output ----------------------------------------------------------------------
+  const tool = document.getElementById("pick");
+  const possible = data.readout && data.cell !== "rnn" && data.cell !== "rnn_relu" && (ways.length === 1 || data.whole);
+  if (!tool || !possible) return;
+  const weight = unpack(data.readout.weight), bias = unpack(data.readout.bias), D = ways.length;
+
+  // How much each step of a direction counts in the read-out.
+  function reads(w, at) {
+    const out = new Float64Array(T), kind = data.readout.kind;
+    if (kind === "mean") out.fill(1 / data.length);
+    else if (kind === "final" && ways[w].reverse) out[0] = 1;
+    else out[kind === "steps" ? at : T - 1] = 1;
+    return out;
+  }
+
+  // d J of step t: the gradient by the state before (and, for an LSTM, by the cell before) from that after.
+  function pullBack(way, g, t, dh, dc) {
+    const base = t * H, h = entering(way, t, 0, way.h), through = [];
+    const rows = data.gates.map(() => new Float64Array(H)), out = new Float64Array(H), cell = new Float64Array(H);
+    for (let i = 0; i < H; i++) {
+      const at = base + i;
+      if (data.cell === "lstm") {
+        const c = entering(way, t, 1, g.memory)[i], squashed = Math.tanh(g.memory[at]);
+        const d = dc[i] + dh[i] * g.o[at] * (1 - squashed * squashed);
+        rows[0][i] = d * g.g[at] * g.i[at] * (1 - g.i[at]);
+        rows[1][i] = d * c * g.f[at] * (1 - g.f[at]);
+        rows[2][i] = d * g.i[at] * (1 - g.g[at] * g.g[at]);
+        rows[3][i] = dh[i] * squashed * g.o[at] * (1 - g.o[at]);
+        cell[i] = d * g.f[at];
+      } else {
+        out[i] = dh[i] * g.z[at];
+        if (data.cell === "gru") {
+          rows[1][i] = dh[i] * (h[i] - g.n[at]) * g.z[at] * (1 - g.z[at]);
+          const dn = dh[i] * (1 - g.z[at]) * (1 - g.n[at] * g.n[at]);
+          rows[2][i] = data.resetBefore ? dn : dn * g.r[at];
+          rows[0][i] = data.resetBefore ? 0 : dn * g.a[at] * g.r[at] * (1 - g.r[at]);
+        }
+      }
+    }
+    if (!way.U) return [out, cell];
+    const product = (row, into) => {
+      for (let i = 0; i < H; i++) {
+        const d = rows[row][i], line = (row * H + i) * H;
+        if (d !== 0) for (let j = 0; j < H; j++) into[j] += d * way.U[line + j];
+      }
+    };
+    if (data.cell === "gru" && data.resetBefore) {
+      const q = new Float64Array(H);
+      product(2, q);
+      for (let j = 0; j < H; j++) {
+        out[j] += q[j] * g.r[base + j];
+        rows[0][j] = q[j] * h[j] * g.r[base + j] * (1 - g.r[base + j]);
+      }
+      [0, 1].forEach((row) => product(row, out));
+    } else {
+      data.gates.forEach((_, row) => product(row, out));
+    }
+    return [out, cell];
+  }
+
+  // B_k = u_k + keep_{k+1} B_{k+1} and d_k = u_k + J' d_{k+1}, from the last step processed to the first.
+  function shares(output, at) {
+    const written = new Float64Array(T);
+    let start = 0, above = 0, below = 0;
+    ways.forEach((way, w) => {
+      const g = compute(way), u = weight.subarray((output * D + w) * H, (output * D + w + 1) * H), read = reads(w, at);
+      let B = new Float64Array(H), dh = new Float64Array(H), dc = new Float64Array(H), own = true;
+      for (let k = 0; k < T; k++) {
+        const t = way.reverse ? k : T - 1 - k, base = t * H;
+        let sum = 0, inner = 0, size = 0;
+        for (let i = 0; i < H; i++) {
+          const c = g.memory[base + i], squashed = Math.tanh(c);
+          const shown = data.cell === "lstm" ? g.o[base + i] * (Math.abs(c) < 1e-6 ? 1 : squashed / c) : 1;
+          B[i] += read[t] * u[i] * shown;
+          dh[i] += read[t] * u[i];
+          sum += g.written[base + i] * B[i];
+          const d = data.cell === "lstm" ? dc[i] + dh[i] * g.o[base + i] * (1 - squashed * squashed) : dh[i];
+          inner += B[i] * d;
+          size += d * d;
+        }
+        written[t] += sum;
+        if (!own && size > 0) {
+          above += (inner / size) * Math.abs(sum);
+          below += Math.abs(sum);
+        }
+        if (read[t] !== 0) own = false;
+        const first = way.fresh.has(t) || (way.reverse ? t === T - 1 : t === 0);
+        const part = data.cell === "lstm" ? 1 : 0, before = entering(way, t, part, g.memory);
+        if (first) for (let i = 0; i < H; i++) start += g.keep[base + i] * B[i] * before[i];
+        if (way.fresh.has(t)) {
+          [B, dh, dc] = [B, dh, dc].map(() => new Float64Array(H));
+        } else {
+          for (let i = 0; i < H; i++) B[i] *= g.keep[base + i];
+          [dh, dc] = pullBack(way, g, t, dh, dc);
+        }
+      }
+    });
+    return { written, start, bias: bias[output], trust: below ? above / below : NaN };
+  }
+
+  function bars(values, tokens) {
+    const most = 60, size = Math.ceil(values.length / most), count = Math.ceil(values.length / size);
+    const sums = Array.from({ length: count }, (_, k) => values.slice(k * size, (k + 1) * size).reduce((a, b) => a + b, 0));
+    const top = Math.max(0, ...sums), low = Math.min(0, ...sums), span = top - low || 1, width = 900 / count;
+    const y = (v) => 12 + (150 * (top - v)) / span;
+    let tilted = false, out = `<line x1="0" x2="900" y1="${y(0)}" y2="${y(0)}" stroke="currentColor" stroke-width="0.7"/>`;
+    sums.forEach((v, k) => {
+      const text = tokens.slice(k * size, (k + 1) * size).join("").replace(/\s/g, "\u2423").slice(0, size > 1 ? 6 : 8);
+      const safe = text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+      out += `<rect x="${k * width + 1}" y="${Math.min(y(v), y(0))}" width="${Math.max(1, width - 2)}" ` +
+        `height="${Math.abs(y(v) - y(0))}" fill="${v < 0 ? "#2f78b7" : "#d9731a"}"><title>${safe} ${v.toFixed(3)}</title></rect>`;
+      const small = size > 1 || text.length > 2;
+      tilted = tilted || small;
+      out += `<text transform="translate(${(k + 0.5) * width} 176)${small ? " rotate(60)" : ""}" font-size="10" ` +
+        `text-anchor="${small ? "start" : "middle"}" fill="currentColor">${safe}</text>`;
+    });
+    return `<svg viewBox="0 0 900 ${tilted ? 225 : 184}" role="img" aria-label="shares of each step">${out}</svg>`;
+  }
+
+  const sentence = (share) => !isFinite(share) ? "nothing older than the step itself contributes"
+    : share > 1.3 ? "the carry path overstates the truth: check with clamp()"
+    : share >= 0.7 ? "mostly a clean conveyor"
+    : share >= 0.3 ? "partly recomputed through the candidate, read with care" : "recomputed through the candidate, do not read as causes";
+
+  const select = tool.querySelector("select"), number = tool.querySelector("input"), view = tool.querySelector("div");
+  data.readout.labels.forEach((label, k) => select.add(new Option(JSON.stringify(label), k)));
+  select.value = Math.max(0, data.readout.outputs.indexOf(data.target));
+  number.min = data.first;
+  number.max = data.length - 1;
+  number.value = data.at;
+  number.parentElement.hidden = data.readout.kind !== "steps";
+
+  function draw() {
+    const at = Math.min(T - 1, Math.max(0, Number(number.value) - data.first)), found = shares(Number(select.value), at);
+    const last = data.readout.kind === "steps" ? at : T - 1, begin = D > 1 ? 0 : Math.max(0, last - 59);
+    const end = D > 1 || data.readout.kind === "mean" ? T : last + 1;
+    const older = found.written.slice(0, begin).reduce((a, b) => a + b, 0);
+    const all = found.written.reduce((a, b) => a + b, 0);
+    view.innerHTML = bars(Array.from(found.written.slice(begin, end)), data.tokens.slice(data.first + begin, data.first + end));
+    const text = document.createElement("p");
+    text.className = "note";
+    text.textContent = `${data.readout.labels[select.value]} = ${show(all + found.start + found.bias)} = written ${show(all)}` +
+      ` + start ${show(found.start)} + bias ${show(found.bias)}` + (begin ? ` (steps before ${data.first + begin}: ${show(older)})` : "") +
+      `. Trust share ${isFinite(found.trust) ? found.trust.toFixed(2) : "none"}: ${sentence(found.trust)}.`;
+    view.append(text);
+  }
+  select.addEventListener("change", draw);
+  number.addEventListener("input", draw);
+  tool.hidden = false;
+  draw();
+})();

@@ -1,0 +1,76 @@
+"""Run a layer step by step in NumPy, with some gate values held: the layers below the top, and every what-if.
+
+    gates = gates_of(x_t, h_{t-1}), each replaced where it is held     h_t, c_t = update(gates, h_{t-1},
+    c_{t-1})
+
+A held reset gate reaches the candidate. It is the loop that recovery does without; it costs one small
+product per step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from congru.gates.equations import Adjust, Array, State, Weights, gates_of, input_part, update
+from congru.reference.arguments import Bools
+
+
+class Held(NamedTuple):
+    """One gate held at a value: `row` is its place among the cell's gates, `where` [T, H] marks steps and
+    units.
+    """
+
+    row: int
+    where: Bools
+    value: float
+
+
+def simulate(
+    cell: str,
+    x: Array,
+    weights: Weights,
+    start: State,
+    restart: State,
+    *,
+    valid: Bools,
+    fresh: Bools,
+    reverse: bool = False,
+    reset_before: bool = False,
+    held: Sequence[Held] = (),
+) -> tuple[Array, State]:
+    """Return y [B, T, H] and the final state of x [B, T, I]; `valid` and `fresh` [B, T] as in `Recovered`.
+
+    start [B, H] and restart [H], one per part of the state; padding gives y = 0 and keeps the state.
+    """
+    num_batch, num_steps, _ = x.shape
+    num_hidden = start[0].shape[1]
+    gi = input_part(x, weights)
+    y = np.zeros((num_batch, num_steps, num_hidden), gi.dtype)
+    state = start
+    every_valid, any_fresh = bool(valid.all()), bool(fresh.any())
+    for t in range(num_steps - 1, -1, -1) if reverse else range(num_steps):
+        entering = state
+        if any_fresh:
+            entering = tuple(np.where(fresh[:, t, None], new, old) for new, old in zip(restart, state))
+        adjust = _adjust(held, t) if held else None
+        gates = gates_of(cell, gi[:, t], entering[0], weights, reset_before, adjust)
+        before, state = state, update(cell, gates, entering)
+        if not every_valid:
+            state = tuple(np.where(valid[:, t, None], new, old) for new, old in zip(state, before))
+        y[:, t] = state[0]
+    return np.where(valid[:, :, None], y, 0), state
+
+
+def _adjust(held: Sequence[Held], t: int) -> Adjust:
+    """The function that puts the held values of step t in place."""
+
+    def adjust(row: int, gate: Array) -> Array:
+        for hold in held:
+            if hold.row == row and hold.where[t].any():
+                gate = np.where(hold.where[t], np.asarray(hold.value, gate.dtype), gate)
+        return gate
+
+    return adjust

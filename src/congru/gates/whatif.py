@@ -1,0 +1,163 @@
+"""What if a gate had been held? The causal check of the memory map: run again with some gates fixed, and
+compare.
+
+Holding keep = 1 for some steps freezes the state there; keep = 0 erases it; reset = 1 lets the candidate
+read all. Layers above run again on the changed states; the read-out, where it is linear, gives the changed
+prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from congru.errors import CongruError
+from congru.gates.equations import CANDIDATE, GATES, KEEP, TITLES, Array
+from congru.gates.layer import Layer
+from congru.gates.simulate import Held, simulate
+
+if TYPE_CHECKING:
+    from congru.gates.trace import Trace
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """The run with a gate held beside the run as it was.
+
+    states [B, T, D*H] of the top layer before and after; outputs of the linear read-out (None where there
+    is none); loss before and after (None where no loss was given).
+    """
+
+    question: str
+    states: tuple[Array, Array] = field(repr=False)
+    outputs: tuple[Array, Array] | None = field(repr=False)
+    loss: tuple[float, float] | None
+    labels: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def moved(self) -> Array:
+        """How far the top state moved at each step, |h' - h| / |h|, [B, T]."""
+        before, after = self.states
+        size = np.linalg.norm(before, axis=2)
+        result: Array = np.linalg.norm(after - before, axis=2) / np.maximum(size, 1e-12)
+        return result
+
+    def __str__(self) -> str:
+        text = f"{self.question}: the top state moves by up to {100 * float(self.moved.max()):.1f} %"
+        if self.outputs is not None:
+            text += f", the output by up to {float(np.abs(self.outputs[1] - self.outputs[0]).max()):.4g}"
+        if self.loss is not None:
+            text += f", the loss from {self.loss[0]:.4f} to {self.loss[1]:.4f}"
+        return text
+
+
+def clamp_gate(
+    trace: Trace,
+    gate: str,
+    units: Any,
+    steps: Any,
+    value: float,
+    layer: int,
+    direction: int,
+    loss: Callable[[Array], float] | None,
+) -> WhatIf:
+    """Hold a gate of one layer and run the trace's layers again; see `Trace.clamp`."""
+    chosen = trace.layer(layer, direction)
+    letter = gate_letter(chosen.cell, gate)
+    signed = letter == CANDIDATE[chosen.cell]
+    if not (-1 if signed else 0) <= value <= 1:
+        span = "-1 to 1" if signed else "0 (closed) to 1 (open)"
+        raise CongruError(f"value is {value}, expected {span} for {gate}: a gate is a share")
+    num_steps, size = chosen.y.shape[1:]
+    where = _selected("steps", steps, num_steps)[:, None] & _selected("units", units, size)[None]
+    held = Held(GATES[chosen.cell].index(letter), where, value)
+    before = np.concatenate([way.y for way in trace.layers[-1]], axis=2)
+    after = _run_again(trace, layer % len(trace.layers), direction, held)
+    outputs, losses = None, None
+    if trace.readout is not None:
+        outputs = (trace.readout.apply(before, trace.lengths), trace.readout.apply(after, trace.lengths))
+    if loss is not None:
+        if outputs is None:
+            raise CongruError(
+                f"loss is given, but {trace.title} has no linear read-out, expected one: compare .states "
+                "instead"
+            )
+        losses = (float(loss(outputs[0])), float(loss(outputs[1])))
+    question = f"{gate} held at {value:g} in {int(where.any(axis=0).sum())} units of {chosen.name}"
+    question += f" at {int(where.any(axis=1).sum())} of {num_steps} steps"
+    labels = (
+        () if trace.readout is None else tuple(map(trace.readout.label, range(len(trace.readout.weight))))
+    )
+    return WhatIf(question, (before, after), outputs, losses, labels)
+
+
+def gate_letter(cell: str, gate: str) -> str:
+    """The row letter of a gate given by letter or by name: keep, reset, candidate, input, output."""
+    names = {"keep": KEEP.get(cell), "candidate": CANDIDATE[cell]}
+    names |= {"reset": "r"} if cell == "gru" else {}
+    names |= {"input": "i", "output": "o"} if cell == "lstm" else {}
+    letter = names.get(gate, gate)
+    if letter not in GATES[cell]:
+        known = ", ".join(name for name, found in names.items() if found)
+        raise CongruError(
+            f"gate is {gate!r}, expected one of {known} for a {TITLES[cell]}: pass one of these"
+        )
+    return str(letter)
+
+
+def _selected(name: str, chosen: Any, size: int) -> Any:
+    """A mask [size] from None (all), a number, a slice, numbers, or a mask."""
+    mask = np.zeros(size, np.bool_)
+    if chosen is None:
+        return ~mask
+    if isinstance(chosen, (slice, int, np.integer)):
+        places = (
+            np.arange(size)[chosen : chosen + 1] if not isinstance(chosen, slice) else np.arange(size)[chosen]
+        )
+    else:
+        array = np.asarray(chosen)
+        places = np.flatnonzero(array) if array.dtype == np.bool_ and array.shape == (size,) else array
+    if len(places) == 0 or places.dtype.kind not in "iu" or places.min() < -size or places.max() >= size:
+        raise CongruError(
+            f"{name} is {chosen!r}, expected numbers from 0 to {size - 1}: pass a list, a slice or None"
+        )
+    mask[places] = True
+    return mask
+
+
+def _run_again(trace: Trace, depth: int, direction: int, held: Held) -> Array:
+    """The top states [B, T, D*H] after the held layer and those above it have run again."""
+    changed = [
+        _simulated(layer, layer.x, (held,) if way == direction else ())
+        for way, layer in enumerate(trace.layers[depth])
+    ]
+    for above in trace.layers[depth + 1 :]:
+        below = np.concatenate([way.y for way in trace.layers[depth]], axis=2)
+        if below.shape != above[0].x.shape or not np.allclose(below, above[0].x, atol=1e-5):
+            raise CongruError(
+                f"{above[0].name} does not read {trace.layers[depth][0].name} directly, expected stacked "
+                "layers: clamp the top layer"
+            )
+        x = np.concatenate(changed, axis=2)
+        changed = [_simulated(layer, x, ()) for layer in above]
+        depth += 1
+    return np.concatenate(changed, axis=2)
+
+
+def _simulated(layer: Layer, x: Array, held: Sequence[Held]) -> Array:
+    y, _ = simulate(
+        layer.cell,
+        x,
+        layer.weights,
+        layer.start,
+        layer.restart,
+        valid=layer.recovered.valid,
+        fresh=layer.recovered.fresh,
+        reverse=layer.reverse,
+        reset_before=layer.reset_before,
+        held=held,
+    )
+    return y

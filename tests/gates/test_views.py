@@ -1,0 +1,69 @@
+"""Notebook and terminal: static, small, and showing the same numbers as the pictures."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from congru.errors import CongruError
+from congru.gates.terminal import heat_map
+from gates_cases import known_keep, random_trace
+
+
+def test_notebook_view_is_small_static_and_for_light_and_dark() -> None:
+    trace = random_trace("gru", T=500, H=128, B=1, layers=2, tokens=list("<b>&x" * 100))
+    page = trace._repr_html_()
+    assert len(page.encode()) < 100_000
+    assert "<script" not in page
+    assert "http" not in page
+    assert "prefers-color-scheme:dark" in page
+    assert "<b>&x" not in page
+    assert page.count("data:image/png;base64,") == 2
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn", "mingru"])
+def test_notebook_view_of_every_cell(cell: str) -> None:
+    page = random_trace(cell, layers=3, ways=2, lengths=[6, 2])._repr_html_()
+    assert "state h after the step" in page
+    assert page.count("<li>") == (6 if cell == "rnn" else 9)
+    assert ("more: trace.summary()" in page) == (cell != "rnn")
+
+
+def test_heat_map_shades_follow_the_values() -> None:
+    values = np.array([[0.0, 0.25], [0.5, 0.75], [1.0, 1.0]])
+    assert heat_map(values, height=2) == " ▒█\n░▓█"
+    assert heat_map(values - 1, height=2, signed=True).splitlines()[0][0] == "█"
+    assert max(map(len, heat_map(np.ones((500, 40)), width=76).splitlines())) <= 76
+    assert len(heat_map(np.ones((5, 40)), height=8).splitlines()) == 8
+
+
+def test_colored_heat_map_has_half_blocks() -> None:
+    text = heat_map(np.array([[0.0, 1.0, 1.0]] * 2), height=2, colored=True)
+    assert text.count("▀") == 4
+    assert "38;2;0;34;78;48;2;254;232;56m" in text
+    assert all(line.endswith("\x1b[0m") for line in text.splitlines())
+
+
+def test_heat_map_of_nothing_has_its_line() -> None:
+    with pytest.raises(
+        CongruError, match=r"values has shape \(0, 3\), expected \[T, H\] with at least one of each"
+    ):
+        heat_map(np.zeros((0, 3)))
+
+
+def test_film_as_text() -> None:
+    trace = known_keep([0.99, 0.01], T=8)
+    text = trace.text(["keep"], height=2)
+    lines = text.splitlines()
+    assert lines[0].startswith("keep: 1 = the old state stays")
+    assert lines[1:3] == ["█" * 8, " " * 8]
+    assert lines[3] == "01234567"
+    both = random_trace("gru", tokens=list("abcdef")).text()
+    assert re.findall(r"^\w+", both, re.MULTILINE)[0] == "keep"
+    assert both.splitlines()[-1] == "abcdef"
+    with pytest.raises(
+        CongruError, match=r"gates is \('keep',\), expected some of state: this layer has no other"
+    ):
+        random_trace("rnn").text(["keep"])
