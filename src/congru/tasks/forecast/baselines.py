@@ -1,0 +1,101 @@
+"""What a person would try first: the last value, the last season, a linear map, and the M4 competition's
+Naive2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+LONGEST_LINEAR = 720  # look-back of the linear baseline at most
+_MOST_WINDOWS = 20_000
+_RIDGE = 1e-3  # per window
+
+
+def last_value(history: Array, horizon: int) -> Array:
+    """The last value of `history` [B, T], repeated: [B, h]."""
+    return np.repeat(history[:, -1:], horizon, axis=1)
+
+
+def seasonal_naive(history: Array, horizon: int, season: int) -> Array:
+    """The last season of `history` [B, T], T >= season, repeated: [B, h].
+
+    >>> seasonal_naive(np.array([[1.0, 2.0, 3.0]]), 3, 2).tolist()
+    [[2.0, 3.0, 2.0]]
+    """
+    return np.asarray(history[:, history.shape[1] - season + np.arange(horizon) % season])
+
+
+class Linear:
+    """One linear map from the look-back to the horizon for all series, by ridge regression in closed form.
+
+        y[t+1 .. t+h] - y[t] = A (y[t-L+1 .. t] - y[t]) + b,   in units of each series
+
+    (Zeng et al. 2023, "Are Transformers Effective for Time Series Forecasting?", the normalised variant.)
+    """
+
+    def __init__(self, look_back: int, horizon: int) -> None:
+        self.look_back, self.horizon = look_back, horizon
+        self.weights: Array = np.zeros((look_back + 1, horizon))
+
+    def fit(self, windows: Callable[[NDArray[np.int64]], tuple[Array, Array]], count: int) -> Linear:
+        """Fit on `windows(rows) -> (past [B, L], future [B, h])` in units, for rows 0 .. count - 1."""
+        rows = np.unique(np.linspace(0, count - 1, min(count, _MOST_WINDOWS)).astype(np.int64))
+        size = self.look_back + 1
+        square, cross = np.zeros((size, size)), np.zeros((size, self.horizon))
+        for part in np.array_split(rows, -(-len(rows) // 2048)):
+            past, future = windows(part)
+            x = self._features(past)
+            square += x.T @ x
+            cross += x.T @ (future - past[:, -1:])
+        square[np.diag_indices(size)] += _RIDGE * len(rows)
+        self.weights = np.asarray(np.linalg.solve(square, cross), np.float64)
+        return self
+
+    def predict(self, past: Array) -> Array:
+        """The forecast [B, h] from the look-back [B, L], both in units."""
+        return np.asarray(self._features(past) @ self.weights + past[:, -1:])
+
+    def _features(self, past: Array) -> Array:
+        return np.concatenate([past - past[:, -1:], np.ones((len(past), 1))], axis=1)
+
+
+def is_seasonal(y: Array, season: int) -> bool:
+    """The M4 competition's test: is the autocorrelation at lag `season` beyond 1.645 standard errors
+    (Bartlett)?
+    """
+    if season < 2 or len(y) < 3 * season:
+        return False
+    centred = y - y.mean()
+    power = float(centred @ centred)
+    if power == 0:
+        return False
+    acf = np.array([float(centred[lag:] @ centred[:-lag]) / power for lag in range(1, season + 1)])
+    limit = 1.645 / np.sqrt(len(y)) * np.sqrt(1 + 2 * float((acf[:-1] ** 2).sum()))
+    return bool(abs(acf[-1]) > limit)
+
+
+def naive2(y: Array, horizon: int, season: int) -> Array:
+    """Naive2 of the M4 competition: the last value of the seasonally adjusted series, times the seasonal
+    indices.
+
+    Classical multiplicative decomposition where :func:`is_seasonal`: y / (centred moving average over `season`),
+    averaged by season position. Else the last value.
+
+    >>> naive2(np.array([1.0, 3.0] * 6), 3, 2).round(6).tolist()
+    [1.0, 3.0, 1.0]
+    """
+    if not is_seasonal(y, season):
+        return np.full(horizon, y[-1])
+    length, half = len(y), season // 2
+    window = np.ones(season) if season % 2 else np.r_[0.5, np.ones(season - 1), 0.5]
+    trend = np.full(length, np.nan)
+    trend[half : length - half] = np.convolve(y, window / season, "valid")
+    ratio = y / trend
+    indices = np.array([np.nanmean(ratio[place::season]) for place in range(season)])
+    seasonal = np.resize(indices, length)
+    return np.asarray(y[-1] / seasonal[-1] * np.resize(seasonal[-season:], horizon))

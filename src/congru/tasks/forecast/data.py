@@ -1,0 +1,249 @@
+"""A long table as a forecasting problem: split in time, scaled on the train part, cut into windows.
+
+Each series is split by time: train | validation (`val_size`) | test (`test_size`). A window belongs to a
+part if all of its targets do; its look-back may reach into the part before, as it does in use. A series too
+short for a validation part gives all its rows to training, and is counted in the summary.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from congru.data.table import Columns, LongTable, Series, read_table
+from congru.errors import DataError, SettingsError
+from congru.tasks.forecast import defaults
+from congru.tasks.forecast.baselines import LONGEST_LINEAR, Linear
+from congru.tasks.forecast.geometry import Geometry
+from congru.tasks.forecast.metrics import naive_error, score
+from congru.tasks.forecast.panel import Panel, Units, fit_units
+from congru.tasks.forecast.settings import ForecastSettings
+
+Array = NDArray[np.float64]
+Rows = tuple[NDArray[np.int64], NDArray[np.int64]]  # series [B] and cut [B] of windows
+
+MOST_VALIDATION = 20_000  # windows; more are thinned evenly
+MOST_TRAINING = 16_384  # windows an epoch by default
+
+
+@dataclass(frozen=True)
+class KnownScale:
+    """Mean and standard deviation of each known input over the train parts, [K]."""
+
+    mean: Array
+    scale: Array
+
+    def apply(self, known: Array) -> Array:
+        """Known inputs [T, K] in standard deviations."""
+        return np.asarray((known - self.mean) / self.scale)
+
+
+@dataclass(frozen=True)
+class ForecastData:
+    """Everything training needs, in NumPy."""
+
+    table: LongTable
+    geometry: Geometry
+    season: int
+    known_scale: KnownScale
+    units: Units
+    naive_errors: Array
+    """[N] MASE's denominator of each series, over its train part."""
+    panel: Panel
+    train_end: NDArray[np.int64]
+    """[N] number of steps of the train part."""
+    test_start: NDArray[np.int64]
+    """[N] number of steps of train and validation part."""
+    validation: Rows
+    baselines: dict[str, dict[str, float]]
+    """Name -> its metrics on the validation windows."""
+
+    def train_rows(self, stride: int, offset: int) -> Rows:
+        """Training windows, every `stride` steps from `offset`: (series, cut)."""
+        starts = np.full(len(self.train_end), self._first_cut)
+        return _windows(starts + offset, self.train_end, self.geometry.horizon, stride)
+
+    @property
+    def _first_cut(self) -> int:
+        """The first cut of a training window: at least a quarter of its look-back is real."""
+        shortest = int(self.train_end.max()) - self.geometry.horizon
+        return max(1, min(self.geometry.input_size // 4, shortest))
+
+
+def prepare(data: Any, settings: ForecastSettings) -> ForecastData:
+    """Read, check, split and scale the table `data` (a CSV path or a table object).
+
+    Raises :class:`DataError` for rows that cannot be used and data shorter than the horizon.
+    """
+    columns = Columns(settings.id_column, settings.time_column, settings.target_column)
+    table = read_table(data, columns=columns, freq=settings.freq, bad_rows=settings.bad_rows)
+    _warn_constant(table)
+    train_end, test_start = split(table.series, settings)
+    train = [s.y[:end] for s, end in zip(table.series, train_end)]
+    geometry, season = choose_geometry(table, train, settings)
+    units = fit_units(train, geometry)
+    known_scale = fit_known(table, train_end)
+    panel = make_panel(table, geometry, units, known_scale, reach=season)
+    validation = _thin(_windows(train_end, test_start, geometry.horizon, 1), MOST_VALIDATION)
+    errors = np.array([naive_error(y, season) for y in train])
+    prepared = ForecastData(
+        table, geometry, season, known_scale, units, errors, panel, train_end, test_start, validation, {}
+    )
+    prepared.baselines.update(validation_baselines(prepared))
+    return prepared
+
+
+def _warn_constant(table: LongTable) -> None:
+    count = table.report.counts.get("constant series", 0)
+    if count:
+        first = table.report.first["constant series"]
+        warnings.warn(f"constant series: {count}, first: {first}; its forecast is that value", stacklevel=4)
+
+
+def split(series: Sequence[Series], settings: ForecastSettings) -> Rows:
+    """Ends of the train part and of the validation part of each series, in steps."""
+    horizon, lengths = settings.horizon, np.array([len(s) for s in series])
+    longest = int(lengths.max())
+    if longest < 2:
+        raise DataError("table has one row, expected at least 2: add rows")
+    test_start = np.maximum(lengths - settings.test_size, 0)
+    wanted = settings.val_size
+    if wanted is None:
+        wanted = max(horizon, longest // 10)
+    if 0 < wanted < horizon:
+        raise SettingsError(
+            f"val_size is {wanted}, expected at least the horizon {horizon}, or 0 for none: raise it"
+        )
+    needed = settings.test_size + wanted + horizon + 1
+    if longest < needed:
+        most = max(0, (longest - settings.test_size - 1) // 2)
+        raise DataError(
+            f"horizon is {horizon}, expected at most {most} with {longest} rows in the longest series"
+            f" ({wanted} for validation, {settings.test_size} for the test): lower it or add rows"
+        )
+    if wanted == 0 and settings.levels:
+        raise SettingsError(
+            "val_size is 0, expected a validation part to calibrate levels on: raise it or drop --levels"
+        )
+    size = np.where(test_start - wanted > horizon, wanted, 0)
+    return test_start - size, test_start
+
+
+def choose_geometry(
+    table: LongTable, train: Sequence[Array], settings: ForecastSettings
+) -> tuple[Geometry, int]:
+    """The window's sizes and the season: what the settings say, else the rules of defaults.py."""
+    longest = max(len(y) for y in train)
+    season = settings.season or defaults.find_season(table.frequency, train)
+    size = settings.input_size or defaults.choose_input_size(
+        settings.horizon, table.frequency, season, longest
+    )
+    segment = settings.segment or defaults.choose_segment(size, season)
+    if segment > size:
+        raise SettingsError(f"segment is {segment}, expected at most the input size {size}: lower it")
+    lags = tuple(settings.lags) if settings.lags else defaults.choose_lags(season, longest)
+    geometry = Geometry(
+        horizon=settings.horizon,
+        input_size=-(-size // segment) * segment,
+        segment=segment,
+        lags=lags,
+        levels=tuple(settings.levels),
+        num_known=len(table.known),
+        cycles=defaults.choose_cycles(table.frequency, longest) if settings.calendar else (),
+    )
+    return geometry, season
+
+
+def fit_known(table: LongTable, train_end: NDArray[np.int64]) -> KnownScale:
+    """Scale the known inputs by all train parts together."""
+    rows = np.concatenate([s.known[:end] for s, end in zip(table.series, train_end)])
+    deviation = rows.std(0)
+    return KnownScale(rows.mean(0), np.where(deviation > 0, deviation, 1.0))
+
+
+def make_panel(
+    table: LongTable, geometry: Geometry, units: Units, known_scale: KnownScale, reach: int = 0
+) -> Panel:
+    """The windows over all rows of a table."""
+    return Panel(
+        geometry,
+        units,
+        [s.y for s in table.series],
+        [known_scale.apply(s.known) for s in table.series],
+        [table.frequency.phase(s.ds[0]) for s in table.series],
+        [s.observed for s in table.series],
+        reach,
+    )
+
+
+def _windows(first: NDArray[np.int64], end: NDArray[np.int64], horizon: int, stride: int) -> Rows:
+    """All windows with first <= cut and cut + horizon <= end, series by series."""
+    cuts = [np.arange(start, stop - horizon + 1, stride) for start, stop in zip(first, end)]
+    series = np.repeat(np.arange(len(cuts)), [len(c) for c in cuts])
+    return series, np.concatenate(cuts)
+
+
+def _thin(rows: Rows, most: int) -> Rows:
+    step = -(-len(rows[0]) // most) if len(rows[0]) else 1
+    return rows[0][::step], rows[1][::step]
+
+
+def validation_baselines(data: ForecastData) -> dict[str, dict[str, float]]:
+    """Last value, seasonal naive and the linear map on the validation windows, each with all metrics."""
+    series, cut = data.validation
+    if not len(series):
+        return {}
+    forecasts = {"last value": data.panel.lagged(1, series, cut)}
+    if data.season > 1:
+        forecasts["seasonal naive"] = data.panel.lagged(data.season, series, cut)
+    linear = fit_linear(data)
+    if linear is not None:
+        forecasts["linear"] = linear_forecast(data, linear, series, cut)
+    return {name: data_score(data, forecast[..., None], series, cut) for name, forecast in forecasts.items()}
+
+
+def fit_linear(data: ForecastData) -> Linear | None:
+    """The linear baseline on the train windows; None where there are fewer windows than ten."""
+    longest = int(data.train_end.max())
+    look_back = min(LONGEST_LINEAR, data.geometry.input_size, max(1, longest // 4))
+    series, cut = data.train_rows(1, 0)
+    keep = cut >= look_back
+    series, cut = series[keep], cut[keep]
+    if len(series) < 10:
+        return None
+    linear = Linear(look_back, data.geometry.horizon)
+    return linear.fit(lambda rows: _pair(data, linear, series[rows], cut[rows]), len(series))
+
+
+def _pair(
+    data: ForecastData, linear: Linear, series: NDArray[np.int64], cut: NDArray[np.int64]
+) -> tuple[Array, Array]:
+    """Past and future of windows in standard deviations of each series."""
+    scale = data.units.scale[series][:, None]
+    past = data.panel.history(linear.look_back, series, cut)
+    return past / scale, data.panel.actual(series, cut) / scale
+
+
+def linear_forecast(
+    data: ForecastData, linear: Linear, series: NDArray[np.int64], cut: NDArray[np.int64]
+) -> Array:
+    """The linear baseline's forecast [B, h] in the unit of the series."""
+    scale = data.units.scale[series][:, None]
+    return linear.predict(data.panel.history(linear.look_back, series, cut) / scale) * scale
+
+
+def data_score(
+    data: ForecastData,
+    forecast: Array,
+    series: NDArray[np.int64],
+    cut: NDArray[np.int64],
+    levels: Sequence[int] = (),
+) -> dict[str, float]:
+    """Metrics of forecasts [B, h, Q] for windows."""
+    observed, actual = data.panel.observed(series, cut), data.panel.actual(series, cut)
+    return score(actual, forecast, observed, data.naive_errors[series], data.units.scale[series], levels)

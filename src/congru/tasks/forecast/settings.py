@@ -1,0 +1,120 @@
+"""The settings of `congru train forecast`: what the table's columns mean, what is forecast, and with which
+network.
+
+Fields are flat; the classes only group them for reading. This module loads no torch.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from congru.train.settings import BudgetKind, TrainSettings
+
+Metric = Literal["mase", "mae", "mse", "smape"]
+
+
+class TableSettings(TrainSettings):
+    """How the long table is read and split."""
+
+    freq: Annotated[
+        str | None, Field(description="Step of the time column (15min, 1h, 1d, B, 1w, 1mo); default: found.")
+    ] = None
+    season: Annotated[
+        int | None, Field(ge=1, description="Steps in a season; default: from the step or the data.")
+    ] = None
+    bad_rows: Annotated[
+        Literal["error", "skip"], Field(description="What to do with a row that cannot be used.")
+    ] = "error"
+    id_column: Annotated[str, Field(description="Column with the names of the series.")] = "unique_id"
+    time_column: Annotated[str, Field(description="Column with the times.")] = "ds"
+    target_column: Annotated[str, Field(description="Column with the values to forecast.")] = "y"
+    val_size: Annotated[
+        int | None, Field(ge=0, description="Steps at the end of each series for validation; default: 10 %.")
+    ] = None
+    test_size: Annotated[int, Field(ge=0, description="Steps after those that training never sees.")] = 0
+
+
+class WindowSettings(TableSettings):
+    """What the network reads, and what it answers."""
+
+    horizon: Annotated[int, Field(ge=1, description="Steps to forecast.")] = 24
+    levels: Annotated[
+        list[int],
+        Field(description="Prediction intervals in per cent, such as 80 and 95.", default_factory=list),
+    ]
+    input_size: Annotated[
+        int | None,
+        Field(ge=1, description="Steps read before a forecast; default: by rule, shown before training."),
+    ] = None
+    segment: Annotated[
+        int | None,
+        Field(
+            ge=1, description="Past steps per step of the network; 1 streams; default: 1, long inputs more."
+        ),
+    ] = None
+    lags: Annotated[
+        list[int] | None,
+        Field(description="What the forecast starts from: 1 the last value, 24 that of 24 steps before."),
+    ] = None
+    calendar: Annotated[
+        bool, Field(description="Read the place in the day, the week and the year, where known.")
+    ] = True
+
+    @field_validator("levels")
+    @classmethod
+    def _levels(cls, levels: list[int]) -> list[int]:
+        for level in levels:
+            if not 0 < level < 100:
+                raise ValueError(
+                    f"levels holds {level}, expected 1 to 99 (per cent): give for example 80 and 95"
+                )
+        return sorted(set(levels))
+
+    @field_validator("lags")
+    @classmethod
+    def _lags(cls, lags: list[int] | None) -> list[int] | None:
+        for lag in lags or []:
+            if lag < 1:
+                raise ValueError(f"lags holds {lag}, expected at least 1: 1 is the last value")
+        if lags == []:
+            raise ValueError("lags is empty, expected at least one: 1 is the last value")
+        return None if lags is None else sorted(set(lags))
+
+
+class ForecastSettings(WindowSettings):
+    """Everything `congru train forecast` takes.
+
+    >>> ForecastSettings(horizon=7, levels=[95, 80]).levels
+    [80, 95]
+    """
+
+    default_budget: ClassVar[tuple[BudgetKind, float]] = ("steps", 1500)
+
+    cell: Annotated[Literal["gru", "lstm", "rnn", "mingru"], Field(description="The recurrent cell.")] = "gru"
+    hidden_size: Annotated[int, Field(ge=1, description="Units per layer.")] = 64
+    num_layers: Annotated[int, Field(ge=1, description="Recurrent layers, one on top of the other.")] = 1
+    dropout: Annotated[float, Field(ge=0, lt=1, description="Share of units dropped in training.")] = 0.2
+    noise: Annotated[
+        float | None,
+        Field(
+            ge=0, description="Noise added to the inputs in training, in deviations; default: by data size."
+        ),
+    ] = None
+    loss: Annotated[
+        Literal["mase", "mae", "mse", "owa"],
+        Field(
+            description="Errors in season steps, in deviations, these squared, or half relative to the level."
+        ),
+    ] = "mase"
+    metric: Annotated[Metric, Field(description="What chooses the best model on the validation part.")] = (
+        "mase"
+    )
+    stride: Annotated[
+        int | None,
+        Field(ge=1, description="Steps between training windows; default: at most 16384 an epoch."),
+    ] = None
+    learning_rate: Annotated[float, Field(gt=0, description="Highest learning rate of AdamW.")] = 1e-3
+    batch_size: Annotated[int, Field(ge=1, description="Windows per optimizer step, over all devices.")] = 64
+    weight_decay: Annotated[float, Field(ge=0, description="Weight decay of the matrices.")] = 0.1

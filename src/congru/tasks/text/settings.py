@@ -1,0 +1,80 @@
+"""The settings of `congru train text`: what is read as tokens, the network, and how it is trained.
+
+Fields are flat; the classes only group them for reading. This module loads no torch.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from congru.train.settings import BudgetKind, TrainSettings
+
+
+class TokenSettings(TrainSettings):
+    """What a step of the text is, and which part is kept for validation."""
+
+    tokens: Annotated[
+        Literal["char", "bpe"],
+        Field(description="char: one step per character; bpe: byte pairs learned from the training part."),
+    ] = "char"
+    vocab_size: Annotated[int, Field(ge=257, le=2**20, description="Number of tokens with --tokens bpe.")] = (
+        1024
+    )
+    validation: Annotated[
+        float, Field(gt=0, lt=1, description="Share of the text, at its end, kept for validation.")
+    ] = 0.1
+
+
+class NetworkSettings(TokenSettings):
+    """Embedding, recurrent layers, output layer."""
+
+    cell: Annotated[Literal["gru", "lstm", "rnn", "mingru"], Field(description="The recurrent cell.")] = "gru"
+    hidden_size: Annotated[int, Field(ge=1, description="Units per layer.")] = 512
+    num_layers: Annotated[int, Field(ge=1, description="Recurrent layers, one on top of the other.")] = 1
+    embedding_size: Annotated[
+        int | None, Field(ge=1, description="Size of a token's vector; default: a quarter of the units.")
+    ] = None
+    dropout: Annotated[
+        float, Field(ge=0, lt=1, description="Share of outputs of each recurrent layer dropped in training.")
+    ] = 0.3
+    tied: Annotated[
+        bool, Field(description="Output layer shares the embedding's weights (then of the units' size).")
+    ] = False
+    reset_before: Annotated[
+        bool, Field(description="GRU with the reset gate applied before the recurrent product.")
+    ] = False
+
+    @property
+    def token_size(self) -> int:
+        """The embedding size in force.
+
+        >>> TextSettings(hidden_size=256).token_size, TextSettings(hidden_size=256, tied=True).token_size
+        (64, 256)
+        """
+        if self.tied:
+            return self.hidden_size
+        return self.embedding_size or max(8, self.hidden_size // 4)
+
+
+class TextSettings(NetworkSettings):
+    """Everything `congru train text` takes.
+
+    >>> TextSettings(cell="lstm", hidden_size=128, minutes=5).cell
+    'lstm'
+    """
+
+    default_budget: ClassVar[tuple[BudgetKind, float]] = ("minutes", 10.0)
+
+    chunk: Annotated[
+        int,
+        Field(ge=1, description="Steps between two updates: gradients reach back this far, the state on."),
+    ] = 64
+    batch_size: Annotated[int, Field(ge=1, description="Streams read side by side, over all devices.")] = 64
+    learning_rate: Annotated[float, Field(gt=0, description="Highest learning rate of AdamW.")] = 3e-3
+    evaluations: Annotated[int, Field(ge=1, description="Evaluations, spread evenly over the budget.")] = 6
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        Field(description="Of matrix products in training; auto: bfloat16 on a CPU with AMX, else float32."),
+    ] = "auto"

@@ -1,0 +1,226 @@
+"""The whole way on a tiny text: train through the real loop, load without torch, score, write."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import congru
+from congru.tasks.text.learner import TextLearner, make_learner, network_config
+from congru.tasks.text.settings import TextSettings
+from congru.tasks.text.streams import make_lanes
+from congru.train.bookends import RunResult
+
+POEM = (
+    "The fog comes on little cat feet.\nIt sits looking over harbour and city\n"
+    "on silent haunches and then moves on.\n"
+)
+TINY: dict[str, Any] = {
+    "hidden_size": 24,
+    "batch_size": 8,
+    "chunk": 12,
+    "threads": 1,
+    "quiet": True,
+    "learning_rate": 0.02,
+    "precision": "float32",
+}
+
+
+@pytest.fixture(scope="module")
+def poem(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("poem") / "poem.txt"
+    path.write_text(POEM * 12)
+    return path
+
+
+@pytest.fixture(scope="module")
+def result(poem: Path) -> RunResult:
+    return congru.tasks.text.train(
+        poem, **TINY, steps=30, evaluations=3, out=str(poem.parent / "run"), dropout=0.1
+    )
+
+
+def test_thirty_steps_beat_the_unigram(result: RunResult) -> None:
+    assert result.status == "finished"
+    assert result.steps == 30
+    assert result.metric == "nats_per_char"
+    assert result.best is not None
+    assert result.best < result.baselines["unigram"] - 0.3
+
+
+def test_the_score_of_the_saved_model_is_the_validation_figure(result: RunResult, poem: Path) -> None:
+    assert result.model_folder is not None
+    found = congru.tasks.text.evaluate(result.model_folder, str(poem), quiet=True)
+    assert found["model"]["nats_per_char"] == pytest.approx(result.best, abs=1e-4)
+    assert found["model"]["bits_per_char"] == pytest.approx(result.best / np.log(2), abs=1e-4)
+    for name in ("5-gram", "unigram"):
+        assert found[name]["nats_per_char"] == pytest.approx(result.baselines[name], rel=1e-9)
+
+
+def test_the_folder_runs_without_torch(result: RunResult, poem: Path) -> None:
+    code = (
+        "import sys, congru\n"
+        "model = congru.load(sys.argv[1])\n"
+        "session = model.session(seed=1).feed('The ')\n"
+        "text = ''.join(session.generate(40, temperature=0.8, top_p=0.9))\n"
+        "assert len(text) == 40, text\n"
+        "rows = congru.tasks.text.evaluate(sys.argv[1], sys.argv[2], quiet=True)\n"
+        "x, labels = congru.tasks.text.inspect_inputs(model, 'The fog')\n"
+        "model.run(x)\n"
+        "assert 'torch' not in sys.modules\n"
+        "print(rows['model']['nats_per_char'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(result.model_folder), str(poem)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) == pytest.approx(result.best, abs=1e-4)
+
+
+def test_the_model_folder_says_where_it_comes_from(result: RunResult) -> None:
+    assert result.model_folder is not None
+    model = congru.load(result.model_folder)
+    assert (model.task, model.cell) == ("text", "gru")
+    assert model.task_config == {"tokens": "char", "validation": 0.1}
+    assert model.num_parameters == result.num_parameters
+    card = (result.model_folder / "README.md").read_text()
+    assert f"| this model | {result.best:.6g} |" in card
+    assert "| 5-gram |" in card
+    assert "poem.txt" in card
+
+
+def small(poem: Path, **changes: Any) -> TextLearner:
+    return make_learner(str(poem), TextSettings(**{**TINY, **changes}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"cell": "lstm"},
+        {"cell": "rnn"},
+        {"cell": "mingru"},
+        {"num_layers": 2, "dropout": 0.2, "reset_before": True},
+        {"tied": True},
+        {"tokens": "bpe", "vocab_size": 270, "embedding_size": 5},
+        {"precision": "bfloat16"},
+        {"precision": "bfloat16", "cell": "lstm"},
+        {"precision": "bfloat16", "cell": "rnn"},
+        {"precision": "bfloat16", "cell": "mingru"},
+    ],
+    ids=lambda changes: " ".join(f"{key}={value}" for key, value in changes.items()),
+)
+def test_every_kind_of_model_learns_and_is_saved(poem: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    out = congru.tasks.text.train(
+        poem, **{**TINY, **changes}, steps=12, evaluations=2, out=str(tmp_path / "r")
+    )
+    first = make_learner(str(poem), TextSettings(**{**TINY, **changes}))
+    with torch.no_grad():
+        before = first.evaluate(first.module.eval())["nats_per_char"]
+    assert out.best is not None
+    assert out.best < before - 0.2
+    assert out.model_folder is not None
+    found = congru.tasks.text.evaluate(out.model_folder, str(poem), quiet=True)
+    assert found["model"]["nats_per_char"] == pytest.approx(out.best, abs=1e-4)
+
+
+def test_the_loss_is_minus_the_mean_log_probability_of_the_next_token(poem: Path) -> None:
+    learner = small(poem, dropout=0.0)
+    batch = next(iter(learner.batches(0, 0, 1)))
+    loss, carry = learner.loss(learner.module, batch, None)
+    logits, state = learner.module(batch[:, :-1])
+    chosen = torch.log_softmax(logits, -1).gather(2, batch[:, 1:, None])
+    assert loss.item() == pytest.approx(-chosen.mean().item(), rel=1e-6)
+    torch.testing.assert_close(carry["rnn.h"], state["rnn.h"])
+    again, _ = learner.loss(learner.module, batch, carry)
+    assert again.item() != pytest.approx(loss.item(), rel=1e-6)  # the state is used
+
+
+def test_two_processes_see_what_one_sees(poem: Path) -> None:
+    learner = small(poem)
+    for epoch in (0, 1):
+        whole = list(learner.batches(epoch, 0, 1))
+        halves = [list(learner.batches(epoch, rank, 2)) for rank in (0, 1)]
+        assert len(whole) == learner.steps_per_epoch
+        for batch, *parts in zip(whole, *halves):
+            torch.testing.assert_close(batch, torch.cat(parts))
+        torch.testing.assert_close(list(learner.batches(epoch, 0, 1, start=2)), whole[2:])
+    assert not torch.equal(next(learner.batches(0, 0, 1)), next(learner.batches(1, 0, 1)))
+
+
+def test_the_first_weights_follow_the_seed_alone(poem: Path) -> None:
+    first = small(poem).module.state_dict()
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    second = small(poem).module.state_dict()
+    assert torch.equal(before, torch.random.get_rng_state())  # nothing is drawn from the caller's generator
+    other = small(poem, seed=1).module.state_dict()
+    for name, weight in first.items():
+        assert torch.equal(weight, second[name])
+        assert not torch.equal(weight, other[name])
+
+
+def test_recurrent_weights_start_orthogonal(poem: Path) -> None:
+    weight = small(poem).module.get_parameter("rnn.weight_hh_l0").detach()
+    for block in weight.split(24):
+        torch.testing.assert_close(block @ block.T, torch.eye(24), atol=1e-5, rtol=0.0)
+
+
+def test_a_tied_model_has_one_table(poem: Path) -> None:
+    assert "head.weight" not in small(poem, tied=True).module.state_dict()
+    assert small(poem, tied=True).module.get_parameter("embed.weight").shape[1] == 24
+
+
+def test_the_width_can_be_changed_for_comparisons(poem: Path) -> None:
+    learner = small(poem)
+    with torch.device("meta"):
+        module = learner.build_module("lstm", 7)
+    assert module.get_parameter("rnn.weight_hh_l0").shape == (28, 7)
+
+
+def test_validation_is_exact_and_a_sample_repeats(poem: Path) -> None:
+    learner = small(poem)
+    with torch.no_grad():
+        module = learner.module.eval()
+        lanes = make_lanes(learner.data.ids, learner.data.num_train, 1)
+        logits, _ = module(torch.from_numpy(lanes.tokens[:, :-1]))
+        chosen = torch.log_softmax(logits, -1).gather(2, torch.from_numpy(lanes.tokens[:, 1:, None]))
+        nats = -chosen[0, lanes.counted[0]].mean().item()
+        assert learner.evaluate(module)["nats_per_char"] == pytest.approx(nats, abs=1e-5)
+        assert learner.sample(module) == learner.sample(module)
+        assert learner.sample(module).startswith(learner.data.validation_text[:30])
+
+
+def test_no_layer_drops_twice() -> None:
+    config = network_config(TextSettings(num_layers=1, dropout=0.4), 9)
+    assert [layer.get("dropout", layer.get("p")) for layer in config["layers"]] == [None, 0.0, 0.4, None]
+    config = network_config(TextSettings(num_layers=2, dropout=0.4), 9)
+    assert [layer.get("dropout", layer.get("p")) for layer in config["layers"]] == [None, 0.4, 0.4, None]
+
+
+def test_auto_precision_is_bfloat16_where_the_cpu_has_amx(
+    poem: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for there, expected in ((True, "bfloat16"), (False, "float32")):
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda there=there: there)
+        assert small(poem, precision="auto").products == expected
+        assert small(poem, precision="auto").describe()["products"] == expected
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        assert small(poem, precision="auto", device="auto").products == "float32"
+        assert small(poem, precision="auto", device="cpu").products == expected
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        assert small(poem, precision="bfloat16").products == "bfloat16"
+
+
+def test_bfloat16_changes_the_loss_a_little(poem: Path) -> None:
+    losses = {}
+    for precision in ("float32", "bfloat16"):
+        learner = small(poem, precision=precision, dropout=0.0)
+        losses[precision] = learner.loss(learner.module, next(iter(learner.batches(0, 0, 1))), None)[0].item()
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=2e-2)
+    assert losses["bfloat16"] != losses["float32"]
