@@ -1,0 +1,91 @@
+"""The `congru` program: finds the command, prints one line for wrong input, sets the exit status.
+
+Exit status: 0 done, 1 a check failed, 2 wrong input (one line on standard error), 130 interrupted.
+A traceback is printed only with ``--debug``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from congru import __version__
+from congru.errors import CongruError
+
+EXIT_WRONG_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+# Command name -> (where its cyclopts App is, one line for the overview).
+COMMANDS = {
+    "train": ("congru.cli.train:app", "Train a model on your own data."),
+    "run": ("congru.cli.run:app", "Run a trained model: generate, forecast, stream."),
+    "eval": ("congru.cli.evaluate:app", "Score a trained model on data, beside its baselines."),
+    "inspect": ("congru.cli.inspect:app", "See the gates of a model: one offline report."),
+    "compare": ("congru.cli.compare:app", "Compare GRU, LSTM, RNN and minGRU at the same budget."),
+    "data": ("congru.cli.data:app", "List or fetch public data sets."),
+    "doctor": ("congru.cli.doctor:app", "Say what is installed, which backends run, and how fast."),
+    "demo": ("congru.cli.demo:app", "Train, compare, inspect and stream on real weather, in minutes."),
+}
+
+
+def build_app() -> App:
+    """The overview of all commands; none of their modules is imported here."""
+    app = App(
+        name="congru",
+        help="Gated recurrent units: train, run, compare and inspect them.",
+        version=__version__,
+        suppress_keyboard_interrupt=False,
+        help_epilogue="Wrong input: one line and exit status 2. Add --debug for a traceback.",
+    )
+    for name, (target, summary) in COMMANDS.items():
+        app.command(target, name=name, help=summary)
+    return app
+
+
+def one_line(error: CycloptsError) -> str:
+    """The message of a parsing error on one line, with what to type next."""
+    from pydantic import ValidationError
+
+    cause = error.__cause__
+    if isinstance(cause, CongruError):
+        return str(cause)
+    if isinstance(cause, ValidationError):
+        from congru.train.settings import describe_validation_error
+
+        return describe_validation_error(cause)
+    command = " ".join(error.command_chain or ())
+    text = " ".join(str(error).split())
+    return f"{text.rstrip('.')}: see congru {command + ' ' if command else ''}--help"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command in ``argv`` (default: the process's arguments) and exit with its status."""
+    tokens = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in tokens
+    tokens = [token for token in tokens if token != "--debug"]
+    try:
+        status = build_app()(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except (CycloptsError, CongruError, KeyboardInterrupt) as error:
+        if debug:
+            raise
+        sys.exit(_report(error))
+    except BrokenPipeError:  # the reader (head, less) has left: nothing more to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _report(error: BaseException) -> int:
+    if isinstance(error, KeyboardInterrupt):
+        print("congru: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    text = one_line(error) if isinstance(error, CycloptsError) else str(error)
+    print(f"congru: {text}", file=sys.stderr)
+    return EXIT_WRONG_INPUT
+
+
+if __name__ == "__main__":
+    main()
