@@ -1,0 +1,112 @@
+"""Writes a measurement to results/NAME.json with all that is needed to repeat or distrust it.
+
+The file holds what was run (command, commit, date), on what (processor, cores, memory, versions), how
+often (repetitions, spread), and the figures with their baselines. Every number in the documents comes from
+such a file.
+"""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("congru", "numpy", "torch")
+
+
+def commit(root: Path = ROOT) -> str:
+    """The commit the code is at, with ``-dirty`` if a tracked file outside results/ differs from it."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
+    return git("rev-parse", "HEAD") + ("-dirty" if changed else "")
+
+
+def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's own name, or what the platform calls it where /proc/cpuinfo is absent."""
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores usable by this process, memory in GiB, operating system."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "cpu": cpu_model(),
+        "cores": cores,
+        "memory_gib": round(memory_bytes / 2**30, 1),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """Python's version and that of each installed package in ``packages``."""
+    found = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Smallest, median and largest of repeated measurements.
+
+    >>> spread([3.0, 1.0, 2.0])
+    {'min': 1.0, 'median': 2.0, 'max': 3.0}
+    """
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    median = ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+    return {"min": ordered[0], "median": median, "max": ordered[-1]}
+
+
+def write_result(
+    name: str,
+    command: str,
+    figures: Mapping[str, Any],
+    *,
+    repetitions: int = 1,
+    spreads: Mapping[str, Any] | None = None,
+    baselines: Mapping[str, Any] | None = None,
+    packages: Sequence[str] = (),
+    folder: Path = ROOT / "results",
+) -> Path:
+    """Write ``folder/name.json`` and return its path.
+
+    ``command`` is what a reader types to repeat the measurement, from the repository's root; ``figures``
+    the numbers claimed; ``spreads`` how far repetitions differ, by the names of ``figures`` (see
+    :func:`spread`); ``baselines`` what the figures stand beside; ``packages`` further distributions whose
+    version matters (a peer, for example).
+    """
+    record = {
+        "name": name,
+        "command": command,
+        "commit": commit(),
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
+        "machine": machine(),
+        "versions": versions([*PACKAGES, *packages]),
+        "repetitions": repetitions,
+        "spread": dict(spreads or {}),
+        "baselines": dict(baselines or {}),
+        "figures": dict(figures),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(record, indent=1, sort_keys=False, allow_nan=False) + "\n")
+    return path
