@@ -128,8 +128,9 @@ class Network:
         return f"The recurrent layers run on {self.backend!r}, {self._why}."
 
     def steps(self, batch_size: int = 1) -> Steps | None:
-        """The network packed for one step at a time; None where the native core does not run it."""
-        return Steps(self.layers, self._weights, batch_size) if self.backend == "native" else None
+        """The network packed for one step at a time; None where the native core runs no layer of it."""
+        native = self.backend == "native" and self._state_shapes
+        return Steps(self.layers, self._weights, batch_size) if native else None
 
     def run(
         self, x: ArrayLike, state: Mapping[str, ArrayLike] | None = None, lengths: ArrayLike | None = None

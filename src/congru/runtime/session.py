@@ -97,7 +97,7 @@ class Session:
 
         Raises :class:`ShapeError` for a wrong rank, feature count, token or a value that is not finite.
         """
-        steps = self._stepping()
+        steps = self._steps if self._state is None else self._stepping()
         if steps is None:
             array, batched = self._check(x, 0)
             out, self._state = self._network.advance(array[None], self._current())

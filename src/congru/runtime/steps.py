@@ -18,8 +18,6 @@ from congru.runtime.layers import pointwise
 from congru.runtime.recurrent import State, Weights, depth_weights, state_names
 
 Stage = Callable[[Array], Array]
-_FLOAT32 = np.dtype(np.float32)
-_INFINITY = float("inf")
 
 
 class Steps:
@@ -30,23 +28,17 @@ class Steps:
         self._steppers: list[tuple[list[str], int, list[Any]]] = []  # state names, H, one stepper per depth
         tokens = layers[0]["type"] == "embedding"
         self._table = weights[f"{layers[0]['name']}.weight"] if tokens else None
-        self._vector_shape = (input_size(list(layers)),)
+        self._input_size, self._is_row = input_size(list(layers)), native.extension().is_row
         self.stages = self._chain(layers[1:] if tokens else layers, weights)
 
-    def row(self, x: object) -> Array | None:
+    def row(self, x: Any) -> Array | None:
         """The row that enters `stages` for one step of one stream, where x is plainly right: a token in range, a finite
         float32 vector. None asks for a closer look.
         """
         if self._table is not None:
             if type(x) is int and 0 <= x < len(self._table):
                 return self._table[x : x + 1]
-        elif (
-            type(x) is np.ndarray
-            and x.dtype is _FLOAT32
-            and x.shape == self._vector_shape
-            and x.flags.c_contiguous
-            and x.dot(x) < _INFINITY
-        ):
+        elif self._is_row(x, self._input_size):
             row: Array = x[None]
             return row
         return None
