@@ -17,19 +17,19 @@
 void NAME(forward_project)(forward_worker *w, int64_t n) {
   const congru_call *call = w->call;
   for (int64_t i = 0; i < n; i++) w->pointer[i] = step_at(call->x, call->x_strides, w->table.row + i);
-  NAME(product_store)(w->pointer, n, call->I, w->packed.W, w->u0 * w->gates, w->u1 * w->gates, w->gates, w->packed.bias_x,
+  NAME(product_store)(w->pointer, n, &w->packed.W, w->u0 * w->gates, w->u1 * w->gates, w->gates, w->packed.bias_x,
                       w->xp, w->gates * w->padded);
 }
 
 int NAME(forward_step)(forward_worker *w, congru_barrier *barrier, int64_t n) {
   static finish_fn *const finish[] = {NAME(gru_finish), NAME(gru_before_finish_rz), NAME(lstm_finish), NAME(rnn_finish)};
-  int64_t H = w->call->H, cell = w->call->cell, unit = recurrent_unit(cell);
+  int64_t cell = w->call->cell, unit = recurrent_unit(cell);
   for (int64_t i = 0; i < n; i++) w->pointer[i] = state_at(w, w->h[w->now], w->row + i);
-  NAME(product)(w->pointer, n, H, w->packed.U, w->u0 * unit, w->u1 * unit, unit, w->packed.bias_h, finish[cell], w);
+  NAME(product)(w->pointer, n, &w->packed.U, w->u0 * unit, w->u1 * unit, unit, w->packed.bias_h, finish[cell], w);
   if (cell == CONGRU_GRU_BEFORE) {
     congru_barrier_wait(barrier);
     for (int64_t i = 0; i < n; i++) w->pointer[i] = state_at(w, w->rh, w->row + i);
-    NAME(product)(w->pointer, n, H, w->packed.U_n, w->u0, w->u1, 1, NULL, NAME(gru_before_finish_n), w);
+    NAME(product)(w->pointer, n, &w->packed.U_n, w->u0, w->u1, 1, NULL, NAME(gru_before_finish_n), w);
   }
   w->now = 1 - w->now;
   return congru_barrier_wait(barrier);
@@ -70,7 +70,8 @@ static void take_worker(forward_worker *w, arena *a, int64_t chunk, int64_t chun
 /* Lay out the whole workspace; fills in the worker of `thread` (-1: none). */
 static void take_all(const scan_job *job, arena *a, forward_worker *worker, int64_t thread) {
   packed_weights packed;
-  NAME(take_weights)(&packed, a, job->call);
+  int64_t most = (job->call->B + job->groups - 1) / job->groups;
+  NAME(take_weights)(&packed, a, job->call, most * job->chunk, most);
   for (int64_t group = 0; group < job->groups; group++) {
     forward_worker w = {.job = job, .call = job->call, .packed = packed, .gates = job->gates, .padded = job->padded};
     w.b0 = split(job->call->B, job->groups, group), w.b1 = split(job->call->B, job->groups, group + 1);
