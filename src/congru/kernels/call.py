@@ -235,10 +235,12 @@ def _check_time(x: Array, lengths: Array | None, reset: Array | None) -> None:
 
 
 def _readable(array: Array) -> bool:
-    """Whether its values are at hand: neither on another device (the host would wait) nor being compiled."""
+    """Whether its values are at hand: not on another device (the host would wait), traced or mapped."""
     if not is_tensor(array):
         return True
-    return array.device.type == "cpu" and not sys.modules["torch"].compiler.is_compiling()
+    torch = sys.modules["torch"]
+    traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    return array.device.type == "cpu" and not traced
 
 
 def _needs_gradient(arrays: Sequence[Array | None]) -> bool:

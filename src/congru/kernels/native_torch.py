@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from congru.kernels import composite, native_rules
 from congru.kernels.call import State, Weights
@@ -37,31 +36,36 @@ def sequence(
     `recompute`: keep the states alone for the backward, and compute the gates again there.
     """
     given = [x, *_pair(state), *weights, *_pair(h_reset)]
+    compiling = torch.compiler.is_compiling()
+    transformed = not compiling and torch._C._are_functorch_transforms_active()
     if torch.is_autocast_enabled("cpu"):
         given = [None if part is None else part.to(torch.float32) for part in given]
-    if not torch.compiler.is_compiling() and any(map(_has_tangent, given)):
-        return composite.sequence(
-            cell, x, state, weights, lengths=lengths, reset=reset, h_reset=h_reset, reverse=reverse,
-            reset_before=reset_before, return_gates=return_gates,
-        )  # fmt: skip
-    gradient = torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in given)
+    if not compiling and native_rules.forward_mode():
+        x, h0, c0, *weights_, h_begin, c_begin = given
+        with torch.autocast("cpu", enabled=False):
+            return composite.sequence(
+                cell, x, _state(h0, c0), tuple(weights_), lengths=lengths, reset=reset, h_reset=_state(h_begin, c_begin),
+                reverse=reverse, reset_before=reset_before, return_gates=return_gates,
+            )  # fmt: skip
+    # Under torch.func a tensor does not say what an outer transform wants of it.
+    wanted = transformed or any(part is not None and part.requires_grad for part in given)
+    gradient = torch.is_grad_enabled() and wanted
     keep = GATES * ((gradient and not recompute) or return_gates)
     keep |= EXTRA * (gradient and (cell == "lstm" or (cell == "gru" and not reset_before and keep > 0)))
-    time_first = not torch.compiler.is_compiling() and x.stride(0) < x.stride(1)
-    y, h, c, gates, _ = native_rules.forward_operator()(
-        CODES[cell, reset_before], reverse, time_first, keep if cell != "rnn" else 0, *given, lengths, reset
-    )
+    time_first = not compiling and x.stride(0) < x.stride(1)
+    y, h, c, gates, _ = native_rules.forward(
+        gradient, CODES[cell, reset_before], reverse, time_first, keep if cell != "rnn" else 0, *given, lengths, reset
+    )  # fmt: skip
     final = (h, c) if cell == "lstm" else (h,)
     if not return_gates:
         return y, final, None
     return y, final, y.unsqueeze(2) if cell == "rnn" else gates
 
 
+def _state(h: Tensor | None, c: Tensor | None) -> State | None:
+    return None if h is None else (h,) if c is None else (h, c)
+
+
 def _pair(parts: State | None) -> tuple[Tensor | None, Tensor | None]:
     first, second = (*(parts or ()), None, None)[:2]
     return first, second
-
-
-def _has_tangent(part: Tensor | None) -> bool:
-    """Whether forward-mode differentiation is on its way through this tensor."""
-    return part is not None and forward_ad.unpack_dual(part).tangent is not None  # type: ignore[no-untyped-call]
