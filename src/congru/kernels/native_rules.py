@@ -96,9 +96,10 @@ def _backward_of_backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     def first(*targets: Tensor) -> tuple[Tensor, ...]:
         return _first_gradients(cell, reverse, wanted, tuple(_replaced(saved, places, targets)))
 
-    found, pull = torch.func.vjp(first, *[saved[place] for place in places])
-    arriving = [grad for grad, want in zip(grads, wanted) if want]
-    second = pull(tuple(torch.zeros_like(a) if b is None else b for a, b in zip(found, arriving)))
+    with torch.autocast("cpu", enabled=False):
+        found, pull = torch.func.vjp(first, *[saved[place] for place in places])
+        arriving = [grad for grad, want in zip(grads, wanted) if want]
+        second = pull(tuple(torch.zeros_like(a) if b is None else b for a, b in zip(found, arriving)))
     return tuple(_replaced((None,) * 22, [4 + place for place in places], second))
 
 
