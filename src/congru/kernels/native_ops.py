@@ -15,7 +15,7 @@ from congru.kernels.call import CELLS
 from congru.kernels.native import CODES, DTYPES, extension
 
 # Without the checks and wrappers of torch.library.custom_op, which cost more than a step of the core.
-_LIBRARY = Library("congru", "FRAGMENT")
+_LIBRARY = Library("congru", "FRAGMENT")  # type: ignore[no-untyped-call]
 _CELL_OF = {code: cell for cell, code in CODES.items()}
 # What a forward keeps, as bits of `keep`.
 GATES, EXTRA = 1, 2
@@ -205,6 +205,6 @@ for _name, _schema, _kernel, _fake in (
     ("forward", _FORWARD, run_forward, _fake_forward),
     ("backward", _BACKWARD, run_backward, _fake_backward),
 ):
-    _LIBRARY.define(_name + _schema, tags=(torch.Tag.pt2_compliant_tag,))
-    _LIBRARY.impl(_name, _kernel, "CPU")
+    _LIBRARY.define(_name + _schema, tags=(torch.Tag.pt2_compliant_tag,))  # type: ignore[no-untyped-call]
+    _LIBRARY.impl(_name, _kernel, "CPU")  # type: ignore[no-untyped-call]
     torch.library.register_fake(f"congru::{_name}", _fake, lib=_LIBRARY)

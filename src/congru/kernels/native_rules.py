@@ -83,7 +83,7 @@ def _first_gradients(
         return tuple(part for part, grad in zip(found, arriving) if part is not None and grad is not None)
 
     with torch.autocast("cpu", enabled=False):  # the core computed in the dtype of its inputs
-        _, pull = torch.func.vjp(results, *[inputs[place] for place in places])
+        pull = torch.func.vjp(results, *[inputs[place] for place in places])[1]
         first: tuple[Tensor, ...] = pull(tuple(grad for grad in arriving if grad is not None))
     return first
 
@@ -97,7 +97,7 @@ def _backward_of_backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
         return _first_gradients(cell, reverse, wanted, tuple(_replaced(saved, places, targets)))
 
     with torch.autocast("cpu", enabled=False):
-        found, pull = torch.func.vjp(first, *[saved[place] for place in places])
+        found, pull = torch.func.vjp(first, *[saved[place] for place in places])  # type: ignore[misc]
         arriving = [grad for grad, want in zip(grads, wanted) if want]
         second = pull(tuple(torch.zeros_like(a) if b is None else b for a, b in zip(found, arriving)))
     return tuple(_replaced((None,) * 22, [4 + place for place in places], second))
@@ -208,7 +208,7 @@ def _plain(arguments: tuple[Any, ...]) -> bool:
     """Whether all are ordinary tensors and no mode or trace sees the calls on them."""
     return (
         torch._C._len_torch_dispatch_stack() == 0
-        and not torch.jit.is_tracing()  # type: ignore[no-untyped-call]
+        and torch._C._get_tracing_state() is None
         and all(part is None or type(part) in (Tensor, torch.nn.Parameter) for part in arguments[4:])
     )
 

@@ -7,6 +7,8 @@ Under autocast the core computes in float32. Threads follow ``torch.set_num_thre
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -29,23 +31,22 @@ def sequence(
     reverse: bool,
     reset_before: bool,
     return_gates: bool,
-    recompute: bool = False,
+    recompute: bool,
 ) -> tuple[Tensor, State, Tensor | None]:
     """Run ``x [B, T, I]`` through one layer in one direction; see :func:`congru.ops.sequence`.
 
     `recompute`: keep the states alone for the backward, and compute the gates again there.
     """
-    given = [x, *_pair(state), *weights, *_pair(h_reset)]
+    given: list[Any] = [x, *_pair(state), *weights, *_pair(h_reset)]
     compiling = torch.compiler.is_compiling()
     transformed = not compiling and torch._C._are_functorch_transforms_active()
     if torch.is_autocast_enabled("cpu"):
         given = [None if part is None else part.to(torch.float32) for part in given]
     if not compiling and native_rules.forward_mode():
-        x, h0, c0, *weights_, h_begin, c_begin = given
         with torch.autocast("cpu", enabled=False):
             return composite.sequence(
-                cell, x, _state(h0, c0), tuple(weights_), lengths=lengths, reset=reset, h_reset=_state(h_begin, c_begin),
-                reverse=reverse, reset_before=reset_before, return_gates=return_gates,
+                cell, given[0], _state(given[1:3]), tuple(given[3:7]), lengths=lengths, reset=reset,
+                h_reset=_state(given[7:]), reverse=reverse, reset_before=reset_before, return_gates=return_gates,
             )  # fmt: skip
     # Under torch.func a tensor does not say what an outer transform wants of it.
     wanted = transformed or any(part is not None and part.requires_grad for part in given)
@@ -62,8 +63,9 @@ def sequence(
     return y, final, y.unsqueeze(2) if cell == "rnn" else gates
 
 
-def _state(h: Tensor | None, c: Tensor | None) -> State | None:
-    return None if h is None else (h,) if c is None else (h, c)
+def _state(pair: list[Tensor | None]) -> State | None:
+    """What `_pair` took apart."""
+    return tuple(part for part in pair if part is not None) or None
 
 
 def _pair(parts: State | None) -> tuple[Tensor | None, Tensor | None]:
