@@ -42,6 +42,7 @@ def sequence(
     reverse: bool = False,
     reset_before: bool = False,
     return_gates: bool = False,
+    recompute: bool = False,
     backend: str = "auto",
 ) -> tuple[Array, State, Array | None]:
     """Run one layer in one direction over x [B, T, I].
@@ -56,6 +57,7 @@ def sequence(
       lstm also a pair; what is not given is zeros). In reverse it is the state handed from t to t-1.
     - `reverse`: from the last valid step to the first; y stays in input order.
     - `reset_before`: the gru's other form, n = tanh(W_n x + b_in + U_n (r * h) + b_hn).
+    - `recompute`: keep at most the states for the backward and compute the gates again there: less memory, more time.
 
     Raises `CongruError` for a wrong argument and `BackendError` if `backend` cannot run the call.
 
@@ -73,7 +75,10 @@ def sequence(
         "reset_before": reset_before,
         "return_gates": return_gates,
     }
-    name, _ = _choose(describe(cell, x, state, weights, **options), backend)
+    call = describe(cell, x, state, weights, **options, recompute=recompute)
+    name, _ = _choose(call, backend)
+    if call.recompute:
+        options["recompute"] = True
     found: tuple[Array, State, Array | None] = _kernel(name).sequence(cell, x, state, weights, **options)
     return found
 
@@ -113,6 +118,7 @@ def explain(
     reverse: bool = False,
     reset_before: bool = False,
     return_gates: bool = False,
+    recompute: bool = False,
     backend: str = "auto",
 ) -> str:
     """Say in one sentence which backend `sequence` uses for these arguments, and why; errors as `sequence`.
@@ -126,8 +132,11 @@ def explain(
         "reset": reset,
         "h_reset": _reset_state(cell, h_reset),
         "reverse": reverse,
+        "reset_before": reset_before,
+        "return_gates": return_gates,
+        "recompute": recompute,
     }
-    call = describe(cell, x, state, weights, reset_before=reset_before, return_gates=return_gates, **options)
+    call = describe(cell, x, state, weights, **options)
     name, passed_over = _choose(call, backend)
     why = "as asked" if backend != "auto" else "the first that can"
     for other, reason in passed_over:

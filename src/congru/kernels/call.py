@@ -40,7 +40,8 @@ class Call:
     """One call of `ops.sequence`, or of `ops.step` (`steps` is then None), as a backend judges it.
 
     `library` is "numpy" or "torch", `dtype` a name such as "float32", `device` a type such as "cpu".
-    `lengths`, `reset` and `gradient` say whether those were given or are needed.
+    `lengths`, `reset` and `gradient` say whether those were given or are needed; `recompute` is False where no
+    gradient is needed.
     """
 
     cell: str
@@ -57,6 +58,7 @@ class Call:
     reset_before: bool
     return_gates: bool
     gradient: bool
+    recompute: bool
 
 
 def is_tensor(array: object) -> bool:
@@ -77,6 +79,7 @@ def describe(
     reverse: bool = False,
     reset_before: bool = False,
     return_gates: bool = False,
+    recompute: bool = False,
     one_step: bool = False,
 ) -> Call:
     """Check the arguments of `ops.sequence` (or `ops.step` if `one_step`) and describe the call."""
@@ -100,6 +103,7 @@ def describe(
         raise ShapeError(f"x has dtype {x.dtype}, expected a floating dtype: pass x.astype('float32')")
     if not one_step:
         _check_time(x, lengths, reset)
+    gradient = tensors and _needs_gradient((x, *weights, *(state or ()), *(h_reset or ())))
     return Call(
         cell=cell,
         library="torch" if tensors else "numpy",
@@ -114,7 +118,8 @@ def describe(
         reverse=reverse,
         reset_before=reset_before,
         return_gates=return_gates,
-        gradient=tensors and _needs_gradient((x, *weights, *(state or ()), *(h_reset or ()))),
+        gradient=gradient,
+        recompute=recompute and gradient,
     )
 
 
@@ -235,10 +240,12 @@ def _check_time(x: Array, lengths: Array | None, reset: Array | None) -> None:
 
 
 def _readable(array: Array) -> bool:
-    """Whether its values are at hand: neither on another device (the host would wait) nor being compiled."""
+    """Whether its values are at hand: not on another device (the host would wait), traced or mapped."""
     if not is_tensor(array):
         return True
-    return array.device.type == "cpu" and not sys.modules["torch"].compiler.is_compiling()
+    torch = sys.modules["torch"]
+    traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    return array.device.type == "cpu" and not traced
 
 
 def _needs_gradient(arrays: Sequence[Array | None]) -> bool:
