@@ -59,6 +59,13 @@ def extension() -> ModuleType:
     return _CORE
 
 
+def about() -> str:
+    """What the core runs on here, or why it cannot be used and the fix, as one line."""
+    if _CORE is None:
+        return f"C core: not used, {_REASON}; saved models run on NumPy"
+    return f"C core: {_CORE.isa()} (of {', '.join(_CORE.isas())}), {_CORE.get_threads()} threads"
+
+
 def set_threads(threads: int) -> None:
     """Threads of later calls on NumPy arrays (torch tensors follow ``torch.set_num_threads``); `threads` >= 1."""
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
