@@ -1,10 +1,11 @@
 """Do exact shares find the words that a prediction stands on? A deletion test on SST-2, beside other attributions.
 
-A small GRU with a linear read-out of its last state learns the sentiment of sentences. Each method ranks the
-words of every validation sentence by |share in the margin| (predicted class minus the other); the highest tenth,
-fifth and third are removed, the model reads what is left, and the margin that was lost is the score: higher is
-better. `drop` is the mean lost margin in units of the margin's mean size, `flipped` the share of predictions
-that changed. Correctness first: shares, start and bias must add up to the margin.
+A small GRU learns the sentiment of sentences, once with a linear read-out of the mean of its states, once of its
+last state. Each method gives every word of a validation sentence a share in the margin (predicted class minus the
+other). The words ranked highest, a tenth, a fifth and three tenths of them, are removed, the model reads what is
+left, and the margin that was lost is the score: higher is better. `drop` is the mean lost margin in units of the
+mean margin, `flipped` the part of the predictions that changed; `size` ranks by |share|, `signed` by the share.
+Correctness first: shares, start and bias must add up to the output.
 
     CONGRU_DATA=FOLDER python -m bench.deletion [--seeds 0 1 2]
 
@@ -31,7 +32,8 @@ import congru
 from bench.record import ROOT, spread, write_result
 
 SHARES = (0.1, 0.2, 0.3)
-EMBEDDING, HIDDEN, EPOCHS, BATCH = 64, 64, 8, 64
+READOUTS = ("mean", "last")
+EMBEDDING, HIDDEN, EPOCHS, BATCH = 64, 64, 10, 64
 DRAWS = 5  # random orders per sentence
 COMPLETE = 1e-5
 
@@ -40,10 +42,11 @@ Attribution = Callable[["Classifier", Tensor, Tensor], np.ndarray]
 
 
 class Classifier(nn.Module):
-    """Word vectors, one GRU, a linear read-out of the last state of each row: [B, T] -> [B, 2]."""
+    """Word vectors, one GRU, a linear read-out of the mean or the last of its states: [B, T] -> [B, 2]."""
 
-    def __init__(self, num_words: int) -> None:
+    def __init__(self, num_words: int, readout: str) -> None:
         super().__init__()
+        self.readout = readout
         self.embed = nn.Embedding(num_words, EMBEDDING)
         self.rnn = congru.nn.GRU(EMBEDDING, HIDDEN, batch_first=True)
         self.head = nn.Linear(HIDDEN, 2)
@@ -55,8 +58,11 @@ class Classifier(nn.Module):
     def read(self, vectors: Tensor, lengths: Tensor) -> Tensor:
         """From word vectors [B, T, E]; what gradients are taken by."""
         y, _ = self.rnn(vectors, lengths=lengths)
-        last = y.gather(1, (lengths - 1)[:, None, None].expand(-1, 1, HIDDEN))[:, 0]
-        return self.head(self.dropout(last))
+        if self.readout == "mean":
+            pooled = y.sum(1) / lengths[:, None]
+        else:
+            pooled = y.gather(1, (lengths - 1)[:, None, None].expand(-1, 1, HIDDEN))[:, 0]
+        return self.head(self.dropout(pooled))
 
 
 def load(path: Path, words: dict[str, int] | None = None) -> tuple[Sentences, Tensor, dict[str, int]]:
@@ -79,10 +85,10 @@ def padded(sentences: Sentences) -> tuple[Tensor, Tensor]:
     return tokens, lengths
 
 
-def train(sentences: Sentences, labels: Tensor, num_words: int, seed: int) -> Classifier:
+def train(sentences: Sentences, labels: Tensor, num_words: int, readout: str, seed: int) -> Classifier:
     """A fixed number of epochs: nothing is chosen by looking at the validation part."""
     torch.manual_seed(seed)
-    model = Classifier(num_words)
+    model = Classifier(num_words, readout)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.01)
     for _ in range(EPOCHS):
         for rows in torch.randperm(len(sentences)).split(BATCH):
@@ -122,6 +128,13 @@ def exact_shares(model: Classifier, sentences: Sentences) -> list[np.ndarray]:
             sign = 1 if shares.output[1] > shares.output[0] else -1
             found.append(sign * (shares.contributions[:length, 1] - shares.contributions[:length, 0]))
     return found
+
+
+def trust(model: Classifier, sentences: Sentences) -> float:
+    """The median trust share of the predicted class."""
+    tokens, lengths = padded(sentences)
+    trace = congru.inspect(model, tokens, lengths=lengths)
+    return float(np.nanmedian([trace.memory(row=row).share for row in range(len(sentences))]))
 
 
 def by_gradient(model: Classifier, sentences: Sentences, attribution: Any) -> list[np.ndarray]:
@@ -182,17 +195,20 @@ def scores_of(model: Classifier, sentences: Sentences, seed: int) -> dict[str, l
     }
 
 
-def measure(data: Path, seed: int) -> dict[str, Any]:
-    """One model: its accuracy, and what each method's removals do, by ranking and by share removed."""
+def measure(data: Path, readout: str, seed: int) -> dict[str, float]:
+    """One model: its accuracy, how far its shares are trusted, and what each method's removals do."""
     sentences, labels, words = load(data / "train.tsv")
-    model = train(sentences, labels, len(words) + 1, seed)
+    model = train(sentences, labels, len(words) + 1, readout, seed)
     looked_at, truth, _ = load(data / "dev.tsv", words)
     keep = [row for row, sentence in enumerate(looked_at) if len(sentence) > 1]
     looked_at, truth = [looked_at[row] for row in keep], truth[keep]
     logits = read(model, looked_at)
     predicted = logits.argmax(1)
     whole = margins(logits, predicted)
-    figures: dict[str, Any] = {"accuracy": float((predicted == truth).float().mean())}
+    figures = {
+        "accuracy": float((predicted == truth).float().mean()),
+        "trust share": trust(model, looked_at[:100]),
+    }
     for name, lists in scores_of(model, looked_at, seed).items():
         for ranking, rank in (("size", np.abs), ("signed", lambda score: score)):
             for share in SHARES:
@@ -204,7 +220,7 @@ def measure(data: Path, seed: int) -> dict[str, Any]:
                 key = f"{ranking}, {share:g}, {name}"
                 figures[f"drop, {key}"] = float((whole - lost).mean() / whole.mean())
                 figures[f"flipped, {key}"] = float((lost < 0).float().mean())
-    return figures
+    return {f"{readout}, {name}": value for name, value in figures.items()}
 
 
 def main() -> None:
@@ -216,10 +232,13 @@ def main() -> None:
     if not data.is_dir():
         raise SystemExit(f"{data} is missing: set CONGRU_DATA to the folder that holds sentiment/sst2")
     torch.set_num_threads(1)
-    runs = [measure(data, seed) for seed in seeds]
+    runs = []
+    for seed in seeds:
+        found = [measure(data, readout, seed) for readout in READOUTS]
+        runs.append({name: value for figures in found for name, value in figures.items()})
     spreads = {name: spread([run[name] for run in runs]) for name in runs[0]}
     for name, values in spreads.items():
-        print(f"{name:<50} {values['median']:.3f} ({values['min']:.3f} to {values['max']:.3f})")
+        print(f"{name:<56} {values['median']:.3f} ({values['min']:.3f} to {values['max']:.3f})")
     target = write_result(
         "deletion",
         f"python -m bench.deletion --seeds {' '.join(map(str, seeds))}",
