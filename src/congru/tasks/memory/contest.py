@@ -38,6 +38,7 @@ class Run:
     share: float
     steps: int
     seconds: float
+    cpu_seconds: float
     curve: tuple[tuple[int, float], ...]
 
 
@@ -56,13 +57,13 @@ class Contest:
     def table(self) -> str:
         """A line per cell: the median loss over the seeds at each lag, then the baseline."""
         settings = self.settings
-        header = ("cell", *(f"lag {lag}" for lag in settings.lags), "parameters", "units", "rate", "seconds")
+        header = ("cell", *(f"lag {lag}" for lag in settings.lags), "parameters", "units", "rate", "CPU s")
         lines = [header]
         for cell in settings.cells:
             runs = [run for run in self.runs if run.cell == cell]
             losses = [statistics.median(run.loss for run in self.of(cell, lag)) for lag in settings.lags]
             size = (f"{runs[0].num_parameters:,}", str(runs[0].hidden_size), f"{runs[0].learning_rate:g}")
-            seconds = f"{sum(run.seconds for run in runs):.0f}"
+            seconds = f"{sum(run.cpu_seconds for run in runs):.0f}"
             lines.append((cell, *(f"{loss:.5f}" for loss in losses), *size, seconds))
         lines.append(("remembers nothing", *(f"{self.baseline:.5f}" for _ in settings.lags), "", "", "", ""))
         title = f"{settings.task}, test loss, {settings.budget}, init {settings.init}, seeds {_words(settings.seeds)}"
@@ -102,7 +103,7 @@ def measure(
                 run = _tested(network, effort, problem, cell, rate, seed)
                 runs.append(run)
                 if say is not None:
-                    say(f"{cell} lag {run.lag} seed {seed}: loss {run.loss:.5f}, {run.seconds:.0f} s")
+                    say(f"{cell} lag {run.lag} seed {seed}: loss {run.loss:.5f}, {run.cpu_seconds:.0f} s")
                 if keep is not None:
                     keep(run, problem, network)
     return Contest(settings, problems[0].baseline, tuple(runs))
@@ -143,6 +144,7 @@ def _tested(network: Network, effort: Effort, problem: Problem, cell: str, rate:
         share=loss / problem.baseline,
         steps=effort.steps,
         seconds=effort.seconds,
+        cpu_seconds=effort.cpu_seconds,
         curve=effort.curve,
     )
 

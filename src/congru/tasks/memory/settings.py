@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from typing_extensions import Self
 
 from congru.errors import SettingsError
@@ -13,7 +13,7 @@ from congru.train.settings import describe_validation_error
 
 DEFAULT_STEPS = 2000
 
-Cell = Literal["gru", "lstm", "rnn", "mingru"]
+CELLS = ("gru", "lstm", "rnn", "mingru")
 
 
 class MemorySettings(BaseModel):
@@ -26,15 +26,14 @@ class MemorySettings(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     task: Annotated[Literal["adding", "copy"], Field(description="The problem.")] = "adding"
-    lags: Annotated[
-        tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, description="Lags in steps.")
-    ] = (50, 100, 200, 500, 1000)
-    cells: Annotated[tuple[Cell, ...], Field(min_length=1, description="Cells to compare.")] = (
-        "gru",
-        "lstm",
-        "rnn",
-        "mingru",
+    lags: Annotated[tuple[int, ...], Field(min_length=1, description="Lags in steps.")] = (
+        50,
+        100,
+        200,
+        500,
+        1000,
     )
+    cells: Annotated[tuple[str, ...], Field(min_length=1, description="Cells to compare.")] = CELLS
     init: Annotated[
         Literal["default", "chrono"],
         Field(description="Start of the gates: torch's, or chrono for memories as long as the lag."),
@@ -45,15 +44,13 @@ class MemorySettings(BaseModel):
     minutes: Annotated[float | None, Field(gt=0, description="Minutes of every run, instead of steps.")] = (
         None
     )
-    seeds: Annotated[
-        tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, description="One run per seed.")
-    ] = (0,)
+    seeds: Annotated[tuple[int, ...], Field(min_length=1, description="One run per seed.")] = (0,)
     batch_size: Annotated[int, Field(ge=1, description="Sequences per step.")] = 32
     hidden_size: Annotated[
         int, Field(ge=1, description="Units of the GRU; the other cells get as many parameters.")
     ] = 64
     learning_rates: Annotated[
-        tuple[Annotated[float, Field(gt=0)], ...],
+        tuple[float, ...],
         Field(
             min_length=1,
             description="Highest rates of Adam tried per cell, at the shortest lag, on validation sequences.",
@@ -64,14 +61,31 @@ class MemorySettings(BaseModel):
         float, Field(ge=0, description="Cost of the sum of all |(1 - keep) * candidate|, added to the loss.")
     ] = 0.0
 
+    @field_validator("cells", mode="before")
+    @classmethod
+    def _split(cls, cells: object) -> object:
+        """Names given one by one, or joined by commas."""
+        if isinstance(cells, str):
+            cells = (cells,)
+        if not isinstance(cells, (list, tuple)) or not all(isinstance(cell, str) for cell in cells):
+            return cells
+        return tuple(name for cell in cells for name in cell.split(",") if name)
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.steps is not None and self.minutes is not None:
             raise ValueError(
                 f"steps is {self.steps} and minutes is {self.minutes}, expected one budget: give only one of them"
             )
-        for name in ("lags", "cells", "seeds", "learning_rates"):
+        for cell in self.cells:
+            if cell not in CELLS:
+                raise ValueError(f"cells holds {cell!r}, expected {', '.join(CELLS)}: change --cells")
+        for name, least in (("lags", 1), ("cells", None), ("seeds", 0), ("learning_rates", 1e-6)):
             values = list(getattr(self, name))
+            if least is not None and min(values) < least:
+                raise ValueError(
+                    f"{name} holds {min(values)}, expected {least} or more: change --{name.replace('_', '-')}"
+                )
             if len(set(values)) != len(values):
                 raise ValueError(
                     f"{name} is {values}, expected different ones: change --{name.replace('_', '-')}"

@@ -9,6 +9,7 @@ by rewriting it at every step hold it by its keep gate instead.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,10 +30,14 @@ VALIDATION, TEST = 1, 2
 
 @dataclass(frozen=True)
 class Effort:
-    """What training took, and the training loss on the way: (step, mean loss since the last point)."""
+    """What training took (seconds on the clock, and of the processor), and the training loss on the way.
+
+    `curve` holds (step, mean loss since the last point).
+    """
 
     steps: int
     seconds: float
+    cpu_seconds: float
     curve: tuple[tuple[int, float], ...]
 
 
@@ -48,7 +53,7 @@ def train(
     """Train in place for the budget in `settings`; `seed` draws the sequences."""
     random = np.random.default_rng([seed, 0])
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
-    clock, step, used = Clock(), 0, 0.0
+    clock, cpu, step, used = Clock(), time.process_time(), 0, 0.0
     losses: list[float] = []
     curve: list[tuple[int, float]] = []
     while used < 1.0:
@@ -66,7 +71,7 @@ def train(
         if used * points >= len(curve) + 1:
             curve.append((step, float(np.mean(losses))))
             losses = []
-    return Effort(step, clock.seconds, tuple(curve))
+    return Effort(step, clock.seconds, time.process_time() - cpu, tuple(curve))
 
 
 def _loss_and_cost(
