@@ -123,7 +123,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    figures: dict[str, Any] = {"steps": STEPS, **SIZE, "threads": 1, "parts": {}, "planted": {}}
+    figures: dict[str, Any] = {
+        "steps": STEPS,
+        **SIZE,
+        "flow_lag": FLOW_LAG,
+        "threads": 1,
+        "parts": {},
+        "planted": {},
+    }
     if not arguments.draw:
         for part in arguments.parts:
             print(f"-- {part}", flush=True)
@@ -135,7 +142,7 @@ def main() -> None:
                 figures["parts"][part] = measure_part({**PARTS[part], "seeds": arguments.seeds})
             _write(figures, arguments.seeds)
     record = json.loads((ROOT / "results" / "memory.json").read_text())
-    print(draw(record, ROOT / "docs" / "memory.svg").relative_to(ROOT))
+    print(draw(record, FLOW_LAG, ROOT / "docs" / "memory.svg").relative_to(ROOT))
 
 
 def _write(figures: dict[str, Any], seeds: list[int]) -> None:
