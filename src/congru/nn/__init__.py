@@ -4,6 +4,7 @@ from congru.errors import require
 
 require("torch", "train")
 
+from congru.nn.chrono import chrono_init  # noqa: E402
 from congru.nn.convert import convert  # noqa: E402
 from congru.nn.gru import GRU, GRUCell  # noqa: E402
 from congru.nn.lstm import LSTM, LSTMCell  # noqa: E402
@@ -21,5 +22,6 @@ __all__ = [
     "MinGRUCell",
     "Network",
     "RNNCell",
+    "chrono_init",
     "convert",
 ]
