@@ -30,7 +30,7 @@ def normalise_backward(dhat: Array, hat: Array, scale: Array) -> Array:
     """Return the gradient of a from that of norm(a): (dhat - mean(dhat) - hat * mean(dhat * hat)) * scale."""
     dparts, parts = (array.reshape(*scale.shape[:2], -1) for array in (dhat, hat))
     along = (dparts * parts).mean(axis=2, keepdims=True)
-    da = (dparts - dparts.mean(axis=2, keepdims=True) - parts * along) * scale
+    da: Array = (dparts - dparts.mean(axis=2, keepdims=True) - parts * along) * scale
     return da.reshape(dhat.shape)
 
 

@@ -58,7 +58,9 @@ class Form(NamedTuple):
     num_heads: int
 
 
-def gain_names(cell: str, layer_norm: bool | str, reset_before: bool = False) -> tuple[str, ...]:
+def gain_names(
+    cell: str, layer_norm: bool | str, reset_before: bool = False, num_heads: int = 1
+) -> tuple[str, ...]:
     """Names of the weights that layer norm adds; raise `SettingsError` where the cell has no such form.
 
     >>> gain_names("lstm", True)
@@ -78,6 +80,10 @@ def gain_names(cell: str, layer_norm: bool | str, reset_before: bool = False) ->
     if layer_norm == "dreamer" and reset_before:
         raise SettingsError(
             "reset_before is True, expected False with layer_norm='dreamer': its reset gate acts after the norm"
+        )
+    if layer_norm == "dreamer" and num_heads != 1:
+        raise SettingsError(
+            f"num_heads is {num_heads!r}, expected 1 with layer_norm='dreamer': its norm joins all units"
         )
     return _GAINS[cell, layer_norm]
 
@@ -166,7 +172,7 @@ def _gru_backward(
 def _dreamer(x: Array, seen: Array, state: State, w: Named, form: Form) -> _Step:
     (h,) = state
     v, M, g, b = _joined(x, seen, w)
-    a_r, a_z, a_n = np.split(project(v, M, g, form.num_heads, DREAMER_EPSILON) + b, 3, axis=1)
+    a_r, a_z, a_n = np.split(project(v, M, g, 1, DREAMER_EPSILON) + b, 3, axis=1)
     r = sigmoid(a_r)
     z = sigmoid(a_z + UPDATE_BIAS)
     n = tanh(r * a_n)
@@ -178,12 +184,12 @@ def _dreamer_backward(
 ) -> _Back:
     (dh_new,), (h,), (r, z, n) = dnew, state, gates
     v, M, g, b = _joined(x, seen, w)
-    a_n = np.split(project(v, M, g, form.num_heads, DREAMER_EPSILON) + b, 3, axis=1)[2]
+    a_n = np.split(project(v, M, g, 1, DREAMER_EPSILON) + b, 3, axis=1)[2]
     dz = dh_new * (h - n)
     dn = dh_new * (1 - z)
     dra = dn * (1 - n * n)
     da = np.concatenate([dra * a_n * r * (1 - r), dz * z * (1 - z), dra * r], axis=1)
-    dv, dM, dg = project_backward(da, v, M, g, form.num_heads, DREAMER_EPSILON)
+    dv, dM, dg = project_backward(da, v, M, g, 1, DREAMER_EPSILON)
     (I, H) = x.shape[1], h.shape[1]
     found = {"W": dM[:, :I], "U": dM[:, I : I + H], "b_h": dM[:, -1], "g_i": dg, "b_i": da.sum(axis=0)}
     dw.update((name, None if dw[name] is None else found[name]) for name in found)

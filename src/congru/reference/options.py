@@ -194,7 +194,7 @@ def _plan(
 ) -> tuple[sequence.Plan, Array | None]:
     """Check the arguments and lay out the steps: U dense, zoneout beside x; and recurrent_mask."""
     cell = _check_cell(form.cell)
-    more = gain_names(form.cell, form.layer_norm, form.reset_before)
+    more = gain_names(form.cell, form.layer_norm, form.reset_before, form.num_heads)
     names = (*PLAIN, *more)
     if len(weights) != len(names):
         raise ShapeError(
