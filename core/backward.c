@@ -29,6 +29,8 @@ static void copy_rows(const backward_worker *w, int64_t i0, int64_t i1) {
     real *h = w->h_before + i * w->h_row, *x = w->x + i * w->x_row;
     memset(h, 0, (size_t)w->padded * sizeof(real));
     if (from) memcpy(h, from, (size_t)H * sizeof(real));
+    for (int64_t block = 0; block < w->padded / VL && call->h_mask; block++)
+      store(w->h_seen + i * w->h_row + block * VL, masked_gradient(call, row, block, load(h + block * VL), H - block * VL));
     if (!call->dW && !w->again) continue;
     memcpy(x, row_of(call->x, call->x_strides, row), (size_t)I * sizeof(real));
     memset(x + I, 0, (size_t)(w->input_padded - I) * sizeof(real));
@@ -49,7 +51,7 @@ static void gates_again(backward_worker *w, int64_t n) {
   for (int64_t i = 0; i < n; i++) w->pointer[i] = w->x + w->mine[i] * w->x_row;
   NAME(product)(w->pointer, n, &w->packed.W, w->u0 * G, w->u1 * G, G, w->packed.bias_x, store_again, w);
   static finish_fn *const finish[] = {NAME(gru_again), NAME(gru_before_again_rz), NAME(lstm_again)};
-  for (int64_t i = 0; i < n; i++) w->pointer[i] = w->h_before + w->mine[i] * w->h_row;
+  for (int64_t i = 0; i < n; i++) w->pointer[i] = w->h_seen + w->mine[i] * w->h_row;
   NAME(product)(w->pointer, n, &w->packed.U, w->u0 * unit, w->u1 * unit, unit, w->packed.bias_h, finish[call->cell], w);
   if (call->cell != CONGRU_GRU_BEFORE) return;
   congru_barrier_wait(w->barrier);
@@ -64,7 +66,7 @@ static void add_to_dh(void *context, int64_t first, int64_t R, int64_t c, int64_
     const scan_row *row = w->table.row + w->step_rows[first + m];
     int64_t at = row->b * w->padded + c * VL;
     for (int64_t j = 0; j < C; j++, at += VL) {
-      vec dh = load(w->dh + at) + load(tile + j * VL);
+      vec dh = load(w->dh + at) + masked_gradient(w->call, row, c + j, load(tile + j * VL), w->call->H - (c + j) * VL);
       if (row->fresh && w->dh_reset) store(w->dh_reset + at, load(w->dh_reset + at) + dh);
       store(w->dh + at, row->fresh ? splat(0) : dh);
     }
@@ -85,7 +87,7 @@ static int backward_step(backward_worker *w, int64_t n) {
     first = H;
   }
   int given_up = congru_barrier_wait(w->barrier);
-  for (int64_t i = 0; i < n; i++) w->pointer[i] = w->dG + w->step_rows[i] * w->dG_row + first;
+  for (int64_t i = 0; i < n; i++) w->pointer[i] = w->dG_U + w->step_rows[i] * w->dG_row + first;
   NAME(product)(w->pointer, n, &w->U_t, w->u0, w->u1, 1, NULL, add_to_dh, w);
   if (given_up) congru_barrier_wait(w->barrier);
   return given_up;
@@ -105,7 +107,7 @@ static void input_gradients(backward_worker *w, int64_t i0, int64_t i1) {
   if (!call->dx) return;
   for (int64_t i = i0; i < i1; i++) {
     w->mine[i - i0] = i;
-    w->pointer[i - i0] = w->dG + i * w->dG_row;
+    w->pointer[i - i0] = w->dG_W + i * w->dG_row;
   }
   w->step_rows = w->mine;
   NAME(product)(w->pointer, i1 - i0, &w->W_t, 0, w->input_padded / VL, 1, NULL, store_dx, w);
@@ -138,6 +140,10 @@ static void backward_chunk(backward_worker *w, int64_t s0, int64_t s1) {
   congru_barrier_wait(everyone);
   if (w->b0 < w->b1) scan_chunk(w, s1 - s0);
   congru_barrier_wait(everyone);
+  if (w->call->g_i) {
+    NAME(norm_backward_inputs)(w, i0, i1);
+    congru_barrier_wait(everyone);
+  }
   input_gradients(w, i0, i1);
   NAME(weight_gradients)(w, rows);
   congru_barrier_wait(everyone);
@@ -165,6 +171,8 @@ static void begin(const backward_worker *w) {
   clear(call->dU, G * H * H);
   clear(call->db_i, G * H);
   clear(call->db_h, G * H);
+  clear(call->dg_i, G * H);
+  clear(call->dg_h, G * H);
   NAME(clear_padding)(call, call->dx, call->dx_strides, I, 0, B);
 }
 
@@ -201,8 +209,11 @@ static void take_all(scan_job *job, arena *a, backward_worker *w, int64_t thread
   w->dc = TAKE(a, real, lstm ? B * job->padded : 0);
   w->dh_reset = call->dh_reset ? TAKE(a, real, B * job->padded) : NULL;
   w->dc_reset = lstm && call->dc_reset ? TAKE(a, real, B * job->padded) : NULL;
-  w->dG = TAKE(a, real, rows * w->dG_row);
-  w->h_before = TAKE(a, real, rows * w->h_row);
+  w->dG = w->dG_W = w->dG_U = TAKE(a, real, rows * w->dG_row);
+  if (call->g_i) w->dG_W = TAKE(a, real, rows * w->dG_row);
+  if (call->g_i) w->dG_U = TAKE(a, real, rows * w->dG_row);
+  w->h_before = w->h_seen = TAKE(a, real, rows * w->h_row);
+  if (call->h_mask) w->h_seen = TAKE(a, real, rows * w->h_row);
   w->rh_before = TAKE(a, real, before ? rows * w->h_row : 0);
   w->x = TAKE(a, real, rows * w->x_row);
   w->again = again ? TAKE(a, real, rows * job->gates * job->padded) : NULL;

@@ -25,6 +25,8 @@ typedef struct {
   real *dh, *dc;            /* [B, padded]: what the steps after this one hand back */
   real *dh_reset, *dc_reset;            /* [B, padded], or NULL */
   real *dG, *h_before, *rh_before, *x;  /* one row per row of the chunk */
+  real *h_seen;             /* h_before as U sees it, the same or masked */
+  real *dG_W, *dG_U;        /* dG as W x and U h see it: the same, or through their norms; laid out as dG */
   real *again, *extra_again; /* gates computed again [row, block, G, VL], U_n h + b_hn [row, padded]; NULL where saved */
   const int64_t *step_rows; /* rows of this step (indices), in a tile's finish */
   congru_barrier *barrier;  /* of the parts of the group */
@@ -38,6 +40,33 @@ typedef struct {
 
 INLINE const real *row_of(const void *array, congru_strides strides, const scan_row *row) {
   return (const real *)array + row->b * strides.batch + row->t * strides.time;
+}
+
+/* Layer norm: norm(W x) and norm(U h) of a row, 3H each, and their six scales. */
+INLINE const real *norms_of(const backward_worker *w, const scan_row *row) {
+  return (const real *)w->call->extra + (row->b * w->call->T + row->t) * (6 * w->call->H + 6);
+}
+
+/* U_n h + b_hn from its norm. */
+INLINE vec normalised_hn(const congru_call *call, const real *norm, int64_t block, int64_t lanes) {
+  int64_t at = 2 * call->H + block * VL;
+  vec b = call->b_h ? load_block((const real *)call->b_h + at, lanes) : splat(0);
+  return vfma(load_block((const real *)call->g_h + at, lanes), load_block(norm + block * VL, lanes), b);
+}
+
+/* The share (1 - d) dh that reaches the cell; *by_zone, d dh, goes past it to the state before. */
+INLINE vec zoned_in(const congru_call *call, const scan_row *row, int64_t block, vec dh, vec *by_zone, int64_t lanes) {
+  *by_zone = splat(0);
+  if (!call->zoneout) return dh;
+  vec d = load_block(row_of(call->zoneout, call->zoneout_strides, row) + block * VL, lanes);
+  *by_zone = d * dh;
+  return dh - *by_zone;
+}
+
+/* The gradient of h from that of h_mask * h. */
+INLINE vec masked_gradient(const congru_call *call, const scan_row *row, int64_t block, vec d, int64_t lanes) {
+  if (!call->h_mask) return d;
+  return d * load_block((const real *)call->h_mask + row->b * call->H + block * VL, lanes);
 }
 
 INLINE gate_view gates_view(const backward_worker *w, int64_t i) {
@@ -79,6 +108,11 @@ void NAME(add_outer)(real *C, int64_t C_row, const real *A, int64_t A_row, const
                      int64_t m1, int64_t N);
 /* out[m] += sum over k < K of A[k * A_row + m]. */
 void NAME(add_column_sums)(real *out, const real *A, int64_t A_row, int64_t K, int64_t m0, int64_t m1);
+/* Layer norm, in norm.c: dG_U of row i and dG_W of rows [i0, i1) from dG; and out[m] += dG times the norm, a column sum as
+ * above, for block `place` of dG and the gate at `norm` in the rows' norms. */
+void NAME(norm_backward_states)(const backward_worker *w, int64_t i);
+void NAME(norm_backward_inputs)(const backward_worker *w, int64_t i0, int64_t i1);
+void NAME(add_gain_sums)(real *out, const backward_worker *w, int64_t place, int64_t norm, int64_t n, int64_t m0, int64_t m1);
 /* This thread's share of dW, dU and the biases' gradients, for the n rows of the chunk. */
 void NAME(weight_gradients)(const backward_worker *w, int64_t n);
 

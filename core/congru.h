@@ -5,6 +5,8 @@
  *   h' = (1 - z) n + z h
  *   LSTM: i, f, o sigmoid, g tanh of W x + b_i + U h + b_h;  c' = f c + i g;  h' = o tanh(c')
  *   RNN:  h' = tanh(W x + b_i + U h + b_h)
+ *   Options: W x may be g_i * norm(W x), gate by gate, and U h so too; U may see h_mask * h; h' may be d h + (1 - d) h',
+ *   with d = zoneout. norm(a) = (a - mean(a)) / sqrt(variance(a) + 1e-5) over the H units of a gate.
  *
  * Sizes: B batch, T time, I input, H hidden, G blocks of rows in W: 3 (r, z, n), 4 (i, f, g, o) or 1. All reals of one call
  * are float (dtype 0) or double (dtype 1). Strides are counted in elements; the last axis of every array is contiguous;
@@ -37,6 +39,10 @@ typedef struct {
   const int64_t *lengths; /* [B], 0 .. T, or NULL = T */
   const uint8_t *reset;   /* [B, T], not 0 where a new sequence begins, or NULL */
   const void *h_reset, *c_reset; /* [H], what the state becomes there, or NULL = zeros */
+  const void *g_i, *g_h; /* [3H], both or neither: layer norm, reset after only; gates may then not be computed again */
+  const void *h_mask;    /* [B, H] or NULL = ones */
+  const void *zoneout;   /* [B, T, H] or NULL = zeros; GRU only */
+  congru_strides zoneout_strides;
 
   void *y; /* [B, T, H] */
   congru_strides y_strides;
@@ -44,7 +50,8 @@ typedef struct {
   void *gates;  /* [B, T, G, H] or NULL = not wanted (forward) / to be computed again (backward); RNN: unused, y is n */
   congru_strides gates_strides;
   void *extra; /* [B, T, H], strides of y: reset after: U_n h + b_hn; LSTM: c'. Forward: NULL = not wanted. Backward: needed
-                  for LSTM, and for reset after where gates is given */
+                  for LSTM, and for reset after where gates is given. With layer norm it is [B, T, 6H + 6], contiguous:
+                  norm(W x), norm(U h), and 1 / sqrt(..) of their six gates */
 
   /* Backward only: y, gates and extra are then inputs. Gradients of the results, each NULL = zeros: */
   const void *dy;
@@ -55,14 +62,14 @@ typedef struct {
   /* Gradients wanted, each NULL = not wanted; all are overwritten: */
   void *dx; /* [B, T, I] */
   congru_strides dx_strides;
-  void *dh0, *dc0, *dW, *dU, *db_i, *db_h, *dh_reset, *dc_reset;
+  void *dh0, *dc0, *dW, *dU, *db_i, *db_h, *dh_reset, *dc_reset, *dg_i, *dg_h;
 } congru_call;
 
 /* 0, or -1 when memory ran out. Any thread may call; concurrent calls share the pool or run on one thread each. */
 int congru_forward(const congru_call *call);
 int congru_backward(const congru_call *call);
 
-/* One layer, packed for stepping: weights are copied, the state is held inside. Neither step nor get nor set allocates or
+/* One layer without options, packed for stepping: weights are copied, the state is held inside. Neither step nor get nor set allocates or
  * locks; one stepper belongs to one thread at a time. */
 typedef struct congru_stepper congru_stepper;
 congru_stepper *congru_stepper_new(const congru_call *call); /* cell, dtype, B, I, H, W, U, b_i, b_h, h0, c0; NULL: no memory */

@@ -17,15 +17,22 @@
 void NAME(forward_project)(forward_worker *w, int64_t n) {
   const congru_call *call = w->call;
   for (int64_t i = 0; i < n; i++) w->pointer[i] = step_at(call->x, call->x_strides, w->table.row + i);
-  NAME(product_store)(w->pointer, n, &w->packed.W, w->u0 * w->gates, w->u1 * w->gates, w->gates, w->packed.bias_x,
-                      w->xp, w->gates * w->padded);
+  NAME(product_store)(w->pointer, n, &w->packed.W, w->u0 * w->gates, w->u1 * w->gates, w->gates,
+                      call->g_i ? NULL : w->packed.bias_x, w->xp, w->gates * w->padded);
+  if (call->g_i) NAME(normalise_inputs)(w, n);
 }
 
 int NAME(forward_step)(forward_worker *w, congru_barrier *barrier, int64_t n) {
   static finish_fn *const finish[] = {NAME(gru_finish), NAME(gru_before_finish_rz), NAME(lstm_finish), NAME(rnn_finish)};
   int64_t cell = w->call->cell, unit = recurrent_unit(cell);
-  for (int64_t i = 0; i < n; i++) w->pointer[i] = state_at(w, w->h[w->now], w->row + i);
-  NAME(product)(w->pointer, n, &w->packed.U, w->u0 * unit, w->u1 * unit, unit, w->packed.bias_h, finish[cell], w);
+  for (int64_t i = 0; i < n; i++) w->pointer[i] = state_at(w, w->seen[w->now], w->row + i);
+  if (w->call->g_h) {
+    NAME(product_store)(w->pointer, n, &w->packed.U, 0, w->u1 * unit, unit, NULL, w->uh, unit * w->padded);
+    NAME(normalise_states)(w, n);
+    for (int64_t i = 0; i < n; i++) NAME(gru_finish)(w, i, 1, 0, w->u1 * unit, w->uh + i * unit * w->padded);
+  } else {
+    NAME(product)(w->pointer, n, &w->packed.U, w->u0 * unit, w->u1 * unit, unit, w->packed.bias_h, finish[cell], w);
+  }
   if (cell == CONGRU_GRU_BEFORE) {
     congru_barrier_wait(barrier);
     for (int64_t i = 0; i < n; i++) w->pointer[i] = state_at(w, w->rh, w->row + i);
@@ -47,6 +54,11 @@ static void begin_rows(forward_worker *w) {
       real *to = (part ? w->c : w->h[w->now]) + (b - w->b0) * w->padded, *final = (real *)(part ? call->c : call->h) + b * H;
       memset(to, 0, (size_t)w->padded * sizeof(real));
       if (from) memcpy(to, from, (size_t)H * sizeof(real));
+      if (part == 0 && call->h_mask) {
+        const scan_row row = {.b = b};
+        for (int64_t block = 0; block < w->padded / VL; block++)
+          store(state_at(w, w->seen[w->now], &row) + block * VL, masked(call, &row, block, load(to + block * VL), H - block * VL));
+      }
       if (length_of(call, b) == 0) memcpy(final, to, (size_t)H * sizeof(real));
     }
   }
@@ -54,11 +66,13 @@ static void begin_rows(forward_worker *w) {
 
 static void take_group(forward_worker *w, arena *a, int64_t chunk_rows) {
   int64_t rows = w->b1 - w->b0, cell = w->call->cell;
-  for (int i = 0; i < 2; i++) w->h[i] = TAKE(a, real, rows * w->padded);
+  for (int i = 0; i < 2; i++) w->h[i] = w->seen[i] = TAKE(a, real, rows * w->padded);
+  for (int i = 0; i < 2 && w->call->h_mask; i++) w->seen[i] = TAKE(a, real, rows * w->padded);
   w->c = TAKE(a, real, cell == CONGRU_LSTM ? rows * w->padded : 0);
   w->rh = TAKE(a, real, cell == CONGRU_GRU_BEFORE ? rows * w->padded : 0);
   w->z = TAKE(a, real, cell == CONGRU_GRU_BEFORE ? rows * w->padded : 0);
   w->xp = TAKE(a, real, chunk_rows * w->gates * w->padded);
+  w->uh = w->call->g_h ? TAKE(a, real, rows * w->gates * w->padded) : NULL;
 }
 
 static void take_worker(forward_worker *w, arena *a, int64_t chunk, int64_t chunk_rows) {
@@ -98,7 +112,7 @@ static void forward_thread(void *argument, int64_t thread) {
     begin_rows(&w);
     NAME(clear_padding)(call, call->y, call->y_strides, call->H, w.b0, w.b1);
     NAME(clear_padding)(call, call->gates, call->gates_strides, job->gates * call->H, w.b0, w.b1);
-    NAME(clear_padding)(call, call->extra, call->y_strides, call->H, w.b0, w.b1);
+    if (!call->g_i) NAME(clear_padding)(call, call->extra, call->y_strides, call->H, w.b0, w.b1);
   }
   congru_barrier_wait(&job->everyone);
   for (int64_t s0 = 0; s0 < call->T; s0 += job->chunk) {

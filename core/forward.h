@@ -14,9 +14,11 @@ typedef struct {
   scan_table table;        /* rows of the chunk */
   const real **pointer;    /* one per row of the chunk */
   real *h[2];              /* [b1 - b0, padded]: the state entering this step, and the next */
+  real *seen[2];           /* the same as U sees it: h, or h_mask * h */
   real *c;                 /* LSTM, the same; each part touches its own units only */
   real *rh, *z;            /* reset before */
   real *xp;                /* [rows of the chunk, blocks, G, VL]: W x + b */
+  real *uh;                /* layer norm: [b1 - b0, blocks, G, VL]: U h of this step */
   int64_t now;             /* h[now] enters */
   const scan_row *row;     /* rows of this step */
   const real *xp_of_step;  /* xp of the first of them */
@@ -36,10 +38,25 @@ INLINE vec handed_on(const scan_row *row, const void *start, vec value, int64_t 
   return start ? load_block((const real *)start + block * VL, lanes) : splat(0);
 }
 
+/* h_mask times the state of a row, where there is a mask. */
+INLINE vec masked(const congru_call *call, const scan_row *row, int64_t block, vec h, int64_t lanes) {
+  if (!call->h_mask) return h;
+  return h * load_block((const real *)call->h_mask + row->b * call->H + block * VL, lanes);
+}
+
+/* d h + (1 - d) h_new, where there is a zoneout d. */
+INLINE vec zoned_out(const congru_call *call, const scan_row *row, int64_t block, vec h, vec h_new, int64_t lanes) {
+  if (!call->zoneout) return h_new;
+  vec d = load_block(step_at(call->zoneout, call->zoneout_strides, row) + block * VL, lanes);
+  return vfma(d, h, vfma(-d, h_new, h_new));
+}
+
 INLINE void put_h(const forward_worker *w, const scan_row *row, int64_t block, vec h) {
   const congru_call *call = w->call;
   int64_t at = block * VL, lanes = call->H - at;
-  store(state_at(w, w->h[1 - w->now], row) + at, handed_on(row, call->h_reset, h, block, lanes));
+  vec next = handed_on(row, call->h_reset, h, block, lanes);
+  store(state_at(w, w->h[1 - w->now], row) + at, next);
+  if (call->h_mask) store(state_at(w, w->seen[1 - w->now], row) + at, masked(call, row, block, next, lanes));
   store_block(step_at(call->y, call->y_strides, row) + at, h, lanes);
   if (row->last) store_block((real *)call->h + row->b * call->H + at, h, lanes);
 }
@@ -58,6 +75,10 @@ INLINE void put_extra(const forward_worker *w, const scan_row *row, int64_t bloc
 
 /* Gate arithmetic behind a finished tile of U h: tile columns are (block, gate). */
 finish_fn NAME(gru_finish), NAME(gru_before_finish_rz), NAME(gru_before_finish_n), NAME(lstm_finish), NAME(rnn_finish);
+
+/* In norm.c: W x of the n rows of the chunk, and a step's U h, become g * norm(..) + b. */
+void NAME(normalise_inputs)(const forward_worker *w, int64_t n);
+void NAME(normalise_states)(const forward_worker *w, int64_t n);
 
 /* One step on rows w->row[0 .. n) whose inputs are projected; the other parts of the group must do the same step. Returns
  * whether the barrier between them gave up. */

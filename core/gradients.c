@@ -68,13 +68,15 @@ void NAME(weight_gradients)(const backward_worker *w, int64_t n) {
     const real *A = w->dG + place * H;
     int64_t of_W = order->of_W[place], of_U = order->of_U[place];
     if (of_W >= 0) {
-      if (call->dW) NAME(add_outer)((real *)call->dW + of_W * H * I, I, A, w->dG_row, w->x, w->x_row, n, m0, m1, I);
+      if (call->dW) NAME(add_outer)((real *)call->dW + of_W * H * I, I, w->dG_W + place * H, w->dG_row, w->x, w->x_row, n, m0, m1, I);
       if (call->db_i) NAME(add_column_sums)((real *)call->db_i + of_W * H, A, w->dG_row, n, m0, m1);
+      if (call->dg_i) NAME(add_gain_sums)((real *)call->dg_i + of_W * H, w, place, of_W, n, m0, m1);
     }
     if (of_U >= 0) {
-      const real *h = call->cell == CONGRU_GRU_BEFORE && place == 0 ? w->rh_before : w->h_before;
-      if (call->dU) NAME(add_outer)((real *)call->dU + of_U * H * H, H, A, w->dG_row, h, w->h_row, n, m0, m1, H);
+      const real *h = call->cell == CONGRU_GRU_BEFORE && place == 0 ? w->rh_before : w->h_seen;
+      if (call->dU) NAME(add_outer)((real *)call->dU + of_U * H * H, H, w->dG_U + place * H, w->dG_row, h, w->h_row, n, m0, m1, H);
       if (call->db_h) NAME(add_column_sums)((real *)call->db_h + of_U * H, A, w->dG_row, n, m0, m1);
+      if (call->dg_h) NAME(add_gain_sums)((real *)call->dg_h + of_U * H, w, place, 3 + of_U, n, m0, m1);
     }
   }
 }

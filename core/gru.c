@@ -16,20 +16,21 @@ INLINE vec new_state(vec z, vec n, vec h) { return vfma(z, h, vfma(-z, n, n)); }
 
 void NAME(gru_finish)(void *context, int64_t first, int64_t R, int64_t c, int64_t C, const real *tile) {
   const forward_worker *w = context;
+  const congru_call *call = w->call;
   for (int64_t m = 0; m < R; m++, tile += C * VL) {
     const scan_row *row = w->row + first + m;
     const real *xp = w->xp_of_step + (first + m) * 3 * w->padded + c * VL, *h = state_at(w, w->h[w->now], row);
     for (int64_t j = 0; j < C; j += 3) {
       int64_t block = (c + j) / 3;
-      vec hn = load(tile + (j + 2) * VL);
+      vec hn = load(tile + (j + 2) * VL), h_old = load(h + block * VL);
       vec r = vsigmoid(load(xp + j * VL) + load(tile + j * VL));
       vec z = vsigmoid(load(xp + (j + 1) * VL) + load(tile + (j + 1) * VL));
       vec n = vtanh(vfma(r, hn, load(xp + (j + 2) * VL)));
-      put_h(w, row, block, new_state(z, n, load(h + block * VL)));
+      put_h(w, row, block, zoned_out(call, row, block, h_old, new_state(z, n, h_old), call->H - block * VL));
       put_gate(w, row, 0, block, r);
       put_gate(w, row, 1, block, z);
       put_gate(w, row, 2, block, n);
-      put_extra(w, row, block, hn);
+      if (!call->g_h) put_extra(w, row, block, hn);
     }
   }
 }
@@ -38,12 +39,12 @@ void NAME(gru_before_finish_rz)(void *context, int64_t first, int64_t R, int64_t
   const forward_worker *w = context;
   for (int64_t m = 0; m < R; m++, tile += C * VL) {
     const scan_row *row = w->row + first + m;
-    const real *xp = w->xp_of_step + (first + m) * 3 * w->padded, *h = state_at(w, w->h[w->now], row);
+    const real *xp = w->xp_of_step + (first + m) * 3 * w->padded, *seen = state_at(w, w->seen[w->now], row);
     for (int64_t j = 0; j < C; j += 2) {
       int64_t block = (c + j) / 2;
       vec r = vsigmoid(load(xp + 3 * block * VL) + load(tile + j * VL));
       vec z = vsigmoid(load(xp + (3 * block + 1) * VL) + load(tile + (j + 1) * VL));
-      store(state_at(w, w->rh, row) + block * VL, r * load(h + block * VL));
+      store(state_at(w, w->rh, row) + block * VL, r * load(seen + block * VL));
       store(state_at(w, w->z, row) + block * VL, z);
       put_gate(w, row, 0, block, r);
       put_gate(w, row, 1, block, z);
@@ -59,7 +60,7 @@ void NAME(gru_before_finish_n)(void *context, int64_t first, int64_t R, int64_t 
     for (int64_t j = 0, block = c; j < C; j++, block++) {
       vec n = vtanh(load(xp + (3 * block + 2) * VL) + load(tile + j * VL));
       vec z = load(state_at(w, w->z, row) + block * VL), h = load(state_at(w, w->h[w->now], row) + block * VL);
-      put_h(w, row, block, new_state(z, n, h));
+      put_h(w, row, block, zoned_out(w->call, row, block, h, new_state(z, n, h), w->call->H - block * VL));
       put_gate(w, row, 2, block, n);
     }
   }
@@ -70,12 +71,15 @@ enum { DN = 0, DR = 1, DZ = 2, DHN = 3 }; /* order in dG */
 void NAME(gru_backward)(const backward_worker *w, int64_t i) {
   const scan_row *row = w->table.row + i;
   const gate_view gates = gates_view(w, i);
-  const real *hn_row = w->extra_again ? w->extra_again + i * w->padded : row_of(w->call->extra, w->call->y_strides, row);
+  const real *hn_row = w->call->g_h    ? NULL
+                       : w->extra_again ? w->extra_again + i * w->padded : row_of(w->call->extra, w->call->y_strides, row);
+  const real *norm_n = hn_row ? NULL : norms_of(w, row) + 5 * w->call->H;
   for (int64_t block = w->u0; block < w->u1; block++) {
     int64_t lanes = w->call->H - block * VL;
     vec r = get_gate(gates, 0, block, lanes), z = get_gate(gates, 1, block, lanes), n = get_gate(gates, 2, block, lanes);
-    vec hn = load_block(hn_row + block * VL, lanes), h = load(w->h_before + i * w->h_row + block * VL);
-    vec dh = get_dh(w, row, block, lanes);
+    vec hn = hn_row ? load_block(hn_row + block * VL, lanes) : normalised_hn(w->call, norm_n, block, lanes);
+    vec h = load(w->h_before + i * w->h_row + block * VL), by_zone;
+    vec dh = zoned_in(w->call, row, block, get_dh(w, row, block, lanes), &by_zone, lanes);
     vec dz = vfma(dh, h - n, get_dgate(w, row, 1, block, lanes));
     vec dn = vfma(dh, splat(1) - z, get_dgate(w, row, 2, block, lanes));
     vec da_n = dn * vfma(-n, n, splat(1));
@@ -84,8 +88,9 @@ void NAME(gru_backward)(const backward_worker *w, int64_t i) {
     put_dG(w, i, DR, block, dr * vfma(-r, r, r), lanes);
     put_dG(w, i, DZ, block, dz * vfma(-z, z, z), lanes);
     put_dG(w, i, DHN, block, da_n * r, lanes);
-    store(w->dh + row->b * w->padded + block * VL, dh * z);
+    store(w->dh + row->b * w->padded + block * VL, vfma(dh, z, by_zone));
   }
+  if (w->call->g_h) NAME(norm_backward_states)(w, i);
 }
 
 void NAME(gru_before_backward_n)(const backward_worker *w, int64_t i) {
@@ -94,13 +99,14 @@ void NAME(gru_before_backward_n)(const backward_worker *w, int64_t i) {
   for (int64_t block = w->u0; block < w->u1; block++) {
     int64_t lanes = w->call->H - block * VL;
     vec r = get_gate(gates, 0, block, lanes), z = get_gate(gates, 1, block, lanes), n = get_gate(gates, 2, block, lanes);
-    vec h = load(w->h_before + i * w->h_row + block * VL), dh = get_dh(w, row, block, lanes);
+    vec h = load(w->h_before + i * w->h_row + block * VL), seen = load(w->h_seen + i * w->h_row + block * VL), by_zone;
+    vec dh = zoned_in(w->call, row, block, get_dh(w, row, block, lanes), &by_zone, lanes);
     vec dz = vfma(dh, h - n, get_dgate(w, row, 1, block, lanes));
     vec dn = vfma(dh, splat(1) - z, get_dgate(w, row, 2, block, lanes));
     put_dG(w, i, DN, block, dn * vfma(-n, n, splat(1)), lanes);
     put_dG(w, i, DZ, block, dz * vfma(-z, z, z), lanes);
-    if (!w->again) store(w->rh_before + i * w->h_row + block * VL, r * h); /* else it is there, and other parts read it */
-    store(w->dh + row->b * w->padded + block * VL, dh * z);
+    if (!w->again) store(w->rh_before + i * w->h_row + block * VL, r * seen); /* else it is there, and other parts read it */
+    store(w->dh + row->b * w->padded + block * VL, vfma(dh, z, by_zone));
   }
 }
 
@@ -111,7 +117,7 @@ void NAME(gru_before_backward_rz)(void *context, int64_t first, int64_t R, int64
     const scan_row *row = w->table.row + i;
     for (int64_t j = 0, block = c; j < C; j++, block++) {
       int64_t lanes = w->call->H - block * VL;
-      vec g = load(tile + j * VL), h = load(w->h_before + i * w->h_row + block * VL);
+      vec g = masked_gradient(w->call, row, block, load(tile + j * VL), lanes), h = load(w->h_before + i * w->h_row + block * VL);
       vec r = get_gate(gates_view(w, i), 0, block, lanes), dr = vfma(g, h, get_dgate(w, row, 0, block, lanes));
       real *dh = w->dh + row->b * w->padded + block * VL;
       put_dG(w, i, DR, block, dr * vfma(-r, r, r), lanes);
@@ -145,7 +151,7 @@ void NAME(gru_before_again_rz)(void *context, int64_t first, int64_t R, int64_t 
       vec r = vsigmoid(load(x) + load(tile + j * VL));
       store(x, r);
       store(x + VL, vsigmoid(load(x + VL) + load(tile + (j + 1) * VL)));
-      store(w->rh_before + i * w->h_row + block * VL, r * load(w->h_before + i * w->h_row + block * VL));
+      store(w->rh_before + i * w->h_row + block * VL, r * load(w->h_seen + i * w->h_row + block * VL));
     }
   }
 }

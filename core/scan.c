@@ -28,6 +28,7 @@ void NAME(plan)(scan_job *job, int64_t threads, int64_t chunk_rows) {
     most = threads;
   else if (parts > 1 && most > 1 && congru_barriers_give_up())
     most = 1;
+  if (call->g_i) most = 1; /* a norm needs all units of a row */
   if (parts > most) parts = most;
   job->parts = parts > job->blocks ? job->blocks : parts;
   int64_t chunk = chunk_rows / B;
@@ -54,14 +55,28 @@ void NAME(take_weights)(packed_weights *packed, arena *a, const congru_call *cal
   packed->U_n = take_panels(a, call->cell == CONGRU_GRU_BEFORE ? blocks : 0, call->H, step_rows, 1);
   packed->bias_x = TAKE(a, real, G * padded);
   packed->bias_h = call->cell == CONGRU_GRU ? TAKE(a, real, G * padded) : NULL;
+  packed->gain_x = call->g_i ? TAKE(a, real, G * padded) : NULL;
+  packed->gain_h = call->g_i ? TAKE(a, real, G * padded) : NULL;
+  packed->centred_W = call->g_i ? TAKE(a, real, G * call->H * call->I) : NULL;
+  packed->centred_U = call->g_i ? TAKE(a, real, G * call->H * call->H) : NULL;
 }
 
 void NAME(pack_weights)(const packed_weights *packed, const congru_call *call, int64_t block0, int64_t block1) {
   int64_t G = gates_of(call->cell), H = call->H, unit = recurrent_unit(call->cell);
-  NAME(pack)(&packed->W, call->W, H, G, 0, block0, block1);
-  NAME(pack)(&packed->U, call->U, H, unit, 0, block0, block1);
+  const real *W = call->W, *U = call->U;
+  if (call->g_i) {
+    NAME(centre)(packed->centred_W, W, call->I, H, G, block0, block1);
+    NAME(centre)(packed->centred_U, U, H, H, G, block0, block1);
+    W = packed->centred_W, U = packed->centred_U;
+  }
+  NAME(pack)(&packed->W, W, H, G, 0, block0, block1);
+  NAME(pack)(&packed->U, U, H, unit, 0, block0, block1);
   if (call->cell == CONGRU_GRU_BEFORE) NAME(pack)(&packed->U_n, call->U, H, 1, 2, block0, block1);
   if (block0 > 0 || block1 == block0) return; /* the biases are few: whoever packs the first block packs them all */
+  if (call->g_i) {
+    NAME(pack_bias)(packed->gain_x, call->g_i, NULL, H, G, 0, G);
+    NAME(pack_bias)(packed->gain_h, call->g_h, NULL, H, G, 0, G);
+  }
   if (call->cell == CONGRU_GRU) {
     NAME(pack_bias)(packed->bias_x, call->b_i, call->b_h, H, 2, 0, 3);
     NAME(pack_bias)(packed->bias_x + 2 * VL, call->b_i, NULL, H, 1, 2, 3);

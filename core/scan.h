@@ -30,6 +30,8 @@ typedef struct {
 typedef struct {
   panels W, U, U_n; /* reset before: U holds r, z and U_n holds n */
   real *bias_x, *bias_h;
+  real *gain_x, *gain_h; /* layer norm: laid out as the biases */
+  real *centred_W, *centred_U; /* layer norm: W and U less their means, not packed */
 } packed_weights;
 
 typedef struct {
@@ -68,6 +70,10 @@ void NAME(pack_transposed)(const panels *packed, const real *const *row, int64_t
 /* packed[block][gate] of `stride` vectors a block = first + second, each NULL = zeros. */
 void NAME(pack_bias)(real *packed, const real *first, const real *second, int64_t H, int64_t gates, int64_t first_gate,
                      int64_t stride);
+
+/* Rows of blocks [block0, block1) of `centred` = weights less their mean over the units of each gate: their product with any
+ * vector then has mean zero, as a norm needs it. */
+void NAME(centre)(real *centred, const real *weights, int64_t K, int64_t H, int64_t gates, int64_t block0, int64_t block1);
 
 /* Room for `columns` packed columns of K rows, multiplied by `rows` rows at a time. */
 INLINE panels take_panels(arena *a, int64_t columns, int64_t K, int64_t rows, int64_t unit) {

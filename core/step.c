@@ -55,8 +55,8 @@ static void take_all(stepper *s, arena *a) {
   NAME(take_weights)(&w->packed, a, &s->call, B, B);
   w->table.row = TAKE(a, scan_row, B);
   w->pointer = TAKE(a, const real *, B);
-  w->h[0] = TAKE(a, real, state);
-  w->h[1] = TAKE(a, real, state);
+  w->h[0] = w->seen[0] = TAKE(a, real, state);
+  w->h[1] = w->seen[1] = TAKE(a, real, state);
   w->c = TAKE(a, real, cell == CONGRU_LSTM ? state : 0);
   w->rh = TAKE(a, real, cell == CONGRU_GRU_BEFORE ? state : 0);
   w->z = TAKE(a, real, cell == CONGRU_GRU_BEFORE ? state : 0);

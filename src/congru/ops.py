@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from congru.errors import BackendError
+from congru.kernels import heads
 from congru.kernels.call import CELLS, Array, Call, State, Weights, describe, is_tensor
+from congru.kernels.options import Options
 
 # In the order in which "auto" tries them.
 _ORDER = {"numpy": ("native", "reference"), "torch": ("native", "bptt", "aten", "composite")}
@@ -41,7 +43,12 @@ def sequence(
     h_reset: Array | State | None = None,
     reverse: bool = False,
     reset_before: bool = False,
+    layer_norm: bool | str = False,
+    num_heads: int = 1,
+    zoneout: Array | State | None = None,
+    recurrent_mask: Array | None = None,
     return_gates: bool = False,
+    recompute: bool = False,
     backend: str = "auto",
 ) -> tuple[Array, State, Array | None]:
     """Run one layer in one direction over x [B, T, I].
@@ -56,6 +63,13 @@ def sequence(
       lstm also a pair; what is not given is zeros). In reverse it is the state handed from t to t-1.
     - `reverse`: from the last valid step to the first; y stays in input order.
     - `reset_before`: the gru's other form, n = tanh(W_n x + b_in + U_n (r * h) + b_hn).
+    - `recompute`: keep at most the states for the backward and compute the gates again there: less memory, more time.
+    - `layer_norm`: True (gru and lstm: the weights end with g_i, g_h, for lstm g_c and b_c too) or "dreamer" (gru: g_i).
+    - `num_heads`: the recurrent weights are block-diagonal, U is [G*H, H/num_heads].
+    - `zoneout` [B, T, H], for lstm a pair: the share of the old state that is kept whatever the gates say.
+    - `recurrent_mask` [B, H]: U sees recurrent_mask * h, at every step.
+
+    The last four are defined in `congru.reference.option_equations`.
 
     Raises `CongruError` for a wrong argument and `BackendError` if `backend` cannot run the call.
 
@@ -73,9 +87,12 @@ def sequence(
         "reset_before": reset_before,
         "return_gates": return_gates,
     }
-    name, _ = _choose(describe(cell, x, state, weights, **options), backend)
-    found: tuple[Array, State, Array | None] = _kernel(name).sequence(cell, x, state, weights, **options)
-    return found
+    more = Options(layer_norm, num_heads, _tuple(zoneout), recurrent_mask)
+    call = describe(cell, x, state, weights, **options, recompute=recompute, options=more)
+    name, _ = _choose(call, backend)
+    if call.recompute:
+        options["recompute"] = True
+    return _run(_kernel(name), cell, x, state, weights, more, options)
 
 
 def step(
@@ -85,9 +102,15 @@ def step(
     weights: Weights,
     *,
     reset_before: bool = False,
+    layer_norm: bool | str = False,
+    num_heads: int = 1,
+    zoneout: Array | State | None = None,
+    recurrent_mask: Array | None = None,
     backend: str = "auto",
 ) -> State:
     """Return the new state after one step on x [B, I]; arguments and errors are those of `sequence`.
+
+    `zoneout` is [B, H] here.
 
     >>> import numpy as np
     >>> weights = np.ones((2, 3)), np.eye(2), None, None
@@ -95,8 +118,14 @@ def step(
     >>> h.round(3).tolist()
     [[0.762, 0.762]]
     """
-    call = describe(cell, x, state, weights, reset_before=reset_before, one_step=True)
+    more = Options(layer_norm, num_heads, _tuple(zoneout), recurrent_mask)
+    call = describe(cell, x, state, weights, reset_before=reset_before, one_step=True, options=more)
     name, _ = _choose(call, backend)
+    if more.given():
+        if more.zoneout is not None:
+            more = more._replace(zoneout=tuple(part[:, None] for part in more.zoneout))
+        form = {"reset_before": reset_before}
+        return _run(_kernel(name), cell, x[:, None], state, weights, more, form)[1]
     found: State = _kernel(name).step(cell, x, state, weights, reset_before=reset_before)
     return found
 
@@ -112,7 +141,12 @@ def explain(
     h_reset: Array | State | None = None,
     reverse: bool = False,
     reset_before: bool = False,
+    layer_norm: bool | str = False,
+    num_heads: int = 1,
+    zoneout: Array | State | None = None,
+    recurrent_mask: Array | None = None,
     return_gates: bool = False,
+    recompute: bool = False,
     backend: str = "auto",
 ) -> str:
     """Say in one sentence which backend `sequence` uses for these arguments, and why; errors as `sequence`.
@@ -126,8 +160,12 @@ def explain(
         "reset": reset,
         "h_reset": _reset_state(cell, h_reset),
         "reverse": reverse,
+        "reset_before": reset_before,
+        "return_gates": return_gates,
+        "recompute": recompute,
     }
-    call = describe(cell, x, state, weights, reset_before=reset_before, return_gates=return_gates, **options)
+    options["options"] = Options(layer_norm, num_heads, _tuple(zoneout), recurrent_mask)
+    call = describe(cell, x, state, weights, **options)
     name, passed_over = _choose(call, backend)
     why = "as asked" if backend != "auto" else "the first that can"
     for other, reason in passed_over:
@@ -165,6 +203,9 @@ def _objection(name: str, call: Call) -> str | None:
         return "it computes with torch tensors only"
     if _load(name) is None:
         return "it is not part of this installation"
+    unknown = [option for option in call.options if option not in getattr(_kernel(name), "OPTIONS", ())]
+    if unknown:
+        return f"it has no {unknown[0]}"
     reason: str | None = _kernel(name).supports(call)
     return reason
 
@@ -181,6 +222,33 @@ def _kernel(name: str) -> ModuleType:
     module = _load(name)
     assert module is not None  # _choose has asked it
     return module
+
+
+def _run(
+    kernel: ModuleType,
+    cell: str,
+    x: Array,
+    state: State | None,
+    weights: Weights,
+    more: Options,
+    options: dict[str, Any],
+) -> tuple[Array, State, Array | None]:
+    """Run a sequence on a backend, head by head; it sees those options alone that were given."""
+    given = more.given()
+    num_heads = given.pop("num_heads", 1)
+    found: tuple[Array, State, Array | None]
+    if num_heads == 1:
+        found = kernel.sequence(cell, x, state, weights, **options, **given)
+    else:
+        num_gates = len(CELLS[cell].gates)
+        found = heads.sequence(
+            kernel.sequence, num_heads, num_gates, cell, x, state, weights, **options, **given
+        )
+    return found
+
+
+def _tuple(parts: Array | State | None) -> State | None:
+    return parts if parts is None or isinstance(parts, tuple) else (parts,)
 
 
 def _reset_state(cell: str, h_reset: Array | State | None) -> State | None:

@@ -5,7 +5,10 @@
         -> (y [B, T, H], state, gates [B, T, G, H] | None)
     step(cell, x [B, I], state, weights, *, reset_before) -> state
 
+A backend that computes options names them in `OPTIONS` and takes those given as keywords, see `congru.kernels.options`.
+
 `congru.ops` has checked the arguments and is the only caller. `state` is a tuple (h,) or (h, c) of [B, H], or
 None for zeros. A missing bias is None. `h_reset` is a tuple like `state` of [H] vectors, or None for zeros.
+`recompute=True` comes only where `supports` had no objection to it.
 `lengths` (integers) and `reset` (bool) live on the device of `x`. What each means: `congru.ops.sequence`.
 """

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from congru.errors import CongruError, SettingsError, ShapeError, check_shape
+from congru.kernels.options import NO_OPTIONS, Options
 
 Array: TypeAlias = Any  # a NumPy array or a torch tensor; all arrays of one call are of one kind
 State: TypeAlias = tuple[Array, ...]
@@ -40,7 +41,8 @@ class Call:
     """One call of `ops.sequence`, or of `ops.step` (`steps` is then None), as a backend judges it.
 
     `library` is "numpy" or "torch", `dtype` a name such as "float32", `device` a type such as "cpu".
-    `lengths`, `reset` and `gradient` say whether those were given or are needed.
+    `lengths`, `reset` and `gradient` say whether those were given or are needed; `recompute` is False where no
+    gradient is needed; `options` names those of `congru.kernels.options` that were given.
     """
 
     cell: str
@@ -57,6 +59,8 @@ class Call:
     reset_before: bool
     return_gates: bool
     gradient: bool
+    recompute: bool
+    options: tuple[str, ...] = ()
 
 
 def is_tensor(array: object) -> bool:
@@ -77,7 +81,9 @@ def describe(
     reverse: bool = False,
     reset_before: bool = False,
     return_gates: bool = False,
+    recompute: bool = False,
     one_step: bool = False,
+    options: Options = NO_OPTIONS,
 ) -> Call:
     """Check the arguments of `ops.sequence` (or `ops.step` if `one_step`) and describe the call."""
     if cell not in CELLS:
@@ -85,28 +91,32 @@ def describe(
     if reset_before and cell != "gru":
         raise SettingsError(f"reset_before is True, expected False for {cell}: only the gru has this form")
     tensors = is_tensor(x)
-    _check_kind(x, state, weights, lengths, reset, h_reset)
+    masks = {"zoneout": options.zoneout or (), "recurrent_mask": (options.recurrent_mask,)}
+    _check_kind(x, state, weights, lengths, reset, h_reset, masks)
     axes, fix = (
         ("[B, I]", "one step has no time axis") if one_step else ("[B, T, I]", "add axes with x[None]")
     )
     rank = 2 if one_step else 3
     if len(x.shape) != rank:
         check_shape("x", x, axes, (None,) * rank, fix)
-    hidden_size = _check_weights(cell, weights, x)
+    hidden_size = _check_weights(cell, weights, x, options, reset_before)
     _check_state(cell, state, h_reset, x, hidden_size)
+    steps = None if one_step else x.shape[1]
+    options.check_masks(cell, len(CELLS[cell].states), x.shape[0], steps, hidden_size)
     if tensors:
-        _check_tensors(x, weights, state, h_reset, lengths, reset)
+        _check_tensors(x, weights, state, h_reset, lengths, reset, masks)
     elif x.dtype.kind != "f":
         raise ShapeError(f"x has dtype {x.dtype}, expected a floating dtype: pass x.astype('float32')")
     if not one_step:
         _check_time(x, lengths, reset)
+    gradient = tensors and _needs_gradient((x, *weights, *(state or ()), *(h_reset or ())))
     return Call(
         cell=cell,
         library="torch" if tensors else "numpy",
         dtype=str(x.dtype).removeprefix("torch."),
         device=x.device.type if tensors else "cpu",
         batch=x.shape[0],
-        steps=None if one_step else x.shape[1],
+        steps=steps,
         input_size=x.shape[-1],
         hidden_size=hidden_size,
         lengths=lengths is not None,
@@ -114,7 +124,9 @@ def describe(
         reverse=reverse,
         reset_before=reset_before,
         return_gates=return_gates,
-        gradient=tensors and _needs_gradient((x, *weights, *(state or ()), *(h_reset or ()))),
+        gradient=gradient,
+        recompute=recompute and gradient,
+        options=options.names(),
     )
 
 
@@ -125,10 +137,11 @@ def _check_kind(
     lengths: Array | None,
     reset: Array | None,
     h_reset: State | None,
+    masks: dict[str, Any],
 ) -> None:
     """All arrays are NumPy arrays, or all are torch tensors."""
     tensors = is_tensor(x)
-    groups: dict[str, Any] = {"x": (x,), "weights": weights, "h_reset": h_reset or ()}
+    groups: dict[str, Any] = {"x": (x,), "weights": weights, "h_reset": h_reset or (), **masks}
     groups["state"] = () if state is None else state
     for name, group in {**groups, "lengths": (lengths,), "reset": (reset,)}.items():
         if not isinstance(group, (tuple, list)):
@@ -143,15 +156,16 @@ def _check_kind(
                 )
 
 
-def _check_weights(cell: str, weights: Weights, x: Array) -> int:
+def _check_weights(cell: str, weights: Weights, x: Array, options: Options, reset_before: bool) -> int:
     """Check the weights against each other and x; returns the hidden size."""
-    names, num_gates = CELLS[cell].weights, len(CELLS[cell].gates)
+    names = (*CELLS[cell].weights, *options.gains(cell, reset_before))
+    num_gates = len(CELLS[cell].gates)
     if len(weights) != len(names):
         raise ShapeError(
             f"weights has {len(weights)} arrays, expected {len(names)} for {cell}: pass ({', '.join(names)})"
         )
     for name, part in zip(names, weights):
-        if part is None and name in ("W", "U"):
+        if part is None and not name.startswith("b_"):
             raise ShapeError(f"{name} is None, expected an array for {cell}: only a bias may be None")
     W: Array = weights[0]
     if len(W.shape) != 2 or W.shape[0] % num_gates:
@@ -159,9 +173,14 @@ def _check_weights(cell: str, weights: Weights, x: Array) -> int:
             f"W has shape {tuple(W.shape)}, expected [{num_gates}H, I]: {cell} has {num_gates} blocks of rows"
         )
     rows, hidden_size = W.shape[0], W.shape[0] // num_gates
-    sizes = {"W": (rows, x.shape[-1]), "U": (rows, hidden_size)}
-    axes = {"W": f"[{num_gates}H, I]", "U": f"[{num_gates}H, H]"}
-    fixes = {"W": "give W one column for each feature of x", "U": "give U the rows of W and H columns"}
+    columns = options.recurrent_width(hidden_size)
+    one_head = columns == hidden_size
+    sizes = {"W": (rows, x.shape[-1]), "U": (rows, columns), "g_c": (hidden_size,), "b_c": (hidden_size,)}
+    axes = {"W": f"[{num_gates}H, I]", "U": f"[{num_gates}H, H{'' if one_head else '/num_heads'}]"}
+    axes |= {"g_c": "[H]", "b_c": "[H]"}
+    fixes = {"W": "give W one column for each feature of x"}
+    fixes["U"] = f"give U the rows of W and {'H' if one_head else 'H / num_heads'} columns"
+    fixes |= {name: "pass ones for the norm alone" for name in ("g_i", "g_h", "g_c")}
     for name, part in zip(names, weights):
         if part is not None and tuple(part.shape) != sizes.get(name, (rows,)):
             fix = fixes.get(name, "pass None for no bias")
@@ -190,6 +209,7 @@ def _check_tensors(
     h_reset: State | None,
     lengths: Array | None,
     reset: Array | None,
+    masks: dict[str, Any],
 ) -> None:
     """Tensors are on one device and of one floating dtype; autocast may change the dtype on the way."""
     for name, part in {"lengths": lengths, "reset": reset}.items():
@@ -197,7 +217,8 @@ def _check_tensors(
             raise ShapeError(
                 f"{name} is on {part.device}, expected {x.device} as x: move it with .to(x.device)"
             )
-    for name, group in {"weights": weights, "state": state or (), "h_reset": h_reset or ()}.items():
+    groups = {"weights": weights, "state": state or (), "h_reset": h_reset or (), **masks}
+    for name, group in groups.items():
         for part in group:
             if part is None:
                 continue
@@ -235,10 +256,12 @@ def _check_time(x: Array, lengths: Array | None, reset: Array | None) -> None:
 
 
 def _readable(array: Array) -> bool:
-    """Whether its values are at hand: neither on another device (the host would wait) nor being compiled."""
+    """Whether its values are at hand: not on another device (the host would wait), traced or mapped."""
     if not is_tensor(array):
         return True
-    return array.device.type == "cpu" and not sys.modules["torch"].compiler.is_compiling()
+    torch = sys.modules["torch"]
+    traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    return array.device.type == "cpu" and not traced
 
 
 def _needs_gradient(arrays: Sequence[Array | None]) -> bool:

@@ -8,25 +8,30 @@
     RNN     n = tanh(gi + gh), or relu   h' = n
     minGRU  z = s(gi_z)   n = g(gi_n)   h' = (1 - z) n + z h
 
-minGRU has no gh: a whole sequence of it is one scan, in `congru.kernels.scan`. Inside, arrays are time first,
-[T, B, ...], as torch.nn lays them out.
+The options (layer norm, zoneout, recurrent mask) are those of `congru.reference.option_equations`; norms are in
+`congru.kernels.composite_norm`. minGRU has no gh: a whole sequence of it is one scan, in `congru.kernels.scan`.
+Inside, arrays are time first, [T, B, ...], as torch.nn lays them out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from congru.kernels.call import CELLS, Call
+from congru.kernels.composite_norm import dreamer, normalise, project
 from congru.kernels.scan import candidate, mingru_states
 
 State: TypeAlias = tuple[Tensor, ...]
 Weights: TypeAlias = tuple[Tensor | None, ...]
 Gates: TypeAlias = tuple[Tensor, ...]
+
+OPTIONS = ("layer_norm=True", "layer_norm='dreamer'", "zoneout", "recurrent_mask")
 
 
 class Flags(NamedTuple):
@@ -38,7 +43,11 @@ class Flags(NamedTuple):
 
 def supports(call: Call) -> str | None:
     """Everything that is made of torch tensors."""
-    return None if call.library == "torch" else "it computes with torch tensors only"
+    if call.library != "torch":
+        return "it computes with torch tensors only"
+    if call.recompute and not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
+        return "torch.func cannot compute a forward again"
+    return None
 
 
 def sequence(
@@ -53,8 +62,28 @@ def sequence(
     reverse: bool = False,
     reset_before: bool = False,
     return_gates: bool = False,
+    recompute: bool = False,
+    layer_norm: bool | str = False,
+    zoneout: State | None = None,
+    recurrent_mask: Tensor | None = None,
 ) -> tuple[Tensor, State, Tensor | None]:
-    """Run x [B, T, I] through one layer in one direction; see `congru.ops.sequence`."""
+    """Run x [B, T, I] through one layer in one direction; see `congru.ops.sequence`.
+
+    `recompute` keeps the arguments alone for the backward.
+    """
+    if recompute:
+
+        def again(x: Tensor, state: State | None, weights: Weights, h_reset: State | None) -> Any:
+            return sequence(
+                cell, x, state, weights, lengths=lengths, reset=reset, h_reset=h_reset, reverse=reverse,
+                reset_before=reset_before, return_gates=return_gates, layer_norm=layer_norm, zoneout=zoneout,
+                recurrent_mask=recurrent_mask,
+            )  # fmt: skip
+
+        found: tuple[Tensor, State, Tensor | None] = checkpoint(
+            again, x, state, weights, h_reset, use_reentrant=False, preserve_rng_state=False
+        )
+        return found
     state = zeros(cell, x, weights) if state is None else state
     steps, flags = x.transpose(0, 1), make_flags(x, lengths, reset, reverse)
     if flags.valid is not None:
@@ -65,13 +94,14 @@ def sequence(
         return y, state, torch.stack([y] * len(CELLS[cell].gates), 2) if return_gates else None
     if h_reset is None:
         h_reset = tuple(part.new_zeros(part.shape[1]) for part in state)
-    gi = input_part(cell, steps, weights)
+    gi = input_part(cell, steps, weights, layer_norm)
     if cell == "mingru":
         y, h = mingru_states(gi, state[0], flags.valid, flags.fresh, h_reset[0], reverse)
         final: State = (h,)
         rows = list(mingru_gates(gi, state[0])) if return_gates else []
     else:
-        y, final, rows = _loop(cell, gi, state, weights, flags, h_reset, reverse, reset_before, return_gates)
+        cell_step = _cell_step(cell, weights, reset_before, layer_norm, zoneout, recurrent_mask)
+        y, final, rows = _loop(cell_step, gi, state, flags, h_reset, reverse, return_gates)
     gates = torch.stack(rows, 2) if return_gates else None
     if flags.valid is not None:
         y = torch.where(flags.valid, y, 0.0)
@@ -106,35 +136,43 @@ def make_flags(x: Tensor, lengths: Tensor | None, reset: Tensor | None, reverse:
     return Flags(None if valid is None else valid.unsqueeze(2), fresh)
 
 
-def input_part(cell: str, x: Tensor, weights: Weights) -> Tensor:
-    """gi = W x + b_i, for any leading axes."""
-    W = weights[0]
+def input_part(cell: str, x: Tensor, weights: Weights, layer_norm: bool | str = False) -> Tensor:
+    """gi = W x + b_i, for any leading axes; normalised if so asked. For "dreamer" W x + b_h, its norm comes later."""
+    W, names = weights[0], CELLS[cell].weights
     assert W is not None
-    return F.linear(x, W, weights[CELLS[cell].weights.index("b_i")])
+    if layer_norm == "dreamer":
+        return F.linear(x, W, weights[names.index("b_h")])
+    gain = weights[len(names)] if layer_norm else None
+    return project(x, W, weights[names.index("b_i")], gain, len(CELLS[cell].gates))
 
 
 def gate_equations(
-    cell: str, weights: Weights, reset_before: bool = False
+    cell: str, weights: Weights, reset_before: bool = False, layer_norm: bool | str = False
 ) -> Callable[[Tensor, Tensor], Gates]:
     """The function (gi [..., G*H], h [..., H]) -> gates, each [..., H]."""
     if cell == "mingru":
         return mingru_gates
-    _, U, _, b_h = weights
+    _, U, b_i, b_h = weights[:4]
     assert U is not None
+    if layer_norm == "dreamer":
+        gain = weights[4]
+        assert gain is not None
+        return dreamer(U, gain, b_i)
+    g_h = weights[5] if layer_norm else None
 
     def gru(gi: Tensor, h: Tensor) -> Gates:
-        gh = F.linear(h, U, b_h)
+        gh = project(h, U, b_h, g_h, 3)
         r, z = torch.sigmoid(gi[..., : 2 * size] + gh[..., : 2 * size]).chunk(2, -1)
         n = torch.tanh(gi[..., 2 * size :] + r * gh[..., 2 * size :])
         return r, z, n
 
     def gru_reset_before(gi: Tensor, h: Tensor) -> Gates:
-        r, z = torch.sigmoid(gi[..., : 2 * size] + F.linear(h, U_rz, b_rz)).chunk(2, -1)
-        n = torch.tanh(gi[..., 2 * size :] + F.linear(r * h, U_n, b_n))
+        r, z = torch.sigmoid(gi[..., : 2 * size] + project(h, U_rz, b_rz, g_rz, 2)).chunk(2, -1)
+        n = torch.tanh(gi[..., 2 * size :] + project(r * h, U_n, b_n, g_n, 1))
         return r, z, n
 
     def lstm(gi: Tensor, h: Tensor) -> Gates:
-        i, f, g, o = (gi + F.linear(h, U, b_h)).chunk(4, -1)
+        i, f, g, o = (gi + project(h, U, b_h, g_h, 4)).chunk(4, -1)
         return torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
 
     def rnn(gi: Tensor, h: Tensor) -> Gates:
@@ -147,6 +185,7 @@ def gate_equations(
     if cell == "gru" and reset_before:
         U_rz, U_n = U[: 2 * size], U[2 * size :]
         b_rz, b_n = (None, None) if b_h is None else (b_h[: 2 * size], b_h[2 * size :])
+        g_rz, g_n = (None, None) if g_h is None else (g_h[: 2 * size], g_h[2 * size :])
         return gru_reset_before
     return {"gru": gru, "lstm": lstm, "rnn": rnn, "rnn_relu": rnn_relu}[cell]
 
@@ -157,31 +196,56 @@ def mingru_gates(gi: Tensor, h: Tensor) -> Gates:
     return torch.sigmoid(a_z), candidate(a_n)
 
 
-def update(cell: str, gates: Gates, state: State) -> State:
-    """The new state from the gates and the state that entered."""
+def update(cell: str, gates: Gates, state: State, norm_of_c: Weights = ()) -> State:
+    """The new state from the gates and the state that entered; `norm_of_c` is (g_c, b_c) or nothing."""
     if cell == "lstm":
         i, f, g, o = gates
         c = f * state[1] + i * g
-        return o * torch.tanh(c), c
+        if not norm_of_c:
+            return o * torch.tanh(c), c
+        g_c, b_c = norm_of_c
+        assert g_c is not None
+        c_read = g_c * normalise(c, 1)
+        return o * torch.tanh(c_read if b_c is None else c_read + b_c), c
     if cell in ("gru", "mingru"):
         z, n = gates[-2:]
         return ((1 - z) * n + z * state[0],)
     return gates
 
 
-def _loop(
+def _cell_step(
     cell: str,
+    weights: Weights,
+    reset_before: bool,
+    layer_norm: bool | str,
+    zoneout: State | None,
+    recurrent_mask: Tensor | None,
+) -> Callable[[int, Tensor, State], tuple[State, Gates]]:
+    """The function (t, gi [B, G*H], state entering) -> (new state, gates)."""
+    gates_of = gate_equations(cell, weights, reset_before, layer_norm)
+    norm_of_c = weights[6:] if cell == "lstm" else ()
+
+    def cell_step(t: int, gi: Tensor, state: State) -> tuple[State, Gates]:
+        gates = gates_of(gi, state[0] if recurrent_mask is None else recurrent_mask * state[0])
+        new = update(cell, gates, state, norm_of_c)
+        if zoneout is not None:
+            kept = (part[:, t] for part in zoneout)
+            new = tuple(d * old + (1 - d) * part for d, old, part in zip(kept, state, new))
+        return new, gates
+
+    return cell_step
+
+
+def _loop(
+    cell_step: Callable[[int, Tensor, State], tuple[State, Gates]],
     gi: Tensor,
     state: State,
-    weights: Weights,
     flags: Flags,
     h_reset: State,
     reverse: bool,
-    reset_before: bool,
     return_gates: bool,
 ) -> tuple[Tensor, State, list[Tensor]]:
     """Step through time; returns y [T, B, H], the final state, and each gate [T, B, H] if asked for."""
-    gates_of = gate_equations(cell, weights, reset_before)
     outputs: list[Tensor] = []
     history: list[Gates] = []
     inputs = gi.unbind(0)
@@ -189,8 +253,7 @@ def _loop(
         entering = state
         if flags.fresh is not None:
             entering = tuple(torch.where(flags.fresh[t], a, b) for a, b in zip(h_reset, state))
-        gates = gates_of(inputs[t], entering[0])
-        new = update(cell, gates, entering)
+        new, gates = cell_step(t, inputs[t], entering)
         if flags.valid is not None:
             new = tuple(torch.where(flags.valid[t], a, b) for a, b in zip(new, state))
         state = new

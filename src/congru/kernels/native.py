@@ -113,6 +113,7 @@ def sequence(
     reverse: bool = False,
     reset_before: bool = False,
     return_gates: bool = False,
+    recompute: bool = False,
 ) -> tuple[Array, State, Array | None]:
     """Run ``x [B, T, I]`` through one layer in one direction; see :func:`congru.ops.sequence`."""
     arguments = (cell, x, state, weights, lengths, reset, h_reset, reverse, reset_before, return_gates)
@@ -120,7 +121,7 @@ def sequence(
         return _numpy_sequence(*arguments)
     from congru.kernels import native_torch  # torch is loaded only where a tensor came in
 
-    return native_torch.sequence(*arguments)
+    return native_torch.sequence(*arguments, recompute=recompute)
 
 
 def step(cell: str, x: Array, state: State | None, weights: Weights, *, reset_before: bool = False) -> State:

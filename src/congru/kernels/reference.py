@@ -8,13 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from congru.kernels.call import Call
-from congru.reference import gru, lstm, mingru, rnn
+from congru.reference import gru, lstm, mingru, options, rnn
 
 Array: TypeAlias = npt.NDArray[Any]
 State: TypeAlias = tuple[Array, ...]
 Weights: TypeAlias = tuple[Array | None, ...]
 
 _CELLS: dict[str, Any] = {"gru": gru, "lstm": lstm, "rnn": rnn, "mingru": mingru}
+
+
+OPTIONS = ("layer_norm=True", "layer_norm='dreamer'", "zoneout", "recurrent_mask")
 
 
 def supports(call: Call) -> str | None:
@@ -38,12 +41,15 @@ def sequence(
     reverse: bool = False,
     reset_before: bool = False,
     return_gates: bool = False,
+    **given: Any,
 ) -> tuple[Array, State, Array | None]:
     """Run x [B, T, I] through one layer in one direction; see `congru.ops.sequence`."""
-    form = {"reset_before": reset_before} if cell == "gru" else {}
-    y, final, gates = _CELLS[cell].forward(
-        x, state, weights, lengths=lengths, reset=reset, h_reset=h_reset, reverse=reverse, **form
-    )
+    form: dict[str, Any] = {"reset_before": reset_before} if cell == "gru" else {}
+    form |= {"lengths": lengths, "reset": reset, "h_reset": h_reset, "reverse": reverse}
+    if given:
+        y, final, gates = options.forward(cell, x, state, weights, **form, **given)
+    else:
+        y, final, gates = _CELLS[cell].forward(x, state, weights, **form)
     dtype = x.dtype
     return y.astype(dtype), _cast(final, dtype), gates.astype(dtype) if return_gates else None
 

@@ -1,0 +1,127 @@
+/* Layer norm of both projections of the GRU (reset after), forward and backward.
+ *
+ *   hat = (a - mean(a)) s   s = 1 / sqrt(mean((a - mean(a))^2) + eps)   over the H units of a gate;   W x + b becomes g hat + b
+ *   da = s (e - mean(e) - hat mean(e hat)),   e = g dG
+ *
+ * W and U are centred before they are packed, so that a already has mean zero: one pass over a row sums its squares, a second scales it. A
+ * row's sums are taken in one order whatever stands beside it: lane by lane over the blocks, then lanes in pairs. The backward
+ * reads hat and s from `extra`. Measurements: results/options_speed.json.
+ */
+#include <math.h>
+
+#include "backward.h"
+#include "forward.h"
+
+#define EPSILON ((real)1e-5)
+
+INLINE real lane_sum(vec v) {
+  real lane[VL];
+  store(lane, v);
+  for (int64_t half = VL / 2; half; half /= 2) {
+    for (int64_t i = 0; i < half; i++) lane[i] += lane[i + half];
+  }
+  return lane[0];
+}
+
+void NAME(centre)(real *centred, const real *weights, int64_t K, int64_t H, int64_t gates, int64_t block0, int64_t block1) {
+  int64_t unit1 = block1 * VL < H ? block1 * VL : H;
+  for (int64_t gate = 0; gate < gates; gate++) {
+    for (int64_t k = 0; k < K; k += VL) {
+      vec sum = splat(0);
+      for (int64_t unit = 0; unit < H; unit++) sum += load_block(weights + (gate * H + unit) * K + k, K - k);
+      vec mean = sum / splat((real)H);
+      for (int64_t unit = block0 * VL; unit < unit1; unit++) {
+        int64_t at = (gate * H + unit) * K + k;
+        store_block(centred + at, load_block(weights + at, K - k) - mean, K - k);
+      }
+    }
+  }
+}
+
+/* One row [block, gate, VL] of centred sums becomes g hat + b; hat and s go to `kept` + gate * H and `scales`, where given. */
+static void normalise(const forward_worker *w, real *row, const real *gain, const real *bias, real *kept, real *scales) {
+  int64_t H = w->call->H, blocks = w->padded / VL;
+  vec squares[3] = {splat(0), splat(0), splat(0)}, scale[3];
+  for (int64_t block = 0; block < blocks; block++) {
+    UNROLL for (int gate = 0; gate < 3; gate++) {
+      vec a = load(row + (3 * block + gate) * VL);
+      squares[gate] = vfma(a, a, squares[gate]);
+    }
+  }
+  UNROLL for (int gate = 0; gate < 3; gate++) {
+    real s = 1 / (real)sqrt(lane_sum(squares[gate]) / (real)H + EPSILON);
+    if (scales) scales[gate] = s;
+    scale[gate] = splat(s);
+  }
+  for (int64_t block = 0; block < blocks; block++) {
+    UNROLL for (int gate = 0; gate < 3; gate++) {
+      int64_t at = (3 * block + gate) * VL;
+      vec hat = load(row + at) * scale[gate];
+      if (kept) store_block(kept + gate * H + block * VL, hat, H - block * VL);
+      store(row + at, vfma(load(gain + at), hat, load(bias + at)));
+    }
+  }
+}
+
+/* Rows `row` [n] of sums at `at`: of W x (side 0) or U h (side 1). */
+static void normalise_rows(const forward_worker *w, const scan_row *row, real *at, int64_t n, int side) {
+  const congru_call *call = w->call;
+  const packed_weights *p = &w->packed;
+  int64_t H = call->H;
+  for (int64_t i = 0; i < n; i++, at += 3 * w->padded) {
+    real *kept = call->extra ? (real *)call->extra + (row[i].b * call->T + row[i].t) * (6 * H + 6) : NULL;
+    normalise(w, at, side ? p->gain_h : p->gain_x, side ? p->bias_h : p->bias_x, kept ? kept + 3 * H * side : NULL,
+              kept ? kept + 6 * H + 3 * side : NULL);
+  }
+}
+
+void NAME(normalise_inputs)(const forward_worker *w, int64_t n) { normalise_rows(w, w->table.row, w->xp, n, 0); }
+void NAME(normalise_states)(const forward_worker *w, int64_t n) { normalise_rows(w, w->row, w->uh, n, 1); }
+
+/* One gate of a row: da from dG. */
+static void norm_backward(real *da, const real *dG, const real *gain, const real *hat, real scale, int64_t H) {
+  vec sum = splat(0), along = splat(0);
+  for (int64_t j = 0; j < H; j += VL) {
+    vec e = load_block(dG + j, H - j) * load_block(gain + j, H - j);
+    sum += e;
+    along = vfma(e, load_block(hat + j, H - j), along);
+  }
+  vec mean = splat(lane_sum(sum) / (real)H), slope = splat(lane_sum(along) / (real)H);
+  for (int64_t j = 0; j < H; j += VL) {
+    vec e = load_block(dG + j, H - j) * load_block(gain + j, H - j) - mean;
+    store_block(da + j, vfma(-slope, load_block(hat + j, H - j), e) * splat(scale), H - j);
+  }
+}
+
+/* Places of the gates in dG: n, r, z for W, then r, z, hn for U. */
+void NAME(norm_backward_states)(const backward_worker *w, int64_t i) {
+  const real *norms = norms_of(w, w->table.row + i);
+  int64_t H = w->call->H, at = i * w->dG_row + H;
+  for (int64_t gate = 0; gate < 3; gate++, at += H)
+    norm_backward(w->dG_U + at, w->dG + at, (const real *)w->call->g_h + gate * H, norms + (3 + gate) * H,
+                  norms[6 * H + 3 + gate], H);
+}
+
+void NAME(norm_backward_inputs)(const backward_worker *w, int64_t i0, int64_t i1) {
+  int64_t H = w->call->H;
+  for (int64_t i = i0; i < i1; i++) {
+    const real *norms = norms_of(w, w->table.row + i);
+    for (int64_t place = 0; place < 3; place++) {
+      int64_t gate = (place + 2) % 3, at = i * w->dG_row + place * H;
+      norm_backward(w->dG_W + at, w->dG + at, (const real *)w->call->g_i + gate * H, norms + gate * H, norms[6 * H + gate], H);
+    }
+  }
+}
+
+void NAME(add_gain_sums)(real *out, const backward_worker *w, int64_t place, int64_t norm, int64_t n, int64_t m0, int64_t m1) {
+  int64_t H = w->call->H;
+  for (int64_t m = m0; m < m1; m += VL) {
+    int64_t lanes = m1 - m;
+    vec sum = load_block(out + m, lanes);
+    for (int64_t i = 0; i < n; i++) {
+      const real *hat = norms_of(w, w->table.row + i) + norm * H;
+      sum = vfma(load_block(w->dG + i * w->dG_row + place * H + m, lanes), load_block(hat + m, lanes), sum);
+    }
+    store_block(out + m, sum, lanes);
+  }
+}
