@@ -49,14 +49,14 @@ static void gates_again(backward_worker *w, int64_t n) {
   int64_t G = w->gates, unit = recurrent_unit(call->cell);
   w->step_rows = w->mine;
   for (int64_t i = 0; i < n; i++) w->pointer[i] = w->x + w->mine[i] * w->x_row;
-  NAME(product)(w->pointer, n, call->I, w->packed.W, w->u0 * G, w->u1 * G, G, w->packed.bias_x, store_again, w);
+  NAME(product)(w->pointer, n, &w->packed.W, w->u0 * G, w->u1 * G, G, w->packed.bias_x, store_again, w);
   static finish_fn *const finish[] = {NAME(gru_again), NAME(gru_before_again_rz), NAME(lstm_again)};
   for (int64_t i = 0; i < n; i++) w->pointer[i] = w->h_seen + w->mine[i] * w->h_row;
-  NAME(product)(w->pointer, n, call->H, w->packed.U, w->u0 * unit, w->u1 * unit, unit, w->packed.bias_h, finish[call->cell], w);
+  NAME(product)(w->pointer, n, &w->packed.U, w->u0 * unit, w->u1 * unit, unit, w->packed.bias_h, finish[call->cell], w);
   if (call->cell != CONGRU_GRU_BEFORE) return;
   congru_barrier_wait(w->barrier);
   for (int64_t i = 0; i < n; i++) w->pointer[i] = w->rh_before + w->mine[i] * w->h_row;
-  NAME(product)(w->pointer, n, call->H, w->packed.U_n, w->u0, w->u1, 1, NULL, NAME(gru_before_again_n), w);
+  NAME(product)(w->pointer, n, &w->packed.U_n, w->u0, w->u1, 1, NULL, NAME(gru_before_again_n), w);
 }
 
 /* dh += tile of dG U; where a new sequence began the sum belongs to h_reset and nothing is handed back. */
@@ -77,18 +77,22 @@ static void add_to_dh(void *context, int64_t first, int64_t R, int64_t c, int64_
 static int backward_step(backward_worker *w, int64_t n) {
   static gates_backward_fn *const gates_backward[] = {NAME(gru_backward), NAME(gru_before_backward_n), NAME(lstm_backward),
                                                       NAME(rnn_backward)};
-  int64_t H = w->call->H, cell = w->call->cell, K = w->gates * H, first = 0;
+  int64_t H = w->call->H, cell = w->call->cell, first = 0;
   for (int64_t i = 0; i < n; i++) gates_backward[cell](w, w->step_rows[i]);
+  if (w->call->g_h) {
+    congru_barrier_wait(w->barrier);
+    for (int64_t i = 0; i < n; i++) NAME(norm_backward_states)(w, w->step_rows[i]);
+  }
   if (cell == CONGRU_GRU) first = H;
   if (cell == CONGRU_GRU_BEFORE) {
     congru_barrier_wait(w->barrier);
     for (int64_t i = 0; i < n; i++) w->pointer[i] = w->dG + w->step_rows[i] * w->dG_row;
-    NAME(product)(w->pointer, n, H, w->U_n_t, w->u0, w->u1, 1, NULL, NAME(gru_before_backward_rz), w);
-    first = H, K = 2 * H;
+    NAME(product)(w->pointer, n, &w->U_n_t, w->u0, w->u1, 1, NULL, NAME(gru_before_backward_rz), w);
+    first = H;
   }
   int given_up = congru_barrier_wait(w->barrier);
   for (int64_t i = 0; i < n; i++) w->pointer[i] = w->dG_U + w->step_rows[i] * w->dG_row + first;
-  NAME(product)(w->pointer, n, K, w->U_t, w->u0, w->u1, 1, NULL, add_to_dh, w);
+  NAME(product)(w->pointer, n, &w->U_t, w->u0, w->u1, 1, NULL, add_to_dh, w);
   if (given_up) congru_barrier_wait(w->barrier);
   return given_up;
 }
@@ -110,7 +114,7 @@ static void input_gradients(backward_worker *w, int64_t i0, int64_t i1) {
     w->pointer[i - i0] = w->dG_W + i * w->dG_row;
   }
   w->step_rows = w->mine;
-  NAME(product)(w->pointer, i1 - i0, w->gates * call->H, w->W_t, 0, w->input_padded / VL, 1, NULL, store_dx, w);
+  NAME(product)(w->pointer, i1 - i0, &w->W_t, 0, w->input_padded / VL, 1, NULL, store_dx, w);
 }
 
 /* The scan of this thread's group over the chunk, last step first. */
@@ -197,14 +201,14 @@ static void end(const backward_worker *w) {
 static void take_all(scan_job *job, arena *a, backward_worker *w, int64_t threads) {
   const congru_call *call = job->call;
   int64_t B = call->B, H = call->H, lstm = call->cell == CONGRU_LSTM, before = call->cell == CONGRU_GRU_BEFORE;
-  int64_t rows = B * job->chunk, again = !call->gates && call->cell != CONGRU_RNN;
+  int64_t rows = B * job->chunk, group_rows = (B + job->groups - 1) / job->groups, again = !call->gates && call->cell != CONGRU_RNN;
   w->gates = job->gates, w->padded = job->padded, w->input_padded = (call->I + VL - 1) / VL * VL;
   w->dG_row = (call->cell == CONGRU_GRU ? 4 : job->gates) * H + ROW_SKEW;
   w->h_row = job->padded + ROW_SKEW, w->x_row = w->input_padded + ROW_SKEW;
-  if (again) NAME(take_weights)(&w->packed, a, call);
-  w->U_t = TAKE(a, real, job->blocks * COLUMN((before ? 2 : job->gates) * H));
-  w->U_n_t = TAKE(a, real, before ? job->blocks * COLUMN(H) : 0);
-  w->W_t = TAKE(a, real, w->input_padded / VL * COLUMN(job->gates * H));
+  if (again) NAME(take_weights)(&w->packed, a, call, rows, rows);
+  w->U_t = take_panels(a, job->blocks, (before ? 2 : job->gates) * H, group_rows, 1);
+  w->U_n_t = take_panels(a, before ? job->blocks : 0, H, group_rows, 1);
+  w->W_t = take_panels(a, w->input_padded / VL, job->gates * H, rows, 1);
   w->dh = TAKE(a, real, B * job->padded);
   w->dc = TAKE(a, real, lstm ? B * job->padded : 0);
   w->dh_reset = call->dh_reset ? TAKE(a, real, B * job->padded) : NULL;
@@ -237,10 +241,10 @@ static void pack_all(const backward_worker *w) {
   int before = call->cell == CONGRU_GRU_BEFORE, gru = before || call->cell == CONGRU_GRU;
   const real *U = call->U, *W = call->W;
   for (int64_t k = 0; k < G * H; k++) w->pointer[k] = U + k * H;
-  NAME(pack_transposed)(w->U_t, w->pointer, (before ? 2 : G) * H, H, u0, u1);
-  if (before) NAME(pack_transposed)(w->U_n_t, w->pointer + 2 * H, H, H, u0, u1);
+  NAME(pack_transposed)(&w->U_t, w->pointer, H, u0, u1);
+  if (before) NAME(pack_transposed)(&w->U_n_t, w->pointer + 2 * H, H, u0, u1);
   for (int64_t k = 0; k < G * H; k++) w->pointer[k] = W + (gru ? (k + 2 * H) % (3 * H) : k) * I;
-  if (call->dx) NAME(pack_transposed)(w->W_t, w->pointer, G * H, I, in0, in1);
+  if (call->dx) NAME(pack_transposed)(&w->W_t, w->pointer, I, in0, in1);
   if (w->again) NAME(pack_weights)(&w->packed, call, u0, u1);
 }
 

@@ -14,7 +14,7 @@ typedef struct {
   const scan_job *job;
   const congru_call *call;
   packed_weights packed;    /* only where gates are computed again */
-  real *U_t, *U_n_t, *W_t;  /* transposed, packed: dh = dG U, reset before apart for n; dx = dG W */
+  panels U_t, U_n_t, W_t;   /* transposed, packed: dh = dG U, reset before apart for n; dx = dG W */
   int64_t thread, threads;
   int64_t b0, b1, u0, u1;   /* of the scan: rows of the group, unit blocks of this part; b0 = b1 for a thread outside it */
   int64_t gates, padded, input_padded;

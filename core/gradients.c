@@ -28,7 +28,7 @@ void NAME(add_outer)(real *C, int64_t C_row, const real *A, int64_t A_row, const
       const real *rows[MAX_ROWS];
       R = tile_rows(m1 - m, 1);
       for (int64_t i = 0; i < R; i++) rows[i] = A + m + i;
-      NAME(tile)(R, wide)(rows, A_row, K, X + c * VL, X_row, VL, NULL, tile, wide * VL);
+      NAME(tile)(R, wide)(rows, A_row, K, X + c * VL, X_row, NULL, tile, wide * VL);
       add_tile(C + m * C_row + c * VL, C_row, tile, R, wide, N - c * VL);
     }
   }

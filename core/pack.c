@@ -1,27 +1,29 @@
-/* Weights laid out as the tiles read them: a column is VL hidden units of one gate for every k, [K][VL], and the columns of one
- * unit block stand side by side, column = block * gates + gate. Lanes beyond the last unit are zero.
+/* Weights laid out as the tiles read them: a column is VL hidden units of one gate for every k, and the columns of one unit
+ * block stand side by side, column = block * gates + gate. Lanes beyond the last unit are zero.
  */
 #include "scan.h"
 
-void NAME(pack)(real *packed, const real *weights, int64_t K, int64_t H, int64_t gates, int64_t first_gate, int64_t block0,
+void NAME(pack)(const panels *packed, const real *weights, int64_t H, int64_t gates, int64_t first_gate, int64_t block0,
                 int64_t block1) {
+  int64_t K = packed->K, step = packed->width * VL;
   for (int64_t block = block0; block < block1; block++) {
     int64_t lanes = H - block * VL < VL ? H - block * VL : VL;
     for (int64_t gate = 0; gate < gates; gate++) {
-      real *to = packed + (block * gates + gate) * COLUMN(K);
+      real *to = packed->at + panel_column(packed, block * gates + gate);
       const real *from = weights + ((first_gate + gate) * H + block * VL) * K;
       for (int64_t k = 0; k < K; k++) {
-        for (int64_t lane = 0; lane < lanes; lane++) to[k * VL + lane] = from[lane * K + k];
-        for (int64_t lane = lanes; lane < VL; lane++) to[k * VL + lane] = 0;
+        for (int64_t lane = 0; lane < lanes; lane++) to[k * step + lane] = from[lane * K + k];
+        for (int64_t lane = lanes; lane < VL; lane++) to[k * step + lane] = 0;
       }
     }
   }
 }
 
-void NAME(pack_transposed)(real *packed, const real *const *row, int64_t K, int64_t N, int64_t block0, int64_t block1) {
+void NAME(pack_transposed)(const panels *packed, const real *const *row, int64_t N, int64_t block0, int64_t block1) {
   for (int64_t block = block0; block < block1; block++) {
-    for (int64_t k = 0; k < K; k++)
-      store(packed + block * COLUMN(K) + k * VL, load_block(row[k] + block * VL, N - block * VL));
+    real *to = packed->at + panel_column(packed, block);
+    for (int64_t k = 0; k < packed->K; k++, to += packed->width * VL)
+      store(to, load_block(row[k] + block * VL, N - block * VL));
   }
 }
 

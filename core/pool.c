@@ -30,12 +30,12 @@ static struct {
   int64_t born[CONGRU_MAX_THREADS]; /* the turn at which each worker was started: it serves later ones */
 } pool = {.mutex = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 
-/* Pauses before a waiting thread offers its core to others (some tens of microseconds), and how long one takes at most. */
-#define SPINS 2000
+/* Pauses before a waiting thread offers its core to others (some microseconds), and how long one takes at most. */
+#define SPINS 250
 #define SPIN_NS 40
 
-static void relax(int64_t *spins) {
-  if (++*spins > SPINS) {
+static void relax(int64_t *spins, int64_t patience) {
+  if (++*spins > patience) {
     sched_yield();
     return;
   }
@@ -137,7 +137,7 @@ void congru_pool_run(int64_t threads, congru_work *work, void *job) {
   pthread_cond_broadcast(&pool.wake);
   pthread_mutex_unlock(&pool.mutex);
   run_one(work, job, 0);
-  for (int64_t spins = 0; atomic_load_explicit(&pool.running, memory_order_acquire);) relax(&spins);
+  for (int64_t spins = 0; atomic_load_explicit(&pool.running, memory_order_acquire);) relax(&spins, SPINS);
   atomic_store_explicit(&pool.claimed, 0, memory_order_release);
 }
 
@@ -145,8 +145,10 @@ void congru_pool_give_up(int64_t threads) {
   if (threads > 1) atomic_store_explicit(&pool.claimed, 0, memory_order_release);
 }
 
-/* A wait beyond the patience of a barrier counts one, a long one (the other thread lost its core) the limit at once. */
+/* A wait beyond the patience of a barrier counts one, a long one (the other thread lost its core) the limit at once. Some slow
+ * waits are forgiven: one in TURNS_A_SLOW_WAIT, which is what interrupts cost. */
 #define SLOW_LIMIT 8
+#define TURNS_A_SLOW_WAIT 64
 #define LONG_WAIT_NS 300000
 /* Calls that do without a barrier after one gave up. */
 #define CALLS_ALONE 32
@@ -181,7 +183,8 @@ int congru_barrier_wait(congru_barrier *barrier) {
   int turn = atomic_load_explicit(&barrier->turn, memory_order_relaxed);
   if (atomic_fetch_add_explicit(&barrier->arrived, 1, memory_order_acq_rel) + 1 == barrier->members) {
     atomic_store_explicit(&barrier->arrived, 0, memory_order_relaxed);
-    if (barrier->may_give_up && atomic_load_explicit(&barrier->slow, memory_order_relaxed) >= SLOW_LIMIT) {
+    if (barrier->may_give_up &&
+        atomic_load_explicit(&barrier->slow, memory_order_relaxed) >= SLOW_LIMIT + turn / TURNS_A_SLOW_WAIT) {
       barrier->given_up = 1;
       atomic_store_explicit(&calls_alone, CALLS_ALONE, memory_order_relaxed);
     }
@@ -190,8 +193,8 @@ int congru_barrier_wait(congru_barrier *barrier) {
   }
   int64_t start = 0;
   for (int64_t spins = 0; atomic_load_explicit(&barrier->turn, memory_order_acquire) == turn;) {
-    relax(&spins);
     if (spins == barrier->patient_spins) start = now_ns();
+    relax(&spins, barrier->patient_spins);
   }
   if (start) {
     int cost = now_ns() - start > barrier->long_wait_ns ? SLOW_LIMIT : 1;

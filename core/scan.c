@@ -3,7 +3,7 @@
 
 /* Multiply-adds below which a second thread, or a barrier every step, costs more than it saves. */
 #define WORTH_A_THREAD 1000000
-#define WORTH_A_BARRIER 40000
+#define WORTH_A_BARRIER 6000
 /* Rows of a group below which its threads split hidden units instead of rows. */
 #define ROWS_OF_A_GROUP 4
 
@@ -28,7 +28,6 @@ void NAME(plan)(scan_job *job, int64_t threads, int64_t chunk_rows) {
     most = threads;
   else if (parts > 1 && most > 1 && congru_barriers_give_up())
     most = 1;
-  if (call->g_i) most = 1; /* a norm needs all units of a row */
   if (parts > most) parts = most;
   job->parts = parts > job->blocks ? job->blocks : parts;
   int64_t chunk = chunk_rows / B;
@@ -48,11 +47,11 @@ void NAME(init_barriers)(scan_job *job, congru_barrier *group_barrier, int64_t m
     congru_barrier_init(&group_barrier[g], job->parts, call->threads < 0 ? -1 : work / RATE);
 }
 
-void NAME(take_weights)(packed_weights *packed, arena *a, const congru_call *call) {
-  int64_t G = gates_of(call->cell), blocks = (call->H + VL - 1) / VL, padded = blocks * VL;
-  packed->W = TAKE(a, real, G * blocks * COLUMN(call->I));
-  packed->U = TAKE(a, real, recurrent_unit(call->cell) * blocks * COLUMN(call->H));
-  packed->U_n = TAKE(a, real, call->cell == CONGRU_GRU_BEFORE ? blocks * COLUMN(call->H) : 0);
+void NAME(take_weights)(packed_weights *packed, arena *a, const congru_call *call, int64_t input_rows, int64_t step_rows) {
+  int64_t G = gates_of(call->cell), blocks = (call->H + VL - 1) / VL, padded = blocks * VL, unit = recurrent_unit(call->cell);
+  packed->W = take_panels(a, G * blocks, call->I, input_rows, G);
+  packed->U = take_panels(a, unit * blocks, call->H, step_rows, unit);
+  packed->U_n = take_panels(a, call->cell == CONGRU_GRU_BEFORE ? blocks : 0, call->H, step_rows, 1);
   packed->bias_x = TAKE(a, real, G * padded);
   packed->bias_h = call->cell == CONGRU_GRU ? TAKE(a, real, G * padded) : NULL;
   packed->gain_x = call->g_i ? TAKE(a, real, G * padded) : NULL;
@@ -69,9 +68,9 @@ void NAME(pack_weights)(const packed_weights *packed, const congru_call *call, i
     NAME(centre)(packed->centred_U, U, H, H, G, block0, block1);
     W = packed->centred_W, U = packed->centred_U;
   }
-  NAME(pack)(packed->W, W, call->I, H, G, 0, block0, block1);
-  NAME(pack)(packed->U, U, H, H, unit, 0, block0, block1);
-  if (call->cell == CONGRU_GRU_BEFORE) NAME(pack)(packed->U_n, call->U, H, H, 1, 2, block0, block1);
+  NAME(pack)(&packed->W, W, H, G, 0, block0, block1);
+  NAME(pack)(&packed->U, U, H, unit, 0, block0, block1);
+  if (call->cell == CONGRU_GRU_BEFORE) NAME(pack)(&packed->U_n, call->U, H, 1, 2, block0, block1);
   if (block0 > 0 || block1 == block0) return; /* the biases are few: whoever packs the first block packs them all */
   if (call->g_i) {
     NAME(pack_bias)(packed->gain_x, call->g_i, NULL, H, G, 0, G);

@@ -28,7 +28,7 @@ typedef struct {
 } scan_table;
 
 typedef struct {
-  real *W, *U, *U_n; /* packed; reset before: U holds r, z and U_n holds n */
+  panels W, U, U_n; /* reset before: U holds r, z and U_n holds n */
   real *bias_x, *bias_h;
   real *gain_x, *gain_h; /* layer norm: laid out as the biases */
   real *centred_W, *centred_U; /* layer norm: W and U less their means, not packed */
@@ -63,10 +63,10 @@ INLINE int64_t split(int64_t n, int64_t parts, int64_t part) { return n * part /
 /* Gate columns per unit block in one recurrent product: reset before takes r, z and then n. */
 INLINE int64_t recurrent_unit(int64_t cell) { return cell == CONGRU_GRU_BEFORE ? 2 : gates_of(cell); }
 
-void NAME(pack)(real *packed, const real *weights, int64_t K, int64_t H, int64_t gates, int64_t first_gate, int64_t block0,
+void NAME(pack)(const panels *packed, const real *weights, int64_t H, int64_t gates, int64_t first_gate, int64_t block0,
                 int64_t block1);
-/* packed[column][k] = row[k][column * VL ..], N columns of reals in all. */
-void NAME(pack_transposed)(real *packed, const real *const *row, int64_t K, int64_t N, int64_t block0, int64_t block1);
+/* Column c of the packed weights, row k = row[k][c * VL ..], N reals in a row. */
+void NAME(pack_transposed)(const panels *packed, const real *const *row, int64_t N, int64_t block0, int64_t block1);
 /* packed[block][gate] of `stride` vectors a block = first + second, each NULL = zeros. */
 void NAME(pack_bias)(real *packed, const real *first, const real *second, int64_t H, int64_t gates, int64_t first_gate,
                      int64_t stride);
@@ -75,8 +75,16 @@ void NAME(pack_bias)(real *packed, const real *first, const real *second, int64_
  * vector then has mean zero, as a norm needs it. */
 void NAME(centre)(real *centred, const real *weights, int64_t K, int64_t H, int64_t gates, int64_t block0, int64_t block1);
 
-/* Everything a forward step reads: W, U and the biases of blocks [block0, block1). */
-void NAME(take_weights)(packed_weights *packed, arena *a, const congru_call *call);
+/* Room for `columns` packed columns of K rows, multiplied by `rows` rows at a time. */
+INLINE panels take_panels(arena *a, int64_t columns, int64_t K, int64_t rows, int64_t unit) {
+  panels made = {NULL, K, panel_width(rows, unit)};
+  made.at = TAKE(a, real, panels_size(&made, columns));
+  return made;
+}
+
+/* Everything a forward step reads: W (for products over input_rows rows), U (over step_rows) and the biases of blocks
+ * [block0, block1). */
+void NAME(take_weights)(packed_weights *packed, arena *a, const congru_call *call, int64_t input_rows, int64_t step_rows);
 void NAME(pack_weights)(const packed_weights *packed, const congru_call *call, int64_t block0, int64_t block1);
 
 /* Decide groups, parts and chunk for `threads` threads. */

@@ -52,7 +52,7 @@ static void step(congru_stepper *self, const void *x, void *y) {
 static void take_all(stepper *s, arena *a) {
   forward_worker *w = &s->worker;
   int64_t B = s->call.B, cell = s->call.cell, state = B * w->padded;
-  NAME(take_weights)(&w->packed, a, &s->call);
+  NAME(take_weights)(&w->packed, a, &s->call, B, B);
   w->table.row = TAKE(a, scan_row, B);
   w->pointer = TAKE(a, const real *, B);
   w->h[0] = w->seen[0] = TAKE(a, real, state);

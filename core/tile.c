@@ -12,7 +12,7 @@
 #include <stddef.h>
 
 INLINE void tile_body(const int R, const int C, const real *const *rows, int64_t a_step, int64_t K, const real *b,
-                      int64_t b_step, int64_t b_column, const real *init, real *out, int64_t out_row) {
+                      int64_t b_step, const real *init, real *out, int64_t out_row) {
   vec acc[MAX_ROWS][MAX_COLUMNS], weight[MAX_COLUMNS];
   const real *row[MAX_ROWS];
   UNROLL for (int m = 0; m < R; m++) row[m] = rows[m];
@@ -21,7 +21,7 @@ INLINE void tile_body(const int R, const int C, const real *const *rows, int64_t
     UNROLL for (int m = 0; m < R; m++) acc[m][c] = start;
   }
   for (int64_t k = 0, ka = 0; k < K; k++, ka += a_step, b += b_step) {
-    UNROLL for (int c = 0; c < C; c++) weight[c] = load(b + c * b_column);
+    UNROLL for (int c = 0; c < C; c++) weight[c] = load(b + c * VL);
     UNROLL for (int m = 0; m < R; m++) {
       vec a = splat(row[m][ka]);
       UNROLL for (int c = 0; c < C; c++) acc[m][c] = vfma(a, weight[c], acc[m][c]);
@@ -34,8 +34,8 @@ INLINE void tile_body(const int R, const int C, const real *const *rows, int64_t
 
 #define TILE(R, C)                                                                                                    \
   static void tile_##R##_##C(const real *const *rows, int64_t a_step, int64_t K, const real *b, int64_t b_step,       \
-                             int64_t b_column, const real *init, real *out, int64_t out_row) {                        \
-    tile_body(R, C, rows, a_step, K, b, b_step, b_column, init, out, out_row);                                        \
+                             const real *init, real *out, int64_t out_row) {                                          \
+    tile_body(R, C, rows, a_step, K, b, b_step, init, out, out_row);                                                  \
   }
 TILE(1, 1) TILE(1, 2) TILE(1, 3) TILE(1, 4) TILE(1, 6) TILE(1, 8) TILE(1, 12)
 TILE(2, 1) TILE(2, 2) TILE(2, 3) TILE(2, 4) TILE(2, 6)
@@ -60,31 +60,38 @@ static tile_fn *const tiles[MAX_ROWS + 1][MAX_COLUMNS + 1] = {
 
 tile_fn *NAME(tile)(int64_t R, int64_t C) { return tiles[R][C]; }
 
-void NAME(product)(const real *const *rows, int64_t n, int64_t K, const real *packed, int64_t c0, int64_t c1, int64_t unit,
+/* Columns from c to the end of its panel, or to c1. */
+INLINE int64_t left_in_panel(const panels *p, int64_t c, int64_t c1) {
+  int64_t end = c - c % p->width + p->width;
+  return (end < c1 ? end : c1) - c;
+}
+
+void NAME(product)(const real *const *rows, int64_t n, const panels *weights, int64_t c0, int64_t c1, int64_t unit,
                    const real *init, finish_fn *finish, void *context) {
   real out[ACCUMULATORS * VL] __attribute__((aligned(64)));
   if (n <= 0) return;
   int64_t most = tile_rows(n, unit);
   for (int64_t c = c0, C; c < c1; c += C) {
-    C = tile_columns(most, c1 - c, unit);
+    C = tile_columns(most, left_in_panel(weights, c, c1), unit);
+    const real *b = weights->at + panel_column(weights, c), *start = init ? init + c * VL : NULL;
     for (int64_t i = 0, R; i < n; i += R) {
       R = tile_rows(n - i, unit);
-      tiles[R][C](rows + i, 1, K, packed + c * COLUMN(K), VL, COLUMN(K), init ? init + c * VL : NULL, out, C * VL);
+      tiles[R][C](rows + i, 1, weights->K, b, weights->width * VL, start, out, C * VL);
       finish(context, i, R, c, C, out);
     }
   }
 }
 
-void NAME(product_store)(const real *const *rows, int64_t n, int64_t K, const real *packed, int64_t c0, int64_t c1,
-                         int64_t unit, const real *init, real *out, int64_t out_row) {
+void NAME(product_store)(const real *const *rows, int64_t n, const panels *weights, int64_t c0, int64_t c1, int64_t unit,
+                         const real *init, real *out, int64_t out_row) {
   if (n <= 0) return;
   int64_t most = tile_rows(n, unit);
   for (int64_t c = c0, C; c < c1; c += C) {
-    C = tile_columns(most, c1 - c, unit);
+    C = tile_columns(most, left_in_panel(weights, c, c1), unit);
+    const real *b = weights->at + panel_column(weights, c), *start = init ? init + c * VL : NULL;
     for (int64_t i = 0, R; i < n; i += R) {
       R = tile_rows(n - i, unit);
-      tiles[R][C](rows + i, 1, K, packed + c * COLUMN(K), VL, COLUMN(K), init ? init + c * VL : NULL, out + i * out_row + c * VL,
-                  out_row);
+      tiles[R][C](rows + i, 1, weights->K, b, weights->width * VL, start, out + i * out_row + c * VL, out_row);
     }
   }
 }

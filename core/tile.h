@@ -7,15 +7,11 @@
 #define MAX_ROWS 8
 #define MAX_COLUMNS 12
 
-/* Reals between the packed columns of K rows: one vector more than they hold, so that the columns a tile reads side by side do
- * not fall into the same cache sets when K is a power of two. */
-#define COLUMN(K) (((K) + 1) * VL)
-
-/* out[m][c] = init[c] + sum over k < K of rows[m][k * a_step] * b[c * b_column + k * b_step], for m < R rows and c < C
- * columns of VL lanes; out[m] is at out + m * out_row, its columns side by side; init (C * VL, or NULL = zeros) is shared by
- * the rows. Each lane is one ordered chain over k, so no other size changes its bits. */
-typedef void tile_fn(const real *const *rows, int64_t a_step, int64_t K, const real *b, int64_t b_step, int64_t b_column,
-                     const real *init, real *out, int64_t out_row);
+/* out[m][c] = init[c] + sum over k < K of rows[m][k * a_step] * b[k * b_step + c * VL], for m < R rows and c < C columns of VL
+ * lanes; out[m] is at out + m * out_row, its columns side by side; init (C * VL, or NULL = zeros) is shared by the rows. Each
+ * lane is one ordered chain over k, so no other size changes its bits. */
+typedef void tile_fn(const real *const *rows, int64_t a_step, int64_t K, const real *b, int64_t b_step, const real *init,
+                     real *out, int64_t out_row);
 
 /* The kernel of R rows and C columns: NULL where it was not compiled. */
 tile_fn *NAME(tile)(int64_t R, int64_t C);
@@ -37,16 +33,31 @@ INLINE int64_t tile_columns(int64_t R, int64_t left, int64_t unit) {
   return unit;
 }
 
+/* Packed weights: panels of `width` columns, [K][width][VL] each, so that a tile as wide as its panel reads it from end to end;
+ * a narrower tile reads some of its columns. */
+typedef struct {
+  real *at;
+  int64_t K, width;
+} panels;
+INLINE int64_t panel_column(const panels *p, int64_t column) {
+  return (column / p->width * p->K * p->width + column % p->width) * VL;
+}
+INLINE int64_t panels_size(const panels *p, int64_t columns) { return (columns + p->width - 1) / p->width * p->K * p->width * VL; }
+/* Width of the panels for tiles over `rows` rows, the columns used in units of `unit`. */
+INLINE int64_t panel_width(int64_t rows, int64_t unit) {
+  return tile_columns(tile_rows(rows < 1 ? 1 : rows, unit), MAX_COLUMNS, unit);
+}
+
 /* What happens to a finished tile: its rows are first .. first + R - 1 of the row list, its columns c .. c + C - 1, and
  * tile[m] is at tile + m * C * VL. */
 typedef void finish_fn(void *context, int64_t first, int64_t R, int64_t c, int64_t C, const real *tile);
 
-/* All tiles of rows[0 .. n) by columns [c0, c1): weights packed in columns of [K][VL], COLUMN(K) apart, c1 - c0 a multiple of unit. */
-void NAME(product)(const real *const *rows, int64_t n, int64_t K, const real *packed, int64_t c0, int64_t c1, int64_t unit,
+/* All tiles of rows[0 .. n) by columns [c0, c1) of packed weights; c0, c1 and the panels' width are multiples of unit. */
+void NAME(product)(const real *const *rows, int64_t n, const panels *weights, int64_t c0, int64_t c1, int64_t unit,
                    const real *init, finish_fn *finish, void *context);
 
 /* The same, stored: row i of the result at out + i * out_row, column c at c * VL in it. */
-void NAME(product_store)(const real *const *rows, int64_t n, int64_t K, const real *packed, int64_t c0, int64_t c1,
-                         int64_t unit, const real *init, real *out, int64_t out_row);
+void NAME(product_store)(const real *const *rows, int64_t n, const panels *weights, int64_t c0, int64_t c1, int64_t unit,
+                         const real *init, real *out, int64_t out_row);
 
 #endif

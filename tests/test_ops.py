@@ -98,7 +98,7 @@ def test_explain_of_an_empty_batch():
     assert "'composite'" in congru.explain("gru", x[:, :0], None, WEIGHTS)
 
 
-def test_the_native_backend_runs_where_it_is_asked_for(monkeypatch):
+def test_the_native_backend_runs_where_it_is_asked_for_or_pays(monkeypatch):
     calls = []
 
     def supports(call):
@@ -108,10 +108,18 @@ def test_the_native_backend_runs_where_it_is_asked_for(monkeypatch):
     def sequence(cell, x, state, weights, **options):
         return "y", ("h",), sorted(options)
 
-    monkeypatch.setitem(ops._loaded, "native", SimpleNamespace(supports=supports, sequence=sequence))
+    core = SimpleNamespace(supports=supports, sequence=sequence, yields=lambda call: "it rests")
+    monkeypatch.setitem(ops._loaded, "native", core)
     options = ["h_reset", "lengths", "reset", "return_gates", "reverse", "reset_before"]
     assert ops.sequence("gru", x, None, WEIGHTS, backend="native") == ("y", ("h",), sorted(options))
-    assert "native" not in congru.explain("gru", x, None, WEIGHTS)
+    assert (
+        "'aten' (PyTorch's fused kernels), the first that can; not 'native': it rests; not"
+        in congru.explain("gru", x, None, WEIGHTS)
+    )
+    core.yields = lambda call: None
+    assert "runs on 'native' (the compiled CPU core), the first that can." in congru.explain(
+        "gru", x, None, WEIGHTS
+    )
     message = "backend is 'native', expected one that runs this gru: it has no gates; use backend='auto'"
     with pytest.raises(BackendError, match=message):
         ops.sequence("gru", x, None, WEIGHTS, return_gates=True, backend="native")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import congru
 from backend_checks import REFERENCE, check, extra
 from cases import FORMS, make_case
 from congru import ops
@@ -101,3 +102,17 @@ def test_what_it_cannot_run_is_said():
     case = make_case("mingru")
     with pytest.raises(BackendError, match="backend is 'native', expected one that runs this mingru"):
         ops.sequence("mingru", case.x, case.state, case.weights, backend="native")
+
+
+def test_auto_takes_it_where_it_pays():
+    weights = tuple(torch.ones(*shape) for shape in ((6, 3), (6, 2), (6,), (6,)))
+    x = torch.ones(2, native.MIN_STEPS, 3)
+    assert "runs on 'native'" in congru.explain("gru", x, None, weights)
+    assert "runs on 'native'" in congru.explain("gru", x.numpy(), None, tuple(w.numpy() for w in weights))
+    few = congru.explain("gru", x[:, 1:], None, weights)
+    assert "runs on 'aten'" in few
+    assert "not 'native': packing the weights pays from 8 steps" in few
+    with torch.autocast("cpu", torch.bfloat16):
+        low = congru.explain("gru", x, None, weights)
+    assert "runs on 'native'" not in low
+    assert "autocast asks for products in another dtype" in low

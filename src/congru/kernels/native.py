@@ -23,6 +23,7 @@ from congru.kernels.call import CELLS, Array, Call, State, Weights, is_tensor
 # (cell, reset before) -> congru_cell in core/congru.h.
 CODES = {("gru", False): 0, ("gru", True): 1, ("lstm", False): 2, ("rnn", False): 3}
 DTYPES = {"float32": 0, "float64": 1}
+MIN_STEPS = 8  # below, PyTorch's kernels are faster: packing costs about as much as six steps
 
 
 def _default_threads() -> int:
@@ -75,6 +76,17 @@ def supports(call: Call) -> str | None:
         return f"it computes on the CPU, not on {call.device}"
     if call.dtype not in DTYPES and not (call.library == "torch" and _autocast()):
         return f"it computes in float32 and float64, not {call.dtype}"
+    return None
+
+
+def yields(call: Call) -> str | None:
+    """Why "auto" passes the core over although it can run this call: results/cell_speed.json."""
+    if call.library == "numpy":
+        return None
+    if _autocast():
+        return "autocast asks for products in another dtype than float32"
+    if call.steps is None or call.steps < MIN_STEPS:
+        return f"packing the weights pays from {MIN_STEPS} steps"
     return None
 
 

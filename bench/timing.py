@@ -1,0 +1,55 @@
+"""Times functions side by side in one process, so that a machine that slows down slows all of them alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from statistics import median
+
+import numpy as np
+
+WARM_UP = 2
+
+
+def interleaved(
+    functions: Mapping[str, Callable[[], object]], repetitions: int, budget_s: float = 30.0
+) -> dict[str, list[float]]:
+    """Seconds of each call, by name: all functions once, then all again, `repetitions` times (fewer, but at least
+    three, where that would take longer than `budget_s`).
+    """
+    for function in functions.values():
+        for _ in range(WARM_UP):
+            function()
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    begin = time.perf_counter()
+    for turn in range(repetitions):
+        if turn >= 3 and time.perf_counter() - begin > budget_s:
+            break
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def summary(seconds: list[float], unit: float = 1e-3) -> dict[str, float]:
+    """Lower quartile, median and upper quartile in units of `unit` seconds, to four digits.
+
+    >>> summary([0.001, 0.003, 0.002])
+    {'q25': 1.5, 'median': 2.0, 'q75': 2.5}
+    """
+    low, middle, high = np.quantile(seconds, [0.25, 0.5, 0.75]) / unit
+    return {"q25": _short(low), "median": _short(middle), "q75": _short(high)}
+
+
+def ratio(seconds: Mapping[str, list[float]], peer: str, ours: str) -> float:
+    """How many times as long `peer` takes: the median of the ratios turn by turn.
+
+    >>> ratio({"a": [1.0, 4.0, 2.0], "b": [0.5, 1.0, 1.0]}, "a", "b")
+    2.0
+    """
+    return _short(median(a / b for a, b in zip(seconds[peer], seconds[ours])))
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.4g}")
