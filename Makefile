@@ -21,6 +21,7 @@ demo: $(STAMP)
 	$(BIN)/congru demo --setup-seconds $$(cat $(STAMP))
 
 test: check
+	@sh .ci/browser.sh
 	$(BIN)/pytest -n $(JOBS)
 
 check: $(STAMP)
@@ -29,6 +30,7 @@ check: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(STAMP)
+	$(BIN)/pip install --quiet --editable '.[bench]'
 	$(BIN)/python -m bench
 
 docs: $(STAMP)

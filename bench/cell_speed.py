@@ -129,7 +129,7 @@ def compiled(layer: torch.nn.Module, wrap: Callable[[torch.nn.Module], Run]) -> 
 def check(name: str, found: Any, expected: Any) -> None:
     """Exit unless the two runs agree."""
     pairs = zip(found, expected) if isinstance(found, list) else [(found, expected)]
-    for place, (a, b) in enumerate(pairs):
+    for place, (a, b) in enumerate((a.detach(), b.detach()) for a, b in pairs):
         error = float((a - b).abs().max() / max(1.0, float(b.abs().max())))
         if not error <= AGREEMENT:
             raise SystemExit(f"{name}: result {place} differs from ours by {error:.2g}, expected {AGREEMENT}")

@@ -89,7 +89,49 @@ def _m4(record: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
-BLOCKS: dict[str, Callable[[], str]] = {"quality": quality}
+def speed() -> str:
+    """How many times as long each peer takes as ours, at every shape: medians of ratios side by side."""
+    record = result("cell_speed")["figures"]
+    peers = {
+        "inference": ["torch.nn.GRU", "torch.nn.LSTM", "onnxruntime GRU", "OpenVINO GRU"],
+        "training": ["torch.nn.GRU", "torch.nn.LSTM"],
+    }
+    header = ["B, T, I, H", "ours, ms"]
+    header += [f"{what}: {peer}" for what, named in peers.items() for peer in named]
+    header.insert(2 + len(peers["inference"]), "training, ours, ms")
+    rows = []
+    for shape in [name.partition(" ")[2] for name in record if name.startswith("inference")]:
+        row = [shape]
+        for what, named in peers.items():
+            entry = record[f"{what} {shape}"]
+            row.append(f"{entry['ms']['congru GRU']['median']:.3g}")
+            row += [
+                f"{entry['times_ours'][peer]:.1f}x" if peer in entry["times_ours"] else "" for peer in named
+            ]
+        rows.append(row)
+    return markdown(header, rows)
+
+
+def textbook() -> str:
+    """GRU, LSTM and RNN at equal hidden size and at equal parameters."""
+    rows = []
+    for title in ("equal hidden size", "equal parameters"):
+        for name, row in result("textbook")["figures"][title].items():
+            side, _, cell = name.partition(" ")
+            if side != "congru":
+                continue
+            theirs = result("textbook")["figures"][title][f"torch.nn {cell}"]
+            times = [
+                f"{one[f'{what}_ms']['median']:.3g} ({one[f'{what}_times_lstm']:.2f})"
+                for what in ("inference", "training")
+                for one in (row, theirs)
+            ]
+            rows.append([f"{cell}, {title}", f"{row['hidden_size']}", f"{row['parameters']:,}", *times])
+    header = ["", "H", "parameters", "inference ms", "torch.nn", "training ms", "torch.nn"]
+    return markdown(header, rows)
+
+
+BLOCKS: dict[str, Callable[[], str]] = {"quality": quality, "speed": speed, "textbook": textbook}
 
 
 def rewritten(text: str) -> str:

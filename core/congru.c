@@ -16,15 +16,15 @@ typedef struct {
 
 #define DECLARE(isa) extern const congru_kernels congru_kernels_##isa##_f32, congru_kernels_##isa##_f64;
 #define ENTRY(isa) {#isa, {&congru_kernels_##isa##_f32, &congru_kernels_##isa##_f64}}
-#if defined(CONGRU_X86)
-DECLARE(avx512) DECLARE(avx2)
-#endif
-DECLARE(baseline)
+DECLARE(avx512) DECLARE(avx2) DECLARE(baseline)
 
 /* Best first. On ARM the baseline is NEON. */
 static const instruction_set compiled[] = {
-#if defined(CONGRU_X86)
-    ENTRY(avx512), ENTRY(avx2),
+#if defined(CONGRU_HAS_avx512)
+    ENTRY(avx512),
+#endif
+#if defined(CONGRU_HAS_avx2)
+    ENTRY(avx2),
 #endif
     ENTRY(baseline)};
 #define NUM_COMPILED ((int)(sizeof(compiled) / sizeof(compiled[0])))
@@ -33,7 +33,7 @@ static _Atomic(const instruction_set *) chosen;
 static atomic_llong set_threads = 1;
 
 static int supported(const char *name) {
-#if defined(CONGRU_X86)
+#if defined(__x86_64__)
   __builtin_cpu_init();
   if (!strcmp(name, "avx512"))
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");

@@ -48,6 +48,7 @@ def sequence(
     zoneout: Array | State | None = None,
     recurrent_mask: Array | None = None,
     return_gates: bool = False,
+    recompute: bool = False,
     backend: str = "auto",
 ) -> tuple[Array, State, Array | None]:
     """Run one layer in one direction over x [B, T, I].
@@ -62,6 +63,7 @@ def sequence(
       lstm also a pair; what is not given is zeros). In reverse it is the state handed from t to t-1.
     - `reverse`: from the last valid step to the first; y stays in input order.
     - `reset_before`: the gru's other form, n = tanh(W_n x + b_in + U_n (r * h) + b_hn).
+    - `recompute`: keep at most the states for the backward and compute the gates again there: less memory, more time.
     - `layer_norm`: True (gru and lstm: the weights end with g_i, g_h, for lstm g_c and b_c too) or "dreamer" (gru: g_i).
     - `num_heads`: the recurrent weights are block-diagonal, U is [G*H, H/num_heads].
     - `zoneout` [B, T, H], for lstm a pair: the share of the old state that is kept whatever the gates say.
@@ -86,7 +88,10 @@ def sequence(
         "return_gates": return_gates,
     }
     more = Options(layer_norm, num_heads, _tuple(zoneout), recurrent_mask)
-    name, _ = _choose(describe(cell, x, state, weights, **options, options=more), backend)
+    call = describe(cell, x, state, weights, **options, recompute=recompute, options=more)
+    name, _ = _choose(call, backend)
+    if call.recompute:
+        options["recompute"] = True
     return _run(_kernel(name), cell, x, state, weights, more, options)
 
 
@@ -141,6 +146,7 @@ def explain(
     zoneout: Array | State | None = None,
     recurrent_mask: Array | None = None,
     return_gates: bool = False,
+    recompute: bool = False,
     backend: str = "auto",
 ) -> str:
     """Say in one sentence which backend `sequence` uses for these arguments, and why; errors as `sequence`.
@@ -154,9 +160,12 @@ def explain(
         "reset": reset,
         "h_reset": _reset_state(cell, h_reset),
         "reverse": reverse,
+        "reset_before": reset_before,
+        "return_gates": return_gates,
+        "recompute": recompute,
     }
     options["options"] = Options(layer_norm, num_heads, _tuple(zoneout), recurrent_mask)
-    call = describe(cell, x, state, weights, reset_before=reset_before, return_gates=return_gates, **options)
+    call = describe(cell, x, state, weights, **options)
     name, passed_over = _choose(call, backend)
     why = "as asked" if backend != "auto" else "the first that can"
     for other, reason in passed_over:

@@ -228,17 +228,17 @@ def test_statistics_while_training(cell: str) -> None:
     found = gate_statistics(trace)
     assert all(isinstance(value, float) and np.isfinite(value) for value in found.values())
     if cell == "gru":
-        assert found["gate/keep_mean"] == pytest.approx(trace.keep.mean())
-        assert found["gate/tau_50"] == pytest.approx(np.median(trace.timescales().tau))
-        assert {"gate/reset_open", "gate/reset_closed"} <= found.keys()
+        assert found["keep_mean"] == pytest.approx(trace.keep.mean())
+        assert found["tau_50"] == pytest.approx(np.median(trace.timescales().tau))
+        assert {"reset_open", "reset_closed"} <= found.keys()
     if cell == "rnn":
-        assert found.keys() == {"gate/candidate_mean", "gate/candidate_closed", "gate/candidate_open"}
+        assert found.keys() == {"candidate_mean", "candidate_closed", "candidate_open"}
 
 
 def test_growth_of_timescales() -> None:
     rows = [(step, gate_statistics(random_trace("gru", seed=step))) for step in (0, 10, 20)]
     axes = timescale_growth(rows).figure.axes[0]
     assert axes.lines[0].get_xdata().tolist() == [0, 10, 20]
-    assert axes.lines[0].get_ydata().tolist() == [row["gate/tau_50"] for _, row in rows]
-    with pytest.raises(CongruError, match="rows has 1 rows without gate/tau_50, expected some"):
+    assert axes.lines[0].get_ydata().tolist() == [row["tau_50"] for _, row in rows]
+    with pytest.raises(CongruError, match="rows has 1 rows without tau_50, expected some"):
         timescale_growth([(0, gate_statistics(random_trace("rnn")))])

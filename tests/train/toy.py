@@ -107,6 +107,9 @@ class ToyLearner:
         error = prediction[..., 0] - waves[:, 1:]
         return {"mse": float((error**2).mean()), "mae": float(error.abs().mean())}
 
+    def probe(self) -> Any:
+        return self.validation[:2, :-1, None], None
+
     def sample(self, module: nn.Module) -> str | None:
         return " ".join(f"{value:.2f}" for value in torch.rand(3).tolist())
 

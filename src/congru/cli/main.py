@@ -25,6 +25,10 @@ COMMANDS = {
     "eval": ("congru.cli.evaluate:app", "Score a trained model on data, beside its baselines."),
     "inspect": ("congru.cli.inspect:app", "See the gates of a model: one offline report."),
     "compare": ("congru.cli.compare:app", "Compare GRU, LSTM, RNN and minGRU at the same budget."),
+    "bench": (
+        "congru.cli.bench:app",
+        "Measure how far back each cell learns, at equal parameters and budget.",
+    ),
     "data": ("congru.cli.data:app", "List or fetch public data sets."),
     "doctor": ("congru.cli.doctor:app", "Say what is installed, which backends run, and how fast."),
     "demo": ("congru.cli.demo:app", "Train, compare, inspect and stream on real weather, in minutes."),

@@ -123,7 +123,7 @@ def as_weights(cell: str, weights: Any, dtype: npt.DTypeLike) -> Weights:
 
 def input_part(x: Array, weights: Weights) -> Array:
     """gi = W x + b_i, [..., G*H]."""
-    gi: Array = x @ weights.W.T
+    gi = _product(x, weights.W)
     gi += weights.b_i
     return gi
 
@@ -132,9 +132,27 @@ def state_part(h: Array, weights: Weights) -> Array:
     """gh = U h + b_h, [..., G*H]; zeros for minGRU, whose gates do not see the state."""
     if weights.U is None:
         return np.zeros((*h.shape[:-1], weights.W.shape[0]), h.dtype)
-    gh: Array = h @ weights.U.T
+    gh = _product(h, weights.U)
     gh += weights.b_h
     return gh
+
+
+def _product(a: Array, M: Array) -> Array:
+    """M a over all leading axes as one matrix product: a product per row of the batch would be many small ones."""
+    rows: Array = a.reshape(-1, a.shape[-1]) @ M.T
+    return rows.reshape(*a.shape[:-1], len(M))
+
+
+def argument_size(x: Array, h: Array, weights: Weights) -> Array:
+    """|W| |x| + |b_i| + |U| |h| + |b_h|, the largest of each unit's gates, [..., H].
+
+    It is the yardstick of rounding: a sum of such terms in floating point is off by a few eps times their size.
+    """
+    size = _product(np.abs(x), np.abs(weights.W)) + (np.abs(weights.b_i) + np.abs(weights.b_h))
+    if weights.U is not None:
+        size += _product(np.abs(h), np.abs(weights.U))
+    result: Array = size.reshape(*size.shape[:-1], -1, h.shape[-1]).max(axis=-2)
+    return result
 
 
 def gates_of(
@@ -170,14 +188,14 @@ def _gru_gates(gi: Array, h: Array, weights: Weights, reset_before: bool, adjust
     assert weights.U is not None
     size = h.shape[-1]
     rz, n = slice(2 * size), slice(2 * size, None)
-    gh: Array = h @ weights.U[rz].T if reset_before else h @ weights.U.T
+    gh = _product(h, weights.U[rz] if reset_before else weights.U)
     gh += weights.b_h[rz] if reset_before else weights.b_h
     gates_rz = gh[..., rz]
     gates_rz += gi[..., rz]
     _sigmoid_in_place(gates_rz)
     r, z = adjust(0, gates_rz[..., :size]), adjust(1, gates_rz[..., size:])
     if reset_before:
-        candidate: Array = (r * h) @ weights.U[n].T
+        candidate = _product(r * h, weights.U[n])
         candidate += weights.b_h[n]
     else:
         candidate = gh[..., n]

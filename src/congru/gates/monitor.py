@@ -1,7 +1,9 @@
 """Gates while a model trains: a few numbers per evaluation, and the picture of how its timescales grew.
 
-rows.append((step, gate_statistics(trace)))          at each evaluation, on the same small input
-timescale_growth(rows).save("plots/timescales.svg")  at the end
+    rows.append((step, gate_statistics(trace)))          at each evaluation, on the same small input
+    timescale_growth(rows).save("plots/timescales.svg")  at the end
+
+`congru train TASK DATA --monitor` does this: see `congru.train.trainer` and `congru.train.plots`.
 """
 
 from __future__ import annotations
@@ -28,31 +30,30 @@ def gate_statistics(trace: Trace) -> dict[str, float]:
     """Numbers of the top layer for metrics.csv: quantiles of tau, and for each gate its mean, shares closed
     and open.
 
-    Keys such as `gate/tau_50`, `gate/keep_mean`, `gate/reset_open`; a plain RNN has only those of its
-    candidate.
+    Keys such as `tau_50`, `keep_mean`, `reset_open`; a plain RNN has only those of its candidate.
     """
     found: dict[str, float] = {}
     layer = trace.top
     if layer.cell in KEEP:
         tau = np.minimum(timescales_of(layer).tau, 1e9)
-        found |= {f"gate/{name}": float(np.quantile(tau, level)) for name, level in QUANTILES.items()}
+        found |= {name: float(np.quantile(tau, level)) for name, level in QUANTILES.items()}
     for use in trace.saturation().gates.values():
         name = use.name.split()[0]
-        found[f"gate/{name}_mean"] = float(use.mean.mean())
-        found[f"gate/{name}_closed"] = float(use.closed.mean())
-        found[f"gate/{name}_open"] = float(use.open.mean())
+        found[f"{name}_mean"] = float(use.mean.mean())
+        found[f"{name}_closed"] = float(use.closed.mean())
+        found[f"{name}_open"] = float(use.open.mean())
     return found
 
 
 def timescale_growth(rows: Sequence[tuple[int, Mapping[str, float]]], *, width: float = 7.5) -> Picture:
     """The 10, 50 and 90 % quantiles of tau over training steps; rows are (step, what gate_statistics gave)."""
-    kept = [(step, row) for step, row in rows if "gate/tau_50" in row]
+    kept = [(step, row) for step, row in rows if "tau_50" in row]
     if not kept:
         raise CongruError(
-            f"rows has {len(rows)} rows without gate/tau_50, expected some: a plain RNN has no timescales"
+            f"rows has {len(rows)} rows without tau_50, expected some: a plain RNN has no timescales"
         )
     steps = [step for step, _ in kept]
-    low, middle, high = ([row[f"gate/{name}"] for _, row in kept] for name in QUANTILES)
+    low, middle, high = ([row[name] for _, row in kept] for name in QUANTILES)
     with styled() as matplotlib:
         figure = new_figure(matplotlib, width, 2.9)
         axes = figure.subplots()

@@ -118,16 +118,16 @@ class Trace:
 
     @property
     def residual(self) -> float:
-        """How far the equations are from what the layers returned: largest difference over max(1, largest
-        |h|).
+        """How far the equations are from what the layers returned, as a relative backward error; see
+        `Layer.residual`.
         """
         return max(layer.residual for row in self.layers for layer in row)
 
-    def check(self, tolerance: float = 1e-5) -> float:
+    def check(self, tolerance: float = 1e-6) -> float:
         """Return the residual, or raise CongruError where a layer did not compute these equations.
 
-        float32 layers stay near 1e-6; a larger residual means another reset form, gate order or changed
-        weights.
+        Layers in float32 stay near 1e-7 for any weights, inputs and T, in float64 near 1e-16 (pass 1e-12 to
+        hold them to it); bfloat16 needs 1e-2. More means another reset form, gate order or changed weights.
         """
         for row in self.layers:
             for layer in row:

@@ -9,5 +9,6 @@ A backend that computes options names them in `OPTIONS` and takes those given as
 
 `congru.ops` has checked the arguments and is the only caller. `state` is a tuple (h,) or (h, c) of [B, H], or
 None for zeros. A missing bias is None. `h_reset` is a tuple like `state` of [H] vectors, or None for zeros.
+`recompute=True` comes only where `supports` had no objection to it.
 `lengths` (integers) and `reset` (bool) live on the device of `x`. What each means: `congru.ops.sequence`.
 """

@@ -39,6 +39,8 @@ def supports(call: Call) -> str | None:
         return "PyTorch has no reset_before form"
     if call.lengths or call.reset:
         return "PyTorch's kernels know neither lengths nor reset flags"
+    if call.recompute:
+        return "PyTorch's kernels keep the gates for the backward"
     if call.steps == 0 or call.batch == 0:
         return "PyTorch's kernels refuse empty input"
     return None

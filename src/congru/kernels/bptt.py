@@ -32,6 +32,8 @@ def supports(call: Call) -> str | None:
         return "it knows the GRU with reset after only"
     if call.lengths or call.reset or call.return_gates:
         return "it knows neither lengths nor reset flags and returns no gates"
+    if call.recompute:
+        return "it keeps the gates for the backward"
     if call.dtype not in ("float32", "float64"):
         return f"it computes in float32 and float64, not in {call.dtype}"
     if call.steps is None or call.steps == 0 or call.batch == 0:

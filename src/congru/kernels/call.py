@@ -41,8 +41,8 @@ class Call:
     """One call of `ops.sequence`, or of `ops.step` (`steps` is then None), as a backend judges it.
 
     `library` is "numpy" or "torch", `dtype` a name such as "float32", `device` a type such as "cpu".
-    `lengths`, `reset` and `gradient` say whether those were given or are needed; `options` names those of
-    `congru.kernels.options` that were.
+    `lengths`, `reset` and `gradient` say whether those were given or are needed; `recompute` is False where no
+    gradient is needed. `options` names those of `congru.kernels.options` that were given.
     """
 
     cell: str
@@ -59,6 +59,7 @@ class Call:
     reset_before: bool
     return_gates: bool
     gradient: bool
+    recompute: bool
     options: tuple[str, ...] = ()
 
 
@@ -80,6 +81,7 @@ def describe(
     reverse: bool = False,
     reset_before: bool = False,
     return_gates: bool = False,
+    recompute: bool = False,
     one_step: bool = False,
     options: Options = NO_OPTIONS,
 ) -> Call:
@@ -107,6 +109,7 @@ def describe(
         raise ShapeError(f"x has dtype {x.dtype}, expected a floating dtype: pass x.astype('float32')")
     if not one_step:
         _check_time(x, lengths, reset)
+    gradient = tensors and _needs_gradient((x, *weights, *(state or ()), *(h_reset or ())))
     return Call(
         cell=cell,
         library="torch" if tensors else "numpy",
@@ -121,7 +124,8 @@ def describe(
         reverse=reverse,
         reset_before=reset_before,
         return_gates=return_gates,
-        gradient=tensors and _needs_gradient((x, *weights, *(state or ()), *(h_reset or ()))),
+        gradient=gradient,
+        recompute=recompute and gradient,
         options=options.names(),
     )
 
@@ -252,10 +256,12 @@ def _check_time(x: Array, lengths: Array | None, reset: Array | None) -> None:
 
 
 def _readable(array: Array) -> bool:
-    """Whether its values are at hand: neither on another device (the host would wait) nor being compiled."""
+    """Whether its values are at hand: not on another device (the host would wait), traced or mapped."""
     if not is_tensor(array):
         return True
-    return array.device.type == "cpu" and not sys.modules["torch"].compiler.is_compiling()
+    torch = sys.modules["torch"]
+    traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    return array.device.type == "cpu" and not traced
 
 
 def _needs_gradient(arrays: Sequence[Array | None]) -> bool:

@@ -16,11 +16,12 @@ Inside, arrays are time first, [T, B, ...], as torch.nn lays them out.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from congru.kernels.call import CELLS, Call
 from congru.kernels.composite_norm import dreamer, normalise, project
@@ -42,7 +43,11 @@ class Flags(NamedTuple):
 
 def supports(call: Call) -> str | None:
     """Everything that is made of torch tensors."""
-    return None if call.library == "torch" else "it computes with torch tensors only"
+    if call.library != "torch":
+        return "it computes with torch tensors only"
+    if call.recompute and not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
+        return "torch.func cannot compute a forward again"
+    return None
 
 
 def sequence(
@@ -57,11 +62,28 @@ def sequence(
     reverse: bool = False,
     reset_before: bool = False,
     return_gates: bool = False,
+    recompute: bool = False,
     layer_norm: bool | str = False,
     zoneout: State | None = None,
     recurrent_mask: Tensor | None = None,
 ) -> tuple[Tensor, State, Tensor | None]:
-    """Run x [B, T, I] through one layer in one direction; see `congru.ops.sequence`."""
+    """Run x [B, T, I] through one layer in one direction; see `congru.ops.sequence`.
+
+    `recompute` keeps the arguments alone for the backward.
+    """
+    if recompute:
+
+        def again(x: Tensor, state: State | None, weights: Weights, h_reset: State | None) -> Any:
+            return sequence(
+                cell, x, state, weights, lengths=lengths, reset=reset, h_reset=h_reset, reverse=reverse,
+                reset_before=reset_before, return_gates=return_gates, layer_norm=layer_norm, zoneout=zoneout,
+                recurrent_mask=recurrent_mask,
+            )  # fmt: skip
+
+        found: tuple[Tensor, State, Tensor | None] = checkpoint(
+            again, x, state, weights, h_reset, use_reentrant=False, preserve_rng_state=False
+        )
+        return found
     state = zeros(cell, x, weights) if state is None else state
     steps, flags = x.transpose(0, 1), make_flags(x, lengths, reset, reverse)
     if flags.valid is not None:

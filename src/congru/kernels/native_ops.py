@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.library import Library
 
 from congru.kernels.call import CELLS
 from congru.kernels.native import CODES, DTYPES, extension
 
+# Without the checks and wrappers of torch.library.custom_op, which cost more than a step of the core.
+_LIBRARY = Library("congru", "FRAGMENT")  # type: ignore[no-untyped-call]
 _CELL_OF = {code: cell for cell, code in CODES.items()}
 # What a forward keeps, as bits of `keep`.
 GATES, EXTRA = 1, 2
@@ -83,8 +86,7 @@ def _sizes(cell: int, reverse: bool, x: Tensor, U: Tensor) -> dict[str, int]:
     return {**flags, "threads": torch.get_num_threads(), "B": B, "T": T, "I": I, "H": H}
 
 
-@torch.library.custom_op("congru::forward", mutates_args=(), device_types="cpu", schema=_FORWARD)
-def _forward(
+def run_forward(
     cell: int,
     reverse: bool,
     time_first: bool,
@@ -113,8 +115,7 @@ def _forward(
     return results
 
 
-@_forward.register_fake
-def _(
+def _fake_forward(
     cell: int,
     reverse: bool,
     time_first: bool,
@@ -147,8 +148,7 @@ def _room(
     return room
 
 
-@torch.library.custom_op("congru::backward", mutates_args=(), device_types="cpu", schema=_BACKWARD)
-def _backward(
+def run_backward(
     cell: int,
     reverse: bool,
     time_first: bool,
@@ -186,8 +186,7 @@ def _backward(
     return tuple(room)
 
 
-@_backward.register_fake
-def _(
+def _fake_backward(
     cell: int,
     reverse: bool,
     time_first: bool,
@@ -200,3 +199,12 @@ def _(
 ) -> tuple[Tensor, ...]:
     x, U = rest[0], rest[4]
     return tuple(_room(wanted, time_first, dict(zip(_INPUTS, rest)), x, U))
+
+
+for _name, _schema, _kernel, _fake in (
+    ("forward", _FORWARD, run_forward, _fake_forward),
+    ("backward", _BACKWARD, run_backward, _fake_backward),
+):
+    _LIBRARY.define(_name + _schema, tags=(torch.Tag.pt2_compliant_tag,))  # type: ignore[no-untyped-call]
+    _LIBRARY.impl(_name, _kernel, "CPU")  # type: ignore[no-untyped-call]
+    torch.library.register_fake(f"congru::{_name}", _fake, lib=_LIBRARY)

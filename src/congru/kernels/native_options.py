@@ -116,7 +116,9 @@ class _Sequence(torch.autograd.Function):
             dy, dgates = dgates.squeeze(2) if dy is None else dy + dgates.squeeze(2), None
         x, U = inputs[0], inputs[4]
         room = {
-            name: _rows_of(x, ctx.time_first, x.shape[2]) if name == "x" else torch.empty_like(part, memory_format=torch.contiguous_format)
+            name: _rows_of(x, ctx.time_first, x.shape[2])
+            if name == "x"
+            else torch.empty_like(part, memory_format=torch.contiguous_format)
             for name, part, want in zip(_INPUTS, inputs, wanted)
             if want
         }

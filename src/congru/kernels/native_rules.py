@@ -3,7 +3,7 @@
 - The gradient of ``congru::forward`` is ``congru::backward``.
 - The gradient of ``congru::backward`` (double backward, Hessian-vector products) is that of the same equations in torch
   operations: with g(x, .., dy, ..) the first gradients as :mod:`congru.kernels.composite` computes them and v what
-  arrives at them, it returns d(g v). Every further derivative follows from there.
+  arrives at them, it returns d(g v). Every further derivative follows from there, and every forward-mode one.
 - Under vmap, rows of a mapped batch are rows of one larger batch, as long as no weight is mapped and no gradient of a weight is
   wanted apart for every row; else the rows run one after the other.
 """
@@ -14,15 +14,21 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from congru.kernels import composite
 from congru.kernels.native import CODES
+from congru.kernels.native_ops import run_forward
 
 _CELL_OF = {code: cell for cell, code in CODES.items()}
 # Places in the argument lists of both operators.
 _FORWARD_INPUTS = slice(4, 13)  # x, h0, c0, W, U, b_i, b_h, h_reset, c_reset
-_BACKWARD_INPUTS = slice(8, 17)
 _ROWS = 3  # of those nine, x, h0 and c0 have a batch axis; the others are weights
+
+
+def forward_mode() -> bool:
+    """Whether forward-mode differentiation is going on, at any depth of transforms."""
+    return bool(forward_ad._current_level >= 0)
 
 
 def _setup_forward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -39,8 +45,12 @@ def _backward_of_forward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     wanted = list(ctx.needs_input_grad[_FORWARD_INPUTS])
     if all(grad is None for grad in grads):
         return (None,) * 15
-    found = _backward_operator()(cell, reverse, time_first, wanted, *grads[:4], *saved)
-    kept = [part if want else None for part, want in zip(found, wanted)]
+    if not torch.compiler.is_compiling() and forward_mode():
+        found = iter(_first_gradients(cell, reverse, wanted, (*grads[:4], *saved[:11])))
+        kept = [next(found) if want else None for want in wanted]
+    else:
+        found = _backward_operator()(cell, reverse, time_first, wanted, *grads[:4], *saved)
+        kept = [part if want else None for part, want in zip(found, wanted)]
     return (None,) * 4 + tuple(kept) + (None, None)
 
 
@@ -51,69 +61,54 @@ def _setup_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...
 
 
 def _first_gradients(
-    cell: int, reverse: bool, wanted: list[bool], given: list[Tensor | None]
-) -> list[Tensor]:
+    cell: int, reverse: bool, wanted: list[bool], given: tuple[Tensor | None, ...]
+) -> tuple[Tensor, ...]:
     """The wanted first gradients by torch operations; `given` is dy, dh, dc, dgates, the nine inputs, lengths, reset."""
     name, reset_before = _CELL_OF[cell]
     arriving, inputs, (lengths, reset) = given[:4], given[4:13], given[13:]
-    x, h0, c0, W, U, b_i, b_h, h_reset, c_reset = inputs
+    places = [place for place, want in enumerate(wanted) if want]
     lstm = name == "lstm"
-    assert x is not None
-    assert U is not None
-    zeros = x.new_zeros(x.shape[0], U.shape[1])
-    state = (zeros if h0 is None else h0, zeros if c0 is None else c0)[: 1 + lstm]
-    begin = None if h_reset is None else (h_reset, zeros[0] if c_reset is None else c_reset)[: 1 + lstm]
-    y, final, gates = composite.sequence(
-        name, x, state, (W, U, b_i, b_h), lengths=lengths, reset=reset, h_reset=begin, reverse=reverse,
-        reset_before=reset_before, return_gates=arriving[3] is not None,
-    )  # fmt: skip
-    results = (y, final[0], final[1] if lstm else None, gates)
-    pairs = [(a, b) for a, b in zip(results, arriving) if b is not None and a is not None and a.requires_grad]
-    targets = [part for part, want in zip(inputs, wanted) if want and part is not None]
-    if not pairs:
-        return [torch.zeros_like(part) for part in targets]
-    return list(
-        torch.autograd.grad(
-            [a for a, _ in pairs],
-            targets,
-            [b for _, b in pairs],
-            create_graph=True,
-            allow_unused=True,
-            materialize_grads=True,
-        )
-    )
+
+    def results(*targets: Tensor) -> tuple[Tensor, ...]:
+        """What a gradient arrives at, from the inputs of which a gradient is wanted."""
+        x, h0, c0, W, U, b_i, b_h, h_reset, c_reset = _replaced(inputs, places, targets)
+        zeros = x.new_zeros(x.shape[0], U.shape[1])
+        state = (zeros if h0 is None else h0, zeros if c0 is None else c0)[: 1 + lstm]
+        begin = None if h_reset is None else (h_reset, zeros[0] if c_reset is None else c_reset)[: 1 + lstm]
+        y, final, gates = composite.sequence(
+            name, x, state, (W, U, b_i, b_h), lengths=lengths, reset=reset, h_reset=begin, reverse=reverse,
+            reset_before=reset_before, return_gates=arriving[3] is not None,
+        )  # fmt: skip
+        found = (y, final[0], final[1] if lstm else None, gates)
+        return tuple(part for part, grad in zip(found, arriving) if part is not None and grad is not None)
+
+    with torch.autocast("cpu", enabled=False):  # the core computed in the dtype of its inputs
+        pull = torch.func.vjp(results, *[inputs[place] for place in places])[1]
+        first: tuple[Tensor, ...] = pull(tuple(grad for grad in arriving if grad is not None))
+    return first
 
 
 def _backward_of_backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     cell, reverse, wanted = ctx.settings
     saved = ctx.saved_tensors
-    needs = ctx.needs_input_grad
-    create_graph = torch.is_grad_enabled()
-    with torch.enable_grad():
-        # A view is a node of its own: what x owes to h0, where one was made of the other, is not counted twice.
-        given = [None if part is None else part.view_as(part) for part in saved]
-        for place, part in enumerate(given[:13]):
-            if part is not None and not part.requires_grad:
-                given[place] = part.detach().requires_grad_()
-        first = _first_gradients(cell, reverse, wanted, given)
+    places = [place for place in range(13) if ctx.needs_input_grad[4 + place]]
+
+    def first(*targets: Tensor) -> tuple[Tensor, ...]:
+        return _first_gradients(cell, reverse, wanted, tuple(_replaced(saved, places, targets)))
+
+    with torch.autocast("cpu", enabled=False):
+        found, pull = torch.func.vjp(first, *[saved[place] for place in places])  # type: ignore[misc]
         arriving = [grad for grad, want in zip(grads, wanted) if want]
-        pairs = [(a, b) for a, b in zip(first, arriving) if b is not None and a.requires_grad]
-        targets = [
-            (place, part) for place, part in enumerate(given[:13]) if part is not None and needs[4 + place]
-        ]
-        found: tuple[Tensor | None, ...] = (None,) * len(targets)
-        if pairs and targets:
-            found = torch.autograd.grad(
-                [a for a, _ in pairs],
-                [part for _, part in targets],
-                [b for _, b in pairs],
-                create_graph=create_graph,
-                allow_unused=True,
-            )
-    second: list[Tensor | None] = [None] * 22
-    for (place, _), part in zip(targets, found):
-        second[4 + place] = part
-    return tuple(second)
+        second = pull(tuple(torch.zeros_like(a) if b is None else b for a, b in zip(found, arriving)))
+    return tuple(_replaced((None,) * 22, [4 + place for place in places], second))
+
+
+def _replaced(parts: tuple[Any, ...], places: list[int], by: tuple[Tensor, ...]) -> list[Any]:
+    """The parts with those at `places` replaced."""
+    whole = list(parts)
+    for place, part in zip(places, by):
+        whole[place] = part
+    return whole
 
 
 def _unmapped(arguments: tuple[Any, ...], in_dims: tuple[Any, ...], row: int) -> list[Any]:
@@ -145,7 +140,7 @@ def _one_by_one(
 
 
 class Forward(torch.autograd.Function):
-    """``congru::forward`` for eager calls: the same rules as under compile, and vmap."""
+    """``congru::forward`` under the transforms of torch.func: the same gradient, and vmap."""
 
     generate_vmap_rule = False
     setup_context = staticmethod(_setup_forward)
@@ -168,7 +163,7 @@ class Forward(torch.autograd.Function):
 
 
 class Backward(torch.autograd.Function):
-    """``congru::backward`` for eager calls."""
+    """``congru::backward`` under the transforms of torch.func."""
 
     generate_vmap_rule = False
     setup_context = staticmethod(_setup_backward)
@@ -195,16 +190,35 @@ class Backward(torch.autograd.Function):
         return results, (0,) * len(results)
 
 
-def forward_operator() -> Any:
-    """What to call: the operator itself while a graph is traced, which autograd.Function's rules would break."""
-    return torch.ops.congru.forward if torch.compiler.is_compiling() else Forward.apply
+def forward(gradient: bool, *arguments: Any) -> tuple[Tensor, ...]:
+    """Call ``congru::forward`` as the moment demands; `gradient` says whether one is wanted."""
+    results: tuple[Tensor, ...]
+    if torch.compiler.is_compiling():  # a graph is traced, which Forward's rules would break
+        results = torch.ops.congru.forward(*arguments)
+    elif torch._C._are_functorch_transforms_active():
+        results = Forward.apply(*arguments)  # type: ignore[no-untyped-call]
+    elif gradient or not _plain(arguments):
+        results = torch.ops.congru.forward(*arguments)
+    else:  # nobody is watching: round the dispatcher, which costs more than a step of the core
+        results = run_forward(*arguments)
+    return results
+
+
+def _plain(arguments: tuple[Any, ...]) -> bool:
+    """Whether all are ordinary tensors and no mode or trace sees the calls on them."""
+    return (
+        torch._C._len_torch_dispatch_stack() == 0
+        and torch._C._get_tracing_state() is None
+        and all(part is None or type(part) in (Tensor, torch.nn.Parameter) for part in arguments[4:])
+    )
 
 
 def _backward_operator() -> Any:
-    return torch.ops.congru.backward if torch.compiler.is_compiling() else Backward.apply
+    transformed = not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
+    return Backward.apply if transformed else torch.ops.congru.backward
 
 
 def register() -> None:
-    """Attach the gradients of this file to the operators, for compiled graphs."""
+    """Attach the gradients of this file to the operators."""
     torch.library.register_autograd("congru::forward", _backward_of_forward, setup_context=_setup_forward)
     torch.library.register_autograd("congru::backward", _backward_of_backward, setup_context=_setup_backward)

@@ -7,9 +7,10 @@ Under autocast the core computes in float32. Threads follow ``torch.set_num_thre
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from congru.kernels import composite, native_rules
 from congru.kernels.call import State, Weights
@@ -30,38 +31,43 @@ def sequence(
     reverse: bool,
     reset_before: bool,
     return_gates: bool,
-    recompute: bool = False,
+    recompute: bool,
 ) -> tuple[Tensor, State, Tensor | None]:
     """Run ``x [B, T, I]`` through one layer in one direction; see :func:`congru.ops.sequence`.
 
     `recompute`: keep the states alone for the backward, and compute the gates again there.
     """
-    given = [x, *_pair(state), *weights, *_pair(h_reset)]
+    given: list[Any] = [x, *_pair(state), *weights, *_pair(h_reset)]
+    compiling = torch.compiler.is_compiling()
+    transformed = not compiling and torch._C._are_functorch_transforms_active()
     if torch.is_autocast_enabled("cpu"):
         given = [None if part is None else part.to(torch.float32) for part in given]
-    if not torch.compiler.is_compiling() and any(map(_has_tangent, given)):
-        return composite.sequence(
-            cell, x, state, weights, lengths=lengths, reset=reset, h_reset=h_reset, reverse=reverse,
-            reset_before=reset_before, return_gates=return_gates,
-        )  # fmt: skip
-    gradient = torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in given)
+    if not compiling and native_rules.forward_mode():
+        with torch.autocast("cpu", enabled=False):
+            return composite.sequence(
+                cell, given[0], _state(given[1:3]), tuple(given[3:7]), lengths=lengths, reset=reset,
+                h_reset=_state(given[7:]), reverse=reverse, reset_before=reset_before, return_gates=return_gates,
+            )  # fmt: skip
+    # Under torch.func a tensor does not say what an outer transform wants of it.
+    wanted = transformed or any(part is not None and part.requires_grad for part in given)
+    gradient = torch.is_grad_enabled() and wanted
     keep = GATES * ((gradient and not recompute) or return_gates)
     keep |= EXTRA * (gradient and (cell == "lstm" or (cell == "gru" and not reset_before and keep > 0)))
-    time_first = not torch.compiler.is_compiling() and x.stride(0) < x.stride(1)
-    y, h, c, gates, _ = native_rules.forward_operator()(
-        CODES[cell, reset_before], reverse, time_first, keep if cell != "rnn" else 0, *given, lengths, reset
-    )
+    time_first = not compiling and x.stride(0) < x.stride(1)
+    y, h, c, gates, _ = native_rules.forward(
+        gradient, CODES[cell, reset_before], reverse, time_first, keep if cell != "rnn" else 0, *given, lengths, reset
+    )  # fmt: skip
     final = (h, c) if cell == "lstm" else (h,)
     if not return_gates:
         return y, final, None
     return y, final, y.unsqueeze(2) if cell == "rnn" else gates
 
 
+def _state(pair: list[Tensor | None]) -> State | None:
+    """What `_pair` took apart."""
+    return tuple(part for part in pair if part is not None) or None
+
+
 def _pair(parts: State | None) -> tuple[Tensor | None, Tensor | None]:
     first, second = (*(parts or ()), None, None)[:2]
     return first, second
-
-
-def _has_tangent(part: Tensor | None) -> bool:
-    """Whether forward-mode differentiation is on its way through this tensor."""
-    return part is not None and forward_ad.unpack_dual(part).tangent is not None  # type: ignore[no-untyped-call]

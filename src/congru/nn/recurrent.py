@@ -26,7 +26,8 @@ class RecurrentLayer(RecurrentModule):
 
     The arguments up to `dtype` are torch.nn's. `learn_h0` adds the parameter h0 [L*D, H] (LSTM: c0 too), the
     initial state where none is passed, and the state after every reset. `return_gates`: every call returns
-    the gates. `backend` is "auto" or a name from `congru.ops`; "composite" has second derivatives everywhere.
+    the gates. `recompute`: training keeps the states alone and computes the gates again in the backward.
+    `backend` is "auto" or a name from `congru.ops`; "composite" has second derivatives everywhere.
     """
 
     def __init__(
@@ -43,13 +44,14 @@ class RecurrentLayer(RecurrentModule):
         *,
         learn_h0: bool = False,
         return_gates: bool = False,
+        recompute: bool = False,
         backend: str = "auto",
     ) -> None:
         super().__init__()
         self._set(input_size, hidden_size, bias, backend)
         check_sizes(num_layers=num_layers)
         check_flags(batch_first=batch_first, bidirectional=bidirectional, learn_h0=learn_h0)
-        check_flags(return_gates=return_gates)
+        check_flags(return_gates=return_gates, recompute=recompute)
         if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
             raise SettingsError(f"dropout is {dropout!r}, expected a number from 0 to 1: pass 0.0 for none")
         if dropout > 0 and num_layers == 1:
@@ -57,7 +59,7 @@ class RecurrentLayer(RecurrentModule):
             warnings.warn(f"dropout is {dropout} with num_layers=1, expected 0.0: {reason}", stacklevel=3)
         self.num_layers, self.dropout = num_layers, float(dropout)
         self.batch_first, self.bidirectional = batch_first, bidirectional
-        self.learn_h0, self.return_gates = learn_h0, return_gates
+        self.learn_h0, self.return_gates, self.recompute = learn_h0, return_gates, recompute
         self.num_directions = 2 if bidirectional else 1
         for layer in range(num_layers):
             width = input_size if layer == 0 else hidden_size * self.num_directions
@@ -99,8 +101,17 @@ class RecurrentLayer(RecurrentModule):
     def explain(self, input: Tensor, *, lengths: Tensor | None = None, reset: Tensor | None = None) -> str:
         """Say in one sentence which backend the first layer takes for these arguments of a call, and why."""
         x = input if self.batch_first else input.transpose(0, 1)
-        options = {"return_gates": self.return_gates, "backend": self.backend, **self._options()}
-        return ops.explain(self.cell, x, None, self._weights(0, ""), lengths=lengths, reset=reset, **options)
+        options = {"return_gates": self.return_gates, "recompute": self.recompute, **self._options()}
+        return ops.explain(
+            self.cell,
+            x,
+            None,
+            self._weights(0, ""),
+            lengths=lengths,
+            reset=reset,
+            backend=self.backend,
+            **options,
+        )
 
     def flatten_parameters(self) -> None:
         """Do nothing: the weights have no flat copy. Code written for torch.nn calls this."""
@@ -117,7 +128,8 @@ class RecurrentLayer(RecurrentModule):
     def extra_repr(self) -> str:
         """The arguments that differ from their defaults."""
         flags = {"batch_first": False, "dropout": 0.0, "bidirectional": False}
-        return self._repr({"num_layers": 1, "bias": True, **flags, "learn_h0": False, "return_gates": False})
+        own = {"learn_h0": False, "return_gates": False, "recompute": False}
+        return self._repr({"num_layers": 1, "bias": True, **flags, **own})
 
     def _run_padded(
         self,
@@ -200,6 +212,7 @@ class RecurrentLayer(RecurrentModule):
                     h_reset=tuple(part[k] for part in learned) or None,
                     reverse=suffix != "",
                     return_gates=want_gates,
+                    recompute=self.recompute,
                     backend=self.backend,
                     **self._options(),
                 )

@@ -6,12 +6,13 @@ Arrays are time-major: [T, B, F] steps or [B, F] after pooling. Products are tak
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from congru.runtime.cells import Array, sigmoid_
+from congru.runtime.declaration import Layer
 
 Lengths = NDArray[np.int64] | None
 EPSILON = np.float32(1e-5)  # torch.nn.LayerNorm's default
@@ -126,3 +127,22 @@ def mean(x: Array, lengths: Lengths) -> Array:
 
 
 POOLING: dict[str, Callable[[Array, Lengths], Array]] = {"last": last, "mean": mean}
+
+
+def pointwise(layer: Layer, weights: Mapping[str, Array]) -> Callable[[Array], Array]:
+    """The function of a layer that treats every step by itself: embedding, linear, layer_norm, dropout, an activation."""
+    kind, name = layer["type"], layer.get("name")
+    if kind == "embedding":
+        table = weights[f"{name}.weight"]
+        return lambda x: table[x]
+    if kind == "linear":
+        owner = layer["tied"] or name
+        weight_t = np.ascontiguousarray(weights[f"{owner}.weight"].T)
+        bias = weights[f"{name}.bias"] if layer["bias"] else None
+        return lambda x: linear(x, weight_t, bias)
+    if kind == "layer_norm":
+        gain, shift = weights[f"{name}.weight"], weights[f"{name}.bias"]
+        return lambda x: layer_norm(x, gain, shift)
+    if kind == "dropout":  # only in training
+        return lambda x: x
+    return ACTIVATION[kind]

@@ -28,8 +28,9 @@ from congru.runtime.declaration import (
     state_shapes,
     weight_shapes,
 )
-from congru.runtime.layers import ACTIVATION, POOLING, layer_norm, linear
+from congru.runtime.layers import POOLING, pointwise
 from congru.runtime.recurrent import Pass, Recurrent, State, Weights, choose_backend
+from congru.runtime.steps import Steps
 
 __all__ = ["Network", "State", "check_network", "weight_problem"]
 
@@ -81,7 +82,8 @@ class Network:
         self.pooled = any(layer["type"] in POOLINGS for layer in self.layers)
         self.num_parameters = sum(int(weight.size) for weight in weights.values())
         self._state_shapes = state_shapes(self.layers)
-        self.backend = choose_backend(self.layers, weights, backend)
+        self.backend, self._why = choose_backend(self.layers, weights, backend)
+        self._weights = weights
         self._steps = [_build(layer, weights, self.backend) for layer in self.layers]
         self._learned_h0 = {
             f"{layer['name']}.{part}": weights[f"{layer['name']}.{part}0"]
@@ -113,6 +115,22 @@ class Network:
             if layer["type"] == "mean":
                 return "the layer 'mean' averages over the whole sequence"
         return None
+
+    def explain(self) -> str:
+        """Say in one sentence what the recurrent layers run on, and why.
+
+        >>> Network({"layers": [{"type": "rnn", "name": "a", "input_size": 1, "hidden_size": 1}]},
+        ...         {f"a.{kind}_l0": np.ones(shape, np.float32) for kind, shape in
+        ...          (("weight_ih", (1, 1)), ("weight_hh", (1, 1)), ("bias_ih", 1), ("bias_hh", 1))},
+        ...         backend="numpy").explain()
+        "The recurrent layers run on 'numpy', as asked."
+        """
+        return f"The recurrent layers run on {self.backend!r}, {self._why}."
+
+    def steps(self, batch_size: int = 1) -> Steps | None:
+        """The network packed for one step at a time; None where the native core runs no layer of it."""
+        native = self.backend == "native" and self._state_shapes
+        return Steps(self.layers, self._weights, batch_size) if native else None
 
     def run(
         self, x: ArrayLike, state: Mapping[str, ArrayLike] | None = None, lengths: ArrayLike | None = None
@@ -233,29 +251,16 @@ def _check_lengths(lengths: ArrayLike, batch_size: int, steps: int) -> NDArray[n
 
 def _build(layer: Layer, weights: Weights, backend: str) -> Step:
     """The function that runs one layer."""
-    kind, name = layer["type"], layer.get("name")
+    kind = layer["type"]
     if kind in GATE_ROWS:
         return Recurrent(layer, weights, backend)
-    if kind == "embedding":
-        table = weights[f"{name}.weight"]
-        return lambda x, run: table[x]
-    if kind == "linear":
-        owner = layer["tied"] or name
-        weight_t = np.ascontiguousarray(weights[f"{owner}.weight"].T)
-        bias = weights[f"{name}.bias"] if layer["bias"] else None
-        return lambda x, run: linear(x, weight_t, bias)
-    if kind == "layer_norm":
-        gain, shift = weights[f"{name}.weight"], weights[f"{name}.bias"]
-        return lambda x, run: layer_norm(x, gain, shift)
     if kind == "residual":
         return _residual([_build(inner, weights, backend) for inner in layer["layers"]])
     if kind in POOLING:
         pool = POOLING[kind]
         return lambda x, run: pool(x, run.lengths)
-    if kind == "dropout":  # only in training
-        return lambda x, run: x
-    activation = ACTIVATION[kind]
-    return lambda x, run: activation(x)
+    function = pointwise(layer, weights)
+    return lambda x, run: function(x)
 
 
 def _residual(steps: list[Step]) -> Step:

@@ -12,6 +12,7 @@ import numpy as np
 
 from congru import ops
 from congru.errors import BackendError
+from congru.kernels.call import CELLS
 from congru.runtime import cells
 from congru.runtime.cells import Array
 from congru.runtime.declaration import Layer, directions, recurrent_layers
@@ -34,11 +35,11 @@ class Recurrent:
 
     def __init__(self, layer: Layer, weights: Weights, backend: str) -> None:
         self.name = layer["name"]
-        self.parts = [f"{self.name}.{part}" for part in ("h", "c")[: 2 if layer["type"] == "lstm" else 1]]
+        self.parts = state_names(layer)
         self.num_directions, self.num_layers = directions(layer), layer["num_layers"]
         self.backend, self.form = backend, {"reset_before": layer.get("reset_before", False)}
         self.kind = layer["type"]
-        self.weights = [_weights(layer, weights, end) for end in _ends(layer)]
+        self.weights = depth_weights(layer, weights)
         self.cells = [_cell(layer, parts) for parts in self.weights]
 
     def __call__(self, x: Array, run: Pass) -> Array:
@@ -97,8 +98,8 @@ class Recurrent:
         return [part.swapaxes(0, 1) for part in flat]
 
 
-def choose_backend(layers: list[Layer], weights: Weights, backend: str) -> str:
-    """The backend by name: "auto" becomes native where it runs all recurrent layers, else numpy.
+def choose_backend(layers: list[Layer], weights: Weights, backend: str) -> tuple[str, str]:
+    """The backend by name, and why: "auto" becomes native where it runs all recurrent layers, else numpy.
 
     Raises :class:`BackendError` where one asked for by name cannot run.
     """
@@ -106,16 +107,15 @@ def choose_backend(layers: list[Layer], weights: Weights, backend: str) -> str:
         raise BackendError(
             f"backend is {backend!r}, expected one of {', '.join(BACKENDS)}: pass one of these"
         )
-    if backend == "numpy":
-        return backend
+    wanted = "native" if backend == "auto" else backend
     try:
-        for layer in recurrent_layers(layers):
-            _ask(layer, weights, "native" if backend == "auto" else backend)
-    except BackendError:
+        for layer in recurrent_layers(layers) if wanted != "numpy" else ():
+            _ask(layer, weights, wanted)
+    except BackendError as error:
         if backend != "auto":
             raise
-        return "numpy"
-    return "native" if backend == "auto" else backend
+        return "numpy", f"because 'native' cannot: {error}"
+    return wanted, "the first that can" if backend == "auto" else "as asked"
 
 
 def _ask(layer: Layer, weights: Weights, backend: str) -> None:
@@ -137,6 +137,16 @@ def _ask(layer: Layer, weights: Weights, backend: str) -> None:
             backend=backend,
             **options,
         )
+
+
+def state_names(layer: Layer) -> list[str]:
+    """The names of a recurrent layer's states: "<layer>.h", for lstm also "<layer>.c"."""
+    return [f"{layer['name']}.{part}" for part in CELLS[layer["type"]].states]
+
+
+def depth_weights(layer: Layer, weights: Weights) -> list[tuple[Array | None, ...]]:
+    """The weights of every depth and direction in the order of `congru.ops`."""
+    return [_weights(layer, weights, end) for end in _ends(layer)]
 
 
 def _ends(layer: Layer) -> list[str]:

@@ -1,8 +1,9 @@
 """A session: one model running over a stream, step by step, with a state that can be saved, restored and
 forked.
 
-Any cutting of the stream into `step`, `run` and `feed` gives the same outputs, bit for bit (NumPy computes
-every step by itself).
+Any cutting of the stream into `step`, `run` and `feed` gives the same outputs, bit for bit, on the native core and on
+NumPy; the two differ from one another by rounding. On the native core the weights are packed once, by the first step,
+and the state then lies in the steppers until somebody asks for it.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from congru.runtime.atomic import write_whole
 from congru.runtime.cells import Array
 from congru.runtime.network import State
 from congru.runtime.sampling import Sampling, sample
+from congru.runtime.steps import Steps
 from congru.runtime.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from congru.runtime.model import Model
 
 _FORMAT = "congru-session-1"
+_SHORT = 16  # steps up to which a chunk is not worth packing the weights for
 
 
 class Session:
@@ -51,7 +54,8 @@ class Session:
         self.model, self.batch_size = model, int(batch_size)
         self.rng = np.random.Generator(np.random.PCG64(seed))
         self._network = model.network
-        self._state: State = self._network.initial_state(self.batch_size)
+        self._steps: Steps | None = None  # made by the first step, where the native core runs the model
+        self._state: State | None = self._network.initial_state(self.batch_size)  # None: in the steps
         self._last: Array | None = None
 
     @property
@@ -66,7 +70,7 @@ class Session:
         """A copy of the state: "<layer>.h" (and "<layer>.c") -> [L*D, B, H]. Assign one to go on from
         there.
         """
-        return {name: value.copy() for name, value in self._state.items()}
+        return {name: value.copy() for name, value in self._current().items()}
 
     @state.setter
     def state(self, state: Mapping[str, ArrayLike]) -> None:
@@ -93,10 +97,22 @@ class Session:
 
         Raises :class:`ShapeError` for a wrong rank, feature count, token or a value that is not finite.
         """
-        array, batched = self._check(x, 0)
-        out, self._state = self._network.advance(array[None], self._state)
-        self._last = out if self._network.pooled else out[0]
-        return self._last.copy() if batched else self._last[0].copy()
+        steps = self._steps if self._state is None else self._stepping()
+        if steps is None:
+            array, batched = self._check(x, 0)
+            out, self._state = self._network.advance(array[None], self._current())
+            row = out if self._network.pooled else out[0]
+        else:
+            entry = steps.row(x) if self.batch_size == 1 else None
+            batched = False
+            if entry is None:
+                array, batched = self._check(x, 0)
+                entry = steps.rows(array)
+            row = entry
+            for stage in steps.stages:
+                row = stage(row)
+        self._last = row
+        return row.copy() if batched else row[0].copy()
 
     def run(self, x: ArrayLike) -> Array:
         """A chunk: [T] or [T, I] (batch_size 1), or [B, T] or [B, T, I]; returns [T, O] or [B, T, O], pooled
@@ -105,7 +121,7 @@ class Session:
         array, batched = self._check(x, 1)
         if array.shape[1] == 0 and self._network.pooled and self._last is not None:
             return self._last.copy() if batched else self._last[0].copy()
-        out, self._state = self._network.advance(np.ascontiguousarray(array.swapaxes(0, 1)), self._state)
+        out = self._advance(np.ascontiguousarray(array.swapaxes(0, 1)))
         if self._network.pooled:
             self._last = out
             return out.copy() if batched else out[0].copy()
@@ -117,7 +133,10 @@ class Session:
         """An independent copy, with a copy of the random generator or, given `seed`, a generator of its
         own.
         """
-        twin = copy.copy(self)  # each step replaces state and last output, and writes to neither
+        state = self._current()
+        twin = copy.copy(self)  # nobody writes to the arrays of a state
+        twin._state, twin._steps = state, None
+        twin._last = None if self._last is None else self._last.copy()  # it may lie in the steps
         twin.rng = copy.deepcopy(self.rng) if seed is None else np.random.Generator(np.random.PCG64(seed))
         return twin
 
@@ -178,7 +197,7 @@ class Session:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write state, last output and random generator to a safetensors file, whole or not at all."""
-        tensors = {f"state.{name}": value for name, value in self._state.items()}
+        tensors = {f"state.{name}": value for name, value in self._current().items()}
         if self._last is not None:
             tensors["last"] = np.ascontiguousarray(self._last)
         metadata = {
@@ -215,6 +234,32 @@ class Session:
         self._last = last
         self.rng.bit_generator.state = json.loads(metadata["rng"])
         return self
+
+    def _current(self) -> State:
+        """The state as arrays."""
+        if self._state is None:
+            assert self._steps is not None
+            self._state = self._steps.read()
+        return self._state
+
+    def _stepping(self) -> Steps | None:
+        """The packed network, holding the state; None where steps run on NumPy."""
+        if self._state is not None:
+            if self._steps is None:
+                self._steps = self._network.steps(self.batch_size)
+            if self._steps is not None:
+                self._steps.write(self._state)
+                self._state = None
+        return self._steps
+
+    def _advance(self, x: NDArray[Any]) -> Array:
+        """The output of x [T, B] or [T, B, I]: short chunks step by step, long ones at once."""
+        steps = self._stepping() if 0 < len(x) <= _SHORT else None
+        if steps is not None:
+            out = steps.run(x)
+            return out[-1] if self._network.pooled else out
+        out, self._state = self._network.advance(x, self._current())
+        return out
 
     def _tokenizer(self) -> Tokenizer:
         tokenizer = self.model.tokenizer

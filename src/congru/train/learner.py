@@ -58,6 +58,13 @@ class Learner(Protocol):
         """Validation metrics by name; must hold ``metric``."""
         ...
 
+    def probe(self) -> Any:
+        """A small fixed input of ``module`` whose gates ``--monitor`` follows: one argument, or a tuple of them.
+
+        The loop moves it to the device.
+        """
+        ...
+
     def sample(self, module: nn.Module) -> str | None:
         """A short piece of output to look at, or None."""
         ...

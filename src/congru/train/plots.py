@@ -1,4 +1,4 @@
-"""Curves of a run as SVG files: training loss, and every validation metric with its baselines as lines."""
+"""Curves of a run as SVG files: training loss, every validation metric with its baselines, timescales."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from congru.errors import require
+from congru.gates.monitor import timescale_growth
 from congru.train.folder import Metric, RunFolder
 
 _COLOURS = ("#1b6ca8", "#c8553d", "#4c8c4a", "#7b5ea7", "#8a6d3b")
@@ -52,13 +53,26 @@ def curves_svg(
 def draw_plots(
     folder: RunFolder, rows: Sequence[Metric], metric: str, baselines: Mapping[str, float]
 ) -> None:
-    """Write ``plots/loss.svg`` (training) and one ``plots/validation-NAME.svg`` per validation metric."""
+    """Write ``plots/loss.svg`` (training), one ``plots/validation-NAME.svg`` per validation metric, and after
+    ``--monitor`` ``plots/timescales.svg``; a plain RNN has no timescales, so none is drawn.
+    """
     loss = {"training": _series(rows, "train", "loss")}
     folder.write_text("plots/loss.svg", curves_svg("loss", loss))
     for name in dict.fromkeys(row.name for row in rows if row.split == "validation"):
         lines = baselines if name == metric else {}
         picture = curves_svg(name, {"validation": _series(rows, "validation", name)}, lines)
         folder.write_text(f"plots/validation-{name}.svg", picture)
+    if any((row.split, row.name) == ("gates", "tau_50") for row in rows):
+        folder.write_text("plots/timescales.svg", timescale_growth(_gates(rows)).draw("svg").decode("utf-8"))
+
+
+def _gates(rows: Sequence[Metric]) -> list[tuple[int, dict[str, float]]]:
+    """The gate statistics of each evaluation, by its step."""
+    found: dict[int, dict[str, float]] = {}
+    for row in rows:
+        if row.split == "gates":
+            found.setdefault(row.step, {})[row.name] = row.value
+    return list(found.items())
 
 
 def _series(rows: Sequence[Metric], split: str, name: str) -> tuple[list[float], list[float]]:

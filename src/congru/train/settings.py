@@ -104,6 +104,9 @@ class FolderSettings(_Group):
     dry_run: Annotated[bool, Field(description="Show settings, data and estimates, then stop.")] = False
     quiet: Annotated[bool, Field(description="Print nothing but errors.")] = False
     json_lines: Annotated[bool, Field(alias="json", description="Print one JSON object per event.")] = False
+    monitor: Annotated[
+        bool, Field(description="Write gate statistics at each evaluation, draw how timescales grew.")
+    ] = False
     save_seconds: Annotated[float, Field(gt=0, description="Longest time between checkpoints.")] = 60.0
 
 

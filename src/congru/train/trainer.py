@@ -18,6 +18,8 @@ from torch import nn
 
 from congru import __version__
 from congru.errors import RunFolderError, TrainingError
+from congru.gates.inspect import inspect
+from congru.gates.monitor import gate_statistics
 from congru.train import checkpoint
 from congru.train.checkpoint import tree_map
 from congru.train.devices import gather, on_first
@@ -218,6 +220,11 @@ class Trainer:
         rows = [
             Metric(state.step, state.seconds, "validation", name, value) for name, value in metrics.items()
         ]
+        if self.settings.monitor:
+            rows += [
+                Metric(state.step, state.seconds, "gates", name, value)
+                for name, value in self._gates().items()
+            ]
         folder.append_metrics(rows)
         if sample is not None:
             folder.write_text(f"samples/step-{state.step:07d}.txt", sample)
@@ -230,6 +237,10 @@ class Trainer:
         folder.log(
             f"step {state.step} " + " ".join(f"{name} {number:.6g}" for name, number in metrics.items())
         )
+
+    def _gates(self) -> dict[str, float]:
+        """Statistics of the gates on the learner's probe."""
+        return gate_statistics(inspect(self.bare, self.fabric.to_device(self.learner.probe())))
 
     def card(self, value: float) -> dict[str, Any]:
         """What the model card of the exported model says about its training."""

@@ -36,6 +36,7 @@ from congru.tasks.forecast.store import SeriesStore
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]  # x, bases, targets, weights
 
 _CHUNK = 1024  # windows per pass in evaluation
+_PROBE_WINDOWS = 8
 _USES = (
     "Forecasting the series it was trained on, and going on with new rows of them as they come, without"
     " retraining."
@@ -125,6 +126,11 @@ class ForecastLearner:
         series, cut = self._looked_at
         forecast = self.data.panel.absolute(self._forecast(module, self._looked_at), series, cut)
         return data_score(self.data, forecast, series, cut, self.data.geometry.levels)
+
+    def probe(self) -> Tensor:
+        """The first windows looked at, [B, n, F]."""
+        series, cut = (part[:_PROBE_WINDOWS] for part in self._looked_at)
+        return torch.from_numpy(self.data.panel.inputs(series, cut))
 
     def _forecast(self, module: nn.Module, rows: Rows) -> NDArray[np.float64]:
         """Forecasts [B, h, Q] of windows, in units relative to the last value."""

@@ -26,6 +26,7 @@ from congru.tasks.text.settings import TextSettings
 from congru.tasks.text.streams import make_lanes, steps_per_epoch, stream_batches, total_nats
 
 _SAMPLE_LENGTH = 300
+_PROBE_LENGTH = 256
 _SAMPLE_TEMPERATURE = 0.8
 _USES = (
     "Continuing text in the manner of what it was trained on, and measuring how surprising a text is to it."
@@ -97,6 +98,10 @@ class TextLearner:
             return nats.view(target.shape).double().cpu().numpy(), state
 
         return figures(total_nats(self._lanes, score), self.data.validation_text)
+
+    def probe(self) -> Tensor:
+        """The first tokens of the validation part, [1, T]."""
+        return torch.from_numpy(self.data.ids[self.data.num_train :][None, :_PROBE_LENGTH])
 
     def sample(self, module: nn.Module) -> str:
         """Text that the model writes after the first line of the validation part."""

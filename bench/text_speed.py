@@ -1,0 +1,109 @@
+"""How much faster does `congru train text` read text on the C core than on PyTorch's own kernels?
+
+Whole training steps of the default settings (loss, backward, clipping, AdamW) on random symbols, the same network on
+each backend, in turn; first the loss and the gradients of the backends are compared.
+
+    python -m bench.text_speed [--repetitions 9] [--threads N] [SETTING=VALUE ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bench.record import ROOT, write_result
+from bench.timing import interleaved, ratio, summary
+from congru.nn.network import Network
+from congru.tasks.text.learner import network_config
+from congru.tasks.text.settings import TextSettings
+from congru.train.resolve import resolve
+from congru.train.trainer import make_optimizer
+
+NUM_SYMBOLS = 65
+PEERS = {"the C core": "native", "PyTorch's kernels": "aten", "bptt": "bptt"}
+AGREEMENT = 1e-4  # of the loss and of every gradient, relative to its largest value
+
+
+def network(settings: TextSettings, backend: str) -> Network:
+    torch.manual_seed(0)
+    return Network(network_config(settings, NUM_SYMBOLS), backend=backend)
+
+
+def loss_of(module: Network, batch: Tensor) -> Tensor:
+    logits, _ = module(batch[:, :-1])
+    return F.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+
+
+def stepper(module: Network, settings: TextSettings, batch: Tensor) -> Callable[[], object]:
+    optimizer = make_optimizer(module, settings)
+
+    def step() -> float:
+        loss = loss_of(module, batch)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(module.parameters(), settings.clip or float("inf"))
+        optimizer.step()
+        return float(loss.detach())
+
+    return step
+
+
+def check(settings: TextSettings, batch: Tensor) -> None:
+    """Exit unless every backend gives the loss and the gradients of the first."""
+    expected: list[Tensor] | None = None
+    for name, backend in PEERS.items():
+        module = network(settings, backend).eval()  # without dropout
+        loss = loss_of(module, batch)
+        found = [loss.detach(), *torch.autograd.grad(loss, list(module.parameters()))]
+        expected = expected or found
+        for a, b in zip(found, expected):
+            error = float((a - b).abs().max() / b.abs().max())
+            if not error <= AGREEMENT:
+                raise SystemExit(f"{name} differs from the C core by {error:.2g}, expected {AGREEMENT}")
+
+
+def main() -> None:
+    """Measure, and write results/text_speed.json."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--repetitions", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("settings", nargs="*", help="SETTING=VALUE, for other than default settings")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    given = dict(setting.split("=", 1) for setting in arguments.settings)
+    settings, _ = resolve(TextSettings, {**given, "minutes": 1.0})
+    batch = torch.randint(0, NUM_SYMBOLS, (settings.batch_size, settings.chunk + 1))
+    check(settings, batch)
+    steps = {
+        name: stepper(network(settings, backend).train(), settings, batch) for name, backend in PEERS.items()
+    }
+    seconds = interleaved(steps, arguments.repetitions, budget_s=90)
+    ours = next(iter(PEERS))
+    figures = {
+        "threads": arguments.threads,
+        "step_ms": {name: summary(values) for name, values in seconds.items()},
+        "times_ours": {name: ratio(seconds, name, ours) for name in seconds if name != ours},
+        "characters_per_second": round(
+            settings.batch_size * settings.chunk * 1000 / summary(seconds[ours])["median"]
+        ),
+        "shape": {
+            name: getattr(settings, name) for name in ("batch_size", "chunk", "hidden_size", "num_layers")
+        },
+    }
+    print(figures)
+    words = [
+        "python -m bench.text_speed",
+        f"--repetitions {arguments.repetitions} --threads {arguments.threads}",
+    ]
+    target = write_result(
+        "text_speed", " ".join([*words, *arguments.settings]), figures, repetitions=arguments.repetitions
+    )
+    print(target.relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    main()

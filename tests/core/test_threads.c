@@ -1,0 +1,89 @@
+/* Several threads call at once, and a child made by fork() computes on: the results are those of a caller who was alone. */
+#include <pthread.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cases.h"
+
+enum { CALLERS = 4, ROUNDS = 20 };
+
+typedef struct {
+  spec spec;
+  uint64_t seed;
+  const problem *expected;
+} caller;
+
+static void compare(const problem *found, const problem *expected) {
+  const congru_call *a = &found->call, *b = &expected->call;
+  int64_t steps = a->B * a->T * a->H, weights = num_gates(a->cell) * a->H * a->H;
+  CHECK(!memcmp(a->y, b->y, (size_t)steps * 4) && !memcmp(a->h, b->h, (size_t)(a->B * a->H) * 4), "%s", name_of(&found->spec));
+  for (int64_t i = 0; i < weights; i++) {
+    double one = value_at(a->dU, 0, i), other = value_at(b->dU, 0, i), difference = one - other;
+    CHECK(difference * difference < 1e-6, "dU[%d] is %g, expected %g: %s", (int)i, one, other, name_of(&found->spec));
+  }
+}
+
+static void *call_again_and_again(void *argument) {
+  const caller *own = argument;
+  problem p = make_problem(&own->spec, own->seed);
+  congru_stepper *stepper = congru_stepper_new(&p.call);
+  CHECK(stepper, "no memory");
+  for (int round = 0; round < ROUNDS; round++) {
+    CHECK(congru_forward(&p.call) == 0 && congru_backward(&p.call) == 0, "no memory");
+    compare(&p, own->expected);
+    congru_stepper_step(stepper, p.call.x, NULL);
+    congru_set_threads(1 + round % 3);
+  }
+  congru_stepper_free(stepper);
+  free_problem(&p);
+  return NULL;
+}
+
+static problem alone(spec s, uint64_t seed) {
+  s.threads = 1;
+  problem p = make_problem(&s, seed);
+  CHECK(congru_forward(&p.call) == 0 && congru_backward(&p.call) == 0, "no memory");
+  return p;
+}
+
+/* threads: 0 as set by congru_set_threads, -2 and -3 exactly so many where the pool is free. B = 1 splits hidden units. */
+static void check_concurrent_callers(void) {
+  pthread_t thread[CALLERS];
+  caller own[CALLERS];
+  problem expected[CALLERS];
+  for (int i = 0; i < CALLERS; i++) {
+    own[i] = (caller){{.cell = i, .B = i % 2 ? 12 : 1, .T = 30, .I = 6, .H = 50, .threads = i == 3 ? 0 : -2 - i % 2}, (uint64_t)i, NULL};
+    expected[i] = alone(own[i].spec, own[i].seed);
+    own[i].expected = &expected[i];
+  }
+  for (int i = 0; i < CALLERS; i++) CHECK(!pthread_create(&thread[i], NULL, call_again_and_again, &own[i]), "no thread");
+  for (int i = 0; i < CALLERS; i++) pthread_join(thread[i], NULL);
+  for (int i = 0; i < CALLERS; i++) free_problem(&expected[i]);
+}
+
+/* The parent's workers do not exist in the child: it starts its own. */
+static void check_fork(void) {
+  caller own = {{.cell = CONGRU_GRU, .B = 12, .T = 30, .I = 6, .H = 50, .threads = -2}, 7, NULL};
+  problem expected = alone(own.spec, own.seed);
+  own.expected = &expected;
+  (void)call_again_and_again(&own);
+  for (int children = 0; children < 3; children++) {
+    pid_t child = fork();
+    CHECK(child >= 0, "no process");
+    if (!child) {
+      alarm(60);
+      (void)call_again_and_again(&own);
+      _exit(0);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0, "the child ended with %d", status);
+  }
+  (void)call_again_and_again(&own);
+  free_problem(&expected);
+}
+
+int main(void) {
+  check_concurrent_callers();
+  check_fork();
+}
