@@ -346,6 +346,8 @@ def test_a_mask_that_wants_a_gradient_and_a_gain_that_is_missing():
         ops.sequence("gru", x, None, (*weights[:4], torch.ones(5).double(), weights[5]), layer_norm=True)
 
 
+# torch.func.jvp compiles a table of its own on first use.
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script. is deprecated:DeprecationWarning")
 @pytest.mark.parametrize(
     ("cell", "before", "norm"), [("gru", False, True), ("lstm", False, True), ("gru", False, "dreamer")]
 )
