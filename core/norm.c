@@ -15,10 +15,10 @@
 #define EPSILON ((real)1e-5)
 
 INLINE real lane_sum(vec v) {
-  real lane[VL];
+  real lane[VEC_BYTES / sizeof(real)] __attribute__((aligned(VEC_BYTES)));
   store(lane, v);
-  for (int64_t half = VL / 2; half; half /= 2) {
-    for (int64_t i = 0; i < half; i++) lane[i] += lane[i + half];
+  UNROLL for (int half = VEC_BYTES / sizeof(real) / 2; half; half /= 2) {
+    UNROLL for (int i = 0; i < half; i++) lane[i] += lane[i + half];
   }
   return lane[0];
 }
@@ -87,19 +87,28 @@ void NAME(finish_normalised)(forward_worker *w, int64_t n) {
   }
 }
 
-/* One gate of a row: units [j0, j1) of da from dG. */
-static void norm_backward(real *da, const real *dG, const real *gain, const real *hat, real scale, int64_t H, int64_t j0,
-                          int64_t j1) {
-  vec sum = splat(0), along = splat(0);
+/* Units [j0, j1) of da from dG, for the three gates of a row side by side: gate g stands in block (g + rotate) % 3. */
+INLINE void norm_backward(real *da, const real *dG, const int rotate, const real *gain, const real *hat, const real *scale,
+                          int64_t H, int64_t j0, int64_t j1) {
+  vec sum[3] = {splat(0), splat(0), splat(0)}, along[3] = {splat(0), splat(0), splat(0)};
   for (int64_t j = 0; j < H; j += VL) {
-    vec e = load_block(dG + j, H - j) * load_block(gain + j, H - j);
-    sum += e;
-    along = vfma(e, load_block(hat + j, H - j), along);
+    UNROLL for (int gate = 0; gate < 3; gate++) {
+      vec e = load_block(dG + (gate + rotate) % 3 * H + j, H - j) * load_block(gain + gate * H + j, H - j);
+      sum[gate] += e;
+      along[gate] = vfma(e, load_block(hat + gate * H + j, H - j), along[gate]);
+    }
   }
-  vec mean = splat(lane_sum(sum) / (real)H), slope = splat(lane_sum(along) / (real)H);
+  vec mean[3], slope[3];
+  UNROLL for (int gate = 0; gate < 3; gate++) {
+    mean[gate] = splat(lane_sum(sum[gate]) / (real)H);
+    slope[gate] = splat(lane_sum(along[gate]) / (real)H);
+  }
   for (int64_t j = j0; j < j1; j += VL) {
-    vec e = load_block(dG + j, H - j) * load_block(gain + j, H - j) - mean;
-    store_block(da + j, vfma(-slope, load_block(hat + j, H - j), e) * splat(scale), H - j);
+    UNROLL for (int gate = 0; gate < 3; gate++) {
+      int64_t at = (gate + rotate) % 3 * H + j;
+      vec e = load_block(dG + at, H - j) * load_block(gain + gate * H + j, H - j) - mean[gate];
+      store_block(da + at, vfma(-slope[gate], load_block(hat + gate * H + j, H - j), e) * splat(scale[gate]), H - j);
+    }
   }
 }
 
@@ -107,20 +116,15 @@ static void norm_backward(real *da, const real *dG, const real *gain, const real
 void NAME(norm_backward_states)(const backward_worker *w, int64_t i) {
   const real *norms = norms_of(w, w->table.row + i);
   int64_t H = w->call->H, at = i * w->dG_row + H;
-  for (int64_t gate = 0; gate < 3; gate++, at += H)
-    norm_backward(w->dG_U + at, w->dG + at, (const real *)w->call->g_h + gate * H, norms + (3 + gate) * H,
-                  norms[6 * H + 3 + gate], H, w->u0 * VL, w->u1 * VL < H ? w->u1 * VL : H);
+  norm_backward(w->dG_U + at, w->dG + at, 0, w->call->g_h, norms + 3 * H, norms + 6 * H + 3, H, w->u0 * VL,
+                w->u1 * VL < H ? w->u1 * VL : H);
 }
 
 void NAME(norm_backward_inputs)(const backward_worker *w, int64_t i0, int64_t i1) {
   int64_t H = w->call->H;
   for (int64_t i = i0; i < i1; i++) {
     const real *norms = norms_of(w, w->table.row + i);
-    for (int64_t place = 0; place < 3; place++) {
-      int64_t gate = (place + 2) % 3, at = i * w->dG_row + place * H;
-      norm_backward(w->dG_W + at, w->dG + at, (const real *)w->call->g_i + gate * H, norms + gate * H, norms[6 * H + gate], H,
-                    0, H);
-    }
+    norm_backward(w->dG_W + i * w->dG_row, w->dG + i * w->dG_row, 1, w->call->g_i, norms, norms + 6 * H, H, 0, H);
   }
 }
 
