@@ -44,7 +44,7 @@ class Call:
 
     `library` is "numpy" or "torch", `dtype` a name such as "float32", `device` a type such as "cpu".
     `lengths`, `reset` and `gradient` say whether those were given or are needed; `recompute` is False where no
-    gradient is needed; `options` names those of `congru.kernels.options` that were given.
+    gradient is needed. `options` names those of `congru.kernels.options` that were given.
     """
 
     cell: str
@@ -88,11 +88,13 @@ def describe(
     options: Options = NO_OPTIONS,
 ) -> Call:
     """Check the arguments of `ops.sequence` (or `ops.step` if `one_step`) and describe the call."""
-    options = (reverse, reset_before, return_gates, recompute, one_step)
-    key = _signature(cell, options, x, state, weights, (lengths, reset), h_reset)
+    flags = (reverse, reset_before, return_gates, recompute, one_step)
+    settings = (cell, *flags, options.layer_norm, options.num_heads)
+    more = (lengths, reset, options.recurrent_mask)
+    key = _signature(settings, x, state, weights, more, h_reset, options.zoneout)
     call = None if key is None else _checked.get(key)
     if call is None:
-        call = _check(cell, x, state, weights, lengths, reset, h_reset, *options)
+        call = _check(cell, x, state, weights, lengths, reset, h_reset, options, *flags)
         if key is not None:
             if len(_checked) >= _MOST_CHECKED:
                 _checked.clear()
@@ -107,7 +109,7 @@ _checked: dict[tuple[Any, ...], Call] = {}
 _MOST_CHECKED = 1024
 
 
-def _signature(cell: str, options: tuple[bool, ...], x: Array, *groups: Any) -> tuple[Any, ...] | None:
+def _signature(settings: tuple[Any, ...], x: Array, *groups: Any) -> tuple[Any, ...] | None:
     """All that `_check` and the `Call` depend on; None where that is more than can be a key."""
     torch = sys.modules.get("torch")
     if torch is None:
@@ -120,7 +122,7 @@ def _signature(cell: str, options: tuple[bool, ...], x: Array, *groups: Any) -> 
         return None
     tensors = type(x) is not np.ndarray
     gradient = tensors and x.requires_grad
-    key: list[Any] = [cell, options, x.shape, x.dtype, x.device if tensors else None]
+    key: list[Any] = [settings, x.shape, x.dtype, x.device if tensors else None]
     for group in groups:
         if group is None:
             key.append(None)
@@ -152,6 +154,7 @@ def _check(
     lengths: Array | None,
     reset: Array | None,
     h_reset: State | None,
+    options: Options,
     reverse: bool,
     reset_before: bool,
     return_gates: bool,
