@@ -113,7 +113,20 @@ def deletion() -> str:
     )
 
 
-BLOCKS: dict[str, Callable[[], str]] = {"quality": quality, "deletion": deletion}
+def gates() -> str:
+    """Milliseconds of recovery and of the forward passes, a row per shape; then the shares of all outputs."""
+    columns = ("recovery", "torch.nn.GRU", "congru", "congru with gates")
+    rows = []
+    for name, figure in result("gates")["figures"].items():
+        if name.startswith("recovery"):
+            times = [f"{figure['ms'][column]:.1f}" for column in columns]
+            rows.append([name.removeprefix("recovery "), *times, f"{figure['ratio']['of torch.nn.GRU']:.2f}"])
+        elif name.startswith("shares"):
+            rows.append([name, f"{figure['ms']:.1f}", "", "", "", ""])
+    return markdown(["ms", *columns, "recovery / torch.nn.GRU"], rows)
+
+
+BLOCKS: dict[str, Callable[[], str]] = {"quality": quality, "deletion": deletion, "gates": gates}
 
 
 def rewritten(text: str) -> str:
