@@ -1,4 +1,4 @@
-"""Writes the measured tables of the README from results/: `python -m bench.documents`; a test holds text and files equal.
+"""Writes the measured tables of the documents from results/: `python -m bench.documents`; a test holds text and files equal.
 
 A block between `<!-- results:NAME -->` and `<!-- end -->` is what `BLOCKS[NAME]` makes of results/.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.record import ROOT
 
-DOCUMENTS = ("README.md",)
+DOCUMENTS = ("README.md", "docs/gates.md")
 _BLOCK = re.compile(r"(<!-- results:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -131,7 +131,50 @@ def textbook() -> str:
     return markdown(header, rows)
 
 
-BLOCKS: dict[str, Callable[[], str]] = {"quality": quality, "speed": speed, "textbook": textbook}
+def deletion() -> str:
+    """The margin lost when the highest ranked fifth of the words is removed; a row per attribution."""
+    columns = [(readout, ranking) for readout in ("mean", "last") for ranking in ("size", "signed")]
+    figures = result("deletion")["figures"]
+    names = [key.split(", ")[-1] for key in figures if key.startswith("mean, drop, size, 0.2, ")]
+    rows = [
+        [
+            name,
+            *(f"{figures[f'{readout}, drop, {ranking}, 0.2, {name}']:.2f}" for readout, ranking in columns),
+        ]
+        for name in names
+    ]
+    return markdown(
+        [
+            "ranked by",
+            *(
+                f"{readout} state, {'by size' if ranking == 'size' else 'signed'}"
+                for readout, ranking in columns
+            ),
+        ],
+        rows,
+    )
+
+
+def gates() -> str:
+    """Milliseconds of recovery and of the forward passes, a row per shape; then the shares of all outputs."""
+    columns = ("recovery", "torch.nn.GRU", "congru", "congru with gates")
+    rows = []
+    for name, figure in result("gates")["figures"].items():
+        if name.startswith("recovery"):
+            times = [f"{figure['ms'][column]:.1f}" for column in columns]
+            rows.append([name.removeprefix("recovery "), *times, f"{figure['ratio']['of torch.nn.GRU']:.2f}"])
+        elif name.startswith("shares"):
+            rows.append([name, f"{figure['ms']:.1f}", "", "", "", ""])
+    return markdown(["ms", *columns, "recovery / torch.nn.GRU"], rows)
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "quality": quality,
+    "speed": speed,
+    "textbook": textbook,
+    "deletion": deletion,
+    "gates": gates,
+}
 
 
 def rewritten(text: str) -> str:
