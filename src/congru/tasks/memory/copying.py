@@ -48,6 +48,10 @@ class Copying:
     def asked(self) -> slice:
         return slice(self.lag, self.lag + LENGTH)
 
+    @property
+    def neutral(self) -> npt.NDArray[np.float64]:
+        return np.zeros(self.num_inputs)
+
     def draw(self, random: np.random.Generator, batch_size: int) -> Batch:
         symbols = random.integers(0, ALPHABET, (batch_size, LENGTH))
         x = np.zeros((batch_size, self.lag + LENGTH, self.num_inputs))
