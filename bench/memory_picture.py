@@ -53,7 +53,15 @@ def _losses(axes: Any, parts: dict[str, Any], task: str, title: str) -> None:
     """Median share of the baseline over the seeds against the lag, a line per cell and start."""
     lags = sorted({run["lag"] for part in parts.values() for run in part["runs"]})
     axes.axhline(1.0, color=GREY, linewidth=0.8)
-    axes.text(lags[-1], 1.02, "remembers nothing", ha="right", va="bottom", fontsize=7.5, color=GREY)
+    axes.annotate(
+        "remembers nothing",
+        (len(lags) - 1, 1.0),
+        (0, 7),
+        textcoords="offset points",
+        ha="right",
+        fontsize=7.5,
+        color=GREY,
+    )
     for init, style in (("default", "--"), ("chrono", "-")):
         for part in _parts(parts, task, init):
             for cell in dict.fromkeys(run["cell"] for run in part["runs"]):
@@ -88,5 +96,6 @@ def _flow(axes: Any, parts: dict[str, Any], lag: int) -> None:
             axes.plot(flow["lag"], flow["carry"], ":", color=COLORS[cell], linewidth=1.6)
     axes.set_yscale("log")
     axes.set_ylim(1e-6, 10)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}" if value < 0.01 else f"{value:g}")
     axes.set_xlabel("steps back")
     axes.set_title(f"gradient that gets there (lag {lag})", color=INK)

@@ -57,6 +57,15 @@ def test_the_copy_baseline_is_what_guessing_costs():
     assert loss == pytest.approx(problem.baseline) == pytest.approx(math.log(8))
 
 
+def test_the_direction_of_a_symbol_sees_differences_of_logits_only():
+    weight = np.random.default_rng(0).standard_normal((ALPHABET, 5))
+    state = np.random.default_rng(1).standard_normal(5)
+    logits = weight @ state
+    pull = Copying(9).pull(weight, 3)
+    assert pull @ state == pytest.approx(logits[3] - logits.mean())
+    assert Copying(9).pull(weight + np.ones(5), 3) == pytest.approx(pull)
+
+
 def test_validation_and_test_sequences_differ_and_do_not_depend_on_the_cell_or_seed():
     a, b = held_out(Adding(20), VALIDATION), held_out(Adding(20), TEST)
     assert not torch.equal(a.x, b.x)
