@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.record import ROOT
 
-DOCUMENTS = ("README.md",)
+DOCUMENTS = ("README.md", "docs/memory.md")
 _BLOCK = re.compile(r"(<!-- results:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -89,7 +90,44 @@ def _m4(record: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
-BLOCKS: dict[str, Callable[[], str]] = {"quality": quality}
+def memory() -> str:
+    """Loss in per cent of remembering nothing, by task, cell and start, at every lag; median over the seeds."""
+    parts = result("memory")["figures"]["parts"]
+    lags = sorted({run["lag"] for part in parts.values() for run in part["runs"]})
+    rows = []
+    for name, part in sorted(parts.items()):
+        task, start, _ = name.split(", ")
+        for cell in dict.fromkeys(run["cell"] for run in part["runs"]):
+            runs = [run for run in part["runs"] if run["cell"] == cell]
+            shares = [[run["share"] for run in runs if run["lag"] == lag] for lag in lags]
+            losses = [f"{100 * statistics.median(found):.1f} %" if found else "" for found in shares]
+            longest = max(runs, key=lambda run: run["lag"])
+            seconds = f"{longest['cpu_seconds']:.0f} s (lag {longest['lag']:,})"
+            rows.append([task, cell, start, *losses, f"{longest['num_parameters']:,}", seconds])
+    return markdown(["task", "cell", "start", *(f"{lag:,}" for lag in lags), "parameters", "training"], rows)
+
+
+def planted() -> str:
+    """Shares of the exact memory on the planted steps."""
+    record = result("planted_truth")
+    rows = [
+        [
+            name,
+            f"{figures['loss_share']:.1%}",
+            f"**{figures['plain']:.0%}**",
+            f"{figures['centred']:.0%}",
+            f"{figures['entered']:.0%}",
+            f"{figures['trust']:.2f}",
+            f"{record['baselines'][f'{name}, evenly spread']:.0%}",
+        ]
+        for name, figures in record["figures"].items()
+        if name in record["spread"]
+    ]
+    header = ["GRU trained on", "loss / baseline", "plain", "centred", "entered", "trust", "if spread evenly"]
+    return markdown(header, rows)
+
+
+BLOCKS: dict[str, Callable[[], str]] = {"quality": quality, "memory": memory, "planted": planted}
 
 
 def rewritten(text: str) -> str:
