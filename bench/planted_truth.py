@@ -23,17 +23,13 @@ from congru.tasks.memory.problem import Batch, Problem
 from congru.tasks.memory.training import TEST, held_out
 
 COMMON: dict[str, Any] = {"cells": ("gru",), "init": "chrono", "batch_size": 32, "learning_rates": (0.01,)}
+ADDING: dict[str, Any] = {"task": "adding", "lags": (50,), "hidden_size": 64}
+COPY: dict[str, Any] = {"task": "copy", "lags": (10,), "hidden_size": 48}
 CASES: dict[str, dict[str, Any]] = {
-    "adding": {"task": "adding", "lags": (50,), "steps": 2000, "hidden_size": 64},
-    "adding, write cost": {
-        "task": "adding",
-        "lags": (50,),
-        "steps": 2000,
-        "hidden_size": 64,
-        "write_cost": 0.03,
-    },
-    "copy": {"task": "copy", "lags": (10,), "steps": 2500, "hidden_size": 48},
-    "copy, write cost": {"task": "copy", "lags": (10,), "steps": 2500, "hidden_size": 48, "write_cost": 0.01},
+    "adding": {**ADDING, "steps": 2000},
+    "adding, write cost": {**ADDING, "steps": 5000, "write_cost": 0.03},
+    "copy": {**COPY, "steps": 2500},
+    "copy, write cost": {**COPY, "steps": 5000, "write_cost": 0.003},
 }
 SEQUENCES = 64  # test sequences that are looked into
 IDENTITY = 1e-5  # largest residual of the shares against the answer
