@@ -21,6 +21,7 @@ from bench.memory_picture import draw
 from bench.record import ROOT, commit, spread, write_result
 from congru.nn import Network
 from congru.tasks.memory.contest import Contest, Run, measure
+from congru.tasks.memory.copying import unordered_loss
 from congru.tasks.memory.paths import flow
 from congru.tasks.memory.problem import Batch, Problem
 from congru.tasks.memory.training import TEST, held_out
@@ -135,7 +136,11 @@ def _write(parts: dict[str, Any], seeds: list[int]) -> None:
         {"steps": STEPS, **SIZE, "threads": 1, "parts": parts},
         repetitions=len(seeds),
         spreads=spreads,
-        baselines={"adding, always 1 (MSE)": 1 / 6, "copy, guessing (nats per symbol)": float(np.log(8))},
+        baselines={
+            "adding, always 1 (MSE)": 1 / 6,
+            "copy, guessing (nats per symbol)": float(np.log(8)),
+            "copy, the symbols without their order": unordered_loss(),
+        },
     )
 
 
