@@ -38,7 +38,9 @@ static void probe(const char *what, const spec *s, congru_call *exact, const voi
   }
   for (int64_t k = 0; k < probes; k++) worst = fmax(worst, fabs(values[k] - expected[k]) / size);
   snprintf(where, sizeof where, "d%s, %s", what, name_of(s));
-  report(s->dtype ? "core gradients, float64" : "core gradients, float32", worst, where);
+  static const char *const rows[] = {"core gradients, float32", "core gradients, float64", "core layer norm gradients, float32",
+                                     "core layer norm gradients, float64"};
+  report(rows[s->dtype + (s->options & NORM ? 2 : 0)], worst, where);
 }
 
 static void check_case(spec s, uint64_t seed) {
@@ -57,6 +59,8 @@ static void check_case(spec s, uint64_t seed) {
   probe("b_h", &s, exact, exact->b_h, call->db_h, GH, &random);
   probe("h0", &s, exact, exact->h0, call->dh0, B * H, &random);
   probe("c0", &s, exact, exact->c0, call->dc0, B * H, &random);
+  probe("g_i", &s, exact, exact->g_i, call->dg_i, GH, &random);
+  probe("g_h", &s, exact, exact->g_h, call->dg_h, GH, &random);
   probe("h_reset", &s, exact, exact->h_reset, call->dh_reset, H, &random);
   probe("c_reset", &s, exact, exact->c_reset, call->dc_reset, H, &random);
   free_problem(&p), free_problem(&twin);
