@@ -11,16 +11,14 @@ of torch.nn.GRU. Linux only: peaks come from /proc.
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
+import multiprocessing
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
 
-from bench.record import ROOT, spread, write_result
+from bench.record import spread, write_result
 from congru import nn
 
 SHAPES = (
@@ -32,7 +30,7 @@ SHAPES = (
     (16, 1000, 64, 64),
 )
 KINDS = ("torch.nn.GRU", "congru.nn.GRU", "congru.nn.GRU recompute")
-THREADS = 2
+THREADS = 1
 AGREEMENT = 1e-4
 
 
@@ -93,9 +91,14 @@ def one(kind: str, shape: tuple[int, ...]) -> dict[str, float]:
 
 
 def in_its_own_process(kind: str, shape: tuple[int, ...]) -> dict[str, float]:
-    command = [sys.executable, "-m", "bench.train_memory", "--one", kind, *map(str, shape)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
-    measured: dict[str, float] = json.loads(done.stdout)
+    context = multiprocessing.get_context("fork")  # with torch imported, and none of its threads started
+    receiving, sending = context.Pipe(duplex=False)
+    process = context.Process(target=lambda: sending.send(one(kind, shape)))
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise SystemExit(process.exitcode)
+    measured: dict[str, float] = receiving.recv()
     return measured
 
 
@@ -103,12 +106,7 @@ def main() -> None:
     """Measure, and write results/train_memory.json."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--one", nargs=5, metavar=("KIND", "B", "T", "I", "H"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.one:
-        kind, *sizes = arguments.one
-        print(json.dumps(one(kind, tuple(map(int, sizes)))))
-        return
     figures: dict[str, Any] = {}
     baselines: dict[str, Any] = {}
     spreads: dict[str, Any] = {}

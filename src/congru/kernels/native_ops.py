@@ -178,6 +178,8 @@ def run_backward(
 ) -> tuple[Tensor, ...]:
     inputs = dict(zip(_INPUTS, (x, h0, c0, W, U, b_i, b_h, h_reset, c_reset)))
     room = _room(wanted, time_first, inputs, x, U)
+    if extra.numel() and extra.stride() != y.stride():  # hooks on saved tensors may have laid them out anew
+        extra = torch.empty_strided(y.shape, y.stride(), dtype=y.dtype).copy_(extra)
     out = {"h0": "dh0", "c0": "dc0"}
     keeping: list[Tensor] = []
     extension().backward(
