@@ -27,7 +27,7 @@ Run = Callable[[], object]
 
 
 def variants(B: int, T: int, H: int) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
-    """Name -> arguments of the layer and of its call. Half of the resets and lengths are where a batch has them."""
+    """Name -> arguments of the layer and of its call. Lengths run from T/2 to T, one step in a hundred is a reset."""
     generator = torch.Generator().manual_seed(0)
     lengths = torch.linspace(T // 2, T, B).round().long()
     reset = torch.rand(B, T, generator=generator) < 0.01

@@ -13,11 +13,10 @@ from congru import ops
 from congru.errors import SettingsError, ShapeError
 from congru.kernels.call import CELLS
 from congru.kernels.options import Options
+from congru.runtime.declaration import GAIN_STEMS
 
 ops.preload("torch")
 
-# Layer norm's weights by their names in `congru.ops`.
-_GAINS = {"g_i": "gain_ih", "g_h": "gain_hh", "g_c": "gain_c", "b_c": "bias_c"}
 Hidden: TypeAlias = Tensor | tuple[Tensor, Tensor]
 
 
@@ -25,7 +24,7 @@ class RecurrentModule(nn.Module):
     """Base of `RecurrentLayer` and `RecurrentCell`; a subclass sets `cell`, and what differs below."""
 
     cell: str
-    #: Beginnings of the parameter names, in the order of the cell's weights; layer norm adds those of `_GAINS`.
+    #: Beginnings of the parameter names, in the order of the cell's weights; layer norm adds those of `GAIN_STEMS`.
     stems: tuple[str, ...] = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     #: Constructor arguments that `congru.ops` takes too, with their defaults.
     form: ClassVar[dict[str, Any]] = {}
@@ -62,7 +61,7 @@ class RecurrentModule(nn.Module):
         check_sizes(input_size=input_size, hidden_size=hidden_size)
         check_flags(bias=bias)
         options = Options(layer_norm, num_heads)
-        self.stems = (*self.stems, *(_GAINS[name] for name in options.gains(self.cell, False)))
+        self.stems = (*self.stems, *(GAIN_STEMS[name] for name in options.gains(self.cell, False)))
         self._recurrent_width = options.recurrent_width(hidden_size)
         self.layer_norm, self.num_heads = layer_norm, num_heads
         self.input_size, self.hidden_size, self.bias, self.backend = input_size, hidden_size, bias, backend
