@@ -79,6 +79,10 @@ static int backward_step(backward_worker *w, int64_t n) {
                                                       NAME(rnn_backward)};
   int64_t H = w->call->H, cell = w->call->cell, first = 0;
   for (int64_t i = 0; i < n; i++) gates_backward[cell](w, w->step_rows[i]);
+  if (w->call->g_h) {
+    congru_barrier_wait(w->barrier);
+    for (int64_t i = 0; i < n; i++) NAME(norm_backward_states)(w, w->step_rows[i]);
+  }
   if (cell == CONGRU_GRU) first = H;
   if (cell == CONGRU_GRU_BEFORE) {
     congru_barrier_wait(w->barrier);

@@ -19,7 +19,6 @@ void NAME(forward_project)(forward_worker *w, int64_t n) {
   for (int64_t i = 0; i < n; i++) w->pointer[i] = step_at(call->x, call->x_strides, w->table.row + i);
   NAME(product_store)(w->pointer, n, &w->packed.W, w->u0 * w->gates, w->u1 * w->gates, w->gates,
                       call->g_i ? NULL : w->packed.bias_x, w->xp, w->gates * w->padded);
-  if (call->g_i) NAME(normalise_inputs)(w, n);
 }
 
 int NAME(forward_step)(forward_worker *w, congru_barrier *barrier, int64_t n) {
@@ -27,9 +26,9 @@ int NAME(forward_step)(forward_worker *w, congru_barrier *barrier, int64_t n) {
   int64_t cell = w->call->cell, unit = recurrent_unit(cell);
   for (int64_t i = 0; i < n; i++) w->pointer[i] = state_at(w, w->seen[w->now], w->row + i);
   if (w->call->g_h) {
-    NAME(product_store)(w->pointer, n, &w->packed.U, 0, w->u1 * unit, unit, NULL, w->uh, unit * w->padded);
-    NAME(normalise_states)(w, n);
-    for (int64_t i = 0; i < n; i++) NAME(gru_finish)(w, i, 1, 0, w->u1 * unit, w->uh + i * unit * w->padded);
+    NAME(product_store)(w->pointer, n, &w->packed.U, w->u0 * unit, w->u1 * unit, unit, NULL, w->uh, unit * w->padded);
+    congru_barrier_wait(barrier);
+    NAME(finish_normalised)(w, n);
   } else {
     NAME(product)(w->pointer, n, &w->packed.U, w->u0 * unit, w->u1 * unit, unit, w->packed.bias_h, finish[cell], w);
   }
@@ -79,6 +78,7 @@ static void take_worker(forward_worker *w, arena *a, int64_t chunk, int64_t chun
   w->table.row = TAKE(a, scan_row, chunk_rows);
   w->table.first = TAKE(a, int64_t, chunk + 1);
   w->pointer = TAKE(a, const real *, chunk_rows);
+  w->normed = w->call->g_h ? TAKE(a, real, w->gates * w->padded) : NULL;
 }
 
 /* Lay out the whole workspace; fills in the worker of `thread` (-1: none). */
@@ -118,7 +118,14 @@ static void forward_thread(void *argument, int64_t thread) {
   for (int64_t s0 = 0; s0 < call->T; s0 += job->chunk) {
     int64_t s1 = s0 + job->chunk < call->T ? s0 + job->chunk : call->T;
     NAME(fill_table)(&w.table, call, w.b0, w.b1, s0, s1);
-    NAME(forward_project)(&w, w.table.first[s1 - s0]);
+    int64_t rows = w.table.first[s1 - s0];
+    NAME(forward_project)(&w, rows);
+    if (call->g_i) {
+      int64_t part = barrier ? thread % job->parts : 0, parts = barrier ? job->parts : 1;
+      congru_barrier_wait(barrier);
+      NAME(normalise_inputs)(&w, split(rows, parts, part), split(rows, parts, part + 1));
+      congru_barrier_wait(barrier);
+    }
     for (int64_t s = 0; s < s1 - s0; s++) {
       w.row = w.table.row + w.table.first[s];
       w.xp_of_step = w.xp + w.table.first[s] * w.gates * w.padded;

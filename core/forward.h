@@ -19,6 +19,7 @@ typedef struct {
   real *rh, *z;            /* reset before */
   real *xp;                /* [rows of the chunk, blocks, G, VL]: W x + b */
   real *uh;                /* layer norm: [b1 - b0, blocks, G, VL]: U h of this step */
+  real *normed;            /* [blocks, G, VL]: one row of it, normalised */
   int64_t now;             /* h[now] enters */
   const scan_row *row;     /* rows of this step */
   const real *xp_of_step;  /* xp of the first of them */
@@ -76,9 +77,10 @@ INLINE void put_extra(const forward_worker *w, const scan_row *row, int64_t bloc
 /* Gate arithmetic behind a finished tile of U h: tile columns are (block, gate). */
 finish_fn NAME(gru_finish), NAME(gru_before_finish_rz), NAME(gru_before_finish_n), NAME(lstm_finish), NAME(rnn_finish);
 
-/* In norm.c: W x of the n rows of the chunk, and a step's U h, become g * norm(..) + b. */
-void NAME(normalise_inputs)(const forward_worker *w, int64_t n);
-void NAME(normalise_states)(const forward_worker *w, int64_t n);
+/* In norm.c: rows [i0, i1) of the chunk's W x become g norm(W x) + b; the n rows of a step likewise, with the gate arithmetic of
+ * this part's units behind them. All parts have done their product before. */
+void NAME(normalise_inputs)(const forward_worker *w, int64_t i0, int64_t i1);
+void NAME(finish_normalised)(forward_worker *w, int64_t n);
 
 /* One step on rows w->row[0 .. n) whose inputs are projected; the other parts of the group must do the same step. Returns
  * whether the barrier between them gave up. */

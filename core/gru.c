@@ -90,7 +90,6 @@ void NAME(gru_backward)(const backward_worker *w, int64_t i) {
     put_dG(w, i, DHN, block, da_n * r, lanes);
     store(w->dh + row->b * w->padded + block * VL, vfma(dh, z, by_zone));
   }
-  if (w->call->g_h) NAME(norm_backward_states)(w, i);
 }
 
 void NAME(gru_before_backward_n)(const backward_worker *w, int64_t i) {

@@ -15,10 +15,10 @@
 #define EPSILON ((real)1e-5)
 
 INLINE real lane_sum(vec v) {
-  real lane[VL];
+  real lane[VEC_BYTES / sizeof(real)] __attribute__((aligned(VEC_BYTES)));
   store(lane, v);
-  for (int64_t half = VL / 2; half; half /= 2) {
-    for (int64_t i = 0; i < half; i++) lane[i] += lane[i + half];
+  UNROLL for (int half = VEC_BYTES / sizeof(real) / 2; half; half /= 2) {
+    UNROLL for (int i = 0; i < half; i++) lane[i] += lane[i + half];
   }
   return lane[0];
 }
@@ -38,11 +38,12 @@ void NAME(centre)(real *centred, const real *weights, int64_t K, int64_t H, int6
   }
 }
 
-/* One row [block, gate, VL] of centred sums becomes g hat + b; hat and s go to `kept` + gate * H and `scales`, where given. */
-static void normalise(const forward_worker *w, real *row, const real *gain, const real *bias, real *kept, real *scales) {
-  int64_t H = w->call->H, blocks = w->padded / VL;
+/* Blocks [u0, u1) of out = g hat + b, for one row [block, gate, VL] of centred sums; hat and s go to `kept` + gate * H and
+ * `scales`, where given. */
+static void normalise(real *out, const real *row, const real *gain, const real *bias, int64_t H, int64_t u0, int64_t u1,
+                      real *kept, real *scales) {
   vec squares[3] = {splat(0), splat(0), splat(0)}, scale[3];
-  for (int64_t block = 0; block < blocks; block++) {
+  for (int64_t block = 0; block * VL < H; block++) {
     UNROLL for (int gate = 0; gate < 3; gate++) {
       vec a = load(row + (3 * block + gate) * VL);
       squares[gate] = vfma(a, a, squares[gate]);
@@ -50,46 +51,64 @@ static void normalise(const forward_worker *w, real *row, const real *gain, cons
   }
   UNROLL for (int gate = 0; gate < 3; gate++) {
     real s = 1 / (real)sqrt(lane_sum(squares[gate]) / (real)H + EPSILON);
-    if (scales) scales[gate] = s;
+    if (scales && u0 == 0) scales[gate] = s;
     scale[gate] = splat(s);
   }
-  for (int64_t block = 0; block < blocks; block++) {
+  for (int64_t block = u0; block < u1; block++) {
     UNROLL for (int gate = 0; gate < 3; gate++) {
       int64_t at = (3 * block + gate) * VL;
       vec hat = load(row + at) * scale[gate];
       if (kept) store_block(kept + gate * H + block * VL, hat, H - block * VL);
-      store(row + at, vfma(load(gain + at), hat, load(bias + at)));
+      store(out + at, vfma(load(gain + at), hat, load(bias + at)));
     }
   }
 }
 
-/* Rows `row` [n] of sums at `at`: of W x (side 0) or U h (side 1). */
-static void normalise_rows(const forward_worker *w, const scan_row *row, real *at, int64_t n, int side) {
-  const congru_call *call = w->call;
-  const packed_weights *p = &w->packed;
-  int64_t H = call->H;
-  for (int64_t i = 0; i < n; i++, at += 3 * w->padded) {
-    real *kept = call->extra ? (real *)call->extra + (row[i].b * call->T + row[i].t) * (6 * H + 6) : NULL;
-    normalise(w, at, side ? p->gain_h : p->gain_x, side ? p->bias_h : p->bias_x, kept ? kept + 3 * H * side : NULL,
-              kept ? kept + 6 * H + 3 * side : NULL);
+/* Where a row's norms are kept, or NULL. */
+INLINE real *kept_of(const congru_call *call, const scan_row *row) {
+  return call->extra ? (real *)call->extra + (row->b * call->T + row->t) * (6 * call->H + 6) : NULL;
+}
+
+void NAME(normalise_inputs)(const forward_worker *w, int64_t i0, int64_t i1) {
+  int64_t H = w->call->H;
+  for (int64_t i = i0; i < i1; i++) {
+    real *kept = kept_of(w->call, w->table.row + i), *row = w->xp + i * 3 * w->padded;
+    normalise(row, row, w->packed.gain_x, w->packed.bias_x, H, 0, w->padded / VL, kept, kept ? kept + 6 * H : NULL);
   }
 }
 
-void NAME(normalise_inputs)(const forward_worker *w, int64_t n) { normalise_rows(w, w->table.row, w->xp, n, 0); }
-void NAME(normalise_states)(const forward_worker *w, int64_t n) { normalise_rows(w, w->row, w->uh, n, 1); }
-
-/* One gate of a row: da from dG. */
-static void norm_backward(real *da, const real *dG, const real *gain, const real *hat, real scale, int64_t H) {
-  vec sum = splat(0), along = splat(0);
-  for (int64_t j = 0; j < H; j += VL) {
-    vec e = load_block(dG + j, H - j) * load_block(gain + j, H - j);
-    sum += e;
-    along = vfma(e, load_block(hat + j, H - j), along);
+void NAME(finish_normalised)(forward_worker *w, int64_t n) {
+  int64_t H = w->call->H, from = 3 * w->u0 * VL;
+  for (int64_t i = 0; i < n; i++) {
+    real *kept = kept_of(w->call, w->row + i);
+    normalise(w->normed, w->uh + i * 3 * w->padded, w->packed.gain_h, w->packed.bias_h, H, w->u0, w->u1,
+              kept ? kept + 3 * H : NULL, kept ? kept + 6 * H + 3 : NULL);
+    NAME(gru_finish)(w, i, 1, 3 * w->u0, 3 * (w->u1 - w->u0), w->normed + from);
   }
-  vec mean = splat(lane_sum(sum) / (real)H), slope = splat(lane_sum(along) / (real)H);
+}
+
+/* Units [j0, j1) of da from dG, for the three gates of a row side by side: gate g stands in block (g + rotate) % 3. */
+INLINE void norm_backward(real *da, const real *dG, const int rotate, const real *gain, const real *hat, const real *scale,
+                          int64_t H, int64_t j0, int64_t j1) {
+  vec sum[3] = {splat(0), splat(0), splat(0)}, along[3] = {splat(0), splat(0), splat(0)};
   for (int64_t j = 0; j < H; j += VL) {
-    vec e = load_block(dG + j, H - j) * load_block(gain + j, H - j) - mean;
-    store_block(da + j, vfma(-slope, load_block(hat + j, H - j), e) * splat(scale), H - j);
+    UNROLL for (int gate = 0; gate < 3; gate++) {
+      vec e = load_block(dG + (gate + rotate) % 3 * H + j, H - j) * load_block(gain + gate * H + j, H - j);
+      sum[gate] += e;
+      along[gate] = vfma(e, load_block(hat + gate * H + j, H - j), along[gate]);
+    }
+  }
+  vec mean[3], slope[3];
+  UNROLL for (int gate = 0; gate < 3; gate++) {
+    mean[gate] = splat(lane_sum(sum[gate]) / (real)H);
+    slope[gate] = splat(lane_sum(along[gate]) / (real)H);
+  }
+  for (int64_t j = j0; j < j1; j += VL) {
+    UNROLL for (int gate = 0; gate < 3; gate++) {
+      int64_t at = (gate + rotate) % 3 * H + j;
+      vec e = load_block(dG + at, H - j) * load_block(gain + gate * H + j, H - j) - mean[gate];
+      store_block(da + at, vfma(-slope[gate], load_block(hat + gate * H + j, H - j), e) * splat(scale[gate]), H - j);
+    }
   }
 }
 
@@ -97,19 +116,15 @@ static void norm_backward(real *da, const real *dG, const real *gain, const real
 void NAME(norm_backward_states)(const backward_worker *w, int64_t i) {
   const real *norms = norms_of(w, w->table.row + i);
   int64_t H = w->call->H, at = i * w->dG_row + H;
-  for (int64_t gate = 0; gate < 3; gate++, at += H)
-    norm_backward(w->dG_U + at, w->dG + at, (const real *)w->call->g_h + gate * H, norms + (3 + gate) * H,
-                  norms[6 * H + 3 + gate], H);
+  norm_backward(w->dG_U + at, w->dG + at, 0, w->call->g_h, norms + 3 * H, norms + 6 * H + 3, H, w->u0 * VL,
+                w->u1 * VL < H ? w->u1 * VL : H);
 }
 
 void NAME(norm_backward_inputs)(const backward_worker *w, int64_t i0, int64_t i1) {
   int64_t H = w->call->H;
   for (int64_t i = i0; i < i1; i++) {
     const real *norms = norms_of(w, w->table.row + i);
-    for (int64_t place = 0; place < 3; place++) {
-      int64_t gate = (place + 2) % 3, at = i * w->dG_row + place * H;
-      norm_backward(w->dG_W + at, w->dG + at, (const real *)w->call->g_i + gate * H, norms + gate * H, norms[6 * H + gate], H);
-    }
+    norm_backward(w->dG_W + i * w->dG_row, w->dG + i * w->dG_row, 1, w->call->g_i, norms, norms + 6 * H, H, 0, H);
   }
 }
 

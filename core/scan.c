@@ -28,7 +28,6 @@ void NAME(plan)(scan_job *job, int64_t threads, int64_t chunk_rows) {
     most = threads;
   else if (parts > 1 && most > 1 && congru_barriers_give_up())
     most = 1;
-  if (call->g_i) most = 1; /* a norm needs all units of a row */
   if (parts > most) parts = most;
   job->parts = parts > job->blocks ? job->blocks : parts;
   int64_t chunk = chunk_rows / B;

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from backend_checks import leaf
+from cases import make_case
 from congru import ops
 from congru.errors import BackendError, CongruError
 from congru.kernels import native
 from congru.reference import options as reference
-from option_cases import AROUND, OPTION_CALLS, call_id, make_option_case
+from option_cases import OPTION_CALLS, call_id, make_option_case
 from tolerances import assert_close, seeds
 
 SIZES = [
@@ -38,7 +39,6 @@ def check(cell, case, backend):
         assert_close("options, backend, float64", a.detach(), np.asarray(b), what)
     loss = (y * torch.tensor(case.dy)).sum()
     loss = loss + sum((a * torch.tensor(b)).sum() for a, b in zip(final, case.dstate))
-    loss = loss + gates.square().sum() * 0.0
     loss.backward()
     leaves, found = [x, *state, *weights], [grads.dx, *grads.dstate, *grads.dweights]
     if start is not None:
@@ -62,3 +62,317 @@ def test_composite(cell, before, norm, around, seed):
 )
 def test_composite_at_every_size(cell, before, norm, sizes):
     check(cell, make_option_case(cell, before, norm, **sizes, zoneout=True, mask=True), "composite")
+
+
+needs_core = pytest.mark.skipif(native._CORE is None, reason=f"no C core: {native._REASON}")
+
+
+def in_the_core(cell, before, norm, around):
+    """Whether the core computes this call."""
+    return not (
+        norm == "dreamer"
+        or (norm and (cell, before) != ("gru", False))
+        or (cell != "gru" and "zoneout" in around)
+    )
+
+
+NATIVE_CALLS = [call for call in OPTION_CALLS if in_the_core(*call)]
+NATIVE_FORMS = [("gru", False, True), ("gru", True, False)]
+
+
+@needs_core
+@pytest.mark.parametrize("seed", seeds())
+@pytest.mark.parametrize(("cell", "before", "norm", "around"), NATIVE_CALLS, ids=call_id)
+def test_native(cell, before, norm, around, seed):
+    check(cell, make_option_case(cell, before, norm, seed, **around), "native")
+
+
+@needs_core
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+@pytest.mark.parametrize(("cell", "before", "norm"), NATIVE_FORMS)
+def test_native_at_every_size(cell, before, norm, sizes, threads):
+    was = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for reverse in (False, True):
+            around = {
+                "ragged": True,
+                "resets": True,
+                "h_reset": True,
+                "reverse": reverse,
+                "zoneout": True,
+                "mask": True,
+            }
+            check(cell, make_option_case(cell, before, norm, **sizes, **around), "native")
+    finally:
+        torch.set_num_threads(was)
+
+
+@needs_core
+@pytest.mark.parametrize("H", [36, 200])
+def test_threads_that_share_the_units_of_a_row_agree_with_one(H):
+    """With two rows and many units the core splits units, so every norm is summed by all of its threads."""
+    case = make_option_case("gru", False, True, B=2, T=12, I=70, H=H, zoneout=True, mask=True, reverse=True)
+    results = []
+    was = torch.get_num_threads()
+    for threads in (1, -2, -3):
+        leaves = [leaf(part) for part in (case.x, *case.state, *case.weights)]
+        given = {
+            "zoneout": tuple(map(torch.tensor, case.options["zoneout"])),
+            "layer_norm": True,
+            "reverse": True,
+        }
+        given["recurrent_mask"] = torch.tensor(case.options["recurrent_mask"])
+        try:
+            torch.set_num_threads(1)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+                y, (h,), _ = ops.sequence(
+                    "gru", leaves[0], (leaves[1],), tuple(leaves[2:]), **given, backend="native"
+                )
+                results.append(
+                    [y, h, *torch.autograd.grad((y * torch.tensor(case.dy)).sum() + h.sum(), leaves)]
+                )
+        finally:
+            torch.set_num_threads(was)
+    for found in results[1:]:
+        for a, b in zip(found, results[0]):
+            assert torch.equal(a, b)
+
+
+@needs_core
+@pytest.mark.parametrize(("cell", "before", "norm", "around"), NATIVE_CALLS, ids=call_id)
+def test_numpy_arrays(cell, before, norm, around):
+    case = make_option_case(cell, before, norm, **around)
+    expected = reference.forward(cell, case.x, case.state, case.weights, **case.options)
+    for backend in ("native", "reference"):
+        found = ops.sequence(
+            cell, case.x, case.state, case.weights, **case.options, return_gates=True, backend=backend
+        )
+        for a, b in zip(found, expected):
+            assert_close("options, backend, float64", np.asarray(a), np.asarray(b))
+
+
+@needs_core
+@pytest.mark.parametrize(("cell", "before", "norm"), NATIVE_FORMS)
+def test_the_same_bits_for_any_chunking_batch_and_number_of_threads(cell, before, norm):
+    case = make_option_case(cell, before, norm, B=5, T=40, I=9, H=24, zoneout=True, mask=True)
+    x, state, weights = (
+        tuple(part.astype(np.float32) for part in parts) for parts in ((case.x,), case.state, case.weights)
+    )
+    zone, mask = (
+        case.options["zoneout"][0].astype(np.float32),
+        case.options["recurrent_mask"].astype(np.float32),
+    )
+    form = {"layer_norm": norm, "backend": "native", "reset_before": before}
+
+    def run(rows, begin, end, state):
+        given = {**form, "zoneout": zone[rows, begin:end], "recurrent_mask": mask[rows]}
+        y, state, _ = ops.sequence(cell, x[0][rows, begin:end], state, weights, **given)
+        return y, state
+
+    whole, final = run(slice(5), 0, 40, state)
+    pieces, carried = [], state
+    for begin, end in ((0, 1), (1, 8), (8, 8), (8, 40)):
+        y, carried = run(slice(5), begin, end, carried)
+        pieces.append(y)
+    np.testing.assert_array_equal(np.concatenate(pieces, axis=1), whole)
+    np.testing.assert_array_equal(carried[0], final[0])
+    np.testing.assert_array_equal(run(slice(2, 3), 0, 40, (state[0][2:3],))[0][0], whole[2])
+    (stepped,) = ops.step(cell, x[0][:, 0], state, weights, **form, zoneout=zone[:, 0], recurrent_mask=mask)
+    np.testing.assert_array_equal(stepped, whole[:, 0])
+    before_threads = native.extension().get_threads()
+    try:
+        native.set_threads(3)
+        np.testing.assert_array_equal(run(slice(5), 0, 40, state)[0], whole)
+    finally:
+        native.set_threads(before_threads)
+
+
+@needs_core
+@pytest.mark.parametrize("around", [{}, {"num_heads": 2, "zoneout": True, "mask": True}], ids=call_id)
+@pytest.mark.parametrize(
+    ("cell", "before", "norm"), [*NATIVE_FORMS, ("lstm", False, False), ("rnn", False, False)]
+)
+def test_native_gradients_of_the_gates_and_second_derivatives_are_those_of_composite(
+    cell, before, norm, around
+):
+    if cell != "gru":
+        around = {name: value for name, value in around.items() if name != "zoneout"}
+    case = make_option_case(cell, before, norm, B=2, T=3, I=2, H=4, **{"mask": True, **around}, reverse=True)
+    rng = np.random.default_rng(0)
+    G = len(case.weights[0]) // 4
+    dgates, directions = torch.tensor(rng.normal(size=(2, 3, G, 4))), None
+    results = []
+    for backend in ("native", "composite"):
+        leaves = [leaf(part) for part in (case.x, *case.state, *case.weights)]
+        S = len(case.state)
+        given = {
+            k: v
+            for k, v in case.options.items()
+            if k in ("layer_norm", "num_heads", "reset_before", "reverse")
+        }
+        if "zoneout" in case.options:
+            given["zoneout"] = tuple(map(torch.tensor, case.options["zoneout"]))
+        given["recurrent_mask"] = torch.tensor(case.options["recurrent_mask"])
+        y, final, gates = ops.sequence(
+            cell,
+            leaves[0],
+            tuple(leaves[1 : 1 + S]),
+            tuple(leaves[1 + S :]),
+            **given,
+            return_gates=True,
+            backend=backend,
+        )
+        loss = (gates * dgates).sum() + y.square().sum() + sum(part.square().sum() for part in final)
+        first = torch.autograd.grad(loss, leaves, create_graph=True)
+        directions = directions or [torch.tensor(rng.normal(size=part.shape)) for part in leaves]
+        second = torch.autograd.grad(sum((a * b).sum() for a, b in zip(first, directions)), leaves)
+        plain = torch.autograd.grad(
+            ops.sequence(
+                cell,
+                leaves[0],
+                tuple(leaves[1 : 1 + S]),
+                tuple(leaves[1 + S :]),
+                **given,
+                return_gates=True,
+                backend=backend,
+            )[2]
+            .mul(dgates)
+            .sum(),
+            leaves,
+            materialize_grads=True,
+        )
+        results.append([*first, *second, *plain])
+    for a, b in zip(*results):
+        assert_close("native, second derivatives", a.detach(), b.detach())
+
+
+@pytest.mark.parametrize(
+    ("cell", "before", "norm", "around", "reason"),
+    [
+        ("lstm", False, True, {}, "it has layer norm in the gru with reset after only"),
+        ("gru", True, True, {}, "it has layer norm in the gru with reset after only"),
+        ("gru", False, "dreamer", {}, "it has no layer_norm='dreamer'"),
+        ("lstm", False, False, {"zoneout": True}, "it has no zoneout in the lstm"),
+    ],
+)
+@needs_core
+def test_native_says_what_it_cannot_run_and_auto_goes_on_to_composite(cell, before, norm, around, reason):
+    case = make_option_case(cell, before, norm, T=9, **around)
+    x, state, weights = (
+        torch.tensor(case.x),
+        tuple(map(torch.tensor, case.state)),
+        tuple(map(torch.tensor, case.weights)),
+    )
+    given = {**case.options}
+    if "zoneout" in given:
+        given["zoneout"] = tuple(map(torch.tensor, given["zoneout"]))
+    with pytest.raises(
+        BackendError, match=f"backend is 'native', expected one that runs this {cell}: {reason}"
+    ):
+        ops.sequence(cell, x, state, weights, **given, backend="native")
+    assert "runs on 'composite'" in ops.explain(cell, x, state, weights, **given)
+
+
+def torch_gru(x):
+    """The weights of a gru with layer norm on x, float64."""
+    I = x.shape[2]
+    return (
+        *(torch.ones(18, n).double() for n in (I, 6)),
+        None,
+        None,
+        *(torch.ones(18).double() for _ in range(2)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("cell", "change", "message"),
+    [
+        (
+            "gru",
+            {"layer_norm": True},
+            r"weights has 4 arrays, expected 6 for gru: pass \(W, U, b_i, b_h, g_i, g_h\)",
+        ),
+        ("rnn", {"layer_norm": True}, "layer_norm is True, expected False for rnn"),
+        ("mingru", {"num_heads": 2}, "num_heads is 2, expected none for mingru: it has no recurrent weights"),
+        ("mingru", {"recurrent_mask": np.ones((3, 6))}, "recurrent_mask is given, expected none for mingru"),
+        ("gru", {"num_heads": 5}, "num_heads is 5, expected a divisor of H = 6"),
+        (
+            "gru",
+            {"num_heads": 2},
+            r"U has shape \(18, 6\), expected \[3H, H/num_heads\] = \(18, 3\): give U the rows of W",
+        ),
+        (
+            "lstm",
+            {"zoneout": np.ones((3, 5, 6))},
+            "zoneout has 1 arrays, expected 2 for lstm: pass one for each state",
+        ),
+        (
+            "gru",
+            {"zoneout": np.ones((3, 6))},
+            r"zoneout has shape \(3, 6\), expected \[B, T, H\] = \(3, 5, 6\)",
+        ),
+        (
+            "gru",
+            {"recurrent_mask": np.ones(6)},
+            r"recurrent_mask has shape \(6,\), expected \[B, H\] = \(3, 6\)",
+        ),
+        (
+            "gru",
+            {"recurrent_mask": torch.ones(3, 6)},
+            "recurrent_mask is Tensor, expected numpy.ndarray as x",
+        ),
+    ],
+)
+def test_wrong_options(cell, change, message):
+    case = make_case(cell, H=6)
+    with pytest.raises(CongruError, match=message):
+        ops.sequence(cell, case.x, case.state, case.weights, **change)
+
+
+def test_a_mask_that_wants_a_gradient_and_a_gain_that_is_missing():
+    x = torch.ones(3, 9, 2).double()
+    mask = torch.ones(3, 6, requires_grad=True).double()
+    weights = torch_gru(x)
+    with pytest.raises(CongruError, match="recurrent_mask requires a gradient, expected none: pass"):
+        ops.sequence("gru", x, None, weights, layer_norm=True, recurrent_mask=mask)
+    with pytest.raises(CongruError, match="g_h is None, expected an array for gru: only a bias may be None"):
+        ops.sequence("gru", x, None, (*weights[:5], None), layer_norm=True)
+    with pytest.raises(
+        CongruError, match=r"g_i has shape \(5,\), expected \[3H\] = \(18,\): pass ones for the norm alone"
+    ):
+        ops.sequence("gru", x, None, (*weights[:4], torch.ones(5).double(), weights[5]), layer_norm=True)
+
+
+# torch.func.jvp compiles a table of its own on first use.
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script. is deprecated:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("cell", "before", "norm"), [("gru", False, True), ("lstm", False, True), ("gru", False, "dreamer")]
+)
+def test_torch_compile_and_torch_func_run_on_composite(cell, before, norm):
+    case = make_option_case(cell, before, norm, B=3, T=9, I=4, H=6)
+    x, state, weights = (
+        torch.tensor(case.x),
+        tuple(map(torch.tensor, case.state)),
+        tuple(map(torch.tensor, case.weights)),
+    )
+    form = {"layer_norm": norm, "reset_before": before}
+
+    def loss(W, x, state):
+        return ops.sequence(cell, x, state, (W, *weights[1:]), **form)[0].square().sum()
+
+    W = weights[0].clone().requires_grad_()
+    (expected,) = torch.autograd.grad(loss(W, x, state), W)
+    assert_close("options, backend gradients, float64", torch.func.grad(loss)(weights[0], x, state), expected)
+    rows = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0))(
+        weights[0], x[:, None], tuple(part[:, None] for part in state)
+    )
+    assert_close("options, backend gradients, float64", rows.sum(0), expected)
+    _, tangent = torch.func.jvp(lambda W: loss(W, x, state), (weights[0],), (torch.ones_like(W),))
+    assert_close("options, backend gradients, float64", tangent, expected.sum())
+    W = weights[0].clone().requires_grad_()
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    (found,) = torch.autograd.grad(compiled(W, x, state), W)
+    assert_close("options, backend gradients, float64", found, expected)

@@ -22,6 +22,7 @@ from congru.kernels.call import CELLS, Array, Call, State, Weights, is_tensor
 
 # (cell, reset before) -> congru_cell in core/congru.h.
 CODES = {("gru", False): 0, ("gru", True): 1, ("lstm", False): 2, ("rnn", False): 3}
+OPTIONS = ("layer_norm=True", "zoneout", "recurrent_mask")
 DTYPES = {"float32": 0, "float64": 1}
 MIN_STEPS = 8  # below, PyTorch's kernels are faster: packing costs about as much as six steps
 
@@ -83,7 +84,25 @@ def supports(call: Call) -> str | None:
         return f"it computes on the CPU, not on {call.device}"
     if call.dtype not in DTYPES and not (call.library == "torch" and _autocast()):
         return f"it computes in float32 and float64, not {call.dtype}"
+    return _no_option(call)
+
+
+def _no_option(call: Call) -> str | None:
+    """Why the core cannot run this call's options, or None."""
+    if "layer_norm=True" in call.options and (call.cell != "gru" or call.reset_before):
+        return "it has layer norm in the gru with reset after only"
+    if "zoneout" in call.options and call.cell != "gru":
+        return f"it has no zoneout in the {call.cell}"
+    if call.options and call.recompute:
+        return "it keeps the gates for the backward of a call with options"
+    if call.options and call.library == "torch" and _traced():
+        return "torch.compile and torch.func derive the gradient of its options themselves"
     return None
+
+
+def _traced() -> bool:
+    torch = sys.modules["torch"]
+    return bool(torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active())
 
 
 def yields(call: Call) -> str | None:
@@ -114,13 +133,16 @@ def sequence(
     reset_before: bool = False,
     return_gates: bool = False,
     recompute: bool = False,
+    **given: Any,
 ) -> tuple[Array, State, Array | None]:
     """Run ``x [B, T, I]`` through one layer in one direction; see :func:`congru.ops.sequence`."""
     arguments = (cell, x, state, weights, lengths, reset, h_reset, reverse, reset_before, return_gates)
     if not is_tensor(x):
-        return _numpy_sequence(*arguments)
-    from congru.kernels import native_torch  # torch is loaded only where a tensor came in
+        return _numpy_sequence(*arguments, **given)
+    from congru.kernels import native_options, native_torch  # torch is loaded only where a tensor came in
 
+    if given:
+        return native_options.sequence(*arguments, **given)
     return native_torch.sequence(*arguments, recompute=recompute)
 
 
@@ -179,12 +201,15 @@ def _numpy_sequence(
     reverse: bool,
     reset_before: bool,
     return_gates: bool,
+    layer_norm: bool = False,
+    zoneout: State | None = None,
+    recurrent_mask: Array | None = None,
 ) -> tuple[Array, State, Array | None]:
     dtype, size = x.dtype, x.dtype.itemsize
     if x.strides[2] != size or x.strides[0] % size or x.strides[1] % size or not x.flags.aligned:
         x = np.ascontiguousarray(x)
     G = len(CELLS[cell].gates)
-    W, U, b_i, b_h = (_contiguous(part, dtype) for part in weights)
+    W, U, b_i, b_h, *gains = (_contiguous(part, dtype) for part in weights)
     (B, T, I), H = x.shape, U.shape[1]
     start = [_contiguous(part, dtype) for part in state or ()] + [None, None]
     begin = [_contiguous(part, dtype) for part in h_reset or ()] + [None, None]
@@ -193,6 +218,8 @@ def _numpy_sequence(
     gates = np.empty((B, T, G, H), dtype) if return_gates and cell != "rnn" else None
     counts = _contiguous(lengths, np.int64)
     flags = _contiguous(reset, np.bool_)
+    zones = _contiguous(None if zoneout is None else zoneout[0], dtype)
+    mask = _contiguous(recurrent_mask, dtype)
     extension().forward(
         cell=CODES[cell, reset_before],
         dtype=DTYPES[str(dtype)],
@@ -204,7 +231,10 @@ def _numpy_sequence(
         y_time=H,
         gates_batch=T * G * H,
         gates_time=G * H,
+        zoneout_batch=T * H,
+        zoneout_time=H,
         **_addresses(x=x, W=W, U=U, b_i=b_i, b_h=b_h, h0=start[0], c0=start[1], lengths=counts, reset=flags),
+        **_addresses(zoneout=zones, h_mask=mask, **dict(zip(("g_i", "g_h"), gains))),
         **_addresses(h_reset=begin[0], c_reset=begin[1], y=y, h=final[0], gates=gates),
         **(_addresses(c=final[1]) if len(final) == 2 else {}),
     )

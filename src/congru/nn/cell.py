@@ -21,10 +21,12 @@ class RecurrentCell(RecurrentModule):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         *,
+        layer_norm: bool | str = False,
+        num_heads: int = 1,
         backend: str = "auto",
     ) -> None:
         super().__init__()
-        self._set(input_size, hidden_size, bias, backend)
+        self._set(input_size, hidden_size, bias, backend, layer_norm, num_heads)
         for stem in self.stems:
             if stem in self._used_stems():
                 self._add_parameter(stem, self._shape(stem, input_size), device, dtype)

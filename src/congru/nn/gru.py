@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from congru.nn.cell import RecurrentCell
 from congru.nn.recurrent import RecurrentLayer
+from congru.reference.option_equations import gain_names
 
 
 class GRU(RecurrentLayer):
@@ -27,10 +28,11 @@ class GRU(RecurrentLayer):
     """
 
     cell = "gru"
-    form: ClassVar[dict[str, Any]] = {"reset_before": False}
+    form: ClassVar[dict[str, Any]] = {"reset_before": False, "layer_norm": False, "num_heads": 1}
 
     def __init__(self, *arguments: Any, reset_before: bool = False, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
+        gain_names("gru", self.layer_norm, reset_before)
         self.reset_before = reset_before
 
 
@@ -43,8 +45,9 @@ class GRUCell(RecurrentCell):
     """
 
     cell = "gru"
-    form: ClassVar[dict[str, Any]] = {"reset_before": False}
+    form: ClassVar[dict[str, Any]] = {"reset_before": False, "layer_norm": False, "num_heads": 1}
 
     def __init__(self, *arguments: Any, reset_before: bool = False, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
+        gain_names("gru", self.layer_norm, reset_before)
         self.reset_before = reset_before

@@ -8,7 +8,7 @@ h'      = o * tanh(c')
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from congru.errors import SettingsError
 from congru.nn.cell import RecurrentCell
@@ -25,6 +25,7 @@ class LSTM(RecurrentLayer):
     """
 
     cell = "lstm"
+    form: ClassVar[dict[str, Any]] = {"layer_norm": False, "num_heads": 1}
 
     def __init__(
         self,
@@ -58,3 +59,4 @@ class LSTMCell(RecurrentCell):
     """
 
     cell = "lstm"
+    form: ClassVar[dict[str, Any]] = {"layer_norm": False, "num_heads": 1}

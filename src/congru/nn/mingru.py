@@ -9,8 +9,6 @@ Its gates do not see the state, so a sequence is one parallel scan; the cell is 
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from congru.nn.cell import RecurrentCell
 from congru.nn.recurrent import RecurrentLayer
 
@@ -25,7 +23,7 @@ class MinGRU(RecurrentLayer):
     """
 
     cell = "mingru"
-    stems: ClassVar[tuple[str, ...]] = ("weight_ih", "bias_ih")
+    stems = ("weight_ih", "bias_ih")
 
 
 class MinGRUCell(RecurrentCell):
@@ -37,4 +35,4 @@ class MinGRUCell(RecurrentCell):
     """
 
     cell = "mingru"
-    stems: ClassVar[tuple[str, ...]] = ("weight_ih", "bias_ih")
+    stems = ("weight_ih", "bias_ih")

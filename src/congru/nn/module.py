@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from congru import ops
 from congru.errors import SettingsError, ShapeError
 from congru.kernels.call import CELLS
+from congru.kernels.options import Options
+from congru.runtime.declaration import GAIN_STEMS
 
 ops.preload("torch")
 
@@ -22,8 +24,8 @@ class RecurrentModule(nn.Module):
     """Base of `RecurrentLayer` and `RecurrentCell`; a subclass sets `cell`, and what differs below."""
 
     cell: str
-    #: Beginnings of the parameter names, in the order of the cell's weights.
-    stems: ClassVar[tuple[str, ...]] = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    #: Beginnings of the parameter names, in the order of the cell's weights; layer norm adds those of `GAIN_STEMS`.
+    stems: tuple[str, ...] = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     #: Constructor arguments that `congru.ops` takes too, with their defaults.
     form: ClassVar[dict[str, Any]] = {}
     #: Further constructor arguments of the subclass that its repr shows, with their defaults.
@@ -33,19 +35,35 @@ class RecurrentModule(nn.Module):
     hidden_size: int
     bias: bool
     backend: str
+    layer_norm: bool | str
+    num_heads: int
 
     def reset_parameters(self) -> None:
-        """Draw each weight from U(-1/sqrt(H), 1/sqrt(H)) in torch.nn's order; a learned start is 0."""
+        """Draw each weight from U(-1/sqrt(H), 1/sqrt(H)) in torch.nn's order; a learned start is 0, a gain 1."""
         bound = 1.0 / math.sqrt(self.hidden_size)
         for name, parameter in self.named_parameters():
             if name in ("h0", "c0"):
                 nn.init.zeros_(parameter)
+            elif name.startswith("gain"):
+                nn.init.ones_(parameter)
             else:
                 nn.init.uniform_(parameter, -bound, bound)
 
-    def _set(self, input_size: int, hidden_size: int, bias: bool, backend: str) -> None:
+    def _set(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool,
+        backend: str,
+        layer_norm: bool | str = False,
+        num_heads: int = 1,
+    ) -> None:
         check_sizes(input_size=input_size, hidden_size=hidden_size)
         check_flags(bias=bias)
+        options = Options(layer_norm, num_heads)
+        self.stems = (*self.stems, *(GAIN_STEMS[name] for name in options.gains(self.cell, False)))
+        self._recurrent_width = options.recurrent_width(hidden_size)
+        self.layer_norm, self.num_heads = layer_norm, num_heads
         self.input_size, self.hidden_size, self.bias, self.backend = input_size, hidden_size, bias, backend
 
     def _add_parameter(
@@ -56,10 +74,11 @@ class RecurrentModule(nn.Module):
     def _shape(self, stem: str, input_size: int) -> tuple[int, ...]:
         """Shape of the parameters with this stem."""
         rows = len(CELLS[self.cell].gates) * self.hidden_size
-        return {"weight_ih": (rows, input_size), "weight_hh": (rows, self.hidden_size)}.get(stem, (rows,))
+        shapes = {"weight_ih": (rows, input_size), "weight_hh": (rows, self._recurrent_width)}
+        return shapes.get(stem, (self.hidden_size,) if stem.endswith("_c") else (rows,))
 
     def _used_stems(self) -> tuple[str, ...]:
-        return self.stems if self.bias else tuple(stem for stem in self.stems if stem.startswith("weight"))
+        return self.stems if self.bias else tuple(stem for stem in self.stems if not stem.startswith("bias"))
 
     def _options(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.form}

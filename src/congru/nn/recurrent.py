@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import PackedSequence
 from congru import ops
 from congru.errors import SettingsError, check_shape
 from congru.kernels.call import CELLS
+from congru.nn.masks import check_rates, dropout_mask, masks_of_call
 from congru.nn.module import Hidden, RecurrentModule, check_flags, check_sizes
 from congru.nn.packed import repack, unpack
 
@@ -27,6 +28,9 @@ class RecurrentLayer(RecurrentModule):
     The arguments up to `dtype` are torch.nn's. `learn_h0` adds the parameter h0 [L*D, H] (LSTM: c0 too), the
     initial state where none is passed, and the state after every reset. `return_gates`: every call returns
     the gates. `recompute`: training keeps the states alone and computes the gates again in the backward.
+    `layer_norm` (True: gains gain_ih, gain_hh, LSTM gain_c and bias_c too; or "dreamer") and `num_heads` (weight_hh
+    [G*H, H/num_heads]): `congru.reference.option_equations`. `zoneout`, `recurrent_dropout` and `input_dropout` are
+    rates of the masks in `congru.nn.masks`, in every layer and direction.
     `backend` is "auto" or a name from `congru.ops`; "composite" has second derivatives everywhere.
     """
 
@@ -45,10 +49,19 @@ class RecurrentLayer(RecurrentModule):
         learn_h0: bool = False,
         return_gates: bool = False,
         recompute: bool = False,
+        layer_norm: bool | str = False,
+        num_heads: int = 1,
+        zoneout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        input_dropout: float = 0.0,
         backend: str = "auto",
     ) -> None:
         super().__init__()
-        self._set(input_size, hidden_size, bias, backend)
+        self._set(input_size, hidden_size, bias, backend, layer_norm, num_heads)
+        check_rates(zoneout=zoneout, recurrent_dropout=recurrent_dropout, input_dropout=input_dropout)
+        if self.cell == "mingru":
+            _check_without_masks(zoneout=zoneout, recurrent_dropout=recurrent_dropout)
+        self.zoneout, self.recurrent_dropout, self.input_dropout = zoneout, recurrent_dropout, input_dropout
         check_sizes(num_layers=num_layers)
         check_flags(batch_first=batch_first, bidirectional=bidirectional, learn_h0=learn_h0)
         check_flags(return_gates=return_gates, recompute=recompute)
@@ -102,6 +115,8 @@ class RecurrentLayer(RecurrentModule):
         """Say in one sentence which backend the first layer takes for these arguments of a call, and why."""
         x = input if self.batch_first else input.transpose(0, 1)
         options = {"return_gates": self.return_gates, "recompute": self.recompute, **self._options()}
+        with torch.random.fork_rng([x.device] if x.is_cuda else []):
+            options |= masks_of_call(self, x, len(CELLS[self.cell].states))
         return ops.explain(
             self.cell,
             x,
@@ -128,7 +143,8 @@ class RecurrentLayer(RecurrentModule):
     def extra_repr(self) -> str:
         """The arguments that differ from their defaults."""
         flags = {"batch_first": False, "dropout": 0.0, "bidirectional": False}
-        own = {"learn_h0": False, "return_gates": False, "recompute": False}
+        own: dict[str, bool | float] = {"learn_h0": False, "return_gates": False, "recompute": False}
+        own |= {"zoneout": 0.0, "recurrent_dropout": 0.0, "input_dropout": 0.0}
         return self._repr({"num_layers": 1, "bias": True, **flags, **own})
 
     def _run_padded(
@@ -202,9 +218,12 @@ class RecurrentLayer(RecurrentModule):
             outputs = []
             for suffix in self._suffixes():
                 k = len(finals)
+                seen = x
+                if self.input_dropout and self.training:
+                    seen = x * dropout_mask(x, self.input_dropout, x.shape[0], 1, x.shape[2])
                 y, final, gates = ops.sequence(
                     self.cell,
-                    x,
+                    seen,
                     None if state is None else tuple(part[k] for part in state),
                     self._weights(layer, suffix),
                     lengths=lengths,
@@ -215,20 +234,25 @@ class RecurrentLayer(RecurrentModule):
                     recompute=self.recompute,
                     backend=self.backend,
                     **self._options(),
+                    **masks_of_call(self, x, len(CELLS[self.cell].states)),
                 )
-                outputs.append(y.transpose(0, 1))
+                outputs.append(y)
                 finals.append(final)
                 if gates is not None:
                     history.append(gates)
-            # Time first, as inside torch.nn: one seed then draws the same dropout masks.
-            steps = torch.cat(outputs, -1) if self.bidirectional else outputs[0]
+            x = outputs[0]
+            if self.bidirectional:
+                x = torch.cat([y.transpose(0, 1) for y in outputs], -1).transpose(0, 1)
             if layer < self.num_layers - 1 and self.dropout:
-                steps = F.dropout(steps.contiguous(), self.dropout, self.training)
-            x = steps.transpose(0, 1)
+                # Time first, as inside torch.nn: one seed then draws the same masks.
+                steps = x.transpose(0, 1).contiguous()
+                x = F.dropout(steps, self.dropout, self.training).transpose(0, 1)
         film = None
         if want_gates:
             film = torch.stack(history)
             film = film.reshape(self.num_layers, self.num_directions, *film.shape[1:])
+        if len(finals) == 1:
+            return x, tuple(part.unsqueeze(0) for part in finals[0]), film
         return x, tuple(torch.stack(part) for part in zip(*finals)), film
 
     def _check_state(self, state: tuple[Tensor, ...], batch: int) -> None:
@@ -248,3 +272,9 @@ class RecurrentLayer(RecurrentModule):
         return tuple(
             getattr(self, f"{stem}_l{layer}{suffix}") if stem in used else None for stem in self.stems
         )
+
+
+def _check_without_masks(**rates: float) -> None:
+    for name, rate in rates.items():
+        if rate:
+            raise SettingsError(f"{name} is {rate}, expected 0.0 for mingru: it has no recurrent weights")

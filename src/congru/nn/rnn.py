@@ -23,6 +23,7 @@ class RNN(RecurrentLayer):
     ((2, 6, 4), (1, 2, 4))
     """
 
+    form: ClassVar[dict[str, Any]] = {"num_heads": 1}
     shown: ClassVar[dict[str, Any]] = {"nonlinearity": "tanh"}
 
     def __init__(
@@ -47,6 +48,7 @@ class RNNCell(RecurrentCell):
     (5, 4)
     """
 
+    form: ClassVar[dict[str, Any]] = {"num_heads": 1}
     shown: ClassVar[dict[str, Any]] = {"nonlinearity": "tanh"}
 
     def __init__(

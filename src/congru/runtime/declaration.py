@@ -17,6 +17,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from congru.errors import SettingsError
+from congru.reference.option_equations import gain_names
+from congru.reference.options import check_heads
 
 Layer = dict[str, Any]
 
@@ -35,6 +37,11 @@ _RECURRENT_KEYS: Layer = {
     "learn_h0": False,
     "dropout": 0.0,
 }
+# Options of a recurrent layer (`congru.nn.recurrent`), left out of a checked layer that does not name them.
+_MASK_KEYS: Layer = {"num_heads": 1, "zoneout": 0.0, "recurrent_dropout": 0.0, "input_dropout": 0.0}
+_OPTION_KEYS: Layer = {"layer_norm": False, **_MASK_KEYS}
+# Stems of the parameters that layer norm adds, by their names in `congru.ops`.
+GAIN_STEMS = {"g_i": "gain_ih", "g_h": "gain_hh", "g_c": "gain_c", "b_c": "bias_c"}
 # Layer type -> its keys with their defaults.
 _KEYS: dict[str, Layer] = {
     "embedding": {"name": _REQUIRED, "num_embeddings": _REQUIRED, "size": _REQUIRED},
@@ -42,15 +49,15 @@ _KEYS: dict[str, Layer] = {
     "layer_norm": {"name": _REQUIRED, "size": _REQUIRED},
     "dropout": {"p": _REQUIRED},
     "residual": {"layers": _REQUIRED},
-    "gru": {**_RECURRENT_KEYS, "reset_before": False},
-    "lstm": _RECURRENT_KEYS,
-    "rnn": _RECURRENT_KEYS,
+    "gru": {**_RECURRENT_KEYS, "reset_before": False, **_OPTION_KEYS},
+    "lstm": {**_RECURRENT_KEYS, **_OPTION_KEYS},
+    "rnn": {**_RECURRENT_KEYS, **_MASK_KEYS},
     "mingru": _RECURRENT_KEYS,
     **{kind: {} for kind in (*ACTIVATIONS, *POOLINGS)},
 }
-_SIZES = ("num_embeddings", "size", "in", "out", "input_size", "hidden_size", "num_layers")
+_SIZES = ("num_embeddings", "size", "in", "out", "input_size", "hidden_size", "num_layers", "num_heads")
 _FLAGS = ("bias", "bidirectional", "learn_h0", "reset_before")
-_SHARES = ("p", "dropout")
+_SHARES = ("p", "dropout", "zoneout", "recurrent_dropout", "input_dropout")
 
 
 class _Flow(NamedTuple):
@@ -142,6 +149,12 @@ def weight_shapes(layers: list[Layer]) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def gain_stems(layer: Layer) -> tuple[str, ...]:
+    """Stems of the parameters that layer norm adds to a recurrent layer, in the order of `congru.ops`."""
+    names = gain_names(layer["type"], layer.get("layer_norm", False), layer.get("reset_before", False))
+    return tuple(GAIN_STEMS[name] for name in names)
+
+
 def directions(layer: Layer) -> int:
     """D: 2 for a bidirectional layer, else 1."""
     return 2 if layer["bidirectional"] else 1
@@ -169,11 +182,15 @@ def _recurrent_shapes(layer: Layer) -> dict[str, tuple[int, ...]]:
             end = f"l{depth}{suffix}"
             shapes[f"{layer['name']}.weight_ih_{end}"] = (rows, size)
             if layer["type"] != "mingru":
-                shapes[f"{layer['name']}.weight_hh_{end}"] = (rows, hidden)
+                shapes[f"{layer['name']}.weight_hh_{end}"] = (rows, hidden // layer.get("num_heads", 1))
             if layer["bias"]:
                 shapes[f"{layer['name']}.bias_ih_{end}"] = (rows,)
                 if layer["type"] != "mingru":
                     shapes[f"{layer['name']}.bias_hh_{end}"] = (rows,)
+            for stem in gain_stems(layer):
+                if layer["bias"] or not stem.startswith("bias"):
+                    own = hidden if stem.endswith("_c") else rows
+                    shapes[f"{layer['name']}.{stem}_{end}"] = (own,)
     if layer["learn_h0"]:
         for part in ("h0", "c0") if layer["type"] == "lstm" else ("h0",):
             shapes[f"{layer['name']}.{part}"] = (layer["num_layers"] * num_directions, hidden)
@@ -194,11 +211,14 @@ def _fill(entry: Any, where: str) -> Layer:
             raise SettingsError(f"{where}: unknown key {key!r}, expected {', '.join(keys) or 'none'}")
     layer: Layer = {"type": kind}
     for key, default in keys.items():
+        if key in _OPTION_KEYS and key not in entry:
+            continue
         value = entry.get(key, default)
         if value is _REQUIRED:
             raise SettingsError(f"{where}: {key!r} is missing, expected a value: add it")
         _check_value(key, value, where)
         layer[key] = value
+    _check_options(layer, where)
     if kind == "residual":
         layer["layers"] = [
             _fill(inner, f"{where} layer {index}") for index, inner in enumerate(entry["layers"])
@@ -210,6 +230,8 @@ def _check_value(key: str, value: Any, where: str) -> None:
     expected = None
     if key in _SIZES and not (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
         expected = "a whole number of at least 1"
+    elif key == "layer_norm" and not (isinstance(value, bool) or value == "dreamer"):
+        expected = "true, false or 'dreamer'"
     elif key in _FLAGS and not isinstance(value, bool):
         expected = "true or false"
     elif key in _SHARES and not (
@@ -224,6 +246,18 @@ def _check_value(key: str, value: Any, where: str) -> None:
         expected = "a list with at least one layer"
     if expected:
         raise SettingsError(f"{where}: {key} is {value!r}, expected {expected}")
+
+
+def _check_options(layer: Layer, where: str) -> None:
+    """Raise where the options of a recurrent layer do not go together."""
+    num_heads, norm = layer.get("num_heads", 1), layer.get("layer_norm", False)
+    if num_heads == 1 and not norm:
+        return
+    try:
+        gain_names(layer["type"], norm, layer.get("reset_before", False), num_heads)
+        check_heads(num_heads, layer["hidden_size"])
+    except SettingsError as error:
+        raise SettingsError(f"{where}: {error}") from None
 
 
 def _check_names(layers: list[Layer]) -> None:

@@ -29,6 +29,7 @@ from congru.runtime.declaration import (
     weight_shapes,
 )
 from congru.runtime.layers import POOLING, pointwise
+from congru.runtime.option_cells import has_options
 from congru.runtime.recurrent import Pass, Recurrent, State, Weights, choose_backend
 from congru.runtime.steps import Steps
 
@@ -128,9 +129,10 @@ class Network:
         return f"The recurrent layers run on {self.backend!r}, {self._why}."
 
     def steps(self, batch_size: int = 1) -> Steps | None:
-        """The network packed for one step at a time; None where the native core runs no layer of it."""
-        native = self.backend == "native" and self._state_shapes
-        return Steps(self.layers, self._weights, batch_size) if native else None
+        """The network packed for one step at a time; None where the core's steppers do not run all its layers."""
+        if self.backend != "native" or any(map(has_options, recurrent_layers(self.layers))):
+            return None
+        return Steps(self.layers, self._weights, batch_size) if self._state_shapes else None
 
     def run(
         self, x: ArrayLike, state: Mapping[str, ArrayLike] | None = None, lengths: ArrayLike | None = None

@@ -7,6 +7,7 @@ core, or the reference). Arrays are time-major here: x [T, B, F]; states are [L*
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +16,9 @@ from congru.errors import BackendError
 from congru.kernels.call import CELLS
 from congru.runtime import cells
 from congru.runtime.cells import Array
-from congru.runtime.declaration import Layer, directions, recurrent_layers
+from congru.runtime.declaration import Layer, directions, gain_stems, recurrent_layers
 from congru.runtime.layers import Lengths
+from congru.runtime.option_cells import OptionCell, has_options
 
 BACKENDS = ("auto", "numpy", "native", "reference")
 State = dict[str, Array]
@@ -37,7 +39,7 @@ class Recurrent:
         self.name = layer["name"]
         self.parts = state_names(layer)
         self.num_directions, self.num_layers = directions(layer), layer["num_layers"]
-        self.backend, self.form = backend, {"reset_before": layer.get("reset_before", False)}
+        self.backend, self.form, self.keep = backend, _form(layer), layer.get("zoneout", 0.0)
         self.kind = layer["type"]
         self.weights = depth_weights(layer, weights)
         self.cells = [_cell(layer, parts) for parts in self.weights]
@@ -79,6 +81,7 @@ class Recurrent:
             return_gates=gates is not None,
             backend=self.backend,
             **self.form,
+            **_zoneout(self.keep, x.swapaxes(0, 1), state),
         )
         if gates is not None and found is not None:
             gates[...] = found.swapaxes(0, 1)
@@ -126,7 +129,9 @@ def _ask(layer: Layer, weights: Weights, backend: str) -> None:
         parts = _weights(layer, weights, end)
         assert parts[0] is not None
         x = np.zeros((1, 1, parts[0].shape[1]), np.float32)
-        options = {"reverse": end.endswith("_reverse"), "reset_before": layer.get("reset_before", False)}
+        options = {"reverse": end.endswith("_reverse"), **_form(layer)}
+        states = tuple(np.zeros((1, layer["hidden_size"]), np.float32) for _ in state_names(layer))
+        options |= _zoneout(layer.get("zoneout", 0.0), x, states)
         ops.explain(
             layer["type"],
             x,
@@ -137,6 +142,20 @@ def _ask(layer: Layer, weights: Weights, backend: str) -> None:
             backend=backend,
             **options,
         )
+
+
+def _form(layer: Layer) -> dict[str, Any]:
+    """The keywords of `congru.ops.sequence` that say which equations a layer computes."""
+    plain = {"reset_before": False, "layer_norm": False, "num_heads": 1}
+    return {key: layer.get(key, value) for key, value in plain.items()}
+
+
+def _zoneout(keep: float, x: Array, state: cells.State) -> dict[str, Any]:
+    """Zoneout's expectation on x [B, T, F] as keyword of `congru.ops.sequence`; nothing where there is none."""
+    if not keep:
+        return {}
+    sizes = (*x.shape[:2], state[0].shape[1])
+    return {"zoneout": tuple(np.broadcast_to(np.float32(keep), sizes) for _ in state)}
 
 
 def state_names(layer: Layer) -> list[str]:
@@ -155,11 +174,11 @@ def _ends(layer: Layer) -> list[str]:
 
 
 def _weights(layer: Layer, weights: Weights, end: str) -> tuple[Array | None, ...]:
-    """One direction's weights in the order of `congru.ops`: (W, U, b_i, b_h), for mingru (W, b_i)."""
+    """One direction's weights in the order of `congru.ops`: (W, U, b_i, b_h, gains), for mingru (W, b_i)."""
     stems = (
         ("weight_ih", "bias_ih")
         if layer["type"] == "mingru"
-        else ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        else ("weight_ih", "weight_hh", "bias_ih", "bias_hh", *gain_stems(layer))
     )
     return tuple(weights.get(f"{layer['name']}.{stem}_{end}") for stem in stems)
 
@@ -169,6 +188,8 @@ def _cell(layer: Layer, parts: tuple[Array | None, ...]) -> cells.Cell:
     assert W is not None  # held by weight_problem
     if layer["type"] == "mingru":
         return cells.MinGRU(W, parts[1])
+    if has_options(layer):
+        return OptionCell(layer, parts)
     _, U, b_i, b_h = parts
     assert U is not None
     if layer["type"] == "gru":

@@ -16,6 +16,7 @@ from congru.gates.sources.stack import Stack, trace_stack
 from congru.runtime.declaration import GATE_ROWS, directions, weight_shapes
 from congru.runtime.layers import ACTIVATION
 from congru.runtime.network import Network, check_network
+from congru.runtime.option_cells import has_options
 
 Declaration = dict[str, Any]
 
@@ -86,6 +87,10 @@ def _run_prefix(
 
 def _stack(layer: Declaration, weights: Mapping[str, Array]) -> Stack:
     name, cell = layer["name"], layer["type"]
+    if has_options(layer):
+        raise CongruError(
+            f"{name} has layer_norm, num_heads or zoneout, expected none: its gates come from network.trace(x)"
+        )
     stems = ("weight_ih", "bias_ih") if cell == "mingru" else ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     suffixes = ("", "_reverse")[: directions(layer)]
     parts = [

@@ -62,6 +62,11 @@ def stack_of(module: Any, name: str) -> Stack:
         raise CongruError(
             f"{name} has proj_size {module.proj_size}, expected 0: a projected LSTM is not covered"
         )
+    for option, plain in {"layer_norm": False, "num_heads": 1, "zoneout": 0.0}.items():
+        if getattr(module, option, plain) != plain:
+            raise CongruError(
+                f"{name} has {option}={getattr(module, option)!r}, expected {plain!r}: its gates come with return_gates=True"
+            )
     cell = getattr(module, "cell", None) or _MODES[module.mode]
     stems = ("weight_ih", "bias_ih") if cell == "mingru" else ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     suffixes = ("", "_reverse") if module.bidirectional else ("",)

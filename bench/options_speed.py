@@ -1,0 +1,123 @@
+"""What do the options of a GRU cost on the C core? Every variant beside our plain GRU, in inference and in training.
+
+All run in this process, in turn, at each shape. Before it is timed, a variant's outputs are compared with those of
+`composite`. Training is forward and backward with the gradients of all parameters and of x.
+
+    python -m bench.options_speed [--repetitions 15] [--threads N]
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.record import write_result
+from bench.timing import interleaved, ratio, summary
+from congru import nn
+from congru.kernels.native import extension
+
+SHAPES = [(32, 100, 128, 256), (16, 1000, 64, 64), (1, 1000, 64, 128)]  # B, T, I, H
+BAR, GOAL = 1.3, 1.1  # times the plain GRU
+AGREEMENT = 1e-4  # largest difference of y; the states of a float32 GRU drift over 1,000 steps
+Run = Callable[[], object]
+
+
+def variants(B: int, T: int, H: int) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    """Name -> arguments of the layer and of its call. Lengths run from T/2 to T, one step in a hundred is a reset."""
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.linspace(T // 2, T, B).round().long()
+    reset = torch.rand(B, T, generator=generator) < 0.01
+    return {
+        "plain": ({}, {}),
+        "layer_norm": ({"layer_norm": True}, {}),
+        "zoneout": ({"zoneout": 0.1}, {}),
+        "recurrent_dropout": ({"recurrent_dropout": 0.2}, {}),
+        "input_dropout": ({"input_dropout": 0.2}, {}),
+        "num_heads 4": ({"num_heads": 4}, {}),
+        "resets": ({}, {"reset": reset}),
+        "lengths": ({}, {"lengths": lengths}),
+        "gates returned": ({}, {"return_gates": True}),
+    }
+
+
+def run_of(layer: torch.nn.Module, call: dict[str, Any], x: Tensor, dy: Tensor | None) -> Run:
+    """One call without a gradient, or forward and backward."""
+    if dy is None:
+
+        def infer() -> Tensor:
+            with torch.no_grad():
+                y: Tensor = layer(x, **call)[0]
+            return y
+
+        return infer
+    x = x.clone().requires_grad_()
+    wanted = [x, *layer.parameters()]
+
+    def train() -> tuple[Tensor, ...]:
+        return torch.autograd.grad(layer(x, **call)[0], wanted, dy)
+
+    return train
+
+
+def check(name: str, layer: torch.nn.Module, call: dict[str, Any], x: Tensor) -> None:
+    """Exit unless the layer runs on the core and agrees with torch operations."""
+    if "'native'" not in str(layer.explain(x)):  # type: ignore[operator]
+        raise SystemExit(f"{name}: {layer.explain(x)}")  # type: ignore[operator]
+    found = []
+    for backend in ("native", "composite"):
+        layer.backend = backend  # type: ignore[assignment]
+        torch.manual_seed(1)
+        with torch.no_grad():
+            found.append(layer(x, **call)[0])
+    layer.backend = "native"  # type: ignore[assignment]
+    error = float((found[0] - found[1]).abs().max())
+    if not error <= AGREEMENT:
+        raise SystemExit(f"{name}: y differs from composite by {error:.2g}, expected {AGREEMENT}")
+
+
+def main() -> None:
+    """Measure, and write results/options_speed.json."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--repetitions", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    figures: dict[str, Any] = {
+        "threads": arguments.threads,
+        "instruction_set": extension().isa(),
+        "bar": BAR,
+        "goal": GOAL,
+    }
+    for B, T, I, H in SHAPES:
+        x, dy = torch.randn(B, T, I), torch.randn(B, T, H)
+        built = {}
+        for name, (form, call) in variants(B, T, H).items():
+            torch.manual_seed(0)
+            built[name] = nn.GRU(I, H, batch_first=True, **form), call
+            check(name, *built[name], x)
+        for what in ("inference", "training"):
+            for layer, _ in built.values():
+                layer.train(what == "training")
+            runs = {
+                name: run_of(*pair, x, dy if what == "training" else None) for name, pair in built.items()
+            }
+            seconds = interleaved(runs, arguments.repetitions)
+            times = {name: ratio(seconds, name, "plain") for name in seconds if name != "plain"}
+            figures[f"{what} {B}, {T}, {I}, {H}"] = {
+                "ms": {name: summary(values) for name, values in seconds.items()},
+                "times_plain": times,
+            }
+            print(what, (B, T, I, H), times, flush=True)
+    command = (
+        f"python -m bench.options_speed --repetitions {arguments.repetitions} --threads {arguments.threads}"
+    )
+    target = write_result("options_speed", command, figures, repetitions=arguments.repetitions)
+    print(target)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""A trained network with layer norm, heads and zoneout runs without torch, on the core and on NumPy, as it did in torch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from congru.errors import CongruError
+from congru.nn import Network as TorchNetwork
+from congru.runtime.declaration import check_network, weight_shapes
+from congru.runtime.network import Network
+from tolerances import assert_close
+
+DECLARATIONS = [
+    ("gru", {"layer_norm": True}),
+    (
+        "gru",
+        {"layer_norm": True, "num_heads": 2, "zoneout": 0.2, "recurrent_dropout": 0.1, "input_dropout": 0.1},
+    ),
+    ("gru", {"layer_norm": True, "reset_before": True, "bias": False}),
+    ("gru", {"layer_norm": "dreamer", "bidirectional": True, "num_layers": 2}),
+    ("lstm", {"layer_norm": True, "num_heads": 2, "zoneout": 0.1, "learn_h0": True}),
+    ("rnn", {"num_heads": 3, "zoneout": 0.3}),
+]
+
+
+def declared(kind, options):
+    directions = 2 if options.get("bidirectional") else 1
+    recurrent = {"type": kind, "name": "rnn", "input_size": 3, "hidden_size": 6, **options}
+    return {"layers": [recurrent, {"type": "linear", "name": "head", "in": 6 * directions, "out": 2}]}
+
+
+def both(kind, options, backend):
+    torch.manual_seed(0)
+    ours = TorchNetwork(declared(kind, options)).eval()
+    weights = {name: part.detach().numpy() for name, part in ours.state_dict().items()}
+    shapes = {name: tuple(part.shape) for name, part in weights.items()}
+    assert shapes == weight_shapes(check_network(declared(kind, options)))
+    return ours, Network(declared(kind, options), weights, backend)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "auto"])
+@pytest.mark.parametrize(("kind", "options"), DECLARATIONS, ids=str)
+def test_equals_torch(kind, options, backend):
+    ours, network = both(kind, options, backend)
+    x, lengths = torch.randn(3, 9, 3), torch.tensor([9, 4, 0])
+    with torch.no_grad():
+        expected, after = ours(x, lengths=lengths)
+    found, state = network.run(x.numpy(), lengths=lengths.numpy())
+    assert found.dtype == np.float32
+    assert_close("runtime network, torch", found, expected.numpy())
+    for name, part in after.items():
+        assert_close("runtime network, torch", state[name], part.numpy())
+
+
+@pytest.mark.parametrize("backend", ["numpy", "auto"])
+@pytest.mark.parametrize(
+    ("kind", "options"), [d for d in DECLARATIONS if "bidirectional" not in d[1]], ids=str
+)
+def test_any_chunking_gives_the_same_bits_and_steps_equal_the_run(kind, options, backend):
+    _, network = both(kind, options, backend)
+    x = np.random.default_rng(0).normal(size=(1, 9, 3)).astype(np.float32)
+    whole, _ = network.run(x)
+    state, pieces = network.initial_state(1), []
+    for begin, end in ((0, 1), (1, 5), (5, 9)):
+        piece, state = network.run(x[:, begin:end], state)
+        pieces.append(piece)
+    np.testing.assert_array_equal(np.concatenate(pieces, axis=1), whole)
+
+
+def test_a_session_steps_as_the_network_runs(tmp_path):
+    _, network = both(*DECLARATIONS[1], "auto")
+    x = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    whole, _ = network.run(x[None])
+    assert network.steps() is None
+    state = network.initial_state(1)
+    for t in range(20):
+        y, state = network.run(x[None, t : t + 1], state)
+        np.testing.assert_array_equal(y[0, 0], whole[0, t])
+
+
+def test_a_layer_without_options_keeps_its_keys():
+    (layer,) = check_network({"layers": [{"type": "gru", "name": "rnn", "input_size": 3, "hidden_size": 4}]})
+    assert not {"layer_norm", "num_heads", "zoneout", "recurrent_dropout", "input_dropout"} & set(layer)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        (
+            "gru",
+            {"num_heads": 4},
+            r"network layer 0 \(gru 'rnn'\): num_heads is 4, expected a divisor of H = 6",
+        ),
+        ("gru", {"layer_norm": "rms"}, "layer_norm is 'rms', expected true, false or 'dreamer'"),
+        ("gru", {"layer_norm": "dreamer", "reset_before": True}, "reset_before is True, expected False with"),
+        ("lstm", {"layer_norm": "dreamer"}, "layer_norm is 'dreamer', expected False for lstm: only the gru"),
+        ("rnn", {"layer_norm": True}, "unknown key 'layer_norm'"),
+        ("gru", {"zoneout": 1.0}, "zoneout is 1.0, expected a number from 0 up to, not including, 1"),
+        ("mingru", {"zoneout": 0.1}, "unknown key 'zoneout'"),
+    ],
+)
+def test_wrong_declarations(kind, options, message):
+    with pytest.raises(CongruError, match=message):
+        check_network(declared(kind, options))
