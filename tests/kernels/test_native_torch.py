@@ -219,7 +219,6 @@ def test_vmap_is_a_loop(cell, reset_before, mapped):
 
 @every_cell
 def test_gradients_through_a_vmap(cell, reset_before):
-    """Where the map is inside, its tensors do not say that a gradient is wanted of them."""
     problem = Problem(cell, reset_before)
     x, *rest = problem.values()
     rows = torch.stack([x, x.cos()])

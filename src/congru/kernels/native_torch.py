@@ -39,7 +39,6 @@ def sequence(
     """
     given: list[Any] = [x, *_pair(state), *weights, *_pair(h_reset)]
     compiling = torch.compiler.is_compiling()
-    transformed = not compiling and torch._C._are_functorch_transforms_active()
     if torch.is_autocast_enabled("cpu"):
         given = [None if part is None else part.to(torch.float32) for part in given]
     if not compiling and native_rules.forward_mode():
@@ -48,9 +47,7 @@ def sequence(
                 cell, given[0], _state(given[1:3]), tuple(given[3:7]), lengths=lengths, reset=reset,
                 h_reset=_state(given[7:]), reverse=reverse, reset_before=reset_before, return_gates=return_gates,
             )  # fmt: skip
-    # Under torch.func a tensor does not say what an outer transform wants of it.
-    wanted = transformed or any(part is not None and part.requires_grad for part in given)
-    gradient = torch.is_grad_enabled() and wanted
+    gradient = torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in given)
     keep = GATES * ((gradient and not recompute) or return_gates)
     keep |= EXTRA * (gradient and (cell == "lstm" or (cell == "gru" and not reset_before and keep > 0)))
     time_first = not compiling and x.stride(0) < x.stride(1)
