@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NOT_A_QUESTION = {"__main__", "record", "documents", "timing"}
+NOT_A_QUESTION = {"__main__", "record", "tables", "documents", "timing"}
 
 
 def main() -> int:

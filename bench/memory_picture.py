@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from congru.gates.pictures.style import GREY, INK, LINES, Picture, new_figure, styled
+from congru.tasks.memory.copying import LENGTH, Copying, unordered_loss
 
 NAMES = {"gru": "GRU", "lstm": "LSTM", "mingru": "minGRU", "rnn": "RNN"}
 COLORS = dict(zip(NAMES, LINES))
@@ -52,8 +53,11 @@ def _parts(parts: dict[str, Any], task: str, init: str) -> list[dict[str, Any]]:
 def _losses(axes: Any, parts: dict[str, Any], task: str, title: str) -> None:
     """Median share of the baseline over the seeds against the lag, a line per cell and start."""
     lags = sorted({run["lag"] for part in parts.values() for run in part["runs"]})
-    axes.axhline(1.0, color=GREY, linewidth=0.8)
-    axes.text(lags[-1], 1.02, "remembers nothing", ha="right", va="bottom", fontsize=7.5, color=GREY)
+    _level(axes, 1.0, "remembers nothing", len(lags) - 1)
+    if task == "copy":
+        _level(
+            axes, unordered_loss() / Copying(LENGTH).baseline, "the symbols, not their order", len(lags) - 1
+        )
     for init, style in (("default", "--"), ("chrono", "-")):
         for part in _parts(parts, task, init):
             for cell in dict.fromkeys(run["cell"] for run in part["runs"]):
@@ -76,6 +80,14 @@ def _losses(axes: Any, parts: dict[str, Any], task: str, title: str) -> None:
     axes.set_title(title, color=INK)
 
 
+def _level(axes: Any, height: float, words: str, right: int) -> None:
+    """A grey line with words above it."""
+    axes.axhline(height, color=GREY, linewidth=0.8)
+    axes.annotate(
+        words, (right, height), (0, 7), textcoords="offset points", ha="right", fontsize=7.5, color=GREY
+    )
+
+
 def _flow(axes: Any, parts: dict[str, Any], lag: int) -> None:
     """|d| and |B| against the lag in the networks trained on the adding problem."""
     found: dict[str, Any] = {}
@@ -88,5 +100,6 @@ def _flow(axes: Any, parts: dict[str, Any], lag: int) -> None:
             axes.plot(flow["lag"], flow["carry"], ":", color=COLORS[cell], linewidth=1.6)
     axes.set_yscale("log")
     axes.set_ylim(1e-6, 10)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}" if value < 0.01 else f"{value:g}")
     axes.set_xlabel("steps back")
     axes.set_title(f"gradient that gets there (lag {lag})", color=INK)

@@ -5,7 +5,7 @@ GRU; `Session, whole model` one with an embedding of 65 tokens and a linear head
 the core. Peers: torch.nn.GRUCell without gradients, onnxruntime's GRU node over one step, the state handed in and out.
 Every answer is compared with the stepper's first; then all take turns, in blocks of steps.
 
-    python -m bench.step_speed [--repetitions 200]
+    python -m bench.step_speed [--repetitions 400]
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from congru.runtime.session import Session
 
 HIDDEN_SIZES = (32, 64, 128, 256)
 NUM_TOKENS = 65
-BLOCK = 50  # steps per measurement
+BLOCK = 20  # steps per measurement
 BAR_US, GOAL_US = 2.5, 1.5  # of one step from Python at H = 64
 AGREEMENT = 1e-5
 NAMES = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
@@ -142,7 +142,7 @@ def block(step: Step) -> Step:
 def main() -> None:
     """Measure, and write results/step_speed.json."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--repetitions", type=int, default=200)
+    parser.add_argument("--repetitions", type=int, default=400)
     repetitions = parser.parse_args().repetitions
     torch.set_num_threads(1)
     figures: dict[str, Any] = {

@@ -43,10 +43,14 @@ def build(folder: Path, **options: str) -> Path:
     return folder / "tests" / "core"
 
 
-def run_programs(folder: Path, **environment: str) -> None:
-    """Run every C test in `folder`; the errors they print must be within the table of tolerances."""
+def run_programs(folder: Path, every: int = 1, **environment: str) -> None:
+    """Run every C test in `folder`; the errors they print must be within the table of tolerances.
+
+    `every`: all combinations of options, or every so many.
+    """
     for program in PROGRAMS:
-        arguments = [os.environ.get("CONGRU_SEEDS", "1")] if program in ("forward", "backward") else []
+        counts = [os.environ.get("CONGRU_SEEDS", "1"), str(every)]
+        arguments = counts if program in ("forward", "backward") else []
         for line in run(folder / f"test_{program}", *arguments, **environment).splitlines():
             row, error, where = line.split("\t")
             record(row, float(error))

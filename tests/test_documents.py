@@ -8,6 +8,7 @@ import pytest
 
 from bench import documents
 from bench.record import ROOT
+from bench.tables import result
 
 README = (ROOT / "README.md").read_text()
 
@@ -30,7 +31,7 @@ def test_every_result_names_command_commit_machine_and_versions():
     records = sorted((ROOT / "results").glob("*.json"))
     assert records
     for path in records:
-        record = documents.result(path.stem)
+        record = result(path.stem)
         assert record["command"].startswith(("python -m bench", "congru "))
         assert re.fullmatch(r"[0-9a-f]{40}", record["commit"]), f"{path.name}: measured on changed files"
         assert record["machine"]["cpu"]

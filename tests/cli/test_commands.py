@@ -116,6 +116,8 @@ def test_inspect_writes_one_offline_page(text_run, tmp_path, capsys):
     assert run("inspect", str(text_run), "the cat sat", "-o", str(page)) == 0
     shown = capsys.readouterr().out
     assert "T=11, H=12" in shown
+    assert "keep: 1 = the old state stays" in shown
+    assert "the␣cat␣sat" in shown
     assert str(page) in shown
     html = page.read_text()
     assert "Gate film" in html
@@ -123,6 +125,8 @@ def test_inspect_writes_one_offline_page(text_run, tmp_path, capsys):
         r"""(src|href|action)\s*=\s*["']?(https?:)?//|url\(["']?(https?:)?//|@import""", html
     )
     assert run("inspect", str(text_run), "-o", str(page)) == 0
+    capsys.readouterr()
+    assert "source is empty, expected a text" in refused(capsys, "inspect", str(text_run), "")
 
 
 def test_compare_gives_a_row_per_cell(text_run, tmp_path, capsys):

@@ -4,7 +4,7 @@
 #include <string.h>
 
 static const char *const CELL_NAMES[] = {"gru", "gru-before", "lstm", "rnn"};
-static const char *const OPTION_NAMES[] = {"reverse", "lengths", "reset", "bare", "time-major", "recompute"};
+static const char *const OPTION_NAMES[] = {"reverse", "lengths", "reset", "bare", "time-major", "recompute", "mask", "zoneout", "norm"};
 
 const char *name_of(const spec *s) {
   static char text[256];
@@ -76,6 +76,10 @@ static void draw_inputs(problem *p, uint64_t *random) {
   call->c0 = bare || !lstm ? NULL : draw(p, B * H, 1, random);
   call->h_reset = bare ? NULL : draw(p, H, 1, random);
   call->c_reset = bare || !lstm ? NULL : draw(p, H, 1, random);
+  call->g_i = s->options & NORM ? draw(p, G * H, 1, random) : NULL;
+  call->g_h = s->options & NORM ? draw(p, G * H, 1, random) : NULL;
+  call->h_mask = s->options & MASK ? draw(p, B * H, 1.5, random) : NULL;
+  call->zoneout = s->options & ZONEOUT ? draw(p, B * T * H, 0.5, random) : NULL;
   if (s->options & LENGTHS) { /* whole, empty, and between */
     int64_t *lengths = own(p, B * 8);
     for (int64_t b = 0; b < B; b++) lengths[b] = b == 0 ? T : b == 1 ? 0 : (int64_t)(uniform(random) * (double)(T + 1));
@@ -102,11 +106,23 @@ static void draw_gradients(problem *p, uint64_t *random) {
   call->db_i = unset(p, G * H), call->db_h = unset(p, G * H);
   call->dh0 = unset(p, B * H), call->dc0 = lstm ? unset(p, B * H) : NULL;
   call->dh_reset = unset(p, H), call->dc_reset = lstm ? unset(p, H) : NULL;
+  if (call->g_i) call->dg_i = unset(p, G * H), call->dg_h = unset(p, G * H);
 }
 
-problem make_problem(const spec *s, uint64_t seed) {
-  problem p = {.spec = *s};
+/* The options that the cell has, and that go together. */
+static unsigned possible(const spec *s) {
+  unsigned options = s->options;
+  if (s->cell != CONGRU_GRU) options &= ~(unsigned)NORM;
+  if (s->cell != CONGRU_GRU && s->cell != CONGRU_GRU_BEFORE) options &= ~(unsigned)ZONEOUT;
+  if (options & NORM) options &= ~(unsigned)RECOMPUTE;
+  return options;
+}
+
+problem make_problem(const spec *wanted, uint64_t seed) {
+  problem p = {.spec = *wanted};
+  const spec *s = &p.spec;
   congru_call *call = &p.call;
+  p.spec.options = possible(wanted);
   int64_t G = num_gates(s->cell), B = s->B, T = s->T, H = s->H;
   uint64_t random = seed;
   call->cell = s->cell, call->dtype = s->dtype, call->reverse = !!(s->options & REVERSE), call->threads = s->threads;
@@ -114,13 +130,14 @@ problem make_problem(const spec *s, uint64_t seed) {
   call->x_strides = call->dx_strides = strides_of(s, s->I);
   call->y_strides = call->dy_strides = strides_of(s, H);
   call->gates_strides = call->dgates_strides = strides_of(s, G * H);
+  call->zoneout_strides = strides_of(s, H);
   draw_inputs(&p, &random);
   call->y = unset(&p, B * T * H);
   call->h = unset(&p, B * H);
   int keep = !(s->options & RECOMPUTE);
   if (s->cell == CONGRU_LSTM) call->c = unset(&p, B * H);
   if (s->cell != CONGRU_RNN && keep) call->gates = unset(&p, B * T * G * H);
-  if (s->cell == CONGRU_LSTM || (s->cell == CONGRU_GRU && keep)) call->extra = unset(&p, B * T * H);
+  if (s->cell == CONGRU_LSTM || (s->cell == CONGRU_GRU && keep)) call->extra = unset(&p, B * T * (s->options & NORM ? 6 * H + 6 : H));
   draw_gradients(&p, &random);
   return p;
 }

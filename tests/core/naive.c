@@ -7,49 +7,59 @@
 
 static double sigmoid(double a) { return 1 / (1 + exp(-a)); }
 
-/* Row `row` of W x + b_i, and of U h + b_h. */
-static double input(const congru_call *call, int64_t row, const double *x) {
-  double sum = call->b_i ? ((const double *)call->b_i)[row] : 0;
-  for (int64_t i = 0; i < call->I; i++) sum += ((const double *)call->W)[row * call->I + i] * x[i];
-  return sum;
-}
+static int64_t gates_of(const congru_call *call) { return call->cell == CONGRU_LSTM ? 4 : call->cell == CONGRU_RNN ? 1 : 3; }
 
-static double recurrent(const congru_call *call, int64_t row, const double *h) {
-  double sum = call->b_h ? ((const double *)call->b_h)[row] : 0;
-  for (int64_t j = 0; j < call->H; j++) sum += ((const double *)call->U)[row * call->H + j] * h[j];
-  return sum;
-}
-
-/* One step of one row: h and c become the new state; gates [G, H] and extra [H] are filled. */
-static void naive_step(const congru_call *call, const double *x, double *h, double *c, double *gates, double *extra) {
+/* sums = M v + bias for all rows of M [G*H, K]; with a gain, gain * norm(M v) + bias gate by gate. */
+static void project(const congru_call *call, const double *M, const double *gain, const double *bias, const double *v, int64_t K,
+                    double *sums) {
   int64_t H = call->H;
-  double *r = gates, *z = gates + H, *n = gates + 2 * H, before[MAX_H], rh[MAX_H];
-  memcpy(before, h, (size_t)H * sizeof(double));
-  switch (call->cell) {
-    case CONGRU_RNN:
-      for (int64_t j = 0; j < H; j++) h[j] = tanh(input(call, j, x) + recurrent(call, j, before));
-      return;
-    case CONGRU_LSTM:
-      for (int64_t j = 0; j < H; j++) {
-        for (int64_t g = 0; g < 4; g++) {
-          double a = input(call, g * H + j, x) + recurrent(call, g * H + j, before);
-          gates[g * H + j] = g == 2 ? tanh(a) : sigmoid(a);
-        }
-        c[j] = extra[j] = gates[H + j] * c[j] + gates[j] * gates[2 * H + j];
-        h[j] = gates[3 * H + j] * tanh(c[j]);
-      }
-      return;
-    default:
-      for (int64_t j = 0; j < H; j++) {
-        r[j] = sigmoid(input(call, j, x) + recurrent(call, j, before));
-        z[j] = sigmoid(input(call, H + j, x) + recurrent(call, H + j, before));
-        rh[j] = r[j] * before[j];
-      }
-      for (int64_t j = 0; j < H; j++) {
-        extra[j] = recurrent(call, 2 * H + j, call->cell == CONGRU_GRU ? before : rh);
-        n[j] = tanh(input(call, 2 * H + j, x) + (call->cell == CONGRU_GRU ? r[j] : 1) * extra[j]);
-        h[j] = (1 - z[j]) * n[j] + z[j] * before[j];
-      }
+  for (int64_t gate = 0; gate < gates_of(call); gate++) {
+    double *a = sums + gate * H, mean = 0, variance = 0;
+    for (int64_t j = 0; j < H; j++) {
+      a[j] = 0;
+      for (int64_t k = 0; k < K; k++) a[j] += M[(gate * H + j) * K + k] * v[k];
+      mean += a[j] / (double)H;
+    }
+    for (int64_t j = 0; j < H; j++) variance += (a[j] - mean) * (a[j] - mean) / (double)H;
+    for (int64_t j = 0; j < H; j++) {
+      if (gain) a[j] = gain[gate * H + j] * (a[j] - mean) / sqrt(variance + 1e-5);
+      if (bias) a[j] += bias[gate * H + j];
+    }
+  }
+}
+
+/* One step of one row: h and c become the new state; gates [G, H] and extra [H] are filled. mask and zoneout may be NULL. */
+static void naive_step(const congru_call *call, const double *x, const double *mask, const double *zoneout, double *h, double *c,
+                       double *gates, double *extra) {
+  int64_t H = call->H;
+  double i[4 * MAX_H], u[4 * MAX_H], u_before[4 * MAX_H], seen[MAX_H], rh[MAX_H];
+  double *r = gates, *z = gates + H, *n = gates + 2 * H;
+  for (int64_t j = 0; j < H; j++) seen[j] = mask ? mask[j] * h[j] : h[j];
+  project(call, call->W, call->g_i, call->b_i, x, call->I, i);
+  project(call, call->U, call->g_h, call->b_h, seen, H, u);
+  if (call->cell == CONGRU_RNN) {
+    for (int64_t j = 0; j < H; j++) h[j] = tanh(i[j] + u[j]);
+    return;
+  }
+  if (call->cell == CONGRU_LSTM) {
+    for (int64_t j = 0; j < H; j++) {
+      for (int64_t at = j; at < 4 * H; at += H) gates[at] = at / H == 2 ? tanh(i[at] + u[at]) : sigmoid(i[at] + u[at]);
+      c[j] = extra[j] = gates[H + j] * c[j] + gates[j] * gates[2 * H + j];
+      h[j] = gates[3 * H + j] * tanh(c[j]);
+    }
+    return;
+  }
+  for (int64_t j = 0; j < H; j++) {
+    r[j] = sigmoid(i[j] + u[j]);
+    z[j] = sigmoid(i[H + j] + u[H + j]);
+    rh[j] = r[j] * seen[j];
+  }
+  project(call, call->U, call->g_h, call->b_h, rh, H, u_before);
+  for (int64_t j = 0; j < H; j++) {
+    double d = zoneout ? zoneout[j] : 0;
+    extra[j] = u[2 * H + j];
+    n[j] = tanh(i[2 * H + j] + (call->cell == CONGRU_GRU ? r[j] * extra[j] : u_before[2 * H + j]));
+    h[j] = d * h[j] + (1 - d) * ((1 - z[j]) * n[j] + z[j] * h[j]);
   }
 }
 
@@ -68,8 +78,6 @@ static void put(double *to, const double *from, int64_t n) {
   if (to) memcpy(to, from, (size_t)n * sizeof(double));
 }
 
-static int64_t gates_of(const congru_call *call) { return call->cell == CONGRU_LSTM ? 4 : call->cell == CONGRU_RNN ? 1 : 3; }
-
 void naive_forward(const congru_call *call) {
   int64_t H = call->H, T = call->T, GH = gates_of(call) * H;
   double h[MAX_H], c[MAX_H], gates[4 * MAX_H], extra[MAX_H];
@@ -77,6 +85,7 @@ void naive_forward(const congru_call *call) {
     int64_t length = call->lengths ? call->lengths[b] : T;
     fill(h, call->h0 ? (const double *)call->h0 + b * H : NULL, H);
     fill(c, call->c0 ? (const double *)call->c0 + b * H : NULL, H);
+    const double *mask = call->h_mask ? (const double *)call->h_mask + b * H : NULL;
     for (int64_t s = 0; s < T; s++) {
       int64_t t = call->reverse && s < length ? length - 1 - s : s, boundary = call->reverse ? t + 1 : t;
       memset(gates, 0, sizeof gates);
@@ -87,11 +96,12 @@ void naive_forward(const congru_call *call) {
           fill(h, call->h_reset, H);
           fill(c, call->c_reset, H);
         }
-        naive_step(call, place(call->x, call->x_strides, b, t), h, c, gates, extra);
+        naive_step(call, place(call->x, call->x_strides, b, t), mask, place(call->zoneout, call->zoneout_strides, b, t), h, c,
+                   gates, extra);
       }
       put(place(call->y, call->y_strides, b, t), s < length ? h : none, H);
       put(place(call->gates, call->gates_strides, b, t), gates, GH);
-      put(place(call->extra, call->y_strides, b, t), extra, H);
+      if (!call->g_i) put(place(call->extra, call->y_strides, b, t), extra, H);
     }
     put((double *)call->h + b * H, h, H);
     if (call->c) put((double *)call->c + b * H, c, H);

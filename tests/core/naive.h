@@ -4,7 +4,7 @@
 
 #include "congru.h"
 
-/* Fill y, h, c, gates and extra of a float64 call, each where it is given. */
+/* Fill y, h, c, gates and (without layer norm) extra of a float64 call, each where it is given. */
 void naive_forward(const congru_call *call);
 
 /* sum y dy + sum h dh + sum c dc + sum gates dgates after naive_forward: what congru_backward differentiates. */

@@ -1,7 +1,7 @@
 /* congru_backward against central differences of the naive double loop, (loss(w + e) - loss(w - e)) / 2 e, at entries drawn
  * from every array: every cell, element type, instruction set and option, gates saved and computed again.
  *
- *   test_backward [seeds]
+ *   test_backward [seeds [every]]     every: all combinations of options (1), or every so many, other ones at each size
  */
 #include <math.h>
 
@@ -38,7 +38,9 @@ static void probe(const char *what, const spec *s, congru_call *exact, const voi
   }
   for (int64_t k = 0; k < probes; k++) worst = fmax(worst, fabs(values[k] - expected[k]) / size);
   snprintf(where, sizeof where, "d%s, %s", what, name_of(s));
-  report(s->dtype ? "core gradients, float64" : "core gradients, float32", worst, where);
+  static const char *const rows[] = {"core gradients, float32", "core gradients, float64", "core layer norm gradients, float32",
+                                     "core layer norm gradients, float64"};
+  report(rows[s->dtype + (s->options & NORM ? 2 : 0)], worst, where);
 }
 
 static void check_case(spec s, uint64_t seed) {
@@ -57,6 +59,8 @@ static void check_case(spec s, uint64_t seed) {
   probe("b_h", &s, exact, exact->b_h, call->db_h, GH, &random);
   probe("h0", &s, exact, exact->h0, call->dh0, B * H, &random);
   probe("c0", &s, exact, exact->c0, call->dc0, B * H, &random);
+  probe("g_i", &s, exact, exact->g_i, call->dg_i, GH, &random);
+  probe("g_h", &s, exact, exact->g_h, call->dg_h, GH, &random);
   probe("h_reset", &s, exact, exact->h_reset, call->dh_reset, H, &random);
   probe("c_reset", &s, exact, exact->c_reset, call->dc_reset, H, &random);
   free_problem(&p), free_problem(&twin);
@@ -78,13 +82,15 @@ static void check_empty(spec s) {
 
 int main(int count, char **arguments) {
   uint64_t seeds = count > 1 ? strtoull(arguments[1], NULL, 10) : 1;
+  unsigned every = count > 2 ? (unsigned)strtoul(arguments[2], NULL, 10) : 1, turn = 0;
+  CHECK(every > 0, "every is %s, expected a whole number from 1", arguments[2]);
   for (uint64_t seed = 0; seed < seeds; seed++) {
     FOR_EACH_ISA(isa) {
       for (int64_t form = 0; form < 8; form++) {
         spec s = {.cell = form / 2, .dtype = form % 2, .threads = -1};
         for (size_t i = 0; i < sizeof SIZES / sizeof SIZES[0]; i++) {
           s.B = SIZES[i][0], s.T = SIZES[i][1], s.I = SIZES[i][2], s.H = SIZES[i][3];
-          for (s.options = 0; s.options < 1u << NUM_OPTIONS; s.options++) {
+          for (s.options = turn++ % every; s.options < 1u << NUM_OPTIONS; s.options += every) {
             s.threads = s.options % 3 ? -1 : -2;
             check_case(s, seed);
           }

@@ -8,4 +8,4 @@ from core_build import build, run_programs
 
 
 def test_c_programs(tmp_path: Path) -> None:
-    run_programs(build(tmp_path))
+    run_programs(build(tmp_path), every=25)

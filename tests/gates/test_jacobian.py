@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+import congru
 from congru import ops
 from congru.errors import CongruError, ShapeError
+from congru.gates import Stack
 from congru.gates.jacobian import after, jacobians, pull_back, states_at, steps_of
-from gates_cases import FORMS, known_keep, random_trace
+from gates_cases import FORMS, known_keep, random_stack, random_trace
 
 ALL_FORMS = [*FORMS, ("rnn_relu", False)]
 
@@ -17,9 +19,6 @@ ALL_FORMS = [*FORMS, ("rnn_relu", False)]
 def trace_of(cell: str, reset_before: bool, **options: object):
     if cell != "rnn_relu":
         return random_trace(cell, reset_before, **options)
-    import congru
-    from congru.gates import Stack
-
     weights = tuple(random_trace("rnn").top.weights)
     x = np.random.default_rng(0).normal(size=(2, 6, 3))
     return congru.inspect(Stack("rnn_relu", [[weights]]), x)
@@ -113,9 +112,6 @@ def test_fixed_points_are_at_rest_and_typed(cell: str) -> None:
 
 def test_a_bistable_unit_has_two_stable_points_and_a_saddle() -> None:
     """h' = tanh(4 h): rests at +-0.9993 and, unstable, at 0."""
-    import congru
-    from congru.gates import Stack
-
     weights = (np.zeros((1, 1)), np.array([[4.0]]), None, None)
     x = np.zeros((1, 9, 1))
     starts = np.linspace(-0.9, 0.9, 9)
@@ -139,3 +135,14 @@ def test_fixed_point_sentences_and_bad_input() -> None:
     assert "drifts" in found._replace(points=[], slow=3).sentence()
     with pytest.raises(ShapeError, match=r"x has shape \(2,\), expected \[I\] = \(3,\): one input"):
         trace.fixed_points(np.zeros(2))
+
+
+@pytest.mark.parametrize("seed", [0, 2, 9])
+def test_fixed_points_lie_where_a_run_can_come(seed: int) -> None:
+    """Newton's method also ends far outside, where a keep gate is 1 to the last bit and any state seems to rest."""
+    weights = tuple(8 * part for part in random_stack("gru", H=6, seed=seed).weights[0][0])
+    x = np.random.default_rng(seed).normal(size=(1, 20, 3))
+    found = congru.inspect(Stack("gru", [[weights]]), x).fixed_points()
+    assert found.slow + sum(point.starts for point in found.points) == 20
+    for point in found.points:
+        assert np.abs(point.state).max() <= 1

@@ -337,3 +337,18 @@ def test_a_trace_records_the_operator_also_where_no_gradient_is_wanted(cell, res
     assert "congru.forward" in graph.code
     arguments = (2 * x, ~problem.options["reset"], *rest)
     assert torch.equal(graph(*arguments), run(*arguments))
+
+
+@every_cell
+def test_saved_tensors_may_come_back_in_another_layout(cell, reset_before):
+    problem = Problem(cell, reset_before)
+    expected = torch.autograd.grad(problem.loss("native", *problem.inputs), problem.inputs)
+    turn = itertools.cycle([False, True])
+
+    def unpack(tensor):
+        features_first = tensor.dim() == 3 and next(turn)
+        return tensor.permute(2, 1, 0).contiguous().permute(2, 1, 0) if features_first else tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, unpack):
+        loss = problem.loss("native", *problem.inputs)
+    assert all(torch.equal(a, b) for a, b in zip(torch.autograd.grad(loss, problem.inputs), expected))

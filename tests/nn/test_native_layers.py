@@ -315,10 +315,10 @@ def test_recompute_gives_the_same_gradients_from_fewer_bytes(name, backend, opti
     before = saved_bytes(layer, x, **options)
     layer.recompute = True
     agree(results_and_gradients(layer, layer, x, **options), expected)
-    assert saved_bytes(layer, x, **options) < before or (name, backend) == (
-        "RNN",
-        "native",
-    )  # which keeps y alone
+    after = saved_bytes(layer, x, **options)
+    assert after < before or (
+        name == "RNN" and backend != "composite" and after == before
+    )  # the core keeps y alone
     if backend == "native":
         states = (2 if name == "LSTM" else 1) * 2 * 2 * x.shape[0] * x.shape[1] * 5 * 8
         small = 2 * 2 * 2 * x.shape[0] * 5 * 8 + 8 * 4 * x.shape[0]
@@ -335,6 +335,7 @@ def test_recompute_of_mingru_keeps_its_arguments_alone():
     assert saved_bytes(layer, x, **options) < before / 2
 
 
+@pytest.mark.usefixtures("without_native")
 def test_recompute_is_said_and_refused():
     x = torch.randn(4, 2, 3)
     assert nn.GRU(3, 5, recompute=True).extra_repr() == "3, 5, recompute=True"

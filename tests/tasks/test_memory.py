@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from congru.errors import SettingsError
+from congru.gates.inspect import inspect
 from congru.tasks.memory import MemorySettings, measure
 from congru.tasks.memory.adding import Adding
 from congru.tasks.memory.copying import ALPHABET, LENGTH, Copying
 from congru.tasks.memory.network import answers, answers_and_writes, build, equal_size, seeded
-from congru.tasks.memory.paths import flow, planted_share
+from congru.tasks.memory.paths import entered, flow, planted_share
 from congru.tasks.memory.problem import Batch
 from congru.tasks.memory.training import TEST, VALIDATION, held_out
 
@@ -54,6 +55,15 @@ def test_the_copy_baseline_is_what_guessing_costs():
     batch = problem.draw(np.random.default_rng(0), 4)
     loss = problem.loss(torch.zeros(4, LENGTH, ALPHABET), batch.target).item()
     assert loss == pytest.approx(problem.baseline) == pytest.approx(math.log(8))
+
+
+def test_the_direction_of_a_symbol_sees_differences_of_logits_only():
+    weight = np.random.default_rng(0).standard_normal((ALPHABET, 5))
+    state = np.random.default_rng(1).standard_normal(5)
+    logits = weight @ state
+    pull = Copying(9).pull(weight, 3)
+    assert pull @ state == pytest.approx(logits[3] - logits.mean())
+    assert Copying(9).pull(weight + np.ones(5), 3) == pytest.approx(pull)
 
 
 def test_validation_and_test_sequences_differ_and_do_not_depend_on_the_cell_or_seed():
@@ -193,15 +203,35 @@ def test_the_flow_starts_where_the_first_answer_is_asked():
     assert len(path.gradient) == problem.asked.start + 1
 
 
-def test_planted_shares_exist_where_the_memory_is_the_state():
+def test_planted_shares_exist_where_the_memory_is_the_state_of_one_layer():
     problem = Copying(6)
     batch = problem.draw(np.random.default_rng(0), 3)
-    for cell in ("lstm", "rnn"):
+    for cell in ("lstm", "rnn", "mingru"):
         assert planted_share(seeded(0, problem, cell, 5, "default"), problem, batch) is None
-    found = planted_share(seeded(0, problem, "mingru", 5, "default"), problem, batch)
+    found = planted_share(seeded(0, problem, "gru", 5, "default"), problem, batch)
     assert found is not None
-    assert found.trust == pytest.approx(1)  # nothing is recomputed from the state
     assert found.residual < 1e-6
+    assert all(0 < share < 1 for share in (found.plain, found.centred, found.entered))
+
+
+def test_what_entered_at_a_step_is_what_the_answer_loses_without_it():
+    """Inputs a thousandth away from neutral: first order is then exact to a thousandth."""
+    problem = Adding(9)
+    network = seeded(0, problem, "gru", 6, "default").double()
+    x = problem.neutral + 1e-3 * np.random.default_rng(0).standard_normal((1, 9, 2))
+    pull = np.random.default_rng(1).standard_normal(6)
+    layer = network.get_submodule("memory")
+
+    def value(x: np.ndarray) -> float:
+        with torch.no_grad():
+            return float(layer(torch.from_numpy(x))[0][0, 7].numpy() @ pull)
+
+    found = entered(inspect(layer, x), 0, pull, 7, problem.neutral)
+    for step in range(9):
+        without = x.copy()
+        without[0, step] = problem.neutral
+        assert found[step] == pytest.approx(value(x) - value(without), rel=2e-2, abs=1e-8)
+    assert found[8] == 0
 
 
 def test_a_trained_grus_memory_lies_on_the_planted_steps_once_writing_has_a_cost():
@@ -224,7 +254,8 @@ def test_a_trained_grus_memory_lies_on_the_planted_steps_once_writing_has_a_cost
     run, found = seen[0]
     assert run.share < 0.01
     assert found.plain >= 0.9
-    assert found.centred >= found.plain
+    assert found.centred >= 0.9
+    assert found.entered >= 0.9
     assert found.residual < 1e-6
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,6 +47,7 @@ def inspect(
         trace = congru.inspect(loaded, x, tokens=labels)
     trace.check()
     print(trace)
+    print(trace.text(colored=sys.stdout.isatty()))
     for line in trace.summary():
         print(f"  {line}")
     about = {"model folder": model.name, "input": source or "default of the task"}

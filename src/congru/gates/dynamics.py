@@ -99,6 +99,7 @@ def fixed_points_of(layer: Layer, row: int, x: npt.ArrayLike | None, starts: int
     input).
 
     Newton's method on F(h, x) - h with the closed-form Jacobian, damped (Levenberg-Marquardt) until q falls.
+    An end that no run could reach counts as none.
     """
     s = steps_of(layer, row)
     if x is None:
@@ -109,7 +110,8 @@ def fixed_points_of(layer: Layer, row: int, x: npt.ArrayLike | None, starts: int
     states = after(s)
     picked = random.choice(len(states), min(starts, len(states)), replace=False)
     ends = [_descend(layer, x, states[k]) for k in picked]
-    found = [(state, q) for state, q in ends if q < SPEED]
+    reach = max(1.0, float(np.abs(states).max()))
+    found = [(state, q) for state, q in ends if q < SPEED and _reachable(layer, state, reach)]
     points = [
         _describe(layer, x, state, q, count) for state, q, count in _merge(found)
     ]  # fmt: skip
@@ -144,6 +146,14 @@ def _descend(layer: Layer, x: Array, state: Array, rounds: int = 60) -> tuple[Ar
         else:
             damping *= 10
     return state, q
+
+
+def _reachable(layer: Layer, state: Array, reach: float) -> bool:
+    """Whether the run could come there: |h| of a GRU never exceeds max(1, |start|).
+
+    Far outside, a keep gate is 1 to the last bit and any state seems to rest.
+    """
+    return layer.cell != "gru" or float(np.abs(state).max()) <= reach
 
 
 def _merge(found: list[tuple[Array, float]]) -> list[tuple[Array, float, int]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from congru.errors import CongruError
+from congru.errors import CongruError, require
 from congru.gates.equations import KEEP
 from congru.gates.pictures.style import BLUE, GREY, INK, Picture, new_figure, styled
 from congru.gates.timescales import timescales_of
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from congru.gates.trace import Trace
 
 QUANTILES = {"tau_10": 0.1, "tau_50": 0.5, "tau_90": 0.9}
-QUESTION = "How did its timescales grow while it trained?"
+QUESTION = "How did its timescales change while it trained?"
 LIMIT = "Timescales of one fixed input, by the carry path alone; a flat line is no fault where the task needs no memory."
 
 
@@ -69,6 +69,8 @@ def timescale_growth(rows: Sequence[tuple[int, Mapping[str, float]]], *, width: 
             label="median unit",
         )
         axes.set_yscale("log")
+        if max(high) < 100 * min(low):
+            axes.yaxis.set_major_locator(require("matplotlib.ticker", "train").LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.tick_params(axis="y", which="minor", labelleft=False, color=GREY)
         axes.set_xlabel("training step")

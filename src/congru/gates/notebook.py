@@ -1,5 +1,7 @@
-"""What a trace looks like in a notebook: static HTML below 100 kB, no script, readable on light and on dark
-pages.
+"""What a trace looks like in a notebook: static HTML below 100 kB, no script.
+
+Its text takes the colour of the page around it, so that it can be read on light and on dark pages alike: what
+the system prefers says nothing about the page of a notebook.
 """
 
 from __future__ import annotations
@@ -21,12 +23,9 @@ if TYPE_CHECKING:
 MOST_UNITS = 96
 MOST_LINES = 8
 STYLE = (
-    ".congru-trace{--ink:#1d1d1f;--soft:#5f6368;font:13px/1.45 system-ui,sans-serif;color:var(--ink);max-width:900px}"
-    "@media (prefers-color-scheme:dark){.congru-trace{--ink:#ececea;--soft:#a9acb0}}"
-    "[data-jp-theme-light=false] .congru-trace,.vscode-dark .congru-trace{--ink:#ececea;--soft:#a9acb0}"
-    "[data-jp-theme-light=true] .congru-trace,.vscode-light .congru-trace{--ink:#1d1d1f;--soft:#5f6368}"
+    ".congru-trace{font:13px/1.45 system-ui,sans-serif;color:inherit;max-width:900px}"
     ".congru-trace img{width:100%;height:110px;image-rendering:pixelated;display:block}"
-    ".congru-trace .soft{color:var(--soft)}"
+    ".congru-trace .soft{opacity:.7}"
     ".congru-trace .axis{position:relative;height:1.5em;font:11px ui-monospace,monospace}"
     ".congru-trace .axis span{position:absolute;white-space:pre}"
     ".congru-trace ul{margin:.3em 0;padding-left:1.2em}"

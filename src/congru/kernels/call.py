@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
+
 from congru.errors import CongruError, SettingsError, ShapeError, check_shape
 from congru.kernels.options import NO_OPTIONS, Options
 
@@ -86,6 +88,80 @@ def describe(
     options: Options = NO_OPTIONS,
 ) -> Call:
     """Check the arguments of `ops.sequence` (or `ops.step` if `one_step`) and describe the call."""
+    flags = (reverse, reset_before, return_gates, recompute, one_step)
+    settings = (cell, *flags, options.layer_norm, options.num_heads)
+    more = (lengths, reset, options.recurrent_mask)
+    key = _signature(settings, x, state, weights, more, h_reset, options.zoneout)
+    call = None if key is None else _checked.get(key)
+    if call is None:
+        call = _check(cell, x, state, weights, lengths, reset, h_reset, options, *flags)
+        if key is not None:
+            if len(_checked) >= _MOST_CHECKED:
+                _checked.clear()
+            _checked[key] = call
+    if lengths is not None:
+        _check_lengths(lengths, x.shape[1])
+    return call
+
+
+# Calls that were found right, by all that the checks look at: a step then costs microseconds, not tens of them.
+_checked: dict[tuple[Any, ...], Call] = {}
+_MOST_CHECKED = 1024
+
+
+def _signature(settings: tuple[Any, ...], x: Array, *groups: Any) -> tuple[Any, ...] | None:
+    """All that `_check` and the `Call` depend on; None where that is more than can be a key."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        kinds: tuple[type, ...] = (np.ndarray,)
+    elif torch.compiler.is_compiling() or torch._C._is_any_autocast_enabled():
+        return None
+    else:
+        kinds = (torch.Tensor, torch.nn.Parameter, np.ndarray)
+    if type(x) not in kinds:
+        return None
+    tensors = type(x) is not np.ndarray
+    gradient = tensors and x.requires_grad
+    key: list[Any] = [settings, x.shape, x.dtype, x.device if tensors else None]
+    for group in groups:
+        if group is None:
+            key.append(None)
+            continue
+        if type(group) is not tuple:
+            return None
+        key.append(len(group))
+        for array in group:
+            if array is None:
+                key.append(None)
+            elif type(array) not in kinds or (type(array) is np.ndarray) == tensors:
+                return None
+            elif tensors:
+                key += (array.shape, array.dtype, array.device)
+                gradient = gradient or array.requires_grad
+            else:
+                key += (array.shape, array.dtype)
+    if tensors:
+        assert torch is not None
+        key.append(gradient and torch.is_grad_enabled())
+    return tuple(key)
+
+
+def _check(
+    cell: str,
+    x: Array,
+    state: State | None,
+    weights: Weights,
+    lengths: Array | None,
+    reset: Array | None,
+    h_reset: State | None,
+    options: Options,
+    reverse: bool,
+    reset_before: bool,
+    return_gates: bool,
+    recompute: bool,
+    one_step: bool,
+) -> Call:
+    """Check everything but the values in `lengths`."""
     if cell not in CELLS:
         raise SettingsError(f"cell is {cell!r}, expected one of {', '.join(CELLS)}: pass one of these")
     if reset_before and cell != "gru":
@@ -242,17 +318,19 @@ def _check_time(x: Array, lengths: Array | None, reset: Array | None) -> None:
             check_shape("lengths", lengths, "[B]", (batch,), "pass one length per row of x")
         if "int" not in str(lengths.dtype):
             raise ShapeError(f"lengths has dtype {lengths.dtype}, expected integers: pass whole steps")
-        if batch and _readable(lengths):
-            for worst in (int(lengths.min()), int(lengths.max())):
-                if not 0 <= worst <= steps:
-                    raise CongruError(
-                        f"lengths holds {worst}, expected 0 to T = {steps}: count the valid steps"
-                    )
     if reset is not None:
         if tuple(reset.shape) != (batch, steps):
             check_shape("reset", reset, "[B, T]", (batch, steps), "pass one flag per row and step of x")
         if "bool" not in str(reset.dtype):
             raise ShapeError(f"reset has dtype {reset.dtype}, expected bool: pass reset != 0")
+
+
+def _check_lengths(lengths: Array, steps: int) -> None:
+    """Check the values, where they can be read."""
+    if len(lengths) and _readable(lengths):
+        for worst in (int(lengths.min()), int(lengths.max())):
+            if not 0 <= worst <= steps:
+                raise CongruError(f"lengths holds {worst}, expected 0 to T = {steps}: count the valid steps")
 
 
 def _readable(array: Array) -> bool:

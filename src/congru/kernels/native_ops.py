@@ -21,6 +21,8 @@ _CELL_OF = {code: cell for cell, code in CODES.items()}
 GATES, EXTRA = 1, 2
 # The differentiable inputs, in the order of both operators' arguments and of the gradients.
 _INPUTS = ("x", "h0", "c0", "W", "U", "b_i", "b_h", "h_reset", "c_reset")
+# Those [B, T, ...] with the names of their strides.
+_STRIDED = {name: (f"{name}_batch", f"{name}_time") for name in ("x", "y", "gates", "dy", "dgates", "dx")}
 _FORWARD = (
     "(int cell, bool reverse, bool time_first, int keep, Tensor x, Tensor? h0, Tensor? c0, Tensor W, Tensor U, Tensor? b_i, "
     "Tensor? b_h, Tensor? h_reset, Tensor? c_reset, Tensor? lengths, Tensor? reset) "
@@ -62,9 +64,9 @@ def _fields(keeping: list[Tensor], **tensors: Tensor | None) -> dict[str, int]:
     for name, tensor in tensors.items():
         if tensor is None or tensor.numel() == 0:
             continue
-        if name in ("x", "y", "gates", "dy", "dgates", "dx"):
+        if name in _STRIDED:
             tensor = _with_rows(tensor)
-            found[f"{name}_batch"], found[f"{name}_time"] = tensor.stride(0), tensor.stride(1)
+            (batch, time), (found[batch], found[time], *_) = _STRIDED[name], tensor.stride()
         elif name != "extra":  # which lies as y does
             tensor = tensor.contiguous()
         keeping.append(tensor)
@@ -74,6 +76,8 @@ def _fields(keeping: list[Tensor], **tensors: Tensor | None) -> dict[str, int]:
 
 def _with_rows(tensor: Tensor) -> Tensor:
     """The tensor, or a copy whose trailing axes are contiguous; what was expanded over B and T stays so."""
+    if tensor.is_contiguous():
+        return tensor
     B, T, *sizes = tensor.shape
     if tensor.stride(0) == 0 and tensor.stride(1) == 0:
         return tensor[:1, :1].contiguous().expand(B, T, *sizes)
@@ -174,6 +178,8 @@ def run_backward(
 ) -> tuple[Tensor, ...]:
     inputs = dict(zip(_INPUTS, (x, h0, c0, W, U, b_i, b_h, h_reset, c_reset)))
     room = _room(wanted, time_first, inputs, x, U)
+    if extra.numel() and extra.stride() != y.stride():  # hooks on saved tensors may have laid them out anew
+        extra = torch.empty_strided(y.shape, y.stride(), dtype=y.dtype).copy_(extra)
     out = {"h0": "dh0", "c0": "dc0"}
     keeping: list[Tensor] = []
     extension().backward(

@@ -18,7 +18,7 @@ from torch.autograd import forward_ad
 
 from congru.kernels import composite
 from congru.kernels.native import CODES
-from congru.kernels.native_ops import run_forward
+from congru.kernels.native_ops import run_backward, run_forward
 
 _CELL_OF = {code: cell for cell, code in CODES.items()}
 # Places in the argument lists of both operators.
@@ -46,10 +46,10 @@ def _backward_of_forward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     if all(grad is None for grad in grads):
         return (None,) * 15
     if not torch.compiler.is_compiling() and forward_mode():
-        found = iter(_first_gradients(cell, reverse, wanted, (*grads[:4], *saved[:11])))
-        kept = [next(found) if want else None for want in wanted]
+        first = iter(_first_gradients(cell, reverse, wanted, (*grads[:4], *saved[:11])))
+        kept = [next(first) if want else None for want in wanted]
     else:
-        found = _backward_operator()(cell, reverse, time_first, wanted, *grads[:4], *saved)
+        found = _backward(cell, reverse, time_first, wanted, *grads[:4], *saved)
         kept = [part if want else None for part, want in zip(found, wanted)]
     return (None,) * 4 + tuple(kept) + (None, None)
 
@@ -139,6 +139,18 @@ def _one_by_one(
     return results, (0,) * len(results)
 
 
+class Recorded(torch.autograd.Function):
+    """``congru::forward`` in eager calls that want a gradient: what the operator does, in a third of its time."""
+
+    backward = staticmethod(_backward_of_forward)
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, ...]:
+        results = run_forward(*arguments)
+        _setup_forward(ctx, arguments, results)
+        return results
+
+
 class Forward(torch.autograd.Function):
     """``congru::forward`` under the transforms of torch.func: the same gradient, and vmap."""
 
@@ -197,25 +209,40 @@ def forward(gradient: bool, *arguments: Any) -> tuple[Tensor, ...]:
         results = torch.ops.congru.forward(*arguments)
     elif torch._C._are_functorch_transforms_active():
         results = Forward.apply(*arguments)  # type: ignore[no-untyped-call]
-    elif gradient or not _plain(arguments):
+    elif not _plain(arguments):
         results = torch.ops.congru.forward(*arguments)
-    else:  # nobody is watching: round the dispatcher, which costs more than a step of the core
+    elif gradient:
+        results = Recorded.apply(*arguments)  # type: ignore[no-untyped-call]
+    else:
         results = run_forward(*arguments)
     return results
 
 
+def _backward(*arguments: Any) -> tuple[Tensor, ...]:
+    """Call ``congru::backward`` as the moment demands."""
+    results: tuple[Tensor, ...]
+    if torch.compiler.is_compiling():
+        results = torch.ops.congru.backward(*arguments)
+    elif torch._C._are_functorch_transforms_active():
+        results = Backward.apply(*arguments)  # type: ignore[no-untyped-call]
+    elif torch.is_grad_enabled() or not _plain(arguments):
+        results = torch.ops.congru.backward(*arguments)
+    else:
+        results = run_backward(*arguments)
+    return results
+
+
 def _plain(arguments: tuple[Any, ...]) -> bool:
-    """Whether all are ordinary tensors and no mode or trace sees the calls on them."""
-    return (
-        torch._C._len_torch_dispatch_stack() == 0
-        and torch._C._get_tracing_state() is None
-        and all(part is None or type(part) in (Tensor, torch.nn.Parameter) for part in arguments[4:])
-    )
+    """Whether all are ordinary tensors and no mode or trace sees the calls on them.
 
-
-def _backward_operator() -> Any:
-    transformed = not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
-    return Backward.apply if transformed else torch.ops.congru.backward
+    Then a call may go round torch's dispatcher, which costs more than a step of the core.
+    """
+    if torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state() is not None:
+        return False
+    for part in arguments[4:]:
+        if part is not None and type(part) is not Tensor and type(part) is not torch.nn.Parameter:
+            return False
+    return True
 
 
 def register() -> None:

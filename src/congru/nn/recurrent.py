@@ -236,19 +236,23 @@ class RecurrentLayer(RecurrentModule):
                     **self._options(),
                     **masks_of_call(self, x, len(CELLS[self.cell].states)),
                 )
-                outputs.append(y.transpose(0, 1))
+                outputs.append(y)
                 finals.append(final)
                 if gates is not None:
                     history.append(gates)
-            # Time first, as inside torch.nn: one seed then draws the same dropout masks.
-            steps = torch.cat(outputs, -1) if self.bidirectional else outputs[0]
+            x = outputs[0]
+            if self.bidirectional:
+                x = torch.cat([y.transpose(0, 1) for y in outputs], -1).transpose(0, 1)
             if layer < self.num_layers - 1 and self.dropout:
-                steps = F.dropout(steps.contiguous(), self.dropout, self.training)
-            x = steps.transpose(0, 1)
+                # Time first, as inside torch.nn: one seed then draws the same masks.
+                steps = x.transpose(0, 1).contiguous()
+                x = F.dropout(steps, self.dropout, self.training).transpose(0, 1)
         film = None
         if want_gates:
             film = torch.stack(history)
             film = film.reshape(self.num_layers, self.num_directions, *film.shape[1:])
+        if len(finals) == 1:
+            return x, tuple(part.unsqueeze(0) for part in finals[0]), film
         return x, tuple(torch.stack(part) for part in zip(*finals)), film
 
     def _check_state(self, state: tuple[Tensor, ...], batch: int) -> None:

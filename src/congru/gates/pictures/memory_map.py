@@ -36,7 +36,7 @@ def memory_map(memory: Memory, *, width: float = 10.0) -> Picture:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
         _bars(upper, bars, memory.at - begin, columns)
         _trust(lower, memory.trust[begin:end], columns)
-        title = f"share of each step in {printable(memory.target)} (orange for, blue against)"
+        title = f"share of each step in {_name(memory.target)} (orange for, blue against)"
         if begin:
             title += f"; the {begin} steps before together {memory.contributions[:begin].sum():+.3f}"
         upper.set_title(title)
@@ -61,10 +61,19 @@ def window(memory: Memory) -> tuple[int, int]:
     return (end - shown if shown < end / 2 else 0), end
 
 
+def _name(target: str) -> str:
+    """An output's name; spaces are marked where one would not see them: of a token such as " the", not of a name.
+
+    >>> _name(" the"), _name("\\n"), _name("output 0")
+    ('␣the', '↵', 'output 0')
+    """
+    return target if target == target.strip() and target.isprintable() else printable(target)
+
+
 def _sum(memory: Memory) -> str:
     written = float(memory.contributions.sum())
     return (
-        f"{printable(memory.target)} = {memory.output:+.3f}: written {written:+.3f}, start "
+        f"{_name(memory.target)} = {memory.output:+.3f}: written {written:+.3f}, start "
         f"{memory.start:+.3f}, bias {memory.bias:+.3f}"
     )
 
@@ -77,10 +86,11 @@ def _bars(axes: Any, bars: Array, at: int, columns: Columns) -> None:
     low, high = min(0.0, float(bars.min())), max(0.0, float(bars.max()))
     span = (high - low) or 1.0
     axes.set_ylim(low - 0.12 * span * (low < 0) - 0.02 * span, high + 0.12 * span * (high > 0) + 0.02 * span)
+    decimals = max(2, 2 - int(np.floor(np.log10(max(high, -low, 1e-9)))))
     for place in _tellable(bars):
         side = "bottom" if bars[place] > 0 else "top"
         axes.annotate(
-            f"{bars[place]:+.2f}", (place, bars[place]), ha="center", va=side, fontsize=7, color=INK
+            f"{bars[place]:+.{decimals}f}", (place, bars[place]), ha="center", va=side, fontsize=7, color=INK
         )
 
 

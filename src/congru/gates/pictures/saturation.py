@@ -30,7 +30,9 @@ def saturation_scatter(use: Saturation, *, width: float = 9.0) -> Picture:
             axes.set_ylim(-0.04, 1.04)
             axes.set_xlabel(f"share of steps below {LOW:g}")
             axes.text(0.97, 0.97, "always\none or the\nother", ha="right", va="top", fontsize=7, color=GREY)
-            axes.text(0.02, 0.02, "in between", ha="left", va="bottom", fontsize=7, color=GREY)
+            axes.text(
+                0.1, 0.3, "nearer to the corner:\nin between", ha="left", va="bottom", fontsize=7, color=GREY
+            )
         every[0].set_ylabel(f"share of steps above {HIGH:g}")
         if use.correlation is not None:
             axes = every[-1]

@@ -63,5 +63,6 @@ def _outline(axes: Any, tau: Array, bins: Array, name: str, index: int, count: i
 def _line(axes: Any, at: float, text: str, color: str, style: str) -> None:
     axes.axvline(at, color=color, linestyle=style, linewidth=1.3)
     axes.annotate(
-        f" {text}", (at, 1), xycoords=("data", "axes fraction"), ha="left", va="top", color=color, fontsize=8
-    )
+        text, (at, 1), xytext=(4, 0), xycoords=("data", "axes fraction"), textcoords="offset points", ha="left",
+        va="top", color=color, fontsize=8,
+    )  # fmt: skip

@@ -40,6 +40,10 @@ class Adding:
     def asked(self) -> slice:
         return slice(self.lag - 1, self.lag)
 
+    @property
+    def neutral(self) -> npt.NDArray[np.float64]:
+        return np.array([0.5, 0.0])
+
     def draw(self, random: np.random.Generator, batch_size: int) -> Batch:
         values = random.random((batch_size, self.lag))
         half = self.lag // 2

@@ -8,10 +8,13 @@ planted steps of a sequence, added up over all sequences and answers:
 
     plain      sum_{k in P} |C_k| / sum_k |C_k|
     centred    the same with C_k less its mean over the sequences in which k is not planted
+    entered    the same with E_k = d_k . (h_k - F(h_{k-1}, neutral input)) in place of C_k
 
 C_k also counts what the network writes whatever it reads: the drift to its resting state, and the refreshing of a
 memory that leaks. `centred` takes away what is the same for all sequences. Neither sees through a candidate that
-recomputes the past: `trust` says how much of the true gradient the carry path is.
+recomputes the past: `trust` says how much of the true gradient the carry path is. E_k asks another question: what the
+input of step k changed in the state, F being one step of the cell, times the true gradient d_k, every path included;
+to first order, as d_k is.
 """
 
 from __future__ import annotations
@@ -21,8 +24,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from congru import ops
 from congru.gates.equations import KEEP
 from congru.gates.inspect import inspect
+from congru.gates.jacobian import steps_of
+from congru.gates.sensitivity import sensitivity
 from congru.nn import Network
 from congru.tasks.memory.problem import Batch, Problem
 
@@ -40,10 +46,11 @@ class Path(NamedTuple):
 
 
 class Planted(NamedTuple):
-    """Shares of |C| on the planted steps, the mean trust share, and the largest residual of the identity."""
+    """Shares of |C| and |E| on the planted steps, the mean trust share, and the largest residual of the identity."""
 
     plain: float
     centred: float
+    entered: float
     trust: float
     residual: float
 
@@ -65,27 +72,44 @@ def flow(network: Network, problem: Problem, batch: Batch) -> Path:
 def planted_share(network: Network, problem: Problem, batch: Batch) -> Planted | None:
     """How much of the exact memory of the top layer lies on the planted steps.
 
-    None for a plain RNN, which keeps nothing, and for an LSTM, whose state hides its cell behind a tanh.
+    None for a plain RNN, which keeps nothing, for an LSTM, whose state hides its cell behind a tanh, and for more
+    than one layer, where the top one reads what the others remember.
     """
     trace, weight = _seen(network, batch)
-    if trace.cell not in KEEP or trace.cell == "lstm":
+    if trace.cell not in KEEP or trace.cell == "lstm" or len(trace.layers) > 1:
         return None
     asked = range(*problem.asked.indices(batch.x.shape[1]))
-    memories = [
-        [
-            trace.memory(problem.pull(weight, batch.target[row, place].item()), at, row=row)
-            for place, at in enumerate(asked)
-        ]
-        for row in range(len(batch.x))
-    ]
+    memories, changes = [], []
+    for row in range(len(batch.x)):
+        pulls = [problem.pull(weight, target) for target in batch.target[row].tolist()]
+        memories.append([trace.memory(pull, at, row=row) for pull, at in zip(pulls, asked)])
+        changes.append([entered(trace, row, pull, at, problem.neutral) for pull, at in zip(pulls, asked)])
     C = np.array([[memory.contributions for memory in answers] for answers in memories])
     planted = np.zeros((len(C), C.shape[2]), bool)
     np.put_along_axis(planted, batch.planted, True, axis=1)
     shares = [memory.share for answers in memories for memory in answers]
     residuals = [abs(memory.residual) for answers in memories for memory in answers]
     return Planted(
-        share_on(C, planted), share_on(centred(C, planted), planted), float(np.mean(shares)), max(residuals)
+        plain=share_on(C, planted),
+        centred=share_on(centred(C, planted), planted),
+        entered=share_on(np.array(changes), planted),
+        trust=float(np.mean(shares)),
+        residual=max(residuals),
     )
+
+
+def entered(trace: Trace, row: int, pull: Floats, at: int, neutral: Floats) -> Floats:
+    """E_k [T] of u . h_at, with u = `pull` [H]: d_k . (h_k - F(h_{k-1}, neutral)), `neutral` [I]; one layer only."""
+    layer = trace.top
+    steps = steps_of(layer, row)
+    W, U, b_i, b_h = layer.weights.wide()
+    weights = (W, b_i) if trace.cell == "mingru" else (W, U, b_i, b_h)
+    x = np.broadcast_to(neutral, (len(steps.h), len(neutral)))
+    (without,) = ops.step(trace.cell, x, (steps.h,), weights, reset_before=layer.reset_before)
+    u = np.zeros_like(steps.h)
+    u[at] = pull
+    change: Floats = (sensitivity(steps, u) * (layer.y[row] - without)).sum(axis=1)
+    return change
 
 
 def share_on(C: Floats, planted: npt.NDArray[np.bool_]) -> float:

@@ -36,6 +36,11 @@ class Problem(Protocol):
     def asked(self) -> slice: ...
 
     @property
+    def neutral(self) -> npt.NDArray[np.float64]:
+        """An input [I] that says nothing."""
+        ...
+
+    @property
     def baseline(self) -> float:
         """The expected loss of the best answer that remembers nothing."""
         ...

@@ -1,0 +1,210 @@
+"""The measured tables of the documents, each made from its file in results/."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.record import ROOT
+
+
+def result(name: str, folder: Path = ROOT / "results") -> dict[str, Any]:
+    """The record of one measurement."""
+    record: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())
+    return record
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table.
+
+    >>> print(markdown(["a", "b"], [["1", "2"]]), end="")
+    | a | b |
+    | --- | --- |
+    | 1 | 2 |
+    """
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def quality() -> str:
+    """What the tasks reach, beside their baselines and published figures; a row per measurement made."""
+    rows = []
+    for name, make in (("text_shakespeare", _text), ("forecast_ett", _ett), ("forecast_m4", _m4)):
+        if (ROOT / "results" / f"{name}.json").exists():
+            rows += make(result(name))
+    return markdown(["what", "GRU", "beside it"], rows)
+
+
+def _text(record: dict[str, Any]) -> list[list[str]]:
+    figures, baselines = record["figures"], record["baselines"]
+    budget = f"{figures['minutes']:g} minutes on {record['machine']['cores']} cores"
+    beside = ", ".join(f"{name} {value:.3f}" for name, value in baselines.items())
+    return [
+        [
+            f"tinyshakespeare, validation nats per character, {budget}",
+            f"**{figures['nats_per_char']:.3f}**",
+            beside,
+        ]
+    ]
+
+
+def _ett(record: dict[str, Any]) -> list[list[str]]:
+    rows = []
+    horizons = [name for name in record["figures"] if name.isdigit()]
+    for place, horizon in enumerate(horizons):
+        beside = []
+        for name, value in record["baselines"].items():
+            number = value[place] if isinstance(value, list) else value[horizon]["mse"]
+            beside.append(f"{name} {number:.3f}")
+        error = record["figures"][horizon]["test_mse"]
+        rows.append([f"ETTh1, test MSE {horizon} hours ahead", f"**{error:.3f}**", ", ".join(beside)])
+    return rows
+
+
+def _m4(record: dict[str, Any]) -> list[list[str]]:
+    rows = []
+    figures, baselines = record["figures"], record["baselines"]
+    beside = [
+        f"{name} {value if isinstance(value, float) else value['owa']:.3f}"
+        for name, value in baselines.items()
+    ]
+    for what, key in (("one model", "single"), (f"mean of {record['repetitions']} models", "ensemble")):
+        scores = figures[key]
+        rows.append(
+            [
+                f"M4 Hourly, OWA, {what} (sMAPE {scores['smape']:.2f}, MASE {scores['mase']:.3f})",
+                f"**{scores['owa']:.3f}**",
+                ", ".join(beside),
+            ]
+        )
+    return rows
+
+
+def speed() -> str:
+    """How many times as long each peer takes as ours, at every shape: medians of ratios side by side."""
+    record = result("cell_speed")["figures"]
+    peers = {
+        "inference": ["torch.nn.GRU", "torch.nn.LSTM", "onnxruntime GRU", "OpenVINO GRU"],
+        "training": ["torch.nn.GRU", "torch.nn.LSTM"],
+    }
+    header = ["B, T, I, H", "ours, ms"]
+    header += [f"{what}: {peer}" for what, named in peers.items() for peer in named]
+    header.insert(2 + len(peers["inference"]), "training, ours, ms")
+    rows = []
+    for shape in [name.partition(" ")[2] for name in record if name.startswith("inference")]:
+        row = [shape]
+        for what, named in peers.items():
+            entry = record[f"{what} {shape}"]
+            row.append(f"{entry['ms']['congru GRU']['median']:.3g}")
+            row += [
+                f"{entry['times_ours'][peer]:.1f}x" if peer in entry["times_ours"] else "" for peer in named
+            ]
+        rows.append(row)
+    return markdown(header, rows)
+
+
+def textbook() -> str:
+    """GRU, LSTM and RNN at equal hidden size and at equal parameters."""
+    rows = []
+    for title in ("equal hidden size", "equal parameters"):
+        for name, row in result("textbook")["figures"][title].items():
+            side, _, cell = name.partition(" ")
+            if side != "congru":
+                continue
+            theirs = result("textbook")["figures"][title][f"torch.nn {cell}"]
+            times = [
+                f"{one[f'{what}_ms']['median']:.3g} ({one[f'{what}_times_lstm']:.2f})"
+                for what in ("inference", "training")
+                for one in (row, theirs)
+            ]
+            rows.append([f"{cell}, {title}", f"{row['hidden_size']}", f"{row['parameters']:,}", *times])
+    header = ["", "H", "parameters", "inference ms", "torch.nn", "training ms", "torch.nn"]
+    return markdown(header, rows)
+
+
+def deletion() -> str:
+    """The margin lost when the highest ranked fifth of the words is removed; a row per attribution."""
+    columns = [(readout, ranking) for readout in ("mean", "last") for ranking in ("size", "signed")]
+    figures = result("deletion")["figures"]
+    names = [key.split(", ")[-1] for key in figures if key.startswith("mean, drop, size, 0.2, ")]
+    rows = [
+        [
+            name,
+            *(f"{figures[f'{readout}, drop, {ranking}, 0.2, {name}']:.2f}" for readout, ranking in columns),
+        ]
+        for name in names
+    ]
+    return markdown(
+        [
+            "ranked by",
+            *(
+                f"{readout} state, {'by size' if ranking == 'size' else 'signed'}"
+                for readout, ranking in columns
+            ),
+        ],
+        rows,
+    )
+
+
+def gates() -> str:
+    """Milliseconds of recovery and of the forward passes, a row per shape; then the shares of all outputs."""
+    columns = ("recovery", "torch.nn.GRU", "congru", "congru with gates")
+    rows = []
+    for name, figure in result("gates")["figures"].items():
+        if name.startswith("recovery"):
+            times = [f"{figure['ms'][column]:.1f}" for column in columns]
+            rows.append([name.removeprefix("recovery "), *times, f"{figure['ratio']['of torch.nn.GRU']:.2f}"])
+        elif name.startswith("shares"):
+            rows.append([name, f"{figure['ms']:.1f}", "", "", "", ""])
+    return markdown(["ms", *columns, "recovery / torch.nn.GRU"], rows)
+
+
+def memory() -> str:
+    """Loss in per cent of remembering nothing, by task, cell and start, at every lag; median over the seeds."""
+    parts = result("memory")["figures"]["parts"]
+    lags = sorted({run["lag"] for part in parts.values() for run in part["runs"]})
+    rows = []
+    for name, part in sorted(parts.items()):
+        task, start, _ = name.split(", ")
+        for cell in dict.fromkeys(run["cell"] for run in part["runs"]):
+            runs = [run for run in part["runs"] if run["cell"] == cell]
+            shares = [[run["share"] for run in runs if run["lag"] == lag] for lag in lags]
+            losses = [f"{100 * statistics.median(found):.1f} %" if found else "" for found in shares]
+            longest = max(runs, key=lambda run: run["lag"])
+            seconds = f"{longest['cpu_seconds']:.0f} s (lag {longest['lag']:,})"
+            rows.append([task, cell, start, *losses, f"{longest['num_parameters']:,}", seconds])
+    return markdown(["task", "cell", "start", *(f"{lag:,}" for lag in lags), "parameters", "training"], rows)
+
+
+def planted() -> str:
+    """Shares of the exact memory on the planted steps."""
+    record = result("planted_truth")
+    rows = [
+        [
+            name,
+            f"{figures['loss_share']:.2%}",
+            f"**{figures['plain']:.0%}**",
+            f"{figures['centred']:.0%}",
+            f"{figures['entered']:.0%}",
+            f"{figures['trust']:.2f}",
+            f"{record['baselines'][f'{name}, evenly spread']:.0%}",
+        ]
+        for name, figures in record["figures"].items()
+        if name in record["spread"]
+    ]
+    header = ["GRU trained on", "loss / baseline", "plain", "centred", "entered", "trust", "if spread evenly"]
+    return markdown(header, rows)
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "quality": quality,
+    "speed": speed,
+    "textbook": textbook,
+    "deletion": deletion,
+    "gates": gates,
+    "memory": memory,
+    "planted": planted,
+}

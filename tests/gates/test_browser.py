@@ -1,0 +1,179 @@
+"""The report in Debian's Chromium: no console error, no outside request, hovering, picking, and without a script.
+
+The tests skip where the browser is missing: `pip install playwright` and `apt-get install chromium` enable them.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import congru
+from congru.gates import payload
+from congru.gates.report import report
+from gates_cases import random_trace
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    reason = "playwright is not installed; to run this: pip install playwright"
+    sync_api = pytest.importorskip("playwright.sync_api", reason=reason)
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("chromium is not installed; to run this: apt-get install chromium")
+    with sync_api.sync_playwright() as play:
+        found = play.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+class Opened:
+    """A report in a page, with what went wrong and what was requested."""
+
+    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
+        self.context = browser.new_context(viewport={"width": 1200, "height": 1000}, **options)
+        self.page = self.context.new_page()
+        self.faults: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.faults.append(message.text))
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.as_uri())
+
+    def hover(self, key: str, across: float, down: float) -> str:
+        image = self.page.locator(f"#{key}")
+        image.scroll_into_view_if_needed()
+        box = image.bounding_box()
+        self.page.mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"])
+        return str(self.page.locator("#cell").inner_text())
+
+
+def numbers(line: str) -> list[float]:
+    return [float(text.replace(" ", "")) for text in re.findall(r"- ?\d+\.\d+|\d+\.\d+", line)]
+
+
+@pytest.mark.parametrize(
+    ("cell", "reset_before"),
+    [("gru", False), ("gru", True), ("lstm", False), ("mingru", False), ("rnn", False)],
+)
+def test_hovering_fills_in_the_equations(browser: Any, tmp_path: Path, cell: str, reset_before: bool) -> None:
+    trace = random_trace(cell, reset_before, T=8, B=1, tokens=list("abcdefgh"))
+    opened = Opened(browser, report(trace, tmp_path / "report.html"))
+    text = opened.hover("film-0-0-state", 2.5 / 8, 1.5 / 5)
+    unit = int(congru.gates.strips.unit_order(trace.top)[1])
+    assert text.startswith(f'unit {unit}, step 2, token "c"')
+    lines = text.splitlines()[1:]
+    for letter, line in zip(congru.gates.equations.GATES[cell], lines):
+        assert line.startswith(f"{letter} = ")
+        assert numbers(line)[-1] == pytest.approx(trace.gate(letter)[0, 0, 0, 2, unit], abs=2e-3)
+    assert numbers(lines[-1])[-1] == pytest.approx(trace.state[0, 0, 0, 2, unit], abs=2e-3)
+    opened.page.mouse.down()
+    opened.page.mouse.up()
+    opened.page.keyboard.press("ArrowRight")
+    assert "step 3" in opened.page.locator("#cell").inner_text()
+    assert opened.faults == []
+    assert opened.requests == [(tmp_path / "report.html").as_uri()]
+
+
+@pytest.mark.parametrize(
+    ("cell", "reset_before", "ways", "readout"),
+    [
+        ("gru", False, 1, "steps"),
+        ("gru", True, 1, "last"),
+        ("gru", False, 2, "final"),
+        ("lstm", False, 2, "mean"),
+        ("mingru", False, 1, "mean"),
+    ],
+)
+def test_the_memory_map_follows_the_output_picked(
+    browser: Any, tmp_path: Path, cell: str, reset_before: bool, ways: int, readout: str
+) -> None:
+    trace = random_trace(cell, reset_before, T=8, B=1, ways=ways, readout=readout)
+    opened = Opened(browser, report(trace, tmp_path / "report.html"))
+    on = "cell" if cell == "lstm" else "state"
+    for output in (1, 3):
+        opened.page.locator("#pick select").select_option(str(output))
+        memory = trace.memory(output, on=on)
+        shown = numbers(opened.page.locator("#pick .note").inner_text())
+        expected = [memory.output, memory.contributions.sum(), memory.start, memory.bias, memory.share]
+        np.testing.assert_allclose(np.abs(shown), np.abs(expected), atol=1e-2)
+        titles = opened.page.locator("#pick rect title").all_text_contents()
+        np.testing.assert_allclose(
+            [float(text.split()[-1]) for text in titles], memory.contributions, atol=2e-3
+        )
+    if readout == "steps":
+        opened.page.locator("#pick input").fill("4")
+        memory = trace.memory(3, at=4)
+        shown = numbers(opened.page.locator("#pick .note").inner_text())
+        assert abs(shown[0]) == pytest.approx(abs(memory.output), abs=1e-2)
+    assert opened.faults == []
+
+
+def test_static_views_need_no_script(browser: Any, tmp_path: Path) -> None:
+    trace = random_trace("gru", T=8)
+    opened = Opened(browser, report(trace, tmp_path / "report.html"), java_script_enabled=False)
+    assert opened.page.locator("#film .figure svg").count() == 1
+    assert opened.page.locator("#memory .figure svg").count() == 2
+    assert not opened.page.locator("#cell").is_visible()
+    assert not opened.page.locator("#pick").is_visible()
+
+
+def test_a_part_of_a_long_input_says_so(
+    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(payload, "MOST_BYTES", 2 * 75 + 2 * 4 * 5 + 20 * 40)
+    trace = random_trace("gru", T=50, B=1)
+    opened = Opened(browser, report(trace, tmp_path / "report.html"))
+    assert "its numbers are not in this page, which holds steps 30 to 49" in opened.hover(
+        "film-0-0-keep", 0.1, 0.5
+    )
+    shown = numbers(opened.page.locator("#pick .note").inner_text())
+    memory = trace.memory()
+    assert abs(shown[0]) == pytest.approx(abs(memory.output), abs=1e-2)
+
+
+def test_a_report_of_full_size_opens_and_answers(browser: Any, tmp_path: Path) -> None:
+    """T = 512, H = 128: the size the limits speak of."""
+    trace = random_trace("gru", T=512, H=128, B=1, I=16, outputs=4, tokens=list("the fog. " * 57)[:512])
+    path = report(trace, tmp_path / "report.html")
+    assert path.stat().st_size < 2_000_000
+    opened = Opened(browser, path, color_scheme="dark")
+    for key in ("about", "film", "memory", "timescales", "saturation", "flow", "stability"):
+        assert opened.page.locator(f"section#{key}").is_visible()
+    text = opened.hover("film-0-0-keep", 100.25 / 171, 10.5 / 128)
+    unit, step = map(int, re.match(r"unit (\d+), step (\d+),", text).groups())
+    assert step == 300
+    assert unit in congru.gates.strips.unit_order(trace.top)[9:12]  # a row is about one pixel high
+    shown = numbers(text.splitlines()[2])[-1]
+    assert shown == pytest.approx(trace.keep[0, 0, 0, 300, unit], abs=2e-3)
+    assert opened.faults == []
+    assert opened.requests == [path.as_uri()]
+
+
+def test_text_can_be_read_on_a_light_and_on_a_dark_screen(browser: Any, tmp_path: Path) -> None:
+    """The contrast of the text with the page is at least 7 to 1 in both (WCAG 2, level AAA)."""
+    path = report(random_trace("gru", T=8), tmp_path / "report.html")
+    pages = []
+    for scheme in ("light", "dark"):
+        page = Opened(browser, path, color_scheme=scheme).page
+        ink, paper = (
+            page.evaluate(f"getComputedStyle(document.body).{name}") for name in ("color", "backgroundColor")
+        )
+        lightness = sorted(luminance(color) for color in (ink, paper))
+        assert (lightness[1] + 0.05) / (lightness[0] + 0.05) >= 7
+        pages.append(luminance(paper))
+    assert pages[0] > 0.8
+    assert pages[1] < 0.1
+
+
+def luminance(color: str) -> float:
+    """Relative luminance of `rgb(r, g, b)`."""
+    parts = np.array([int(part) for part in re.findall(r"\d+", color)[:3]]) / 255
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
