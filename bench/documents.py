@@ -113,7 +113,7 @@ def planted() -> str:
     rows = [
         [
             name,
-            f"{figures['loss_share']:.1%}",
+            f"{figures['loss_share']:.2%}",
             f"**{figures['plain']:.0%}**",
             f"{figures['centred']:.0%}",
             f"{figures['entered']:.0%}",
