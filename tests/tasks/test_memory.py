@@ -16,7 +16,7 @@ from congru.tasks.memory.copying import ALPHABET, LENGTH, Copying
 from congru.tasks.memory.network import answers, answers_and_writes, build, equal_size, seeded
 from congru.tasks.memory.paths import entered, flow, planted_share
 from congru.tasks.memory.problem import Batch
-from congru.tasks.memory.training import TEST, VALIDATION, held_out
+from congru.tasks.memory.training import TEST, VALIDATION, held_out, train
 
 SMALL = {"lags": (8,), "cells": ("gru",), "steps": 3, "hidden_size": 5, "learning_rates": (0.01,)}
 
@@ -107,6 +107,16 @@ def test_a_contest_is_repeatable_and_its_seeds_differ():
     losses = [[run.loss for run in one] for one in runs]
     assert losses[0] == losses[1]
     assert losses[0][0] != losses[0][1]
+
+
+def test_another_seed_trains_on_other_sequences():
+    settings = MemorySettings(**{**SMALL, "steps": 1})
+    curves = []
+    for seed in (0, 1, 0):
+        network = seeded(0, Adding(8), "gru", 5, "default")  # the same start each time
+        curves.append(train(network, Adding(8), settings, learning_rate=0.01, seed=seed).curve)
+    assert curves[0] == curves[2]
+    assert curves[0] != curves[1]
 
 
 def test_the_rate_is_chosen_on_validation_at_the_shortest_lag():

@@ -14,7 +14,7 @@ from congru.tasks.memory.settings import MemorySettings
 
 app = App(
     name="bench",
-    help="Measure how far back each cell learns, at equal parameters and budget.",
+    help="Measure how far back each cell learns: equal parameters, equal budget.",
     default_parameter=Parameter(consume_multiple=True, negative=()),
 )
 

@@ -27,7 +27,7 @@ COMMANDS = {
     "compare": ("congru.cli.compare:app", "Compare GRU, LSTM, RNN and minGRU at the same budget."),
     "bench": (
         "congru.cli.bench:app",
-        "Measure how far back each cell learns, at equal parameters and budget.",
+        "Measure how far back each cell learns: equal parameters, equal budget.",
     ),
     "data": ("congru.cli.data:app", "List or fetch public data sets."),
     "doctor": ("congru.cli.doctor:app", "Say what is installed, which backends run, and how fast."),
