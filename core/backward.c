@@ -280,7 +280,7 @@ int NAME(backward)(const congru_call *call, int64_t threads) {
     congru_pool_give_up(threads);
     return -1;
   }
-  congru_pool_run(threads, backward_thread, &job);
+  int ran = congru_pool_run(threads, backward_thread, &job);
   congru_memory_put(job.workspace);
-  return 0;
+  return ran ? 0 : NAME(backward)(call, 1);
 }

@@ -89,6 +89,15 @@ int congru_set_isa(const char *name);
 void congru_set_threads(int64_t threads);
 int64_t congru_get_threads(void);
 
+/* The threads of another library's OpenMP, instead of own ones: that library's threads spin for a while after each of its
+ * calls, and would share their cores with ours. `parallel` is GOMP_parallel, the others the omp_ functions of that name, all
+ * of one OpenMP runtime. Calls from inside a parallel region run on own threads. To be called before any other thread calls. */
+typedef struct {
+  void (*parallel)(void (*work)(void *), void *data, unsigned threads, unsigned flags);
+  int (*get_thread_num)(void), (*get_num_threads)(void), (*in_parallel)(void);
+} congru_team;
+void congru_set_team(const congru_team *team);
+
 /* sigmoid (kind 0) or tanh (kind 1) of n values, as computed inside; for tests. */
 void congru_activation(int64_t kind, int64_t dtype, int64_t n, const void *x, void *y);
 

@@ -1,6 +1,6 @@
 /* Threads, barriers and memory of the core.
  *
- * One pool for the process. A caller claims it with one atomic exchange; whoever comes while it is claimed runs alone. Workers
+ * Threads are those of a team that was set (congru_set_team), else of one pool for the process. A caller claims it with one atomic exchange; whoever comes while it is claimed runs alone. Workers
  * sleep on a condition variable between calls. After fork() the child starts its own.
  */
 #define _GNU_SOURCE
@@ -90,7 +90,10 @@ static void *worker(void *argument) {
   return NULL;
 }
 
+static congru_team team;
+
 static void in_child(void) {
+  team.parallel = NULL; /* its threads did not come along */
   pool.claimed = 0;
   pool.workers = 0;
   pool.threads = 0;
@@ -100,10 +103,16 @@ static void in_child(void) {
 
 static void watch_forks(void) { pthread_atfork(NULL, NULL, in_child); }
 
+static pthread_once_t forks_watched = PTHREAD_ONCE_INIT;
+
+void congru_set_team(const congru_team *other) {
+  pthread_once(&forks_watched, watch_forks);
+  team = *other;
+}
+
 /* Start workers until there are want - 1; returns how many threads that makes. */
 static int64_t start_workers(int64_t want) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  pthread_once(&once, watch_forks);
+  pthread_once(&forks_watched, watch_forks);
   while (pool.workers < want - 1) {
     pthread_t thread;
     pthread_mutex_lock(&pool.mutex);
@@ -116,19 +125,42 @@ static int64_t start_workers(int64_t want) {
   return pool.workers + 1 < want ? pool.workers + 1 : want;
 }
 
+static int team_is_free(void) { return team.parallel && !team.in_parallel(); }
+
+typedef struct {
+  congru_work *work;
+  void *job;
+  int64_t threads;
+  int too_few; /* the runtime gave fewer threads than the job was planned for: nobody works */
+} team_job;
+
+static void run_member(void *data) {
+  team_job *member = data;
+  if (team.get_num_threads() == member->threads)
+    run_one(member->work, member->job, team.get_thread_num());
+  else if (team.get_thread_num() == 0)
+    member->too_few = 1;
+}
+
 int64_t congru_pool_claim(int64_t want) {
   if (want > CONGRU_MAX_THREADS) want = CONGRU_MAX_THREADS;
   if (want <= 1) return 1;
+  if (team_is_free()) return want;
   if (atomic_exchange_explicit(&pool.claimed, 1, memory_order_acquire)) return 1;
   int64_t threads = start_workers(want);
   if (threads == 1) atomic_store_explicit(&pool.claimed, 0, memory_order_release);
   return threads;
 }
 
-void congru_pool_run(int64_t threads, congru_work *work, void *job) {
+int congru_pool_run(int64_t threads, congru_work *work, void *job) {
   if (threads <= 1) {
     run_one(work, job, 0);
-    return;
+    return 1;
+  }
+  if (team_is_free()) {
+    team_job member = {work, job, threads, 0};
+    team.parallel(run_member, &member, (unsigned)threads, 0);
+    return !member.too_few;
   }
   pthread_mutex_lock(&pool.mutex);
   pool.work = work, pool.job = job, pool.threads = threads;
@@ -139,37 +171,39 @@ void congru_pool_run(int64_t threads, congru_work *work, void *job) {
   run_one(work, job, 0);
   for (int64_t spins = 0; atomic_load_explicit(&pool.running, memory_order_acquire);) relax(&spins, SPINS);
   atomic_store_explicit(&pool.claimed, 0, memory_order_release);
+  return 1;
 }
 
 void congru_pool_give_up(int64_t threads) {
-  if (threads > 1) atomic_store_explicit(&pool.claimed, 0, memory_order_release);
+  if (threads > 1 && !team_is_free()) atomic_store_explicit(&pool.claimed, 0, memory_order_release);
 }
 
-/* A wait beyond the patience of a barrier counts one, a long one (the other thread lost its core) the limit at once. Some slow
- * waits are forgiven: one in TURNS_A_SLOW_WAIT, which is what interrupts cost. */
-#define SLOW_LIMIT 8
-#define TURNS_A_SLOW_WAIT 64
-#define LONG_WAIT_NS 300000
-/* Calls that do without a barrier after one gave up. */
-#define CALLS_ALONE 32
+/* A barrier gives up when waits beyond its patience have cost more than this and a share of the call's time: an interrupt or two
+ * are forgiven. */
+#define FORGIVEN_NS 200000
+#define FORGIVEN_SHARE 4
+/* Calls that do without a barrier after one gave up: twice as many each time the next try fails too. */
+#define FEWEST_ALONE 2
+#define MOST_ALONE 64
 
-static atomic_int calls_alone;
+static atomic_int calls_alone, calls_since;
+static atomic_int next_alone = FEWEST_ALONE;
 
 int congru_barriers_give_up(void) {
   int left = atomic_load_explicit(&calls_alone, memory_order_relaxed);
-  if (left > 0) atomic_store_explicit(&calls_alone, left - 1, memory_order_relaxed);
+  if (left > 0)
+    atomic_store_explicit(&calls_alone, left - 1, memory_order_relaxed);
+  else
+    atomic_fetch_add_explicit(&calls_since, 1, memory_order_relaxed);
   return left > 0;
 }
 
-void congru_barrier_init(congru_barrier *barrier, int64_t members, int64_t step_ns) {
-  atomic_init(&barrier->arrived, 0);
-  atomic_init(&barrier->turn, 0);
-  atomic_init(&barrier->slow, 0);
-  barrier->given_up = 0;
-  barrier->members = members;
-  barrier->may_give_up = step_ns >= 0;
-  barrier->patient_spins = SPINS + step_ns / SPIN_NS;
-  barrier->long_wait_ns = LONG_WAIT_NS + 4 * step_ns;
+static void remember_giving_up(void) {
+  int again = atomic_exchange_explicit(&calls_since, 0, memory_order_relaxed) <= 1;
+  int alone = again ? 2 * atomic_load_explicit(&next_alone, memory_order_relaxed) : FEWEST_ALONE;
+  if (alone > MOST_ALONE) alone = MOST_ALONE;
+  atomic_store_explicit(&next_alone, alone, memory_order_relaxed);
+  atomic_store_explicit(&calls_alone, alone, memory_order_relaxed);
 }
 
 static int64_t now_ns(void) {
@@ -178,15 +212,31 @@ static int64_t now_ns(void) {
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+void congru_barrier_init(congru_barrier *barrier, int64_t members, int64_t step_ns) {
+  atomic_init(&barrier->arrived, 0);
+  atomic_init(&barrier->turn, 0);
+  atomic_init(&barrier->wasted_ns, 0);
+  barrier->given_up = 0;
+  barrier->members = members;
+  barrier->may_give_up = step_ns >= 0;
+  barrier->patient_spins = SPINS + step_ns / SPIN_NS;
+  barrier->began_ns = now_ns();
+}
+
+static int is_hopeless(const congru_barrier *barrier) {
+  int64_t wasted = atomic_load_explicit(&barrier->wasted_ns, memory_order_relaxed);
+  return barrier->may_give_up && wasted > FORGIVEN_NS &&
+         wasted > FORGIVEN_NS + (now_ns() - barrier->began_ns) / FORGIVEN_SHARE;
+}
+
 int congru_barrier_wait(congru_barrier *barrier) {
   if (!barrier || barrier->members <= 1) return 0;
   int turn = atomic_load_explicit(&barrier->turn, memory_order_relaxed);
   if (atomic_fetch_add_explicit(&barrier->arrived, 1, memory_order_acq_rel) + 1 == barrier->members) {
     atomic_store_explicit(&barrier->arrived, 0, memory_order_relaxed);
-    if (barrier->may_give_up &&
-        atomic_load_explicit(&barrier->slow, memory_order_relaxed) >= SLOW_LIMIT + turn / TURNS_A_SLOW_WAIT) {
+    if (!barrier->given_up && is_hopeless(barrier)) {
       barrier->given_up = 1;
-      atomic_store_explicit(&calls_alone, CALLS_ALONE, memory_order_relaxed);
+      remember_giving_up();
     }
     atomic_store_explicit(&barrier->turn, turn + 1, memory_order_release);
     return barrier->given_up;
@@ -197,8 +247,8 @@ int congru_barrier_wait(congru_barrier *barrier) {
     relax(&spins, barrier->patient_spins);
   }
   if (start) {
-    int cost = now_ns() - start > barrier->long_wait_ns ? SLOW_LIMIT : 1;
-    atomic_fetch_add_explicit(&barrier->slow, cost, memory_order_relaxed);
+    int64_t wait = now_ns() - start + barrier->patient_spins * SPIN_NS / 2;
+    atomic_fetch_add_explicit(&barrier->wasted_ns, wait, memory_order_relaxed);
   }
   return barrier->given_up;
 }

@@ -12,7 +12,8 @@ typedef void congru_work(void *job, int64_t thread);
 /* Claim the pool for `want` threads (the caller is one of them). Returns how many there are: 1 when the pool serves another
  * call just now or workers cannot be started. A claim is ended by congru_pool_run. */
 int64_t congru_pool_claim(int64_t want);
-void congru_pool_run(int64_t threads, congru_work *work, void *job);
+/* Returns whether it ran: a team that was set may have fewer threads than were claimed. One thread always runs. */
+int congru_pool_run(int64_t threads, congru_work *work, void *job);
 void congru_pool_give_up(int64_t threads); /* ends a claim that is not run */
 
 /* Workspace of a call, aligned to a cache line, in large pages where it is large; NULL: no memory. */
@@ -24,9 +25,9 @@ void congru_memory_put(void *workspace);
 typedef struct {
   _Alignas(64) atomic_int arrived;
   _Alignas(64) atomic_int turn;
-  atomic_int slow; /* what waits cost so far, see congru_barrier_wait */
+  atomic_llong wasted_ns; /* by waits beyond the patience */
   int may_give_up, given_up;
-  int64_t members, patient_spins, long_wait_ns;
+  int64_t members, patient_spins, began_ns;
 } congru_barrier;
 
 /* `step_ns`: about how long a member works between two waits; -1: never give up. */

@@ -9,6 +9,7 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "congru.h"
 
@@ -109,6 +110,17 @@ static PyObject *py_set_threads(PyObject *self, PyObject *number) {
 static PyObject *py_get_threads(PyObject *self, PyObject *unused) {
   (void)self, (void)unused;
   return PyLong_FromLongLong(congru_get_threads());
+}
+
+static PyObject *py_set_team(PyObject *self, PyObject *arguments) {
+  (void)self;
+  unsigned long long at[4];
+  if (!PyArg_ParseTuple(arguments, "KKKK", &at[0], &at[1], &at[2], &at[3])) return NULL;
+  congru_team team;
+  void *functions[] = {&team.parallel, &team.get_thread_num, &team.get_num_threads, &team.in_parallel};
+  for (int i = 0; i < 4; i++) memcpy(functions[i], &(uintptr_t){(uintptr_t)at[i]}, sizeof(uintptr_t));
+  congru_set_team(&team);
+  Py_RETURN_NONE;
 }
 
 static PyObject *py_activation(PyObject *self, PyObject *arguments) {
@@ -255,6 +267,7 @@ static PyMethodDef methods[] = {
     {"set_threads", py_set_threads, METH_O, "set_threads(n)"},
     {"get_threads", py_get_threads, METH_NOARGS, "threads of a call that leaves it open"},
     {"is_row", (PyCFunction)(void (*)(void))py_is_row, METH_FASTCALL, "is_row(x, n): n finite float32 in one piece, no other axis"},
+    {"set_team", py_set_team, METH_VARARGS, "set_team(GOMP_parallel, omp_get_thread_num, omp_get_num_threads, omp_in_parallel), addresses"},
     {"activation", py_activation, METH_VARARGS, "activation(kind, dtype, n, x, y), addresses"},
     {NULL, NULL, 0, NULL}};
 

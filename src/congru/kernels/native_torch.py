@@ -7,6 +7,8 @@ Under autocast the core computes in float32. Threads follow ``torch.set_num_thre
 
 from __future__ import annotations
 
+import ctypes
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,10 +16,32 @@ from torch import Tensor
 
 from congru.kernels import composite, native_rules
 from congru.kernels.call import State, Weights
-from congru.kernels.native import CODES
+from congru.kernels.native import CODES, extension
 from congru.kernels.native_ops import EXTRA, GATES
 
 native_rules.register()
+
+_TEAM = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads", "omp_in_parallel")
+
+
+def join_team() -> bool:
+    """Let the core run on the threads of torch's OpenMP; False where torch has none, or it cannot be found.
+
+    Those threads spin for a while after each operation of torch: threads of our own would share their cores with them.
+    """
+    folder = Path(torch.__file__).parent / "lib"
+    found = [path for name in ("gomp", "iomp", "omp") for path in folder.glob(f"lib{name}*.so*")]
+    if not torch.backends.openmp.is_available() or len(found) != 1:
+        return False
+    library = ctypes.CDLL(str(found[0]))  # the one torch has loaded: the same file is loaded once
+    addresses = [ctypes.cast(getattr(library, name, None), ctypes.c_void_p).value for name in _TEAM]
+    if None in addresses:
+        return False
+    extension().set_team(*addresses)
+    return True
+
+
+join_team()
 
 
 def sequence(
