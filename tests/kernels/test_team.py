@@ -46,6 +46,6 @@ def test_any_number_of_its_threads_gives_the_same_bits_also_after_fork():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.skipif(not torch.backends.openmp.is_available(), reason="torch is built without OpenMP")
+@pytest.mark.skipif("OpenMP" not in torch.__config__.parallel_info(), reason="torch is built without OpenMP")
 def test_the_runtime_of_torch_is_found():
     assert native_torch.join_team()

@@ -31,12 +31,12 @@ def join_team() -> bool:
     """
     folder = Path(torch.__file__).parent / "lib"
     found = [path for name in ("gomp", "iomp", "omp") for path in folder.glob(f"lib{name}*.so*")]
-    if not torch.backends.openmp.is_available() or len(found) != 1:
+    if len(found) != 1:
         return False
     library = ctypes.CDLL(str(found[0]))  # the one torch has loaded: the same file is loaded once
-    addresses = [ctypes.cast(getattr(library, name, None), ctypes.c_void_p).value for name in _TEAM]
-    if None in addresses:
+    if not all(hasattr(library, name) for name in _TEAM):
         return False
+    addresses = [ctypes.cast(getattr(library, name), ctypes.c_void_p).value for name in _TEAM]
     extension().set_team(*addresses)
     return True
 
