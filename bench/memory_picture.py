@@ -21,7 +21,7 @@ def draw(record: dict[str, Any], lag: int, path: Path) -> Path:
     limit = (
         f"Left, middle: test loss over that of remembering nothing, after {figures['steps']['adding']:,} (adding) and "
         f"{figures['steps']['copy']:,} (copy) steps of {figures['batch_size']} sequences, equal parameters; solid: chrono "
-        "start, dashed: torch's (the RNN has no gate to start); minGRU, and torch's start on copy, up to lag 200. "
+        "start, dashed: torch's (the RNN has no gate to start); on copy, torch's start and minGRU up to lag 200. "
         "Right: the gradient by the state in "
         f"the networks trained on adding at lag {lag} (RNN: torch's start, others: chrono), by every path (solid) and along "
         "the keep gates alone (dotted), relative to lag 0."
