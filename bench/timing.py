@@ -9,6 +9,7 @@ from statistics import median
 import numpy as np
 
 WARM_UP = 2
+PAUSE_S = 0.01  # before each call: some libraries' threads spin for milliseconds after a call, on the next one's cores
 
 
 def interleaved(
@@ -26,6 +27,7 @@ def interleaved(
         if turn >= 3 and time.perf_counter() - begin > budget_s:
             break
         for name, function in functions.items():
+            time.sleep(PAUSE_S)
             start = time.perf_counter()
             function()
             seconds[name].append(time.perf_counter() - start)
