@@ -120,8 +120,21 @@ def textbook() -> str:
                 for what in ("inference", "training")
                 for one in (row, theirs)
             ]
-            rows.append([f"{cell}, {title}", f"{row['hidden_size']}", f"{row['parameters']:,}", *times])
-    header = ["", "H", "parameters", "inference ms", "torch.nn", "training ms", "torch.nn"]
+            kept = [f"{one['kept_for_backward_mb']:.1f}" for one in (row, theirs)]
+            rows.append(
+                [f"{cell}, {title}", f"{row['hidden_size']}", f"{row['parameters']:,}", *times, *kept]
+            )
+    header = [
+        "",
+        "H",
+        "parameters",
+        "inference ms",
+        "torch.nn",
+        "training ms",
+        "torch.nn",
+        "kept MB",
+        "torch.nn",
+    ]
     return markdown(header, rows)
 
 
