@@ -4,7 +4,7 @@ Trains with the default settings (nothing chosen by looking at the validation pa
 scores the saved folder without torch in one pass over the whole validation part, beside the baselines counted on
 the training part. Correctness first: the folder's score must be the one training reported.
 
-    CONGRU_DATA=FOLDER python -m bench.text_shakespeare [--minutes 10] [--seeds 0 1 2] [SETTING=VALUE ...]
+    CONGRU_DATA=FOLDER python -m bench.text_shakespeare [SETTING=VALUE ...] [--minutes 10] [--seeds 0 1 2]
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def main() -> None:
     scores = [run["rows"]["model"]["nats_per_char"] for run in runs]
     rows = runs[0]["rows"]
     tokens = [run["steps"] * settings.batch_size * settings.chunk for run in runs]
-    words = ["python -m bench.text_shakespeare", f"--minutes {arguments.minutes:g}"]
-    words += [f"--seeds {' '.join(map(str, arguments.seeds))}", *arguments.settings]
+    words = ["python -m bench.text_shakespeare", *arguments.settings, f"--minutes {arguments.minutes:g}"]
+    words += [f"--seeds {' '.join(map(str, arguments.seeds))}"]
     figures = {
         "nats_per_char": spread(scores)["median"],
         "bits_per_char": spread([run["rows"]["model"]["bits_per_char"] for run in runs])["median"],
