@@ -13,7 +13,10 @@ PAUSE_S = 0.01  # before each call: some libraries' threads spin for millisecond
 
 
 def interleaved(
-    functions: Mapping[str, Callable[[], object]], repetitions: int, budget_s: float = 30.0
+    functions: Mapping[str, Callable[[], object]],
+    repetitions: int,
+    budget_s: float = 30.0,
+    pause_s: float = PAUSE_S,
 ) -> dict[str, list[float]]:
     """Seconds of each call, by name: all functions once, then all again, `repetitions` times (fewer, but at least
     three, where that would take longer than `budget_s`).
@@ -27,7 +30,7 @@ def interleaved(
         if turn >= 3 and time.perf_counter() - begin > budget_s:
             break
         for name, function in functions.items():
-            time.sleep(PAUSE_S)
+            time.sleep(pause_s)
             start = time.perf_counter()
             function()
             seconds[name].append(time.perf_counter() - start)
