@@ -23,7 +23,7 @@ from bench.timing import interleaved, ratio, summary
 from congru import nn
 from congru.kernels.native import extension
 
-# B, T, I, H
+# B, T, I, H; also of train_memory.py.
 SHAPES = [
     (1, 1000, 64, 128),
     (1, 1000, 256, 256),

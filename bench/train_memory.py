@@ -18,17 +18,10 @@ from typing import Any
 
 import torch
 
+from bench.cell_speed import SHAPES
 from bench.record import spread, write_result
 from congru import nn
 
-SHAPES = (
-    (1, 1000, 64, 128),
-    (1, 1000, 256, 256),
-    (32, 100, 128, 256),
-    (64, 200, 128, 512),
-    (128, 50, 512, 512),
-    (16, 1000, 64, 64),
-)
 KINDS = ("torch.nn.GRU", "congru.nn.GRU", "congru.nn.GRU recompute")
 THREADS = 1
 AGREEMENT = 1e-4
