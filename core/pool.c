@@ -1,7 +1,8 @@
 /* Threads, barriers and memory of the core.
  *
- * Threads are those of a team that was set (congru_set_team), else of one pool for the process. A caller claims it with one atomic exchange; whoever comes while it is claimed runs alone. Workers
- * sleep on a condition variable between calls. After fork() the child starts its own.
+ * Threads are those of a team that was set (congru_set_team), else of one pool for the process. A caller claims the pool with
+ * one atomic exchange; whoever comes while it is claimed runs alone. Workers sleep on a condition variable between calls.
+ * After fork() the child starts its own.
  */
 #define _GNU_SOURCE
 #include "pool.h"

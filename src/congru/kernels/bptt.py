@@ -9,7 +9,7 @@
 
 Under CPU autocast the products take bfloat16 and return it; states, gates and sums stay float32. Kept for the
 backward: r, z, n, m and the states (6 H numbers a step). A derivative of the gradient runs on `composite`.
-Inside, arrays are time first. Measurements: results/cell_speed.json.
+Inside, arrays are time first. Measurements: results/text_speed.json.
 """
 
 from __future__ import annotations

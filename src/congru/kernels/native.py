@@ -24,7 +24,7 @@ from congru.kernels.call import CELLS, Array, Call, State, Weights, is_tensor
 CODES = {("gru", False): 0, ("gru", True): 1, ("lstm", False): 2, ("rnn", False): 3}
 OPTIONS = ("layer_norm=True", "zoneout", "recurrent_mask")
 DTYPES = {"float32": 0, "float64": 1}
-MIN_STEPS = 8  # below, PyTorch's kernels are faster: packing costs about as much as six steps
+MIN_STEPS = 8  # below, packing costs more than it saves; the limit has no benchmark of its own yet
 
 
 def _default_threads() -> int:
@@ -106,7 +106,7 @@ def _traced() -> bool:
 
 
 def yields(call: Call) -> str | None:
-    """Why "auto" passes the core over although it can run this call: results/cell_speed.json."""
+    """Why "auto" passes the core over although it can run this call."""
     if call.library == "numpy":
         return None
     if _autocast():
