@@ -32,7 +32,13 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def quality() -> str:
     """What the tasks reach, beside their baselines and published figures; a row per measurement made."""
     rows = []
-    for name, make in (("text_shakespeare", _text), ("forecast_ett", _ett), ("forecast_m4", _m4)):
+    tasks = (
+        ("text_shakespeare_10_minutes", _text),
+        ("text_shakespeare_30_minutes", _text),
+        ("forecast_ett", _ett),
+        ("forecast_m4", _m4),
+    )
+    for name, make in tasks:
         if (ROOT / "results" / f"{name}.json").exists():
             rows += make(result(name))
     return markdown(["what", "GRU", "beside it"], rows)

@@ -1,6 +1,6 @@
-"""How well does `congru train text` model tinyshakespeare in ten minutes on this machine, by its defaults?
+"""How well does `congru train text` model tinyshakespeare in so many minutes on this machine?
 
-Trains with the default settings (nothing chosen by looking at the validation part but the best checkpoint), then
+Trains with the default settings and those given (the best checkpoint is chosen on the validation part), then
 scores the saved folder without torch in one pass over the whole validation part, beside the baselines counted on
 the training part. Correctness first: the folder's score must be the one training reported.
 
@@ -49,7 +49,7 @@ def measure(
 
 
 def main() -> None:
-    """Measure, and write results/text_shakespeare.json."""
+    """Measure, and write results/text_shakespeare_MINUTES_minutes.json."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
@@ -81,7 +81,7 @@ def main() -> None:
         ),
     }
     target = write_result(
-        "text_shakespeare",
+        f"text_shakespeare_{arguments.minutes:g}_minutes",
         " ".join(words),
         figures,
         repetitions=len(runs),
