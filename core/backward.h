@@ -44,7 +44,7 @@ INLINE const real *row_of(const void *array, congru_strides strides, const scan_
 
 /* Layer norm: norm(W x) and norm(U h) of a row, 3H each, and their six scales. */
 INLINE const real *norms_of(const backward_worker *w, const scan_row *row) {
-  return (const real *)w->call->extra + (row->b * w->call->T + row->t) * (6 * w->call->H + 6);
+  return (const real *)w->call->norms + (row->b * w->call->T + row->t) * (6 * w->call->H + 6);
 }
 
 /* U_n h + b_hn from its norm. */

@@ -49,11 +49,12 @@ typedef struct {
   void *h, *c;  /* [B, H] final state; c only LSTM */
   void *gates;  /* [B, T, G, H] or NULL = not wanted (forward) / to be computed again (backward); RNN: unused, y is n */
   congru_strides gates_strides;
-  void *extra; /* [B, T, H], strides of y: reset after: U_n h + b_hn; LSTM: c'. Forward: NULL = not wanted. Backward: needed
-                  for LSTM, and for reset after where gates is given. With layer norm it is [B, T, 6H + 6], contiguous:
-                  norm(W x), norm(U h), and 1 / sqrt(..) of their six gates */
+  void *extra; /* [B, T, H], strides of y: reset after without layer norm: U_n h + b_hn; LSTM: c'. Forward: NULL = not wanted.
+                  Backward: needed for LSTM, and for reset after where gates is given */
+  void *norms; /* [B, T, 6H + 6], contiguous, with layer norm: norm(W x), norm(U h), and 1 / sqrt(..) of their six gates.
+                  Forward: NULL = not wanted. Backward: needed */
 
-  /* Backward only: y, gates and extra are then inputs. Gradients of the results, each NULL = zeros: */
+  /* Backward only: y, gates, extra and norms are then inputs. Gradients of the results, each NULL = zeros: */
   const void *dy;
   congru_strides dy_strides;
   const void *dh, *dc;

@@ -112,7 +112,7 @@ static void forward_thread(void *argument, int64_t thread) {
     begin_rows(&w);
     NAME(clear_padding)(call, call->y, call->y_strides, call->H, w.b0, w.b1);
     NAME(clear_padding)(call, call->gates, call->gates_strides, job->gates * call->H, w.b0, w.b1);
-    if (!call->g_i) NAME(clear_padding)(call, call->extra, call->y_strides, call->H, w.b0, w.b1);
+    NAME(clear_padding)(call, call->extra, call->y_strides, call->H, w.b0, w.b1);
   }
   congru_barrier_wait(&job->everyone);
   for (int64_t s0 = 0; s0 < call->T; s0 += job->chunk) {

@@ -5,7 +5,7 @@
  *
  * W and U are centred before they are packed, so that a already has mean zero: one pass over a row sums its squares, a second scales it. A
  * row's sums are taken in one order whatever stands beside it: lane by lane over the blocks, then lanes in pairs. The backward
- * reads hat and s from `extra`. Measurements: results/options_speed.json.
+ * reads hat and s from `norms`. Measurements: results/options_speed.json.
  */
 #include <math.h>
 
@@ -66,7 +66,7 @@ static void normalise(real *out, const real *row, const real *gain, const real *
 
 /* Where a row's norms are kept, or NULL. */
 INLINE real *kept_of(const congru_call *call, const scan_row *row) {
-  return call->extra ? (real *)call->extra + (row->b * call->T + row->t) * (6 * call->H + 6) : NULL;
+  return call->norms ? (real *)call->norms + (row->b * call->T + row->t) * (6 * call->H + 6) : NULL;
 }
 
 void NAME(normalise_inputs)(const forward_worker *w, int64_t i0, int64_t i1) {

@@ -25,7 +25,7 @@ typedef struct {
 static const field fields[] = {
     FIELD(cell), FIELD(dtype), FIELD(reverse), FIELD(threads), FIELD(B), FIELD(T), FIELD(I), FIELD(H),
     FIELD(x), STRIDES(x), FIELD(W), FIELD(U), FIELD(b_i), FIELD(b_h), FIELD(h0), FIELD(c0), FIELD(lengths), FIELD(reset),
-    FIELD(h_reset), FIELD(c_reset), FIELD(g_i), FIELD(g_h), FIELD(h_mask), FIELD(zoneout), STRIDES(zoneout), FIELD(y), STRIDES(y), FIELD(h), FIELD(c), FIELD(gates), STRIDES(gates), FIELD(extra),
+    FIELD(h_reset), FIELD(c_reset), FIELD(g_i), FIELD(g_h), FIELD(h_mask), FIELD(zoneout), STRIDES(zoneout), FIELD(y), STRIDES(y), FIELD(h), FIELD(c), FIELD(gates), STRIDES(gates), FIELD(extra), FIELD(norms),
     FIELD(dy), STRIDES(dy), FIELD(dh), FIELD(dc), FIELD(dgates), STRIDES(dgates), FIELD(dx), STRIDES(dx),
     FIELD(dh0), FIELD(dc0), FIELD(dW), FIELD(dU), FIELD(db_i), FIELD(db_h), FIELD(dh_reset), FIELD(dc_reset), FIELD(dg_i),
     FIELD(dg_h)};

@@ -137,7 +137,9 @@ problem make_problem(const spec *wanted, uint64_t seed) {
   int keep = !(s->options & RECOMPUTE);
   if (s->cell == CONGRU_LSTM) call->c = unset(&p, B * H);
   if (s->cell != CONGRU_RNN && keep) call->gates = unset(&p, B * T * G * H);
-  if (s->cell == CONGRU_LSTM || (s->cell == CONGRU_GRU && keep)) call->extra = unset(&p, B * T * (s->options & NORM ? 6 * H + 6 : H));
+  int normed = !!(p.spec.options & NORM);
+  if (s->cell == CONGRU_LSTM || (s->cell == CONGRU_GRU && keep && !normed)) call->extra = unset(&p, B * T * H);
+  if (normed) call->norms = unset(&p, B * T * (6 * H + 6));
   draw_gradients(&p, &random);
   return p;
 }

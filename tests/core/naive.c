@@ -101,7 +101,7 @@ void naive_forward(const congru_call *call) {
       }
       put(place(call->y, call->y_strides, b, t), s < length ? h : none, H);
       put(place(call->gates, call->gates_strides, b, t), gates, GH);
-      if (!call->g_i) put(place(call->extra, call->y_strides, b, t), extra, H);
+      put(place(call->extra, call->y_strides, b, t), extra, H);
     }
     put((double *)call->h + b * H, h, H);
     if (call->c) put((double *)call->c + b * H, c, H);

@@ -70,7 +70,7 @@ static void check_case(spec s, uint64_t seed) {
   compare("h", found.call.h, expected.call.h, &s, states);
   compare("c", found.call.c, expected.call.c, &s, states);
   compare("gates", found.call.gates, expected.call.gates, &s, steps * G);
-  if (!(s.options & NORM)) compare("extra", found.call.extra, expected.call.extra, &s, steps);
+  compare("extra", found.call.extra, expected.call.extra, &s, steps);
   threads.call.threads = -3;
   CHECK(congru_forward(&threads.call) == 0, "no memory");
   same_bits(&threads, &found);

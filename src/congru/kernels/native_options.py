@@ -87,17 +87,16 @@ class _Sequence(torch.autograd.Function):
         extra_kept = call.keep and (call.cell == "lstm" or (call.cell == "gru" and not call.reset_before))
         keep = GATES * gates_kept | EXTRA * (extra_kept and not normed)
         y, h, c, gates, extra = _results(code, time_first, keep, x, U)
-        if extra_kept and normed:
-            extra = x.new_empty(*x.shape[:2], 6 * U.shape[1] + 6)
+        norms = x.new_empty(*x.shape[:2], 6 * U.shape[1] + 6) if call.keep and normed else x.new_empty(0)
         keeping: list[Tensor] = []
         extension().forward(
             **_sizes(code, call.reverse, x, U),
             **_fields(keeping, **dict(zip(_INPUTS, inputs))),
             **_mask_fields(keeping, call),
-            **_fields(keeping, y=y, h=h, c=c, gates=gates, extra=extra),
+            **_fields(keeping, y=y, h=h, c=c, gates=gates, extra=extra, norms=norms),
         )
         ctx.call, ctx.time_first = call, time_first
-        ctx.save_for_backward(*inputs, y, gates, extra)
+        ctx.save_for_backward(*inputs, y, gates, extra, norms)
         ctx.set_materialize_grads(False)
         if not call.return_gates:
             return y, h, c, x.new_empty(0)
@@ -106,7 +105,7 @@ class _Sequence(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         call, wanted = ctx.call, ctx.needs_input_grad[1:]
-        inputs, (y, gates, extra) = ctx.saved_tensors[:11], ctx.saved_tensors[11:]
+        inputs, (y, gates, extra, norms) = ctx.saved_tensors[:11], ctx.saved_tensors[11:]
         if all(grad is None for grad in grads):
             return (None,) * 12
         if torch.is_grad_enabled() or forward_mode():  # someone wants the derivative of this gradient
@@ -128,7 +127,9 @@ class _Sequence(torch.autograd.Function):
             **_sizes(CODES[call.cell, call.reset_before], call.reverse, x, U),
             **_fields(keeping, **dict(zip(_INPUTS, inputs))),
             **_mask_fields(keeping, call),
-            **_fields(keeping, y=y, gates=gates, extra=extra, dy=dy, dh=dh, dc=dc, dgates=dgates),
+            **_fields(
+                keeping, y=y, gates=gates, extra=extra, norms=norms, dy=dy, dh=dh, dc=dc, dgates=dgates
+            ),
             **_fields(keeping, **{out.get(name, f"d{name}"): part for name, part in room.items()}),
         )
         return (None, *(room.get(name) for name in _INPUTS))
