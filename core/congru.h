@@ -28,6 +28,8 @@ typedef struct {
 
 typedef struct {
   int64_t cell, dtype, reverse;
+  int64_t weight_dtype; /* 0: as dtype. 1: W and U are rounded to bfloat16, all else stays float: forward and steppers, dtype 0,
+                           no layer norm */
   int64_t threads; /* at most, as far as they pay; 0 = as set by congru_set_threads; -n = exactly n, for tests */
   int64_t B, T, I, H;
 
@@ -73,7 +75,7 @@ int congru_backward(const congru_call *call);
 /* One layer without options, packed for stepping: weights are copied, the state is held inside. Neither step nor get nor set allocates or
  * locks; one stepper belongs to one thread at a time. */
 typedef struct congru_stepper congru_stepper;
-congru_stepper *congru_stepper_new(const congru_call *call); /* cell, dtype, B, I, H, W, U, b_i, b_h, h0, c0; NULL: no memory */
+congru_stepper *congru_stepper_new(const congru_call *call); /* cell, dtype, weight_dtype, B, I, H, W, U, b_i, b_h, h0, c0; NULL: no memory */
 void congru_stepper_free(congru_stepper *stepper);
 void congru_stepper_step(congru_stepper *stepper, const void *x, void *y);            /* x [B, I], y [B, H] or NULL */
 void congru_stepper_get(const congru_stepper *stepper, void *h, void *c);             /* [B, H], c NULL unless LSTM */

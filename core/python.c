@@ -23,7 +23,7 @@ typedef struct {
   {#name "_batch", offsetof(congru_call, name##_strides) + offsetof(congru_strides, batch)},                          \
       {#name "_time", offsetof(congru_call, name##_strides) + offsetof(congru_strides, time)}
 static const field fields[] = {
-    FIELD(cell), FIELD(dtype), FIELD(reverse), FIELD(threads), FIELD(B), FIELD(T), FIELD(I), FIELD(H),
+    FIELD(cell), FIELD(dtype), FIELD(reverse), FIELD(weight_dtype), FIELD(threads), FIELD(B), FIELD(T), FIELD(I), FIELD(H),
     FIELD(x), STRIDES(x), FIELD(W), FIELD(U), FIELD(b_i), FIELD(b_h), FIELD(h0), FIELD(c0), FIELD(lengths), FIELD(reset),
     FIELD(h_reset), FIELD(c_reset), FIELD(g_i), FIELD(g_h), FIELD(h_mask), FIELD(zoneout), STRIDES(zoneout), FIELD(y), STRIDES(y), FIELD(h), FIELD(c), FIELD(gates), STRIDES(gates), FIELD(extra), FIELD(norms),
     FIELD(dy), STRIDES(dy), FIELD(dh), FIELD(dc), FIELD(dgates), STRIDES(dgates), FIELD(dx), STRIDES(dx),

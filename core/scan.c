@@ -49,9 +49,10 @@ void NAME(init_barriers)(scan_job *job, congru_barrier *group_barrier, int64_t m
 
 void NAME(take_weights)(packed_weights *packed, arena *a, const congru_call *call, int64_t input_rows, int64_t step_rows) {
   int64_t G = gates_of(call->cell), blocks = (call->H + VL - 1) / VL, padded = blocks * VL, unit = recurrent_unit(call->cell);
-  packed->W = take_panels(a, G * blocks, call->I, input_rows, G);
-  packed->U = take_panels(a, unit * blocks, call->H, step_rows, unit);
-  packed->U_n = take_panels(a, call->cell == CONGRU_GRU_BEFORE ? blocks : 0, call->H, step_rows, 1);
+  int64_t paired = call->weight_dtype;
+  packed->W = take_panels(a, G * blocks, call->I, input_rows, G, paired);
+  packed->U = take_panels(a, unit * blocks, call->H, step_rows, unit, paired);
+  packed->U_n = take_panels(a, call->cell == CONGRU_GRU_BEFORE ? blocks : 0, call->H, step_rows, 1, paired);
   packed->bias_x = TAKE(a, real, G * padded);
   packed->bias_h = call->cell == CONGRU_GRU ? TAKE(a, real, G * padded) : NULL;
   packed->gain_x = call->g_i ? TAKE(a, real, G * padded) : NULL;

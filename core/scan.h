@@ -75,9 +75,9 @@ void NAME(pack_bias)(real *packed, const real *first, const real *second, int64_
  * vector then has mean zero, as a norm needs it. */
 void NAME(centre)(real *centred, const real *weights, int64_t K, int64_t H, int64_t gates, int64_t block0, int64_t block1);
 
-/* Room for `columns` packed columns of K rows, multiplied by `rows` rows at a time. */
-INLINE panels take_panels(arena *a, int64_t columns, int64_t K, int64_t rows, int64_t unit) {
-  panels made = {NULL, K, panel_width(rows, unit)};
+/* Room for `columns` packed columns of K rows, multiplied by `rows` rows at a time; `paired`: as bfloat16. */
+INLINE panels take_panels(arena *a, int64_t columns, int64_t K, int64_t rows, int64_t unit, int64_t paired) {
+  panels made = {NULL, K, panel_width(rows, unit), paired};
   made.at = TAKE(a, real, panels_size(&made, columns));
   return made;
 }

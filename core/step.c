@@ -67,7 +67,7 @@ static void take_all(stepper *s, arena *a) {
 congru_stepper *NAME(stepper_new)(const congru_call *call) {
   stepper s = {.base = {step, get, set}, .call = {0}};
   int64_t blocks = (call->H + VL - 1) / VL;
-  s.call.cell = call->cell, s.call.dtype = call->dtype;
+  s.call.cell = call->cell, s.call.dtype = call->dtype, s.call.weight_dtype = call->weight_dtype;
   s.call.B = call->B, s.call.T = 1, s.call.I = call->I, s.call.H = call->H;
   s.call.x_strides.batch = call->I, s.call.y_strides.batch = call->H;
   s.worker.u1 = blocks, s.worker.b1 = call->B, s.worker.gates = gates_of(call->cell), s.worker.padded = blocks * VL;

@@ -33,16 +33,20 @@ INLINE int64_t tile_columns(int64_t R, int64_t left, int64_t unit) {
   return unit;
 }
 
-/* Packed weights: panels of `width` columns, [K][width][VL] each, so that a tile as wide as its panel reads it from end to end;
- * a narrower tile reads some of its columns. */
+/* Packed weights: panels of `width` columns, [panel_rows][width][VL] words each, so that a tile as wide as its panel reads it from
+ * end to end; a narrower tile reads some of its columns. A word is a real; `paired`, it is two bfloat16, of k = 2 row (its low
+ * half) and k = 2 row + 1. */
 typedef struct {
   real *at;
-  int64_t K, width;
+  int64_t K, width, paired;
 } panels;
+INLINE int64_t panel_rows(const panels *p) { return p->paired ? (p->K + 1) / 2 : p->K; }
 INLINE int64_t panel_column(const panels *p, int64_t column) {
-  return (column / p->width * p->K * p->width + column % p->width) * VL;
+  return (column / p->width * panel_rows(p) * p->width + column % p->width) * VL;
 }
-INLINE int64_t panels_size(const panels *p, int64_t columns) { return (columns + p->width - 1) / p->width * p->K * p->width * VL; }
+INLINE int64_t panels_size(const panels *p, int64_t columns) {
+  return (columns + p->width - 1) / p->width * panel_rows(p) * p->width * VL;
+}
 /* Width of the panels for tiles over `rows` rows, the columns used in units of `unit`. */
 INLINE int64_t panel_width(int64_t rows, int64_t unit) {
   return tile_columns(tile_rows(rows < 1 ? 1 : rows, unit), MAX_COLUMNS, unit);

@@ -1,8 +1,10 @@
 /* congru_forward and the stepper against the naive double loop: every cell, element type, instruction set and option, sizes
- * with and without tails, nothing to do, several chunks, several threads; and float32 bit for bit where bits are promised.
+ * with and without tails, nothing to do, several chunks, several threads; and float32 bit for bit where bits are promised:
+ * bfloat16 weights give the bits of float weights that were rounded to bfloat16 before.
  *
  *   test_forward [seeds [every]]     every: all combinations of options (1), or every so many, other ones at each size
  */
+#include <math.h>
 #include <string.h>
 
 #include "cases.h"
@@ -20,11 +22,11 @@ static void compare(const char *what, const void *found, const void *expected, c
   report(rows[s->dtype + (s->options & NORM ? 2 : 0)], relative_error(found, s->dtype, expected, n), where);
 }
 
-/* The same bytes, whatever the number of threads. */
-static void same_bits(const problem *a, const problem *b) {
+/* The same bytes, whatever differs. */
+static void same_bits(const problem *a, const problem *b, const char *what) {
   size_t size = a->spec.dtype ? 8 : 4, states = (size_t)(a->call.B * a->call.H) * size;
-  CHECK(!memcmp(a->call.y, b->call.y, states * (size_t)a->call.T), "y depends on threads: %s", name_of(&a->spec));
-  CHECK(!memcmp(a->call.h, b->call.h, states), "h depends on threads: %s", name_of(&a->spec));
+  CHECK(!memcmp(a->call.y, b->call.y, states * (size_t)a->call.T), "y depends on %s: %s", what, name_of(&a->spec));
+  CHECK(!memcmp(a->call.h, b->call.h, states), "h depends on %s: %s", what, name_of(&a->spec));
 }
 
 /* The stepper's outputs are the bits of the sequence's, for plain sequences; reset, lengths and reverse are its caller's. */
@@ -73,9 +75,31 @@ static void check_case(spec s, uint64_t seed) {
   compare("extra", found.call.extra, expected.call.extra, &s, steps);
   threads.call.threads = -3;
   CHECK(congru_forward(&threads.call) == 0, "no memory");
-  same_bits(&threads, &found);
+  same_bits(&threads, &found, "threads");
   check_stepper(&found);
   free_problem(&found), free_problem(&threads), free_problem(&expected);
+}
+
+/* x with 8 significant bits, by the definition; ties to even is the rounding of nearbyint. */
+static float with_8_bits(float x) {
+  int exponent;
+  double fraction = frexp(x, &exponent);
+  return (float)ldexp(nearbyint(ldexp(fraction, 8)), exponent - 8);
+}
+
+static void check_bfloat16(spec s, uint64_t seed) {
+  problem found = make_problem(&s, seed), rounded = make_problem(&s, seed);
+  congru_call *call = &rounded.call;
+  int64_t rows = num_gates(s.cell) * s.H;
+  float *W = (float *)(uintptr_t)call->W, *U = (float *)(uintptr_t)call->U, x = 0, y = 0;
+  for (int64_t i = 0; i < rows * s.I; i++) x += fabsf(W[i] - with_8_bits(W[i])), W[i] = with_8_bits(W[i]);
+  for (int64_t i = 0; i < rows * s.H; i++) y += fabsf(U[i] - with_8_bits(U[i])), U[i] = with_8_bits(U[i]);
+  CHECK((!s.I || x > 0) && y > 0, "rounding changes nothing: %s", name_of(&s));
+  found.call.weight_dtype = 1;
+  CHECK(congru_forward(&found.call) == 0 && congru_forward(call) == 0, "no memory");
+  same_bits(&found, &rounded, "how weights are rounded to bfloat16");
+  check_stepper(&found);
+  free_problem(&found), free_problem(&rounded);
 }
 
 int main(int count, char **arguments) {
@@ -89,6 +113,7 @@ int main(int count, char **arguments) {
         for (size_t i = 0; i < sizeof SIZES / sizeof SIZES[0]; i++) {
           s.B = SIZES[i][0], s.T = SIZES[i][1], s.I = SIZES[i][2], s.H = SIZES[i][3];
           for (s.options = turn++ % every; s.options < 1u << NUM_OPTIONS; s.options += every) check_case(s, seed);
+          for (s.options = 0; s.options < NORM && !s.dtype; s.options += MASK - 1) check_bfloat16(s, seed);
         }
         spec long_one = {.cell = s.cell, .dtype = s.dtype, .B = 9, .T = 45, .I = 3, .H = 70, .threads = -2};
         for (long_one.options = 0; long_one.options < BARE; long_one.options += 3) check_case(long_one, seed);
