@@ -206,6 +206,7 @@ static void take_all(scan_job *job, arena *a, backward_worker *w, int64_t thread
   w->dG_row = (call->cell == CONGRU_GRU ? 4 : job->gates) * H + ROW_SKEW;
   w->h_row = job->padded + ROW_SKEW, w->x_row = w->input_padded + ROW_SKEW;
   if (again) NAME(take_weights)(&w->packed, a, call, rows, rows);
+  if (again) NAME(take_centred)(&w->packed, a, call); /* no rows: nobody had gates to keep */
   w->U_t = take_panels(a, job->blocks, (before ? 2 : job->gates) * H, group_rows, 1, 0);
   w->U_n_t = take_panels(a, before ? job->blocks : 0, H, group_rows, 1, 0);
   w->W_t = take_panels(a, w->input_padded / VL, job->gates * H, rows, 1, 0);

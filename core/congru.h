@@ -72,10 +72,11 @@ typedef struct {
 int congru_forward(const congru_call *call);
 int congru_backward(const congru_call *call);
 
-/* One layer without options, packed for stepping: weights are copied, the state is held inside. Neither step nor get nor set allocates or
- * locks; one stepper belongs to one thread at a time. */
+/* One layer packed for stepping: weights are copied, the state is held inside. Neither step nor get nor set allocates or locks; one
+ * stepper belongs to one thread at a time. Of the options it has layer norm and zoneout, here [H], the same at every step. */
 typedef struct congru_stepper congru_stepper;
-congru_stepper *congru_stepper_new(const congru_call *call); /* cell, dtype, weight_dtype, B, I, H, W, U, b_i, b_h, h0, c0; NULL: no memory */
+/* Reads cell, dtype, weight_dtype, B, I, H, W, U, b_i, b_h, g_i, g_h, zoneout, h0, c0; NULL: no memory. */
+congru_stepper *congru_stepper_new(const congru_call *call);
 void congru_stepper_free(congru_stepper *stepper);
 void congru_stepper_step(congru_stepper *stepper, const void *x, void *y);            /* x [B, I], y [B, H] or NULL */
 void congru_stepper_get(const congru_stepper *stepper, void *h, void *c);             /* [B, H], c NULL unless LSTM */

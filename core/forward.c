@@ -86,6 +86,7 @@ static void take_all(const scan_job *job, arena *a, forward_worker *worker, int6
   packed_weights packed;
   int64_t most = (job->call->B + job->groups - 1) / job->groups;
   NAME(take_weights)(&packed, a, job->call, most * job->chunk, most);
+  NAME(take_centred)(&packed, a, job->call);
   for (int64_t group = 0; group < job->groups; group++) {
     forward_worker w = {.job = job, .call = job->call, .packed = packed, .gates = job->gates, .padded = job->padded};
     w.b0 = split(job->call->B, job->groups, group), w.b1 = split(job->call->B, job->groups, group + 1);

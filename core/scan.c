@@ -57,8 +57,12 @@ void NAME(take_weights)(packed_weights *packed, arena *a, const congru_call *cal
   packed->bias_h = call->cell == CONGRU_GRU ? TAKE(a, real, G * padded) : NULL;
   packed->gain_x = call->g_i ? TAKE(a, real, G * padded) : NULL;
   packed->gain_h = call->g_i ? TAKE(a, real, G * padded) : NULL;
-  packed->centred_W = call->g_i ? TAKE(a, real, G * call->H * call->I) : NULL;
-  packed->centred_U = call->g_i ? TAKE(a, real, G * call->H * call->H) : NULL;
+}
+
+void NAME(take_centred)(packed_weights *packed, arena *a, const congru_call *call) {
+  int64_t rows = gates_of(call->cell) * call->H;
+  packed->centred_W = call->g_i ? TAKE(a, real, rows * call->I) : NULL;
+  packed->centred_U = call->g_i ? TAKE(a, real, rows * call->H) : NULL;
 }
 
 void NAME(pack_weights)(const packed_weights *packed, const congru_call *call, int64_t block0, int64_t block1) {

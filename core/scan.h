@@ -85,6 +85,8 @@ INLINE panels take_panels(arena *a, int64_t columns, int64_t K, int64_t rows, in
 /* Everything a forward step reads: W (for products over input_rows rows), U (over step_rows) and the biases of blocks
  * [block0, block1). */
 void NAME(take_weights)(packed_weights *packed, arena *a, const congru_call *call, int64_t input_rows, int64_t step_rows);
+/* What only the packing of a layer norm needs. */
+void NAME(take_centred)(packed_weights *packed, arena *a, const congru_call *call);
 void NAME(pack_weights)(const packed_weights *packed, const congru_call *call, int64_t block0, int64_t block1);
 
 /* Decide groups, parts and chunk for `threads` threads. */

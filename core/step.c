@@ -1,7 +1,7 @@
 /* One step at a time on weights packed once: the same tiles and gate arithmetic as a sequence, so the same bits.
  *
- * The stepper owns one block of memory: packed W and U, both states, the projected input of one step. A step is one product
- * with W, one with U and the gate arithmetic behind it, on the calling thread.
+ * The stepper owns one block of memory: packed W and U, both states, the projected input of one step, the arrays of its options. A
+ * step is one product with W, one with U and the gate arithmetic behind it, on the calling thread.
  */
 #include <stdlib.h>
 
@@ -12,7 +12,8 @@ typedef struct {
   congru_stepper base;
   congru_call call;
   forward_worker worker;
-  real *y; /* where y goes when the caller does not want it */
+  real *y;       /* where y goes when the caller does not want it */
+  real *zoneout; /* [H], or NULL in the call */
 } stepper;
 
 static void set(congru_stepper *self, const void *h, const void *c) {
@@ -45,6 +46,7 @@ static void step(congru_stepper *self, const void *x, void *y) {
   s->call.x = x;
   s->call.y = y ? y : s->y;
   NAME(forward_project)(&s->worker, s->call.B);
+  if (s->call.g_i) NAME(normalise_inputs)(&s->worker, 0, s->call.B);
   NAME(forward_step)(&s->worker, NULL, s->call.B);
   congru_restore_denormals(state);
 }
@@ -55,6 +57,10 @@ static void take_all(stepper *s, arena *a) {
   NAME(take_weights)(&w->packed, a, &s->call, B, B);
   w->table.row = TAKE(a, scan_row, B);
   w->pointer = TAKE(a, const real *, B);
+  if (s->call.g_i) {
+    w->uh = TAKE(a, real, state * w->gates);
+    w->normed = TAKE(a, real, w->gates * w->padded);
+  }
   w->h[0] = w->seen[0] = TAKE(a, real, state);
   w->h[1] = w->seen[1] = TAKE(a, real, state);
   w->c = TAKE(a, real, cell == CONGRU_LSTM ? state : 0);
@@ -62,6 +68,23 @@ static void take_all(stepper *s, arena *a) {
   w->z = TAKE(a, real, cell == CONGRU_GRU_BEFORE ? state : 0);
   w->xp = TAKE(a, real, state * w->gates);
   s->y = TAKE(a, real, B * s->call.H);
+  s->zoneout = TAKE(a, real, s->call.zoneout ? s->call.H : 0);
+}
+
+/* Pack the weights of `call`; what only that needs is not kept. Returns 0, or -1 when memory ran out. */
+static int pack(stepper *s, const congru_call *call) {
+  congru_call weights = s->call;
+  weights.W = call->W, weights.U = call->U, weights.b_i = call->b_i, weights.b_h = call->b_h;
+  packed_weights packed = s->worker.packed;
+  arena a = {NULL, 0};
+  NAME(take_centred)(&packed, &a, call);
+  char *centred = a.used ? aligned_alloc(64, a.used) : NULL;
+  if (a.used && !centred) return -1;
+  a = (arena){centred, 0};
+  NAME(take_centred)(&packed, &a, call);
+  NAME(pack_weights)(&packed, &weights, 0, s->worker.u1);
+  free(centred);
+  return 0;
 }
 
 congru_stepper *NAME(stepper_new)(const congru_call *call) {
@@ -70,6 +93,7 @@ congru_stepper *NAME(stepper_new)(const congru_call *call) {
   s.call.cell = call->cell, s.call.dtype = call->dtype, s.call.weight_dtype = call->weight_dtype;
   s.call.B = call->B, s.call.T = 1, s.call.I = call->I, s.call.H = call->H;
   s.call.x_strides.batch = call->I, s.call.y_strides.batch = call->H;
+  s.call.g_i = call->g_i, s.call.g_h = call->g_h, s.call.zoneout = call->zoneout; /* whether they are there */
   s.worker.u1 = blocks, s.worker.b1 = call->B, s.worker.gates = gates_of(call->cell), s.worker.padded = blocks * VL;
   arena a = {NULL, sizeof(stepper)};
   a.used = (a.used + 63) & ~(size_t)63;
@@ -84,9 +108,14 @@ congru_stepper *NAME(stepper_new)(const congru_call *call) {
   made->worker.row = made->worker.table.row;
   made->worker.xp_of_step = made->worker.xp;
   for (int64_t b = 0; b < call->B; b++) made->worker.table.row[b] = (scan_row){.b = b};
-  congru_call weights = made->call;
-  weights.W = call->W, weights.U = call->U, weights.b_i = call->b_i, weights.b_h = call->b_h;
-  NAME(pack_weights)(&made->worker.packed, &weights, 0, blocks);
+  if (call->zoneout) {
+    memcpy(made->zoneout, call->zoneout, (size_t)call->H * sizeof(real));
+    made->call.zoneout = made->zoneout;
+  }
+  if (pack(made, call)) {
+    free(made);
+    return NULL;
+  }
   set(&made->base, call->h0, call->c0);
   return &made->base;
 }

@@ -19,6 +19,7 @@ from congru.errors import BackendError
 from congru.kernels import heads
 from congru.kernels.call import CELLS, Array, Call, State, Weights, describe, is_tensor
 from congru.kernels.options import Options
+from congru.kernels.rounding import rounded
 
 # In the order in which "auto" tries them.
 _ORDER = {"numpy": ("native", "reference"), "torch": ("native", "bptt", "aten", "composite")}
@@ -47,6 +48,7 @@ def sequence(
     num_heads: int = 1,
     zoneout: Array | State | None = None,
     recurrent_mask: Array | None = None,
+    weight_dtype: str | None = None,
     return_gates: bool = False,
     recompute: bool = False,
     backend: str = "auto",
@@ -68,8 +70,10 @@ def sequence(
     - `num_heads`: the recurrent weights are block-diagonal, U is [G*H, H/num_heads].
     - `zoneout` [B, T, H], for lstm a pair: the share of the old state that is kept whatever the gates say.
     - `recurrent_mask` [B, H]: U sees recurrent_mask * h, at every step.
+    - `weight_dtype`: "bfloat16" computes with W and U rounded to it, all else as before, without gradients: the core
+      reads half the bytes of weights in every step.
 
-    The last four are defined in `congru.reference.option_equations`.
+    The four before are defined in `congru.reference.option_equations`.
 
     Raises `CongruError` for a wrong argument and `BackendError` if `backend` cannot run the call.
 
@@ -87,7 +91,7 @@ def sequence(
         "reset_before": reset_before,
         "return_gates": return_gates,
     }
-    more = Options(layer_norm, num_heads, _tuple(zoneout), recurrent_mask)
+    more = Options(layer_norm, num_heads, _tuple(zoneout), recurrent_mask, weight_dtype)
     call = describe(cell, x, state, weights, **options, recompute=recompute, options=more)
     name, _ = _choose(call, backend)
     if call.recompute:
@@ -106,6 +110,7 @@ def step(
     num_heads: int = 1,
     zoneout: Array | State | None = None,
     recurrent_mask: Array | None = None,
+    weight_dtype: str | None = None,
     backend: str = "auto",
 ) -> State:
     """Return the new state after one step on x [B, I]; arguments and errors are those of `sequence`.
@@ -118,7 +123,7 @@ def step(
     >>> h.round(3).tolist()
     [[0.762, 0.762]]
     """
-    more = Options(layer_norm, num_heads, _tuple(zoneout), recurrent_mask)
+    more = Options(layer_norm, num_heads, _tuple(zoneout), recurrent_mask, weight_dtype)
     call = describe(cell, x, state, weights, reset_before=reset_before, one_step=True, options=more)
     name, _ = _choose(call, backend)
     if more.given():
@@ -145,6 +150,7 @@ def explain(
     num_heads: int = 1,
     zoneout: Array | State | None = None,
     recurrent_mask: Array | None = None,
+    weight_dtype: str | None = None,
     return_gates: bool = False,
     recompute: bool = False,
     backend: str = "auto",
@@ -164,7 +170,7 @@ def explain(
         "return_gates": return_gates,
         "recompute": recompute,
     }
-    options["options"] = Options(layer_norm, num_heads, _tuple(zoneout), recurrent_mask)
+    options["options"] = Options(layer_norm, num_heads, _tuple(zoneout), recurrent_mask, weight_dtype)
     call = describe(cell, x, state, weights, **options)
     name, passed_over = _choose(call, backend)
     why = "as asked" if backend != "auto" else "the first that can"
@@ -236,6 +242,8 @@ def _run(
     """Run a sequence on a backend, head by head; it sees those options alone that were given."""
     given = more.given()
     num_heads = given.pop("num_heads", 1)
+    if more.weight_dtype and kernel is not _loaded.get("native"):
+        weights, _ = rounded(cell, weights), given.pop("weight_dtype")
     found: tuple[Array, State, Array | None]
     if num_heads == 1:
         found = kernel.sequence(cell, x, state, weights, **options, **given)

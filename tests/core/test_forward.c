@@ -32,7 +32,7 @@ static void same_bits(const problem *a, const problem *b, const char *what) {
 /* The stepper's outputs are the bits of the sequence's, for plain sequences; reset, lengths and reverse are its caller's. */
 static void check_stepper(const problem *p) {
   const congru_call *call = &p->call;
-  if (p->spec.options & ~(unsigned)(BARE | RECOMPUTE)) return;
+  if (p->spec.options & ~(unsigned)(BARE | RECOMPUTE | NORM)) return;
   size_t size = call->dtype ? 8 : 4;
   int64_t B = call->B, T = call->T, I = call->I, H = call->H, lstm = call->cell == CONGRU_LSTM;
   size_t state = (size_t)(B * H) * size;

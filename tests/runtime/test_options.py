@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from congru.errors import CongruError
+from congru.kernels import native
 from congru.nn import Network as TorchNetwork
 from congru.runtime.declaration import check_network, weight_shapes
 from congru.runtime.network import Network
 from tolerances import assert_close
 
+needs_core = pytest.mark.skipif(native._CORE is None, reason=f"no C core: {native._REASON}")
 DECLARATIONS = [
     ("gru", {"layer_norm": True}),
     (
@@ -31,13 +33,13 @@ def declared(kind, options):
     return {"layers": [recurrent, {"type": "linear", "name": "head", "in": 6 * directions, "out": 2}]}
 
 
-def both(kind, options, backend):
+def both(kind, options, backend, weight_dtype="float32"):
     torch.manual_seed(0)
     ours = TorchNetwork(declared(kind, options)).eval()
     weights = {name: part.detach().numpy() for name, part in ours.state_dict().items()}
     shapes = {name: tuple(part.shape) for name, part in weights.items()}
     assert shapes == weight_shapes(check_network(declared(kind, options)))
-    return ours, Network(declared(kind, options), weights, backend)
+    return ours, Network(declared(kind, options), weights, backend, weight_dtype)
 
 
 @pytest.mark.parametrize("backend", ["numpy", "auto"])
@@ -69,15 +71,28 @@ def test_any_chunking_gives_the_same_bits_and_steps_equal_the_run(kind, options,
     np.testing.assert_array_equal(np.concatenate(pieces, axis=1), whole)
 
 
-def test_a_session_steps_as_the_network_runs(tmp_path):
-    _, network = both(*DECLARATIONS[1], "auto")
-    x = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
-    whole, _ = network.run(x[None])
-    assert network.steps() is None
-    state = network.initial_state(1)
-    for t in range(20):
-        y, state = network.run(x[None, t : t + 1], state)
-        np.testing.assert_array_equal(y[0, 0], whole[0, t])
+@needs_core
+@pytest.mark.parametrize("weight_dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("kind", "options"), [d for d in DECLARATIONS if "bidirectional" not in d[1]], ids=str
+)
+def test_a_session_steps_on_packed_weights_with_the_bits_of_a_run(kind, options, weight_dtype):
+    network = both(kind, options, "auto", weight_dtype)[1]
+    if network.backend != "native":
+        pytest.skip(network.explain())
+    for batch in (1, 3):
+        x = np.random.default_rng(0).normal(size=(batch, 20, 3)).astype(np.float32)
+        whole, end = network.run(x)
+        steps = network.steps(batch)
+        assert steps is not None
+        steps.write(network.initial_state(batch))
+        time_major = np.ascontiguousarray(x.swapaxes(0, 1))
+        first = steps.run(time_major[:10])
+        steps.write(steps.read())
+        found = np.concatenate([first, steps.run(time_major[10:])])
+        np.testing.assert_array_equal(found.swapaxes(0, 1), whole)
+        for name, part in steps.read().items():
+            np.testing.assert_array_equal(part, end[name])
 
 
 def test_a_layer_without_options_keeps_its_keys():

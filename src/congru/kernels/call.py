@@ -63,6 +63,7 @@ class Call:
     gradient: bool
     recompute: bool
     options: tuple[str, ...] = ()
+    weight_dtype: str | None = None
 
 
 def is_tensor(array: object) -> bool:
@@ -89,7 +90,7 @@ def describe(
 ) -> Call:
     """Check the arguments of `ops.sequence` (or `ops.step` if `one_step`) and describe the call."""
     flags = (reverse, reset_before, return_gates, recompute, one_step)
-    settings = (cell, *flags, options.layer_norm, options.num_heads)
+    settings = (cell, *flags, options.layer_norm, options.num_heads, options.weight_dtype)
     more = (lengths, reset, options.recurrent_mask)
     key = _signature(settings, x, state, weights, more, h_reset, options.zoneout)
     call = None if key is None else _checked.get(key)
@@ -186,6 +187,10 @@ def _check(
     if not one_step:
         _check_time(x, lengths, reset)
     gradient = tensors and _needs_gradient((x, *weights, *(state or ()), *(h_reset or ())))
+    if gradient and options.weight_dtype is not None:
+        raise SettingsError(
+            f"weight_dtype is {options.weight_dtype!r}, expected None where a gradient is wanted: call under torch.no_grad()"
+        )
     return Call(
         cell=cell,
         library="torch" if tensors else "numpy",
@@ -203,6 +208,7 @@ def _check(
         gradient=gradient,
         recompute=recompute and gradient,
         options=options.names(),
+        weight_dtype=options.weight_dtype,
     )
 
 

@@ -29,17 +29,27 @@ def sequence(
     parts = []
     for head in range(num_heads):
         own = {name: _own(name, value, num_heads, head) for name, value in options.items()}
-        rows = tuple(_rows(part, num_gates, num_heads, head, weights) for part in weights)
+        rows = weights_of_head(weights, num_gates, num_heads, head)
         parts.append(run(cell, x, _own("state", state, num_heads, head), rows, **own))
     y, states, gates = zip(*parts)
     final = tuple(_join(part) for part in zip(*states))
     return _join(y), final, None if gates[0] is None else _join(gates)
 
 
+def weights_of_head(weights: Weights, num_gates: int, num_heads: int, head: int) -> Weights:
+    """The weights of one head."""
+    return tuple(_rows(part, num_gates, num_heads, head, weights) for part in weights)
+
+
+def units_of_head(state: State, num_heads: int, head: int) -> State:
+    """The units of one head in arrays [..., H]."""
+    return tuple(_units(part, num_heads, head) for part in state)
+
+
 def _own(name: str, value: Any, num_heads: int, head: int) -> Any:
     """The units of a head in arrays [..., H]; what is not by units is handed on."""
     if name in ("state", "h_reset", "zoneout") and value is not None:
-        return tuple(_units(part, num_heads, head) for part in value)
+        return units_of_head(value, num_heads, head)
     return _units(value, num_heads, head) if name == "recurrent_mask" and value is not None else value
 
 

@@ -12,18 +12,22 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from congru.errors import BackendError, SettingsError
+from congru.kernels import heads
 from congru.kernels.call import CELLS, Array, Call, State, Weights, is_tensor
+from congru.kernels.rounding import rounded
 
 # (cell, reset before) -> congru_cell in core/congru.h.
 CODES = {("gru", False): 0, ("gru", True): 1, ("lstm", False): 2, ("rnn", False): 3}
 OPTIONS = ("layer_norm=True", "zoneout", "recurrent_mask")
 DTYPES = {"float32": 0, "float64": 1}
+WEIGHT_DTYPES = {None: 0, "bfloat16": 1}
 MIN_STEPS = 8  # below, packing costs more than it saves; the limit has no benchmark of its own yet
 
 
@@ -80,6 +84,8 @@ def supports(call: Call) -> str | None:
         return _REASON
     if (call.cell, call.reset_before) not in CODES:
         return f"it has no {call.cell}"
+    if call.weight_dtype and any(option.startswith("layer_norm") for option in call.options):
+        return "it has no bfloat16 weights with layer norm"
     if call.device != "cpu":
         return f"it computes on the CPU, not on {call.device}"
     if call.dtype not in DTYPES and not (call.library == "torch" and _autocast()):
@@ -133,12 +139,15 @@ def sequence(
     reset_before: bool = False,
     return_gates: bool = False,
     recompute: bool = False,
+    weight_dtype: str | None = None,
     **given: Any,
 ) -> tuple[Array, State, Array | None]:
     """Run ``x [B, T, I]`` through one layer in one direction; see :func:`congru.ops.sequence`."""
+    if weight_dtype and (is_tensor(x) or x.dtype != np.float32):
+        weights, weight_dtype = rounded(cell, weights), None
     arguments = (cell, x, state, weights, lengths, reset, h_reset, reverse, reset_before, return_gates)
     if not is_tensor(x):
-        return _numpy_sequence(*arguments, **given)
+        return _numpy_sequence(*arguments, weight_dtype, **given)
     from congru.kernels import native_options, native_torch  # torch is loaded only where a tensor came in
 
     if given:
@@ -152,34 +161,101 @@ def step(cell: str, x: Array, state: State | None, weights: Weights, *, reset_be
 
 
 def stepper(
-    cell: str, weights: Weights, batch: int = 1, state: State | None = None, *, reset_before: bool = False
+    cell: str,
+    weights: Weights,
+    batch: int = 1,
+    state: State | None = None,
+    *,
+    reset_before: bool = False,
+    layer_norm: bool | str = False,
+    num_heads: int = 1,
+    zoneout: float = 0.0,
+    weight_dtype: str | None = None,
 ) -> Any:
     """One layer of NumPy weights, packed, with its state inside: an object for fast single steps.
 
     ``.step(x [B, I]) -> y [B, H]`` writes into and returns the same array every time; ``.read(h[, c])`` copies the state
-    into arrays [B, H], ``.write(h[, c])`` copies one in. Arrays are contiguous and of the weights' dtype.
+    into arrays [B, H], ``.write(h[, c])`` copies one in. Arrays are contiguous and of the weights' dtype. Options as in
+    :func:`congru.ops.sequence`; `zoneout` is the share of the old state that every step keeps.
 
     >>> weights = [np.ones(shape, "float32") for shape in ((6, 3), (6, 2), (6,), (6,))]
     >>> one = stepper("gru", weights)
     >>> one.step(np.zeros((1, 3), "float32")).shape
     (1, 2)
     """
-    W, U, b_i, b_h = (None if w is None else _contiguous(w, np.asarray(weights[0]).dtype) for w in weights)
+    if num_heads > 1:
+        one_head: dict[str, Any] = {
+            "reset_before": reset_before,
+            "layer_norm": layer_norm,
+            "zoneout": zoneout,
+        }
+        return _Heads(num_heads, cell, weights, batch, state, weight_dtype=weight_dtype, **one_head)
+    W, U, b_i, b_h, *gains = (
+        None if w is None else _contiguous(w, np.asarray(weights[0]).dtype) for w in weights
+    )
     assert W is not None
     assert U is not None
     start = (
         (None, None) if state is None else tuple(_contiguous(part, W.dtype) for part in (*state, None)[:2])
     )
     y = np.empty((batch, U.shape[1]), W.dtype)
+    zones = np.full(U.shape[1], zoneout, W.dtype) if zoneout else None
     return extension().Stepper(
         y,
         cell=CODES[cell, reset_before],
         dtype=DTYPES[str(W.dtype)],
+        weight_dtype=WEIGHT_DTYPES[weight_dtype],
         B=batch,
         I=W.shape[1],
         H=U.shape[1],
-        **_addresses(W=W, U=U, b_i=b_i, b_h=b_h, h0=start[0], c0=start[1]),
+        **_addresses(W=W, U=U, b_i=b_i, b_h=b_h, h0=start[0], c0=start[1], zoneout=zones),
+        **_addresses(**dict(zip(("g_i", "g_h"), gains))),
     )
+
+
+class _Heads:
+    """A stepper of every head, in one with the methods of a stepper: each head sees the whole x and its own units."""
+
+    def __init__(
+        self, num_heads: int, cell: str, weights: Weights, batch: int, state: State | None, **form: Any
+    ) -> None:
+        num_gates, states = len(CELLS[cell].gates), len(CELLS[cell].states)
+        self._heads = [
+            stepper(
+                cell,
+                heads.weights_of_head(weights, num_gates, num_heads, head),
+                batch,
+                None if state is None else heads.units_of_head(state, num_heads, head),
+                **form,
+            )
+            for head in range(num_heads)
+        ]
+        W = weights[0]
+        assert W is not None
+        self._units = W.shape[0] // num_gates // num_heads
+        self._y = np.empty((batch, num_heads * self._units), W.dtype)
+        self._parts = [np.empty((batch, self._units), W.dtype) for _ in range(states)]
+
+    def step(self, x: Array) -> Array:
+        """One step of all heads; see `stepper`."""
+        return np.concatenate([head.step(x) for head in self._heads], axis=1, out=self._y)
+
+    def read(self, *state: Array) -> None:
+        """Copy the state out."""
+        for begin, head in self._begins():
+            head.read(*self._parts)
+            for whole, part in zip(state, self._parts):
+                whole[:, begin : begin + self._units] = part
+
+    def write(self, *state: Array) -> None:
+        """Copy a state in."""
+        for begin, head in self._begins():
+            for whole, part in zip(state, self._parts):
+                part[...] = whole[:, begin : begin + self._units]
+            head.write(*self._parts)
+
+    def _begins(self) -> Iterator[tuple[int, Any]]:
+        return ((number * self._units, head) for number, head in enumerate(self._heads))
 
 
 def _contiguous(array: Array | None, dtype: Any) -> Any:
@@ -201,6 +277,7 @@ def _numpy_sequence(
     reverse: bool,
     reset_before: bool,
     return_gates: bool,
+    weight_dtype: str | None,
     layer_norm: bool = False,
     zoneout: State | None = None,
     recurrent_mask: Array | None = None,
@@ -223,6 +300,7 @@ def _numpy_sequence(
     extension().forward(
         cell=CODES[cell, reset_before],
         dtype=DTYPES[str(dtype)],
+        weight_dtype=WEIGHT_DTYPES[weight_dtype],
         reverse=int(reverse),
         **dict(zip("BTIH", (B, T, I, H))),
         x_batch=x.strides[0] // size,

@@ -1,8 +1,9 @@
 """The options of a cell in a call: what they are, and the checks of their arrays before a kernel sees them.
 
 `layer_norm` (True or "dreamer") and `num_heads` belong to the weights; `zoneout` (a tuple of [B, T, H], one for each part
-of the state) and `recurrent_mask` [B, H] are drawn by the caller. Equations: `congru.reference.option_equations`. A
-backend names the options it computes in its `OPTIONS`; heads need none, see `congru.kernels.heads`.
+of the state) and `recurrent_mask` [B, H] are drawn by the caller: equations in `congru.reference.option_equations`.
+`weight_dtype` "bfloat16" rounds W and U (`congru.kernels.rounding`). A backend names the options it computes in its
+`OPTIONS`; heads and rounding need none.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class Options(NamedTuple):
     num_heads: int = 1
     zoneout: tuple[Array, ...] | None = None
     recurrent_mask: Array | None = None
+    weight_dtype: str | None = None
 
     def given(self) -> dict[str, Any]:
         """Those that differ from their defaults, as keywords."""
@@ -40,8 +42,13 @@ class Options(NamedTuple):
 
     def gains(self, cell: str, reset_before: bool) -> tuple[str, ...]:
         """Names of the weights behind W, U, b_i and b_h; raises `SettingsError` where the cell has no such option."""
-        if cell in _WITHOUT and self.given():
-            name, value = next(iter(self.given().items()))
+        if self.weight_dtype not in (None, "bfloat16"):
+            raise SettingsError(
+                f"weight_dtype is {self.weight_dtype!r}, expected None (as x) or 'bfloat16': pass one of these"
+            )
+        unknown = self._replace(weight_dtype=None).given() if cell in _WITHOUT else None
+        if unknown:
+            name, value = next(iter(unknown.items()))
             shown = repr(value) if isinstance(value, (bool, int, str)) else "given"
             raise SettingsError(f"{name} is {shown}, expected none for {cell}: it has no recurrent weights")
         return gain_names(cell, self.layer_norm, reset_before, self.num_heads)

@@ -101,10 +101,11 @@ def _write_folder(target: Path, contents: dict[str, bytes]) -> None:
         shutil.rmtree(place)
 
 
-def load(path: str | os.PathLike[str], backend: str = "auto") -> Model:
+def load(path: str | os.PathLike[str], backend: str = "auto", weight_dtype: str = "float32") -> Model:
     """Load a model folder, replay its golden cases and return the :class:`Model`; needs no torch.
 
-    `backend` runs its recurrent layers, see :class:`congru.runtime.network.Network`.
+    `backend` and `weight_dtype` ("float32" or "bfloat16") say how its recurrent layers run, see
+    :class:`congru.runtime.network.Network`; the cases are replayed in float32.
     Raises :class:`ModelFolderError` with one line for whatever is missing, truncated, changed or of another
     format.
     """
@@ -122,6 +123,8 @@ def load(path: str | os.PathLike[str], backend: str = "auto") -> Model:
     problem = golden_problem(network, golden)
     if problem:
         raise ModelFolderError(f"{folder / GOLDEN} {problem}: {_AGAIN}")
+    if weight_dtype != "float32":
+        network = Network(config["network"], weights, backend, weight_dtype)
     files = {name: content for name, content in contents.items() if name not in (WEIGHTS, GOLDEN)}
     return Model(folder, config, network, weights, files)
 

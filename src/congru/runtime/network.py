@@ -29,8 +29,7 @@ from congru.runtime.declaration import (
     weight_shapes,
 )
 from congru.runtime.layers import POOLING, pointwise
-from congru.runtime.option_cells import has_options
-from congru.runtime.recurrent import Pass, Recurrent, State, Weights, choose_backend
+from congru.runtime.recurrent import Pass, Recurrent, State, Weights, choose_backend, in_weight_dtype
 from congru.runtime.steps import Steps
 
 __all__ = ["Network", "State", "check_network", "weight_problem"]
@@ -61,8 +60,10 @@ def weight_problem(layers: list[Layer], weights: Weights) -> str | None:
 class Network:
     """A declarative network with its weights, run in float32.
 
-    `config` is {"layers": [...]}; `weights` maps "<layer>.<parameter>" to float32 arrays. Raises
-    :class:`SettingsError` for a wrong declaration and :class:`ShapeError` for weights that do not fit it.
+    `config` is {"layers": [...]}; `weights` maps "<layer>.<parameter>" to float32 arrays. `weight_dtype`
+    "bfloat16" computes with the recurrent layers' matrices rounded to it; on the native core a step then reads half
+    the bytes. Raises :class:`SettingsError` for a wrong declaration and :class:`ShapeError` for weights that do not
+    fit it.
 
     >>> layers = [{"type": "linear", "name": "head", "in": 2, "out": 1}]
     >>> weights = {"head.weight": np.ones((1, 2), np.float32), "head.bias": np.zeros(1, np.float32)}
@@ -71,7 +72,13 @@ class Network:
     ([[[3.0]]], {})
     """
 
-    def __init__(self, config: Mapping[str, Any], weights: Weights, backend: str = "auto") -> None:
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        weights: Weights,
+        backend: str = "auto",
+        weight_dtype: str = "float32",
+    ) -> None:
         self.layers = check_network(config)
         problem = weight_problem(self.layers, weights)
         if problem:
@@ -83,9 +90,10 @@ class Network:
         self.pooled = any(layer["type"] in POOLINGS for layer in self.layers)
         self.num_parameters = sum(int(weight.size) for weight in weights.values())
         self._state_shapes = state_shapes(self.layers)
-        self.backend, self._why = choose_backend(self.layers, weights, backend)
+        weights, self.weight_dtype = in_weight_dtype(self.layers, weights, weight_dtype), weight_dtype
+        self.backend, self._why = choose_backend(self.layers, weights, backend, weight_dtype)
         self._weights = weights
-        self._steps = [_build(layer, weights, self.backend) for layer in self.layers]
+        self._steps = [_build(layer, weights, self.backend, weight_dtype) for layer in self.layers]
         self._learned_h0 = {
             f"{layer['name']}.{part}": weights[f"{layer['name']}.{part}0"]
             for layer in recurrent_layers(self.layers)
@@ -129,10 +137,10 @@ class Network:
         return f"The recurrent layers run on {self.backend!r}, {self._why}."
 
     def steps(self, batch_size: int = 1) -> Steps | None:
-        """The network packed for one step at a time; None where the core's steppers do not run all its layers."""
-        if self.backend != "native" or any(map(has_options, recurrent_layers(self.layers))):
+        """The network packed for one step at a time; None where its recurrent layers do not run on the core."""
+        if self.backend != "native" or not self._state_shapes:
             return None
-        return Steps(self.layers, self._weights, batch_size) if self._state_shapes else None
+        return Steps(self.layers, self._weights, batch_size, self.weight_dtype)
 
     def run(
         self, x: ArrayLike, state: Mapping[str, ArrayLike] | None = None, lengths: ArrayLike | None = None
@@ -251,13 +259,13 @@ def _check_lengths(lengths: ArrayLike, batch_size: int, steps: int) -> NDArray[n
     return array.astype(np.int64)
 
 
-def _build(layer: Layer, weights: Weights, backend: str) -> Step:
+def _build(layer: Layer, weights: Weights, backend: str, weight_dtype: str) -> Step:
     """The function that runs one layer."""
     kind = layer["type"]
     if kind in GATE_ROWS:
-        return Recurrent(layer, weights, backend)
+        return Recurrent(layer, weights, backend, weight_dtype)
     if kind == "residual":
-        return _residual([_build(inner, weights, backend) for inner in layer["layers"]])
+        return _residual([_build(inner, weights, backend, weight_dtype) for inner in layer["layers"]])
     if kind in POOLING:
         pool = POOLING[kind]
         return lambda x, run: pool(x, run.lengths)

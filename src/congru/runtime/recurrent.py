@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from congru import ops
-from congru.errors import BackendError
+from congru.errors import BackendError, SettingsError
 from congru.kernels.call import CELLS
+from congru.kernels.rounding import to_bfloat16
 from congru.runtime import cells
 from congru.runtime.cells import Array
 from congru.runtime.declaration import Layer, directions, gain_stems, recurrent_layers
@@ -21,6 +22,7 @@ from congru.runtime.layers import Lengths
 from congru.runtime.option_cells import OptionCell, has_options
 
 BACKENDS = ("auto", "numpy", "native", "reference")
+WEIGHT_DTYPES = ("float32", "bfloat16")
 State = dict[str, Array]
 Weights = Mapping[str, Array]
 
@@ -35,11 +37,12 @@ class Pass:
 class Recurrent:
     """One GRU, LSTM, RNN or minGRU with all its depths (L) and directions (D)."""
 
-    def __init__(self, layer: Layer, weights: Weights, backend: str) -> None:
+    def __init__(self, layer: Layer, weights: Weights, backend: str, weight_dtype: str) -> None:
         self.name = layer["name"]
         self.parts = state_names(layer)
         self.num_directions, self.num_layers = directions(layer), layer["num_layers"]
-        self.backend, self.form, self.keep = backend, _form(layer), layer.get("zoneout", 0.0)
+        self.backend, self.form = backend, _form(layer, weight_dtype)
+        self.keep = layer.get("zoneout", 0.0)
         self.kind = layer["type"]
         self.weights = depth_weights(layer, weights)
         self.cells = [_cell(layer, parts) for parts in self.weights]
@@ -101,7 +104,9 @@ class Recurrent:
         return [part.swapaxes(0, 1) for part in flat]
 
 
-def choose_backend(layers: list[Layer], weights: Weights, backend: str) -> tuple[str, str]:
+def choose_backend(
+    layers: list[Layer], weights: Weights, backend: str, weight_dtype: str = "float32"
+) -> tuple[str, str]:
     """The backend by name, and why: "auto" becomes native where it runs all recurrent layers, else numpy.
 
     Raises :class:`BackendError` where one asked for by name cannot run.
@@ -113,7 +118,7 @@ def choose_backend(layers: list[Layer], weights: Weights, backend: str) -> tuple
     wanted = "native" if backend == "auto" else backend
     try:
         for layer in recurrent_layers(layers) if wanted != "numpy" else ():
-            _ask(layer, weights, wanted)
+            _ask(layer, weights, wanted, weight_dtype)
     except BackendError as error:
         if backend != "auto":
             raise
@@ -121,7 +126,7 @@ def choose_backend(layers: list[Layer], weights: Weights, backend: str) -> tuple
     return wanted, "the first that can" if backend == "auto" else "as asked"
 
 
-def _ask(layer: Layer, weights: Weights, backend: str) -> None:
+def _ask(layer: Layer, weights: Weights, backend: str, weight_dtype: str) -> None:
     """Raise BackendError unless `backend` runs every direction of a layer on float32, with lengths and
     gates.
     """
@@ -129,7 +134,7 @@ def _ask(layer: Layer, weights: Weights, backend: str) -> None:
         parts = _weights(layer, weights, end)
         assert parts[0] is not None
         x = np.zeros((1, 1, parts[0].shape[1]), np.float32)
-        options = {"reverse": end.endswith("_reverse"), **_form(layer)}
+        options = {"reverse": end.endswith("_reverse"), **_form(layer, weight_dtype)}
         states = tuple(np.zeros((1, layer["hidden_size"]), np.float32) for _ in state_names(layer))
         options |= _zoneout(layer.get("zoneout", 0.0), x, states)
         ops.explain(
@@ -144,10 +149,31 @@ def _ask(layer: Layer, weights: Weights, backend: str) -> None:
         )
 
 
-def _form(layer: Layer) -> dict[str, Any]:
-    """The keywords of `congru.ops.sequence` that say which equations a layer computes."""
+def _form(layer: Layer, weight_dtype: str) -> dict[str, Any]:
+    """The keywords of `congru.ops.sequence` that say which equations a layer computes, and in what weights."""
     plain = {"reset_before": False, "layer_norm": False, "num_heads": 1}
-    return {key: layer.get(key, value) for key, value in plain.items()}
+    form = {key: layer.get(key, value) for key, value in plain.items()}
+    return form if weight_dtype == "float32" else {**form, "weight_dtype": weight_dtype}
+
+
+def in_weight_dtype(layers: list[Layer], weights: Weights, weight_dtype: str) -> Weights:
+    """The weights, with those that recurrent products read rounded to `weight_dtype`; all stay float32 arrays.
+
+    Raises :class:`SettingsError` for another dtype than those of `WEIGHT_DTYPES`.
+    """
+    if weight_dtype not in WEIGHT_DTYPES:
+        raise SettingsError(
+            f"weight_dtype is {weight_dtype!r}, expected one of {', '.join(WEIGHT_DTYPES)}: pass one of these"
+        )
+    if weight_dtype == "float32":
+        return weights
+    names = {layer["name"] for layer in recurrent_layers(layers)}
+    return {
+        name: to_bfloat16(array)
+        if name.partition(".")[0] in names and name.partition(".")[2].startswith(("weight_ih", "weight_hh"))
+        else array
+        for name, array in weights.items()
+    }
 
 
 def _zoneout(keep: float, x: Array, state: cells.State) -> dict[str, Any]:

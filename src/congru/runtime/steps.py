@@ -23,8 +23,10 @@ Stage = Callable[[Array], Array]
 class Steps:
     """The layers of a streaming network, packed; its state is what was written last, and the steps since."""
 
-    def __init__(self, layers: Sequence[Layer], weights: Weights, batch_size: int) -> None:
-        self._batch_size = batch_size
+    def __init__(
+        self, layers: Sequence[Layer], weights: Weights, batch_size: int, weight_dtype: str = "float32"
+    ) -> None:
+        self._batch_size, self._weight_dtype = batch_size, weight_dtype
         self._steppers: list[tuple[list[str], int, list[Any]]] = []  # state names, H, one stepper per depth
         tokens = layers[0]["type"] == "embedding"
         self._table = weights[f"{layers[0]['name']}.weight"] if tokens else None
@@ -87,7 +89,11 @@ class Steps:
         return stages
 
     def _pack(self, layer: Layer, weights: Weights) -> list[Stage]:
-        form = {"reset_before": layer.get("reset_before", False)}
+        form: dict[str, Any] = {
+            key: layer[key] for key in ("reset_before", "layer_norm", "num_heads", "zoneout") if key in layer
+        }
+        if self._weight_dtype != "float32":
+            form["weight_dtype"] = self._weight_dtype
         steppers = [
             native.stepper(layer["type"], parts, self._batch_size, **form)
             for parts in depth_weights(layer, weights)

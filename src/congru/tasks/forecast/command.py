@@ -31,6 +31,7 @@ def run(
     out: Path | None = None,
     plot: Path | None = None,
     save: Path | None = None,
+    weight_dtype: Literal["float32", "bfloat16"] = "float32",
 ) -> int:
     """Print the forecast of every series as CSV.
 
@@ -52,8 +53,10 @@ def run(
         Also draw the forecast, as .svg or .png.
     save:
         Also write a model folder that goes on from the last row.
+    weight_dtype:
+        bfloat16 halves the bytes that a recurrent step reads; its matrices are rounded to 8 bits.
     """
-    forecaster = Forecaster.load(model)
+    forecaster = Forecaster.load(model, weight_dtype)
     if update is not None:
         forecaster.update(update, bad_rows=bad_rows)
     if stream_rows is not None:

@@ -59,15 +59,15 @@ class Forecaster:
             self._start_sessions()
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Forecaster:
-        """Load a model folder or the run folder that holds one.
+    def load(cls, path: str | os.PathLike[str], weight_dtype: str = "float32") -> Forecaster:
+        """Load a model folder or the run folder that holds one; `weight_dtype` as in `congru.load`.
 
         Raises :class:`ModelFolderError` for a folder that is not whole, or a model of another task.
         """
         folder = Path(path)
         if (folder / "model" / "config.json").is_file() and not (folder / "config.json").exists():
             folder = folder / "model"
-        return cls.of(load(folder))
+        return cls.of(load(folder, weight_dtype=weight_dtype))
 
     @classmethod
     def of(cls, model: Model, table: LongTable | None = None) -> Forecaster:

@@ -5,7 +5,7 @@ torch.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,14 @@ Index = NDArray[np.int64]
 Figures = dict[str, dict[str, float]]
 
 
-def evaluate(model: Path, data: str, /, *, quiet: bool = False) -> Figures:
+def evaluate(
+    model: Path,
+    data: str,
+    /,
+    *,
+    quiet: bool = False,
+    weight_dtype: Literal["float32", "bfloat16"] = "float32",
+) -> Figures:
     """Score forecasts from every moment behind the training rows: the model beside its baselines.
 
     The table must hold the training rows' series and newer rows than training used (those of
@@ -37,8 +44,10 @@ def evaluate(model: Path, data: str, /, *, quiet: bool = False) -> Figures:
         A CSV file with the columns of training.
     quiet:
         Print nothing.
+    weight_dtype:
+        bfloat16 halves the bytes that a recurrent step reads; its matrices are rounded to 8 bits.
     """
-    forecaster = Forecaster.load(model)
+    forecaster = Forecaster.load(model, weight_dtype)
     rows = evaluate_forecaster(forecaster, data)
     if not quiet:
         print(table_of(rows))

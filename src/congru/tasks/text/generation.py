@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from cyclopts import Parameter
@@ -33,6 +33,7 @@ def run(
     seed: int | None = None,
     stop: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     interactive: Annotated[bool, Parameter(alias="-i", negative=())] = False,
+    weight_dtype: Literal["float32", "bfloat16"] = "float32",
 ) -> int:
     """Continue a prompt; the text appears as it is drawn.
 
@@ -56,8 +57,10 @@ def run(
         End before this text; may be given several times.
     interactive:
         Read lines and continue each; the state is kept from one to the next.
+    weight_dtype:
+        bfloat16 halves the bytes that a recurrent step reads; its matrices are rounded to 8 bits.
     """
-    session = load_text_model(model).session(seed=seed)
+    session = load_text_model(model, weight_dtype).session(seed=seed)
     options: dict[str, Any] = {
         "temperature": temperature,
         "top_p": top_p,
