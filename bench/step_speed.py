@@ -1,9 +1,10 @@
 """What does one step of a GRU cost from Python, and beside its peers?
 
-One row (B = 1), I = H, float32, one thread. `stepper` is `congru.kernels.native.stepper`; `Session` a model that is a bare
-GRU; `Session, whole model` one with an embedding of 65 tokens and a linear head; `Session on NumPy` the bare GRU without
-the core. Peers: torch.nn.GRUCell without gradients, onnxruntime's GRU node over one step, the state handed in and out.
-Every answer is compared with the stepper's first; then all take turns, in blocks of steps.
+One row (B = 1), I = H, float32, one thread. `stepper` is `congru.kernels.native.stepper`; with bfloat16 weights it reads
+half the bytes; `Session` is a model that is a bare GRU; `Session, whole model` one with an embedding of 65 tokens and a
+linear head; `Session on NumPy` the bare GRU without the core. Peers: torch.nn.GRUCell without gradients, onnxruntime's GRU
+node over one step, the state handed in and out. Every answer is compared with the stepper's first (with bfloat16 weights,
+bit for bit, with that of rounded ones); then all take turns, in blocks of steps.
 
     python -m bench.step_speed [--repetitions 400]
 """
@@ -23,12 +24,13 @@ from onnx import TensorProto, helper, numpy_helper
 from bench.record import ROOT, write_result
 from bench.timing import interleaved, ratio, summary
 from congru.kernels import native
+from congru.kernels.rounding import rounded
 from congru.reference.conventions import from_canonical
 from congru.runtime.model import Model
 from congru.runtime.network import Network
 from congru.runtime.session import Session
 
-HIDDEN_SIZES = (32, 64, 128, 256)
+HIDDEN_SIZES = (32, 64, 128, 256, 512, 1024)
 NUM_TOKENS = 65
 BLOCK = 20  # steps per measurement
 BAR_US, GOAL_US = 2.5, 1.5  # of one step from Python at H = 64
@@ -84,6 +86,15 @@ def torch_step(weights: tuple[np.ndarray, ...], x: np.ndarray) -> Step:
     return step
 
 
+def check_bfloat16(weights: tuple[np.ndarray, ...], row: np.ndarray) -> None:
+    """Exit unless five steps on bfloat16 weights have the bits of five on weights that were rounded before."""
+    coarse = native.stepper("gru", weights, weight_dtype="bfloat16")
+    expected = native.stepper("gru", rounded("gru", weights))
+    for _ in range(5):
+        if not np.array_equal(coarse.step(row), expected.step(row)):
+            raise SystemExit("bfloat16 weights give other bits than rounded ones")
+
+
 def steps_of(size: int) -> dict[str, Step]:
     """Every way of stepping at I = H = size, each checked over five steps against the first."""
     rng = np.random.default_rng(size)
@@ -107,6 +118,8 @@ def steps_of(size: int) -> dict[str, Step]:
     }
     x = more["embed.weight"][3]
     stepper, row = native.stepper("gru", weights), x[None].copy()
+    coarse = native.stepper("gru", weights, weight_dtype="bfloat16")
+    check_bfloat16(weights, row)
     bare, on_numpy = session([gru], named, "native"), session([gru], named, "numpy")
     model, model_on_numpy = (
         session(whole, {**named, **more}, "native"),
@@ -114,6 +127,7 @@ def steps_of(size: int) -> dict[str, Step]:
     )
     steps: dict[str, Step] = {
         "stepper": lambda: stepper.step(row),
+        "stepper, bfloat16 weights": lambda: coarse.step(row),
         "Session": lambda: bare.step(x),
         "torch.nn.GRUCell": torch_step(weights, x),
         "onnxruntime GRU": onnx_step(weights, x),
@@ -123,6 +137,7 @@ def steps_of(size: int) -> dict[str, Step]:
     }
     for _ in range(5):
         found = {name: np.array(step(), np.float32).ravel() for name, step in steps.items()}
+        del found["stepper, bfloat16 weights"]
         for name, value in found.items():
             expected = found["Session, whole model" if "whole" in name else "stepper"]
             error = float(np.abs(value - expected).max())

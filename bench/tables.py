@@ -112,6 +112,27 @@ def speed() -> str:
     return markdown(header, rows)
 
 
+STEPS = {
+    "stepper": "stepper",
+    "bfloat16 weights": "stepper, bfloat16 weights",
+    "session, bare GRU": "Session",
+    "session, whole model": "Session, whole model",
+    "torch.nn.GRUCell": "torch.nn.GRUCell",
+    "onnxruntime": "onnxruntime GRU",
+}
+
+
+def steps() -> str:
+    """Microseconds of one step from Python, by hidden size."""
+    figures = result("step_speed")["figures"]
+    rows = []
+    for name, entry in figures.items():
+        if name.startswith("H "):
+            found = [entry["us"].get(key) for key in STEPS.values()]
+            rows.append([name[2:], *("" if us is None else f"{us['median']:.3g}" for us in found)])
+    return markdown(["H", *STEPS], rows)
+
+
 def textbook() -> str:
     """GRU, LSTM and RNN at equal hidden size and at equal parameters."""
     rows = []
@@ -221,6 +242,7 @@ def planted() -> str:
 BLOCKS: dict[str, Callable[[], str]] = {
     "quality": quality,
     "speed": speed,
+    "steps": steps,
     "textbook": textbook,
     "deletion": deletion,
     "gates": gates,

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 import congru
-from congru.errors import BackendError, ModelFolderError
+from congru.errors import BackendError, ModelFolderError, SettingsError
+from congru.kernels.rounding import to_bfloat16
 from congru.runtime import folder as folder_module
 from congru.runtime.folder import config_sum, save_model
 from congru.runtime.golden import make_golden
@@ -387,3 +388,24 @@ def test_a_config_may_hold_tuples_and_numbers_as_keys(tmp_path: Path) -> None:
     config = {**parts()["config"], "task_config": {"levels": (80, 95), 10: "a", 9: "b"}}
     save_model(tmp_path / "m", **parts(config=config))
     assert congru.load(tmp_path / "m").task_config == {"levels": [80, 95], "10": "a", "9": "b"}
+
+
+def test_loaded_with_bfloat16_weights_the_recurrent_matrices_are_rounded(model_folder: Path) -> None:
+    exact, coarse = congru.load(model_folder), congru.load(model_folder, weight_dtype="bfloat16")
+    rounded = {
+        name: to_bfloat16(value) if name.startswith(("rnn.weight_ih", "rnn.weight_hh")) else value
+        for name, value in exact.weights.items()
+    }
+    tokens = np.arange(8)[None]
+    for backend in ("auto", "numpy", "reference"):
+        by_hand = Network(exact.config["network"], rounded, backend)
+        loaded = congru.load(model_folder, backend, "bfloat16")
+        np.testing.assert_array_equal(loaded.run(tokens)[0], by_hand.run(tokens)[0])
+    assert not np.array_equal(coarse.run(tokens)[0], exact.run(tokens)[0])
+    session = coarse.session()
+    np.testing.assert_array_equal([session.step(int(t)) for t in tokens[0]], coarse.run(tokens)[0][0])
+    assert coarse.fingerprint == exact.fingerprint
+    with pytest.raises(
+        SettingsError, match="weight_dtype is 'int8', expected one of float32, bfloat16: pass"
+    ):
+        congru.load(model_folder, weight_dtype="int8")

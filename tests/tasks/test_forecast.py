@@ -18,7 +18,7 @@ from congru.cli.main import main
 from congru.errors import ModelFolderError
 from congru.tasks import forecast
 from congru.tasks.forecast import Forecaster, ForecastSettings, make_learner, stream
-from congru.tasks.forecast.command import inspect_inputs
+from congru.tasks.forecast.command import inspect_inputs, run
 from congru.tasks.forecast.learner import ForecastLearner
 from congru.tasks.forecast.streaming import errors_of
 from forecast_cases import SEGMENTS, SHORT, STEPWISE, one_series, train, two_series
@@ -35,6 +35,19 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def twin(forecaster: Forecaster) -> Forecaster:
     """The same forecaster, loaded again."""
     return Forecaster.load(forecaster.model.folder)
+
+
+def test_bfloat16_weights_forecast_nearly_the_same(
+    trained: Forecaster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exact = twin(trained).values()
+    coarse = Forecaster.load(trained.model.folder, weight_dtype="bfloat16")
+    assert coarse.model.network.weight_dtype == "bfloat16"
+    assert not np.array_equal(coarse.values(), exact)
+    np.testing.assert_allclose(coarse.values(), exact, rtol=0.05, atol=0.5)
+    run(trained.model.folder, weight_dtype="bfloat16")
+    shown = capsys.readouterr().out.splitlines()[1].split(",")
+    assert float(shown[2]) == pytest.approx(float(coarse.predict().GRU[0]), rel=1e-5)
 
 
 def test_the_table_is_nixtlas(trained: Forecaster) -> None:

@@ -88,6 +88,22 @@ def test_it_writes_what_the_session_generates(make: Make, capsys: pytest.Capture
     assert capsys.readouterr().out == "ab" + "".join(session.generate(20, **options)) + "\n"
 
 
+def test_it_writes_and_scores_on_bfloat16_weights(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(make(), prompt="ab", n=40, seed=3, weight_dtype="bfloat16")
+    session = load(make(), weight_dtype="bfloat16").session(seed=3).feed("ab")
+    assert capsys.readouterr().out == "ab" + "".join(session.generate(40, temperature=0.8)) + "\n"
+    path = tmp_path / "t.txt"
+    path.write_text("abcd" * 30)
+    exact, coarse = (
+        evaluate(make(), str(path), quiet=True, weight_dtype=kind)["model"]["nats_per_char"]  # type: ignore[arg-type]
+        for kind in ("float32", "bfloat16")
+    )
+    assert coarse != exact
+    assert coarse == pytest.approx(exact, abs=0.1)
+
+
 def test_without_a_prompt_a_line_begins(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
     run(make(), n=5, seed=0)
     assert capsys.readouterr().out.startswith("\n")
