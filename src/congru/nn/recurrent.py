@@ -249,7 +249,7 @@ class RecurrentLayer(RecurrentModule):
                 x = F.dropout(steps, self.dropout, self.training).transpose(0, 1)
         film = None
         if want_gates:
-            film = torch.stack(history)
+            film = history[0].unsqueeze(0) if len(history) == 1 else torch.stack(history)
             film = film.reshape(self.num_layers, self.num_directions, *film.shape[1:])
         if len(finals) == 1:
             return x, tuple(part.unsqueeze(0) for part in finals[0]), film
