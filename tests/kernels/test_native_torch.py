@@ -76,13 +76,14 @@ def operator_arguments(cell, reset_before, time_first):
     weights = [next(rest) for _ in range(4)]
     begin = [next(rest), next(rest) if lstm else None]
     flags = [problem.options["lengths"], problem.options["reset"]]
+    inputs = (x, h0, c0, *weights, *[None] * 4, *begin)
     keep = 0 if cell == "rnn" else 3 if not reset_before else 1
-    forward = (code, False, time_first, keep, x, h0, c0, *weights, *begin, *flags)
-    y, h, c, gates, more = (part.detach() for part in torch.ops.congru.forward(*forward))
+    forward = (code, False, time_first, keep, *inputs, *flags, *[None] * 3)
+    y, h, c, *kept = (part.detach() for part in torch.ops.congru.forward(*forward))
     arriving = [torch.ones_like(part).requires_grad_() for part in (y, h, c)]
-    wanted = [part is not None for part in (x, h0, c0, *weights, *begin)]
+    wanted = [part is not None for part in inputs]
     arriving[2] = arriving[2] if lstm else None
-    backward = (code, False, time_first, wanted, *arriving, None, *forward[4:], y, gates, more)
+    backward = (code, False, time_first, wanted, *arriving, None, *forward[4:], y, *kept)
     return forward, backward
 
 
