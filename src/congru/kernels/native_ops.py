@@ -139,6 +139,8 @@ def run_forward(
 ) -> tuple[Tensor, ...]:
     """The kernel of ``congru::forward``; `given` are the tensors of GIVEN."""
     results = _results(cell, time_first, keep, given)
+    if keep & NORMS and given[_LENGTHS] is not None:
+        results[-1].zero_()  # of padding the core writes no norms
     keeping: list[Tensor] = []
     call = _call(cell, reverse, given, keeping)
     _add(call, keeping, _RESULTS, results)
