@@ -86,6 +86,20 @@ def test_opcheck(cell, before, norm, around):
         torch.library.opcheck(operator, tuple(given))
 
 
+@every_call
+def test_every_element_of_every_result_is_written(cell, before, norm, around):
+    problem = problem_of(cell, before, norm, around)
+    torch.use_deterministic_algorithms(True)  # fills what is allocated with NaN
+    try:
+        with Operators() as seen:
+            torch.autograd.grad(problem.loss("native", *problem.inputs), problem.inputs)
+        results = [part for operator, arguments in seen.calls for part in operator(*arguments)]
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert sum(part.numel() for part in results) > 0
+    assert all(torch.isfinite(part).all() for part in results)
+
+
 # Inductor compiles C++ of its own for half a minute: one call is enough.
 COMPILED = [(*call, "aot_eager") for call in CALLS]
 COMPILED += [(*call, "inductor") for call in CALLS if call[:3] == ("gru", False, True)][:1]
