@@ -169,28 +169,41 @@ def _room(wanted: list[bool], time_first: bool, inputs: tuple[Tensor | None, ...
     return tuple(room)
 
 
+def _complete(
+    cell: int,
+    reverse: bool,
+    time_first: bool,
+    given: tuple[Tensor | None, ...],
+    kept: tuple[Tensor | None, ...],
+) -> tuple[Tensor, ...]:
+    """KEPT as the core reads it; what it cannot compute again itself (norms, n of an RNN with zoneout) by a forward."""
+    y, gates, extra, norms = kept
+    assert y is not None
+    assert gates is not None
+    assert extra is not None
+    assert norms is not None
+    name, normed = _CELL_OF[cell][0], given[_G_I] is not None
+    if (normed and not norms.numel()) or (
+        name == "rnn" and given[_ZONEOUT] is not None and not gates.numel()
+    ):
+        everything = GATES | (EXTRA if name == "lstm" else 0) | (NORMS if normed else 0)
+        y, _, _, gates, extra, norms = run_forward(cell, reverse, time_first, everything, *given)
+    y = _with_rows(y)
+    if extra.numel() and extra.stride() != y.stride():  # hooks on saved tensors may have laid them out anew
+        extra = torch.empty_strided(y.shape, y.stride(), dtype=y.dtype).copy_(extra)
+    return y, gates, extra, norms
+
+
 def run_backward(
     cell: int, reverse: bool, time_first: bool, wanted: list[bool], *tensors: Tensor | None
 ) -> tuple[Tensor, ...]:
-    """The kernel of ``congru::backward``; `tensors` are those of ARRIVING, GIVEN and KEPT.
-
-    Gates that were not kept the core computes again; with layer norm, where it cannot, the forward runs again.
-    """
-    arriving, given, kept = tensors[:4], tensors[4:-4], tensors[-4:]
+    """The kernel of ``congru::backward``; `tensors` are those of ARRIVING, GIVEN and KEPT."""
+    arriving, given = tensors[: len(ARRIVING)], tensors[len(ARRIVING) : -len(KEPT)]
     room = _room(wanted, time_first, given[: len(INPUTS)])
-    y, gates, extra, norms = kept
-    assert y is not None
-    if given[_G_I] is not None and norms is not None and norms.numel() == 0:
-        everything = GATES | NORMS | (EXTRA if _CELL_OF[cell][0] == "lstm" else 0)
-        y, _, _, gates, extra, norms = run_forward(cell, reverse, time_first, everything, *given)
-    y = _with_rows(y)
-    if (
-        extra is not None and extra.numel() and extra.stride() != y.stride()
-    ):  # hooks on saved tensors may do so
-        extra = torch.empty_strided(y.shape, y.stride(), dtype=y.dtype).copy_(extra)
+    kept = _complete(cell, reverse, time_first, given, tensors[-len(KEPT) :])
     keeping: list[Tensor] = []
     call = _call(cell, reverse, given, keeping)
-    _add(call, keeping, KEPT, (y, gates, extra, norms))
+    _add(call, keeping, KEPT, kept)
     _add(call, keeping, ARRIVING, arriving)
     _add(call, keeping, _GRADIENTS, room)
     extension().backward(**call)
@@ -200,7 +213,7 @@ def run_backward(
 def _fake_backward(
     cell: int, reverse: bool, time_first: bool, wanted: list[bool], *tensors: Tensor | None
 ) -> tuple[Tensor, ...]:
-    return _room(wanted, time_first, tensors[4 : 4 + len(INPUTS)])
+    return _room(wanted, time_first, tensors[len(ARRIVING) :][: len(INPUTS)])
 
 
 def _schema(name: str, setting: str, tensors: tuple[str, ...], num_results: int) -> str:

@@ -98,9 +98,10 @@ def _keep(
     return_gates: bool,
 ) -> int:
     """What a forward has to keep, as bits; `gates_apart` unless y holds the gates, as a plain RNN's does."""
-    if not gradient or (recompute and normed):  # a norm's backward runs the forward again
+    norm_or_zone = normed or (cell == "rnn" and gates_apart)
+    if not gradient or (recompute and norm_or_zone):  # their backward runs the forward again
         return GATES if return_gates and gates_apart else 0
-    gates = GATES if gates_apart and (return_gates or not recompute or cell == "rnn") else 0
+    gates = GATES if gates_apart and (return_gates or not recompute) else 0
     after = cell == "gru" and not reset_before
     extra = EXTRA if cell == "lstm" or (after and gates and not normed) else 0
     return gates | extra | (NORMS if normed else 0)
