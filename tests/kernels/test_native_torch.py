@@ -9,11 +9,10 @@ import torch
 from torch.autograd import forward_ad
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from backend_checks import extra, leaf
-from cases import FORMS, make_case
-from congru import ops
+from cases import FORMS
 from congru.kernels import native, native_torch
 from tolerances import assert_close
+from torch_problem import BACKENDS, agree, plain_problem
 
 pytestmark = [
     pytest.mark.skipif(native._CORE is None, reason=f"no C core: {native._REASON}"),
@@ -23,66 +22,25 @@ pytestmark = [
 every_cell = pytest.mark.parametrize(
     ("cell", "reset_before"), [form for form in FORMS if form[0] != "mingru"]
 )
-BACKENDS = ("native", "composite")
-
-
-class Problem:
-    """A call with lengths, resets and every differentiable input, as functions of those inputs."""
-
-    def __init__(self, cell, reset_before, dtype=torch.float64, **options):
-        case = make_case(cell, ragged=True, resets=True, h_reset=True, **options)
-        start = case.options.pop("h_reset")
-        groups = (case.x,), case.state, case.weights, start if isinstance(start, tuple) else (start,)
-        self.inputs = [leaf(part).detach().to(dtype).requires_grad_() for group in groups for part in group]
-        self.sizes = [len(group) for group in groups]
-        self.options = {name: leaf(value) for name, value in case.options.items()} | extra(reset_before)
-        self.cell = cell
-
-    def call(self, backend, *inputs, **options):
-        """y, the final state and the gates, flat."""
-        rest = iter(inputs)
-        (x,), state, weights, start = (tuple(itertools.islice(rest, size)) for size in self.sizes)
-        given = {"h_reset": start, "return_gates": True, **self.options, **options}
-        y, final, gates = ops.sequence(self.cell, x, state, weights, **given, backend=backend)
-        return (y, *final, gates)
-
-    def loss(self, backend, *inputs):
-        return sum((part.sin() * part).sum() for part in self.call(backend, *inputs))
-
-    def both(self, function):
-        """The same function with either backend."""
-        return [function(lambda *inputs, b=backend: self.loss(b, *inputs)) for backend in BACKENDS]
-
-    def directions(self):
-        generator = torch.Generator().manual_seed(1)
-        return tuple(torch.randn(part.shape, generator=generator).to(part) for part in self.inputs)
-
-    def values(self):
-        return tuple(part.detach() for part in self.inputs)
-
-
-def agree(row, found, expected):
-    assert len(found) == len(expected)
-    for a, b in zip(found, expected):
-        assert_close(row, a.detach(), b.detach())
 
 
 def operator_arguments(cell, reset_before, time_first):
     """Arguments of congru::forward and congru::backward for one call."""
-    problem = Problem(cell, reset_before)
+    problem = plain_problem(cell, reset_before)
     code, lstm = native_torch.CODES[cell, reset_before], cell == "lstm"
     rest = iter(problem.inputs)
     x, h0, c0 = next(rest), next(rest), next(rest) if lstm else None
     weights = [next(rest) for _ in range(4)]
     begin = [next(rest), next(rest) if lstm else None]
     flags = [problem.options["lengths"], problem.options["reset"]]
+    inputs = (x, h0, c0, *weights, *[None] * 4, *begin)
     keep = 0 if cell == "rnn" else 3 if not reset_before else 1
-    forward = (code, False, time_first, keep, x, h0, c0, *weights, *begin, *flags)
-    y, h, c, gates, more = (part.detach() for part in torch.ops.congru.forward(*forward))
+    forward = (code, False, time_first, keep, *inputs, *flags, *[None] * 3)
+    y, h, c, *kept = (part.detach() for part in torch.ops.congru.forward(*forward))
     arriving = [torch.ones_like(part).requires_grad_() for part in (y, h, c)]
-    wanted = [part is not None for part in (x, h0, c0, *weights, *begin)]
+    wanted = [part is not None for part in inputs]
     arriving[2] = arriving[2] if lstm else None
-    backward = (code, False, time_first, wanted, *arriving, None, *forward[4:], y, gates, more)
+    backward = (code, False, time_first, wanted, *arriving, None, *forward[4:], y, *kept)
     return forward, backward
 
 
@@ -96,7 +54,7 @@ def test_opcheck(cell, reset_before, time_first):
 
 @every_cell
 def test_a_hessian_vector_product_equals_the_composite_one(cell, reset_before):
-    problem = Problem(cell, reset_before)
+    problem = plain_problem(cell, reset_before)
 
     def product(loss):
         first = torch.autograd.grad(loss(*problem.inputs), problem.inputs, create_graph=True)
@@ -108,7 +66,7 @@ def test_a_hessian_vector_product_equals_the_composite_one(cell, reset_before):
 @pytest.mark.parametrize("reverse", [False, True])
 @every_cell
 def test_gradients_of_gradients_by_finite_differences(cell, reset_before, reverse):
-    problem = Problem(cell, reset_before, B=2, T=3, I=2, H=2, reverse=reverse)
+    problem = plain_problem(cell, reset_before, B=2, T=3, I=2, H=2, reverse=reverse)
     problem.options["lengths"][:] = torch.tensor([3, 2])
 
     def run(*inputs):
@@ -120,7 +78,7 @@ def test_gradients_of_gradients_by_finite_differences(cell, reset_before, revers
 
 @every_cell
 def test_third_derivatives(cell, reset_before):
-    problem = Problem(cell, reset_before, B=2, T=3, I=2, H=2)
+    problem = plain_problem(cell, reset_before, B=2, T=3, I=2, H=2)
 
     def third(loss):
         value = loss(*problem.inputs)
@@ -150,7 +108,7 @@ NESTINGS = {
 @pytest.mark.parametrize("nesting", NESTINGS)
 @every_cell
 def test_transforms_of_torch_func_nest(cell, reset_before, nesting):
-    problem = Problem(cell, reset_before, B=2, T=3, I=2, H=2)
+    problem = plain_problem(cell, reset_before, B=2, T=3, I=2, H=2)
     values, directions = problem.values(), problem.directions()
     for place in range(len(values)):
 
@@ -165,7 +123,7 @@ def test_transforms_of_torch_func_nest(cell, reset_before, nesting):
 
 @every_cell
 def test_forward_mode_without_torch_func(cell, reset_before):
-    problem = Problem(cell, reset_before)
+    problem = plain_problem(cell, reset_before)
     found = []
     for backend in BACKENDS:
         with forward_ad.dual_level():
@@ -177,7 +135,7 @@ def test_forward_mode_without_torch_func(cell, reset_before):
 
 @every_cell
 def test_forward_mode_through_a_gradient_taken_before(cell, reset_before):
-    problem = Problem(cell, reset_before)
+    problem = plain_problem(cell, reset_before)
     found = []
     for backend in BACKENDS:
         results, pull = torch.func.vjp(lambda *inputs, b=backend: problem.call(b, *inputs), *problem.values())
@@ -189,7 +147,7 @@ def test_forward_mode_through_a_gradient_taken_before(cell, reset_before):
 @pytest.mark.parametrize("mapped", ["x and h0", "flags", "weights"])
 @every_cell
 def test_vmap_is_a_loop(cell, reset_before, mapped):
-    problem = Problem(cell, reset_before)
+    problem = plain_problem(cell, reset_before)
     num_states, values = problem.sizes[1], list(problem.values())
     places = range(1 + num_states) if mapped == "x and h0" else range(1 + num_states, 5 + num_states)
     in_dims: list[int | None] = [None] * len(values)
@@ -219,7 +177,7 @@ def test_vmap_is_a_loop(cell, reset_before, mapped):
 
 @every_cell
 def test_gradients_through_a_vmap(cell, reset_before):
-    problem = Problem(cell, reset_before)
+    problem = plain_problem(cell, reset_before)
     x, *rest = problem.values()
     rows = torch.stack([x, x.cos()])
 
@@ -249,7 +207,7 @@ def layouts(x):
 @pytest.mark.parametrize("layout", layouts(torch.zeros(1, 1, 1)))
 @every_cell
 def test_any_layout_of_inputs_and_gradients(cell, reset_before, layout):
-    problem = Problem(cell, reset_before)
+    problem = plain_problem(cell, reset_before)
     x, *rest = problem.values()
     found = []
     for contiguous in (False, True):
@@ -275,14 +233,14 @@ def test_any_layout_of_inputs_and_gradients(cell, reset_before, layout):
 
 @every_cell
 def test_only_what_needs_a_gradient_gets_one(cell, reset_before):
-    for place in range(len(Problem(cell, reset_before).inputs)):
-        problem = Problem(cell, reset_before)
+    for place in range(len(plain_problem(cell, reset_before).inputs)):
+        problem = plain_problem(cell, reset_before)
         for k, part in enumerate(problem.inputs):
             part.requires_grad_(k == place)
         problem.loss("native", *problem.inputs).backward()
         alone = problem.inputs[place].grad
         assert [k for k, part in enumerate(problem.inputs) if part.grad is not None] == [place]
-        problem = Problem(cell, reset_before)
+        problem = plain_problem(cell, reset_before)
         problem.loss("native", *problem.inputs).backward()
         assert_close("layer properties, float64", alone, problem.inputs[place].grad)
     assert not any(part.requires_grad for part in problem.call("native", *problem.values()))
@@ -291,7 +249,7 @@ def test_only_what_needs_a_gradient_gets_one(cell, reset_before):
 @pytest.mark.parametrize("sizes", [(0, 4), (3, 0), (0, 0)])
 @every_cell
 def test_empty_batch_and_no_steps(cell, reset_before, sizes):
-    problem = Problem(cell, reset_before, B=sizes[0], T=sizes[1])
+    problem = plain_problem(cell, reset_before, B=sizes[0], T=sizes[1])
     results = problem.call("native", *problem.inputs)
     num_states = problem.sizes[1]
     assert results[0].shape == (*sizes, 7)
@@ -305,7 +263,7 @@ def test_empty_batch_and_no_steps(cell, reset_before, sizes):
 
 @every_cell
 def test_autocast_computes_in_float32(cell, reset_before):
-    problem = Problem(cell, reset_before, torch.float32)
+    problem = plain_problem(cell, reset_before, torch.float32)
     exact = problem.call("native", *problem.inputs)
     with torch.autocast("cpu", torch.bfloat16):
         found = problem.call("native", *problem.inputs)
@@ -325,7 +283,7 @@ def test_autocast_computes_in_float32(cell, reset_before):
 @pytest.mark.parametrize("mode", ["real", "fake", "symbolic"])
 @every_cell
 def test_a_trace_records_the_operator_also_where_no_gradient_is_wanted(cell, reset_before, mode):
-    problem = Problem(cell, reset_before, B=2, T=3)
+    problem = plain_problem(cell, reset_before, B=2, T=3)
     del problem.options["lengths"]  # their values are checked, and a trace has none
     x, *rest = problem.values()
 
@@ -338,11 +296,12 @@ def test_a_trace_records_the_operator_also_where_no_gradient_is_wanted(cell, res
     assert torch.equal(graph(*arguments), run(*arguments))
 
 
+@pytest.mark.parametrize("turned", [(True,), (False, True), (True, False), (True, False, False)], ids=str)
 @every_cell
-def test_saved_tensors_may_come_back_in_another_layout(cell, reset_before):
-    problem = Problem(cell, reset_before)
+def test_saved_tensors_may_come_back_in_another_layout(cell, reset_before, turned):
+    problem = plain_problem(cell, reset_before)
     expected = torch.autograd.grad(problem.loss("native", *problem.inputs), problem.inputs)
-    turn = itertools.cycle([False, True])
+    turn = itertools.cycle(turned)
 
     def unpack(tensor):
         features_first = tensor.dim() == 3 and next(turn)

@@ -344,35 +344,3 @@ def test_a_mask_that_wants_a_gradient_and_a_gain_that_is_missing():
         CongruError, match=r"g_i has shape \(5,\), expected \[3H\] = \(18,\): pass ones for the norm alone"
     ):
         ops.sequence("gru", x, None, (*weights[:4], torch.ones(5).double(), weights[5]), layer_norm=True)
-
-
-# torch.func.jvp compiles a table of its own on first use.
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script. is deprecated:DeprecationWarning")
-@pytest.mark.parametrize(
-    ("cell", "before", "norm"), [("gru", False, True), ("lstm", False, True), ("gru", False, "dreamer")]
-)
-def test_torch_compile_and_torch_func_run_on_composite(cell, before, norm):
-    case = make_option_case(cell, before, norm, B=3, T=9, I=4, H=6)
-    x, state, weights = (
-        torch.tensor(case.x),
-        tuple(map(torch.tensor, case.state)),
-        tuple(map(torch.tensor, case.weights)),
-    )
-    form = {"layer_norm": norm, "reset_before": before}
-
-    def loss(W, x, state):
-        return ops.sequence(cell, x, state, (W, *weights[1:]), **form)[0].square().sum()
-
-    W = weights[0].clone().requires_grad_()
-    (expected,) = torch.autograd.grad(loss(W, x, state), W)
-    assert_close("options, backend gradients, float64", torch.func.grad(loss)(weights[0], x, state), expected)
-    rows = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0))(
-        weights[0], x[:, None], tuple(part[:, None] for part in state)
-    )
-    assert_close("options, backend gradients, float64", rows.sum(0), expected)
-    _, tangent = torch.func.jvp(lambda W: loss(W, x, state), (weights[0],), (torch.ones_like(W),))
-    assert_close("options, backend gradients, float64", tangent, expected.sum())
-    W = weights[0].clone().requires_grad_()
-    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
-    (found,) = torch.autograd.grad(compiled(W, x, state), W)
-    assert_close("options, backend gradients, float64", found, expected)

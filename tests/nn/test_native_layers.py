@@ -21,6 +21,7 @@ pytestmark = pytest.mark.skipif(native._CORE is None, reason=f"no C core: {nativ
 LAYERS = {
     "GRU": nn.GRU,
     "GRU before": lambda *sizes, **keywords: nn.GRU(*sizes, reset_before=True, **keywords),
+    "GRU layer norm": lambda *sizes, **keywords: nn.GRU(*sizes, layer_norm=True, **keywords),
     "LSTM": nn.LSTM,
     "RNN": nn.RNN,
 }
@@ -245,7 +246,7 @@ def test_copies_and_checkpoints(name):
         assert torch.equal(twin(x)[0], expected)
         torch.nn.init.zeros_(twin.weight_ih_l0)
         assert torch.equal(layer(x)[0], expected)
-    if name == "GRU before":
+    if name not in ("GRU", "LSTM", "RNN"):
         return
     theirs = getattr(torch.nn, name)(3, 5, 2, bidirectional=True, batch_first=True, dtype=torch.float64)
     theirs.load_state_dict(layer.state_dict())

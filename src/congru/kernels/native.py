@@ -99,16 +99,7 @@ def _no_option(call: Call) -> str | None:
         return "it has layer norm in the gru with reset after only"
     if "zoneout" in call.options and call.cell != "gru":
         return f"it has no zoneout in the {call.cell}"
-    if call.options and call.recompute:
-        return "it keeps the gates for the backward of a call with options"
-    if call.options and call.library == "torch" and _traced():
-        return "torch.compile and torch.func derive the gradient of its options themselves"
     return None
-
-
-def _traced() -> bool:
-    torch = sys.modules["torch"]
-    return bool(torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active())
 
 
 def yields(call: Call) -> str | None:
@@ -148,11 +139,9 @@ def sequence(
     arguments = (cell, x, state, weights, lengths, reset, h_reset, reverse, reset_before, return_gates)
     if not is_tensor(x):
         return _numpy_sequence(*arguments, weight_dtype, **given)
-    from congru.kernels import native_options, native_torch  # torch is loaded only where a tensor came in
+    from congru.kernels import native_torch  # torch is loaded only where a tensor came in
 
-    if given:
-        return native_options.sequence(*arguments, **given)
-    return native_torch.sequence(*arguments, recompute=recompute)
+    return native_torch.sequence(*arguments, recompute, **given)
 
 
 def step(cell: str, x: Array, state: State | None, weights: Weights, *, reset_before: bool = False) -> State:

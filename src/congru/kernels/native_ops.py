@@ -3,9 +3,17 @@
 ``congru::forward`` returns y, the final state, the gates and what else the backward needs; ``congru::backward`` all first
 gradients in one call. Their derivatives are in :mod:`congru.kernels.native_rules`. Each has a fake kernel, so that it can be
 traced by shape alone. With `time_first`, results [B, T, ...] lie time first in memory.
+
+    forward(cell, reverse, time_first, keep, *INPUTS, *MASKS) -> y, h, c, gates, extra, norms
+    backward(cell, reverse, time_first, wanted, *ARRIVING, *INPUTS, *MASKS, *KEPT) -> a gradient for each of INPUTS
+
+Names and shapes are those of core/congru.h; what is not given is None, a result that is not wanted is empty. A layer norm
+is told by its gains: g_i and g_h, with g_c for the LSTM; g_i alone is "dreamer".
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -14,26 +22,30 @@ from torch.library import Library
 from congru.kernels.call import CELLS
 from congru.kernels.native import CODES, DTYPES, extension
 
+# The differentiable inputs, in the order of the gradients; those without a gradient; what a backward reads of its forward;
+# what arrives at the results of the forward.
+INPUTS = ("x", "h0", "c0", "W", "U", "b_i", "b_h", "g_i", "g_h", "g_c", "b_c", "h_reset", "c_reset")
+MASKS = ("lengths", "reset", "h_mask", "zoneout", "zoneout_c")
+KEPT = ("y", "gates", "extra", "norms")
+ARRIVING = ("dy", "dh", "dc", "dgates")
+GIVEN = INPUTS + MASKS
+NUM_SETTINGS = 4  # what stands before the tensors
+# What a forward keeps, as bits of `keep`.
+GATES, EXTRA, NORMS = 1, 2, 4
+
 # Without the checks and wrappers of torch.library.custom_op, which cost more than a step of the core.
 _LIBRARY = Library("congru", "FRAGMENT")  # type: ignore[no-untyped-call]
 _CELL_OF = {code: cell for cell, code in CODES.items()}
-# What a forward keeps, as bits of `keep`.
-GATES, EXTRA = 1, 2
-# The differentiable inputs, in the order of both operators' arguments and of the gradients.
-_INPUTS = ("x", "h0", "c0", "W", "U", "b_i", "b_h", "h_reset", "c_reset")
+_DTYPES = {getattr(torch, name): code for name, code in DTYPES.items()}
+_RESULTS = ("y", "h", "c", "gates", "extra", "norms")
+_GRADIENTS = tuple(f"d{name}" for name in INPUTS)
+_X, _U, _G_I, _G_H = (INPUTS.index(name) for name in ("x", "U", "g_i", "g_h"))
+_LENGTHS, _ZONEOUT, _ZONEOUT_C = (GIVEN.index(name) for name in ("lengths", "zoneout", "zoneout_c"))
 # Those [B, T, ...] with the names of their strides.
-_STRIDED = {name: (f"{name}_batch", f"{name}_time") for name in ("x", "y", "gates", "dy", "dgates", "dx")}
-_FORWARD = (
-    "(int cell, bool reverse, bool time_first, int keep, Tensor x, Tensor? h0, Tensor? c0, Tensor W, Tensor U, Tensor? b_i, "
-    "Tensor? b_h, Tensor? h_reset, Tensor? c_reset, Tensor? lengths, Tensor? reset) "
-    "-> (Tensor, Tensor, Tensor, Tensor, Tensor)"
-)
-_BACKWARD = (
-    "(int cell, bool reverse, bool time_first, bool[] wanted, Tensor? dy, Tensor? dh, Tensor? dc, Tensor? dgates, Tensor x, "
-    "Tensor? h0, Tensor? c0, Tensor W, Tensor U, Tensor? b_i, Tensor? b_h, Tensor? h_reset, Tensor? c_reset, "
-    "Tensor? lengths, Tensor? reset, Tensor y, Tensor gates, Tensor extra) "
-    "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
-)
+_STRIDED = {
+    name: (f"{name}_batch", f"{name}_time") for name in ("x", "y", "gates", "zoneout", "dy", "dgates", "dx")
+}
+_AS_ANOTHER = ("extra", "zoneout_c")  # which lie as y and zoneout do
 
 
 def _rows_of(x: Tensor, time_first: bool, *sizes: int | torch.SymInt) -> Tensor:
@@ -42,36 +54,68 @@ def _rows_of(x: Tensor, time_first: bool, *sizes: int | torch.SymInt) -> Tensor:
     return x.new_empty(T, B, *sizes).transpose(0, 1) if time_first else x.new_empty(B, T, *sizes)
 
 
-def _results(cell: int, time_first: bool, keep: int, x: Tensor, U: Tensor) -> tuple[Tensor, ...]:
-    """Room for the five results of a forward: y, h, c, gates, extra; those not wanted are empty."""
+def _results(cell: int, time_first: bool, keep: int, given: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
+    """Room for the results of a forward; those not wanted are empty."""
+    x, U = given[_X], given[_U]
+    assert x is not None
+    assert U is not None
     H, name = U.shape[1], _CELL_OF[cell][0]
     h = x.new_empty(x.shape[0], H)
+    # norm(a) of so many gates, and a scale for each; "dreamer" has one norm of three.
+    norms = 3 * H + 1 if given[_G_H] is None else (9 if name == "lstm" else 6) * (H + 1)
     return (
         _rows_of(x, time_first, H),
         h,
         torch.empty_like(h) if name == "lstm" else x.new_empty(0),
         _rows_of(x, time_first, len(CELLS[name].gates), H) if keep & GATES else x.new_empty(0),
         _rows_of(x, time_first, H) if keep & EXTRA else x.new_empty(0),
+        x.new_empty(*x.shape[:2], norms) if keep & NORMS else x.new_empty(0),
     )
 
 
-def _fields(keeping: list[Tensor], **tensors: Tensor | None) -> dict[str, int]:
-    """Addresses of contiguous tensors; ``[B, T, ...]`` ones (x, y, gates, their gradients) also by strides.
+def _call(
+    cell: int, reverse: bool, given: tuple[Tensor | None, ...], keeping: list[Tensor]
+) -> dict[str, int]:
+    """The fields of a call: settings, sizes, and the tensors of GIVEN."""
+    x, U = given[_X], given[_U]
+    assert x is not None
+    assert U is not None
+    (B, T, I), H = x.shape, U.shape[1]
+    call = {
+        "cell": cell,
+        "dtype": _DTYPES[x.dtype],
+        "reverse": int(reverse),
+        "threads": torch.get_num_threads(),
+    }
+    call["B"], call["T"], call["I"], call["H"] = B, T, I, H
+    lengths, zoneout, zoneout_c = given[_LENGTHS], given[_ZONEOUT], given[_ZONEOUT_C]
+    if lengths is not None or zoneout_c is not None:
+        own = list(given)
+        own[_LENGTHS] = None if lengths is None else lengths.to(torch.int64)
+        if zoneout is not None and zoneout_c is not None:
+            own[_ZONEOUT], own[_ZONEOUT_C] = _alike(zoneout, zoneout_c)
+        given = tuple(own)
+    _add(call, keeping, GIVEN, given)
+    return call
 
-    Copies made on the way are put into `keeping`, to live as long as the call.
+
+def _add(
+    call: dict[str, int], keeping: list[Tensor], names: Iterable[str], tensors: Iterable[Tensor | None]
+) -> None:
+    """Add addresses of contiguous tensors to a call; of those ``[B, T, ...]`` also the strides.
+
+    Every tensor, or the copy made of it on the way, is put into `keeping`, to live as long as the call.
     """
-    found = {}
-    for name, tensor in tensors.items():
+    for name, tensor in zip(names, tensors):
         if tensor is None or tensor.numel() == 0:
             continue
         if name in _STRIDED:
             tensor = _with_rows(tensor)
-            (batch, time), (found[batch], found[time], *_) = _STRIDED[name], tensor.stride()
-        elif name != "extra":  # which lies as y does
+            (batch, time), (call[batch], call[time], *_) = _STRIDED[name], tensor.stride()
+        elif name not in _AS_ANOTHER:
             tensor = tensor.contiguous()
         keeping.append(tensor)
-        found[name] = tensor.data_ptr()
-    return found
+        call[name] = tensor.data_ptr()
 
 
 def _with_rows(tensor: Tensor) -> Tensor:
@@ -84,133 +128,111 @@ def _with_rows(tensor: Tensor) -> Tensor:
     return tensor if tensor[0, 0].is_contiguous() else tensor.contiguous()
 
 
-def _sizes(cell: int, reverse: bool, x: Tensor, U: Tensor) -> dict[str, int]:
-    (B, T, I), H = x.shape, U.shape[1]
-    flags = {"cell": cell, "dtype": DTYPES[str(x.dtype).removeprefix("torch.")], "reverse": int(reverse)}
-    return {**flags, "threads": torch.get_num_threads(), "B": B, "T": T, "I": I, "H": H}
+def _alike(tensor: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """Two tensors [B, T, H] with contiguous rows and the same strides."""
+    first, second = _with_rows(tensor), _with_rows(other)
+    return (first, second) if first.stride() == second.stride() else (first.contiguous(), second.contiguous())
 
 
 def run_forward(
-    cell: int,
-    reverse: bool,
-    time_first: bool,
-    keep: int,
-    x: Tensor,
-    h0: Tensor | None,
-    c0: Tensor | None,
-    W: Tensor,
-    U: Tensor,
-    b_i: Tensor | None,
-    b_h: Tensor | None,
-    h_reset: Tensor | None,
-    c_reset: Tensor | None,
-    lengths: Tensor | None,
-    reset: Tensor | None,
+    cell: int, reverse: bool, time_first: bool, keep: int, *given: Tensor | None
 ) -> tuple[Tensor, ...]:
-    results = _results(cell, time_first, keep, x, U)
-    y, h, c, gates, extra = results
+    """The kernel of ``congru::forward``; `given` are the tensors of GIVEN."""
+    results = _results(cell, time_first, keep, given)
+    if keep & NORMS and given[_LENGTHS] is not None:
+        results[-1].zero_()  # of padding the core writes no norms
     keeping: list[Tensor] = []
-    extension().forward(
-        **_sizes(cell, reverse, x, U),
-        **_fields(keeping, x=x, h0=h0, c0=c0, W=W, U=U, b_i=b_i, b_h=b_h, h_reset=h_reset, c_reset=c_reset),
-        **_fields(keeping, lengths=None if lengths is None else lengths.to(torch.int64), reset=reset),
-        **_fields(keeping, y=y, h=h, c=c, gates=gates, extra=extra),
-    )
+    call = _call(cell, reverse, given, keeping)
+    _add(call, keeping, _RESULTS, results)
+    extension().forward(**call)
     return results
 
 
 def _fake_forward(
-    cell: int,
-    reverse: bool,
-    time_first: bool,
-    keep: int,
-    x: Tensor,
-    h0: Tensor | None,
-    c0: Tensor | None,
-    W: Tensor,
-    U: Tensor,
-    *rest: Tensor | None,
+    cell: int, reverse: bool, time_first: bool, keep: int, *given: Tensor | None
 ) -> tuple[Tensor, ...]:
-    return _results(cell, time_first, keep, x, U)
+    return _results(cell, time_first, keep, given)
 
 
-def _room(
-    wanted: list[bool], time_first: bool, inputs: dict[str, Tensor | None], x: Tensor, U: Tensor
-) -> list[Tensor]:
-    """Room for the nine gradients, in the order of `_INPUTS`; those not wanted are empty."""
-    H, room = U.shape[1], []
-    shapes = {"h0": (x.shape[0], H), "c0": (x.shape[0], H), "h_reset": (H,), "c_reset": (H,)}
-    for name, want in zip(_INPUTS, wanted):
-        given = inputs[name]
+def _room(wanted: list[bool], time_first: bool, inputs: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
+    """Room for the gradients, in the order of INPUTS; those not wanted are empty."""
+    x, room = inputs[_X], []
+    assert x is not None
+    for part, want in zip(inputs, wanted):
         if not want:
             room.append(x.new_empty(0))
-        elif name == "x":
+        elif part is x:
             room.append(_rows_of(x, time_first, x.shape[2]))
         else:
-            assert given is not None
-            room.append(x.new_empty(shapes.get(name, given.shape)))
-    return room
-
-
-def run_backward(
-    cell: int,
-    reverse: bool,
-    time_first: bool,
-    wanted: list[bool],
-    dy: Tensor | None,
-    dh: Tensor | None,
-    dc: Tensor | None,
-    dgates: Tensor | None,
-    x: Tensor,
-    h0: Tensor | None,
-    c0: Tensor | None,
-    W: Tensor,
-    U: Tensor,
-    b_i: Tensor | None,
-    b_h: Tensor | None,
-    h_reset: Tensor | None,
-    c_reset: Tensor | None,
-    lengths: Tensor | None,
-    reset: Tensor | None,
-    y: Tensor,
-    gates: Tensor,
-    extra: Tensor,
-) -> tuple[Tensor, ...]:
-    inputs = dict(zip(_INPUTS, (x, h0, c0, W, U, b_i, b_h, h_reset, c_reset)))
-    room = _room(wanted, time_first, inputs, x, U)
-    if extra.numel() and extra.stride() != y.stride():  # hooks on saved tensors may have laid them out anew
-        extra = torch.empty_strided(y.shape, y.stride(), dtype=y.dtype).copy_(extra)
-    out = {"h0": "dh0", "c0": "dc0"}
-    keeping: list[Tensor] = []
-    extension().backward(
-        **_sizes(cell, reverse, x, U),
-        **_fields(keeping, **inputs),
-        **_fields(keeping, lengths=None if lengths is None else lengths.to(torch.int64), reset=reset),
-        **_fields(keeping, y=y, gates=gates, extra=extra, dy=dy, dh=dh, dc=dc, dgates=dgates),
-        **_fields(keeping, **{out.get(name, f"d{name}"): part for name, part in zip(_INPUTS, room)}),
-    )
+            assert part is not None
+            room.append(x.new_empty(part.shape))
     return tuple(room)
 
 
-def _fake_backward(
+def _complete(
     cell: int,
     reverse: bool,
     time_first: bool,
-    wanted: list[bool],
-    dy: Tensor | None,
-    dh: Tensor | None,
-    dc: Tensor | None,
-    dgates: Tensor | None,
-    *rest: Tensor,
+    given: tuple[Tensor | None, ...],
+    kept: tuple[Tensor | None, ...],
 ) -> tuple[Tensor, ...]:
-    x, U = rest[0], rest[4]
-    return tuple(_room(wanted, time_first, dict(zip(_INPUTS, rest)), x, U))
+    """KEPT as the core reads it; what it cannot compute again itself (norms, n of an RNN with zoneout) by a forward."""
+    y, gates, extra, norms = kept
+    assert y is not None
+    assert gates is not None
+    assert extra is not None
+    assert norms is not None
+    name, normed = _CELL_OF[cell][0], given[_G_I] is not None
+    if (normed and not norms.numel()) or (
+        name == "rnn" and given[_ZONEOUT] is not None and not gates.numel()
+    ):
+        everything = GATES | (EXTRA if name == "lstm" else 0) | (NORMS if normed else 0)
+        y, _, _, gates, extra, norms = run_forward(cell, reverse, time_first, everything, *given)
+    y = _with_rows(y)
+    if extra.numel() and extra.stride() != y.stride():  # hooks on saved tensors may have laid them out anew
+        extra = torch.empty_strided(y.shape, y.stride(), dtype=y.dtype).copy_(extra)
+    return y, gates, extra, norms
 
 
-for _name, _schema, _kernel, _fake in (
-    ("forward", _FORWARD, run_forward, _fake_forward),
-    ("backward", _BACKWARD, run_backward, _fake_backward),
+def run_backward(
+    cell: int, reverse: bool, time_first: bool, wanted: list[bool], *tensors: Tensor | None
+) -> tuple[Tensor, ...]:
+    """The kernel of ``congru::backward``; `tensors` are those of ARRIVING, GIVEN and KEPT."""
+    arriving, given = tensors[: len(ARRIVING)], tensors[len(ARRIVING) : -len(KEPT)]
+    room = _room(wanted, time_first, given[: len(INPUTS)])
+    kept = _complete(cell, reverse, time_first, given, tensors[-len(KEPT) :])
+    keeping: list[Tensor] = []
+    call = _call(cell, reverse, given, keeping)
+    _add(call, keeping, KEPT, kept)
+    _add(call, keeping, ARRIVING, arriving)
+    _add(call, keeping, _GRADIENTS, room)
+    extension().backward(**call)
+    return room
+
+
+def _fake_backward(
+    cell: int, reverse: bool, time_first: bool, wanted: list[bool], *tensors: Tensor | None
+) -> tuple[Tensor, ...]:
+    return _room(wanted, time_first, tensors[len(ARRIVING) :][: len(INPUTS)])
+
+
+def _schema(name: str, setting: str, tensors: tuple[str, ...], num_results: int) -> str:
+    """The declaration of an operator."""
+    needed = ("x", "W", "U", *KEPT)
+    declared = ", ".join(f"Tensor{'' if tensor in needed else '?'} {tensor}" for tensor in tensors)
+    results = ", ".join(["Tensor"] * num_results)
+    return f"{name}(int cell, bool reverse, bool time_first, {setting}, {declared}) -> ({results})"
+
+
+for _name, _declared, _kernel, _fake in (
+    ("forward", _schema("forward", "int keep", GIVEN, len(_RESULTS)), run_forward, _fake_forward),
+    (
+        "backward",
+        _schema("backward", "bool[] wanted", ARRIVING + GIVEN + KEPT, len(INPUTS)),
+        run_backward,
+        _fake_backward,
+    ),
 ):
-    _LIBRARY.define(_name + _schema, tags=(torch.Tag.pt2_compliant_tag,))  # type: ignore[no-untyped-call]
+    _LIBRARY.define(_declared, tags=(torch.Tag.pt2_compliant_tag,))  # type: ignore[no-untyped-call]
     _LIBRARY.impl(_name, _kernel, "CPU")  # type: ignore[no-untyped-call]
     torch.library.register_fake(f"congru::{_name}", _fake, lib=_LIBRARY)

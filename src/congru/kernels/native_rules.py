@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,12 +19,27 @@ from torch.autograd import forward_ad
 
 from congru.kernels import composite
 from congru.kernels.native import CODES
-from congru.kernels.native_ops import run_backward, run_forward
+from congru.kernels.native_ops import (
+    ARRIVING,
+    GIVEN,
+    INPUTS,
+    KEPT,
+    MASKS,
+    NUM_SETTINGS,
+    run_backward,
+    run_forward,
+)
 
 _CELL_OF = {code: cell for cell, code in CODES.items()}
 # Places in the argument lists of both operators.
-_FORWARD_INPUTS = slice(4, 13)  # x, h0, c0, W, U, b_i, b_h, h_reset, c_reset
-_ROWS = 3  # of those nine, x, h0 and c0 have a batch axis; the others are weights
+_FORWARD_INPUTS = slice(NUM_SETTINGS, NUM_SETTINGS + len(INPUTS))
+_BACKWARD_READS = slice(NUM_SETTINGS, NUM_SETTINGS + len(ARRIVING + GIVEN))
+_NUM_FORWARD, _NUM_BACKWARD = NUM_SETTINGS + len(GIVEN), NUM_SETTINGS + len(ARRIVING + GIVEN + KEPT)
+_SETTINGS = ("cell", "reverse", "time_first", "keep or wanted")
+# What has a batch axis; the other inputs are weights.
+_WITH_ROWS = {"x", "h0", "c0", *MASKS, *ARRIVING, *KEPT}
+_WEIGHTS = {k for k, name in enumerate(INPUTS) if name not in _WITH_ROWS}
+_ORDINARY = {type(None), Tensor, torch.nn.Parameter}
 
 
 def forward_mode() -> bool:
@@ -32,58 +48,74 @@ def forward_mode() -> bool:
 
 
 def _setup_forward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    y, _, _, gates, extra = output
+    y, _, _, gates, extra, norms = output
     ctx.settings = inputs[:3]
     ctx.set_materialize_grads(False)
-    ctx.mark_non_differentiable(extra)
-    ctx.save_for_backward(*inputs[4:], y, gates, extra)
+    ctx.mark_non_differentiable(extra, norms)
+    ctx.save_for_backward(*inputs[NUM_SETTINGS:], y, gates, extra, norms)
 
 
 def _backward_of_forward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     cell, reverse, time_first = ctx.settings
     saved = ctx.saved_tensors
     wanted = list(ctx.needs_input_grad[_FORWARD_INPUTS])
-    if all(grad is None for grad in grads):
-        return (None,) * 15
+    arriving = grads[: len(ARRIVING)]
+    if all(grad is None for grad in arriving):
+        return (None,) * _NUM_FORWARD
     if not torch.compiler.is_compiling() and forward_mode():
-        first = iter(_first_gradients(cell, reverse, wanted, (*grads[:4], *saved[:11])))
+        first = iter(_first_gradients(cell, reverse, wanted, (*arriving, *saved[: len(GIVEN)])))
         kept = [next(first) if want else None for want in wanted]
     else:
-        found = _backward(cell, reverse, time_first, wanted, *grads[:4], *saved)
+        found = _backward(cell, reverse, time_first, wanted, *arriving, *saved)
         kept = [part if want else None for part, want in zip(found, wanted)]
-    return (None,) * 4 + tuple(kept) + (None, None)
+    return (None,) * NUM_SETTINGS + tuple(kept) + (None,) * len(MASKS)
 
 
 def _setup_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     ctx.settings = inputs[0], inputs[1], inputs[3]
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*inputs[4:19])
+    ctx.save_for_backward(*inputs[_BACKWARD_READS])
+
+
+def composite_call(
+    cell: int, reverse: bool, given: Sequence[Tensor | None], return_gates: bool
+) -> tuple[Tensor, tuple[Tensor, ...], Tensor | None]:
+    """The forward by torch operations; `given` are the tensors of GIVEN. Returns y, the final state, the gates."""
+    name, reset_before = _CELL_OF[cell]
+    x, h0, c0, W, U, b_i, b_h, g_i, g_h, g_c, b_c, h_reset, c_reset, *masks = given
+    lengths, reset, h_mask, *zoneout = masks
+    assert x is not None
+    assert U is not None
+    parts = 2 if name == "lstm" else 1
+    gains = () if g_i is None else (g_i,) if g_h is None else (g_i, g_h, g_c, b_c)[: 2 * parts]
+    zeros = x.new_zeros(x.shape[0], U.shape[1])
+    shares = tuple(d for d in zoneout if d is not None)
+    begin = None if h_reset is None else (h_reset, x.new_zeros(U.shape[1]) if c_reset is None else c_reset)
+    return composite.sequence(
+        name, x, (zeros if h0 is None else h0, zeros if c0 is None else c0)[:parts], (W, U, b_i, b_h, *gains),
+        lengths=lengths, reset=reset, h_reset=None if begin is None else begin[:parts], reverse=reverse,
+        reset_before=reset_before, return_gates=return_gates,
+        layer_norm="dreamer" if len(gains) == 1 else g_i is not None,
+        zoneout=shares or None, recurrent_mask=h_mask,
+    )  # fmt: skip
 
 
 def _first_gradients(
-    cell: int, reverse: bool, wanted: list[bool], given: tuple[Tensor | None, ...]
+    cell: int, reverse: bool, wanted: list[bool], read: Sequence[Tensor | None]
 ) -> tuple[Tensor, ...]:
-    """The wanted first gradients by torch operations; `given` is dy, dh, dc, dgates, the nine inputs, lengths, reset."""
-    name, reset_before = _CELL_OF[cell]
-    arriving, inputs, (lengths, reset) = given[:4], given[4:13], given[13:]
+    """The wanted first gradients by torch operations; `read` are the tensors of ARRIVING and of GIVEN."""
+    arriving, given = read[: len(ARRIVING)], read[len(ARRIVING) :]
     places = [place for place, want in enumerate(wanted) if want]
-    lstm = name == "lstm"
 
     def results(*targets: Tensor) -> tuple[Tensor, ...]:
         """What a gradient arrives at, from the inputs of which a gradient is wanted."""
-        x, h0, c0, W, U, b_i, b_h, h_reset, c_reset = _replaced(inputs, places, targets)
-        zeros = x.new_zeros(x.shape[0], U.shape[1])
-        state = (zeros if h0 is None else h0, zeros if c0 is None else c0)[: 1 + lstm]
-        begin = None if h_reset is None else (h_reset, zeros[0] if c_reset is None else c_reset)[: 1 + lstm]
-        y, final, gates = composite.sequence(
-            name, x, state, (W, U, b_i, b_h), lengths=lengths, reset=reset, h_reset=begin, reverse=reverse,
-            reset_before=reset_before, return_gates=arriving[3] is not None,
-        )  # fmt: skip
-        found = (y, final[0], final[1] if lstm else None, gates)
+        replaced = _replaced(given, places, targets)
+        y, final, gates = composite_call(cell, reverse, replaced, arriving[3] is not None)
+        found = (y, final[0], final[1] if len(final) == 2 else None, gates)
         return tuple(part for part, grad in zip(found, arriving) if part is not None and grad is not None)
 
     with torch.autocast("cpu", enabled=False):  # the core computed in the dtype of its inputs
-        pull = torch.func.vjp(results, *[inputs[place] for place in places])[1]
+        pull = torch.func.vjp(results, *[given[place] for place in places])[1]
         first: tuple[Tensor, ...] = pull(tuple(grad for grad in arriving if grad is not None))
     return first
 
@@ -91,19 +123,20 @@ def _first_gradients(
 def _backward_of_backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     cell, reverse, wanted = ctx.settings
     saved = ctx.saved_tensors
-    places = [place for place in range(13) if ctx.needs_input_grad[4 + place]]
+    num_differentiable = len(ARRIVING + INPUTS)
+    places = [k for k in range(num_differentiable) if ctx.needs_input_grad[NUM_SETTINGS + k]]
 
     def first(*targets: Tensor) -> tuple[Tensor, ...]:
-        return _first_gradients(cell, reverse, wanted, tuple(_replaced(saved, places, targets)))
+        return _first_gradients(cell, reverse, wanted, _replaced(saved, places, targets))
 
     with torch.autocast("cpu", enabled=False):
         found, pull = torch.func.vjp(first, *[saved[place] for place in places])  # type: ignore[misc]
         arriving = [grad for grad, want in zip(grads, wanted) if want]
         second = pull(tuple(torch.zeros_like(a) if b is None else b for a, b in zip(found, arriving)))
-    return tuple(_replaced((None,) * 22, [4 + place for place in places], second))
+    return tuple(_replaced((None,) * _NUM_BACKWARD, [NUM_SETTINGS + place for place in places], second))
 
 
-def _replaced(parts: tuple[Any, ...], places: list[int], by: tuple[Tensor, ...]) -> list[Any]:
+def _replaced(parts: Sequence[Any], places: list[int], by: tuple[Tensor, ...]) -> list[Any]:
     """The parts with those at `places` replaced."""
     whole = list(parts)
     for place, part in zip(places, by):
@@ -165,11 +198,12 @@ class Forward(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> tuple[Any, Any]:
-        n = info.batch_size
-        if any(d is not None for d in in_dims[4 + _ROWS : 13]):
+        n, names = info.batch_size, (*_SETTINGS, *GIVEN)
+        if any(isinstance(d, int) and name not in _WITH_ROWS for d, name in zip(in_dims, names)):
             return _one_by_one(Forward.apply, n, in_dims, arguments)
-        with_rows = {4, 5, 6, 13, 14}
-        whole = [_joined(a, in_dims[k], n) if k in with_rows else a for k, a in enumerate(arguments)]
+        whole = [
+            _joined(a, d, n) if name in _WITH_ROWS else a for a, d, name in zip(arguments, in_dims, names)
+        ]
         results = tuple(_split(part, n) for part in Forward.apply(*whole))  # type: ignore[no-untyped-call]
         return results, (0,) * len(results)
 
@@ -188,16 +222,16 @@ class Backward(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> tuple[Any, Any]:
-        n, wanted = info.batch_size, arguments[3]
-        if any(d is not None for d in in_dims[8 + _ROWS : 17]) or any(wanted[_ROWS:]):
+        n, wanted, names = info.batch_size, arguments[3], (*_SETTINGS, *ARRIVING, *GIVEN, *KEPT)
+        mapped = {name for d, name in zip(in_dims, names) if isinstance(d, int)}
+        if mapped - _WITH_ROWS or any(wanted[place] for place in _WEIGHTS):
             return _one_by_one(Backward.apply, n, in_dims, arguments)
-        with_rows = {4, 5, 6, 7, 8, 9, 10, 17, 18, 19}
-        whole = [_joined(a, in_dims[k], n) if k in with_rows else a for k, a in enumerate(arguments)]
-        for k in (20, 21):  # gates and extra have a batch axis unless they were not kept
-            if arguments[k].dim() - (in_dims[k] is not None) > 1:
-                whole[k] = _joined(arguments[k], in_dims[k], n)
-            elif in_dims[k] is not None:
-                whole[k] = arguments[k].select(in_dims[k], 0)
+        whole = list(arguments)
+        for k, (part, d, name) in enumerate(zip(arguments, in_dims, names)):
+            if name in KEPT and part.dim() - (d is not None) == 1:  # not kept, so empty
+                whole[k] = part if d is None else part.select(d, 0)
+            elif name in _WITH_ROWS:
+                whole[k] = _joined(part, d, n)
         results = tuple(_split(part, n) for part in Backward.apply(*whole))  # type: ignore[no-untyped-call]
         return results, (0,) * len(results)
 
@@ -239,10 +273,7 @@ def _plain(arguments: tuple[Any, ...]) -> bool:
     """
     if torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state() is not None:
         return False
-    for part in arguments[4:]:
-        if part is not None and type(part) is not Tensor and type(part) is not torch.nn.Parameter:
-            return False
-    return True
+    return _ORDINARY.issuperset(map(type, arguments[NUM_SETTINGS:]))
 
 
 def register() -> None:

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from congru.kernels import composite, native_rules
+from congru.kernels import native_rules
 from congru.kernels.call import State, Weights
 from congru.kernels.native import CODES, extension
-from congru.kernels.native_ops import EXTRA, GATES
+from congru.kernels.native_ops import EXTRA, GATES, NORMS
 
 native_rules.register()
 
@@ -55,38 +55,60 @@ def sequence(
     reverse: bool,
     reset_before: bool,
     return_gates: bool,
-    recompute: bool,
+    recompute: bool = False,
+    layer_norm: bool | str = False,
+    zoneout: State | None = None,
+    recurrent_mask: Tensor | None = None,
 ) -> tuple[Tensor, State, Tensor | None]:
     """Run ``x [B, T, I]`` through one layer in one direction; see :func:`congru.ops.sequence`.
 
     `recompute`: keep the states alone for the backward, and compute the gates again there.
     """
-    given: list[Any] = [x, *_pair(state), *weights, *_pair(h_reset)]
+    gains = (*weights[4:], *_NO_GAINS[len(weights) - 4 :])
+    given: list[Any] = [x, *_pair(state), *weights[:4], *gains, *_pair(h_reset)]
+    masks: list[Any] = [lengths, reset, recurrent_mask, *_pair(zoneout)]
     compiling = torch.compiler.is_compiling()
     if torch.is_autocast_enabled("cpu"):
         given = [None if part is None else part.to(torch.float32) for part in given]
+        masks[2:] = [None if part is None else part.to(torch.float32) for part in masks[2:]]
+    code = CODES[cell, reset_before]
     if not compiling and native_rules.forward_mode():
         with torch.autocast("cpu", enabled=False):
-            return composite.sequence(
-                cell, given[0], _state(given[1:3]), tuple(given[3:7]), lengths=lengths, reset=reset,
-                h_reset=_state(given[7:]), reverse=reverse, reset_before=reset_before, return_gates=return_gates,
-            )  # fmt: skip
+            return native_rules.composite_call(code, reverse, (*given, *masks), return_gates)
     gradient = torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in given)
-    keep = GATES * ((gradient and not recompute) or return_gates)
-    keep |= EXTRA * (gradient and (cell == "lstm" or (cell == "gru" and not reset_before and keep > 0)))
+    keep = 0
+    if gradient or return_gates:
+        gates_apart = cell != "rnn" or zoneout is not None
+        keep = _keep(cell, reset_before, bool(layer_norm), gates_apart, gradient, recompute, return_gates)
     time_first = not compiling and x.stride(0) < x.stride(1)
-    y, h, c, gates, _ = native_rules.forward(
-        gradient, CODES[cell, reset_before], reverse, time_first, keep if cell != "rnn" else 0, *given, lengths, reset
-    )  # fmt: skip
+    y, h, c, gates, _, _ = native_rules.forward(gradient, code, reverse, time_first, keep, *given, *masks)
     final = (h, c) if cell == "lstm" else (h,)
     if not return_gates:
         return y, final, None
-    return y, final, y.unsqueeze(2) if cell == "rnn" else gates
+    return y, final, gates if keep & GATES else y.unsqueeze(2)  # a plain RNN's gate is its output
 
 
-def _state(pair: list[Tensor | None]) -> State | None:
-    """What `_pair` took apart."""
-    return tuple(part for part in pair if part is not None) or None
+def _keep(
+    cell: str,
+    reset_before: bool,
+    normed: bool,
+    gates_apart: bool,
+    gradient: bool,
+    recompute: bool,
+    return_gates: bool,
+) -> int:
+    """What a forward has to keep, as bits; `gates_apart` unless y holds the gates, as a plain RNN's does."""
+    norm_or_zone = normed or (cell == "rnn" and gates_apart)
+    if not gradient or (recompute and norm_or_zone):  # their backward runs the forward again
+        return GATES if return_gates and gates_apart else 0
+    gates = GATES if gates_apart and (return_gates or not recompute) else 0
+    after = cell == "gru" and not reset_before
+    extra = EXTRA if cell == "lstm" or (after and gates and not normed) else 0
+    return gates | extra | (NORMS if normed else 0)
+
+
+# The gains of a call without layer norm.
+_NO_GAINS = (None,) * 4
 
 
 def _pair(parts: State | None) -> tuple[Tensor | None, Tensor | None]:

@@ -1,0 +1,75 @@
+"""One call of a layer in torch as a function of its differentiable inputs, for the tests of the core's derivatives."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+
+from backend_checks import extra, leaf
+from cases import make_case
+from congru import ops
+from option_cases import make_option_case
+from tolerances import assert_close
+
+BACKENDS = ("native", "composite")
+
+
+class Problem:
+    """A call with lengths, resets and every differentiable input, as functions of those inputs."""
+
+    def __init__(self, cell, case, dtype=torch.float64):
+        options = dict(case.options)
+        start = options.pop("h_reset", ())
+        groups = (case.x,), case.state, case.weights, start if isinstance(start, tuple) else (start,)
+        self.inputs = [leaf(part).detach().to(dtype).requires_grad_() for group in groups for part in group]
+        self.sizes = [len(group) for group in groups]
+        self.options = {name: _constant(value, dtype) for name, value in options.items()}
+        self.cell = cell
+
+    def call(self, backend, *inputs, **options):
+        """y, the final state and the gates, flat."""
+        rest = iter(inputs)
+        (x,), state, weights, start = (tuple(itertools.islice(rest, size)) for size in self.sizes)
+        given = {"h_reset": start or None, "return_gates": True, **self.options, **options}
+        y, final, gates = ops.sequence(self.cell, x, state, weights, **given, backend=backend)
+        return (y, *final, gates)
+
+    def loss(self, backend, *inputs):
+        return sum((part.sin() * part).sum() for part in self.call(backend, *inputs))
+
+    def both(self, function):
+        """The same function with either backend."""
+        return [function(lambda *inputs, b=backend: self.loss(b, *inputs)) for backend in BACKENDS]
+
+    def directions(self):
+        generator = torch.Generator().manual_seed(1)
+        return tuple(torch.randn(part.shape, generator=generator).to(part) for part in self.inputs)
+
+    def values(self):
+        return tuple(part.detach() for part in self.inputs)
+
+
+def plain_problem(cell, reset_before, dtype=torch.float64, **sizes):
+    case = make_case(cell, ragged=True, resets=True, h_reset=True, **sizes)
+    return Problem(cell, case._replace(options=case.options | extra(reset_before)), dtype)
+
+
+def option_problem(cell, reset_before, layer_norm, **around):
+    return Problem(cell, make_option_case(cell, reset_before, layer_norm, **around))
+
+
+def agree(row, found, expected):
+    assert len(found) == len(expected)
+    for a, b in zip(found, expected):
+        assert_close(row, a.detach(), b.detach())
+
+
+def _constant(value, dtype):
+    """An option as `ops.sequence` takes it in torch; without a gradient."""
+    if isinstance(value, tuple):
+        return tuple(_constant(part, dtype) for part in value)
+    value = leaf(value)
+    if isinstance(value, torch.Tensor) and value.is_floating_point():
+        value = value.detach().to(dtype)
+    return value
