@@ -1,20 +1,69 @@
 /* Weights laid out as the tiles read them: a column is VL hidden units of one gate for every k, and the columns of one unit
  * block stand side by side, column = block * gates + gate. Lanes beyond the last unit are zero.
+ *
+ * W and U are stored the other way round, k side by side: VL x VL of them at a time are transposed in registers, so that
+ * every load and every store is a whole vector.
  */
 #include "scan.h"
+
+/* Lanes of a pair of vectors, taken in turn from the first and the second: those of their lower or their upper halves. */
+#if VEC_BYTES == 64 && !defined(CONGRU_F64)
+#define LOWER 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define UPPER 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif VEC_BYTES == 64 || (VEC_BYTES == 32 && !defined(CONGRU_F64))
+#define LOWER 0, 8, 1, 9, 2, 10, 3, 11
+#define UPPER 4, 12, 5, 13, 6, 14, 7, 15
+#elif VEC_BYTES == 32 || !defined(CONGRU_F64)
+#define LOWER 0, 4, 1, 5
+#define UPPER 2, 6, 3, 7
+#else
+#define LOWER 0, 2
+#define UPPER 1, 3
+#endif
+#if defined(__clang__)
+#define INTERLEAVE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define INTERLEAVE(a, b, ...) __builtin_shuffle(a, b, (wholes){__VA_ARGS__})
+#endif
+
+/* Swap rows and columns: interleaving row i with row i + VL / 2 moves the top bit of a row's number to the bottom of its
+ * lane's, and the lane's top bit to the bottom of the row's; after log2(VL) rounds both numbers have changed places. */
+INLINE void transpose(vec *row) {
+  vec next[VEC_BYTES / sizeof(real)];
+  UNROLL for (int64_t round = 1; round < VL; round *= 2) {
+    UNROLL for (int64_t i = 0; i < VL / 2; i++) {
+      next[2 * i] = INTERLEAVE(row[i], row[i + VL / 2], LOWER);
+      next[2 * i + 1] = INTERLEAVE(row[i], row[i + VL / 2], UPPER);
+    }
+    UNROLL for (int64_t i = 0; i < VL; i++) row[i] = next[i];
+  }
+}
+
+/* One column: to[k * step + lane] = from[lane * K + k], zero from `lanes` on. */
+INLINE void pack_block(real *to, int64_t step, const real *from, int64_t K, int64_t lanes) {
+  vec row[VEC_BYTES / sizeof(real)];
+  int64_t k = 0;
+  if (lanes >= VL) {
+    for (; k + VL <= K; k += VL) {
+      UNROLL for (int64_t lane = 0; lane < VL; lane++) row[lane] = load(from + lane * K + k);
+      transpose(row);
+      UNROLL for (int64_t i = 0; i < VL; i++) store(to + (k + i) * step, row[i]);
+    }
+  }
+  for (; k < K; k += VL) {
+    for (int64_t lane = 0; lane < VL; lane++) row[lane] = lane < lanes ? load_block(from + lane * K + k, K - k) : splat(0);
+    transpose(row);
+    for (int64_t i = 0; i < VL && k + i < K; i++) store(to + (k + i) * step, row[i]);
+  }
+}
 
 void NAME(pack)(const panels *packed, const real *weights, int64_t H, int64_t gates, int64_t first_gate, int64_t block0,
                 int64_t block1) {
   int64_t K = packed->K, step = packed->width * VL;
   for (int64_t block = block0; block < block1; block++) {
-    int64_t lanes = H - block * VL < VL ? H - block * VL : VL;
     for (int64_t gate = 0; gate < gates; gate++) {
-      real *to = packed->at + panel_column(packed, block * gates + gate);
-      const real *from = weights + ((first_gate + gate) * H + block * VL) * K;
-      for (int64_t k = 0; k < K; k++) {
-        for (int64_t lane = 0; lane < lanes; lane++) to[k * step + lane] = from[lane * K + k];
-        for (int64_t lane = lanes; lane < VL; lane++) to[k * step + lane] = 0;
-      }
+      pack_block(packed->at + panel_column(packed, block * gates + gate), step,
+                 weights + ((first_gate + gate) * H + block * VL) * K, K, H - block * VL);
     }
   }
 }
