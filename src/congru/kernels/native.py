@@ -24,7 +24,8 @@ from congru.kernels.call import CELLS, Array, Call, State, Weights, is_tensor
 CODES = {("gru", False): 0, ("gru", True): 1, ("lstm", False): 2, ("rnn", False): 3}
 OPTIONS = ("layer_norm=True", "zoneout", "recurrent_mask")
 DTYPES = {"float32": 0, "float64": 1}
-MIN_STEPS = 8  # below, packing costs more than it saves; the limit has no benchmark of its own yet
+MIN_STEPS = 8  # below, packing costs more than it saves; measured by bench/few_steps.py
+_FEW_STEPS = f"packing the weights pays from {MIN_STEPS} steps"
 
 
 def _default_threads() -> int:
@@ -109,10 +110,10 @@ def yields(call: Call) -> str | None:
     """Why "auto" passes the core over although it can run this call."""
     if call.library == "numpy":
         return None
+    if call.steps is None or call.steps < MIN_STEPS:
+        return _FEW_STEPS
     if _autocast():
         return "autocast asks for products in another dtype than float32"
-    if call.steps is None or call.steps < MIN_STEPS:
-        return f"packing the weights pays from {MIN_STEPS} steps"
     return None
 
 
