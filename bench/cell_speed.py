@@ -1,8 +1,9 @@
 """How fast is a recurrent layer on this CPU, in inference and in training, beside its peers?
 
 Every peer runs in this process, in turn, at each shape; a peer's answer is compared with ours before it is timed.
-Training is forward and backward with the gradients of all parameters and of x. Peers that are not installed are left
-out and named.
+Training is forward and backward with the gradients of all parameters and of x. `ms` and `times_ours` are of calls after a
+pause, `ms_in_a_row` and `times_ours_in_a_row` of calls behind others of the same peer. Peers that are not installed are
+left out and named. Every peer has `--threads` threads, JAX as far as bench/jax_peer.py can say. About 8 minutes.
 
     python -m bench.cell_speed [--repetitions 15] [--threads N] [--no-compile]
 """
@@ -18,8 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench import jax_peer
 from bench.record import ROOT, write_result
-from bench.timing import interleaved, ratio, summary
+from bench.timing import after_pause, in_a_row, interleaved, ratio, rows, summary
 from congru import nn
 from congru.kernels.native import extension
 
@@ -35,6 +37,7 @@ SHAPES = [
 # What was asked for, times nn.GRU, by shape in this order.
 BARS = {"inference": (12.0, 5.0, 7.0, 2.7, 1.8, 1.2), "training": (20.0, 10.0, 10.0, 3.0, 1.7, 1.15)}
 AGREEMENT = 1e-5  # largest difference of y, relative to 1; gradients: relative to their largest value
+BUDGET_S = 40.0  # of one shape, in inference or in training
 Run = Callable[[], object]
 
 
@@ -149,8 +152,12 @@ def runs_at(shape: tuple[int, int, int, int], what: str, threads: int, with_comp
     if what == "inference":
         others["onnxruntime GRU"] = onnx_gru(gru, B, I, H, x, threads)
         others["OpenVINO GRU"] = openvino_gru(gru, x, threads)
+    others["JAX GRU"] = jax_peer.gru(gru, x, None if what == "inference" else dy)
     if with_compile:
         others["torch.compile(nn.GRU)"] = compiled(gru, wrap)
+    missing = [name for name, run in others.items() if run is None and "compile" not in name]
+    if missing:
+        print(f"left out, not installed: {', '.join(missing)}")
     runs.update({name: run for name, run in others.items() if run is not None})
     for name, run in runs.items():
         ours = "congru LSTM" if "LSTM" in name else "congru RNN" if "RNN" in name else "congru GRU"
@@ -158,10 +165,24 @@ def runs_at(shape: tuple[int, int, int, int], what: str, threads: int, with_comp
     return runs
 
 
-def product_rate(threads_runs: int = 10) -> float:
+def entry_of(seconds: dict[str, list[list[float]]], bar: float, flops: int) -> dict[str, Any]:
+    """What results/ holds of one shape; `seconds` are those of `bench.timing.rows`."""
+    entry: dict[str, Any] = {}
+    for suffix, chosen in (("", after_pause(seconds)), ("_in_a_row", in_a_row(seconds))):
+        entry[f"ms{suffix}"] = {name: summary(values) for name, values in chosen.items()}
+        entry[f"times_ours{suffix}"] = {
+            name: ratio(chosen, name, "congru GRU") for name in chosen if name != "congru GRU"
+        }
+    entry["bar_times_nn_gru"] = bar
+    entry["gflops"] = float(f"{flops / entry['ms']['congru GRU']['median'] / 1e6:.4g}")
+    entry["turns"] = len(seconds["congru GRU"])
+    return entry
+
+
+def product_rate(repetitions: int = 10) -> float:
     """GFLOP/s of torch.mm at 2048: what this machine gives a large product just now."""
     a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
-    seconds = interleaved({"mm": lambda: torch.mm(a, b)}, threads_runs)["mm"]
+    seconds = interleaved({"mm": lambda: torch.mm(a, b)}, repetitions)["mm"]
     return float(f"{2 * 2048**3 / np.median(seconds) / 1e9:.4g}")
 
 
@@ -175,24 +196,19 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    jax_peer.limit_threads(arguments.threads)
     warnings.filterwarnings("ignore")
     figures: dict[str, Any] = {"threads": arguments.threads, "instruction_set": extension().isa()}
     for what, bars in BARS.items():
         for shape, bar in zip(SHAPES, bars):
             runs = runs_at(shape, what, arguments.threads, not arguments.no_compile)
-            seconds = interleaved(runs, arguments.repetitions)
             B, T, I, H = shape
             flops = 2 * B * T * 3 * H * (I + H) * (1 if what == "inference" else 3)
-            entry = {
-                "ms": {name: summary(values) for name, values in seconds.items()},
-                "times_ours": {
-                    name: ratio(seconds, name, "congru GRU") for name in seconds if name != "congru GRU"
-                },
-                "bar_times_nn_gru": bar,
-                "gflops": float(f"{flops / np.median(seconds['congru GRU']) / 1e9:.4g}"),
-            }
+            entry = entry_of(rows(runs, arguments.repetitions, budget_s=BUDGET_S), bar, flops)
             figures[f"{what} {B}, {T}, {I}, {H}"] = entry
-            print(what, shape, entry["times_ours"], f"bar {bar}, {entry['gflops']} GFLOP/s", flush=True)
+            for suffix in ("", "_in_a_row"):
+                print(f"{what} {shape}{suffix.replace('_', ' ')}: {entry[f'times_ours{suffix}']}", flush=True)
+            print(f"bar {bar}, {entry['gflops']} GFLOP/s", flush=True)
     figures["torch.mm 2048 gflops"] = product_rate()
     target = write_result(
         "cell_speed",
@@ -200,7 +216,7 @@ def main() -> None:
         + (" --no-compile" if arguments.no_compile else ""),
         figures,
         repetitions=arguments.repetitions,
-        packages=("onnxruntime", "openvino"),
+        packages=("onnxruntime", "openvino", "jax"),
     )
     print(target.relative_to(ROOT))
 

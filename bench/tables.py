@@ -89,27 +89,48 @@ def _m4(record: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
-def speed() -> str:
-    """How many times as long each peer takes as ours, at every shape: medians of ratios side by side."""
-    record = result("cell_speed")["figures"]
+SPEED_PEERS = {
+    "inference": ["torch.nn.GRU", "torch.nn.LSTM", "onnxruntime GRU", "OpenVINO GRU", "JAX GRU"],
+    "training": ["torch.nn.GRU", "torch.nn.LSTM", "JAX GRU"],
+}
+
+
+def speed(record: dict[str, Any] | None = None) -> str:
+    """How many times as long each peer takes as ours, at every shape: medians of ratios side by side.
+
+    In brackets the same for calls in a row, where the result holds them; peers it does not hold are left out.
+    """
+    figures = (record or result("cell_speed"))["figures"]
+    shapes = [name.partition(" ")[2] for name in figures if name.startswith("inference")]
+    both = any("ms_in_a_row" in figures[f"inference {shape}"] for shape in shapes)
+    header = ["B, T, I, H (in brackets: calls in a row)" if both else "B, T, I, H"]
     peers = {
-        "inference": ["torch.nn.GRU", "torch.nn.LSTM", "onnxruntime GRU", "OpenVINO GRU"],
-        "training": ["torch.nn.GRU", "torch.nn.LSTM"],
+        what: [name for name in named if any(name in figures[f"{what} {shape}"]["ms"] for shape in shapes)]
+        for what, named in SPEED_PEERS.items()
     }
-    header = ["B, T, I, H", "ours, ms"]
-    header += [f"{what}: {peer}" for what, named in peers.items() for peer in named]
-    header.insert(2 + len(peers["inference"]), "training, ours, ms")
-    rows = []
-    for shape in [name.partition(" ")[2] for name in record if name.startswith("inference")]:
-        row = [shape]
+    for what, ours in (("inference", "ours, ms"), ("training", "training, ours, ms")):
+        header += [ours, *(f"{what}: {name}" for name in peers[what])]
+    lines = []
+    for shape in shapes:
+        line = [shape]
         for what, named in peers.items():
-            entry = record[f"{what} {shape}"]
-            row.append(f"{entry['ms']['congru GRU']['median']:.3g}")
-            row += [
-                f"{entry['times_ours'][peer]:.1f}x" if peer in entry["times_ours"] else "" for peer in named
-            ]
-        rows.append(row)
-    return markdown(header, rows)
+            entry = figures[f"{what} {shape}"]
+            line.append(_both_ways(entry, "ms", "congru GRU"))
+            line += [_both_ways(entry, "times_ours", name) for name in named]
+        lines.append(line)
+    return markdown(header, lines)
+
+
+def _both_ways(entry: dict[str, Any], what: str, name: str) -> str:
+    """The figure after a pause, and in brackets that of calls in a row; nothing where there is none."""
+
+    def written(figures: dict[str, Any]) -> str:
+        return f"{figures[name]['median']:.3g}" if what == "ms" else f"{figures[name]:.1f}x"
+
+    if name not in entry[what]:
+        return ""
+    settled = entry.get(f"{what}_in_a_row")
+    return f"{written(entry[what])} ({written(settled)})" if settled else written(entry[what])
 
 
 STEPS = {

@@ -1,48 +1,91 @@
 /* Weights laid out as the tiles read them: a column is VL hidden units of one gate for every k, and the columns of one unit
  * block stand side by side, column = block * gates + gate. Lanes beyond the last unit are zero. Paired panels hold the weights
  * rounded to bfloat16: to the nearest, ties to even; what is no number stays none.
+ *
+ * W and U are stored the other way round, k side by side: VL x VL of them at a time are transposed in registers, so that
+ * every load and every store is a whole vector.
  */
 #include "scan.h"
 
-static void pack_column(real *to, int64_t step, const real *from, int64_t K, int64_t lanes) {
-  for (int64_t k = 0; k < K; k++) {
-    for (int64_t lane = 0; lane < lanes; lane++) to[k * step + lane] = from[lane * K + k];
-    for (int64_t lane = lanes; lane < VL; lane++) to[k * step + lane] = 0;
-  }
-}
-
-#if !defined(CONGRU_F64)
-static uint32_t bfloat16_of(real x) {
-  uint32_t bits;
-  memcpy(&bits, &x, sizeof(bits));
-  if (x != x) return bits >> 16 | 0x40u;
-  return (bits + 0x7fffu + (bits >> 16 & 1)) >> 16;
-}
-
-static void pack_paired_column(real *to, int64_t step, const real *from, int64_t K, int64_t lanes) {
-  for (int64_t k = 0; k < K; k += 2, to += step) {
-    uint32_t words[VEC_BYTES / sizeof(real)] = {0};
-    for (int64_t lane = 0; lane < lanes; lane++) {
-      words[lane] = bfloat16_of(from[lane * K + k]);
-      if (k + 1 < K) words[lane] |= bfloat16_of(from[lane * K + k + 1]) << 16;
-    }
-    memcpy(to, words, sizeof(words));
-  }
-}
+/* Lanes of a pair of vectors, taken in turn from the first and the second: those of their lower or their upper halves. */
+#if VEC_BYTES == 64 && !defined(CONGRU_F64)
+#define LOWER 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define UPPER 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif VEC_BYTES == 64 || (VEC_BYTES == 32 && !defined(CONGRU_F64))
+#define LOWER 0, 8, 1, 9, 2, 10, 3, 11
+#define UPPER 4, 12, 5, 13, 6, 14, 7, 15
+#elif VEC_BYTES == 32 || !defined(CONGRU_F64)
+#define LOWER 0, 4, 1, 5
+#define UPPER 2, 6, 3, 7
+#else
+#define LOWER 0, 2
+#define UPPER 1, 3
 #endif
+#if defined(__clang__)
+#define INTERLEAVE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define INTERLEAVE(a, b, ...) __builtin_shuffle(a, b, (wholes){__VA_ARGS__})
+#endif
+
+/* Swap rows and columns: interleaving row i with row i + VL / 2 moves the top bit of a row's number to the bottom of its
+ * lane's, and the lane's top bit to the bottom of the row's; after log2(VL) rounds both numbers have changed places. */
+INLINE void transpose(vec *row) {
+  vec next[VEC_BYTES / sizeof(real)];
+  UNROLL for (int64_t round = 1; round < VL; round *= 2) {
+    UNROLL for (int64_t i = 0; i < VL / 2; i++) {
+      next[2 * i] = INTERLEAVE(row[i], row[i + VL / 2], LOWER);
+      next[2 * i + 1] = INTERLEAVE(row[i], row[i + VL / 2], UPPER);
+    }
+    UNROLL for (int64_t i = 0; i < VL; i++) row[i] = next[i];
+  }
+}
+
+/* Rows k and k + 1 as one row of a panel's words: two bfloat16 each. */
+INLINE vec pair(vec low, vec high) {
+#if defined(CONGRU_F64)
+  (void)high;
+  return low;
+#else
+  wholes half[2];
+  UNROLL for (int i = 0; i < 2; i++) {
+    vec x = i ? high : low;
+    wholes bits = (wholes)x, none = (wholes)(x != x);
+    half[i] = (~none & (bits + 0x7fffu + (bits >> 16 & 1))) | (none & (bits | 0x400000u));
+  }
+  return (vec)(half[0] >> 16 | (half[1] & 0xffff0000u));
+#endif
+}
+
+/* One column: row k of it at to + k * step has from[lane * K + k] in each lane, zero from `lanes` on; or, paired, rows of two k. */
+INLINE void pack_block(const int paired, real *to, int64_t step, const real *from, int64_t K, int64_t lanes) {
+  vec row[VEC_BYTES / sizeof(real)];
+  for (int64_t k = 0; k < K; k += VL) {
+    int64_t rows = K - k < VL ? K - k : VL;
+    if (lanes >= VL && rows == VL) {
+      UNROLL for (int64_t lane = 0; lane < VL; lane++) row[lane] = load(from + lane * K + k);
+    } else {
+      for (int64_t lane = 0; lane < VL; lane++) row[lane] = lane < lanes ? load_block(from + lane * K + k, rows) : splat(0);
+    }
+    transpose(row);
+    if (paired) {
+      for (int64_t i = 0; i < rows; i += 2, to += step) store(to, pair(row[i], row[i + 1]));
+    } else {
+      for (int64_t i = 0; i < rows; i++, to += step) store(to, row[i]);
+    }
+  }
+}
 
 void NAME(pack)(const panels *packed, const real *weights, int64_t H, int64_t gates, int64_t first_gate, int64_t block0,
                 int64_t block1) {
   int64_t K = packed->K, step = packed->width * VL;
-  void (*pack_one)(real *, int64_t, const real *, int64_t, int64_t) = pack_column;
-#if !defined(CONGRU_F64)
-  if (packed->paired) pack_one = pack_paired_column;
-#endif
   for (int64_t block = block0; block < block1; block++) {
-    int64_t lanes = H - block * VL < VL ? H - block * VL : VL;
     for (int64_t gate = 0; gate < gates; gate++) {
+      real *to = packed->at + panel_column(packed, block * gates + gate);
       const real *from = weights + ((first_gate + gate) * H + block * VL) * K;
-      pack_one(packed->at + panel_column(packed, block * gates + gate), step, from, K, lanes);
+      if (packed->paired)
+        pack_block(1, to, step, from, K, H - block * VL);
+      else
+        pack_block(0, to, step, from, K, H - block * VL);
     }
   }
 }

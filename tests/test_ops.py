@@ -352,3 +352,33 @@ except ops.BackendError:
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn", "rnn_relu"])
+def test_short_is_sequence_in_the_layout_of_torch(cell):
+    generator = torch.Generator().manual_seed(0)
+    rows = len(CELLS[cell].gates) * 2
+    W, U, b_i, b_h = (
+        torch.randn(shape, generator=generator) for shape in ((rows, 3), (rows, 2), (rows,), (rows,))
+    )
+    start = tuple(torch.randn(1, 4, 2, generator=generator) for _ in CELLS[cell].states)
+    for state in (start, None):
+        for weights in ((W, U, b_i, b_h), (W, U, None, b_h), (W, U, b_i, None), (W, U, None, None)):
+            rows_first = state and tuple(part[0] for part in state)
+            y, final, _ = ops.sequence(cell, x, rows_first, weights, backend="aten")
+            for batch_first in (True, False):
+                steps = x if batch_first else x.transpose(0, 1)
+                found = ops.short(cell, steps, state, weights, batch_first=batch_first, backend="aten")
+                assert found is not None
+                assert torch.equal(found[0] if batch_first else found[0].transpose(0, 1), y)
+                assert torch.equal(torch.stack(found[1]), torch.stack(final).unsqueeze(1))
+
+
+def test_short_leaves_to_sequence_what_other_kernels_run():
+    assert ops.short("gru", x, None, WEIGHTS, batch_first=True, backend="composite") is None
+    assert ops.short("mingru", x, None, (W, b), batch_first=True) is None
+    assert ops.short("gru", x[:, :0], None, WEIGHTS, batch_first=True) is None
+    with pytest.raises(BackendError, match="expected one that runs this gru: PyTorch's kernels refuse empty"):
+        ops.short("gru", x[:, :0], None, WEIGHTS, batch_first=True, backend="aten")
+    with pytest.raises(ShapeError, match=r"h has shape \(2, 4, 2\), expected \[B, H\]"):
+        ops.short("gru", x, (torch.ones(2, 4, 2),), WEIGHTS, batch_first=True)

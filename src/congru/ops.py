@@ -17,8 +17,8 @@ import numpy as np
 
 from congru.errors import BackendError
 from congru.kernels import heads
-from congru.kernels.call import CELLS, Array, Call, State, Weights, describe, is_tensor
-from congru.kernels.options import Options
+from congru.kernels.call import CELLS, Array, Call, State, Weights, describe, describe_plain, is_tensor
+from congru.kernels.options import NO_OPTIONS, Options, options_of
 from congru.kernels.rounding import rounded
 
 # In the order in which "auto" tries them.
@@ -31,6 +31,7 @@ _ABOUT = {
     "composite": "torch operations, any device and dtype",
 }
 _loaded: dict[str, ModuleType | None] = {}
+SHORT = 8  # steps from which `short` is not worth asking
 
 
 def sequence(
@@ -91,7 +92,7 @@ def sequence(
         "reset_before": reset_before,
         "return_gates": return_gates,
     }
-    more = Options(layer_norm, num_heads, _tuple(zoneout), recurrent_mask, weight_dtype)
+    more = options_of(layer_norm, num_heads, _tuple(zoneout), recurrent_mask, weight_dtype)
     call = describe(cell, x, state, weights, **options, recompute=recompute, options=more)
     name, _ = _choose(call, backend)
     if call.recompute:
@@ -123,15 +124,43 @@ def step(
     >>> h.round(3).tolist()
     [[0.762, 0.762]]
     """
-    more = Options(layer_norm, num_heads, _tuple(zoneout), recurrent_mask, weight_dtype)
+    more = options_of(layer_norm, num_heads, _tuple(zoneout), recurrent_mask, weight_dtype)
+    found: State
+    if more is NO_OPTIONS and not reset_before:
+        name, _ = _choose(describe_plain(cell, x, state, weights, "[B, I]"), backend)
+        found = _kernel(name).step(cell, x, state, weights)
+        return found
     call = describe(cell, x, state, weights, reset_before=reset_before, one_step=True, options=more)
     name, _ = _choose(call, backend)
-    if more.given():
-        if more.zoneout is not None:
-            more = more._replace(zoneout=tuple(part[:, None] for part in more.zoneout))
-        form = {"reset_before": reset_before}
-        return _run(_kernel(name), cell, x[:, None], state, weights, more, form)[1]
-    found: State = _kernel(name).step(cell, x, state, weights, reset_before=reset_before)
+    if more is NO_OPTIONS:
+        found = _kernel(name).step(cell, x, state, weights, reset_before=reset_before)
+        return found
+    if more.zoneout is not None:
+        more = more._replace(zoneout=tuple(part[:, None] for part in more.zoneout))
+    form = {"reset_before": reset_before}
+    return _run(_kernel(name), cell, x[:, None], state, weights, more, form)[1]
+
+
+def short(
+    cell: str, x: Array, state: State | None, weights: Weights, *, batch_first: bool, backend: str = "auto"
+) -> tuple[Array, State] | None:
+    """A plain sequence of a few steps without a view of any array, where PyTorch's kernels run it; else None.
+
+    At one step the views between torch.nn's layout and that of `sequence` cost half as much as the kernel: here x is
+    [T, B, I] unless `batch_first`, and y likewise; parts of the state are [1, B, H]. Errors are those of `sequence`,
+    which runs what is not run here.
+
+    >>> import torch
+    >>> weights = torch.ones(6, 3), torch.ones(6, 2), None, None
+    >>> y, (h,) = short("gru", torch.ones(1, 4, 3), None, weights, batch_first=False)
+    >>> tuple(y.shape), tuple(h.shape)
+    ((1, 4, 2), (1, 4, 2))
+    """
+    axes = "[B, T, I]" if batch_first else "[T, B, I]"
+    name, _ = _choose(describe_plain(cell, x, state, weights, axes), backend)
+    found: tuple[Array, State] | None = None
+    if name == "aten":
+        found = _kernel(name).short(cell, x, state, weights, batch_first)
     return found
 
 
@@ -170,7 +199,7 @@ def explain(
         "return_gates": return_gates,
         "recompute": recompute,
     }
-    options["options"] = Options(layer_norm, num_heads, _tuple(zoneout), recurrent_mask, weight_dtype)
+    options["options"] = options_of(layer_norm, num_heads, _tuple(zoneout), recurrent_mask, weight_dtype)
     call = describe(cell, x, state, weights, **options)
     name, passed_over = _choose(call, backend)
     why = "as asked" if backend != "auto" else "the first that can"
@@ -188,12 +217,13 @@ def preload(library: str) -> None:
 
 def _choose(call: Call, backend: str) -> tuple[str, list[tuple[str, str]]]:
     """The backend that runs this call, and those that "auto" passed over, with their reasons."""
-    if backend != "auto" and backend not in _ABOUT:
+    auto = backend == "auto"
+    if not auto and backend not in _ABOUT:
         raise BackendError(f"backend is {backend!r}, expected auto, {', '.join(_ABOUT)}: pass one of these")
     passed_over: list[tuple[str, str]] = []
-    for name in _ORDER[call.library] if backend == "auto" else (backend,):
+    for name in _ORDER[call.library] if auto else (backend,):
         reason = _objection(name, call)
-        if reason is None and backend == "auto" and name == "native":
+        if reason is None and auto and name == "native":
             reason = _kernel(name).yields(call)
         if reason is None:
             return name, passed_over
@@ -207,12 +237,14 @@ def _objection(name: str, call: Call) -> str | None:
     """Why a backend cannot run this call, or None."""
     if call.library == "numpy" and name not in _ORDER["numpy"]:  # before it would import torch
         return "it computes with torch tensors only"
-    if _load(name) is None:
+    kernel = _loaded.get(name) or _load(name)
+    if kernel is None:
         return "it is not part of this installation"
-    unknown = [option for option in call.options if option not in getattr(_kernel(name), "OPTIONS", ())]
-    if unknown:
-        return f"it has no {unknown[0]}"
-    reason: str | None = _kernel(name).supports(call)
+    if call.options:
+        unknown = [option for option in call.options if option not in getattr(kernel, "OPTIONS", ())]
+        if unknown:
+            return f"it has no {unknown[0]}"
+    reason: str | None = kernel.supports(call)
     return reason
 
 

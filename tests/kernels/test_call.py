@@ -8,7 +8,7 @@ import torch
 
 from congru.errors import CongruError
 from congru.kernels import call
-from congru.kernels.call import describe
+from congru.kernels.call import describe, describe_plain
 
 x, h = torch.ones(4, 5, 3), torch.ones(4, 2)
 W, U, b = torch.ones(6, 3), torch.ones(6, 2), torch.ones(6)
@@ -127,3 +127,41 @@ def test_the_memory_of_checked_calls_is_bounded(monkeypatch):
     for steps in range(1, 9):
         describe("gru", np.ones((1, steps, 3)), None, (np.ones((6, 3)), np.ones((6, 2)), None, None))
         assert 1 <= len(call._checked) <= 3
+
+
+@pytest.mark.parametrize("axes", ["[B, I]", "[B, T, I]", "[T, B, I]"])
+def test_a_plain_call_is_described_as_any_other_and_checked_once(monkeypatch, axes):
+    calls, weights = count_checks(monkeypatch), (W, U, b, None)
+    given, state = {
+        "[B, I]": (x[:, 0], (h,)),
+        "[B, T, I]": (x, (h[None],)),
+        "[T, B, I]": (x.transpose(0, 1), (h[None],)),
+    }[axes]
+    plain = {"one_step": True} if axes == "[B, I]" else {}
+    expected = describe("gru", x[:, 0] if plain else x, (h,), weights, **plain)
+    calls.clear()
+    assert [describe_plain("gru", given, state, weights, axes) for _ in range(2)] == [expected] * 2
+    assert len(calls) == 0  # of the kind that was just found right
+    without = describe_plain("gru", given, None, weights, axes)
+    assert without == expected
+    assert len(calls) == 1
+    wrong = [
+        (given[..., :2], state, weights),
+        (given.double(), state, weights),
+        (given.to("meta"), state, weights),
+        (given, tuple(part[..., :1, :] for part in state), weights),
+        (given, tuple(part.double() for part in state), weights),
+        (given, (*state, *state), weights),
+        (given, state, (W, U, b[:5], None)),
+        (given, state, (W, U.to("meta"), b, None)),
+        (given, state, (W, U, b)),
+    ]
+    for arguments in wrong:
+        messages = []
+        for _ in range(2):
+            with pytest.raises(CongruError) as caught:
+                describe_plain("gru", *arguments, axes)
+            messages.append(str(caught.value))
+            describe_plain("gru", given, state, weights, axes)
+        assert messages[0] == messages[1]
+    assert describe_plain("gru", given.clone().requires_grad_(), state, weights, axes).gradient

@@ -384,3 +384,86 @@ def test_without_torch_the_line_names_the_extra():
     code = "import sys; sys.modules['torch'] = None; import congru; congru.nn.GRU"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "torch is not installed, expected by this command: pip install 'congru[train]'" in done.stderr
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("name", ["GRU", "LSTM", "RNN"])
+def test_short_calls_are_torch_in_bits_and_layout(name, batch_first):
+    for bias in (True, False):
+        theirs = getattr(torch.nn, name)(3, 5, bias=bias, batch_first=batch_first)
+        ours = getattr(nn, name)(3, 5, bias=bias, batch_first=batch_first)
+        ours.load_state_dict(theirs.state_dict())
+        for T in (1, 2, 7):
+            x, part = torch.randn((2, T, 3) if batch_first else (T, 2, 3)), torch.randn(1, 2, 5)
+            for hx in (None, (part, -part) if name == "LSTM" else part):
+                with torch.no_grad():
+                    (y, h), (expected, last) = ours(x, hx), theirs(x, hx)
+                assert torch.equal(y, expected)
+                assert y.stride() == expected.stride()
+                for a, b in zip(h if name == "LSTM" else [h], last if name == "LSTM" else [last]):
+                    assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"zoneout": 0.5},
+        {"recurrent_dropout": 0.5},
+        {"input_dropout": 0.5},
+        {"layer_norm": True},
+        {"num_heads": 2},
+        {"reset_before": True},
+        {"learn_h0": True},
+        {"num_layers": 2},
+        {"bidirectional": True},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_short_calls_keep_the_options(changes):
+    torch.manual_seed(0)
+    layer, plain = nn.GRU(4, 6, **changes), nn.GRU(4, 6)
+    torch.nn.init.ones_(layer.h0) if "learn_h0" in changes else None
+    with torch.no_grad():
+        for name, part in plain.named_parameters():
+            if part.shape == getattr(layer, name).shape:
+                part.copy_(getattr(layer, name))
+        x = torch.randn(2, 3, 4)
+        found, expected = layer(x)[0], plain(x)[0]
+    assert found.shape != expected.shape or not torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("T", [1, 9])
+def test_the_errors_of_short_and_long_calls_are_the_same(T):
+    layer, x = nn.GRU(3, 5), torch.zeros(T, 2, 3)
+    for call, message in (
+        (
+            lambda: layer(x, torch.zeros(1, 3, 5)),
+            r"hx has shape \(1, 3, 5\), expected \[L\*D, B, H\] = \(1, 2, 5\)",
+        ),
+        (
+            lambda: layer(x, torch.zeros(2, 2, 5)),
+            r"hx has shape \(2, 2, 5\), expected \[L\*D, B, H\] = \(1, 2, 5\)",
+        ),
+        (lambda: layer(x[..., :2]), r"input has shape \(\d, 2, 2\), expected \[T, B, I\] = \(any, any, 3\)"),
+        (lambda: layer(x.double()), r"x has dtype torch\.float64, expected torch\.float32 as weights"),
+        (
+            lambda: layer(x, torch.zeros(1, 2, 5).double()),
+            r"x has dtype torch\.float32, expected torch\.float64 as state",
+        ),
+        (lambda: layer(x.to("meta")), "x is on meta, expected cpu as weights"),
+    ):
+        for _ in range(2):
+            with pytest.raises(ShapeError, match=message):
+                call()
+            layer(x)
+
+
+def test_parametrized_and_pruned_weights_are_found():
+    layer, x = nn.GRU(3, 5), torch.randn(1, 2, 3)
+    torch.nn.utils.parametrizations.weight_norm(layer, "weight_hh_l0")
+    plain = nn.GRU(3, 5)
+    plain.load_state_dict({name: getattr(layer, name).detach() for name, _ in plain.named_parameters()})
+    assert torch.equal(layer(x)[0], plain(x)[0])
+    with torch.no_grad():
+        layer.parametrizations.weight_hh_l0.original0.mul_(2)
+        assert not torch.equal(layer(x, torch.ones(1, 2, 5))[0], plain(x, torch.ones(1, 2, 5))[0])

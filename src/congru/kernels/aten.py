@@ -64,11 +64,7 @@ def sequence(
     state = zeros(cell, x, weights) if state is None else state
     steps = x.transpose(0, 1)
     steps = steps.flip(0) if reverse else steps
-    flat = [part for part in weights if part is not None]
-    start = [part.unsqueeze(0) for part in state]
-    # has_biases, num_layers, dropout, train, bidirectional, batch_first
-    layout = (len(flat) == 4, 1, 0.0, False, False, False)
-    y, *final = _SEQUENCE[cell](steps, start if cell == "lstm" else start[0], flat, *layout)
+    y, final = _layer(cell, steps, tuple(part.unsqueeze(0) for part in state), weights, False)
     gates = None
     if return_gates:
         entering = torch.cat([state[0].unsqueeze(0), y[:-1]])
@@ -79,12 +75,33 @@ def sequence(
     return y.transpose(0, 1), tuple(part.squeeze(0) for part in final), gates
 
 
+def short(
+    cell: str, x: Tensor, state: State | None, weights: Weights, batch_first: bool
+) -> tuple[Tensor, State]:
+    """x [T, B, I], or [B, T, I] if `batch_first`, from a state [1, B, H] to one; see `congru.ops.short`."""
+    weights = _both_biases(weights)
+    if state is None:
+        steps = x if batch_first else x.transpose(0, 1)
+        state = tuple(part.unsqueeze(0) for part in zeros(cell, steps, weights))
+    return _layer(cell, x, state, weights, batch_first)
+
+
 def step(cell: str, x: Tensor, state: State | None, weights: Weights, *, reset_before: bool = False) -> State:
     """One step on x [B, I]; see `congru.ops.step`."""
     weights = _both_biases(weights)
     state = zeros(cell, x, weights) if state is None else state
     new = _STEP[cell](x, state if cell == "lstm" else state[0], *weights)
     return new if cell == "lstm" else (new,)
+
+
+def _layer(cell: str, x: Tensor, state: State, weights: Weights, batch_first: bool) -> tuple[Tensor, State]:
+    """One layer of torch.nn in one direction, without dropout."""
+    has_biases = weights[2] is not None
+    flat = weights if has_biases else weights[:2]
+    start = state if cell == "lstm" else state[0]
+    # num_layers, dropout, train, bidirectional
+    y, *final = _SEQUENCE[cell](x, start, flat, has_biases, 1, 0.0, False, False, batch_first)
+    return y, tuple(final)
 
 
 def _both_biases(weights: Weights) -> Weights:

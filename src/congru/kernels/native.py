@@ -28,7 +28,8 @@ CODES = {("gru", False): 0, ("gru", True): 1, ("lstm", False): 2, ("rnn", False)
 OPTIONS = ("layer_norm=True", "zoneout", "recurrent_mask")
 DTYPES = {"float32": 0, "float64": 1}
 WEIGHT_DTYPES = {None: 0, "bfloat16": 1}
-MIN_STEPS = 8  # below, packing costs more than it saves; the limit has no benchmark of its own yet
+MIN_STEPS = 8  # below, packing costs more than it saves; measured by bench/few_steps.py
+_FEW_STEPS = f"packing the weights pays from {MIN_STEPS} steps"
 
 
 def _default_threads() -> int:
@@ -106,10 +107,10 @@ def yields(call: Call) -> str | None:
     """Why "auto" passes the core over although it can run this call."""
     if call.library == "numpy":
         return None
+    if call.steps is None or call.steps < MIN_STEPS:
+        return _FEW_STEPS
     if _autocast():
         return "autocast asks for products in another dtype than float32"
-    if call.steps is None or call.steps < MIN_STEPS:
-        return f"packing the weights pays from {MIN_STEPS} steps"
     return None
 
 

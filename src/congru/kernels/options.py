@@ -31,6 +31,8 @@ class Options(NamedTuple):
 
     def given(self) -> dict[str, Any]:
         """Those that differ from their defaults, as keywords."""
+        if self is NO_OPTIONS:
+            return {}
         return {
             name: value for name, value in self._asdict().items() if value is not getattr(NO_OPTIONS, name)
         }
@@ -86,3 +88,17 @@ class Options(NamedTuple):
 
 
 NO_OPTIONS = Options()
+
+
+def options_of(
+    layer_norm: bool | str,
+    num_heads: int,
+    zoneout: tuple[Array, ...] | None,
+    recurrent_mask: Array | None,
+    weight_dtype: str | None,
+) -> Options:
+    """`NO_OPTIONS` itself where none is given: a call then need not look at them."""
+    plain = layer_norm is False and num_heads is NO_OPTIONS.num_heads and weight_dtype is None
+    if plain and zoneout is None and recurrent_mask is None:
+        return NO_OPTIONS
+    return Options(layer_norm, num_heads, zoneout, recurrent_mask, weight_dtype)

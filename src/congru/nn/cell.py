@@ -50,6 +50,9 @@ class RecurrentCell(RecurrentModule):
         if single:
             input = input.unsqueeze(0)
             parts = None if parts is None else tuple(part.unsqueeze(0) for part in parts)
-        weights = tuple(getattr(self, stem) for stem in self.stems)
-        new = ops.step(self.cell, input, parts, weights, backend=self.backend, **self._options())
+        weights = self._named(self.stems)
+        if self.reset_before or self.layer_norm or self.num_heads != 1:
+            new = ops.step(self.cell, input, parts, weights, backend=self.backend, **self._options())
+        else:
+            new = ops.step(self.cell, input, parts, weights, backend=self.backend)
         return self._whole(tuple(part.squeeze(0) for part in new) if single else new)

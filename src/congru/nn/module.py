@@ -37,6 +37,7 @@ class RecurrentModule(nn.Module):
     backend: str
     layer_norm: bool | str
     num_heads: int
+    reset_before: bool = False  # only the gru has another form
 
     def reset_parameters(self) -> None:
         """Draw each weight from U(-1/sqrt(H), 1/sqrt(H)) in torch.nn's order; a learned start is 0, a gain 1."""
@@ -79,6 +80,13 @@ class RecurrentModule(nn.Module):
 
     def _used_stems(self) -> tuple[str, ...]:
         return self.stems if self.bias else tuple(stem for stem in self.stems if not stem.startswith("bias"))
+
+    def _named(self, names: tuple[str | None, ...]) -> tuple[Tensor | None, ...]:
+        """Parameters by name; one that is parametrized or pruned is an attribute instead."""
+        try:
+            return tuple(map(self._parameters.__getitem__, names))  # type: ignore[arg-type]
+        except KeyError:
+            return tuple(None if name is None else getattr(self, name) for name in names)
 
     def _options(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.form}

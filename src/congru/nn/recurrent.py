@@ -74,6 +74,14 @@ class RecurrentLayer(RecurrentModule):
         self.batch_first, self.bidirectional = batch_first, bidirectional
         self.learn_h0, self.return_gates, self.recompute = learn_h0, return_gates, recompute
         self.num_directions = 2 if bidirectional else 1
+        used = self._used_stems()
+        self._weight_names = {
+            (layer, suffix): tuple(
+                f"{stem}_l{layer}{suffix}" if stem in used else None for stem in self.stems
+            )
+            for layer in range(num_layers)
+            for suffix in self._suffixes()
+        }
         for layer in range(num_layers):
             width = input_size if layer == 0 else hidden_size * self.num_directions
             for suffix in self._suffixes():
@@ -161,6 +169,10 @@ class RecurrentLayer(RecurrentModule):
             fix = "give each step input_size features, or [T, I] for one sequence"
             check_shape("input", input, axes, (None, None, self.input_size), fix)
         state = self._parts(hx, "[L*D, H]" if single else "[L*D, B, H]")
+        if not single and lengths is reset is None and not want_gates:
+            short = self._run_short(input, state)
+            if short is not None:
+                return (*short, None)
         lengths = None if lengths is None else torch.as_tensor(lengths, device=input.device)
         reset = None if reset is None else torch.as_tensor(reset, device=input.device)
         if not single:
@@ -173,6 +185,22 @@ class RecurrentLayer(RecurrentModule):
         y, final, gates = self._run(input.unsqueeze(0), state, lengths, reset, want_gates)
         gates = None if gates is None else gates.squeeze(2)
         return y.squeeze(0), tuple(part.squeeze(1) for part in final), gates
+
+    def _run_short(
+        self, input: Tensor, state: tuple[Tensor, ...] | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]] | None:
+        """A plain call of a few steps, see `congru.ops.short`; a compiled graph has no use for it, and would hold T fast."""
+        if torch.compiler.is_compiling():
+            return None
+        T, B = input.shape[:2]
+        if self.batch_first:
+            T, B = B, T
+        if T >= ops.SHORT or not self._is_plain():
+            return None
+        if state is not None:
+            self._check_state(state, B)
+        weights = self._weights(0, "")
+        return ops.short(self.cell, input, state, weights, batch_first=self.batch_first, backend=self.backend)
 
     def _run_packed(
         self,
@@ -258,7 +286,7 @@ class RecurrentLayer(RecurrentModule):
     def _check_state(self, state: tuple[Tensor, ...], batch: int) -> None:
         sizes = (self.num_layers * self.num_directions, batch, self.hidden_size)
         for part in state:
-            if tuple(part.shape) != sizes:
+            if part.shape != sizes:
                 check_shape("hx", part, "[L*D, B, H]", sizes, "pass hx=None for the initial state")
 
     def _suffixes(self) -> tuple[str, ...]:
@@ -268,10 +296,13 @@ class RecurrentLayer(RecurrentModule):
         return ("h0", "c0")[: len(CELLS[self.cell].states)] if self.learn_h0 else ()
 
     def _weights(self, layer: int, suffix: str) -> tuple[Tensor | None, ...]:
-        used = self._used_stems()
-        return tuple(
-            getattr(self, f"{stem}_l{layer}{suffix}") if stem in used else None for stem in self.stems
-        )
+        return self._named(self._weight_names[layer, suffix])
+
+    def _is_plain(self) -> bool:
+        """Whether this is one layer of torch.nn in one direction, without an option, in this mode."""
+        one = self.num_layers == 1 and not self.bidirectional and not self.learn_h0 and not self.recompute
+        form = self.reset_before or self.layer_norm or self.num_heads != 1 or self.zoneout
+        return one and not form and not (self.training and (self.input_dropout or self.recurrent_dropout))
 
 
 def _check_without_masks(**rates: float) -> None:
