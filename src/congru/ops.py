@@ -119,12 +119,13 @@ def step(
     >>> h.round(3).tolist()
     [[0.762, 0.762]]
     """
-    more = options_of(layer_norm, num_heads, _tuple(zoneout), recurrent_mask)
     found: State
-    if more is NO_OPTIONS and not reset_before:
+    one_head = num_heads is NO_OPTIONS.num_heads
+    if layer_norm is False and one_head and zoneout is recurrent_mask is None and not reset_before:
         name, _ = _choose(describe_plain(cell, x, state, weights, "[B, I]"), backend)
         found = _kernel(name).step(cell, x, state, weights)
         return found
+    more = options_of(layer_norm, num_heads, _tuple(zoneout), recurrent_mask)
     call = describe(cell, x, state, weights, reset_before=reset_before, one_step=True, options=more)
     name, _ = _choose(call, backend)
     if more is NO_OPTIONS:
@@ -251,7 +252,7 @@ def _load(name: str) -> ModuleType | None:
 
 
 def _kernel(name: str) -> ModuleType:
-    module = _load(name)
+    module = _loaded.get(name) or _load(name)
     assert module is not None  # _choose has asked it
     return module
 

@@ -85,18 +85,18 @@ def supports(call: Call) -> str | None:
         return f"it computes on the CPU, not on {call.device}"
     if call.dtype not in DTYPES and not (call.library == "torch" and _autocast()):
         return f"it computes in float32 and float64, not {call.dtype}"
-    return _no_option(call)
+    return _no_option(call) if call.options else None
 
 
 def _no_option(call: Call) -> str | None:
-    """Why the core cannot run this call's options, or None."""
+    """Why the core cannot run the options of a call that has some, or None."""
     if "layer_norm=True" in call.options and (call.cell != "gru" or call.reset_before):
         return "it has layer norm in the gru with reset after only"
     if "zoneout" in call.options and call.cell != "gru":
         return f"it has no zoneout in the {call.cell}"
-    if call.options and call.recompute:
+    if call.recompute:
         return "it keeps the gates for the backward of a call with options"
-    if call.options and call.library == "torch" and _traced():
+    if call.library == "torch" and _traced():
         return "torch.compile and torch.func derive the gradient of its options themselves"
     return None
 
