@@ -3,7 +3,8 @@
 `native`, the C core, runs what it can on the CPU. Other NumPy arrays run on `reference` (float64 inside), other torch
 tensors on `bptt` (the GRU in training with bfloat16 products), on `aten` (PyTorch's own fused kernels: CUDA, a few
 steps) or on `composite` (torch operations; any device, dtype and number of derivatives). A backend asked for by name
-runs or raises `BackendError`; only "auto" chooses. Measurements behind the order: results/cell_speed.json.
+runs or raises `BackendError`; only "auto" chooses. Measurements behind the order: results/cell_speed.json and
+bench/few_steps.py.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ def short(
 ) -> tuple[Array, State] | None:
     """A plain sequence of a few steps without a view of any array, where PyTorch's kernels run it; else None.
 
-    At one step the views between torch.nn's layout and that of `sequence` cost half as much as the kernel: here x is
+    The views between the layout of torch.nn and that of `sequence` are a good part of the time of one step: here x is
     [T, B, I] unless `batch_first`, and y likewise; parts of the state are [1, B, H]. Errors are those of `sequence`,
     which runs what is not run here.
 

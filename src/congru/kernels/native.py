@@ -24,7 +24,7 @@ from congru.kernels.call import CELLS, Array, Call, State, Weights, is_tensor
 CODES = {("gru", False): 0, ("gru", True): 1, ("lstm", False): 2, ("rnn", False): 3}
 OPTIONS = ("layer_norm=True", "zoneout", "recurrent_mask")
 DTYPES = {"float32": 0, "float64": 1}
-MIN_STEPS = 8  # below, packing costs more than it saves; measured by bench/few_steps.py
+MIN_STEPS = 8  # below, packing costs more than it saves; bench/few_steps.py measures where
 _FEW_STEPS = f"packing the weights pays from {MIN_STEPS} steps"
 
 
