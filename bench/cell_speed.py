@@ -1,9 +1,10 @@
 """How fast is a recurrent layer on this CPU, in inference and in training, beside its peers?
 
 Every peer runs in this process, in turn, at each shape; a peer's answer is compared with ours before it is timed.
-Training is forward and backward with the gradients of all parameters and of x. `ms` and `times_ours` are of calls after a
-pause, `ms_in_a_row` and `times_ours_in_a_row` of calls behind others of the same peer. Peers that are not installed are
-left out and named. Every peer has `--threads` threads, JAX as far as bench/jax_peer.py can say. About 8 minutes.
+Training is forward and backward with the gradients of all parameters and of x. `ms` and `times_ours` are of calls
+after a pause, `ms_in_a_row` and `times_ours_in_a_row` of calls behind others of the same peer. Peers that are not
+installed (`pip install openvino jax`) are left out and named. Every peer has `--threads` threads, JAX as far as
+bench/jax_peer.py can say. About 8 minutes.
 
     python -m bench.cell_speed [--repetitions 15] [--threads N] [--no-compile]
 """

@@ -154,6 +154,24 @@ def steps() -> str:
     return markdown(["H", *STEPS], rows)
 
 
+def few_steps(record: dict[str, Any] | None = None) -> str:
+    """Time of torch.nn.GRU over that of the core, a column per number of steps; bold where the core is faster."""
+    if record is None and not (ROOT / "results" / "few_steps.json").exists():
+        return "Not measured yet: `python -m bench.few_steps`.\n"
+    figures = (record or result("few_steps"))["figures"]
+    found: dict[tuple[str, str, str], dict[str, str]] = {}
+    for name, entry in figures.items():
+        if not isinstance(entry, dict):
+            continue
+        what, _, shape = name.partition(" ")
+        B, T, I, H = shape.split(", ")
+        times = entry["times_core"]["torch.nn.GRU"]
+        found.setdefault((what, B, f"{I}, {H}"), {})[T] = f"**{times:.2f}**" if times > 1 else f"{times:.2f}"
+    steps = list(dict.fromkeys(T for row in found.values() for T in row))
+    lines = [[*where, *(row.get(T, "") for T in steps)] for where, row in found.items()]
+    return markdown(["", "B", "I, H", *(f"T = {T}" for T in steps)], lines)
+
+
 def textbook() -> str:
     """GRU, LSTM and RNN at equal hidden size and at equal parameters."""
     rows = []
@@ -264,6 +282,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "quality": quality,
     "speed": speed,
     "steps": steps,
+    "few_steps": few_steps,
     "textbook": textbook,
     "deletion": deletion,
     "gates": gates,

@@ -3,7 +3,8 @@
 `native`, the C core, runs what it can on the CPU. Other NumPy arrays run on `reference` (float64 inside), other torch
 tensors on `bptt` (the GRU in training with bfloat16 products), on `aten` (PyTorch's own fused kernels: CUDA, a few
 steps) or on `composite` (torch operations; any device, dtype and number of derivatives). A backend asked for by name
-runs or raises `BackendError`; only "auto" chooses. Measurements behind the order: results/cell_speed.json.
+runs or raises `BackendError`; only "auto" chooses. Measurements behind the order: results/cell_speed.json and
+bench/few_steps.py.
 """
 
 from __future__ import annotations
@@ -124,12 +125,18 @@ def step(
     >>> h.round(3).tolist()
     [[0.762, 0.762]]
     """
-    more = options_of(layer_norm, num_heads, _tuple(zoneout), recurrent_mask, weight_dtype)
     found: State
-    if more is NO_OPTIONS and not reset_before:
+    one_head = num_heads is NO_OPTIONS.num_heads
+    if (
+        layer_norm is False
+        and one_head
+        and zoneout is recurrent_mask is weight_dtype is None
+        and not reset_before
+    ):
         name, _ = _choose(describe_plain(cell, x, state, weights, "[B, I]"), backend)
         found = _kernel(name).step(cell, x, state, weights)
         return found
+    more = options_of(layer_norm, num_heads, _tuple(zoneout), recurrent_mask, weight_dtype)
     call = describe(cell, x, state, weights, reset_before=reset_before, one_step=True, options=more)
     name, _ = _choose(call, backend)
     if more is NO_OPTIONS:
@@ -146,7 +153,7 @@ def short(
 ) -> tuple[Array, State] | None:
     """A plain sequence of a few steps without a view of any array, where PyTorch's kernels run it; else None.
 
-    At one step the views between torch.nn's layout and that of `sequence` cost half as much as the kernel: here x is
+    The views between the layout of torch.nn and that of `sequence` are a good part of the time of one step: here x is
     [T, B, I] unless `batch_first`, and y likewise; parts of the state are [1, B, H]. Errors are those of `sequence`,
     which runs what is not run here.
 
@@ -257,7 +264,7 @@ def _load(name: str) -> ModuleType | None:
 
 
 def _kernel(name: str) -> ModuleType:
-    module = _load(name)
+    module = _loaded.get(name) or _load(name)
     assert module is not None  # _choose has asked it
     return module
 

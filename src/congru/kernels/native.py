@@ -28,7 +28,7 @@ CODES = {("gru", False): 0, ("gru", True): 1, ("lstm", False): 2, ("rnn", False)
 OPTIONS = ("layer_norm=True", "zoneout", "recurrent_mask")
 DTYPES = {"float32": 0, "float64": 1}
 WEIGHT_DTYPES = {None: 0, "bfloat16": 1}
-MIN_STEPS = 8  # below, packing costs more than it saves; measured by bench/few_steps.py
+MIN_STEPS = 8  # below, packing costs more than it saves; bench/few_steps.py measures where
 _FEW_STEPS = f"packing the weights pays from {MIN_STEPS} steps"
 
 
@@ -91,11 +91,11 @@ def supports(call: Call) -> str | None:
         return f"it computes on the CPU, not on {call.device}"
     if call.dtype not in DTYPES and not (call.library == "torch" and _autocast()):
         return f"it computes in float32 and float64, not {call.dtype}"
-    return _no_option(call)
+    return _no_option(call) if call.options else None
 
 
 def _no_option(call: Call) -> str | None:
-    """Why the core cannot run this call's options, or None."""
+    """Why the core cannot run the options of a call that has some, or None."""
     if "layer_norm=True" in call.options and (call.cell != "gru" or call.reset_before):
         return "it has layer norm in the gru with reset after only"
     if "zoneout" in call.options and call.cell != "gru":

@@ -43,9 +43,10 @@ class RecurrentCell(RecurrentModule):
 
         The batch axis may be missing, as in torch.nn: [I] and [H]. Raises `ShapeError`.
         """
-        if input.dim() not in (1, 2) or input.shape[-1] != self.input_size:
+        rank = input.dim()
+        if rank not in (1, 2) or input.shape[-1] != self.input_size:
             check_shape("input", input, "[B, I]", (None, self.input_size), "one step has no time axis")
-        single = input.dim() == 1
+        single = rank == 1
         parts = self._parts(hx, "[H]" if single else "[B, H]")
         if single:
             input = input.unsqueeze(0)
@@ -55,4 +56,6 @@ class RecurrentCell(RecurrentModule):
             new = ops.step(self.cell, input, parts, weights, backend=self.backend, **self._options())
         else:
             new = ops.step(self.cell, input, parts, weights, backend=self.backend)
-        return self._whole(tuple(part.squeeze(0) for part in new) if single else new)
+        if single:
+            new = tuple(part.squeeze(0) for part in new)
+        return new[0] if len(new) == 1 else self._whole(new)
