@@ -233,7 +233,7 @@ def test_vmap_is_a_loop_forward_and_backward(cell, before, norm, around, mapped)
 
 
 @every_call
-def test_recompute_gives_the_same_gradients_also_transformed_and_compiled(cell, before, norm, around):
+def test_recompute_gives_the_same_gradients_also_transformed(cell, before, norm, around):
     problem = problem_of(cell, before, norm, around)
 
     def loss(recompute, *inputs, return_gates=True):
