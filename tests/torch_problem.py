@@ -56,7 +56,12 @@ def plain_problem(cell, reset_before, dtype=torch.float64, **sizes):
 
 
 def option_problem(cell, reset_before, layer_norm, **around):
-    return Problem(cell, make_option_case(cell, reset_before, layer_norm, **around))
+    """With shares of zoneout between 0 and 1, as in evaluation: 0 and 1 alone would hide what is lost of a gate."""
+    case = make_option_case(cell, reset_before, layer_norm, **around)
+    if "zoneout" in case.options:
+        shares = tuple(0.1 + 0.7 * d for d in case.options["zoneout"])
+        case = case._replace(options={**case.options, "zoneout": shares})
+    return Problem(cell, case)
 
 
 def agree(row, found, expected):
