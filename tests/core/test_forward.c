@@ -17,7 +17,7 @@ static void compare(const char *what, const void *found, const void *expected, c
   snprintf(where, sizeof where, "%s, %s", what, name_of(s));
   static const char *const rows[] = {"core forward, float32", "core forward, float64", "core layer norm, float32",
                                      "core layer norm, float64"};
-  report(rows[s->dtype + (s->options & NORM ? 2 : 0)], relative_error(found, s->dtype, expected, n), where);
+  report(rows[s->dtype + (s->options & (NORM | DREAMER) ? 2 : 0)], relative_error(found, s->dtype, expected, n), where);
 }
 
 /* The same bytes, whatever the number of threads. */
