@@ -17,6 +17,7 @@ from congru.kernels.call import CELLS, State, Weights
 from congru.kernels.native import CODES, extension
 from congru.kernels.native_ops import EXTRA, GATES, _fields, _results, _rows_of, _sizes, _with_rows
 from congru.kernels.native_rules import forward_mode
+from congru.reference.option_equations import gain_names
 
 
 class _Call(NamedTuple):
@@ -29,12 +30,14 @@ class _Call(NamedTuple):
     keep: bool
     lengths: Tensor | None
     reset: Tensor | None
-    zoneout: Tensor | None
+    layer_norm: bool | str
+    zoneout: State | None
     recurrent_mask: Tensor | None
 
 
 # The differentiable arguments, in order, and what the core calls their gradients.
-_INPUTS = ("x", "h0", "c0", "W", "U", "b_i", "b_h", "g_i", "g_h", "h_reset", "c_reset")
+_WEIGHTS = ("W", "U", "b_i", "b_h", "g_i", "g_h", "g_c", "b_c")
+_INPUTS = ("x", "h0", "c0", *_WEIGHTS, "h_reset", "c_reset")
 
 
 def sequence(
@@ -60,15 +63,25 @@ def sequence(
             reset_before=reset_before, return_gates=return_gates, layer_norm=layer_norm, zoneout=zoneout,
             recurrent_mask=recurrent_mask,
         )  # fmt: skip
-    weights = weights if layer_norm else (*weights, None, None)
+    weights = (*weights, *[None] * (len(_WEIGHTS) - len(weights)))
     given = [x, *_pair(state), *weights, *_pair(h_reset)]
-    masks = [None if zoneout is None else zoneout[0], recurrent_mask]
     if torch.is_autocast_enabled("cpu"):
-        given, masks = (
-            [None if part is None else part.to(torch.float32) for part in parts] for parts in (given, masks)
-        )
+        given = [None if part is None else part.to(torch.float32) for part in given]
+        recurrent_mask = None if recurrent_mask is None else recurrent_mask.to(torch.float32)
+        zoneout = None if zoneout is None else tuple(part.to(torch.float32) for part in zoneout)
     gradient = torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in given)
-    call = _Call(cell, reverse, reset_before, return_gates, gradient, lengths, reset, *masks)
+    call = _Call(
+        cell,
+        reverse,
+        reset_before,
+        return_gates,
+        gradient,
+        lengths,
+        reset,
+        layer_norm,
+        zoneout,
+        recurrent_mask,
+    )
     y, h, c, gates = _Sequence.apply(call, *given)  # type: ignore[no-untyped-call]
     return y, ((h, c) if cell == "lstm" else (h,)), gates if return_gates else None
 
@@ -78,16 +91,17 @@ class _Sequence(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, call: _Call, *inputs: Tensor | None) -> tuple[Tensor, ...]:
-        x, U, normed = inputs[0], inputs[4], inputs[7] is not None
+        x, U, normed = inputs[0], inputs[4], bool(call.layer_norm)
         assert x is not None
         assert U is not None
         code = CODES[call.cell, call.reset_before]
         time_first = x.stride(0) < x.stride(1)
-        gates_kept = call.cell != "rnn" and (call.keep or call.return_gates)
-        extra_kept = call.keep and (call.cell == "lstm" or (call.cell == "gru" and not call.reset_before))
-        keep = GATES * gates_kept | EXTRA * (extra_kept and not normed)
+        gates_kept = call.return_gates or (call.keep and (call.cell != "rnn" or call.zoneout is not None))
+        after = call.cell == "gru" and not call.reset_before
+        extra_kept = call.keep and (call.cell == "lstm" or (after and not normed))
+        keep = GATES * gates_kept | EXTRA * extra_kept
         y, h, c, gates, extra = _results(code, time_first, keep, x, U)
-        norms = x.new_empty(*x.shape[:2], 6 * U.shape[1] + 6) if call.keep and normed else x.new_empty(0)
+        norms = x.new_empty(*x.shape[:2], _norms_row(call, U.shape[1]) if call.keep and normed else 0)
         keeping: list[Tensor] = []
         extension().forward(
             **_sizes(code, call.reverse, x, U),
@@ -98,21 +112,18 @@ class _Sequence(torch.autograd.Function):
         ctx.call, ctx.time_first = call, time_first
         ctx.save_for_backward(*inputs, y, gates, extra, norms)
         ctx.set_materialize_grads(False)
-        if not call.return_gates:
-            return y, h, c, x.new_empty(0)
-        return y, h, c, y.unsqueeze(2).clone() if call.cell == "rnn" else gates
+        return y, h, c, gates if call.return_gates else x.new_empty(0)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         call, wanted = ctx.call, ctx.needs_input_grad[1:]
-        inputs, (y, gates, extra, norms) = ctx.saved_tensors[:11], ctx.saved_tensors[11:]
+        count = len(_INPUTS)
+        inputs, (y, gates, extra, norms) = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
         if all(grad is None for grad in grads):
-            return (None,) * 12
+            return (None,) * (1 + count)
         if torch.is_grad_enabled() or forward_mode():  # someone wants the derivative of this gradient
             return (None, *_gradient_of_composite(call, inputs, wanted, grads))
         dy, dh, dc, dgates = grads
-        if call.cell == "rnn" and dgates is not None:  # its gate is its output
-            dy, dgates = dgates.squeeze(2) if dy is None else dy + dgates.squeeze(2), None
         x, U = inputs[0], inputs[4]
         room = {
             name: _rows_of(x, ctx.time_first, x.shape[2])
@@ -139,11 +150,21 @@ def _mask_fields(keeping: list[Tensor], call: _Call) -> dict[str, int]:
     """The fields of the arrays that have no gradient."""
     lengths = None if call.lengths is None else call.lengths.to(torch.int64)
     found = _fields(keeping, lengths=lengths, reset=call.reset, h_mask=call.recurrent_mask)
-    if call.zoneout is not None and call.zoneout.numel():
-        rows = _with_rows(call.zoneout)
-        keeping.append(rows)
-        found |= {"zoneout": rows.data_ptr(), "zoneout_batch": rows.stride(0), "zoneout_time": rows.stride(1)}
+    if call.zoneout is not None and call.zoneout[0].numel():
+        zones = [_with_rows(part) for part in call.zoneout]
+        if zones[0].stride() != zones[-1].stride():
+            zones = [part.contiguous() for part in zones]
+        keeping += zones
+        found |= {"zoneout_batch": zones[0].stride(0), "zoneout_time": zones[0].stride(1)}
+        found |= dict(zip(("zoneout", "zoneout_c"), (part.data_ptr() for part in zones)))
     return found
+
+
+def _norms_row(call: _Call, num_hidden: int) -> int:
+    """Values that the core keeps of a row for the backward of its norms."""
+    if call.layer_norm == "dreamer":
+        return 3 * num_hidden + 1
+    return (9 if call.cell == "lstm" else 6) * (num_hidden + 1)
 
 
 def _gradient_of_composite(
@@ -152,16 +173,16 @@ def _gradient_of_composite(
     """The same gradients as a differentiable function of the inputs and of what arrives."""
     x, h0, c0, *weights, h_reset, c_reset = (None if part is None else part.view_as(part) for part in inputs)
     assert x is not None
-    normed, parts = weights[-1] is not None, len(CELLS[call.cell].states)
-    plain = tuple(weights if normed else weights[:4])
+    num_gains = len(gain_names(call.cell, call.layer_norm, call.reset_before))
+    parts, plain = len(CELLS[call.cell].states), tuple(weights[: 4 + num_gains])
     zeros = composite.zeros(call.cell, x, plain)
     state = tuple(zero if part is None else part for part, zero in zip((h0, c0), zeros))
     begin = tuple(zero[0] if part is None else part for part, zero in zip((h_reset, c_reset), zeros))
     y, final, gates = composite.sequence(
         call.cell, x, state, plain, lengths=call.lengths, reset=call.reset,
         h_reset=begin if h_reset is not None else None, reverse=call.reverse, reset_before=call.reset_before,
-        return_gates=grads[3] is not None, layer_norm=normed,
-        zoneout=None if call.zoneout is None else (call.zoneout,), recurrent_mask=call.recurrent_mask,
+        return_gates=grads[3] is not None, layer_norm=call.layer_norm,
+        zoneout=call.zoneout, recurrent_mask=call.recurrent_mask,
     )  # fmt: skip
     results = (y, final[0], final[1] if parts == 2 else None, gates)
     pairs = [(a, b) for a, b in zip(results, grads) if a is not None and b is not None and a.requires_grad]
