@@ -75,6 +75,16 @@ static void add_to_dh(void *context, int64_t first, int64_t R, int64_t c, int64_
   }
 }
 
+/* Ask for the norms of the states of the row that the scan comes to after row i. In line: a call with no effect is left out. */
+INLINE void ask_for_norms(const backward_worker *w, int64_t i) {
+  const congru_call *call = w->call;
+  const scan_row *row = w->table.row + i;
+  int64_t from = norms_of_states(call), size = norms_row(call);
+  if (row->first) return;
+  const real *next = norms_of(w, row) + (call->reverse ? size : -size);
+  ASK_FOR(next + from, size - from, 0);
+}
+
 /* One step on its n rows w->step_rows. Returns whether the barrier gave up: then all parts are done with the step. */
 static int backward_step(backward_worker *w, int64_t n) {
   static gates_backward_fn *const gates_backward[] = {NAME(gru_backward), NAME(gru_before_backward_n), NAME(lstm_backward),
@@ -97,7 +107,10 @@ static int backward_step(backward_worker *w, int64_t n) {
   }
   if (normed) {
     congru_barrier_wait(w->barrier);
-    for (int64_t i = 0; i < n; i++) NAME(norm_backward_states)(w, w->step_rows[i]);
+    for (int64_t i = 0; i < n; i++) {
+      ask_for_norms(w, w->step_rows[i]);
+      NAME(norm_backward_states)(w, w->step_rows[i]);
+    }
   }
   int given_up = congru_barrier_wait(w->barrier);
   for (int64_t i = 0; i < n; i++) w->pointer[i] = w->dG_U + w->step_rows[i] * w->dG_row + first;

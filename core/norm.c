@@ -109,9 +109,12 @@ INLINE norm_of_row norm_of(const forward_worker *w, const scan_row *row, const r
 }
 
 void NAME(normalise_inputs)(const forward_worker *w, int64_t i0, int64_t i1) {
+  int64_t H = w->call->H;
   for (int64_t i = i0; i < i1; i++) {
     norm_of_row norm = norm_of(w, w->table.row + i, w->packed.gain_x, w->packed.bias_x, 0);
     norm.u0 = 0, norm.u1 = w->padded / VL;
+    const real *later = i + NORMS_AHEAD < i1 ? norm_of(w, w->table.row + i + NORMS_AHEAD, NULL, NULL, 0).hat : NULL;
+    if (later) ASK_FOR(later, w->gates * H, 1);
     real *row = w->xp + i * w->gates * w->padded;
     normalise_gates(w->gates, row, row, &norm);
   }
@@ -120,9 +123,11 @@ void NAME(normalise_inputs)(const forward_worker *w, int64_t i0, int64_t i1) {
 void NAME(finish_normalised)(forward_worker *w, int64_t n) {
   static finish_fn *const finish[] = {NAME(gru_finish), NAME(gru_before_finish_rz), NAME(lstm_finish)};
   int64_t unit = recurrent_unit(w->call->cell), c = unit * w->u0, C = unit * (w->u1 - w->u0), all = w->packed.norm == NORM_OF_ALL;
+  int64_t states = norms_row(w->call) - norms_of_states(w->call), next = (w->call->reverse ? -1 : 1) * norms_row(w->call);
   for (int64_t i = 0; i < n; i++) {
     const real *uh = w->uh + i * unit * w->padded;
     norm_of_row norm = norm_of(w, w->row + i, w->packed.gain_h, w->packed.bias_h, all ? 0 : w->gates);
+    if (norm.hat && !w->row[i].last) ASK_FOR(norm.hat + next, states, 1);
     if (all) {
       normalise_all(w->normed, w->xp_of_step + i * 3 * w->padded, uh, &norm);
       NAME(gru_row)(w, w->row + i, w->packed.zeros, w->normed + c * VL, c, C);

@@ -119,6 +119,7 @@ void NAME(norm_backward_inputs)(const backward_worker *w, int64_t part, int64_t 
   memset(sums, 0, (size_t)w->sums_row * sizeof(real));
   for (int64_t i = part * NORM_ROWS; i < end; i++) {
     const real *norms = norms_of(w, w->table.row + i);
+    if (i + NORMS_AHEAD < end) ASK_FOR(norms_of(w, w->table.row + i + NORMS_AHEAD), norms_row(call), 0);
     real *dG = w->dG_W + i * w->dG_row;
     add_sums(w, order, i, norms, sums);
     const norm_row row = {dG, dG, call->g_i, norms, norms + scales, H, 0, H};

@@ -80,6 +80,13 @@ INLINE int64_t norms_row(const congru_call *call) {
   return norms * call->H + (norm_form_of(call) == NORM_OF_ALL ? 1 : norms);
 }
 
+/* Of what layer norm keeps of a row, the part that is made and used step by step begins here. */
+INLINE int64_t norms_of_states(const congru_call *call) {
+  return norm_form_of(call) == NORM_OF_ALL ? 0 : gates_of(call->cell) * call->H;
+}
+/* Rows from one to the next whose norms are asked for, where all rows of a chunk are gone through. */
+#define NORMS_AHEAD 2
+
 /* Gate columns per unit block in one recurrent product: reset before takes r, z and then n. */
 INLINE int64_t recurrent_unit(int64_t cell) { return cell == CONGRU_GRU_BEFORE ? 2 : gates_of(cell); }
 
