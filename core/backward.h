@@ -26,8 +26,8 @@ typedef struct {
   real *dh_reset, *dc_reset;            /* [B, padded], or NULL */
   real *dG, *h_before, *rh_before, *x;  /* one row per row of the chunk */
   real *h_seen;             /* h_before as U sees it, the same or masked */
-  real *dG_W, *dG_U;        /* dG as W x and U h see it: the same, or through their norms; laid out as dG. With a norm of gates dG_W
-                               takes the place of dG when `sums` are done; "dreamer": dG_W is dG_U */
+  real *dG_W, *dG_U;        /* dG as W x and U h see it: the same, or through their norms; laid out as dG. With norms of gates
+                               dG_W takes the place of dG when `sums` are done; "dreamer": dG_W is dG_U */
   real *dm;                 /* LSTM with layer norm: the gradient of g_c norm(c') + b_c; one row per row of the chunk */
   real *sums;               /* layer norm: for each part of the chunk of NORM_ROWS rows its sums, sums_row wide */
   int64_t sums_row;

@@ -7,7 +7,8 @@
  *   RNN:  h' = tanh(W x + b_i + U h + b_h)
  *   Options: U may see h_mask * h; h' may be d h + (1 - d) h' with d = zoneout, and so c' with zoneout_c. Layer norm, with
  *   norm(a) = (a - mean(a)) / sqrt(variance(a) + 1e-5) over the H units of a gate (of c'):
- *   g_i and g_h: W x and U h (reset before: U_n (r * h) apart) become g_i norm(W x) and g_h norm(U h); LSTM: h' = o tanh(g_c norm(c') + b_c)
+ *   g_i and g_h: W x and U h (reset before: U_n (r * h) apart) become g_i norm(W x) and g_h norm(U h);
+ *   LSTM: h' = o tanh(g_c norm(c') + b_c)
  *   g_i alone, "dreamer": a = g_i norm(W x + U h + b_h) + b_i over the 3H units of all gates, with 1e-3;
  *   r = sigmoid(a_r)   z = sigmoid(a_z + 1)   n = tanh(r * a_n)
  *
@@ -42,7 +43,7 @@ typedef struct {
   const int64_t *lengths; /* [B], 0 .. T, or NULL = T */
   const uint8_t *reset;   /* [B, T], not 0 where a new sequence begins, or NULL */
   const void *h_reset, *c_reset; /* [H], what the state becomes there, or NULL = zeros */
-  const void *g_i, *g_h; /* [G*H]: layer norm, not RNN; g_h NULL: "dreamer", reset after only. Gates may then not be computed again */
+  const void *g_i, *g_h; /* [G*H]: layer norm, not RNN; g_h NULL: "dreamer", reset after only. No gates are computed again */
   const void *g_c, *b_c; /* [H]: LSTM with layer norm; b_c may be NULL = zeros */
   const void *h_mask;    /* [B, H] or NULL = ones */
   const void *zoneout;   /* [B, T, H] or NULL = zeros */
@@ -57,9 +58,9 @@ typedef struct {
   congru_strides gates_strides;
   void *extra; /* [B, T, H], strides of y: reset after without layer norm: U_n h + b_hn; LSTM: c', before its norm, as it is
                   handed on. Forward: NULL = not wanted. Backward: needed for LSTM, and for reset after where gates is given */
-  void *norms; /* [B, T, N], contiguous, with layer norm: norm(W x) [G*H], norm(U h) [G*H], LSTM: norm(c') [H], then 1 / sqrt(..)
-                  of each in this order: N = 6H + 6 for the GRU, 9H + 9 for the LSTM. "dreamer": the norm and its 1 / sqrt(..),
-                  N = 3H + 1. Forward: NULL = not wanted. Backward: needed */
+  void *norms; /* [B, T, N], contiguous, with layer norm: norm(W x) [G*H], norm(U h) [G*H], LSTM: norm(c') [H], then the
+                  1 / sqrt(..) of each in this order: N = 6H + 6 for the GRU, 9H + 9 for the LSTM. "dreamer": the norm and its
+                  1 / sqrt(..), N = 3H + 1. Forward: NULL = not wanted. Backward: needed */
 
   /* Backward only: y, gates, extra and norms are then inputs. Gradients of the results, each NULL = zeros: */
   const void *dy;

@@ -4,9 +4,9 @@
  *     for each step:           tile of U h -> gate arithmetic -> h', y, gates
  *
  * In registers: one product tile. In the level-1 cache: the finished tile and the rows' states. In the level-2 cache: xp of
- * the chunk and, where they fit, the packed U (and W). Threads of a group meet once a step (reset before: twice; layer norm: once
- * more before each norm); where that
- * turns out slow, because other programs hold the cores, the first of them goes on alone.
+ * the chunk and, where they fit, the packed U (and W). Threads of a group meet once a step (reset before: twice; layer norm:
+ * once more before each norm); where that turns out slow, because other programs hold the cores, the first of them goes on
+ * alone.
  */
 #include "forward.h"
 
@@ -164,6 +164,10 @@ int NAME(forward)(const congru_call *call, int64_t threads) {
     congru_pool_give_up(threads);
     return -1;
   }
+  int64_t steps = call->B * call->T * (int64_t)sizeof(real);
+  congru_memory_is_fresh(call->norms, steps * norms_row(call));
+  int64_t row = job.gates * call->H;
+  if (call->gates_strides.batch == call->T * row) congru_memory_is_fresh(call->gates, steps * row);
   int ran = congru_pool_run(threads, forward_thread, &job);
   congru_memory_put(job.workspace);
   return ran ? 0 : NAME(forward)(call, 1);

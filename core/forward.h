@@ -18,7 +18,7 @@ typedef struct {
   real *c;                 /* LSTM, the same; each part touches its own units only */
   real *rh, *z;            /* reset before */
   real *xp;                /* [rows of the chunk, blocks, G, VL]: W x + b */
-  real *uh;                /* layer norm: [b1 - b0, blocks, recurrent_unit, VL]: U h of this step; reset before, then U_n (r * h) */
+  real *uh;                /* layer norm: [b1 - b0, blocks, recurrent_unit, VL]: U h of this step; then U_n (r * h) */
   real *normed;            /* layer norm: [blocks, G, VL]: one row of it, normalised; own to the thread */
   real *c_new, *o;         /* LSTM with layer norm: [b1 - b0, padded]: c' before zoneout, and o */
   int64_t now;             /* h[now] enters */
@@ -85,7 +85,7 @@ finish_fn NAME(gru_finish), NAME(gru_before_finish_rz), NAME(gru_before_finish_n
 void NAME(gru_row)(const forward_worker *w, const scan_row *row, const real *xp, const real *uh, int64_t c, int64_t C);
 
 /* In norm.c: rows [i0, i1) of the chunk's W x become g norm(W x) + b; U h of the n rows of a step likewise, with the gate
- * arithmetic of this part's units behind them; reset before: U_n (r * h); LSTM: c'. All parts are done with what came before. */
+ * arithmetic of this part's units behind them; reset before: U_n (r * h); LSTM: c'. All parts are done with what is before. */
 void NAME(normalise_inputs)(const forward_worker *w, int64_t i0, int64_t i1);
 void NAME(finish_normalised)(forward_worker *w, int64_t n);
 void NAME(finish_normalised_n)(forward_worker *w, int64_t n);

@@ -53,7 +53,8 @@ const dG_order *NAME(order_of)(const congru_call *call) {
 }
 
 /* Column sums of H-wide block `place`, or with layer norm of the sums over parts of the chunk; out may be NULL. */
-static void add_bias(void *out, const backward_worker *w, int64_t row_block, int64_t place, int64_t sum, int64_t n, int64_t m0, int64_t m1) {
+static void add_bias(void *out, const backward_worker *w, int64_t row_block, int64_t place, int64_t sum, int64_t n, int64_t m0,
+                     int64_t m1) {
   int64_t H = w->call->H;
   if (!out) return;
   if (w->sums_row)

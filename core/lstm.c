@@ -71,7 +71,8 @@ INLINE void ifg_backward(const backward_worker *w, int64_t index, int64_t block,
 }
 
 /* c' of the equations: as it was handed on, or before zoneout, the same bits again. */
-INLINE vec cell_of(const congru_call *call, gate_view gates, const real *c_row, const real *before, int64_t block, int64_t lanes) {
+INLINE vec cell_of(const congru_call *call, gate_view gates, const real *c_row, const real *before, int64_t block,
+                   int64_t lanes) {
   if (!call->zoneout_c) return load_block(c_row + block * VL, lanes);
   vec c = before ? load_block(before + block * VL, lanes) : splat(0);
   return vfma(get_gate(gates, 1, block, lanes), c, get_gate(gates, 0, block, lanes) * get_gate(gates, 2, block, lanes));
@@ -105,7 +106,8 @@ void NAME(lstm_backward_c)(const backward_worker *w, int64_t index) {
   const congru_call *call = w->call;
   const scan_row *row = w->table.row + index;
   const gate_view gates = gates_view(w, index);
-  const real *before = cell_before(call, row), *dm = w->dm + index * w->h_row, *norms = norms_of(w, row), *hat = norms + 8 * call->H;
+  const real *before = cell_before(call, row), *dm = w->dm + index * w->h_row;
+  const real *norms = norms_of(w, row), *hat = norms + 8 * call->H;
   vec mean, along, scale = splat(norms[9 * call->H + 8]);
   NAME(norm_sums)(dm, call->g_c, hat, call->H, &mean, &along);
   for (int64_t block = w->u0; block < w->u1; block++) {

@@ -122,7 +122,8 @@ void NAME(normalise_inputs)(const forward_worker *w, int64_t i0, int64_t i1) {
 
 void NAME(finish_normalised)(forward_worker *w, int64_t n) {
   static finish_fn *const finish[] = {NAME(gru_finish), NAME(gru_before_finish_rz), NAME(lstm_finish)};
-  int64_t unit = recurrent_unit(w->call->cell), c = unit * w->u0, C = unit * (w->u1 - w->u0), all = w->packed.norm == NORM_OF_ALL;
+  int64_t unit = recurrent_unit(w->call->cell), c = unit * w->u0, C = unit * (w->u1 - w->u0);
+  int all = w->packed.norm == NORM_OF_ALL;
   int64_t states = norms_row(w->call) - norms_of_states(w->call), next = (w->call->reverse ? -1 : 1) * norms_row(w->call);
   for (int64_t i = 0; i < n; i++) {
     const real *uh = w->uh + i * unit * w->padded;

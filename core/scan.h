@@ -32,9 +32,9 @@ INLINE norm_form norm_form_of(const congru_call *call) {
   return !call->g_i ? NO_NORM : call->g_h ? NORM_OF_GATES : NORM_OF_ALL;
 }
 
-/* Biases and gains are laid out as the columns they belong to, [block, gate, VL]; reset before: those of n of the recurrent side
- * behind those of r, z. With layer norm bias_x and bias_h are added behind the norms, but of "dreamer", whose b_h (centred) is
- * bias_x and stands before the norm. */
+/* Biases and gains are laid out as the columns they belong to, [block, gate, VL]; reset before: those of n of the recurrent
+ * side behind those of r, z. With layer norm bias_x and bias_h are added behind the norms; but "dreamer" has b_h, centred, in
+ * bias_x, before its norm. */
 typedef struct {
   panels W, U, U_n; /* reset before: U holds r, z and U_n holds n */
   norm_form norm;
@@ -70,7 +70,7 @@ INLINE int64_t gates_of(int64_t cell) { return cell == CONGRU_LSTM ? 4 : cell ==
 INLINE int64_t length_of(const congru_call *call, int64_t b) { return call->lengths ? call->lengths[b] : call->T; }
 INLINE int64_t split(int64_t n, int64_t parts, int64_t part) { return n * part / parts; }
 
-/* What layer norm keeps of a row: norms, each H wide, and behind them the scale of each; "dreamer" has one scale for its three. */
+/* What layer norm keeps of a row: norms, each H wide, and behind them the scale of each; "dreamer" has one for its three. */
 INLINE int64_t num_norms(const congru_call *call) {
   int64_t gates = gates_of(call->cell);
   return norm_form_of(call) == NORM_OF_ALL ? gates : 2 * gates + (call->cell == CONGRU_LSTM);

@@ -116,7 +116,7 @@ INLINE void store_lanes(real *p, vec v, int64_t n) { memcpy(p, &v, (size_t)n * s
 
 /* Ask for the n reals from p on, to read or to write them soon: what lies in rows far apart the processor does not guess. */
 #define ASK_FOR(p, n, to_write)                                                                                       \
-  for (int64_t asked = 0, all_ = (n); asked < all_; asked += 64 / (int64_t)sizeof(real)) __builtin_prefetch((p) + asked, to_write)
+  for (int64_t at_ = 0, n_ = (n); at_ < n_; at_ += 64 / (int64_t)sizeof(real)) __builtin_prefetch((p) + at_, to_write)
 
 /* SWAPPED(v, k): lane i of v ^ k. */
 #if defined(__clang__)

@@ -18,8 +18,8 @@ static void normalise(double *a, const double *gain, int64_t n, double epsilon) 
 }
 
 /* sums = M v + bias for all rows of M [G*H, K]; with a gain, gain * norm(M v) + bias gate by gate. */
-static void project(const congru_call *call, const double *M, const double *gain, const double *bias, const double *v, int64_t K,
-                    double *sums) {
+static void project(const congru_call *call, const double *M, const double *gain, const double *bias, const double *v,
+                    int64_t K, double *sums) {
   int64_t H = call->H;
   for (int64_t gate = 0; gate < gates_of(call); gate++) {
     double *a = sums + gate * H;
@@ -35,7 +35,8 @@ static void project(const congru_call *call, const double *M, const double *gain
 static double zoned(const double *d, int64_t j, double old, double new) { return d ? d[j] * old + (1 - d[j]) * new : new; }
 
 /* "dreamer": r, z, n and h. */
-static void dreamer_step(const congru_call *call, const double *x, const double *seen, const double *d, double *h, double *gates) {
+static void dreamer_step(const congru_call *call, const double *x, const double *seen, const double *d, double *h,
+                         double *gates) {
   int64_t H = call->H;
   const double *b_i = call->b_i;
   double a[3 * MAX_H], u[3 * MAX_H];
@@ -45,7 +46,8 @@ static void dreamer_step(const congru_call *call, const double *x, const double 
   normalise(a, call->g_i, 3 * H, 1e-3);
   for (int64_t j = 0; j < 3 * H && b_i; j++) a[j] += b_i[j];
   for (int64_t j = 0; j < H; j++) {
-    double r = gates[j] = sigmoid(a[j]), z = gates[H + j] = sigmoid(a[H + j] + 1), n = gates[2 * H + j] = tanh(r * a[2 * H + j]);
+    double r = gates[j] = sigmoid(a[j]), z = gates[H + j] = sigmoid(a[H + j] + 1);
+    double n = gates[2 * H + j] = tanh(r * a[2 * H + j]);
     h[j] = zoned(d, j, h[j], (1 - z) * n + z * h[j]);
   }
 }
@@ -66,8 +68,8 @@ static void lstm_step(const congru_call *call, const double *i, const double *u,
 }
 
 /* One step of one row: h and c become the new state; gates [G, H] and extra [H] are filled. mask and zoneouts may be NULL. */
-static void naive_step(const congru_call *call, const double *x, const double *mask, const double *d, const double *d_c, double *h,
-                       double *c, double *gates, double *extra) {
+static void naive_step(const congru_call *call, const double *x, const double *mask, const double *d, const double *d_c,
+                       double *h, double *c, double *gates, double *extra) {
   int64_t H = call->H;
   double i[4 * MAX_H], u[4 * MAX_H], u_before[4 * MAX_H], seen[MAX_H], rh[MAX_H];
   double *r = gates, *z = gates + H, *n = gates + 2 * H;
