@@ -242,7 +242,7 @@ static void take_all(scan_job *job, arena *a, backward_worker *w, int64_t thread
   if (call->g_i) w->dG_U = TAKE(a, real, rows * w->dG_row);
   if (norm_form_of(call) == NORM_OF_ALL) w->dG_W = w->dG_U;
   w->dm = TAKE(a, real, call->g_c ? rows * w->h_row : 0);
-  w->sums_row = call->g_i ? MAX_SUMS * H : 0;
+  w->sums_row = call->g_i ? num_sums(NAME(order_of)(call), call) * H : 0;
   w->sums = TAKE(a, real, norm_parts(rows) * w->sums_row);
   w->h_before = w->h_seen = TAKE(a, real, rows * w->h_row);
   if (call->h_mask) w->h_seen = TAKE(a, real, rows * w->h_row);

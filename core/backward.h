@@ -126,9 +126,12 @@ const dG_order *NAME(order_of)(const congru_call *call);
 INLINE int64_t norm_parts(int64_t rows) { return (rows + NORM_ROWS - 1) / NORM_ROWS; }
 /* Sums over rows side by side, each H wide: dG by place; dG norm(W x) by gate of W; dG norm(U h) by gate of U ("dreamer": dG_U
  * instead); LSTM: dm norm(c') and dm. */
-enum { SUM_OF_DM = 12, MAX_SUMS = 14 };
 INLINE int64_t sum_of_W(const dG_order *order, int64_t gate) { return order->places + gate; }
 INLINE int64_t sum_of_U(const dG_order *order, int64_t G, int64_t gate) { return order->places + G + gate; }
+#define SUM_OF_DM 12
+INLINE int64_t num_sums(const dG_order *order, const congru_call *call) {
+  return sum_of_U(order, gates_of(call->cell), gates_of(call->cell)) + (call->g_c ? 2 : 0);
+}
 /* dG_U of row i from dG, in this part's units: all gates, or those that are done first (reset before: r, z without n). */
 void NAME(norm_backward_states)(const backward_worker *w, int64_t i);
 void NAME(norm_backward_n)(const backward_worker *w, int64_t i);
