@@ -4,8 +4,10 @@
  *     for each step, last first:  dG from dh and the gates;  dh = (what passes by) + dG U
  *     dx = dG W;  dW += dG^T x;  dU += dG^T h;  db += sums of dG
  *
+ * With layer norm a step ends in dG U as U sees it, and what W sees is made when the chunk is through: see norm_backward.c.
+ *
  * Chunks hold about CHUNK_ROWS rows whatever the number of threads, so gradients do not depend on it. The threads of a group
- * meet once a step (reset before: twice) as in the forward scan, all threads three times a chunk.
+ * meet once a step (reset before: twice; layer norm: more) as in the forward scan, all threads three times a chunk.
  */
 #include "backward.h"
 
@@ -73,22 +75,42 @@ static void add_to_dh(void *context, int64_t first, int64_t R, int64_t c, int64_
   }
 }
 
+/* Ask for the norms of the states of the row that the scan comes to after row i. In line: a call with no effect is left out. */
+INLINE void ask_for_norms(const backward_worker *w, int64_t i) {
+  const congru_call *call = w->call;
+  const scan_row *row = w->table.row + i;
+  int64_t from = norms_of_states(call), size = norms_row(call);
+  if (row->first) return;
+  const real *next = norms_of(w, row) + (call->reverse ? size : -size);
+  ASK_FOR(next + from, size - from, 0);
+}
+
 /* One step on its n rows w->step_rows. Returns whether the barrier gave up: then all parts are done with the step. */
 static int backward_step(backward_worker *w, int64_t n) {
   static gates_backward_fn *const gates_backward[] = {NAME(gru_backward), NAME(gru_before_backward_n), NAME(lstm_backward),
                                                       NAME(rnn_backward)};
   int64_t H = w->call->H, cell = w->call->cell, first = 0;
+  int64_t normed = w->call->g_i != NULL;
   for (int64_t i = 0; i < n; i++) gates_backward[cell](w, w->step_rows[i]);
-  if (w->call->g_h) {
+  if (cell == CONGRU_LSTM && normed) {
     congru_barrier_wait(w->barrier);
-    for (int64_t i = 0; i < n; i++) NAME(norm_backward_states)(w, w->step_rows[i]);
+    for (int64_t i = 0; i < n; i++) NAME(lstm_backward_c)(w, w->step_rows[i]);
   }
   if (cell == CONGRU_GRU) first = H;
   if (cell == CONGRU_GRU_BEFORE) {
     congru_barrier_wait(w->barrier);
-    for (int64_t i = 0; i < n; i++) w->pointer[i] = w->dG + w->step_rows[i] * w->dG_row;
+    for (int64_t i = 0; i < n && normed; i++) NAME(norm_backward_n)(w, w->step_rows[i]);
+    if (normed) congru_barrier_wait(w->barrier);
+    for (int64_t i = 0; i < n; i++) w->pointer[i] = w->dG_U + w->step_rows[i] * w->dG_row;
     NAME(product)(w->pointer, n, &w->U_n_t, w->u0, w->u1, 1, NULL, NAME(gru_before_backward_rz), w);
     first = H;
+  }
+  if (normed) {
+    congru_barrier_wait(w->barrier);
+    for (int64_t i = 0; i < n; i++) {
+      ask_for_norms(w, w->step_rows[i]);
+      NAME(norm_backward_states)(w, w->step_rows[i]);
+    }
   }
   int given_up = congru_barrier_wait(w->barrier);
   for (int64_t i = 0; i < n; i++) w->pointer[i] = w->dG_U + w->step_rows[i] * w->dG_row + first;
@@ -111,7 +133,7 @@ static void input_gradients(backward_worker *w, int64_t i0, int64_t i1) {
   if (!call->dx) return;
   for (int64_t i = i0; i < i1; i++) {
     w->mine[i - i0] = i;
-    w->pointer[i - i0] = w->dG_W + i * w->dG_row;
+    w->pointer[i - i0] = w->dG_W + i * w->dG_row + (norm_form_of(call) == NORM_OF_ALL ? call->H : 0);
   }
   w->step_rows = w->mine;
   NAME(product)(w->pointer, i1 - i0, &w->W_t, 0, w->input_padded / VL, 1, NULL, store_dx, w);
@@ -145,7 +167,8 @@ static void backward_chunk(backward_worker *w, int64_t s0, int64_t s1) {
   if (w->b0 < w->b1) scan_chunk(w, s1 - s0);
   congru_barrier_wait(everyone);
   if (w->call->g_i) {
-    NAME(norm_backward_inputs)(w, i0, i1);
+    int64_t parts = norm_parts(rows), end = split(parts, w->threads, w->thread + 1);
+    for (int64_t part = split(parts, w->threads, w->thread); part < end; part++) NAME(norm_backward_inputs)(w, part, rows);
     congru_barrier_wait(everyone);
   }
   input_gradients(w, i0, i1);
@@ -177,6 +200,8 @@ static void begin(const backward_worker *w) {
   clear(call->db_h, G * H);
   clear(call->dg_i, G * H);
   clear(call->dg_h, G * H);
+  clear(call->dg_c, H);
+  clear(call->db_c, H);
   NAME(clear_padding)(call, call->dx, call->dx_strides, I, 0, B);
 }
 
@@ -215,8 +240,11 @@ static void take_all(scan_job *job, arena *a, backward_worker *w, int64_t thread
   w->dh_reset = call->dh_reset ? TAKE(a, real, B * job->padded) : NULL;
   w->dc_reset = lstm && call->dc_reset ? TAKE(a, real, B * job->padded) : NULL;
   w->dG = w->dG_W = w->dG_U = TAKE(a, real, rows * w->dG_row);
-  if (call->g_i) w->dG_W = TAKE(a, real, rows * w->dG_row);
   if (call->g_i) w->dG_U = TAKE(a, real, rows * w->dG_row);
+  if (norm_form_of(call) == NORM_OF_ALL) w->dG_W = w->dG_U;
+  w->dm = TAKE(a, real, call->g_c ? rows * w->h_row : 0);
+  w->sums_row = call->g_i ? num_sums(NAME(order_of)(call), call) * H : 0;
+  w->sums = TAKE(a, real, norm_parts(rows) * w->sums_row);
   w->h_before = w->h_seen = TAKE(a, real, rows * w->h_row);
   if (call->h_mask) w->h_seen = TAKE(a, real, rows * w->h_row);
   w->rh_before = TAKE(a, real, before ? rows * w->h_row : 0);
@@ -240,11 +268,12 @@ static void pack_all(const backward_worker *w) {
   int64_t u0 = split(blocks, w->threads, w->thread), u1 = split(blocks, w->threads, w->thread + 1);
   int64_t in0 = split(input_blocks, w->threads, w->thread), in1 = split(input_blocks, w->threads, w->thread + 1);
   int before = call->cell == CONGRU_GRU_BEFORE, gru = before || call->cell == CONGRU_GRU;
+  int turned = gru && norm_form_of(call) != NORM_OF_ALL;
   const real *U = call->U, *W = call->W;
   for (int64_t k = 0; k < G * H; k++) w->pointer[k] = U + k * H;
   NAME(pack_transposed)(&w->U_t, w->pointer, H, u0, u1);
   if (before) NAME(pack_transposed)(&w->U_n_t, w->pointer + 2 * H, H, u0, u1);
-  for (int64_t k = 0; k < G * H; k++) w->pointer[k] = W + (gru ? (k + 2 * H) % (3 * H) : k) * I;
+  for (int64_t k = 0; k < G * H; k++) w->pointer[k] = W + (turned ? (k + 2 * H) % (3 * H) : k) * I;
   if (call->dx) NAME(pack_transposed)(&w->W_t, w->pointer, I, in0, in1);
   if (w->again) NAME(pack_weights)(&w->packed, call, u0, u1);
 }

@@ -2,7 +2,7 @@
  *
  * dG holds, for every row of a chunk, the gradients of the gates' arguments, each H wide, in an order that makes both products
  * with them contiguous: reset after n, r, z, hn (W uses the first three, U the last three); reset before n, r, z; LSTM
- * i, f, g, o; RNN n.
+ * i, f, g, o; RNN n. "dreamer": as reset after, where W uses the last three, too.
  */
 #ifndef CONGRU_BACKWARD_H
 #define CONGRU_BACKWARD_H
@@ -26,7 +26,11 @@ typedef struct {
   real *dh_reset, *dc_reset;            /* [B, padded], or NULL */
   real *dG, *h_before, *rh_before, *x;  /* one row per row of the chunk */
   real *h_seen;             /* h_before as U sees it, the same or masked */
-  real *dG_W, *dG_U;        /* dG as W x and U h see it: the same, or through their norms; laid out as dG */
+  real *dG_W, *dG_U;        /* dG as W x and U h see it: the same, or through their norms; laid out as dG. With norms of gates
+                               dG_W takes the place of dG when `sums` are done; "dreamer": dG_W is dG_U */
+  real *dm;                 /* LSTM with layer norm: the gradient of g_c norm(c') + b_c; one row per row of the chunk */
+  real *sums;               /* layer norm: for each part of the chunk of NORM_ROWS rows its sums, sums_row wide */
+  int64_t sums_row;
   real *again, *extra_again; /* gates computed again [row, block, G, VL], U_n h + b_hn [row, padded]; NULL where saved */
   const int64_t *step_rows; /* rows of this step (indices), in a tile's finish */
   congru_barrier *barrier;  /* of the parts of the group */
@@ -42,23 +46,24 @@ INLINE const real *row_of(const void *array, congru_strides strides, const scan_
   return (const real *)array + row->b * strides.batch + row->t * strides.time;
 }
 
-/* Layer norm: norm(W x) and norm(U h) of a row, 3H each, and their six scales. */
+/* What layer norm kept of a row. */
 INLINE const real *norms_of(const backward_worker *w, const scan_row *row) {
-  return (const real *)w->call->norms + (row->b * w->call->T + row->t) * (6 * w->call->H + 6);
+  return (const real *)w->call->norms + (row->b * w->call->T + row->t) * norms_row(w->call);
 }
 
-/* U_n h + b_hn from its norm. */
-INLINE vec normalised_hn(const congru_call *call, const real *norm, int64_t block, int64_t lanes) {
-  int64_t at = 2 * call->H + block * VL;
-  vec b = call->b_h ? load_block((const real *)call->b_h + at, lanes) : splat(0);
-  return vfma(load_block((const real *)call->g_h + at, lanes), load_block(norm + block * VL, lanes), b);
+/* gain * norm + bias, from their beginnings; bias NULL = zeros. */
+INLINE vec normalised(const void *gain, const void *bias, const real *norm, int64_t block, int64_t lanes) {
+  int64_t at = block * VL;
+  vec b = bias ? load_block((const real *)bias + at, lanes) : splat(0);
+  return vfma(load_block((const real *)gain + at, lanes), load_block(norm + at, lanes), b);
 }
 
-/* The share (1 - d) dh that reaches the cell; *by_zone, d dh, goes past it to the state before. */
-INLINE vec zoned_in(const congru_call *call, const scan_row *row, int64_t block, vec dh, vec *by_zone, int64_t lanes) {
+/* The share (1 - d) dh that reaches the cell, d of zoneout or zoneout_c; *by_zone, d dh, goes past it to the state before. */
+INLINE vec zoned_in(const congru_call *call, const void *zoneout, const scan_row *row, int64_t block, vec dh, vec *by_zone,
+                    int64_t lanes) {
   *by_zone = splat(0);
-  if (!call->zoneout) return dh;
-  vec d = load_block(row_of(call->zoneout, call->zoneout_strides, row) + block * VL, lanes);
+  if (!zoneout) return dh;
+  vec d = load_block(row_of(zoneout, call->zoneout_strides, row) + block * VL, lanes);
   *by_zone = d * dh;
   return dh - *by_zone;
 }
@@ -98,6 +103,7 @@ INLINE void put_dG(const backward_worker *w, int64_t i, int64_t gate, int64_t bl
  * to the state before by other ways than U. */
 typedef void gates_backward_fn(const backward_worker *w, int64_t i);
 gates_backward_fn NAME(gru_backward), NAME(gru_before_backward_n), NAME(lstm_backward), NAME(rnn_backward);
+gates_backward_fn NAME(lstm_backward_c); /* with layer norm, when lstm_backward is done for all units of the row */
 finish_fn NAME(gru_before_backward_rz); /* the rest of reset before, behind a tile of dn U_n */
 
 /* Gates computed again behind a tile of U h, over the rows `mine`. */
@@ -108,11 +114,31 @@ void NAME(add_outer)(real *C, int64_t C_row, const real *A, int64_t A_row, const
                      int64_t m1, int64_t N);
 /* out[m] += sum over k < K of A[k * A_row + m]. */
 void NAME(add_column_sums)(real *out, const real *A, int64_t A_row, int64_t K, int64_t m0, int64_t m1);
-/* Layer norm, in norm.c: dG_U of row i and dG_W of rows [i0, i1) from dG; and out[m] += dG times the norm, a column sum as
- * above, for block `place` of dG and the gate at `norm` in the rows' norms. */
+/* Which rows of W and U stand where in dG: row block of W and of U whose gradient is in block `place`, -1 = none. */
+typedef struct {
+  int64_t places;
+  int64_t of_W[4], of_U[4];
+} dG_order;
+const dG_order *NAME(order_of)(const congru_call *call);
+
+/* Layer norm, in norm_backward.c. */
+#define NORM_ROWS 32
+INLINE int64_t norm_parts(int64_t rows) { return (rows + NORM_ROWS - 1) / NORM_ROWS; }
+/* Sums over rows side by side, each H wide: dG by place; dG norm(W x) by gate of W; dG norm(U h) by gate of U ("dreamer": dG_U
+ * instead); LSTM: dm norm(c') and dm. */
+INLINE int64_t sum_of_W(const dG_order *order, int64_t gate) { return order->places + gate; }
+INLINE int64_t sum_of_U(const dG_order *order, int64_t G, int64_t gate) { return order->places + G + gate; }
+#define SUM_OF_DM 12
+INLINE int64_t num_sums(const dG_order *order, const congru_call *call) {
+  return sum_of_U(order, gates_of(call->cell), gates_of(call->cell)) + (call->g_c ? 2 : 0);
+}
+/* dG_U of row i from dG, in this part's units: all gates, or those that are done first (reset before: r, z without n). */
 void NAME(norm_backward_states)(const backward_worker *w, int64_t i);
-void NAME(norm_backward_inputs)(const backward_worker *w, int64_t i0, int64_t i1);
-void NAME(add_gain_sums)(real *out, const backward_worker *w, int64_t place, int64_t norm, int64_t n, int64_t m0, int64_t m1);
+void NAME(norm_backward_n)(const backward_worker *w, int64_t i);
+/* For part `part` of the n rows of the chunk: its sums, and dG_W from dG. */
+void NAME(norm_backward_inputs)(const backward_worker *w, int64_t part, int64_t n);
+/* The means over H units of e = gain d and of e hat, in every lane. */
+void NAME(norm_sums)(const real *d, const real *gain, const real *hat, int64_t H, vec *mean, vec *along);
 /* This thread's share of dW, dU and the biases' gradients, for the n rows of the chunk. */
 void NAME(weight_gradients)(const backward_worker *w, int64_t n);
 

@@ -110,8 +110,9 @@ int congru_backward(const congru_call *call) {
     void *at;
     int64_t n;
   } none[] = {{call->dW, G * H * call->I}, {call->dU, G * H * H}, {call->db_i, G * H}, {call->db_h, G * H},
-              {call->dh_reset, H},         {call->dc_reset, H}, {call->dg_i, G * H}, {call->dg_h, G * H}};
-  for (int i = 0; i < 8; i++) {
+              {call->dh_reset, H},         {call->dc_reset, H}, {call->dg_i, G * H}, {call->dg_h, G * H},
+              {call->dg_c, H},             {call->db_c, H}};
+  for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
     if (none[i].at) memset(none[i].at, 0, (size_t)none[i].n * size);
   }
   return 0;

@@ -5,8 +5,12 @@
  *   h' = (1 - z) n + z h
  *   LSTM: i, f, o sigmoid, g tanh of W x + b_i + U h + b_h;  c' = f c + i g;  h' = o tanh(c')
  *   RNN:  h' = tanh(W x + b_i + U h + b_h)
- *   Options: W x may be g_i * norm(W x), gate by gate, and U h so too; U may see h_mask * h; h' may be d h + (1 - d) h',
- *   with d = zoneout. norm(a) = (a - mean(a)) / sqrt(variance(a) + 1e-5) over the H units of a gate.
+ *   Options: U may see h_mask * h; h' may be d h + (1 - d) h' with d = zoneout, and so c' with zoneout_c. Layer norm, with
+ *   norm(a) = (a - mean(a)) / sqrt(variance(a) + 1e-5) over the H units of a gate (of c'):
+ *   g_i and g_h: W x and U h (reset before: U_n (r * h) apart) become g_i norm(W x) and g_h norm(U h);
+ *   LSTM: h' = o tanh(g_c norm(c') + b_c)
+ *   g_i alone, "dreamer": a = g_i norm(W x + U h + b_h) + b_i over the 3H units of all gates, with 1e-3;
+ *   r = sigmoid(a_r)   z = sigmoid(a_z + 1)   n = tanh(r * a_n)
  *
  * Sizes: B batch, T time, I input, H hidden, G blocks of rows in W: 3 (r, z, n), 4 (i, f, g, o) or 1. All reals of one call
  * are float (dtype 0) or double (dtype 1). Strides are counted in elements; the last axis of every array is contiguous;
@@ -41,20 +45,24 @@ typedef struct {
   const int64_t *lengths; /* [B], 0 .. T, or NULL = T */
   const uint8_t *reset;   /* [B, T], not 0 where a new sequence begins, or NULL */
   const void *h_reset, *c_reset; /* [H], what the state becomes there, or NULL = zeros */
-  const void *g_i, *g_h; /* [3H], both or neither: layer norm, reset after only; gates may then not be computed again */
+  const void *g_i, *g_h; /* [G*H]: layer norm, not RNN; g_h NULL: "dreamer", reset after only. No gates are computed again */
+  const void *g_c, *b_c; /* [H]: LSTM with layer norm; b_c may be NULL = zeros */
   const void *h_mask;    /* [B, H] or NULL = ones */
-  const void *zoneout;   /* [B, T, H] or NULL = zeros; GRU only */
+  const void *zoneout;   /* [B, T, H] or NULL = zeros */
+  const void *zoneout_c; /* LSTM: the same for c, with the strides of zoneout */
   congru_strides zoneout_strides;
 
   void *y; /* [B, T, H] */
   congru_strides y_strides;
   void *h, *c;  /* [B, H] final state; c only LSTM */
-  void *gates;  /* [B, T, G, H] or NULL = not wanted (forward) / to be computed again (backward); RNN: unused, y is n */
+  void *gates;  /* [B, T, G, H] or NULL = not wanted (forward) / to be computed again (backward); RNN: n, which is
+                   y without zoneout and must be kept with it */
   congru_strides gates_strides;
-  void *extra; /* [B, T, H], strides of y: reset after without layer norm: U_n h + b_hn; LSTM: c'. Forward: NULL = not wanted.
-                  Backward: needed for LSTM, and for reset after where gates is given */
-  void *norms; /* [B, T, 6H + 6], contiguous, with layer norm: norm(W x), norm(U h), and 1 / sqrt(..) of their six gates.
-                  Forward: NULL = not wanted. Backward: needed */
+  void *extra; /* [B, T, H], strides of y: reset after without layer norm: U_n h + b_hn; LSTM: c', before its norm, as it is
+                  handed on. Forward: NULL = not wanted. Backward: needed for LSTM, and for reset after where gates is given */
+  void *norms; /* [B, T, N], contiguous, with layer norm: norm(W x) [G*H], norm(U h) [G*H], LSTM: norm(c') [H], then the
+                  1 / sqrt(..) of each in this order: N = 6H + 6 for the GRU, 9H + 9 for the LSTM. "dreamer": the norm and its
+                  1 / sqrt(..), N = 3H + 1. Forward: NULL = not wanted. Backward: needed */
 
   /* Backward only: y, gates, extra and norms are then inputs. Gradients of the results, each NULL = zeros: */
   const void *dy;
@@ -65,7 +73,7 @@ typedef struct {
   /* Gradients wanted, each NULL = not wanted; all are overwritten: */
   void *dx; /* [B, T, I] */
   congru_strides dx_strides;
-  void *dh0, *dc0, *dW, *dU, *db_i, *db_h, *dh_reset, *dc_reset, *dg_i, *dg_h;
+  void *dh0, *dc0, *dW, *dU, *db_i, *db_h, *dh_reset, *dc_reset, *dg_i, *dg_h, *dg_c, *db_c;
 } congru_call;
 
 /* 0, or -1 when memory ran out. Any thread may call; concurrent calls share the pool or run on one thread each. */
@@ -75,7 +83,8 @@ int congru_backward(const congru_call *call);
 /* One layer packed for stepping: weights are copied, the state is held inside. Neither step nor get nor set allocates or locks; one
  * stepper belongs to one thread at a time. Of the options it has layer norm and zoneout, here [H], the same at every step. */
 typedef struct congru_stepper congru_stepper;
-/* Reads cell, dtype, weight_dtype, B, I, H, W, U, b_i, b_h, g_i, g_h, zoneout, h0, c0; NULL: no memory. */
+/* Reads cell, dtype, weight_dtype, B, I, H, W, U, b_i, b_h, the gains, b_c, zoneout and
+ * zoneout_c, h0, c0; NULL: no memory. */
 congru_stepper *congru_stepper_new(const congru_call *call);
 void congru_stepper_free(congru_stepper *stepper);
 void congru_stepper_step(congru_stepper *stepper, const void *x, void *y);            /* x [B, I], y [B, H] or NULL */

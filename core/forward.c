@@ -4,8 +4,9 @@
  *     for each step:           tile of U h -> gate arithmetic -> h', y, gates
  *
  * In registers: one product tile. In the level-1 cache: the finished tile and the rows' states. In the level-2 cache: xp of
- * the chunk and, where they fit, the packed U (and W). Threads of a group meet once a step (reset before: twice); where that
- * turns out slow, because other programs hold the cores, the first of them goes on alone.
+ * the chunk and, where they fit, the packed U (and W). Threads of a group meet once a step (reset before: twice; layer norm:
+ * once more before each norm); where that turns out slow, because other programs hold the cores, the first of them goes on
+ * alone.
  */
 #include "forward.h"
 
@@ -18,14 +19,14 @@ void NAME(forward_project)(forward_worker *w, int64_t n) {
   const congru_call *call = w->call;
   for (int64_t i = 0; i < n; i++) w->pointer[i] = step_at(call->x, call->x_strides, w->table.row + i);
   NAME(product_store)(w->pointer, n, &w->packed.W, w->u0 * w->gates, w->u1 * w->gates, w->gates,
-                      call->g_i ? NULL : w->packed.bias_x, w->xp, w->gates * w->padded);
+                      w->packed.norm == NORM_OF_GATES ? NULL : w->packed.bias_x, w->xp, w->gates * w->padded);
 }
 
 int NAME(forward_step)(forward_worker *w, congru_barrier *barrier, int64_t n) {
   static finish_fn *const finish[] = {NAME(gru_finish), NAME(gru_before_finish_rz), NAME(lstm_finish), NAME(rnn_finish)};
-  int64_t cell = w->call->cell, unit = recurrent_unit(cell);
+  int64_t cell = w->call->cell, unit = recurrent_unit(cell), normed = w->packed.norm != NO_NORM;
   for (int64_t i = 0; i < n; i++) w->pointer[i] = state_at(w, w->seen[w->now], w->row + i);
-  if (w->call->g_h) {
+  if (normed) {
     NAME(product_store)(w->pointer, n, &w->packed.U, w->u0 * unit, w->u1 * unit, unit, NULL, w->uh, unit * w->padded);
     congru_barrier_wait(barrier);
     NAME(finish_normalised)(w, n);
@@ -35,7 +36,17 @@ int NAME(forward_step)(forward_worker *w, congru_barrier *barrier, int64_t n) {
   if (cell == CONGRU_GRU_BEFORE) {
     congru_barrier_wait(barrier);
     for (int64_t i = 0; i < n; i++) w->pointer[i] = state_at(w, w->rh, w->row + i);
-    NAME(product)(w->pointer, n, &w->packed.U_n, w->u0, w->u1, 1, NULL, NAME(gru_before_finish_n), w);
+    if (normed) {
+      NAME(product_store)(w->pointer, n, &w->packed.U_n, w->u0, w->u1, 1, NULL, w->uh, w->padded);
+      congru_barrier_wait(barrier);
+      NAME(finish_normalised_n)(w, n);
+    } else {
+      NAME(product)(w->pointer, n, &w->packed.U_n, w->u0, w->u1, 1, NULL, NAME(gru_before_finish_n), w);
+    }
+  }
+  if (cell == CONGRU_LSTM && normed) {
+    congru_barrier_wait(barrier);
+    NAME(finish_normalised_c)(w, n);
   }
   w->now = 1 - w->now;
   return congru_barrier_wait(barrier);
@@ -63,7 +74,7 @@ static void begin_rows(forward_worker *w) {
   }
 }
 
-static void take_group(forward_worker *w, arena *a, int64_t chunk_rows) {
+void NAME(take_group)(forward_worker *w, arena *a, int64_t chunk_rows) {
   int64_t rows = w->b1 - w->b0, cell = w->call->cell;
   for (int i = 0; i < 2; i++) w->h[i] = w->seen[i] = TAKE(a, real, rows * w->padded);
   for (int i = 0; i < 2 && w->call->h_mask; i++) w->seen[i] = TAKE(a, real, rows * w->padded);
@@ -71,14 +82,17 @@ static void take_group(forward_worker *w, arena *a, int64_t chunk_rows) {
   w->rh = TAKE(a, real, cell == CONGRU_GRU_BEFORE ? rows * w->padded : 0);
   w->z = TAKE(a, real, cell == CONGRU_GRU_BEFORE ? rows * w->padded : 0);
   w->xp = TAKE(a, real, chunk_rows * w->gates * w->padded);
-  w->uh = w->call->g_h ? TAKE(a, real, rows * w->gates * w->padded) : NULL;
+  int64_t normed = w->packed.norm != NO_NORM, of_c = normed && cell == CONGRU_LSTM;
+  w->uh = TAKE(a, real, normed ? rows * recurrent_unit(cell) * w->padded : 0);
+  w->c_new = TAKE(a, real, of_c ? rows * w->padded : 0);
+  w->o = TAKE(a, real, of_c ? rows * w->padded : 0);
 }
 
-static void take_worker(forward_worker *w, arena *a, int64_t chunk, int64_t chunk_rows) {
+void NAME(take_worker)(forward_worker *w, arena *a, int64_t chunk, int64_t chunk_rows) {
   w->table.row = TAKE(a, scan_row, chunk_rows);
   w->table.first = TAKE(a, int64_t, chunk + 1);
   w->pointer = TAKE(a, const real *, chunk_rows);
-  w->normed = w->call->g_h ? TAKE(a, real, w->gates * w->padded) : NULL;
+  w->normed = TAKE(a, real, w->packed.norm ? w->gates * w->padded : 0);
 }
 
 /* Lay out the whole workspace; fills in the worker of `thread` (-1: none). */
@@ -91,9 +105,9 @@ static void take_all(const scan_job *job, arena *a, forward_worker *worker, int6
     forward_worker w = {.job = job, .call = job->call, .packed = packed, .gates = job->gates, .padded = job->padded};
     w.b0 = split(job->call->B, job->groups, group), w.b1 = split(job->call->B, job->groups, group + 1);
     int64_t chunk_rows = (w.b1 - w.b0) * job->chunk;
-    take_group(&w, a, chunk_rows);
+    NAME(take_group)(&w, a, chunk_rows);
     for (int64_t part = 0; part < job->parts; part++) {
-      take_worker(&w, a, job->chunk, chunk_rows);
+      NAME(take_worker)(&w, a, job->chunk, chunk_rows);
       w.u0 = split(job->blocks, job->parts, part), w.u1 = split(job->blocks, job->parts, part + 1);
       if (group * job->parts + part == thread) *worker = w;
     }
@@ -121,7 +135,7 @@ static void forward_thread(void *argument, int64_t thread) {
     NAME(fill_table)(&w.table, call, w.b0, w.b1, s0, s1);
     int64_t rows = w.table.first[s1 - s0];
     NAME(forward_project)(&w, rows);
-    if (call->g_i) {
+    if (w.packed.norm == NORM_OF_GATES) {
       int64_t part = barrier ? thread % job->parts : 0, parts = barrier ? job->parts : 1;
       congru_barrier_wait(barrier);
       NAME(normalise_inputs)(&w, split(rows, parts, part), split(rows, parts, part + 1));
@@ -151,6 +165,10 @@ int NAME(forward)(const congru_call *call, int64_t threads) {
     congru_pool_give_up(threads);
     return -1;
   }
+  int64_t steps = call->B * call->T * (int64_t)sizeof(real);
+  congru_memory_is_fresh(call->norms, steps * norms_row(call));
+  int64_t row = job.gates * call->H;
+  if (call->gates_strides.batch == call->T * row) congru_memory_is_fresh(call->gates, steps * row);
   int ran = congru_pool_run(threads, forward_thread, &job);
   congru_memory_put(job.workspace);
   return ran ? 0 : NAME(forward)(call, 1);

@@ -18,8 +18,9 @@ typedef struct {
   real *c;                 /* LSTM, the same; each part touches its own units only */
   real *rh, *z;            /* reset before */
   real *xp;                /* [rows of the chunk, blocks, G, VL]: W x + b */
-  real *uh;                /* layer norm: [b1 - b0, blocks, G, VL]: U h of this step */
-  real *normed;            /* [blocks, G, VL]: one row of it, normalised */
+  real *uh;                /* layer norm: [b1 - b0, blocks, recurrent_unit, VL]: U h of this step; then U_n (r * h) */
+  real *normed;            /* layer norm: [blocks, G, VL]: one row of it, normalised; own to the thread */
+  real *c_new, *o;         /* LSTM with layer norm: [b1 - b0, padded]: c' before zoneout, and o */
   int64_t now;             /* h[now] enters */
   const scan_row *row;     /* rows of this step */
   const real *xp_of_step;  /* xp of the first of them */
@@ -45,16 +46,19 @@ INLINE vec masked(const congru_call *call, const scan_row *row, int64_t block, v
   return h * load_block((const real *)call->h_mask + row->b * call->H + block * VL, lanes);
 }
 
-/* d h + (1 - d) h_new, where there is a zoneout d. */
-INLINE vec zoned_out(const congru_call *call, const scan_row *row, int64_t block, vec h, vec h_new, int64_t lanes) {
-  if (!call->zoneout) return h_new;
-  vec d = load_block(step_at(call->zoneout, call->zoneout_strides, row) + block * VL, lanes);
-  return vfma(d, h, vfma(-d, h_new, h_new));
+/* d old + (1 - d) new, where there is a zoneout d: that of h or of c. */
+INLINE vec zoned_out(const congru_call *call, const void *zoneout, const scan_row *row, int64_t block, vec old, vec new_,
+                     int64_t lanes) {
+  if (!zoneout) return new_;
+  vec d = load_block(step_at(zoneout, call->zoneout_strides, row) + block * VL, lanes);
+  return vfma(d, old, vfma(-d, new_, new_));
 }
 
+/* The new h from that of the equations: zoneout, the next state, y. */
 INLINE void put_h(const forward_worker *w, const scan_row *row, int64_t block, vec h) {
   const congru_call *call = w->call;
   int64_t at = block * VL, lanes = call->H - at;
+  h = zoned_out(call, call->zoneout, row, block, load(state_at(w, w->h[w->now], row) + at), h, lanes);
   vec next = handed_on(row, call->h_reset, h, block, lanes);
   store(state_at(w, w->h[1 - w->now], row) + at, next);
   if (call->h_mask) store(state_at(w, w->seen[1 - w->now], row) + at, masked(call, row, block, next, lanes));
@@ -77,10 +81,20 @@ INLINE void put_extra(const forward_worker *w, const scan_row *row, int64_t bloc
 /* Gate arithmetic behind a finished tile of U h: tile columns are (block, gate). */
 finish_fn NAME(gru_finish), NAME(gru_before_finish_rz), NAME(gru_before_finish_n), NAME(lstm_finish), NAME(rnn_finish);
 
-/* In norm.c: rows [i0, i1) of the chunk's W x become g norm(W x) + b; the n rows of a step likewise, with the gate arithmetic of
- * this part's units behind them. All parts have done their product before. */
+/* The gate arithmetic of one row of the step: columns c .. c + C - 1 of W x and of U h begin at xp and at uh. */
+void NAME(gru_row)(const forward_worker *w, const scan_row *row, const real *xp, const real *uh, int64_t c, int64_t C);
+
+/* In norm.c: rows [i0, i1) of the chunk's W x become g norm(W x) + b; U h of the n rows of a step likewise, with the gate
+ * arithmetic of this part's units behind them; reset before: U_n (r * h); LSTM: c'. All parts are done with what is before. */
 void NAME(normalise_inputs)(const forward_worker *w, int64_t i0, int64_t i1);
 void NAME(finish_normalised)(forward_worker *w, int64_t n);
+void NAME(finish_normalised_n)(forward_worker *w, int64_t n);
+void NAME(finish_normalised_c)(forward_worker *w, int64_t n);
+
+/* Room for what the parts of the group of w share, with chunk_rows rows in a chunk; and for what is a worker's own, in a chunk of
+ * so many steps. w->packed is there. */
+void NAME(take_group)(forward_worker *w, arena *a, int64_t chunk_rows);
+void NAME(take_worker)(forward_worker *w, arena *a, int64_t chunk, int64_t chunk_rows);
 
 /* One step on rows w->row[0 .. n) whose inputs are projected; the other parts of the group must do the same step. Returns
  * whether the barrier between them gave up. */

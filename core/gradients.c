@@ -43,40 +43,58 @@ void NAME(add_column_sums)(real *out, const real *A, int64_t A_row, int64_t K, i
   }
 }
 
-/* Row block of W and of U whose gradient stands in block `place` of dG, -1 = none; before: U's last block pairs with r * h. */
-typedef struct {
-  int64_t places;
-  int64_t of_W[4], of_U[4];
-} dG_order;
-static const dG_order orders[] = {
-    [CONGRU_GRU] = {4, {2, 0, 1, -1}, {-1, 0, 1, 2}},
-    [CONGRU_GRU_BEFORE] = {3, {2, 0, 1, -1}, {2, 0, 1, -1}},
-    [CONGRU_LSTM] = {4, {0, 1, 2, 3}, {0, 1, 2, 3}},
-    [CONGRU_RNN] = {1, {0, -1, -1, -1}, {0, -1, -1, -1}},
-};
+const dG_order *NAME(order_of)(const congru_call *call) {
+  static const dG_order orders[] = {[CONGRU_GRU] = {4, {2, 0, 1, -1}, {-1, 0, 1, 2}},
+                                    [CONGRU_GRU_BEFORE] = {3, {2, 0, 1, -1}, {2, 0, 1, -1}},
+                                    [CONGRU_LSTM] = {4, {0, 1, 2, 3}, {0, 1, 2, 3}},
+                                    [CONGRU_RNN] = {1, {0, -1, -1, -1}, {0, -1, -1, -1}}};
+  static const dG_order dreamer = {4, {-1, 0, 1, 2}, {-1, 0, 1, 2}};
+  return norm_form_of(call) == NORM_OF_ALL ? &dreamer : &orders[call->cell];
+}
+
+/* Column sums of H-wide block `place`, or with layer norm of the sums over parts of the chunk; out may be NULL. */
+static void add_bias(void *out, const backward_worker *w, int64_t row_block, int64_t place, int64_t sum, int64_t n, int64_t m0,
+                     int64_t m1) {
+  int64_t H = w->call->H;
+  if (!out) return;
+  if (w->sums_row)
+    NAME(add_column_sums)((real *)out + row_block * H, w->sums + sum * H, w->sums_row, norm_parts(n), m0, m1);
+  else
+    NAME(add_column_sums)((real *)out + row_block * H, w->dG + place * H, w->dG_row, n, m0, m1);
+}
+
+/* Rows [m0, m1) of the row blocks of W and U that stand in block `place`. */
+static void place_gradients(const backward_worker *w, const dG_order *order, int64_t place, int64_t n, int64_t m0, int64_t m1) {
+  const congru_call *call = w->call;
+  int64_t H = call->H, I = call->I, of_W = order->of_W[place], of_U = order->of_U[place];
+  int64_t all = norm_form_of(call) == NORM_OF_ALL, sum_U = of_U < 0 ? 0 : sum_of_U(order, w->gates, of_U);
+  const real *h = call->cell == CONGRU_GRU_BEFORE && place == 0 ? w->rh_before : w->h_seen;
+  if (of_W >= 0) {
+    real *dW = call->dW ? (real *)call->dW + of_W * H * I : NULL;
+    if (dW) NAME(add_outer)(dW, I, w->dG_W + place * H, w->dG_row, w->x, w->x_row, n, m0, m1, I);
+    add_bias(call->db_i, w, of_W, place, place, n, m0, m1);
+    add_bias(call->dg_i, w, of_W, place, sum_of_W(order, of_W), n, m0, m1);
+  }
+  if (of_U >= 0) {
+    real *dU = call->dU ? (real *)call->dU + of_U * H * H : NULL;
+    if (dU) NAME(add_outer)(dU, H, w->dG_U + place * H, w->dG_row, h, w->h_row, n, m0, m1, H);
+    add_bias(call->db_h, w, of_U, place, all ? sum_U : place, n, m0, m1);
+    add_bias(call->dg_h, w, of_U, place, sum_U, n, m0, m1);
+  }
+}
 
 void NAME(weight_gradients)(const backward_worker *w, int64_t n) {
   const congru_call *call = w->call;
-  const dG_order *order = &orders[call->cell];
-  int64_t H = call->H, I = call->I, total = order->places * H;
+  const dG_order *order = NAME(order_of)(call);
+  int64_t H = call->H, total = order->places * H;
   int64_t from = split(total, w->threads, w->thread), to = split(total, w->threads, w->thread + 1);
   for (int64_t place = 0; place < order->places; place++) {
     int64_t m0 = from - place * H, m1 = to - place * H;
     if (m0 < 0) m0 = 0;
     if (m1 > H) m1 = H;
     if (m0 >= m1) continue;
-    const real *A = w->dG + place * H;
-    int64_t of_W = order->of_W[place], of_U = order->of_U[place];
-    if (of_W >= 0) {
-      if (call->dW) NAME(add_outer)((real *)call->dW + of_W * H * I, I, w->dG_W + place * H, w->dG_row, w->x, w->x_row, n, m0, m1, I);
-      if (call->db_i) NAME(add_column_sums)((real *)call->db_i + of_W * H, A, w->dG_row, n, m0, m1);
-      if (call->dg_i) NAME(add_gain_sums)((real *)call->dg_i + of_W * H, w, place, of_W, n, m0, m1);
-    }
-    if (of_U >= 0) {
-      const real *h = call->cell == CONGRU_GRU_BEFORE && place == 0 ? w->rh_before : w->h_seen;
-      if (call->dU) NAME(add_outer)((real *)call->dU + of_U * H * H, H, w->dG_U + place * H, w->dG_row, h, w->h_row, n, m0, m1, H);
-      if (call->db_h) NAME(add_column_sums)((real *)call->db_h + of_U * H, A, w->dG_row, n, m0, m1);
-      if (call->dg_h) NAME(add_gain_sums)((real *)call->dg_h + of_U * H, w, place, 3 + of_U, n, m0, m1);
-    }
+    place_gradients(w, order, place, n, m0, m1);
+    if (place == 0 && call->g_c) add_bias(call->dg_c, w, 0, 0, SUM_OF_DM, n, m0, m1);
+    if (place == 0 && call->g_c) add_bias(call->db_c, w, 0, 0, SUM_OF_DM + 1, n, m0, m1);
   }
 }

@@ -5,6 +5,7 @@
  *   dz = dh (h - n)   dn = dh (1 - z)   da_n = dn (1 - n^2)   dhn = da_n r   dr = da_n hn
  *   da_r = dr r (1 - r)   da_z = dz z (1 - z)   dh_before = dh z + [da_r, da_z, dhn] U
  *   reset before: g = da_n U_n   dr = g h   dh_before = dh z + g r + [da_r, da_z] U_rz
+ *   "dreamer": hn is a_n, and x adds nothing to it: the sums of x and h are normalised together
  *
  * xr = W_r x + b_ir + b_hr, ar = U_r h, an = U_n h + b_hn = hn come from product tiles; one block of VL units at a time stays
  * in registers. With z = 1 the state is copied exactly.
@@ -14,25 +15,26 @@
 
 INLINE vec new_state(vec z, vec n, vec h) { return vfma(z, h, vfma(-z, n, n)); }
 
+void NAME(gru_row)(const forward_worker *w, const scan_row *row, const real *xp, const real *uh, int64_t c, int64_t C) {
+  const real *h = state_at(w, w->h[w->now], row);
+  for (int64_t j = 0; j < C; j += 3) {
+    int64_t block = (c + j) / 3;
+    vec hn = load(uh + (j + 2) * VL), h_old = load(h + block * VL);
+    vec r = vsigmoid(load(xp + j * VL) + load(uh + j * VL));
+    vec z = vsigmoid(load(xp + (j + 1) * VL) + load(uh + (j + 1) * VL));
+    vec n = vtanh(vfma(r, hn, load(xp + (j + 2) * VL)));
+    put_h(w, row, block, new_state(z, n, h_old));
+    put_gate(w, row, 0, block, r);
+    put_gate(w, row, 1, block, z);
+    put_gate(w, row, 2, block, n);
+    if (!w->packed.norm) put_extra(w, row, block, hn);
+  }
+}
+
 void NAME(gru_finish)(void *context, int64_t first, int64_t R, int64_t c, int64_t C, const real *tile) {
   const forward_worker *w = context;
-  const congru_call *call = w->call;
-  for (int64_t m = 0; m < R; m++, tile += C * VL) {
-    const scan_row *row = w->row + first + m;
-    const real *xp = w->xp_of_step + (first + m) * 3 * w->padded + c * VL, *h = state_at(w, w->h[w->now], row);
-    for (int64_t j = 0; j < C; j += 3) {
-      int64_t block = (c + j) / 3;
-      vec hn = load(tile + (j + 2) * VL), h_old = load(h + block * VL);
-      vec r = vsigmoid(load(xp + j * VL) + load(tile + j * VL));
-      vec z = vsigmoid(load(xp + (j + 1) * VL) + load(tile + (j + 1) * VL));
-      vec n = vtanh(vfma(r, hn, load(xp + (j + 2) * VL)));
-      put_h(w, row, block, zoned_out(call, row, block, h_old, new_state(z, n, h_old), call->H - block * VL));
-      put_gate(w, row, 0, block, r);
-      put_gate(w, row, 1, block, z);
-      put_gate(w, row, 2, block, n);
-      if (!call->g_h) put_extra(w, row, block, hn);
-    }
-  }
+  for (int64_t m = 0; m < R; m++, tile += C * VL)
+    NAME(gru_row)(w, w->row + first + m, w->xp_of_step + (first + m) * 3 * w->padded + c * VL, tile, c, C);
 }
 
 void NAME(gru_before_finish_rz)(void *context, int64_t first, int64_t R, int64_t c, int64_t C, const real *tile) {
@@ -60,7 +62,7 @@ void NAME(gru_before_finish_n)(void *context, int64_t first, int64_t R, int64_t 
     for (int64_t j = 0, block = c; j < C; j++, block++) {
       vec n = vtanh(load(xp + (3 * block + 2) * VL) + load(tile + j * VL));
       vec z = load(state_at(w, w->z, row) + block * VL), h = load(state_at(w, w->h[w->now], row) + block * VL);
-      put_h(w, row, block, zoned_out(w->call, row, block, h, new_state(z, n, h), w->call->H - block * VL));
+      put_h(w, row, block, new_state(z, n, h));
       put_gate(w, row, 2, block, n);
     }
   }
@@ -71,15 +73,19 @@ enum { DN = 0, DR = 1, DZ = 2, DHN = 3 }; /* order in dG */
 void NAME(gru_backward)(const backward_worker *w, int64_t i) {
   const scan_row *row = w->table.row + i;
   const gate_view gates = gates_view(w, i);
-  const real *hn_row = w->call->g_h    ? NULL
-                       : w->extra_again ? w->extra_again + i * w->padded : row_of(w->call->extra, w->call->y_strides, row);
-  const real *norm_n = hn_row ? NULL : norms_of(w, row) + 5 * w->call->H;
+  const congru_call *call = w->call;
+  const real *hn_row = call->g_i        ? NULL
+                       : w->extra_again ? w->extra_again + i * w->padded
+                                        : row_of(call->extra, call->y_strides, row);
+  const real *norm_n = hn_row ? NULL : norms_of(w, row) + (call->g_h ? 5 : 2) * call->H;
+  const real *gain = call->g_h ? call->g_h : call->g_i, *bias = call->g_h ? call->b_h : call->b_i;
+  const real *gain_n = gain ? gain + 2 * call->H : NULL, *bias_n = bias ? bias + 2 * call->H : NULL;
   for (int64_t block = w->u0; block < w->u1; block++) {
     int64_t lanes = w->call->H - block * VL;
     vec r = get_gate(gates, 0, block, lanes), z = get_gate(gates, 1, block, lanes), n = get_gate(gates, 2, block, lanes);
-    vec hn = hn_row ? load_block(hn_row + block * VL, lanes) : normalised_hn(w->call, norm_n, block, lanes);
+    vec hn = hn_row ? load_block(hn_row + block * VL, lanes) : normalised(gain_n, bias_n, norm_n, block, lanes);
     vec h = load(w->h_before + i * w->h_row + block * VL), by_zone;
-    vec dh = zoned_in(w->call, row, block, get_dh(w, row, block, lanes), &by_zone, lanes);
+    vec dh = zoned_in(w->call, w->call->zoneout, row, block, get_dh(w, row, block, lanes), &by_zone, lanes);
     vec dz = vfma(dh, h - n, get_dgate(w, row, 1, block, lanes));
     vec dn = vfma(dh, splat(1) - z, get_dgate(w, row, 2, block, lanes));
     vec da_n = dn * vfma(-n, n, splat(1));
@@ -99,7 +105,7 @@ void NAME(gru_before_backward_n)(const backward_worker *w, int64_t i) {
     int64_t lanes = w->call->H - block * VL;
     vec r = get_gate(gates, 0, block, lanes), z = get_gate(gates, 1, block, lanes), n = get_gate(gates, 2, block, lanes);
     vec h = load(w->h_before + i * w->h_row + block * VL), seen = load(w->h_seen + i * w->h_row + block * VL), by_zone;
-    vec dh = zoned_in(w->call, row, block, get_dh(w, row, block, lanes), &by_zone, lanes);
+    vec dh = zoned_in(w->call, w->call->zoneout, row, block, get_dh(w, row, block, lanes), &by_zone, lanes);
     vec dz = vfma(dh, h - n, get_dgate(w, row, 1, block, lanes));
     vec dn = vfma(dh, splat(1) - z, get_dgate(w, row, 2, block, lanes));
     put_dG(w, i, DN, block, dn * vfma(-n, n, splat(1)), lanes);

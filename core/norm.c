@@ -1,35 +1,33 @@
-/* Layer norm of both projections of the GRU (reset after), forward and backward.
+/* Layer norm, forward.
  *
  *   hat = (a - mean(a)) s   s = 1 / sqrt(mean((a - mean(a))^2) + eps)   over the H units of a gate;   W x + b becomes g hat + b
- *   da = s (e - mean(e) - hat mean(e hat)),   e = g dG
+ *   "dreamer": a = W x + U h + b_h over the 3H units of all gates
  *
- * W and U are centred before they are packed, so that a already has mean zero: one pass over a row sums its squares, a second scales it. A
- * row's sums are taken in one order whatever stands beside it: lane by lane over the blocks, then lanes in pairs. The backward
- * reads hat and s from `norms`. Measurements: results/options_speed.json.
+ * W and U are centred before they are packed, so that a already has mean zero: one pass over a row sums its squares, a second
+ * scales it; c' has a mean. A row's sums are taken in one order whatever stands beside it: lane by lane over the blocks, then
+ * lanes in pairs. Measurements: results/options_speed.json.
  */
 #include <math.h>
 
-#include "backward.h"
 #include "forward.h"
 
 #define EPSILON ((real)1e-5)
+#define DREAMER_EPSILON ((real)1e-3)
 
-INLINE real lane_sum(vec v) {
-  real lane[VEC_BYTES / sizeof(real)] __attribute__((aligned(VEC_BYTES)));
-  store(lane, v);
-  UNROLL for (int half = VEC_BYTES / sizeof(real) / 2; half; half /= 2) {
-    UNROLL for (int i = 0; i < half; i++) lane[i] += lane[i + half];
-  }
-  return lane[0];
+/* The mean of K-wide rows [row, row + n) at column k. */
+INLINE vec mean_row(const real *weights, int64_t K, int64_t row, int64_t n, int64_t k) {
+  vec sum = splat(0);
+  for (int64_t end = row + n; row < end; row++) sum += load_block(weights + row * K + k, K - k);
+  return sum / splat((real)n);
 }
 
-void NAME(centre)(real *centred, const real *weights, int64_t K, int64_t H, int64_t gates, int64_t block0, int64_t block1) {
-  int64_t unit1 = block1 * VL < H ? block1 * VL : H;
-  for (int64_t gate = 0; gate < gates; gate++) {
-    for (int64_t k = 0; k < K; k += VL) {
-      vec sum = splat(0);
-      for (int64_t unit = 0; unit < H; unit++) sum += load_block(weights + (gate * H + unit) * K + k, K - k);
-      vec mean = sum / splat((real)H);
+void NAME(centre)(real *centred, const real *weights, int64_t K, int64_t H, int64_t gates, norm_form norm, int64_t block0,
+                  int64_t block1) {
+  int64_t unit1 = block1 * VL < H ? block1 * VL : H, all = norm == NORM_OF_ALL;
+  for (int64_t k = 0; k < K; k += VL) {
+    vec mean = splat(0);
+    for (int64_t gate = 0; gate < gates; gate++) {
+      if (gate == 0 || !all) mean = mean_row(weights, K, gate * H, all ? gates * H : H, k);
       for (int64_t unit = block0 * VL; unit < unit1; unit++) {
         int64_t at = (gate * H + unit) * K + k;
         store_block(centred + at, load_block(weights + at, K - k) - mean, K - k);
@@ -38,105 +36,145 @@ void NAME(centre)(real *centred, const real *weights, int64_t K, int64_t H, int6
   }
 }
 
-/* Blocks [u0, u1) of out = g hat + b, for one row [block, gate, VL] of centred sums; hat and s go to `kept` + gate * H and
- * `scales`, where given. */
-static void normalise(real *out, const real *row, const real *gain, const real *bias, int64_t H, int64_t u0, int64_t u1,
-                      real *kept, real *scales) {
-  vec squares[3] = {splat(0), splat(0), splat(0)}, scale[3];
+/* 1 / sqrt(mean + eps) of n squares, summed lane by lane. */
+INLINE vec scale_of(vec squares, int64_t n, real eps) { return splat(1 / (real)sqrt(lane_sum(squares)[0] / (real)n + eps)); }
+
+/* What a norm of gates reads and keeps, and where. */
+typedef struct {
+  const real *gain, *bias;
+  int64_t H, u0, u1;    /* units of the norm; unit blocks wanted */
+  real *hat, *scale;    /* kept, or NULL */
+} norm_of_row;
+
+/* Blocks [u0, u1) of out = g hat + b, for one row [block, gate, VL] of centred sums of G gates. */
+INLINE void normalise(const int G, real *out, const real *row, const norm_of_row *norm) {
+  vec squares[4], scale[4];
+  int64_t H = norm->H;
+  UNROLL for (int gate = 0; gate < G; gate++) squares[gate] = splat(0);
   for (int64_t block = 0; block * VL < H; block++) {
-    UNROLL for (int gate = 0; gate < 3; gate++) {
-      vec a = load(row + (3 * block + gate) * VL);
+    UNROLL for (int gate = 0; gate < G; gate++) {
+      vec a = load(row + (G * block + gate) * VL);
       squares[gate] = vfma(a, a, squares[gate]);
     }
   }
-  UNROLL for (int gate = 0; gate < 3; gate++) {
-    real s = 1 / (real)sqrt(lane_sum(squares[gate]) / (real)H + EPSILON);
-    if (scales && u0 == 0) scales[gate] = s;
-    scale[gate] = splat(s);
+  UNROLL for (int gate = 0; gate < G; gate++) {
+    scale[gate] = scale_of(squares[gate], H, EPSILON);
+    if (norm->hat && norm->u0 == 0) norm->scale[gate] = scale[gate][0];
   }
-  for (int64_t block = u0; block < u1; block++) {
-    UNROLL for (int gate = 0; gate < 3; gate++) {
-      int64_t at = (3 * block + gate) * VL;
+  for (int64_t block = norm->u0; block < norm->u1; block++) {
+    UNROLL for (int gate = 0; gate < G; gate++) {
+      int64_t at = (G * block + gate) * VL;
       vec hat = load(row + at) * scale[gate];
-      if (kept) store_block(kept + gate * H + block * VL, hat, H - block * VL);
-      store(out + at, vfma(load(gain + at), hat, load(bias + at)));
+      if (norm->hat) store_block(norm->hat + gate * H + block * VL, hat, H - block * VL);
+      store(out + at, vfma(load(norm->gain + at), hat, load(norm->bias + at)));
     }
   }
 }
 
-/* Where a row's norms are kept, or NULL. */
-INLINE real *kept_of(const congru_call *call, const scan_row *row) {
-  return call->norms ? (real *)call->norms + (row->b * call->T + row->t) * (6 * call->H + 6) : NULL;
+static void normalise_gates(int64_t G, real *out, const real *row, const norm_of_row *norm) {
+  if (G == 4) normalise(4, out, row, norm);
+  if (G == 3) normalise(3, out, row, norm);
+  if (G == 2) normalise(2, out, row, norm);
+  if (G == 1) normalise(1, out, row, norm);
+}
+
+/* The same for "dreamer": one norm of the three gates of W x + b_h and U h. */
+static void normalise_all(real *out, const real *xp, const real *uh, const norm_of_row *norm) {
+  vec squares[3] = {splat(0), splat(0), splat(0)};
+  int64_t H = norm->H;
+  for (int64_t block = 0; block * VL < H; block++) {
+    UNROLL for (int gate = 0; gate < 3; gate++) {
+      vec a = load(xp + (3 * block + gate) * VL) + load(uh + (3 * block + gate) * VL);
+      squares[gate] = vfma(a, a, squares[gate]);
+    }
+  }
+  vec scale = scale_of(squares[0] + squares[1] + squares[2], 3 * H, DREAMER_EPSILON);
+  if (norm->hat && norm->u0 == 0) norm->scale[0] = scale[0];
+  for (int64_t block = norm->u0; block < norm->u1; block++) {
+    UNROLL for (int gate = 0; gate < 3; gate++) {
+      int64_t at = (3 * block + gate) * VL;
+      vec hat = (load(xp + at) + load(uh + at)) * scale;
+      if (norm->hat) store_block(norm->hat + gate * H + block * VL, hat, H - block * VL);
+      store(out + at, vfma(load(norm->gain + at), hat, load(norm->bias + at)));
+    }
+  }
+}
+
+/* The norm that begins with the kept norm number `first` of a row, its scale behind all N norms. */
+INLINE norm_of_row norm_of(const forward_worker *w, const scan_row *row, const real *gain, const real *bias, int64_t first) {
+  const congru_call *call = w->call;
+  int64_t H = call->H, scales = num_norms(call) * H;
+  real *kept = call->norms ? (real *)call->norms + (row->b * call->T + row->t) * norms_row(call) : NULL;
+  return (norm_of_row){gain, bias, H, w->u0, w->u1, kept ? kept + first * H : NULL, kept ? kept + scales + first : NULL};
 }
 
 void NAME(normalise_inputs)(const forward_worker *w, int64_t i0, int64_t i1) {
   int64_t H = w->call->H;
   for (int64_t i = i0; i < i1; i++) {
-    real *kept = kept_of(w->call, w->table.row + i), *row = w->xp + i * 3 * w->padded;
-    normalise(row, row, w->packed.gain_x, w->packed.bias_x, H, 0, w->padded / VL, kept, kept ? kept + 6 * H : NULL);
+    norm_of_row norm = norm_of(w, w->table.row + i, w->packed.gain_x, w->packed.bias_x, 0);
+    norm.u0 = 0, norm.u1 = w->padded / VL;
+    const real *later = i + NORMS_AHEAD < i1 ? norm_of(w, w->table.row + i + NORMS_AHEAD, NULL, NULL, 0).hat : NULL;
+    if (later) ASK_FOR(later, w->gates * H, 1);
+    real *row = w->xp + i * w->gates * w->padded;
+    normalise_gates(w->gates, row, row, &norm);
   }
 }
 
 void NAME(finish_normalised)(forward_worker *w, int64_t n) {
-  int64_t H = w->call->H, from = 3 * w->u0 * VL;
+  static finish_fn *const finish[] = {NAME(gru_finish), NAME(gru_before_finish_rz), NAME(lstm_finish)};
+  int64_t unit = recurrent_unit(w->call->cell), c = unit * w->u0, C = unit * (w->u1 - w->u0);
+  int all = w->packed.norm == NORM_OF_ALL;
+  int64_t states = norms_row(w->call) - norms_of_states(w->call), next = (w->call->reverse ? -1 : 1) * norms_row(w->call);
   for (int64_t i = 0; i < n; i++) {
-    real *kept = kept_of(w->call, w->row + i);
-    normalise(w->normed, w->uh + i * 3 * w->padded, w->packed.gain_h, w->packed.bias_h, H, w->u0, w->u1,
-              kept ? kept + 3 * H : NULL, kept ? kept + 6 * H + 3 : NULL);
-    NAME(gru_finish)(w, i, 1, 3 * w->u0, 3 * (w->u1 - w->u0), w->normed + from);
-  }
-}
-
-/* Units [j0, j1) of da from dG, for the three gates of a row side by side: gate g stands in block (g + rotate) % 3. */
-INLINE void norm_backward(real *da, const real *dG, const int rotate, const real *gain, const real *hat, const real *scale,
-                          int64_t H, int64_t j0, int64_t j1) {
-  vec sum[3] = {splat(0), splat(0), splat(0)}, along[3] = {splat(0), splat(0), splat(0)};
-  for (int64_t j = 0; j < H; j += VL) {
-    UNROLL for (int gate = 0; gate < 3; gate++) {
-      vec e = load_block(dG + (gate + rotate) % 3 * H + j, H - j) * load_block(gain + gate * H + j, H - j);
-      sum[gate] += e;
-      along[gate] = vfma(e, load_block(hat + gate * H + j, H - j), along[gate]);
-    }
-  }
-  vec mean[3], slope[3];
-  UNROLL for (int gate = 0; gate < 3; gate++) {
-    mean[gate] = splat(lane_sum(sum[gate]) / (real)H);
-    slope[gate] = splat(lane_sum(along[gate]) / (real)H);
-  }
-  for (int64_t j = j0; j < j1; j += VL) {
-    UNROLL for (int gate = 0; gate < 3; gate++) {
-      int64_t at = (gate + rotate) % 3 * H + j;
-      vec e = load_block(dG + at, H - j) * load_block(gain + gate * H + j, H - j) - mean[gate];
-      store_block(da + at, vfma(-slope[gate], load_block(hat + gate * H + j, H - j), e) * splat(scale[gate]), H - j);
+    const real *uh = w->uh + i * unit * w->padded;
+    norm_of_row norm = norm_of(w, w->row + i, w->packed.gain_h, w->packed.bias_h, all ? 0 : w->gates);
+    if (norm.hat && !w->row[i].last) ASK_FOR(norm.hat + next, states, 1);
+    if (all) {
+      normalise_all(w->normed, w->xp_of_step + i * 3 * w->padded, uh, &norm);
+      NAME(gru_row)(w, w->row + i, w->packed.zeros, w->normed + c * VL, c, C);
+    } else {
+      normalise_gates(unit, w->normed, uh, &norm);
+      finish[w->call->cell](w, i, 1, c, C, w->normed + c * VL);
     }
   }
 }
 
-/* Places of the gates in dG: n, r, z for W, then r, z, hn for U. */
-void NAME(norm_backward_states)(const backward_worker *w, int64_t i) {
-  const real *norms = norms_of(w, w->table.row + i);
-  int64_t H = w->call->H, at = i * w->dG_row + H;
-  norm_backward(w->dG_U + at, w->dG + at, 0, w->call->g_h, norms + 3 * H, norms + 6 * H + 3, H, w->u0 * VL,
-                w->u1 * VL < H ? w->u1 * VL : H);
+void NAME(finish_normalised_n)(forward_worker *w, int64_t n) {
+  const real *gain = w->packed.gain_h + 2 * w->padded, *bias = w->packed.bias_h + 2 * w->padded;
+  for (int64_t i = 0; i < n; i++) {
+    norm_of_row norm = norm_of(w, w->row + i, gain, bias, 5);
+    normalise_gates(1, w->normed, w->uh + i * w->padded, &norm);
+    NAME(gru_before_finish_n)(w, i, 1, w->u0, w->u1 - w->u0, w->normed + w->u0 * VL);
+  }
 }
 
-void NAME(norm_backward_inputs)(const backward_worker *w, int64_t i0, int64_t i1) {
+/* Lanes beyond the n first become zero. */
+INLINE vec first_lanes(vec v, int64_t n) {
+  real lanes[VEC_BYTES / sizeof(real)] __attribute__((aligned(VEC_BYTES)));
+  if (n >= VL) return v;
+  store(lanes, v);
+  return load_lanes(lanes, n);
+}
+
+void NAME(finish_normalised_c)(forward_worker *w, int64_t n) {
   int64_t H = w->call->H;
-  for (int64_t i = i0; i < i1; i++) {
-    const real *norms = norms_of(w, w->table.row + i);
-    norm_backward(w->dG_W + i * w->dG_row, w->dG + i * w->dG_row, 1, w->call->g_i, norms, norms + 6 * H, H, 0, H);
-  }
-}
-
-void NAME(add_gain_sums)(real *out, const backward_worker *w, int64_t place, int64_t norm, int64_t n, int64_t m0, int64_t m1) {
-  int64_t H = w->call->H;
-  for (int64_t m = m0; m < m1; m += VL) {
-    int64_t lanes = m1 - m;
-    vec sum = load_block(out + m, lanes);
-    for (int64_t i = 0; i < n; i++) {
-      const real *hat = norms_of(w, w->table.row + i) + norm * H;
-      sum = vfma(load_block(w->dG + i * w->dG_row + place * H + m, lanes), load_block(hat + m, lanes), sum);
+  for (int64_t i = 0; i < n; i++) {
+    const scan_row *row = w->row + i;
+    const real *c = state_at(w, w->c_new, row), *o = state_at(w, w->o, row);
+    norm_of_row norm = norm_of(w, row, w->packed.gain_c, w->packed.bias_c, 8);
+    vec sum = splat(0), squares = splat(0);
+    for (int64_t at = 0; at < H; at += VL) sum += load(c + at);
+    vec mean = lane_sum(sum) / splat((real)H);
+    for (int64_t at = 0; at < H; at += VL) {
+      vec a = first_lanes(load(c + at) - mean, H - at);
+      squares = vfma(a, a, squares);
     }
-    store_block(out + m, sum, lanes);
+    vec scale = scale_of(squares, H, EPSILON);
+    if (norm.hat && w->u0 == 0) norm.scale[0] = scale[0];
+    for (int64_t block = w->u0, at = block * VL; block < w->u1; block++, at += VL) {
+      vec hat = (load(c + at) - mean) * scale;
+      if (norm.hat) store_block(norm.hat + at, hat, H - at);
+      put_h(w, row, block, load(o + at) * vtanh(vfma(load(norm.gain + at), hat, load(norm.bias + at))));
+    }
   }
 }

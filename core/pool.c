@@ -277,6 +277,16 @@ void *congru_memory_get(size_t bytes) {
   return (char *)block + HEADER;
 }
 
+void congru_memory_is_fresh(void *array, int64_t bytes) {
+#if defined(MADV_HUGEPAGE)
+  const uintptr_t page = 4096, begin = ((uintptr_t)array + page - 1) & ~(page - 1);
+  const uintptr_t end = ((uintptr_t)array + (uintptr_t)bytes) & ~(page - 1);
+  if (array && bytes > (int64_t)KEEP_UP_TO) (void)madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+#else
+  (void)array, (void)bytes;
+#endif
+}
+
 void congru_memory_put(void *workspace) {
   size_t *block = (size_t *)(void *)((char *)workspace - HEADER);
   free(*block <= KEEP_UP_TO ? atomic_exchange(&spare, block) : block);

@@ -19,6 +19,9 @@ void congru_pool_give_up(int64_t threads); /* ends a claim that is not run */
 /* Workspace of a call, aligned to a cache line, in large pages where it is large; NULL: no memory. */
 void *congru_memory_get(size_t bytes);
 void congru_memory_put(void *workspace);
+/* Hint: an array of a caller that is about to be written. Beyond the largest block that allocators keep it is fresh memory in
+ * every call, and its first touch costs a fraction in large pages. */
+void congru_memory_is_fresh(void *array, int64_t bytes);
 
 /* Meets every step. Where other programs want the cores, a spinning thread waits for one that is not running: then the barrier
  * gives up, at the same step for all members, and never waits again. */

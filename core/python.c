@@ -25,10 +25,11 @@ typedef struct {
 static const field fields[] = {
     FIELD(cell), FIELD(dtype), FIELD(reverse), FIELD(weight_dtype), FIELD(threads), FIELD(B), FIELD(T), FIELD(I), FIELD(H),
     FIELD(x), STRIDES(x), FIELD(W), FIELD(U), FIELD(b_i), FIELD(b_h), FIELD(h0), FIELD(c0), FIELD(lengths), FIELD(reset),
-    FIELD(h_reset), FIELD(c_reset), FIELD(g_i), FIELD(g_h), FIELD(h_mask), FIELD(zoneout), STRIDES(zoneout), FIELD(y), STRIDES(y), FIELD(h), FIELD(c), FIELD(gates), STRIDES(gates), FIELD(extra), FIELD(norms),
+    FIELD(h_reset), FIELD(c_reset), FIELD(g_i), FIELD(g_h), FIELD(g_c), FIELD(b_c), FIELD(h_mask), FIELD(zoneout), FIELD(zoneout_c),
+    STRIDES(zoneout), FIELD(y), STRIDES(y), FIELD(h), FIELD(c), FIELD(gates), STRIDES(gates), FIELD(extra), FIELD(norms),
     FIELD(dy), STRIDES(dy), FIELD(dh), FIELD(dc), FIELD(dgates), STRIDES(dgates), FIELD(dx), STRIDES(dx),
     FIELD(dh0), FIELD(dc0), FIELD(dW), FIELD(dU), FIELD(db_i), FIELD(db_h), FIELD(dh_reset), FIELD(dc_reset), FIELD(dg_i),
-    FIELD(dg_h)};
+    FIELD(dg_h), FIELD(dg_c), FIELD(db_c)};
 #define NUM_FIELDS (sizeof(fields) / sizeof(fields[0]))
 _Static_assert(sizeof(void *) == 8, "a field of congru_call is eight bytes");
 _Static_assert(sizeof(congru_call) == 8 * NUM_FIELDS, "every field of congru_call has its keyword");

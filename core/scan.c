@@ -4,6 +4,8 @@
 /* Multiply-adds below which a second thread, or a barrier every step, costs more than it saves. */
 #define WORTH_A_THREAD 1000000
 #define WORTH_A_BARRIER 6000
+/* Of "dreamer", towards keeping. */
+#define UPDATE_BIAS 1
 /* Rows of a group below which its threads split hidden units instead of rows. */
 #define ROWS_OF_A_GROUP 4
 
@@ -54,33 +56,53 @@ void NAME(take_weights)(packed_weights *packed, arena *a, const congru_call *cal
   packed->U = take_panels(a, unit * blocks, call->H, step_rows, unit, paired);
   packed->U_n = take_panels(a, call->cell == CONGRU_GRU_BEFORE ? blocks : 0, call->H, step_rows, 1, paired);
   packed->bias_x = TAKE(a, real, G * padded);
-  packed->bias_h = call->cell == CONGRU_GRU ? TAKE(a, real, G * padded) : NULL;
-  packed->gain_x = call->g_i ? TAKE(a, real, G * padded) : NULL;
-  packed->gain_h = call->g_i ? TAKE(a, real, G * padded) : NULL;
+  packed->bias_h = call->cell == CONGRU_GRU || call->g_i ? TAKE(a, real, G * padded) : NULL;
+  packed->norm = norm_form_of(call);
+  if (!packed->norm) return;
+  packed->gain_x = TAKE(a, real, G * padded);
+  packed->gain_h = TAKE(a, real, G * padded);
+  packed->gain_c = TAKE(a, real, call->g_c ? padded : 0);
+  packed->bias_c = TAKE(a, real, call->g_c ? padded : 0);
+  packed->zeros = TAKE(a, real, packed->norm == NORM_OF_ALL ? G * padded : 0);
 }
 
 void NAME(take_centred)(packed_weights *packed, arena *a, const congru_call *call) {
   int64_t rows = gates_of(call->cell) * call->H;
   packed->centred_W = call->g_i ? TAKE(a, real, rows * call->I) : NULL;
   packed->centred_U = call->g_i ? TAKE(a, real, rows * call->H) : NULL;
+  packed->centred_b = norm_form_of(call) == NORM_OF_ALL ? TAKE(a, real, rows) : NULL;
+}
+
+/* With layer norm: the gains, and the biases where they differ from those without. The GRU's biases suit both. */
+static void pack_norm(const packed_weights *packed, const congru_call *call) {
+  int64_t G = gates_of(call->cell), H = call->H, blocks = (H + VL - 1) / VL, unit = recurrent_unit(call->cell);
+  real *gain_n = packed->gain_h + 2 * blocks * VL;
+  NAME(pack_bias)(packed->gain_x, call->g_i, NULL, H, G, 0, G);
+  NAME(pack_bias)(packed->gain_h, packed->norm == NORM_OF_ALL ? call->g_i : call->g_h, NULL, H, unit, 0, unit);
+  if (call->cell == CONGRU_GRU_BEFORE) NAME(pack_bias)(gain_n, (const real *)call->g_h + 2 * H, NULL, H, 1, 0, 1);
+  if (call->cell == CONGRU_LSTM) NAME(pack_bias)(packed->gain_c, call->g_c, NULL, H, 1, 0, 1);
+  if (call->cell == CONGRU_LSTM) NAME(pack_bias)(packed->bias_c, call->b_c, NULL, H, 1, 0, 1);
+  if (call->cell != CONGRU_GRU) NAME(pack_bias)(packed->bias_h, NULL, NULL, H, G, 0, G);
+  if (packed->norm == NORM_OF_GATES) return;
+  if (call->b_h) NAME(centre)(packed->centred_b, call->b_h, 1, H, G, packed->norm, 0, blocks);
+  NAME(pack_bias)(packed->bias_x, call->b_h ? packed->centred_b : NULL, NULL, H, G, 0, G);
+  NAME(pack_bias)(packed->bias_h, call->b_i, NULL, H, G, 0, G);
+  NAME(pack_bias)(packed->zeros, NULL, NULL, H, G, 0, G);
+  for (int64_t unit = 0; unit < H; unit++) packed->bias_h[(unit / VL * G + 1) * VL + unit % VL] += UPDATE_BIAS;
 }
 
 void NAME(pack_weights)(const packed_weights *packed, const congru_call *call, int64_t block0, int64_t block1) {
   int64_t G = gates_of(call->cell), H = call->H, unit = recurrent_unit(call->cell);
   const real *W = call->W, *U = call->U;
-  if (call->g_i) {
-    NAME(centre)(packed->centred_W, W, call->I, H, G, block0, block1);
-    NAME(centre)(packed->centred_U, U, H, H, G, block0, block1);
+  if (packed->norm) {
+    NAME(centre)(packed->centred_W, W, call->I, H, G, packed->norm, block0, block1);
+    NAME(centre)(packed->centred_U, U, H, H, G, packed->norm, block0, block1);
     W = packed->centred_W, U = packed->centred_U;
   }
   NAME(pack)(&packed->W, W, H, G, 0, block0, block1);
   NAME(pack)(&packed->U, U, H, unit, 0, block0, block1);
-  if (call->cell == CONGRU_GRU_BEFORE) NAME(pack)(&packed->U_n, call->U, H, 1, 2, block0, block1);
+  if (call->cell == CONGRU_GRU_BEFORE) NAME(pack)(&packed->U_n, U, H, 1, 2, block0, block1);
   if (block0 > 0 || block1 == block0) return; /* the biases are few: whoever packs the first block packs them all */
-  if (call->g_i) {
-    NAME(pack_bias)(packed->gain_x, call->g_i, NULL, H, G, 0, G);
-    NAME(pack_bias)(packed->gain_h, call->g_h, NULL, H, G, 0, G);
-  }
   if (call->cell == CONGRU_GRU) {
     NAME(pack_bias)(packed->bias_x, call->b_i, call->b_h, H, 2, 0, 3);
     NAME(pack_bias)(packed->bias_x + 2 * VL, call->b_i, NULL, H, 1, 2, 3);
@@ -89,6 +111,7 @@ void NAME(pack_weights)(const packed_weights *packed, const congru_call *call, i
   } else {
     NAME(pack_bias)(packed->bias_x, call->b_i, call->b_h, H, G, 0, G);
   }
+  if (packed->norm) pack_norm(packed, call);
 }
 
 static int is_fresh(const congru_call *call, int64_t b, int64_t s) {

@@ -27,11 +27,21 @@ typedef struct {
   int64_t *first;
 } scan_table;
 
+typedef enum { NO_NORM, NORM_OF_GATES, NORM_OF_ALL } norm_form; /* of all: one for the joined sums of all gates, "dreamer" */
+INLINE norm_form norm_form_of(const congru_call *call) {
+  return !call->g_i ? NO_NORM : call->g_h ? NORM_OF_GATES : NORM_OF_ALL;
+}
+
+/* Biases and gains are laid out as the columns they belong to, [block, gate, VL]; reset before: those of n of the recurrent
+ * side behind those of r, z. With layer norm bias_x and bias_h are added behind the norms; but "dreamer" has b_h, centred, in
+ * bias_x, before its norm. */
 typedef struct {
   panels W, U, U_n; /* reset before: U holds r, z and U_n holds n */
+  norm_form norm;
   real *bias_x, *bias_h;
-  real *gain_x, *gain_h; /* layer norm: laid out as the biases */
-  real *centred_W, *centred_U; /* layer norm: W and U less their means, not packed */
+  real *gain_x, *gain_h, *gain_c, *bias_c; /* layer norm; of c [padded], LSTM */
+  real *centred_W, *centred_U, *centred_b; /* layer norm: W, U (and b_h of "dreamer") less their means, not packed */
+  real *zeros;                             /* "dreamer": an input row of nothing */
 } packed_weights;
 
 typedef struct {
@@ -60,6 +70,23 @@ INLINE int64_t gates_of(int64_t cell) { return cell == CONGRU_LSTM ? 4 : cell ==
 INLINE int64_t length_of(const congru_call *call, int64_t b) { return call->lengths ? call->lengths[b] : call->T; }
 INLINE int64_t split(int64_t n, int64_t parts, int64_t part) { return n * part / parts; }
 
+/* What layer norm keeps of a row: norms, each H wide, and behind them the scale of each; "dreamer" has one for its three. */
+INLINE int64_t num_norms(const congru_call *call) {
+  int64_t gates = gates_of(call->cell);
+  return norm_form_of(call) == NORM_OF_ALL ? gates : 2 * gates + (call->cell == CONGRU_LSTM);
+}
+INLINE int64_t norms_row(const congru_call *call) {
+  int64_t norms = num_norms(call);
+  return norms * call->H + (norm_form_of(call) == NORM_OF_ALL ? 1 : norms);
+}
+
+/* Of what layer norm keeps of a row, the part that is made and used step by step begins here. */
+INLINE int64_t norms_of_states(const congru_call *call) {
+  return norm_form_of(call) == NORM_OF_ALL ? 0 : gates_of(call->cell) * call->H;
+}
+/* Rows from one to the next whose norms are asked for, where all rows of a chunk are gone through. */
+#define NORMS_AHEAD 2
+
 /* Gate columns per unit block in one recurrent product: reset before takes r, z and then n. */
 INLINE int64_t recurrent_unit(int64_t cell) { return cell == CONGRU_GRU_BEFORE ? 2 : gates_of(cell); }
 
@@ -71,9 +98,10 @@ void NAME(pack_transposed)(const panels *packed, const real *const *row, int64_t
 void NAME(pack_bias)(real *packed, const real *first, const real *second, int64_t H, int64_t gates, int64_t first_gate,
                      int64_t stride);
 
-/* Rows of blocks [block0, block1) of `centred` = weights less their mean over the units of each gate: their product with any
- * vector then has mean zero, as a norm needs it. */
-void NAME(centre)(real *centred, const real *weights, int64_t K, int64_t H, int64_t gates, int64_t block0, int64_t block1);
+/* Rows of blocks [block0, block1) of `centred` = weights less their mean over what is normalised together: their product with
+ * any vector then has mean zero, as a norm needs it. */
+void NAME(centre)(real *centred, const real *weights, int64_t K, int64_t H, int64_t gates, norm_form norm, int64_t block0,
+                  int64_t block1);
 
 /* Room for `columns` packed columns of K rows, multiplied by `rows` rows at a time; `paired`: as bfloat16. */
 INLINE panels take_panels(arena *a, int64_t columns, int64_t K, int64_t rows, int64_t unit, int64_t paired) {

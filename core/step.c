@@ -12,8 +12,8 @@ typedef struct {
   congru_stepper base;
   congru_call call;
   forward_worker worker;
-  real *y;       /* where y goes when the caller does not want it */
-  real *zoneout; /* [H], or NULL in the call */
+  real *y;          /* where y goes when the caller does not want it */
+  real *zoneout[2]; /* of h and c, [H]; NULL in the call where there is none */
 } stepper;
 
 static void set(congru_stepper *self, const void *h, const void *c) {
@@ -46,35 +46,26 @@ static void step(congru_stepper *self, const void *x, void *y) {
   s->call.x = x;
   s->call.y = y ? y : s->y;
   NAME(forward_project)(&s->worker, s->call.B);
-  if (s->call.g_i) NAME(normalise_inputs)(&s->worker, 0, s->call.B);
+  if (s->worker.packed.norm == NORM_OF_GATES) NAME(normalise_inputs)(&s->worker, 0, s->call.B);
   NAME(forward_step)(&s->worker, NULL, s->call.B);
   congru_restore_denormals(state);
 }
 
 static void take_all(stepper *s, arena *a) {
   forward_worker *w = &s->worker;
-  int64_t B = s->call.B, cell = s->call.cell, state = B * w->padded;
+  int64_t B = s->call.B, H = s->call.H;
+  w->call = &s->call;
   NAME(take_weights)(&w->packed, a, &s->call, B, B);
-  w->table.row = TAKE(a, scan_row, B);
-  w->pointer = TAKE(a, const real *, B);
-  if (s->call.g_i) {
-    w->uh = TAKE(a, real, state * w->gates);
-    w->normed = TAKE(a, real, w->gates * w->padded);
-  }
-  w->h[0] = w->seen[0] = TAKE(a, real, state);
-  w->h[1] = w->seen[1] = TAKE(a, real, state);
-  w->c = TAKE(a, real, cell == CONGRU_LSTM ? state : 0);
-  w->rh = TAKE(a, real, cell == CONGRU_GRU_BEFORE ? state : 0);
-  w->z = TAKE(a, real, cell == CONGRU_GRU_BEFORE ? state : 0);
-  w->xp = TAKE(a, real, state * w->gates);
-  s->y = TAKE(a, real, B * s->call.H);
-  s->zoneout = TAKE(a, real, s->call.zoneout ? s->call.H : 0);
+  NAME(take_group)(w, a, B);
+  NAME(take_worker)(w, a, 1, B);
+  s->y = TAKE(a, real, B * H);
+  for (int i = 0; i < 2; i++) s->zoneout[i] = TAKE(a, real, H);
 }
 
 /* Pack the weights of `call`; what only that needs is not kept. Returns 0, or -1 when memory ran out. */
 static int pack(stepper *s, const congru_call *call) {
   congru_call weights = s->call;
-  weights.W = call->W, weights.U = call->U, weights.b_i = call->b_i, weights.b_h = call->b_h;
+  weights.W = call->W, weights.U = call->U, weights.b_i = call->b_i, weights.b_h = call->b_h, weights.b_c = call->b_c;
   packed_weights packed = s->worker.packed;
   arena a = {NULL, 0};
   NAME(take_centred)(&packed, &a, call);
@@ -93,7 +84,8 @@ congru_stepper *NAME(stepper_new)(const congru_call *call) {
   s.call.cell = call->cell, s.call.dtype = call->dtype, s.call.weight_dtype = call->weight_dtype;
   s.call.B = call->B, s.call.T = 1, s.call.I = call->I, s.call.H = call->H;
   s.call.x_strides.batch = call->I, s.call.y_strides.batch = call->H;
-  s.call.g_i = call->g_i, s.call.g_h = call->g_h, s.call.zoneout = call->zoneout; /* whether they are there */
+  s.call.g_i = call->g_i, s.call.g_h = call->g_h, s.call.g_c = call->g_c; /* from here on: whether they are there */
+  s.call.zoneout = call->zoneout, s.call.zoneout_c = call->zoneout_c;
   s.worker.u1 = blocks, s.worker.b1 = call->B, s.worker.gates = gates_of(call->cell), s.worker.padded = blocks * VL;
   arena a = {NULL, sizeof(stepper)};
   a.used = (a.used + 63) & ~(size_t)63;
@@ -108,9 +100,9 @@ congru_stepper *NAME(stepper_new)(const congru_call *call) {
   made->worker.row = made->worker.table.row;
   made->worker.xp_of_step = made->worker.xp;
   for (int64_t b = 0; b < call->B; b++) made->worker.table.row[b] = (scan_row){.b = b};
-  if (call->zoneout) {
-    memcpy(made->zoneout, call->zoneout, (size_t)call->H * sizeof(real));
-    made->call.zoneout = made->zoneout;
+  const void **zoneout[] = {&made->call.zoneout, &made->call.zoneout_c};
+  for (int i = 0; i < 2; i++) {
+    if (*zoneout[i]) *zoneout[i] = memcpy(made->zoneout[i], *zoneout[i], (size_t)call->H * sizeof(real));
   }
   if (pack(made, call)) {
     free(made);

@@ -114,6 +114,48 @@ INLINE vec load_lanes(const real *p, int64_t n) {
 INLINE void store_lanes(real *p, vec v, int64_t n) { memcpy(p, &v, (size_t)n * sizeof(real)); }
 #endif
 
+/* Ask for the n reals from p on, to read or to write them soon: what lies in rows far apart the processor does not guess. */
+#define ASK_FOR(p, n, to_write)                                                                                       \
+  for (int64_t at_ = 0, n_ = (n); at_ < n_; at_ += 64 / (int64_t)sizeof(real)) __builtin_prefetch((p) + at_, to_write)
+
+/* SWAPPED(v, k): lane i of v ^ k. */
+#if defined(__clang__)
+#define SHUFFLED(v, ...) __builtin_shufflevector(v, v, __VA_ARGS__)
+#else
+#define SHUFFLED(v, ...) __builtin_shuffle(v, (wholes){__VA_ARGS__})
+#endif
+#if defined(CONGRU_F64)
+#define LANE_COUNT (VEC_BYTES / 8)
+#else
+#define LANE_COUNT (VEC_BYTES / 4)
+#endif
+#define LANES_2(from, k) (from) ^ (k), (from + 1) ^ (k)
+#define LANES_4(from, k) LANES_2(from, k), LANES_2(from + 2, k)
+#define LANES_8(from, k) LANES_4(from, k), LANES_4(from + 4, k)
+#if LANE_COUNT == 16
+#define SWAPPED(v, k) SHUFFLED(v, LANES_8(0, k), LANES_8(8, k))
+#elif LANE_COUNT == 8
+#define SWAPPED(v, k) SHUFFLED(v, LANES_8(0, k))
+#elif LANE_COUNT == 4
+#define SWAPPED(v, k) SHUFFLED(v, LANES_4(0, k))
+#else
+#define SWAPPED(v, k) SHUFFLED(v, LANES_2(0, k))
+#endif
+
+/* The sum of all lanes in every lane: of i and i + VL / 2, then of those half as far apart. */
+INLINE vec lane_sum(vec v) {
+#if LANE_COUNT >= 16
+  v += SWAPPED(v, 8);
+#endif
+#if LANE_COUNT >= 8
+  v += SWAPPED(v, 4);
+#endif
+#if LANE_COUNT >= 4
+  v += SWAPPED(v, 2);
+#endif
+  return v + SWAPPED(v, 1);
+}
+
 /* A block of up to VL lanes: whole, or the first n. */
 INLINE vec load_block(const real *p, int64_t n) { return n >= VL ? load(p) : load_lanes(p, n); }
 INLINE void store_block(real *p, vec v, int64_t n) {

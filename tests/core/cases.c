@@ -4,7 +4,8 @@
 #include <string.h>
 
 static const char *const CELL_NAMES[] = {"gru", "gru-before", "lstm", "rnn"};
-static const char *const OPTION_NAMES[] = {"reverse", "lengths", "reset", "bare", "time-major", "recompute", "mask", "zoneout", "norm"};
+static const char *const OPTION_NAMES[] = {"reverse", "lengths", "reset", "bare", "time-major", "recompute", "mask",
+                                          "zoneout", "norm",    "dreamer"};
 
 const char *name_of(const spec *s) {
   static char text[256];
@@ -76,10 +77,13 @@ static void draw_inputs(problem *p, uint64_t *random) {
   call->c0 = bare || !lstm ? NULL : draw(p, B * H, 1, random);
   call->h_reset = bare ? NULL : draw(p, H, 1, random);
   call->c_reset = bare || !lstm ? NULL : draw(p, H, 1, random);
-  call->g_i = s->options & NORM ? draw(p, G * H, 1, random) : NULL;
+  call->g_i = s->options & (NORM | DREAMER) ? draw(p, G * H, 1, random) : NULL;
   call->g_h = s->options & NORM ? draw(p, G * H, 1, random) : NULL;
   call->h_mask = s->options & MASK ? draw(p, B * H, 1.5, random) : NULL;
+  call->g_c = s->options & NORM && lstm ? draw(p, H, 1, random) : NULL;
+  call->b_c = call->g_c && !bare ? draw(p, H, 1, random) : NULL;
   call->zoneout = s->options & ZONEOUT ? draw(p, B * T * H, 0.5, random) : NULL;
+  call->zoneout_c = call->zoneout && lstm ? draw(p, B * T * H, 0.5, random) : NULL;
   if (s->options & LENGTHS) { /* whole, empty, and between */
     int64_t *lengths = own(p, B * 8);
     for (int64_t b = 0; b < B; b++) lengths[b] = b == 0 ? T : b == 1 ? 0 : (int64_t)(uniform(random) * (double)(T + 1));
@@ -100,21 +104,24 @@ static void draw_gradients(problem *p, uint64_t *random) {
   call->dy = draw(p, B * T * H, 1, random);
   call->dh = draw(p, B * H, 1, random);
   call->dc = lstm ? draw(p, B * H, 1, random) : NULL;
-  call->dgates = s->cell == CONGRU_RNN ? NULL : draw(p, B * T * G * H, 1, random);
+  call->dgates = draw(p, B * T * G * H, 1, random);
   call->dx = unset(p, B * T * s->I);
   call->dW = unset(p, G * H * s->I), call->dU = unset(p, G * H * H);
   call->db_i = unset(p, G * H), call->db_h = unset(p, G * H);
   call->dh0 = unset(p, B * H), call->dc0 = lstm ? unset(p, B * H) : NULL;
   call->dh_reset = unset(p, H), call->dc_reset = lstm ? unset(p, H) : NULL;
-  if (call->g_i) call->dg_i = unset(p, G * H), call->dg_h = unset(p, G * H);
+  if (call->g_i) call->dg_i = unset(p, G * H);
+  if (call->g_h) call->dg_h = unset(p, G * H);
+  if (call->g_c) call->dg_c = unset(p, H), call->db_c = unset(p, H);
 }
 
 /* The options that the cell has, and that go together. */
 static unsigned possible(const spec *s) {
   unsigned options = s->options;
-  if (s->cell != CONGRU_GRU) options &= ~(unsigned)NORM;
-  if (s->cell != CONGRU_GRU && s->cell != CONGRU_GRU_BEFORE) options &= ~(unsigned)ZONEOUT;
-  if (options & NORM) options &= ~(unsigned)RECOMPUTE;
+  if (s->cell == CONGRU_RNN) options &= ~(unsigned)NORM;
+  if (s->cell != CONGRU_GRU) options &= ~(unsigned)DREAMER;
+  if (options & DREAMER) options &= ~(unsigned)NORM;
+  if (options & (NORM | DREAMER) || (s->cell == CONGRU_RNN && options & ZONEOUT)) options &= ~(unsigned)RECOMPUTE;
   return options;
 }
 
@@ -134,12 +141,12 @@ problem make_problem(const spec *wanted, uint64_t seed) {
   draw_inputs(&p, &random);
   call->y = unset(&p, B * T * H);
   call->h = unset(&p, B * H);
-  int keep = !(s->options & RECOMPUTE);
+  int keep = !(s->options & RECOMPUTE), normed = !!(s->options & (NORM | DREAMER));
   if (s->cell == CONGRU_LSTM) call->c = unset(&p, B * H);
-  if (s->cell != CONGRU_RNN && keep) call->gates = unset(&p, B * T * G * H);
-  int normed = !!(p.spec.options & NORM);
+  if (keep) call->gates = unset(&p, B * T * G * H);
   if (s->cell == CONGRU_LSTM || (s->cell == CONGRU_GRU && keep && !normed)) call->extra = unset(&p, B * T * H);
-  if (normed) call->norms = unset(&p, B * T * (6 * H + 6));
+  int64_t norms = s->options & DREAMER ? 3 * H + 1 : (2 * G + (s->cell == CONGRU_LSTM)) * (H + 1);
+  if (normed) call->norms = unset(&p, B * T * norms);
   draw_gradients(&p, &random);
   return p;
 }

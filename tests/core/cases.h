@@ -26,19 +26,31 @@ typedef struct {
   int64_t cell, dtype, B, T, I, H, threads;
   unsigned options; /* of the enum below */
 } spec;
-enum { REVERSE = 1, LENGTHS = 2, RESET = 4, BARE = 8, TIME_MAJOR = 16, RECOMPUTE = 32, MASK = 64, ZONEOUT = 128, NORM = 256, NUM_OPTIONS = 9 };
+enum {
+  REVERSE = 1,
+  LENGTHS = 2,
+  RESET = 4,
+  BARE = 8,
+  TIME_MAJOR = 16,
+  RECOMPUTE = 32,
+  MASK = 64,
+  ZONEOUT = 128,
+  NORM = 256,
+  DREAMER = 512,
+  NUM_OPTIONS = 10
+};
 
 /* "lstm float32 B2 T3 I4 H5 reverse lengths threads -2, avx512", valid until the next call. */
 const char *name_of(const spec *s);
 
 /* A random call with all arrays in place: its results and gradients are NaN until somebody writes them. Two problems of one
  * seed hold the same values whatever their dtype. BARE: no bias, no state, no h_reset. TIME_MAJOR: strides of x and y.
- * RECOMPUTE: neither gates nor extra is kept (LSTM: only extra). ZONEOUT and NORM are dropped where the cell has none of them,
- * RECOMPUTE where NORM forbids it: see `spec` of the problem. */
+ * RECOMPUTE: neither gates nor extra is kept (LSTM: only extra). NORM and DREAMER are dropped where the cell has none of them,
+ * NORM beside DREAMER, RECOMPUTE where another option forbids it: see `spec` of the problem. */
 typedef struct {
   congru_call call;
   spec spec;
-  void *owned[48];
+  void *owned[56];
   int num_owned;
 } problem;
 problem make_problem(const spec *s, uint64_t seed);

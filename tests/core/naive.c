@@ -9,44 +9,83 @@ static double sigmoid(double a) { return 1 / (1 + exp(-a)); }
 
 static int64_t gates_of(const congru_call *call) { return call->cell == CONGRU_LSTM ? 4 : call->cell == CONGRU_RNN ? 1 : 3; }
 
+/* a = gain * norm(a) over n values; gain NULL: a stays. */
+static void normalise(double *a, const double *gain, int64_t n, double epsilon) {
+  double mean = 0, variance = 0;
+  for (int64_t j = 0; j < n; j++) mean += a[j] / (double)n;
+  for (int64_t j = 0; j < n; j++) variance += (a[j] - mean) * (a[j] - mean) / (double)n;
+  for (int64_t j = 0; j < n && gain; j++) a[j] = gain[j] * (a[j] - mean) / sqrt(variance + epsilon);
+}
+
 /* sums = M v + bias for all rows of M [G*H, K]; with a gain, gain * norm(M v) + bias gate by gate. */
-static void project(const congru_call *call, const double *M, const double *gain, const double *bias, const double *v, int64_t K,
-                    double *sums) {
+static void project(const congru_call *call, const double *M, const double *gain, const double *bias, const double *v,
+                    int64_t K, double *sums) {
   int64_t H = call->H;
   for (int64_t gate = 0; gate < gates_of(call); gate++) {
-    double *a = sums + gate * H, mean = 0, variance = 0;
+    double *a = sums + gate * H;
     for (int64_t j = 0; j < H; j++) {
       a[j] = 0;
       for (int64_t k = 0; k < K; k++) a[j] += M[(gate * H + j) * K + k] * v[k];
-      mean += a[j] / (double)H;
     }
-    for (int64_t j = 0; j < H; j++) variance += (a[j] - mean) * (a[j] - mean) / (double)H;
-    for (int64_t j = 0; j < H; j++) {
-      if (gain) a[j] = gain[gate * H + j] * (a[j] - mean) / sqrt(variance + 1e-5);
-      if (bias) a[j] += bias[gate * H + j];
-    }
+    normalise(a, gain ? gain + gate * H : NULL, H, 1e-5);
+    for (int64_t j = 0; j < H && bias; j++) a[j] += bias[gate * H + j];
   }
 }
 
-/* One step of one row: h and c become the new state; gates [G, H] and extra [H] are filled. mask and zoneout may be NULL. */
-static void naive_step(const congru_call *call, const double *x, const double *mask, const double *zoneout, double *h, double *c,
-                       double *gates, double *extra) {
+static double zoned(const double *d, int64_t j, double old, double new) { return d ? d[j] * old + (1 - d[j]) * new : new; }
+
+/* "dreamer": r, z, n and h. */
+static void dreamer_step(const congru_call *call, const double *x, const double *seen, const double *d, double *h,
+                         double *gates) {
+  int64_t H = call->H;
+  const double *b_i = call->b_i;
+  double a[3 * MAX_H], u[3 * MAX_H];
+  project(call, call->W, NULL, NULL, x, call->I, a);
+  project(call, call->U, NULL, call->b_h, seen, H, u);
+  for (int64_t j = 0; j < 3 * H; j++) a[j] += u[j];
+  normalise(a, call->g_i, 3 * H, 1e-3);
+  for (int64_t j = 0; j < 3 * H && b_i; j++) a[j] += b_i[j];
+  for (int64_t j = 0; j < H; j++) {
+    double r = gates[j] = sigmoid(a[j]), z = gates[H + j] = sigmoid(a[H + j] + 1);
+    double n = gates[2 * H + j] = tanh(r * a[2 * H + j]);
+    h[j] = zoned(d, j, h[j], (1 - z) * n + z * h[j]);
+  }
+}
+
+/* i and u: the sums of W x and U h of the four gates. */
+static void lstm_step(const congru_call *call, const double *i, const double *u, const double *d, const double *d_c, double *h,
+                      double *c, double *gates, double *extra) {
+  int64_t H = call->H;
+  const double *b_c = call->b_c;
+  double read[MAX_H];
+  for (int64_t j = 0; j < H; j++) {
+    for (int64_t at = j; at < 4 * H; at += H) gates[at] = at / H == 2 ? tanh(i[at] + u[at]) : sigmoid(i[at] + u[at]);
+    read[j] = gates[H + j] * c[j] + gates[j] * gates[2 * H + j];
+    c[j] = extra[j] = zoned(d_c, j, c[j], read[j]);
+  }
+  normalise(read, call->g_c, H, 1e-5);
+  for (int64_t j = 0; j < H; j++) h[j] = zoned(d, j, h[j], gates[3 * H + j] * tanh(read[j] + (b_c ? b_c[j] : 0)));
+}
+
+/* One step of one row: h and c become the new state; gates [G, H] and extra [H] are filled. mask and zoneouts may be NULL. */
+static void naive_step(const congru_call *call, const double *x, const double *mask, const double *d, const double *d_c,
+                       double *h, double *c, double *gates, double *extra) {
   int64_t H = call->H;
   double i[4 * MAX_H], u[4 * MAX_H], u_before[4 * MAX_H], seen[MAX_H], rh[MAX_H];
   double *r = gates, *z = gates + H, *n = gates + 2 * H;
   for (int64_t j = 0; j < H; j++) seen[j] = mask ? mask[j] * h[j] : h[j];
+  if (call->g_i && !call->g_h) {
+    dreamer_step(call, x, seen, d, h, gates);
+    return;
+  }
   project(call, call->W, call->g_i, call->b_i, x, call->I, i);
   project(call, call->U, call->g_h, call->b_h, seen, H, u);
   if (call->cell == CONGRU_RNN) {
-    for (int64_t j = 0; j < H; j++) h[j] = tanh(i[j] + u[j]);
+    for (int64_t j = 0; j < H; j++) h[j] = zoned(d, j, h[j], gates[j] = tanh(i[j] + u[j]));
     return;
   }
   if (call->cell == CONGRU_LSTM) {
-    for (int64_t j = 0; j < H; j++) {
-      for (int64_t at = j; at < 4 * H; at += H) gates[at] = at / H == 2 ? tanh(i[at] + u[at]) : sigmoid(i[at] + u[at]);
-      c[j] = extra[j] = gates[H + j] * c[j] + gates[j] * gates[2 * H + j];
-      h[j] = gates[3 * H + j] * tanh(c[j]);
-    }
+    lstm_step(call, i, u, d, d_c, h, c, gates, extra);
     return;
   }
   for (int64_t j = 0; j < H; j++) {
@@ -56,10 +95,9 @@ static void naive_step(const congru_call *call, const double *x, const double *m
   }
   project(call, call->U, call->g_h, call->b_h, rh, H, u_before);
   for (int64_t j = 0; j < H; j++) {
-    double d = zoneout ? zoneout[j] : 0;
     extra[j] = u[2 * H + j];
     n[j] = tanh(i[2 * H + j] + (call->cell == CONGRU_GRU ? r[j] * extra[j] : u_before[2 * H + j]));
-    h[j] = d * h[j] + (1 - d) * ((1 - z[j]) * n[j] + z[j] * h[j]);
+    h[j] = zoned(d, j, h[j], (1 - z[j]) * n[j] + z[j] * h[j]);
   }
 }
 
@@ -96,8 +134,8 @@ void naive_forward(const congru_call *call) {
           fill(h, call->h_reset, H);
           fill(c, call->c_reset, H);
         }
-        naive_step(call, place(call->x, call->x_strides, b, t), mask, place(call->zoneout, call->zoneout_strides, b, t), h, c,
-                   gates, extra);
+        naive_step(call, place(call->x, call->x_strides, b, t), mask, place(call->zoneout, call->zoneout_strides, b, t),
+                   place(call->zoneout_c, call->zoneout_strides, b, t), h, c, gates, extra);
       }
       put(place(call->y, call->y_strides, b, t), s < length ? h : none, H);
       put(place(call->gates, call->gates_strides, b, t), gates, GH);

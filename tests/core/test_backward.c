@@ -40,7 +40,7 @@ static void probe(const char *what, const spec *s, congru_call *exact, const voi
   snprintf(where, sizeof where, "d%s, %s", what, name_of(s));
   static const char *const rows[] = {"core gradients, float32", "core gradients, float64", "core layer norm gradients, float32",
                                      "core layer norm gradients, float64"};
-  report(rows[s->dtype + (s->options & NORM ? 2 : 0)], worst, where);
+  report(rows[s->dtype + (s->options & (NORM | DREAMER) ? 2 : 0)], worst, where);
 }
 
 static void check_case(spec s, uint64_t seed) {
@@ -61,6 +61,8 @@ static void check_case(spec s, uint64_t seed) {
   probe("c0", &s, exact, exact->c0, call->dc0, B * H, &random);
   probe("g_i", &s, exact, exact->g_i, call->dg_i, GH, &random);
   probe("g_h", &s, exact, exact->g_h, call->dg_h, GH, &random);
+  probe("g_c", &s, exact, exact->g_c, call->dg_c, H, &random);
+  probe("b_c", &s, exact, exact->b_c, call->db_c, H, &random);
   probe("h_reset", &s, exact, exact->h_reset, call->dh_reset, H, &random);
   probe("c_reset", &s, exact, exact->c_reset, call->dc_reset, H, &random);
   free_problem(&p), free_problem(&twin);

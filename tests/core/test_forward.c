@@ -19,7 +19,7 @@ static void compare(const char *what, const void *found, const void *expected, c
   snprintf(where, sizeof where, "%s, %s", what, name_of(s));
   static const char *const rows[] = {"core forward, float32", "core forward, float64", "core layer norm, float32",
                                      "core layer norm, float64"};
-  report(rows[s->dtype + (s->options & NORM ? 2 : 0)], relative_error(found, s->dtype, expected, n), where);
+  report(rows[s->dtype + (s->options & (NORM | DREAMER) ? 2 : 0)], relative_error(found, s->dtype, expected, n), where);
 }
 
 /* The same bytes, whatever differs. */
@@ -32,7 +32,7 @@ static void same_bits(const problem *a, const problem *b, const char *what) {
 /* The stepper's outputs are the bits of the sequence's, for plain sequences; reset, lengths and reverse are its caller's. */
 static void check_stepper(const problem *p) {
   const congru_call *call = &p->call;
-  if (p->spec.options & ~(unsigned)(BARE | RECOMPUTE | NORM)) return;
+  if (p->spec.options & ~(unsigned)(BARE | RECOMPUTE | NORM | DREAMER)) return;
   size_t size = call->dtype ? 8 : 4;
   int64_t B = call->B, T = call->T, I = call->I, H = call->H, lstm = call->cell == CONGRU_LSTM;
   size_t state = (size_t)(B * H) * size;

@@ -48,13 +48,14 @@ static problem alone(spec s, uint64_t seed) {
 }
 
 /* threads: 0 as set by congru_set_threads, -2 and -3 exactly so many where the pool is free. B = 1 splits hidden units. */
-static void check_concurrent_callers(void) {
+static void check_concurrent_callers(unsigned options) {
   pthread_t thread[CALLERS];
   caller own[CALLERS];
   problem expected[CALLERS];
   for (int i = 0; i < CALLERS; i++) {
-    own[i] = (caller){{.cell = i, .B = i % 2 ? 12 : 1, .T = 30, .I = 6, .H = 50, .threads = i == 3 ? 0 : -2 - i % 2}, (uint64_t)i, NULL};
-    expected[i] = alone(own[i].spec, own[i].seed);
+    spec s = {.cell = i, .B = i % 2 ? 12 : 1, .T = 30, .I = 6, .H = 50, .threads = i == 3 ? 0 : -2 - i % 2, .options = options};
+    own[i] = (caller){s, (uint64_t)i, NULL};
+    expected[i] = alone(s, own[i].seed);
     own[i].expected = &expected[i];
   }
   for (int i = 0; i < CALLERS; i++) CHECK(!pthread_create(&thread[i], NULL, call_again_and_again, &own[i]), "no thread");
@@ -84,6 +85,7 @@ static void check_fork(void) {
 }
 
 int main(void) {
-  check_concurrent_callers();
+  const unsigned options[] = {0, NORM | ZONEOUT, DREAMER};
+  for (int i = 0; i < 3; i++) check_concurrent_callers(options[i]);
   check_fork();
 }

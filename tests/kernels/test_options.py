@@ -9,10 +9,10 @@ import torch
 from backend_checks import leaf
 from cases import make_case
 from congru import ops
-from congru.errors import BackendError, CongruError
+from congru.errors import CongruError
 from congru.kernels import native
 from congru.reference import options as reference
-from option_cases import OPTION_CALLS, call_id, make_option_case
+from option_cases import OPTION_CALLS, OPTION_FORMS, call_id, make_option_case
 from tolerances import assert_close, seeds
 
 SIZES = [
@@ -67,17 +67,8 @@ def test_composite_at_every_size(cell, before, norm, sizes):
 needs_core = pytest.mark.skipif(native._CORE is None, reason=f"no C core: {native._REASON}")
 
 
-def in_the_core(cell, before, norm, around):
-    """Whether the core computes this call."""
-    return not (
-        norm == "dreamer"
-        or (norm and (cell, before) != ("gru", False))
-        or (cell != "gru" and "zoneout" in around)
-    )
-
-
-NATIVE_CALLS = [call for call in OPTION_CALLS if in_the_core(*call)]
-NATIVE_FORMS = [("gru", False, True), ("gru", True, False)]
+NATIVE_CALLS = OPTION_CALLS  # the core computes every call there is
+NATIVE_FORMS = [form for form in OPTION_FORMS if form != ("gru", False, False)]
 
 
 @needs_core
@@ -111,16 +102,18 @@ def test_native_at_every_size(cell, before, norm, sizes, threads):
 
 @needs_core
 @pytest.mark.parametrize("H", [36, 200])
-def test_threads_that_share_the_units_of_a_row_agree_with_one(H):
+@pytest.mark.parametrize(("cell", "before", "norm"), NATIVE_FORMS)
+def test_threads_that_share_the_units_of_a_row_agree_with_one(cell, before, norm, H):
     """With two rows and many units the core splits units, so every norm is summed by all of its threads."""
-    case = make_option_case("gru", False, True, B=2, T=12, I=70, H=H, zoneout=True, mask=True, reverse=True)
-    results = []
+    case = make_option_case(cell, before, norm, B=2, T=12, I=70, H=H, zoneout=True, mask=True, reverse=True)
+    results, S = [], len(case.state)
     was = torch.get_num_threads()
     for threads in (1, -2, -3):
         leaves = [leaf(part) for part in (case.x, *case.state, *case.weights)]
         given = {
             "zoneout": tuple(map(torch.tensor, case.options["zoneout"])),
-            "layer_norm": True,
+            "layer_norm": norm,
+            "reset_before": before,
             "reverse": True,
         }
         given["recurrent_mask"] = torch.tensor(case.options["recurrent_mask"])
@@ -128,12 +121,10 @@ def test_threads_that_share_the_units_of_a_row_agree_with_one(H):
             torch.set_num_threads(1)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
-                y, (h,), _ = ops.sequence(
-                    "gru", leaves[0], (leaves[1],), tuple(leaves[2:]), **given, backend="native"
-                )
-                results.append(
-                    [y, h, *torch.autograd.grad((y * torch.tensor(case.dy)).sum() + h.sum(), leaves)]
-                )
+                state, weights = tuple(leaves[1 : 1 + S]), tuple(leaves[1 + S :])
+                y, final, _ = ops.sequence(cell, leaves[0], state, weights, **given, backend="native")
+                loss = (y * torch.tensor(case.dy)).sum() + sum(part.sum() for part in final)
+                results.append([y, *final, *torch.autograd.grad(loss, leaves)])
         finally:
             torch.set_num_threads(was)
     for found in results[1:]:
@@ -161,14 +152,13 @@ def test_the_same_bits_for_any_chunking_batch_and_number_of_threads(cell, before
     x, state, weights = (
         tuple(part.astype(np.float32) for part in parts) for parts in ((case.x,), case.state, case.weights)
     )
-    zone, mask = (
-        case.options["zoneout"][0].astype(np.float32),
-        case.options["recurrent_mask"].astype(np.float32),
-    )
+    zones = [part.astype(np.float32) for part in case.options["zoneout"]]
+    mask = case.options["recurrent_mask"].astype(np.float32)
     form = {"layer_norm": norm, "backend": "native", "reset_before": before}
 
     def run(rows, begin, end, state):
-        given = {**form, "zoneout": zone[rows, begin:end], "recurrent_mask": mask[rows]}
+        zone = tuple(part[rows, begin:end] for part in zones)
+        given = {**form, "zoneout": zone, "recurrent_mask": mask[rows]}
         y, state, _ = ops.sequence(cell, x[0][rows, begin:end], state, weights, **given)
         return y, state
 
@@ -178,10 +168,13 @@ def test_the_same_bits_for_any_chunking_batch_and_number_of_threads(cell, before
         y, carried = run(slice(5), begin, end, carried)
         pieces.append(y)
     np.testing.assert_array_equal(np.concatenate(pieces, axis=1), whole)
-    np.testing.assert_array_equal(carried[0], final[0])
-    np.testing.assert_array_equal(run(slice(2, 3), 0, 40, (state[0][2:3],))[0][0], whole[2])
-    (stepped,) = ops.step(cell, x[0][:, 0], state, weights, **form, zoneout=zone[:, 0], recurrent_mask=mask)
-    np.testing.assert_array_equal(stepped, whole[:, 0])
+    for part, expected in zip(carried, final):
+        np.testing.assert_array_equal(part, expected)
+    row = tuple(part[2:3] for part in state)
+    np.testing.assert_array_equal(run(slice(2, 3), 0, 40, row)[0][0], whole[2])
+    zone = tuple(part[:, 0] for part in zones)
+    stepped = ops.step(cell, x[0][:, 0], state, weights, **form, zoneout=zone, recurrent_mask=mask)
+    np.testing.assert_array_equal(stepped[0], whole[:, 0])
     before_threads = native.extension().get_threads()
     try:
         native.set_threads(3)
@@ -192,14 +185,12 @@ def test_the_same_bits_for_any_chunking_batch_and_number_of_threads(cell, before
 
 @needs_core
 @pytest.mark.parametrize("around", [{}, {"num_heads": 2, "zoneout": True, "mask": True}], ids=call_id)
-@pytest.mark.parametrize(
-    ("cell", "before", "norm"), [*NATIVE_FORMS, ("lstm", False, False), ("rnn", False, False)]
-)
+@pytest.mark.parametrize(("cell", "before", "norm"), NATIVE_FORMS)
 def test_native_gradients_of_the_gates_and_second_derivatives_are_those_of_composite(
     cell, before, norm, around
 ):
-    if cell != "gru":
-        around = {name: value for name, value in around.items() if name != "zoneout"}
+    if norm == "dreamer":
+        around = {name: value for name, value in around.items() if name != "num_heads"}
     case = make_option_case(cell, before, norm, B=2, T=3, I=2, H=4, **{"mask": True, **around}, reverse=True)
     rng = np.random.default_rng(0)
     G = len(case.weights[0]) // 4
@@ -250,30 +241,24 @@ def test_native_gradients_of_the_gates_and_second_derivatives_are_those_of_compo
 
 
 @pytest.mark.parametrize(
-    ("cell", "before", "norm", "around", "reason"),
-    [
-        ("lstm", False, True, {}, "it has layer norm in the gru with reset after only"),
-        ("gru", True, True, {}, "it has layer norm in the gru with reset after only"),
-        ("gru", False, "dreamer", {}, "it has no layer_norm='dreamer'"),
-        ("lstm", False, False, {"zoneout": True}, "it has no zoneout in the lstm"),
-    ],
+    ("cell", "before", "norm", "around"),
+    [("lstm", False, True, {}), ("gru", False, "dreamer", {}), ("rnn", False, False, {"zoneout": True})],
 )
 @needs_core
-def test_native_says_what_it_cannot_run_and_auto_goes_on_to_composite(cell, before, norm, around, reason):
+def test_auto_takes_the_core_with_and_without_recompute(cell, before, norm, around):
     case = make_option_case(cell, before, norm, T=9, **around)
-    x, state, weights = (
-        torch.tensor(case.x),
-        tuple(map(torch.tensor, case.state)),
-        tuple(map(torch.tensor, case.weights)),
-    )
-    given = {**case.options}
-    if "zoneout" in given:
-        given["zoneout"] = tuple(map(torch.tensor, given["zoneout"]))
-    with pytest.raises(
-        BackendError, match=f"backend is 'native', expected one that runs this {cell}: {reason}"
-    ):
-        ops.sequence(cell, x, state, weights, **given, backend="native")
-    assert "runs on 'composite'" in ops.explain(cell, x, state, weights, **given)
+    found = []
+    for recompute in (False, True):
+        x, state = torch.tensor(case.x), tuple(map(torch.tensor, case.state))
+        weights = tuple(leaf(part) for part in case.weights)
+        given = {**case.options, "recompute": recompute}
+        if "zoneout" in given:
+            given["zoneout"] = tuple(map(torch.tensor, given["zoneout"]))
+        assert "runs on 'native'" in ops.explain(cell, x, state, weights, **given)
+        y = ops.sequence(cell, x, state, weights, **given)[0]
+        found.append(torch.autograd.grad((y * torch.tensor(case.dy)).sum(), weights))
+    for plain, again in zip(*found):
+        assert torch.equal(plain, again)
 
 
 def torch_gru(x):

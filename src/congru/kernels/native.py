@@ -22,10 +22,11 @@ from congru.errors import BackendError, SettingsError
 from congru.kernels import heads
 from congru.kernels.call import CELLS, Array, Call, State, Weights, is_tensor
 from congru.kernels.rounding import rounded
+from congru.reference.option_equations import gain_names
 
 # (cell, reset before) -> congru_cell in core/congru.h.
 CODES = {("gru", False): 0, ("gru", True): 1, ("lstm", False): 2, ("rnn", False): 3}
-OPTIONS = ("layer_norm=True", "zoneout", "recurrent_mask")
+OPTIONS = ("layer_norm=True", "layer_norm='dreamer'", "zoneout", "recurrent_mask")
 DTYPES = {"float32": 0, "float64": 1}
 WEIGHT_DTYPES = {None: 0, "bfloat16": 1}
 MIN_STEPS = 8  # below, packing costs more than it saves; bench/few_steps.py measures where
@@ -91,15 +92,6 @@ def supports(call: Call) -> str | None:
         return f"it computes on the CPU, not on {call.device}"
     if call.dtype not in DTYPES and not (call.library == "torch" and _autocast()):
         return f"it computes in float32 and float64, not {call.dtype}"
-    return _no_option(call) if call.options else None
-
-
-def _no_option(call: Call) -> str | None:
-    """Why the core cannot run the options of a call that has some, or None."""
-    if "layer_norm=True" in call.options and (call.cell != "gru" or call.reset_before):
-        return "it has layer norm in the gru with reset after only"
-    if "zoneout" in call.options and call.cell != "gru":
-        return f"it has no zoneout in the {call.cell}"
     return None
 
 
@@ -189,7 +181,8 @@ def stepper(
         (None, None) if state is None else tuple(_contiguous(part, W.dtype) for part in (*state, None)[:2])
     )
     y = np.empty((batch, U.shape[1]), W.dtype)
-    zones = np.full(U.shape[1], zoneout, W.dtype) if zoneout else None
+    zones = dict.fromkeys(("zoneout", "zoneout_c")[: len(CELLS[cell].states)], zoneout) if zoneout else {}
+    shares = {name: np.full(U.shape[1], share, W.dtype) for name, share in zones.items()}
     return extension().Stepper(
         y,
         cell=CODES[cell, reset_before],
@@ -198,8 +191,8 @@ def stepper(
         B=batch,
         I=W.shape[1],
         H=U.shape[1],
-        **_addresses(W=W, U=U, b_i=b_i, b_h=b_h, h0=start[0], c0=start[1], zoneout=zones),
-        **_addresses(**dict(zip(("g_i", "g_h"), gains))),
+        **_addresses(W=W, U=U, b_i=b_i, b_h=b_h, h0=start[0], c0=start[1], **shares),
+        **_addresses(**dict(zip(gain_names(cell, layer_norm, reset_before), gains))),
     )
 
 
@@ -268,7 +261,7 @@ def _numpy_sequence(
     reset_before: bool,
     return_gates: bool,
     weight_dtype: str | None,
-    layer_norm: bool = False,
+    layer_norm: bool | str = False,
     zoneout: State | None = None,
     recurrent_mask: Array | None = None,
 ) -> tuple[Array, State, Array | None]:
@@ -282,10 +275,10 @@ def _numpy_sequence(
     begin = [_contiguous(part, dtype) for part in h_reset or ()] + [None, None]
     y = np.empty((B, T, H), dtype)
     final = tuple(np.empty((B, H), dtype) for _ in CELLS[cell].states)
-    gates = np.empty((B, T, G, H), dtype) if return_gates and cell != "rnn" else None
+    gates = np.empty((B, T, G, H), dtype) if return_gates else None
     counts = _contiguous(lengths, np.int64)
     flags = _contiguous(reset, np.bool_)
-    zones = _contiguous(None if zoneout is None else zoneout[0], dtype)
+    zones = [_contiguous(part, dtype) for part in zoneout or ()]
     mask = _contiguous(recurrent_mask, dtype)
     extension().forward(
         cell=CODES[cell, reset_before],
@@ -302,8 +295,9 @@ def _numpy_sequence(
         zoneout_batch=T * H,
         zoneout_time=H,
         **_addresses(x=x, W=W, U=U, b_i=b_i, b_h=b_h, h0=start[0], c0=start[1], lengths=counts, reset=flags),
-        **_addresses(zoneout=zones, h_mask=mask, **dict(zip(("g_i", "g_h"), gains))),
+        **_addresses(h_mask=mask, **dict(zip(("zoneout", "zoneout_c"), zones))),
+        **_addresses(**dict(zip(gain_names(cell, layer_norm, reset_before), gains))),
         **_addresses(h_reset=begin[0], c_reset=begin[1], y=y, h=final[0], gates=gates),
         **(_addresses(c=final[1]) if len(final) == 2 else {}),
     )
-    return y, final, y[:, :, None].copy() if return_gates and cell == "rnn" else gates
+    return y, final, gates
