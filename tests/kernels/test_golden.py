@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from congru import ops
-from congru.errors import BackendError
 from congru.kernels import native
 from golden.case_file import load
 from golden.check import OPTION_PATHS, option_call
@@ -42,31 +41,8 @@ def test_reference_and_composite(path):
     check(path, "composite", torch.tensor)
 
 
-def in_the_core(path):
-    """Whether the core of this build has the case; test_options.py says which calls it must have."""
-    positional, given, _ = arguments(path, np.asarray)
-    try:
-        return "runs on 'native'" in ops.explain(*positional, **given, backend="native")
-    except BackendError:
-        return False
-
-
 @pytest.mark.skipif(native._CORE is None, reason=f"no C core: {native._REASON}")
-@pytest.mark.parametrize(
-    "path", [path for path in OPTION_PATHS if in_the_core(path)], ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("path", OPTION_PATHS, ids=lambda path: path.stem)
 def test_native(path):
     check(path, "native", np.asarray)
     check(path, "native", torch.tensor)
-
-
-@pytest.mark.skipif(native._CORE is None, reason=f"no C core: {native._REASON}")
-def test_the_core_has_most_cases():
-    names = {path.stem for path in OPTION_PATHS if in_the_core(path)}
-    assert names >= {
-        "option_gru_layer_norm_after",
-        "option_gru_layer_norm_heads",
-        "option_gru_zoneout_drawn",
-        "option_gru_zoneout_expected",
-        "option_gru_heads",
-    }

@@ -7,8 +7,7 @@ import torch
 from torch.autograd import forward_ad
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from congru import nn, ops
-from congru.errors import BackendError
+from congru import nn
 from congru.kernels import native
 from congru.kernels.native_ops import ARRIVING, INPUTS, NUM_SETTINGS
 from option_cases import OPTION_FORMS, call_id, make_option_case
@@ -25,37 +24,20 @@ SMALL = {"B": 2, "T": 3, "I": 2, "H": 4}
 ROW = "options, backend gradients, float64"
 
 
-def on_the_core(cell, before, norm, around):
-    """Whether the core of this build has this call; test_options.py says which ones it must have."""
-    case = make_option_case(cell, before, norm, **SMALL, **around)
-    try:
-        ops.sequence(cell, case.x, case.state, case.weights, **case.options, backend="native")
-    except BackendError:
-        return False
-    return True
-
-
 # Of every form the call with most options, on one head and on two.
-CALLS = []
-for form in OPTION_FORMS if native._CORE is not None else []:
-    masks = {"mask": True, "zoneout": True} if on_the_core(*form, {"zoneout": True}) else {"mask": True}
-    if on_the_core(*form, masks):
-        CALLS.append((*form, masks))
-        CALLS += [(*form, {**masks, "num_heads": 2})] if form[2] != "dreamer" else []
+MASKS = {"mask": True, "zoneout": True}
+CALLS = [
+    (*form, around)
+    for form in OPTION_FORMS
+    for around in (MASKS, {**MASKS, "num_heads": 2})
+    if form[2] != "dreamer" or "num_heads" not in around
+]
 NAMES = ("cell", "before", "norm", "around")
 every_call = pytest.mark.parametrize(NAMES, CALLS, ids=call_id)
 
 
 def problem_of(cell, before, norm, around, **sizes):
     return option_problem(cell, before, norm, **EVERYTHING, **around, **sizes)
-
-
-def test_what_runs_here():
-    assert {call[:3] for call in CALLS} >= {
-        ("gru", False, True),
-        ("gru", True, False),
-        ("lstm", False, False),
-    }
 
 
 class Operators(TorchDispatchMode):
@@ -291,8 +273,6 @@ def test_torch_export_with_dynamic_batch_and_time(options):
 def test_zoneout_laid_out_in_any_way():
     """The shares of h and of c have strides of their own in torch, and one pair in the core."""
     for cell in ("gru", "lstm"):
-        if not on_the_core(cell, False, False, {"zoneout": True}):
-            continue
         problem = option_problem(cell, False, False, zoneout=True, mask=True)
         expected = problem.call("native", *problem.values())
         shares = problem.options["zoneout"]

@@ -67,13 +67,12 @@ def test_composite_at_every_size(cell, before, norm, sizes):
 needs_core = pytest.mark.skipif(native._CORE is None, reason=f"no C core: {native._REASON}")
 
 
-NATIVE_CALLS = OPTION_CALLS  # the core computes every call there is
 NATIVE_FORMS = [form for form in OPTION_FORMS if form != ("gru", False, False)]
 
 
 @needs_core
 @pytest.mark.parametrize("seed", seeds())
-@pytest.mark.parametrize(("cell", "before", "norm", "around"), NATIVE_CALLS, ids=call_id)
+@pytest.mark.parametrize(("cell", "before", "norm", "around"), OPTION_CALLS, ids=call_id)
 def test_native(cell, before, norm, around, seed):
     check(cell, make_option_case(cell, before, norm, seed, **around), "native")
 
@@ -133,7 +132,7 @@ def test_threads_that_share_the_units_of_a_row_agree_with_one(cell, before, norm
 
 
 @needs_core
-@pytest.mark.parametrize(("cell", "before", "norm", "around"), NATIVE_CALLS, ids=call_id)
+@pytest.mark.parametrize(("cell", "before", "norm", "around"), OPTION_CALLS, ids=call_id)
 def test_numpy_arrays(cell, before, norm, around):
     case = make_option_case(cell, before, norm, **around)
     expected = reference.forward(cell, case.x, case.state, case.weights, **case.options)
