@@ -48,10 +48,14 @@ LIMITS = {
     "core forward, float64": 1.1e-14,
     "core layer norm, float32": 3.5e-6,
     "core layer norm, float64": 6.3e-15,
+    "core nested norm, float32": 2.2e-5,  # of what norms made: c' of the LSTM, U_n (r * h) of reset before
+    "core nested norm, float64": 5.8e-14,
     "core gradients, float32": 2.2e-6,
     "core gradients, float64": 1.9e-8,  # of the central differences
-    "core layer norm gradients, float32": 2.2e-5,
+    "core layer norm gradients, float32": 1.1e-4,  # of three units; reset after alone reaches 2.7e-5
     "core layer norm gradients, float64": 1.5e-6,  # of the central differences: the norm of a small state bends
+    "core nested norm gradients, float32": 9.5e-5,
+    "core nested norm gradients, float64": 3.3e-6,  # of the central differences
     "runtime cell": 4e-6,
     "runtime cell, saturated": 2e-3,
     "runtime layer": 5e-7,

@@ -38,9 +38,11 @@ static void probe(const char *what, const spec *s, congru_call *exact, const voi
   }
   for (int64_t k = 0; k < probes; k++) worst = fmax(worst, fabs(values[k] - expected[k]) / size);
   snprintf(where, sizeof where, "d%s, %s", what, name_of(s));
-  static const char *const rows[] = {"core gradients, float32", "core gradients, float64", "core layer norm gradients, float32",
-                                     "core layer norm gradients, float64"};
-  report(rows[s->dtype + (s->options & (NORM | DREAMER) ? 2 : 0)], worst, where);
+  static const char *const rows[] = {"core gradients, float32",            "core gradients, float64",
+                                     "core layer norm gradients, float32", "core layer norm gradients, float64",
+                                     "core nested norm gradients, float32", "core nested norm gradients, float64"};
+  int normed = s->options & (NORM | DREAMER) ? 2 : 0;
+  report(rows[s->dtype + (normed && s->cell != CONGRU_GRU ? 4 : normed)], worst, where);
 }
 
 static void check_case(spec s, uint64_t seed) {
@@ -76,7 +78,11 @@ static void check_empty(spec s) {
   CHECK(congru_forward(call) == 0 && congru_backward(call) == 0, "no memory");
   for (int64_t i = 0; i < GH * s.I; i++) CHECK(value_at(call->dW, s.dtype, i) == 0, "dW: %s", name_of(&s));
   for (int64_t i = 0; i < GH * s.H; i++) CHECK(value_at(call->dU, s.dtype, i) == 0, "dU: %s", name_of(&s));
-  for (int64_t i = 0; i < GH; i++) CHECK(value_at(call->db_i, s.dtype, i) == 0, "db_i: %s", name_of(&s));
+  const void *const of_gates[] = {call->db_i, call->db_h, call->dg_i, call->dg_h}, *const of_c[] = {call->dg_c, call->db_c};
+  for (int64_t i = 0; i < 4 * GH; i++)
+    CHECK(!of_gates[i / GH] || value_at(of_gates[i / GH], s.dtype, i % GH) == 0, "bias or gain: %s", name_of(&s));
+  for (int64_t i = 0; i < 2 * s.H; i++)
+    CHECK(!of_c[i / s.H] || value_at(of_c[i / s.H], s.dtype, i % s.H) == 0, "dg_c or db_c: %s", name_of(&s));
   for (int64_t i = 0; i < states; i++)
     CHECK(value_at(call->dh0, s.dtype, i) == value_at(call->dh, s.dtype, i), "dh0: %s", name_of(&s));
   free_problem(&p);
@@ -97,8 +103,10 @@ int main(int count, char **arguments) {
             check_case(s, seed);
           }
         }
-        check_empty((spec){.cell = s.cell, .dtype = s.dtype, .B = 2, .T = 0, .I = 3, .H = 4, .threads = -1});
-        check_empty((spec){.cell = s.cell, .dtype = s.dtype, .B = 0, .T = 3, .I = 3, .H = 4, .threads = -1});
+        for (s.options = 0; s.options <= NORM; s.options += NORM) {
+          check_empty((spec){s.cell, s.dtype, .B = 2, .T = 0, .I = 3, .H = 4, .threads = -1, .options = s.options});
+          check_empty((spec){s.cell, s.dtype, .B = 0, .T = 3, .I = 3, .H = 4, .threads = -1, .options = s.options});
+        }
       }
     }
   }

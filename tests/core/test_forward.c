@@ -17,9 +17,10 @@ static void compare(const char *what, const void *found, const void *expected, c
   char where[300];
   if (!found) return;
   snprintf(where, sizeof where, "%s, %s", what, name_of(s));
-  static const char *const rows[] = {"core forward, float32", "core forward, float64", "core layer norm, float32",
-                                     "core layer norm, float64"};
-  report(rows[s->dtype + (s->options & (NORM | DREAMER) ? 2 : 0)], relative_error(found, s->dtype, expected, n), where);
+  static const char *const rows[] = {"core forward, float32",    "core forward, float64",     "core layer norm, float32",
+                                     "core layer norm, float64", "core nested norm, float32", "core nested norm, float64"};
+  int normed = s->options & (NORM | DREAMER) ? 2 : 0;
+  report(rows[s->dtype + (normed && s->cell != CONGRU_GRU ? 4 : normed)], relative_error(found, s->dtype, expected, n), where);
 }
 
 /* The same bytes, whatever differs. */
