@@ -92,7 +92,8 @@ def main() -> None:
     figures: dict[str, Any] = {
         "threads": arguments.threads,
         "instruction_set": extension().isa(),
-        "min_steps": MIN_STEPS,
+        "min_steps": MIN_STEPS[False],
+        "min_steps_in_training": MIN_STEPS[True],
     }
     for what, (I, H), B, T in product(KINDS, SIZES, BATCHES, STEPS):
         entry = entry_of(runs_at(B, T, I, H, what), arguments.repetitions)

@@ -31,8 +31,9 @@ _ABOUT = {
     "aten": "PyTorch's fused kernels",
     "composite": "torch operations, any device and dtype",
 }
+_MAY_YIELD = ("native", "bptt")  # "auto" asks these whether another would be faster
 _loaded: dict[str, ModuleType | None] = {}
-SHORT = 8  # steps from which `short` is not worth asking
+SHORT = 4  # steps from which `short` is not worth asking
 
 
 def sequence(
@@ -230,7 +231,7 @@ def _choose(call: Call, backend: str) -> tuple[str, list[tuple[str, str]]]:
     passed_over: list[tuple[str, str]] = []
     for name in _ORDER[call.library] if auto else (backend,):
         reason = _objection(name, call)
-        if reason is None and auto and name == "native":
+        if reason is None and auto and name in _MAY_YIELD:
             reason = _kernel(name).yields(call)
         if reason is None:
             return name, passed_over

@@ -23,6 +23,8 @@ from congru.kernels import composite
 from congru.kernels.call import Call
 from congru.kernels.composite import State, Weights, zeros
 
+MIN_STEPS = 4  # bench/few_steps.py
+
 
 def supports(call: Call) -> str | None:
     """The plain GRU (reset after) on the CPU where a gradient is wanted."""
@@ -42,6 +44,13 @@ def supports(call: Call) -> str | None:
         return "it is for training, and no gradient is wanted here"
     if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
         return "torch.compile and torch.func derive the gradient themselves"
+    return None
+
+
+def yields(call: Call) -> str | None:
+    """Why "auto" passes it over although it can run this call."""
+    if call.steps is not None and call.steps < MIN_STEPS and not torch.is_autocast_enabled("cpu"):
+        return f"its loop pays from {MIN_STEPS} steps"
     return None
 
 

@@ -29,8 +29,14 @@ CODES = {("gru", False): 0, ("gru", True): 1, ("lstm", False): 2, ("rnn", False)
 OPTIONS = ("layer_norm=True", "layer_norm='dreamer'", "zoneout", "recurrent_mask")
 DTYPES = {"float32": 0, "float64": 1}
 WEIGHT_DTYPES = {None: 0, "bfloat16": 1}
-MIN_STEPS = 8  # below, packing costs more than it saves; bench/few_steps.py measures where
-_FEW_STEPS = f"packing the weights pays from {MIN_STEPS} steps"
+# Where both are fewer, packing the weights costs more than it saves: steps, and rows of all steps, without a gradient and with
+# one. Measured by bench/few_steps.py.
+MIN_STEPS = {False: 4, True: 2}
+MIN_ROWS = {False: 32, True: 16}
+_FEW_STEPS = {
+    gradient: f"packing the weights pays from {MIN_STEPS[gradient]} steps or {MIN_ROWS[gradient]} rows"
+    for gradient in (False, True)
+}
 
 
 def _default_threads() -> int:
@@ -99,11 +105,19 @@ def yields(call: Call) -> str | None:
     """Why "auto" passes the core over although it can run this call."""
     if call.library == "numpy":
         return None
-    if call.steps is None or call.steps < MIN_STEPS:
-        return _FEW_STEPS
+    if call.steps is None or _is_short(call):
+        return _FEW_STEPS[call.gradient]
     if _autocast():
         return "autocast asks for products in another dtype than float32"
     return None
+
+
+def _is_short(call: Call) -> bool:
+    """Whether the kernels of PyTorch can run this call, and win."""
+    if call.steps is None or call.steps >= MIN_STEPS[call.gradient]:
+        return False
+    beyond = call.lengths or call.reset or call.options or call.reset_before or call.recompute
+    return not beyond and call.batch * call.steps < MIN_ROWS[call.gradient]
 
 
 def _autocast() -> bool:
