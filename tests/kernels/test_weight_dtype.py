@@ -97,6 +97,26 @@ def test_every_backend_rounds(cell: str, reset_before: bool, library: str) -> No
 
 
 @needs_core
+@pytest.mark.parametrize(("cell", "reset_before"), CELLS)
+def test_tensors_give_the_bits_of_arrays(cell: str, reset_before: bool) -> None:
+    x, state, weights = call_of(cell, B=3, T=30, I=9, H=20)
+    form = {**extra(reset_before), "weight_dtype": "bfloat16", "backend": "native"}
+    expected = ops.sequence(cell, x, state, weights, **form)
+    tensors = [tuple(None if part is None else torch.from_numpy(part) for part in parts) for parts in (state, weights)]
+
+    def run(x: torch.Tensor) -> tuple[Any, ...]:
+        return ops.sequence(cell, x, tensors[0], tensors[1], **form)[:2]
+
+    with torch.no_grad():
+        y, final = run(torch.from_numpy(x))
+        compiled = torch.compile(run, fullgraph=True, backend="aot_eager")(torch.from_numpy(x))[0]
+        mapped = torch.func.vmap(run)(torch.from_numpy(x)[None].expand(2, 3, 30, 9))[0][1]
+    for found in (y, compiled, mapped):
+        np.testing.assert_array_equal(found.numpy(), expected[0])
+    np.testing.assert_array_equal(final[0].numpy(), expected[1][0])
+
+
+@needs_core
 def test_heads_zoneout_and_ragged_rows_in_bfloat16() -> None:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((4, 9, 5)).astype(np.float32)

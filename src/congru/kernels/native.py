@@ -141,14 +141,14 @@ def sequence(
     **given: Any,
 ) -> tuple[Array, State, Array | None]:
     """Run ``x [B, T, I]`` through one layer in one direction; see :func:`congru.ops.sequence`."""
-    if weight_dtype and (is_tensor(x) or x.dtype != np.float32):
+    if weight_dtype and not str(x.dtype).endswith("float32"):
         weights, weight_dtype = rounded(cell, weights), None
     arguments = (cell, x, state, weights, lengths, reset, h_reset, reverse, reset_before, return_gates)
     if not is_tensor(x):
         return _numpy_sequence(*arguments, weight_dtype, **given)
     from congru.kernels import native_torch  # torch is loaded only where a tensor came in
 
-    return native_torch.sequence(*arguments, recompute, **given)
+    return native_torch.sequence(*arguments, recompute, weight_dtype, **given)
 
 
 def step(cell: str, x: Array, state: State | None, weights: Weights, *, reset_before: bool = False) -> State:

@@ -30,8 +30,8 @@ KEPT = ("y", "gates", "extra", "norms")
 ARRIVING = ("dy", "dh", "dc", "dgates")
 GIVEN = INPUTS + MASKS
 NUM_SETTINGS = 4  # what stands before the tensors
-# What a forward keeps, as bits of `keep`.
-GATES, EXTRA, NORMS = 1, 2, 4
+# What a forward keeps, as bits of `keep`; and whether it reads W and U as bfloat16, which has no gradient.
+GATES, EXTRA, NORMS, BFLOAT16 = 1, 2, 4, 8
 
 # Without the checks and wrappers of torch.library.custom_op, which cost more than a step of the core.
 _LIBRARY = Library("congru", "FRAGMENT")  # type: ignore[no-untyped-call]
@@ -143,6 +143,7 @@ def run_forward(
         results[-1].zero_()  # of padding the core writes no norms
     keeping: list[Tensor] = []
     call = _call(cell, reverse, given, keeping)
+    call["weight_dtype"] = int(keep & BFLOAT16 > 0)
     _add(call, keeping, _RESULTS, results)
     extension().forward(**call)
     return results

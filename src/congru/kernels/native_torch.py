@@ -17,7 +17,8 @@ from torch import Tensor
 from congru.kernels import native_rules
 from congru.kernels.call import State, Weights
 from congru.kernels.native import CODES, extension
-from congru.kernels.native_ops import EXTRA, GATES, NORMS
+from congru.kernels.native_ops import BFLOAT16, EXTRA, GATES, NORMS
+from congru.kernels.rounding import rounded
 
 native_rules.register()
 
@@ -56,6 +57,7 @@ def sequence(
     reset_before: bool,
     return_gates: bool,
     recompute: bool = False,
+    weight_dtype: str | None = None,
     layer_norm: bool | str = False,
     zoneout: State | None = None,
     recurrent_mask: Tensor | None = None,
@@ -64,6 +66,8 @@ def sequence(
 
     `recompute`: keep the states alone for the backward, and compute the gates again there.
     """
+    if weight_dtype and not torch.compiler.is_compiling() and native_rules.forward_mode():
+        weights = rounded(cell, weights)
     gains = (*weights[4:], *_NO_GAINS[len(weights) - 4 :])
     given: list[Any] = [x, *_pair(state), *weights[:4], *gains, *_pair(h_reset)]
     masks: list[Any] = [lengths, reset, recurrent_mask, *_pair(zoneout)]
@@ -80,6 +84,7 @@ def sequence(
     if gradient or return_gates:
         gates_apart = cell != "rnn" or zoneout is not None
         keep = _keep(cell, reset_before, bool(layer_norm), gates_apart, gradient, recompute, return_gates)
+    keep |= BFLOAT16 * (weight_dtype is not None)
     time_first = not compiling and x.stride(0) < x.stride(1)
     y, h, c, gates, _, _ = native_rules.forward(gradient, code, reverse, time_first, keep, *given, *masks)
     final = (h, c) if cell == "lstm" else (h,)
