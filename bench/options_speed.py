@@ -44,8 +44,9 @@ def variants(B: int, T: int, H: int) -> dict[str, Variant]:
     reset = torch.rand(B, T, generator=generator) < 0.01
     return {
         "plain": Variant("GRU", {}, {}),
-        "layer_norm": Variant("GRU", {"layer_norm": True}, {}),
-        "layer_norm dreamer": Variant("GRU", {"layer_norm": "dreamer"}, {}),
+        # Norms make small differences larger: any two orders of rounding part company in the end.
+        "layer_norm": Variant("GRU", {"layer_norm": True}, {}, checked=100),
+        "layer_norm dreamer": Variant("GRU", {"layer_norm": "dreamer"}, {}, checked=100),
         "zoneout": Variant("GRU", {"zoneout": 0.1}, {}),
         "recurrent_dropout": Variant("GRU", {"recurrent_dropout": 0.2}, {}),
         "input_dropout": Variant("GRU", {"input_dropout": 0.2}, {}),
@@ -55,10 +56,9 @@ def variants(B: int, T: int, H: int) -> dict[str, Variant]:
         "gates returned": Variant("GRU", {}, {"return_gates": True}),
         "reset_before plain": Variant("GRU", {"reset_before": True}, {}),
         "reset_before layer_norm": Variant(
-            "GRU", {"reset_before": True, "layer_norm": True}, {}, "reset_before plain"
+            "GRU", {"reset_before": True, "layer_norm": True}, {}, "reset_before plain", 100
         ),
         "lstm plain": Variant("LSTM", {}, {}),
-        # Chaotic as it starts: any two orders of rounding part company, so only its first steps can agree.
         "lstm layer_norm": Variant("LSTM", {"layer_norm": True}, {}, "lstm plain", 20),
         "lstm zoneout": Variant("LSTM", {"zoneout": 0.1}, {}, "lstm plain"),
     }
@@ -113,6 +113,7 @@ def main() -> None:
         "goal": GOAL,
     }
     for B, T, I, H in SHAPES:
+        torch.manual_seed(0)
         x, dy = torch.randn(B, T, I), torch.randn(B, T, H)
         built, found = {}, variants(B, T, H)
         for name, variant in found.items():
