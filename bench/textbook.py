@@ -125,13 +125,13 @@ def main() -> None:
         "equal hidden size": measure(dict.fromkeys(CELLS, H), arguments.repetitions),
         "equal parameters": measure(equal, arguments.repetitions),
     }
-    draw(figures)
     target = write_result(
         "textbook",
         f"python -m bench.textbook --repetitions {arguments.repetitions} --threads {arguments.threads}",
         figures,
         repetitions=arguments.repetitions,
     )
+    draw(figures)  # after the record: the picture is a tracked file
     for title in ("equal hidden size", "equal parameters"):
         for name, row in figures[title].items():
             times = ", ".join(

@@ -102,7 +102,10 @@ def test_tensors_give_the_bits_of_arrays(cell: str, reset_before: bool) -> None:
     x, state, weights = call_of(cell, B=3, T=30, I=9, H=20)
     form = {**extra(reset_before), "weight_dtype": "bfloat16", "backend": "native"}
     expected = ops.sequence(cell, x, state, weights, **form)
-    tensors = [tuple(None if part is None else torch.from_numpy(part) for part in parts) for parts in (state, weights)]
+    tensors = [
+        tuple(None if part is None else torch.from_numpy(part) for part in parts)
+        for parts in (state, weights)
+    ]
 
     def run(x: torch.Tensor) -> tuple[Any, ...]:
         return ops.sequence(cell, x, tensors[0], tensors[1], **form)[:2]
