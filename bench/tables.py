@@ -172,6 +172,21 @@ def few_steps(record: dict[str, Any] | None = None) -> str:
     return markdown(["", "B", "I, H", *(f"T = {T}" for T in steps)], lines)
 
 
+def options() -> str:
+    """Times of each option over its plain layer, inference and training, by shape; bold beyond the bar."""
+    figures = result("options_speed")["figures"]
+    shapes = {name.partition(" ")[2]: None for name in figures if name.startswith("inference")}
+    rows = []
+    for variant in figures[f"inference {next(iter(shapes))}"]["times_plain"]:
+        found = []
+        for shape in shapes:
+            times = [figures[f"{what} {shape}"]["times_plain"][variant] for what in ("inference", "training")]
+            bar = float("inf") if variant.endswith("plain") else figures["bar"]  # another cell is no option
+            found.append(" / ".join(f"**{x:.2f}**" if x > bar else f"{x:.2f}" for x in times))
+        rows.append([variant.replace("_", " "), *found])
+    return markdown(["inference / training", *shapes], rows)
+
+
 def textbook() -> str:
     """GRU, LSTM and RNN at equal hidden size and at equal parameters."""
     rows = []
@@ -283,6 +298,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "speed": speed,
     "steps": steps,
     "few_steps": few_steps,
+    "options": options,
     "textbook": textbook,
     "deletion": deletion,
     "gates": gates,

@@ -80,11 +80,11 @@ typedef struct {
 int congru_forward(const congru_call *call);
 int congru_backward(const congru_call *call);
 
-/* One layer packed for stepping: weights are copied, the state is held inside. Neither step nor get nor set allocates or locks; one
- * stepper belongs to one thread at a time. Of the options it has layer norm and zoneout, here [H], the same at every step. */
+/* One layer packed for stepping: weights are copied, the state is held inside. Neither step nor get nor set allocates or
+ * locks; one stepper belongs to one thread at a time. Of the options it has layer norm and zoneout, here [H], the same at
+ * every step. */
 typedef struct congru_stepper congru_stepper;
-/* Reads cell, dtype, weight_dtype, B, I, H, W, U, b_i, b_h, the gains, b_c, zoneout and
- * zoneout_c, h0, c0; NULL: no memory. */
+/* Reads cell, dtype, weight_dtype, B, I, H, W, U, b_i, b_h, the gains, b_c, zoneout, zoneout_c, h0, c0; NULL: no memory. */
 congru_stepper *congru_stepper_new(const congru_call *call);
 void congru_stepper_free(congru_stepper *stepper);
 void congru_stepper_step(congru_stepper *stepper, const void *x, void *y);            /* x [B, I], y [B, H] or NULL */

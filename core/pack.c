@@ -56,7 +56,7 @@ INLINE vec pair(vec low, vec high) {
 #endif
 }
 
-/* One column: row k of it at to + k * step has from[lane * K + k] in each lane, zero from `lanes` on; or, paired, rows of two k. */
+/* One column: row k of it at to + k * step has from[lane * K + k] in each lane, zero from `lanes` on; paired, rows of two k. */
 INLINE void pack_block(const int paired, real *to, int64_t step, const real *from, int64_t K, int64_t lanes) {
   vec row[VEC_BYTES / sizeof(real)];
   for (int64_t k = 0; k < K; k += VL) {

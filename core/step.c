@@ -1,7 +1,7 @@
 /* One step at a time on weights packed once: the same tiles and gate arithmetic as a sequence, so the same bits.
  *
- * The stepper owns one block of memory: packed W and U, both states, the projected input of one step, the arrays of its options. A
- * step is one product with W, one with U and the gate arithmetic behind it, on the calling thread.
+ * The stepper owns one block of memory: packed W and U, both states, the projected input of one step, the arrays of its
+ * options. A step is one product with W, one with U and the gate arithmetic behind it, on the calling thread.
  */
 #include <stdlib.h>
 

@@ -33,9 +33,9 @@ INLINE int64_t tile_columns(int64_t R, int64_t left, int64_t unit) {
   return unit;
 }
 
-/* Packed weights: panels of `width` columns, [panel_rows][width][VL] words each, so that a tile as wide as its panel reads it from
- * end to end; a narrower tile reads some of its columns. A word is a real; `paired`, it is two bfloat16, of k = 2 row (its low
- * half) and k = 2 row + 1. */
+/* Packed weights: panels of `width` columns, [panel_rows][width][VL] words each, so that a tile as wide as its panel reads it
+ * from end to end; a narrower tile reads some of its columns. A word is a real; `paired`, it is two bfloat16, of k = 2 row (its
+ * low half) and k = 2 row + 1. */
 typedef struct {
   real *at;
   int64_t K, width, paired;
