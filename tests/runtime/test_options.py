@@ -78,8 +78,11 @@ def test_any_chunking_gives_the_same_bits_and_steps_equal_the_run(kind, options,
 )
 def test_a_session_steps_on_packed_weights_with_the_bits_of_a_run(kind, options, weight_dtype):
     network = both(kind, options, "auto", weight_dtype)[1]
-    if network.backend != "native":
-        pytest.skip(network.explain())
+    if weight_dtype == "bfloat16" and options.get("layer_norm"):
+        assert network.steps() is None
+        assert "it has no bfloat16 weights with layer norm" in network.explain()
+        return
+    assert network.backend == "native"
     for batch in (1, 3):
         x = np.random.default_rng(0).normal(size=(batch, 20, 3)).astype(np.float32)
         whole, end = network.run(x)
