@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import torch
+from torch.autograd import forward_ad
 
 from backend_checks import extra, leaf
 from cases import make_case
@@ -13,6 +14,14 @@ from option_cases import make_option_case
 from tolerances import assert_close
 
 BACKENDS = ("native", "composite")
+# Transforms of torch.func, nested: (function, direction) -> function.
+NESTINGS_EVERYWHERE = {
+    "grad": lambda f, v: torch.func.grad(f),
+    "grad of grad": lambda f, v: torch.func.grad(lambda x: (torch.func.grad(f)(x) * v).sum()),
+    "jvp": lambda f, v: lambda x: torch.func.jvp(f, (x,), (v,))[1],
+    "jvp of grad": lambda f, v: lambda x: torch.func.jvp(torch.func.grad(f), (x,), (v,))[1],
+    "grad of jvp": lambda f, v: torch.func.grad(lambda x: torch.func.jvp(f, (x,), (v,))[1]),
+}
 
 
 class Problem:
@@ -41,6 +50,29 @@ class Problem:
     def both(self, function):
         """The same function with either backend."""
         return [function(lambda *inputs, b=backend: self.loss(b, *inputs)) for backend in BACKENDS]
+
+    def agree_on_every_input(self, nesting):
+        """The nested transform of the loss as a function of one input, for each in turn, is the same with either backend."""
+        values, directions = self.values(), self.directions()
+        for place in range(len(values)):
+
+            def of_one(loss, place=place):
+                def function(part):
+                    return loss(*values[:place], part, *values[place + 1 :])
+
+                return (nesting(function, directions[place])(values[place]),)
+
+            agree("native, second derivatives", *self.both(of_one))
+
+    def tangents(self):
+        """Forward mode of all results at once, with either backend."""
+        found = []
+        for backend in BACKENDS:
+            with forward_ad.dual_level():
+                pairs = zip(self.values(), self.directions())
+                results = self.call(backend, *(forward_ad.make_dual(*pair) for pair in pairs))
+                found.append([forward_ad.unpack_dual(part).tangent for part in results])
+        return found
 
     def directions(self):
         generator = torch.Generator().manual_seed(1)

@@ -6,13 +6,12 @@ import itertools
 
 import pytest
 import torch
-from torch.autograd import forward_ad
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from cases import FORMS
 from congru.kernels import native, native_torch
 from tolerances import assert_close
-from torch_problem import BACKENDS, agree, plain_problem
+from torch_problem import BACKENDS, NESTINGS_EVERYWHERE, agree, plain_problem
 
 pytestmark = [
     pytest.mark.skipif(native._CORE is None, reason=f"no C core: {native._REASON}"),
@@ -91,11 +90,7 @@ def test_third_derivatives(cell, reset_before):
 
 
 NESTINGS = {
-    "grad": lambda f, v: torch.func.grad(f),
-    "grad of grad": lambda f, v: torch.func.grad(lambda x: (torch.func.grad(f)(x) * v).sum()),
-    "jvp": lambda f, v: lambda x: torch.func.jvp(f, (x,), (v,))[1],
-    "jvp of grad": lambda f, v: lambda x: torch.func.jvp(torch.func.grad(f), (x,), (v,))[1],
-    "grad of jvp": lambda f, v: torch.func.grad(lambda x: torch.func.jvp(f, (x,), (v,))[1]),
+    **NESTINGS_EVERYWHERE,
     "hessian": lambda f, v: torch.func.hessian(f),
     "vmap of grad of grad": lambda f, v: (
         lambda x: torch.func.vmap(lambda w: torch.func.grad(lambda x: (torch.func.grad(f)(x) * w).sum())(x))(
@@ -109,28 +104,13 @@ NESTINGS = {
 @every_cell
 def test_transforms_of_torch_func_nest(cell, reset_before, nesting):
     problem = plain_problem(cell, reset_before, B=2, T=3, I=2, H=2)
-    values, directions = problem.values(), problem.directions()
-    for place in range(len(values)):
-
-        def of_one(loss, place=place):
-            def function(part):
-                return loss(*values[:place], part, *values[place + 1 :])
-
-            return (NESTINGS[nesting](function, directions[place])(values[place]),)
-
-        agree("native, second derivatives", *problem.both(of_one))
+    problem.agree_on_every_input(NESTINGS[nesting])
 
 
 @every_cell
 def test_forward_mode_without_torch_func(cell, reset_before):
     problem = plain_problem(cell, reset_before)
-    found = []
-    for backend in BACKENDS:
-        with forward_ad.dual_level():
-            pairs = zip(problem.values(), problem.directions())
-            results = problem.call(backend, *(forward_ad.make_dual(*pair) for pair in pairs))
-            found.append([forward_ad.unpack_dual(part).tangent for part in results])
-    agree("composite gradients, float64", *found)
+    agree("composite gradients, float64", *problem.tangents())
 
 
 @every_cell

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch.autograd import forward_ad
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from congru import nn
@@ -12,7 +11,7 @@ from congru.kernels import native
 from congru.kernels.native_ops import ARRIVING, INPUTS, NUM_SETTINGS
 from option_cases import OPTION_FORMS, call_id, make_option_case
 from tolerances import assert_close
-from torch_problem import BACKENDS, agree, option_problem
+from torch_problem import NESTINGS_EVERYWHERE, agree, option_problem
 
 pytestmark = [
     pytest.mark.skipif(native._CORE is None, reason=f"no C core: {native._REASON}"),
@@ -127,11 +126,7 @@ def test_gradients_of_gradients_by_finite_differences(cell, before, norm, around
 
 
 NESTINGS = {
-    "grad": lambda f, v: torch.func.grad(f),
-    "grad of grad": lambda f, v: torch.func.grad(lambda x: (torch.func.grad(f)(x) * v).sum()),
-    "jvp": lambda f, v: lambda x: torch.func.jvp(f, (x,), (v,))[1],
-    "jvp of grad": lambda f, v: lambda x: torch.func.jvp(torch.func.grad(f), (x,), (v,))[1],
-    "grad of jvp": lambda f, v: torch.func.grad(lambda x: torch.func.jvp(f, (x,), (v,))[1]),
+    **NESTINGS_EVERYWHERE,
     "jacrev": lambda f, v: torch.func.jacrev(torch.func.grad(f)),
 }
 
@@ -140,28 +135,13 @@ NESTINGS = {
 @every_call
 def test_transforms_of_torch_func_nest(cell, before, norm, around, nesting):
     problem = problem_of(cell, before, norm, around, **SMALL)
-    values, directions = problem.values(), problem.directions()
-    for place in range(len(values)):
-
-        def of_one(loss, place=place):
-            def function(part):
-                return loss(*values[:place], part, *values[place + 1 :])
-
-            return (NESTINGS[nesting](function, directions[place])(values[place]),)
-
-        agree("native, second derivatives", *problem.both(of_one))
+    problem.agree_on_every_input(NESTINGS[nesting])
 
 
 @every_call
 def test_forward_mode_without_torch_func(cell, before, norm, around):
     problem = problem_of(cell, before, norm, around)
-    found = []
-    for backend in BACKENDS:
-        with forward_ad.dual_level():
-            pairs = zip(problem.values(), problem.directions())
-            results = problem.call(backend, *(forward_ad.make_dual(*pair) for pair in pairs))
-            found.append([forward_ad.unpack_dual(part).tangent for part in results])
-    agree(ROW, *found)
+    agree(ROW, *problem.tangents())
 
 
 MAPPED = ["rows", "masks", "weights", "everything"]

@@ -105,7 +105,7 @@ def yields(call: Call) -> str | None:
     """Why "auto" passes the core over although it can run this call."""
     if call.library == "numpy":
         return None
-    if call.steps is None or _is_short(call):
+    if _is_short(call):
         return _FEW_STEPS[call.gradient]
     if _autocast():
         return "autocast asks for products in another dtype than float32"
@@ -114,7 +114,9 @@ def yields(call: Call) -> str | None:
 
 def _is_short(call: Call) -> bool:
     """Whether the kernels of PyTorch can run this call, and win."""
-    if call.steps is None or call.steps >= MIN_STEPS[call.gradient]:
+    if call.steps is None:
+        return True
+    if call.steps >= MIN_STEPS[call.gradient]:
         return False
     beyond = call.lengths or call.reset or call.options or call.reset_before or call.recompute
     return not beyond and call.batch * call.steps < MIN_ROWS[call.gradient]
@@ -195,8 +197,8 @@ def stepper(
         (None, None) if state is None else tuple(_contiguous(part, W.dtype) for part in (*state, None)[:2])
     )
     y = np.empty((batch, U.shape[1]), W.dtype)
-    zones = dict.fromkeys(("zoneout", "zoneout_c")[: len(CELLS[cell].states)], zoneout) if zoneout else {}
-    shares = {name: np.full(U.shape[1], share, W.dtype) for name, share in zones.items()}
+    share = np.full(U.shape[1], zoneout, W.dtype) if zoneout else None
+    shares = dict.fromkeys(("zoneout", "zoneout_c")[: len(CELLS[cell].states)], share)
     return extension().Stepper(
         y,
         cell=CODES[cell, reset_before],

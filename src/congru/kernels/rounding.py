@@ -20,9 +20,7 @@ def to_bfloat16(array: Array) -> Array:
     [1.0, 1.0, 1.015625, 3.140625]
     """
     if is_tensor(array):
-        import torch
-
-        return array.to(torch.float32).to(torch.bfloat16).to(array.dtype)
+        return array.float().bfloat16().to(array.dtype)
     bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
     even = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
     quiet = bits | np.uint32(0x400000)  # NaN stays NaN
