@@ -20,7 +20,7 @@ from congru.reference.option_equations import gain_names
 
 
 class GRU(RecurrentLayer):
-    """torch.nn.GRU with what stands behind `dtype`, with `lengths`, `reset` and the gates r, z, n. Calls: `RecurrentLayer.forward`.
+    """torch.nn.GRU with what stands behind `dtype`, `lengths`, `reset`, gates r, z, n. Calls: `RecurrentLayer.forward`.
 
     - `input_size`, `hidden_size`: I and H.
     - `num_layers`: L, each reading the output of the one below.

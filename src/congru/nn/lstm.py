@@ -18,7 +18,7 @@ from congru.nn.recurrent import RecurrentLayer
 
 
 class LSTM(RecurrentLayer):
-    """torch.nn.LSTM with what stands behind `dtype`, with `lengths`, `reset`, gates i, f, g, o. Calls: `RecurrentLayer.forward`.
+    """torch.nn.LSTM with what stands behind `dtype`, `lengths`, `reset`, gates i, f, g, o. Calls: `RecurrentLayer.forward`.
 
     - `input_size`, `hidden_size`: I and H.
     - `num_layers`: L, each reading the output of the one below.

@@ -17,7 +17,7 @@ _CELLS = {"tanh": "rnn", "relu": "rnn_relu"}
 
 
 class RNN(RecurrentLayer):
-    """torch.nn.RNN with what stands behind `dtype`, with `lengths`, `reset`, its candidate as gate n. Calls: `RecurrentLayer.forward`.
+    """torch.nn.RNN with what stands behind `dtype`, `lengths`, `reset`, its candidate as gate n. Calls: `RecurrentLayer.forward`.
 
     - `input_size`, `hidden_size`: I and H.
     - `num_layers`: L, each reading the output of the one below.
