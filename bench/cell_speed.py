@@ -24,7 +24,7 @@ from bench import jax_peer
 from bench.record import ROOT, write_result
 from bench.timing import after_pause, in_a_row, interleaved, ratio, rows, summary
 from congru import nn
-from congru.kernels.native import extension
+from congru.kernels.binding import extension
 
 # B, T, I, H; also of train_memory.py.
 SHAPES = [

@@ -21,7 +21,8 @@ from bench.cell_speed import Run, check, inference, training
 from bench.record import ROOT, write_result
 from bench.timing import interleaved, ratio, summary
 from congru import nn
-from congru.kernels.native import MIN_STEPS, extension
+from congru.kernels.binding import extension
+from congru.kernels.native import MIN_STEPS
 
 STEPS = (1, 2, 4, 8, 16, 32)  # T
 BATCHES = (1, 16, 128)  # B

@@ -18,7 +18,7 @@ from torch import Tensor
 from bench.record import write_result
 from bench.timing import interleaved, ratio, summary
 from congru import nn
-from congru.kernels.native import extension
+from congru.kernels.binding import extension
 
 SHAPES = [(32, 100, 128, 256), (16, 1000, 64, 64), (1, 1000, 64, 128)]  # B, T, I, H
 BAR, GOAL = 1.3, 1.1  # times the plain GRU

@@ -23,7 +23,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from bench.record import ROOT, write_result
 from bench.timing import interleaved, ratio, summary
-from congru.kernels import native
+from congru.kernels import binding, native
 from congru.kernels.rounding import rounded
 from congru.reference.conventions import from_canonical
 from congru.runtime.model import Model
@@ -161,7 +161,7 @@ def main() -> None:
     repetitions = parser.parse_args().repetitions
     torch.set_num_threads(1)
     figures: dict[str, Any] = {
-        "instruction_set": native.extension().isa(),
+        "instruction_set": binding.extension().isa(),
         "bar_us": BAR_US,
         "goal_us": GOAL_US,
         "steps_per_measurement": BLOCK,

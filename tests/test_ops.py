@@ -108,7 +108,7 @@ def test_the_native_backend_runs_where_it_is_asked_for_or_pays(monkeypatch):
     def sequence(cell, x, state, weights, **options):
         return "y", ("h",), sorted(options)
 
-    core = SimpleNamespace(supports=supports, sequence=sequence, yields=lambda call: "it rests")
+    core = SimpleNamespace(supports=supports, sequence=sequence, declines=lambda call: "it rests")
     monkeypatch.setitem(ops._loaded, "native", core)
     options = ["h_reset", "lengths", "reset", "return_gates", "reverse", "reset_before"]
     assert ops.sequence("gru", x, None, WEIGHTS, backend="native") == ("y", ("h",), sorted(options))
@@ -116,7 +116,7 @@ def test_the_native_backend_runs_where_it_is_asked_for_or_pays(monkeypatch):
         "'aten' (PyTorch's fused kernels), the first that can; not 'native': it rests; not"
         in congru.explain("gru", x, None, WEIGHTS)
     )
-    core.yields = lambda call: None
+    core.declines = lambda call: None
     assert "runs on 'native' (the compiled CPU core), the first that can." in congru.explain(
         "gru", x, None, WEIGHTS
     )

@@ -31,7 +31,7 @@ _ABOUT = {
     "aten": "PyTorch's fused kernels",
     "composite": "torch operations, any device and dtype",
 }
-_MAY_YIELD = ("native", "bptt")  # "auto" asks these whether another would be faster
+_MAY_DECLINE = ("native", "bptt")  # "auto" asks these whether another would be faster
 _loaded: dict[str, ModuleType | None] = {}
 SHORT = 4  # steps from which `short` is not worth asking
 
@@ -231,8 +231,8 @@ def _choose(call: Call, backend: str) -> tuple[str, list[tuple[str, str]]]:
     passed_over: list[tuple[str, str]] = []
     for name in _ORDER[call.library] if auto else (backend,):
         reason = _objection(name, call)
-        if reason is None and auto and name in _MAY_YIELD:
-            reason = _kernel(name).yields(call)
+        if reason is None and auto and name in _MAY_DECLINE:
+            reason = _kernel(name).declines(call)
         if reason is None:
             return name, passed_over
         passed_over.append((name, reason))

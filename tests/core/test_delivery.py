@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import congru
-from congru.kernels import native
+from congru.kernels import binding
 
-needs_core = pytest.mark.skipif(native._CORE is None, reason=f"no C core: {native._REASON}")
+needs_core = pytest.mark.skipif(binding._CORE is None, reason=f"no C core: {binding._REASON}")
 MEGABYTE = 1_000_000
 
 
@@ -22,7 +22,7 @@ def test_a_wheel_is_below_a_megabyte() -> None:
     """Everything a wheel holds, compressed as pip compresses it."""
     package = Path(congru.__file__).parent
     files = [path for path in package.rglob("*") if path.suffix not in (".pyc", ".so") and path.is_file()]
-    core = Path(native.extension().__file__ or "")
+    core = Path(binding.extension().__file__ or "")
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as wheel:
         wheel.write(core, core.name)
@@ -35,6 +35,6 @@ def test_a_wheel_is_below_a_megabyte() -> None:
 @needs_core
 @pytest.mark.skipif(shutil.which("nm") is None, reason="nm is not installed: it comes with a C compiler")
 def test_the_extension_shows_one_name() -> None:
-    command = ["nm", "--dynamic", "--defined-only", native.extension().__file__ or ""]
+    command = ["nm", "--dynamic", "--defined-only", binding.extension().__file__ or ""]
     shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split("\n")
     assert [line.split()[-1] for line in shown if line] == ["PyInit__core"]

@@ -14,9 +14,9 @@ import pytest
 from backend_checks import extra
 from cases import FORMS, Case, make_case
 from congru import ops
-from congru.kernels import native
+from congru.kernels import binding, native
 
-pytestmark = pytest.mark.skipif(native._CORE is None, reason=f"no C core: {native._REASON}")
+pytestmark = pytest.mark.skipif(binding._CORE is None, reason=f"no C core: {binding._REASON}")
 CELLS = [form for form in FORMS if form[0] != "mingru"]
 ISAS = ("avx512", "avx2", "baseline")
 B, T = 9, 2000
@@ -26,7 +26,7 @@ Arrays = tuple[np.ndarray, ...]
 @pytest.fixture
 def core() -> Iterator[Any]:
     """The extension; its instruction set and threads are put back."""
-    core = native.extension()
+    core = binding.extension()
     isa, threads = core.isa(), core.get_threads()
     yield core
     core.set_isa(isa)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from congru import ops
-from congru.kernels import native
+from congru.kernels import binding
 from golden.case_file import load
 from golden.check import OPTION_PATHS, option_call
 from tolerances import assert_close
@@ -41,7 +41,7 @@ def test_reference_and_composite(path):
     check(path, "composite", torch.tensor)
 
 
-@pytest.mark.skipif(native._CORE is None, reason=f"no C core: {native._REASON}")
+@pytest.mark.skipif(binding._CORE is None, reason=f"no C core: {binding._REASON}")
 @pytest.mark.parametrize("path", OPTION_PATHS, ids=lambda path: path.stem)
 def test_native(path):
     check(path, "native", np.asarray)

@@ -11,10 +11,10 @@ from backend_checks import REFERENCE, check, extra
 from cases import FORMS, make_case
 from congru import ops
 from congru.errors import BackendError
-from congru.kernels import native
+from congru.kernels import binding
 from tolerances import assert_close, seeds
 
-pytestmark = pytest.mark.skipif(native._CORE is None, reason=f"no C core: {native._REASON}")
+pytestmark = pytest.mark.skipif(binding._CORE is None, reason=f"no C core: {binding._REASON}")
 
 CELLS = [form for form in FORMS if form[0] != "mingru"]
 OPTIONS = [
@@ -84,10 +84,10 @@ def test_float32_is_the_same_bits_for_any_chunking_batch_and_number_of_threads(c
     np.testing.assert_array_equal(stepped[0], whole[:, 0])
     before = torch.get_num_threads()
     try:
-        native.set_threads(1)
+        binding.set_threads(1)
         single, _, _ = ops.sequence(cell, x, state, weights, **options)
     finally:
-        native.set_threads(before)
+        binding.set_threads(before)
     np.testing.assert_array_equal(single, whole)
 
 

@@ -9,12 +9,12 @@ import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from cases import FORMS
-from congru.kernels import native, native_torch
+from congru.kernels import binding, native_torch
 from tolerances import assert_close
 from torch_problem import BACKENDS, NESTINGS_EVERYWHERE, agree, plain_problem
 
 pytestmark = [
-    pytest.mark.skipif(native._CORE is None, reason=f"no C core: {native._REASON}"),
+    pytest.mark.skipif(binding._CORE is None, reason=f"no C core: {binding._REASON}"),
     # torch.func.jvp compiles a table of its own on first use.
     pytest.mark.filterwarnings("ignore:.*torch.jit.script. is deprecated:DeprecationWarning"),
 ]

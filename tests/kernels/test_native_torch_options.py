@@ -7,14 +7,14 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from congru import nn
-from congru.kernels import native
+from congru.kernels import binding
 from congru.kernels.native_ops import ARRIVING, INPUTS, NUM_SETTINGS
 from option_cases import OPTION_FORMS, call_id, make_option_case
 from tolerances import assert_close
 from torch_problem import NESTINGS_EVERYWHERE, agree, option_problem
 
 pytestmark = [
-    pytest.mark.skipif(native._CORE is None, reason=f"no C core: {native._REASON}"),
+    pytest.mark.skipif(binding._CORE is None, reason=f"no C core: {binding._REASON}"),
     # torch.func.jvp compiles a table of its own on first use.
     pytest.mark.filterwarnings("ignore:.*torch.jit.script. is deprecated:DeprecationWarning"),
 ]

@@ -10,7 +10,7 @@ from backend_checks import leaf
 from cases import make_case
 from congru import ops
 from congru.errors import CongruError
-from congru.kernels import native
+from congru.kernels import binding
 from congru.reference import options as reference
 from option_cases import OPTION_CALLS, OPTION_FORMS, call_id, make_option_case
 from tolerances import assert_close, seeds
@@ -64,7 +64,7 @@ def test_composite_at_every_size(cell, before, norm, sizes):
     check(cell, make_option_case(cell, before, norm, **sizes, zoneout=True, mask=True), "composite")
 
 
-needs_core = pytest.mark.skipif(native._CORE is None, reason=f"no C core: {native._REASON}")
+needs_core = pytest.mark.skipif(binding._CORE is None, reason=f"no C core: {binding._REASON}")
 
 
 NATIVE_FORMS = [form for form in OPTION_FORMS if form != ("gru", False, False)]
@@ -174,12 +174,12 @@ def test_the_same_bits_for_any_chunking_batch_and_number_of_threads(cell, before
     zone = tuple(part[:, 0] for part in zones)
     stepped = ops.step(cell, x[0][:, 0], state, weights, **form, zoneout=zone, recurrent_mask=mask)
     np.testing.assert_array_equal(stepped[0], whole[:, 0])
-    before_threads = native.extension().get_threads()
+    before_threads = binding.extension().get_threads()
     try:
-        native.set_threads(3)
+        binding.set_threads(3)
         np.testing.assert_array_equal(run(slice(5), 0, 40, state)[0], whole)
     finally:
-        native.set_threads(before_threads)
+        binding.set_threads(before_threads)
 
 
 @needs_core

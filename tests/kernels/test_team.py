@@ -8,9 +8,9 @@ import sys
 import pytest
 import torch
 
-from congru.kernels import native, native_torch
+from congru.kernels import binding, native_torch
 
-pytestmark = pytest.mark.skipif(native._CORE is None, reason=f"no C core: {native._REASON}")
+pytestmark = pytest.mark.skipif(binding._CORE is None, reason=f"no C core: {binding._REASON}")
 
 # Enough work for two threads at B = 1 (which split the units) and at B = 16 (which split the rows).
 PROGRAM = """

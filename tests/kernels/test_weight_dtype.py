@@ -12,11 +12,11 @@ from backend_checks import extra
 from cases import FORMS, make_case
 from congru import ops
 from congru.errors import BackendError, SettingsError
-from congru.kernels import native
+from congru.kernels import binding, native
 from congru.kernels.rounding import rounded, to_bfloat16
 from tolerances import assert_close
 
-needs_core = pytest.mark.skipif(native._CORE is None, reason=f"no C core: {native._REASON}")
+needs_core = pytest.mark.skipif(binding._CORE is None, reason=f"no C core: {binding._REASON}")
 CELLS = [form for form in FORMS if form[0] != "mingru"]
 ISAS = ("avx512", "avx2", "baseline")
 
@@ -46,7 +46,7 @@ def test_rounding_is_that_of_torch() -> None:
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize(("cell", "reset_before"), CELLS)
 def test_the_core_gives_the_bits_of_rounded_weights(cell: str, reset_before: bool, isa: str) -> None:
-    core = native.extension()
+    core = binding.extension()
     was = core.isa()
     if not core.set_isa(isa):
         pytest.skip(f"this processor has no {isa}")
@@ -153,6 +153,6 @@ def test_wrong_calls() -> None:
     gains = (*weights, np.ones(18, np.float32), np.ones(18, np.float32))
     given: dict[str, Any] = {"layer_norm": True, "weight_dtype": "bfloat16"}
     assert "runs on 'reference'" in ops.explain("gru", x, state, gains, **given)
-    if native._CORE is not None:
+    if binding._CORE is not None:
         with pytest.raises(BackendError, match="it has no bfloat16 weights with layer norm"):
             ops.sequence("gru", x, state, gains, **given, backend="native")

@@ -14,10 +14,10 @@ from torch.nn.utils import parametrizations, prune
 
 from congru import nn
 from congru.errors import BackendError, SettingsError
-from congru.kernels import native
+from congru.kernels import binding
 from tolerances import assert_close
 
-pytestmark = pytest.mark.skipif(native._CORE is None, reason=f"no C core: {native._REASON}")
+pytestmark = pytest.mark.skipif(binding._CORE is None, reason=f"no C core: {binding._REASON}")
 LAYERS = {
     "GRU": nn.GRU,
     "GRU before": lambda *sizes, **keywords: nn.GRU(*sizes, reset_before=True, **keywords),

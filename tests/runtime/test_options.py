@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from congru.errors import CongruError
-from congru.kernels import native
+from congru.kernels import binding
 from congru.nn import Network as TorchNetwork
 from congru.runtime.declaration import check_network, weight_shapes
 from congru.runtime.network import Network
 from tolerances import assert_close
 
-needs_core = pytest.mark.skipif(native._CORE is None, reason=f"no C core: {native._REASON}")
+needs_core = pytest.mark.skipif(binding._CORE is None, reason=f"no C core: {binding._REASON}")
 DECLARATIONS = [
     ("gru", {"layer_norm": True}),
     (

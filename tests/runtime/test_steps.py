@@ -16,13 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from congru.errors import BackendError
-from congru.kernels import native
+from congru.kernels import binding
 from congru.runtime.model import Model
 from congru.runtime.network import Network
 from congru.runtime.session import Session
 from runtime_models import Config, random_weights, save, token_config, vector_config
 
-needs_core = pytest.mark.skipif(native._CORE is None, reason=f"no C core: {native._REASON}")
+needs_core = pytest.mark.skipif(binding._CORE is None, reason=f"no C core: {binding._REASON}")
 FORMS = [("gru", False), ("gru", True), ("lstm", False), ("rnn", False)]
 MORE = (
     {"type": "layer_norm", "name": "norm", "size": 37},
@@ -170,13 +170,13 @@ def test_saved_in_the_middle(tmp_path: Path) -> None:
 
 
 def test_without_the_core_models_run_on_numpy_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native, "_CORE", None)
-    monkeypatch.setattr(native, "_REASON", "the C core is not built: run pip install .")
+    monkeypatch.setattr(binding, "_CORE", None)
+    monkeypatch.setattr(binding, "_REASON", "the C core is not built: run pip install .")
     network = network_of("gru", False, backend="auto")
     assert network.backend == "numpy"
     assert "run on 'numpy', because 'native' cannot: backend is 'native'" in network.explain()
     assert "the C core is not built: run pip install ." in network.explain()
-    assert native.about().startswith(
+    assert binding.about().startswith(
         "C core: not used, the C core is not built: run pip install .; saved models run"
     )
     x = steps_of(1)[0]
@@ -191,7 +191,7 @@ def test_with_the_core_it_is_named() -> None:
     assert network_of("gru", False, backend="auto").explain() == (
         "The recurrent layers run on 'native', the first that can."
     )
-    assert native.about().startswith(f"C core: {native.extension().isa()} (of ")
+    assert binding.about().startswith(f"C core: {binding.extension().isa()} (of ")
 
 
 def best_us(calls: list[Callable[[], Any]], repetitions: int = 60, inner: int = 20) -> list[float]:

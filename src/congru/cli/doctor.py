@@ -45,14 +45,14 @@ def doctor() -> int:
 def _check_unit(batch: int = 1, time_steps: int = 256, size: int = 64) -> int:
     """Run one GRU through the backend that `auto` picks and compare it with the reference."""
     from congru import ops
-    from congru.kernels import native
+    from congru.kernels import binding
     from congru.reference import gru
 
     random = np.random.default_rng(0)
     x = random.standard_normal((batch, time_steps, size)).astype(np.float32)
     shapes = ((3 * size, size), (3 * size, size), (3 * size,), (3 * size,))
     weights = tuple((random.standard_normal(shape) / np.sqrt(size)).astype(np.float32) for shape in shapes)
-    print(native.about())
+    print(binding.about())
     print(ops.explain("gru", x, None, weights))
     start = time.perf_counter()
     y, _, _ = ops.sequence("gru", x, None, weights)

@@ -47,7 +47,7 @@ def supports(call: Call) -> str | None:
     return None
 
 
-def yields(call: Call) -> str | None:
+def declines(call: Call) -> str | None:
     """Why "auto" passes it over although it can run this call."""
     if call.steps is not None and call.steps < MIN_STEPS and not torch.is_autocast_enabled("cpu"):
         return f"its loop pays from {MIN_STEPS} steps"

@@ -38,7 +38,7 @@ class Flags(NamedTuple):
     """Where a step is not an ordinary one, each [T, B, 1] or None; in reverse still in input order."""
 
     valid: Tensor | None  # False where padding: the state stays
-    fresh: Tensor | None  # the state that enters is the start of a new sequence
+    is_first: Tensor | None  # the state that enters is the start of a new sequence
 
 
 def supports(call: Call) -> str | None:
@@ -96,7 +96,7 @@ def sequence(
         h_reset = tuple(part.new_zeros(part.shape[1]) for part in state)
     gi = input_part(cell, steps, weights, layer_norm)
     if cell == "mingru":
-        y, h = mingru_states(gi, state[0], flags.valid, flags.fresh, h_reset[0], reverse)
+        y, h = mingru_states(gi, state[0], flags.valid, flags.is_first, h_reset[0], reverse)
         final: State = (h,)
         rows = list(mingru_gates(gi, state[0])) if return_gates else []
     else:
@@ -125,15 +125,15 @@ def zeros(cell: str, x: Tensor, weights: Weights) -> State:
 
 
 def make_flags(x: Tensor, lengths: Tensor | None, reset: Tensor | None, reverse: bool) -> Flags:
-    """The flags of a call. In reverse the boundary at t lies between t and t-1: step t-1 is the fresh one."""
+    """The flags of a call. In reverse the boundary at t lies between t and t-1, so t-1 is a first step."""
     valid = None
     if lengths is not None:
         valid = torch.arange(x.shape[1], device=x.device).unsqueeze(1) < lengths
         reset = None if reset is None else reset & valid.transpose(0, 1)
     if reset is not None and reverse:
         reset = torch.cat([reset[:, 1:], torch.zeros_like(reset[:, :1])], 1)
-    fresh = None if reset is None else reset.transpose(0, 1).unsqueeze(2)
-    return Flags(None if valid is None else valid.unsqueeze(2), fresh)
+    is_first = None if reset is None else reset.transpose(0, 1).unsqueeze(2)
+    return Flags(None if valid is None else valid.unsqueeze(2), is_first)
 
 
 def input_part(cell: str, x: Tensor, weights: Weights, layer_norm: bool | str = False) -> Tensor:
@@ -251,8 +251,8 @@ def _loop(
     inputs = gi.unbind(0)
     for t in reversed(range(len(inputs))) if reverse else range(len(inputs)):
         entering = state
-        if flags.fresh is not None:
-            entering = tuple(torch.where(flags.fresh[t], a, b) for a, b in zip(h_reset, state))
+        if flags.is_first is not None:
+            entering = tuple(torch.where(flags.is_first[t], a, b) for a, b in zip(h_reset, state))
         new, gates = cell_step(t, inputs[t], entering)
         if flags.valid is not None:
             new = tuple(torch.where(flags.valid[t], a, b) for a, b in zip(new, state))

@@ -3,32 +3,23 @@
 NumPy arrays run here; torch tensors in :mod:`congru.kernels.native_torch`, which is imported only for them. A ``Stepper``
 holds one layer packed for stepping: its ``step`` costs about a microsecond. float32 results are the same bits for any batch
 size, chunking and number of threads.
-
-The environment variable ``CONGRU_ISA`` names the instruction set (``avx512``, ``avx2``, ``baseline``), for tests.
 """
 
 from __future__ import annotations
 
-import importlib
-import os
 import sys
 from collections.abc import Iterator
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from congru.errors import BackendError, SettingsError
 from congru.kernels import heads
+from congru.kernels.binding import CODES, DTYPES, WEIGHT_DTYPES, extension, missing
 from congru.kernels.call import CELLS, Array, Call, State, Weights, is_tensor
 from congru.kernels.rounding import rounded
 from congru.reference.option_equations import gain_names
 
-# (cell, reset before) -> congru_cell in core/congru.h.
-CODES = {("gru", False): 0, ("gru", True): 1, ("lstm", False): 2, ("rnn", False): 3}
 OPTIONS = ("layer_norm=True", "layer_norm='dreamer'", "zoneout", "recurrent_mask")
-DTYPES = {"float32": 0, "float64": 1}
-WEIGHT_DTYPES = {None: 0, "bfloat16": 1}
 # Where both are fewer, packing the weights costs more than it saves: steps, and rows of all steps, without a gradient and with
 # one. Measured by bench/few_steps.py.
 MIN_STEPS = {False: 4, True: 2}
@@ -39,57 +30,11 @@ _FEW_STEPS = {
 }
 
 
-def _default_threads() -> int:
-    """OMP_NUM_THREADS, as every numerical library reads it, else the cores this process may use."""
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return int(wanted) if wanted.isdigit() and int(wanted) > 0 else len(os.sched_getaffinity(0))
-
-
-def _load() -> tuple[ModuleType | None, str | None]:
-    """The extension, or None and the reason, as one clause with its fix."""
-    try:
-        core = importlib.import_module("congru.kernels._core")
-    except ModuleNotFoundError:
-        return (
-            None,
-            "the C core is not built: run pip install . in a source tree, with a C compiler and CMake",
-        )
-    if core.isa() is None:
-        known = ", ".join(core.isas())
-        return None, f"CONGRU_ISA is {os.environ['CONGRU_ISA']!r}, expected one of {known}: unset it"
-    core.set_threads(_default_threads())
-    return core, None
-
-
-# Once, and here: a compiled graph cannot trace an import.
-_CORE, _REASON = _load()
-
-
-def extension() -> ModuleType:
-    """The extension module ``congru.kernels._core``; raises `BackendError` with the reason where it cannot be used."""
-    if _CORE is None:
-        raise BackendError(f"backend is 'native', expected one that can run here: {_REASON}")
-    return _CORE
-
-
-def about() -> str:
-    """What the core runs on here, or why it cannot be used and the fix, as one line."""
-    if _CORE is None:
-        return f"C core: not used, {_REASON}; saved models run on NumPy"
-    return f"C core: {_CORE.isa()} (of {', '.join(_CORE.isas())}), {_CORE.get_threads()} threads"
-
-
-def set_threads(threads: int) -> None:
-    """Threads of later calls on NumPy arrays (torch tensors follow ``torch.set_num_threads``); `threads` >= 1."""
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise SettingsError(f"threads is {threads!r}, expected a whole number from 1: pass 1 for no helpers")
-    extension().set_threads(threads)
-
-
 def supports(call: Call) -> str | None:
     """CPU, float32 or float64 (under autocast also what autocast computes in), every cell but minGRU and the relu RNN."""
-    if _CORE is None:
-        return _REASON
+    reason = missing()
+    if reason is not None:
+        return reason
     if (call.cell, call.reset_before) not in CODES:
         return f"it has no {call.cell}"
     if call.weight_dtype and any(option.startswith("layer_norm") for option in call.options):
@@ -101,7 +46,7 @@ def supports(call: Call) -> str | None:
     return None
 
 
-def yields(call: Call) -> str | None:
+def declines(call: Call) -> str | None:
     """Why "auto" passes the core over although it can run this call."""
     if call.library == "numpy":
         return None

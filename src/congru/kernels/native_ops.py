@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 from torch.library import Library
 
+from congru.kernels.binding import CODES, DTYPES, extension
 from congru.kernels.call import CELLS
-from congru.kernels.native import CODES, DTYPES, extension
 
 # The differentiable inputs, in the order of the gradients; those without a gradient; what a backward reads of its forward;
 # what arrives at the results of the forward.

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from congru.kernels import composite
-from congru.kernels.native import CODES
+from congru.kernels.binding import CODES
 from congru.kernels.native_ops import (
     ARRIVING,
     GIVEN,

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from congru.kernels import native_rules
+from congru.kernels.binding import CODES, extension
 from congru.kernels.call import State, Weights
-from congru.kernels.native import CODES, extension
 from congru.kernels.native_ops import BFLOAT16, EXTRA, GATES, NORMS
 from congru.kernels.rounding import rounded
 

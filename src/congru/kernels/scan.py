@@ -34,33 +34,35 @@ def candidate(a: Tensor) -> Tensor:
 
 
 def mingru_states(
-    gi: Tensor, h: Tensor, valid: Tensor | None, fresh: Tensor | None, h_reset: Tensor, reverse: bool
+    gi: Tensor, h: Tensor, valid: Tensor | None, is_first: Tensor | None, h_reset: Tensor, reverse: bool
 ) -> tuple[Tensor, Tensor]:
     """Return the states [T, B, H], at padding the one before it, and the final state [B, H].
 
-    `gi` [T, B, 2H] is W x + b_i; `valid` is False where padding, `fresh` True where the state that enters is
+    `gi` [T, B, 2H] is W x + b_i; `valid` is False where padding, `is_first` True where the state that enters is
     `h_reset` [H]; None = nowhere.
     """
     if not reverse:
-        states: Tensor = _States.apply(gi, h, h_reset, valid, fresh)  # type: ignore[no-untyped-call]
+        states: Tensor = _States.apply(gi, h, h_reset, valid, is_first)  # type: ignore[no-untyped-call]
         return states, states[-1]
-    flags = [None if flag is None else flag.flip(0) for flag in (valid, fresh)]
+    flags = [None if flag is None else flag.flip(0) for flag in (valid, is_first)]
     states = _States.apply(gi.flip(0), h, h_reset, *flags)  # type: ignore[no-untyped-call]
     return states.flip(0), states[-1]
 
 
 class _States(torch.autograd.Function):
-    """(gi [T, B, 2H], h [B, H], h_reset [H], valid, fresh) -> the state after every step, [T, B, H]."""
+    """(gi [T, B, 2H], h [B, H], h_reset [H], valid, is_first) -> the state after every step, [T, B, H]."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(gi: Tensor, h: Tensor, h_reset: Tensor, valid: Tensor | None, fresh: Tensor | None) -> Tensor:
+    def forward(
+        gi: Tensor, h: Tensor, h_reset: Tensor, valid: Tensor | None, is_first: Tensor | None
+    ) -> Tensor:
         size = _piece_size(gi)
         nothing = gi.new_full((), -math.inf)
         a_z, a_n = _pieces(gi, size).chunk(2, -1)
         padding = None if valid is None else ~_pieces(valid, size)
-        begins = None if fresh is None else _pieces(fresh, size)
+        begins = None if is_first is None else _pieces(is_first, size)
         written, decay = [], []
         log_sum = log_decay = log_left = nothing  # log_left: how much of h_reset is left
         for k in range(size):
@@ -91,12 +93,12 @@ class _States(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, dstates: Tensor) -> tuple[Tensor | None, ...]:
-        gi, h, h_reset, valid, fresh, states = ctx.saved_tensors
+        gi, h, h_reset, valid, is_first, states = ctx.saved_tensors
         size = _piece_size(gi)
         a_z, a_n = _pieces(gi, size).chunk(2, -1)
         z = torch.sigmoid(a_z)
         writes = None if valid is None else _pieces(valid, size)
-        begins = None if fresh is None else _pieces(fresh, size)
+        begins = None if is_first is None else _pieces(is_first, size)
         keep = z if writes is None else torch.where(writes, z, 1.0)
         keep = keep if begins is None else torch.where(begins, 0.0, keep)
         dh, dh_first = _scan_back(keep, _pieces(dstates, size))

@@ -101,15 +101,15 @@ def forward_scan(
     a_n = p.x @ W_n.T + b_n
     gates = np.where(p.valid[:, :, None, None], np.stack([sigmoid(a_z), g(a_n)], axis=2), 0.0)
     # Padding keeps the state: z = 1 and nothing written.
-    valid, fresh = (flags[:, p.order, None] for flags in (p.valid, p.fresh))
+    valid, is_first = (flags[:, p.order, None] for flags in (p.valid, p.is_first))
     log_z = np.where(valid, log_sigmoid(a_z)[:, p.order], 0.0)
     log_b = np.where(valid, (log_sigmoid(-a_z) + log_g(a_n))[:, p.order], -np.inf)
-    log_sum = _log_scan(np.where(fresh, -np.inf, log_z), log_b)
-    # The segment's start: the last fresh step at or before t, or the state handed in.
-    begins = np.maximum.accumulate(np.where(fresh, np.arange(len(p.order))[:, None], 0), axis=1)
+    log_sum = _log_scan(np.where(is_first, -np.inf, log_z), log_b)
+    # The segment's start: the last step that is the first of a sequence, at or before t, or the state handed in.
+    begins = np.maximum.accumulate(np.where(is_first, np.arange(len(p.order))[:, None], 0), axis=1)
     total = np.concatenate([np.zeros_like(log_z[:, :1]), np.cumsum(log_z, axis=1)], axis=1)
     log_decay = total[:, 1:] - np.take_along_axis(total, begins, axis=1)
-    h_start = np.where(np.logical_or.accumulate(fresh, axis=1), p.start[0], p.state[0][:, None])
+    h_start = np.where(np.logical_or.accumulate(is_first, axis=1), p.start[0], p.state[0][:, None])
     h = np.exp(log_decay) * h_start + np.exp(log_sum)
     final = h[:, -1] if p.order else p.state[0]
     y = np.where(p.valid[:, :, None], h[:, p.order], 0.0)  # a reversed order is its own inverse

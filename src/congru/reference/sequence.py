@@ -1,11 +1,11 @@
 """One cell over time, written once for every cell: padding, resets, the reverse direction, their gradients.
 
-    entering[t] = start      where a sequence begins at this step (`fresh[t]`): h_reset, or zeros
+    entering[t] = start      where a sequence begins at this step (`is_first[t]`): h_reset, or zeros
                   state      otherwise: what the step before handed over
     state       = step(x[t], entering[t])    where step t is valid, unchanged where it is padding
 
-Forward, t runs from 0 to T-1 and `fresh[t] = reset[t]`. In reverse t runs from length-1 to 0 and the boundary
-lies between t+1 and t, so `fresh[t] = reset[t+1]`, and `reset[0]` has no effect.
+Forward, t runs from 0 to T-1 and `is_first[t] = reset[t]`. In reverse t runs from length-1 to 0 and the boundary
+lies between t+1 and t, so `is_first[t] = reset[t+1]`, and `reset[0]` has no effect.
 Padding is never read, so it may hold NaN.
 """
 
@@ -45,7 +45,7 @@ class Plan(NamedTuple):
     start: State
     order: list[int]
     valid: Bools
-    fresh: Bools
+    is_first: Bools
 
 
 def plan(
@@ -67,13 +67,13 @@ def plan(
     start = check_h_reset(cell, h_reset, num_hidden)
     lengths = check_lengths(lengths, num_batch, num_steps)
     valid = np.arange(num_steps) < lengths[:, None]
-    fresh = check_reset(reset, num_batch, num_steps) & valid
+    is_first = check_reset(reset, num_batch, num_steps) & valid
     order = list(range(num_steps))
     if reverse:
         order.reverse()
-        fresh = np.concatenate([fresh[:, 1:], np.zeros_like(fresh[:, :1])], axis=1)
+        is_first = np.concatenate([is_first[:, 1:], np.zeros_like(is_first[:, :1])], axis=1)
     x = np.where(valid[:, :, None], x, 0.0)
-    return Plan(x, state, weights, start, order, valid, fresh)
+    return Plan(x, state, weights, start, order, valid, is_first)
 
 
 def check_step(cell: Cell, x: npt.ArrayLike, state: Any, weights: Any) -> tuple[Array, State, Weights]:
@@ -93,8 +93,8 @@ def run(cell: Cell, step: Step, p: Plan) -> tuple[Array, State, Array, list[Stat
     entered: list[State] = [()] * num_steps
     state = p.state
     for t in p.order:
-        valid, fresh = p.valid[:, t, None], p.fresh[:, t, None]
-        entering = tuple(np.where(fresh, begin, part) for begin, part in zip(p.start, state))
+        valid, is_first = p.valid[:, t, None], p.is_first[:, t, None]
+        entering = tuple(np.where(is_first, begin, part) for begin, part in zip(p.start, state))
         entering = tuple(np.where(valid, part, 0.0) for part in entering)
         new, gates_t = step(p.x[:, t], entering, p.weights)
         state = tuple(np.where(valid, after, before) for after, before in zip(new, state))
@@ -124,14 +124,14 @@ def run_backward(
     dweights = tuple(None if part is None else np.zeros_like(part) for part in p.weights)
     dstart = tuple(np.zeros_like(part) for part in p.start)
     for t in reversed(p.order):
-        valid, fresh = p.valid[:, t, None], p.fresh[:, t, None]
+        valid, is_first = p.valid[:, t, None], p.is_first[:, t, None]
         dnew = (dstate[0] + dy[:, t], *dstate[1:])
         dnew = tuple(np.where(valid, part, 0.0) for part in dnew)
         dx_t, dentering, dweights_t = step_backward(dnew, p.x[:, t], entered[t], p.weights, gates[:, t])
         dx[:, t] = np.where(valid, dx_t, 0.0)
         dweights = tuple(None if a is None or b is None else a + b for a, b in zip(dweights, dweights_t))
-        dstart = tuple(a + np.where(fresh, b, 0.0).sum(axis=0) for a, b in zip(dstart, dentering))
-        dhanded = tuple(np.where(fresh, 0.0, part) for part in dentering)
+        dstart = tuple(a + np.where(is_first, b, 0.0).sum(axis=0) for a, b in zip(dstart, dentering))
+        dhanded = tuple(np.where(is_first, 0.0, part) for part in dentering)
         dstate = tuple(np.where(valid, a, b) for a, b in zip(dhanded, dstate))
     return Gradients(dx, dstate, dweights, _like(h_reset, dstart))
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from congru.kernels import native
+from congru.kernels import binding, native
 from congru.runtime.cells import Array
 from congru.runtime.declaration import GATE_ROWS, POOLINGS, Layer, input_size
 from congru.runtime.layers import pointwise
@@ -30,7 +30,7 @@ class Steps:
         self._steppers: list[tuple[list[str], int, list[Any]]] = []  # state names, H, one stepper per depth
         tokens = layers[0]["type"] == "embedding"
         self._table = weights[f"{layers[0]['name']}.weight"] if tokens else None
-        self._input_size, self._is_row = input_size(list(layers)), native.extension().is_row
+        self._input_size, self._is_row = input_size(list(layers)), binding.extension().is_row
         self.stages = self._chain(layers[1:] if tokens else layers, weights)
 
     def row(self, x: Any) -> Array | None:
