@@ -257,6 +257,17 @@ def test_equal_scores_come_in_the_order_of_rows_and_tokens() -> None:
     assert [one.tokens for one in best] == [[], [1], [2], [1, 1]]
 
 
+def test_the_tokens_a_step_was_given_stay_as_they_were() -> None:
+    kept = []
+
+    def step(tokens, state):
+        kept.append((tokens, tokens.tolist()))
+        return np.log([[0.1, 0.2, 0.7]] * len(tokens)), state
+
+    greedy(step, {}, start=1, end=0, max_length=3)
+    assert [tokens.tolist() for tokens, _ in kept] == [told for _, told in kept] == [[1], [2], [2]]
+
+
 def test_filters_hold_in_every_hypothesis() -> None:
     rng = np.random.default_rng(3)
     table = log_softmax(rng.normal(size=(6, 6)))

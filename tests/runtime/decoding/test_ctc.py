@@ -166,6 +166,17 @@ def test_greedy_is_the_best_alignment(data, seed: int, T: int, V: int, coarse: b
     assert tuple(covered.tolist()) == best
 
 
+def test_the_end_of_a_text_is_scored_only_at_the_end() -> None:
+    lm = EndingBigram(5, 3)
+    beam = CTCPrefixBeam(beam_size=9, lm=lm, lm_weight=0.5).feed(random_frames(5, 1, 3))
+    running = {tuple(one.tokens): one.score for one in beam.n_best(9, final=False)}
+    ended = {tuple(one.tokens): one.score for one in beam.n_best(9)}
+    assert set(ended) == {(), (1,), (2,)}
+    for text, score in ended.items():
+        last = text[-1] if text else lm.start()
+        assert score == pytest.approx(running[text] + 0.5 * lm.table[last, -1], abs=1e-12)
+
+
 def test_the_best_text_need_not_be_the_best_path() -> None:
     frames = np.log([[0.6, 0.4], [0.6, 0.4]])
     assert CTCGreedy().feed(frames).tokens == []
@@ -190,6 +201,20 @@ def test_a_prefix_that_comes_back_is_the_same_prefix() -> None:
     beam = CTCPrefixBeam(beam_size=4).feed(frames)
     every = [tuple(one.tokens) for one in beam.n_best(4)]
     assert len(set(every)) == len(every)
+
+
+@pytest.mark.parametrize("separator", [0, None])
+def test_a_lexicon_accepts_words_with_one_separator_between(separator: int | None) -> None:
+    words = {(1,), (1, 2), (2, 2)}
+    lexicon = Lexicon([list(word) for word in words], separator)
+    for length in range(7):
+        for text in itertools.product(range(3), repeat=length):
+            parts = [tuple(map(int, part)) for part in "".join(map(str, text)).split("0")]
+            if separator is None:
+                expected = not text or text in words
+            else:
+                expected = set(parts[:-1]) <= words and parts[-1] in words | {()}
+            assert lexicon.accepts(text) is expected, text
 
 
 def test_inside_a_word() -> None:
