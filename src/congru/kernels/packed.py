@@ -263,9 +263,7 @@ def pack(
     return Packed(cell, W.dtype, tuple(handles), W.shape[1], H * num_heads)
 
 
-def _checked_weights(
-    cell: str, names: Sequence[str], weights: Weights, num_heads: int
-) -> tuple[Array, ...]:
+def _checked_weights(cell: str, names: Sequence[str], weights: Weights, num_heads: int) -> tuple[Array, ...]:
     """The weights, contiguous, all of one dtype and of fitting shapes."""
     if len(weights) != len(names):
         raise ShapeError(
