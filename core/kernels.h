@@ -49,6 +49,7 @@ struct congru_packed {
   atomic_llong references;
   congru_call call; /* cell, dtype, weight_dtype, I, H, zoneout [H]; of the gains, whether they are there */
   int64_t padded;   /* elements between the rows of a state */
+  size_t row_bytes; /* at most what a row of a step needs beside its states */
 };
 
 struct congru_stepper {

@@ -34,6 +34,22 @@ static int pack(const packed_layer *layer, const congru_call *call) {
   return 0;
 }
 
+static forward_worker worker_of(const packed_layer *layer, const congru_call *call, int64_t n) {
+  int64_t padded = layer->base.padded;
+  return (forward_worker){.call = call, .packed = layer->weights, .b1 = n, .u1 = padded / VL, .gates = gates_of(call->cell),
+                          .padded = padded};
+}
+
+/* Where the arrays of a step of n rows lie; returns their bytes. Without base it only counts. */
+static size_t take_step(forward_worker *w, char *base, int64_t n, real **y) {
+  arena a = {base, 0};
+  w->h[1] = w->seen[1] = TAKE(&a, real, n * w->padded);
+  if (!*y) *y = TAKE(&a, real, n * w->call->H);
+  NAME(take_scratch)(w, &a, n);
+  NAME(take_worker)(w, &a, 1, n);
+  return a.used;
+}
+
 congru_packed *NAME(packed_new)(const congru_call *call) {
   packed_layer layer = {.base = {.padded = (call->H + VL - 1) / VL * VL}};
   arena a = {NULL, (sizeof(layer) + 63) & ~(size_t)63};
@@ -59,30 +75,11 @@ congru_packed *NAME(packed_new)(const congru_call *call) {
     else
       *copy[i] = NULL;
   }
+  forward_worker one = worker_of(&layer, kept, 1);
+  real *unseen = NULL;
+  layer.base.row_bytes = take_step(&one, NULL, 1, &unseen);
   *made = layer;
   return &made->base;
-}
-
-/* Where the arrays of a step of n rows lie; returns their bytes. Without base it only counts. */
-static size_t take_step(forward_worker *w, char *base, int64_t n, real **y) {
-  arena a = {base, 0};
-  w->h[1] = w->seen[1] = TAKE(&a, real, n * w->padded);
-  if (!*y) *y = TAKE(&a, real, n * w->call->H);
-  NAME(take_scratch)(w, &a, n);
-  NAME(take_worker)(w, &a, 1, n);
-  return a.used;
-}
-
-static forward_worker worker_of(const packed_layer *layer, const congru_call *call, int64_t n) {
-  int64_t padded = layer->base.padded;
-  return (forward_worker){.call = call, .packed = layer->weights, .b1 = n, .u1 = padded / VL, .gates = gates_of(call->cell),
-                          .padded = padded};
-}
-
-static size_t step_bytes(const packed_layer *layer, int64_t n) {
-  forward_worker w = worker_of(layer, &layer->base.call, n);
-  real *unseen = NULL;
-  return take_step(&w, NULL, n, &unseen);
 }
 
 /* Step n rows x [n, I]; h and c [n, padded] are replaced, y [n, H] may be NULL. */
@@ -103,7 +100,7 @@ static void step_rows(const packed_layer *layer, char *scratch, int64_t n, const
 int NAME(step)(congru_stepper *stepper, const void *x, void *y) {
   const packed_layer *layer = (const packed_layer *)stepper->packed;
   _Alignas(64) char scratch[STACK_BYTES];
-  if (step_bytes(layer, stepper->rows) > STACK_BYTES) return 0;
+  if ((size_t)stepper->rows * layer->base.row_bytes > STACK_BYTES) return 0;
   unsigned state = congru_flush_denormals();
   step_rows(layer, scratch, stepper->rows, x, stepper->h, stepper->c, y);
   congru_restore_denormals(state);
@@ -160,7 +157,7 @@ int NAME(advance)(const congru_rows *rows, int64_t threads) {
   if (job.chunk > most) job.chunk = most;
   job.state_bytes = rows->one ? 0 : (size_t)(job.chunk * layer->base.padded) * sizeof(real);
   job.state_bytes = (job.state_bytes + 63) & ~(size_t)63;
-  job.bytes = 2 * job.state_bytes + step_bytes(layer, job.chunk);
+  job.bytes = 2 * job.state_bytes + (size_t)job.chunk * layer->base.row_bytes;
   job.workspace = congru_memory_get((size_t)job.threads * job.bytes);
   if (!job.workspace) {
     congru_pool_give_up(threads);
