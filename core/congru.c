@@ -131,7 +131,7 @@ int congru_packed_forward(const congru_packed *packed, const congru_call *call) 
   congru_call own = *call;
   const congru_call *kept = &packed->call;
   own.cell = kept->cell, own.dtype = kept->dtype, own.weight_dtype = kept->weight_dtype, own.I = kept->I, own.H = kept->H;
-  own.g_i = kept->g_i, own.g_h = kept->g_h, own.g_c = kept->g_c;
+  own.g_i = kept->g_i, own.g_h = kept->g_h;
   if (kept->zoneout)
     own.zoneout = kept->zoneout, own.zoneout_c = kept->zoneout_c, own.zoneout_strides = (congru_strides){0, 0};
   if (!own.B || !own.H) return 0;

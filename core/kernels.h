@@ -47,7 +47,7 @@ typedef struct congru_kernels {
 struct congru_packed {
   const congru_kernels *kernels;
   atomic_llong references;
-  congru_call call; /* cell, dtype, weight_dtype, I, H, zoneout [H]; of the gains, whether they are there */
+  congru_call call; /* cell, dtype, weight_dtype, I, H, zoneout [H]; of g_i and g_h, whether they are there */
   int64_t padded;   /* elements between the rows of a state */
   size_t row_bytes; /* at most what a row of a step needs beside its states */
 };

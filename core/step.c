@@ -67,7 +67,6 @@ congru_packed *NAME(packed_new)(const congru_call *call) {
   kept->cell = call->cell, kept->dtype = call->dtype, kept->weight_dtype = call->weight_dtype;
   kept->I = call->I, kept->H = call->H;
   kept->g_i = call->g_i ? layer.weights.gain_x : NULL, kept->g_h = call->g_h ? layer.weights.gain_h : NULL;
-  kept->g_c = call->g_c ? layer.weights.gain_c : NULL;
   const void *zoneout[] = {call->zoneout, call->zoneout_c}, **copy[] = {&kept->zoneout, &kept->zoneout_c};
   for (int i = 0; i < 2; i++) {
     if (zoneout[i])
