@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from congru.kernels import native
+from congru.kernels import native, packed
 from congru.runtime.cells import Array
 from congru.runtime.declaration import GATE_ROWS, POOLINGS, Layer, input_size
 from congru.runtime.layers import pointwise
@@ -95,7 +95,7 @@ class Steps:
         if self._weight_dtype != "float32":
             form["weight_dtype"] = self._weight_dtype
         steppers = [
-            native.stepper(layer["type"], parts, self._batch_size, **form)
+            packed.pack(layer["type"], parts, **form).stepper(self._batch_size)
             for parts in depth_weights(layer, weights)
         ]
         self._steppers.append((state_names(layer), layer["hidden_size"], steppers))
