@@ -18,6 +18,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # A package may import those with a smaller number, and itself; equal numbers are siblings and stay apart.
 LEVEL = {
     "errors": 0,
+    "report": 1,
     "reference": 1,
     "kernels": 2,
     "ops": 3,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from congru.gates.pictures.style import Picture
+from congru.report.style import Picture
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import numpy as np
 
 from congru.errors import CongruError, require
 from congru.gates.equations import KEEP
-from congru.gates.pictures.style import BLUE, GREY, INK, Picture, new_figure, styled
 from congru.gates.timescales import timescales_of
+from congru.report.style import BLUE, GREY, INK, Picture, new_figure, styled
 
 if TYPE_CHECKING:
     from congru.gates.trace import Trace

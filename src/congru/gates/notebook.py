@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from congru.gates.colors import color, reach_of
-from congru.gates.png import data_uri
-from congru.gates.steps import average, columns_of, tick_labels
 from congru.gates.strips import Strip, strips_of, unit_order
+from congru.report.colors import color, reach_of
+from congru.report.png import data_uri
+from congru.report.steps import average, columns_of, tick_labels
 
 if TYPE_CHECKING:
     from congru.gates.trace import Trace

@@ -24,7 +24,6 @@ from congru.gates.jacobian import jacobians, steps_of
 from congru.gates.layer import Layer
 from congru.gates.memory import Memory, Shares, attribute, attribute_all
 from congru.gates.notebook import trace_html
-from congru.gates.pictures.style import Picture
 from congru.gates.pictures.views import draw
 from congru.gates.readout import Readout
 from congru.gates.saturation import Saturation, saturation_of
@@ -32,6 +31,7 @@ from congru.gates.terminal import film_text
 from congru.gates.timescales import Timescales, autocorrelation_length, timescales_of
 from congru.gates.units import Units, units_of
 from congru.gates.whatif import WhatIf, clamp_gate
+from congru.report.style import Picture
 
 # An output's number or name, a weight per unit, or None for the largest output.
 Target: TypeAlias = int | str | npt.NDArray[Any] | None

@@ -19,10 +19,10 @@ from congru.gates.pictures.gradient_flow import gradient_flow
 from congru.gates.pictures.landscape import landscape
 from congru.gates.pictures.memory_map import memory_map
 from congru.gates.pictures.saturation import saturation_scatter
-from congru.gates.pictures.style import Picture
 from congru.gates.pictures.timescale import timescale_histogram
 from congru.gates.pictures.trust import trust_view
 from congru.gates.pictures.whatif import what_if
+from congru.report.style import Picture
 
 if TYPE_CHECKING:
     from congru.gates.trace import Trace
