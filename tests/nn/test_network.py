@@ -7,7 +7,7 @@ import torch
 
 from congru import nn
 from congru.errors import SettingsError, ShapeError
-from congru.runtime.declaration import check_network, weight_shapes
+from congru.runtime.graph import Graph
 from congru.runtime.network import Network as RuntimeNetwork
 from tolerances import assert_close
 
@@ -61,7 +61,7 @@ def check_against_runtime(config, x, **options):
     for parameter in network.parameters():  # none keeps a start value of 0 or 1
         torch.nn.init.normal_(parameter, std=0.5)
     weights = {name: weight.detach().numpy() for name, weight in network.state_dict().items()}
-    assert {name: weight.shape for name, weight in weights.items()} == weight_shapes(check_network(config))
+    assert {name: weight.shape for name, weight in weights.items()} == Graph(config).weight_shapes
     runtime = RuntimeNetwork(config, weights)
     out, state = network(x, **options)
     for _ in range(2):  # the second time from the state after the first

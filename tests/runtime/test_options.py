@@ -9,7 +9,7 @@ import torch
 from congru.errors import CongruError
 from congru.kernels import native
 from congru.nn import Network as TorchNetwork
-from congru.runtime.declaration import check_network, weight_shapes
+from congru.runtime.graph import Graph
 from congru.runtime.network import Network
 from tolerances import assert_close
 
@@ -38,7 +38,7 @@ def both(kind, options, backend, weight_dtype="float32"):
     ours = TorchNetwork(declared(kind, options)).eval()
     weights = {name: part.detach().numpy() for name, part in ours.state_dict().items()}
     shapes = {name: tuple(part.shape) for name, part in weights.items()}
-    assert shapes == weight_shapes(check_network(declared(kind, options)))
+    assert shapes == Graph(declared(kind, options)).weight_shapes
     return ours, Network(declared(kind, options), weights, backend, weight_dtype)
 
 
@@ -121,4 +121,4 @@ def test_a_layer_without_options_keeps_its_keys():
 )
 def test_wrong_declarations(kind, options, message):
     with pytest.raises(CongruError, match=message):
-        check_network(declared(kind, options))
+        Graph(declared(kind, options))
