@@ -61,7 +61,12 @@ def save(folder: Path, config: Config, files: dict[str, bytes] | None = None, **
     """Write a model folder with random weights (or the given parts) and load it."""
     weights = random_weights(config)
     whole: dict[str, Any] = {
-        "config": {"task": "text", "cell": "gru", "networks": {"main": config}, "task_config": {"levels": [80, 95]}},
+        "config": {
+            "task": "text",
+            "cell": "gru",
+            "networks": {"main": config},
+            "task_config": {"levels": [80, 95]},
+        },
         "weights": {"main": weights},
         "golden": {"main": make_golden(config, Network(config, weights).run)},
         "files": files or {},

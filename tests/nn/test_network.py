@@ -86,7 +86,7 @@ def test_tokens_as_the_runtime(cell, form, pool):
     check_against_runtime(tokens(cell, pool, **form), x, lengths=torch.tensor([7, 0, 3]))
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu", "silu", "sigmoid"])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
 @pytest.mark.parametrize("pool", [(), ("last",), ("mean",)])
 def test_vectors_as_the_runtime(activation, pool):
     for cell in ("gru", "lstm"):
@@ -151,7 +151,7 @@ def test_a_state_of_another_network_has_its_line():
         network(torch.zeros(1, 2, dtype=torch.int64), state)
 
 
-@pytest.mark.parametrize("name", ["training", "forward", "layers"])
+@pytest.mark.parametrize("name", ["training", "forward", "graph"])
 def test_a_name_that_torch_uses_has_its_line(name):
     config = {"layers": [{"type": "linear", "name": name, "in": 2, "out": 2}]}
     with pytest.raises(

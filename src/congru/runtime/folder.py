@@ -57,8 +57,8 @@ def save_model(
 
     `config` holds task, cell, networks and task_config (format, versions and sums are added); `weights` are for every network
     float32 by "<node>.<part>", and under "task" arrays of the task itself; `golden` comes from `make_golden`, for every network;
-    `files` are side files by name; `card` is README.md. An existing model folder is replaced; raises :class:`ModelFolderError` where
-    something else is in the way, or where the parts do not make a folder that `load` accepts, and leaves what
+    `files` are side files by name; `card` is README.md. An existing model folder is replaced; raises
+    :class:`ModelFolderError` where something else is in the way, or where the parts do not make a folder that `load` accepts, and leaves what
     was there.
     """
     target = Path(folder).absolute()

@@ -162,16 +162,16 @@ class Network:
         return self.graph.stream_problem()
 
     def explain(self) -> str:
-        """Say in one sentence what the recurrent nodes run on, and why.
+        """Say in one sentence what the recurrent layers run on, and why.
 
         >>> config = {"inputs": {"x": {"features": 1}}, "nodes": [{"type": "rnn", "name": "a", "hidden_size": 1}],
         ...           "outputs": ["a"]}
         >>> Network(config, {f"a.{kind}_l0": np.ones(shape, np.float32) for kind, shape in
         ...         (("weight_ih", (1, 1)), ("weight_hh", (1, 1)), ("bias_ih", 1), ("bias_hh", 1))},
         ...         backend="numpy").explain()
-        "The recurrent nodes run on 'numpy', as asked."
+        "The recurrent layers run on 'numpy', as asked."
         """
-        return f"The recurrent nodes run on {self.backend!r}, {self._why}."
+        return f"The recurrent layers run on {self.backend!r}, {self._why}."
 
     # Running
 

@@ -162,7 +162,8 @@ def share(default: Any = ...) -> Any:
 
 def choice(default: Any, *allowed: Any) -> Any:
     """A field for one of several values, compared with their types."""
-    words = " or ".join(repr(value) if isinstance(value, str) else str(value).lower() for value in allowed)
+    named = [repr(value) if isinstance(value, str) else str(value).lower() for value in allowed]
+    words = f"{', '.join(named[:-1])} or {named[-1]}"
     return _checked(
         default,
         lambda value: any(value is a or (value == a and type(value) is type(a)) for a in allowed),
