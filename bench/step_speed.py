@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -26,7 +25,6 @@ from bench.timing import interleaved, ratio, summary
 from congru.kernels import native, packed
 from congru.kernels.rounding import rounded
 from congru.reference.conventions import from_canonical
-from congru.runtime.model import Model
 from congru.runtime.network import Network
 from congru.runtime.session import Session
 
@@ -42,7 +40,7 @@ Step = Callable[[], object]
 def session(layers: list[dict[str, Any]], weights: dict[str, np.ndarray], backend: str) -> Session:
     """A session of a network that is in no folder."""
     network = Network({"layers": layers}, weights, backend)
-    return Session(cast(Model, SimpleNamespace(network=network)))
+    return Session(network)
 
 
 def onnx_step(weights: tuple[np.ndarray, ...], x: np.ndarray) -> Step:

@@ -70,6 +70,11 @@ def extension() -> ModuleType:
     return _CORE
 
 
+def is_available() -> bool:
+    """Whether the core can be used here."""
+    return _CORE is not None
+
+
 def about() -> str:
     """What the core runs on here, or why it cannot be used and the fix, as one line."""
     if _CORE is None:
