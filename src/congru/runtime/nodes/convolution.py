@@ -144,7 +144,7 @@ class PictureConvolution(PointwiseNode, type="conv2d"):
                 ..., ::stride, ::stride, :, :
             ]
             rows, columns = patches.shape[-4], patches.shape[-3]
-            flat = np.moveaxis(patches, -5, -3).reshape(*lead, rows * columns, -1)
+            flat = np.moveaxis(patches, -5, -3).reshape(*lead, rows * columns, matrix.shape[0])
             y = np.matmul(flat, matrix)
             if bias is not None:
                 y += bias

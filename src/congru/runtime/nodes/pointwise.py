@@ -266,4 +266,5 @@ class Flatten(PointwiseNode, type="flatten"):
     def function(self, weights: Weights, *x: Spec) -> Callable[..., Any]:
         """Reshaped."""
         axes = len(x[0].size)
-        return lambda value: value.reshape(*value.shape[:-axes], -1)
+        size = int(np.prod(x[0].size))
+        return lambda value: value.reshape(*value.shape[:-axes], size)
