@@ -15,7 +15,7 @@ import congru
 from congru.tasks.text.learner import TextLearner, make_learner, network_config
 from congru.tasks.text.settings import TextSettings
 from congru.tasks.text.streams import make_lanes
-from congru.train.bookends import RunResult
+from congru.train.summary import RunResult
 
 POEM = (
     "The fog comes on little cat feet.\nIt sits looking over harbour and city\n"

@@ -19,7 +19,7 @@ import yaml
 from toy import ToyLearner, ToySettings, run
 
 from congru.errors import RunFolderError, TrainingError
-from congru.train import checkpoint, loop, trainer, trial
+from congru.train import checkpoint, estimate, loop, trainer
 from congru.train.folder import Metric, read_metrics
 from congru.train.interrupt import TrainingInterrupted
 from congru.train.loop import fit
@@ -47,7 +47,7 @@ class StopsAt(ToyLearner):
         self.stop_at = stop_at
 
     def loss(self, module: Any, batch: Any, carry: Any) -> Any:
-        if self.seen == self.stop_at + trial.NUM_STEPS - 1:
+        if self.seen == self.stop_at + estimate.NUM_STEPS - 1:
             os.kill(os.getpid(), 2)
         return super().loss(module, batch, carry)
 
@@ -106,7 +106,7 @@ def test_epochs_are_steps_and_the_carry_starts_anew_in_each(tmp_path: Path) -> N
 
     settings, _ = resolve(ToySettings, {**FAST, "epochs": 3, "out": tmp_path / "epochs"})
     fit(Watched(settings), settings)
-    assert carries[trial.NUM_STEPS :] == [False, *[True] * 9] * 3
+    assert carries[estimate.NUM_STEPS :] == [False, *[True] * 9] * 3
     run(**FAST, steps=30, out=tmp_path / "steps")
     assert numbers(tmp_path / "epochs") == numbers(tmp_path / "steps")
 
@@ -115,7 +115,7 @@ def test_trial_steps_evaluations_and_samples_do_not_change_the_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(**FAST, steps=25, out=tmp_path / "a")
-    monkeypatch.setattr(trial, "NUM_STEPS", 1)
+    monkeypatch.setattr(estimate, "NUM_STEPS", 1)
     run(**{**FAST, "evaluations": 9}, steps=25, out=tmp_path / "b")
     losses = [[row.value for row in rows_of(tmp_path / x, "train", "loss")] for x in "ab"]
     assert len(losses[0]) == 25
@@ -149,7 +149,7 @@ class Timed(StopsAt):
 def own_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer, "Clock", functools.partial(Clock, now=lambda: Timed.now))
     # The trial steps too: their time decides how many steps a row of metrics.csv stands for.
-    monkeypatch.setattr(trial, "time", SimpleNamespace(perf_counter=lambda: Timed.now))
+    monkeypatch.setattr(estimate, "time", SimpleNamespace(perf_counter=lambda: Timed.now))
 
 
 @pytest.mark.usefixtures("own_clock")

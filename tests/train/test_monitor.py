@@ -13,7 +13,7 @@ from toy import ToyLearner, ToySettings, run
 
 import congru
 from congru.gates.monitor import LIMIT, QUESTION
-from congru.train import trial
+from congru.train import estimate
 from congru.train.folder import Metric, read_metrics
 from congru.train.interrupt import TrainingInterrupted
 from congru.train.loop import fit
@@ -74,7 +74,7 @@ def test_monitoring_does_not_change_the_training(tmp_path: Path) -> None:
 def test_a_run_that_was_stopped_and_continued_has_the_same_rows(tmp_path: Path) -> None:
     class StopsAt17(ToyLearner):
         def loss(self, module: Any, batch: Any, carry: Any) -> Any:
-            if self.seen == 17 + trial.NUM_STEPS - 1:
+            if self.seen == 17 + estimate.NUM_STEPS - 1:
                 os.kill(os.getpid(), 2)
             return super().loss(module, batch, carry)
 

@@ -8,17 +8,8 @@ from typing import Any
 
 import pytest
 
-from congru.train.progress import (
-    Bar,
-    Ending,
-    JsonLines,
-    Lines,
-    Quiet,
-    Standing,
-    Summary,
-    indented,
-    make_reporter,
-)
+from congru.train.events import Ending, Standing, Summary
+from congru.train.progress import Bar, JsonLines, Lines, Quiet, indented, make_reporter
 from congru.train.settings import TrainSettings
 from congru.train.wording import after_text, before_text, verdict
 

@@ -19,14 +19,14 @@ import torch
 from torch import nn
 
 from congru.errors import SettingsError
-from congru.train.bookends import RunResult
 from congru.train.folder import check_out, next_free, write_bytes
 from congru.train.interrupt import TrainingInterrupted
 from congru.train.learner import Resizable
 from congru.train.loop import fit
+from congru.train.provenance import resume_line
 from congru.train.resolve import to_yaml
 from congru.train.settings import TrainSettings
-from congru.train.surroundings import resume_line
+from congru.train.summary import RunResult
 from congru.train.wording import aligned, duration
 
 Match = Literal["parameters", "hidden"]

@@ -29,7 +29,7 @@ from congru.train.settings import TrainSettings
 Result = TypeVar("Result")
 
 
-def is_first_process() -> bool:
+def is_rank_zero() -> bool:
     """True in the process that was started by hand (before the others join)."""
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
 
@@ -44,7 +44,7 @@ def open_fabric(settings: TrainSettings, resting: bool = False) -> Fabric:
 
     Args:
         settings: ``device``, ``devices``, ``threads`` and ``batch_size`` are read.
-        resting: some parameters have no gradient in some steps (see :func:`has_resting_parameters`).
+        resting: some parameters have no gradient in some steps (see :func:`has_unused_parameters`).
 
     Raises:
         SettingsError: a device that is not there, or several processes from an interactive session.
@@ -73,7 +73,7 @@ def _leave_group() -> None:
         torch.distributed.destroy_process_group()
 
 
-def has_resting_parameters(learner: Learner) -> bool:
+def has_unused_parameters(learner: Learner) -> bool:
     """Whether a parameter has no gradient in the first or the second step, as a learned first state where a
     state is carried over. DDP must know beforehand. Two steps without an update; nothing of them stays.
     """
@@ -149,7 +149,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def on_first(fabric: Fabric, function: Callable[[], Result]) -> Result:
+def on_rank_zero(fabric: Fabric, function: Callable[[], Result]) -> Result:
     """Run ``function`` on the first process and give its result, or its :class:`CongruError`, to all."""
     if fabric.world_size == 1:
         return function()
@@ -166,7 +166,7 @@ def on_first(fabric: Fabric, function: Callable[[], Result]) -> Result:
 
 
 @contextlib.contextmanager
-def told_once(fabric: Fabric) -> Iterator[None]:
+def raise_on_rank_zero(fabric: Fabric) -> Iterator[None]:
     """Let an error or an interruption that all processes meet be told by the first one only."""
     try:
         yield

@@ -13,7 +13,24 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from congru.errors import TrainingError
-from congru.train.bookends import (
+from congru.train.devices import (
+    has_unused_parameters,
+    is_rank_zero,
+    num_processes,
+    on_rank_zero,
+    open_fabric,
+    raise_on_rank_zero,
+)
+from congru.train.estimate import Estimate, try_steps
+from congru.train.events import Reporter
+from congru.train.folder import check_out, next_free
+from congru.train.interrupt import StopSignal, TrainingInterrupted
+from congru.train.learner import Learner
+from congru.train.progress import make_reporter
+from congru.train.provenance import resume_line
+from congru.train.seeding import seed_everything
+from congru.train.settings import TrainSettings
+from congru.train.summary import (
     RunResult,
     SectionMaker,
     leave_folder,
@@ -23,23 +40,7 @@ from congru.train.bookends import (
     summarize,
     write_start,
 )
-from congru.train.devices import (
-    has_resting_parameters,
-    is_first_process,
-    num_processes,
-    on_first,
-    open_fabric,
-    told_once,
-)
-from congru.train.folder import check_out, next_free
-from congru.train.interrupt import StopSignal, TrainingInterrupted
-from congru.train.learner import Learner
-from congru.train.progress import Reporter, make_reporter
-from congru.train.seeding import seed_everything
-from congru.train.settings import TrainSettings
-from congru.train.surroundings import resume_line
 from congru.train.trainer import Trainer, make_optimizer
-from congru.train.trial import Estimate, try_steps
 
 __all__ = ["RunResult", "fit", "train"]
 
@@ -69,13 +70,13 @@ def fit(
         TrainingInterrupted: Ctrl-C or SIGTERM; the run is saved.
     """
     out = settings.out if settings.out is not None else next_free(Path("runs"), learner.task)
-    if is_first_process() and not settings.dry_run:
+    if is_rank_zero() and not settings.dry_run:
         check_out(out, settings.resume)
-    resting = num_processes(settings) > 1 and has_resting_parameters(learner)
+    resting = num_processes(settings) > 1 and has_unused_parameters(learner)
     fabric = open_fabric(settings, resting)
     reporter = make_reporter(settings, fabric.is_global_zero)
     try:
-        with told_once(fabric):
+        with raise_on_rank_zero(fabric):
             out = Path(fabric.broadcast(str(out)))
             return _fit(fabric, learner, settings, origin or {}, out, reporter, sections)
     finally:
@@ -106,7 +107,7 @@ def _fit(
         leave_folder(trainer, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed", str(error))
         raise
     result = result_of(trainer, status, out)
-    on_first(fabric, lambda: sum_up(trainer, result, sections))
+    on_rank_zero(fabric, lambda: sum_up(trainer, result, sections))
     return result
 
 
@@ -122,12 +123,12 @@ def _try(trainer: Trainer) -> Estimate:
 
 def _open(trainer: Trainer, origin: Mapping[str, str], out: Path) -> None:
     """Open the run folder and take over the state of a run that is continued; a refusal changes nothing."""
-    on_first(trainer.fabric, lambda: open_folder(trainer, out))
+    on_rank_zero(trainer.fabric, lambda: open_folder(trainer, out))
     try:
         if trainer.settings.resume:
             trainer.restore(out)
             trainer.reporter.say("resumed", f"continuing {out} at step {trainer.state.step}")
-        on_first(trainer.fabric, lambda: write_start(trainer, origin))
+        on_rank_zero(trainer.fabric, lambda: write_start(trainer, origin))
     except BaseException:
         if trainer.folder is not None:
             trainer.folder.close()

@@ -22,11 +22,11 @@ from congru.gates.inspect import inspect
 from congru.gates.monitor import gate_statistics
 from congru.train import checkpoint
 from congru.train.checkpoint import tree_map
-from congru.train.devices import gather, on_first
+from congru.train.devices import gather, on_rank_zero
+from congru.train.events import Reporter, Standing
 from congru.train.folder import Metric, RunFolder, writing
 from congru.train.interrupt import StopSignal
 from congru.train.learner import Learner
-from congru.train.progress import Reporter, Standing
 from congru.train.schedule import Budget, Clock, learning_rate_factor
 from congru.train.seeding import rng_state, rng_untouched, set_rng_state
 from congru.train.settings import TrainSettings
@@ -180,12 +180,12 @@ class Trainer:
         rate = self.optimizer.param_groups[0]["lr"]
         values = (("loss", loss), ("gradient_norm", norm), ("learning_rate", float(rate)))
         rows = [Metric(state.step, state.seconds, "train", name, value) for name, value in values]
-        on_first(self.fabric, lambda: self.folder.append_metrics(rows) if self.folder else None)
+        on_rank_zero(self.fabric, lambda: self.folder.append_metrics(rows) if self.folder else None)
 
     def evaluate(self) -> None:
         """Look at the validation data; a better model goes to ``model/``."""
         state, learner = self.state, self.learner
-        state.validation, began, ended = on_first(self.fabric, self._validate)
+        state.validation, began, ended = on_rank_zero(self.fabric, self._validate)
         value = state.validation[learner.metric]
         state.seconds = state.evaluation_ended = ended
         state.evaluation_seconds = ended - began
@@ -281,7 +281,7 @@ class Trainer:
                 step=self.state.step, seconds=round(self.state.seconds, 3), best=self.state.best
             )
 
-        on_first(self.fabric, write)
+        on_rank_zero(self.fabric, write)
 
     def restore(self, folder: Path) -> None:
         """Continue from the checkpoint of the run in ``folder``; without one, from the start."""

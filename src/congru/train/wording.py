@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from congru.train.progress import Ending, Summary
+from congru.train.events import Ending, Summary
 
 
 def duration(seconds: float) -> str:

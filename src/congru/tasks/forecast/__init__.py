@@ -54,7 +54,7 @@ def train(data: Any, **settings: object) -> Forecaster:
     :class:`ForecastSettings`.
 
     Returns a :class:`Forecaster` that stands after the last row of `data`; `forecaster.result` is the
-    :class:`~congru.train.bookends.RunResult` (best validation metric, baselines, folder).
+    :class:`~congru.train.summary.RunResult` (best validation metric, baselines, folder).
     Raises :class:`~congru.errors.DataError` for rows that cannot be used.
     """
     from congru.runtime.folder import load

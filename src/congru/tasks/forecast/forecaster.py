@@ -30,7 +30,7 @@ from congru.tasks.forecast.store import SeriesStore
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from congru.train.bookends import RunResult
+    from congru.train.summary import RunResult
 
 Index = NDArray[np.int64]
 

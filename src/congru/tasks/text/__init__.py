@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from congru.tasks.text.learner import make_learner
     from congru.tasks.text.scoring import evaluate
     from congru.tasks.text.settings import TextSettings
-    from congru.train.bookends import RunResult
+    from congru.train.summary import RunResult
 
 __all__ = ["TextSettings", "evaluate", "inspect_inputs", "make_learner", "run", "train"]
 

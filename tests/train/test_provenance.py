@@ -13,7 +13,7 @@ from toy import ToyLearner, ToySettings
 
 from congru.errors import RunFolderError
 from congru.train.folder import RunFolder
-from congru.train.surroundings import data_record, environment, processor_name, resume_line
+from congru.train.provenance import data_record, environment, processor_name, resume_line
 
 
 def test_files_are_recorded_with_their_sums(tmp_path: Path) -> None:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from congru.errors import RunFolderError
+from congru.train.estimate import Estimate
+from congru.train.events import Ending, Summary
 from congru.train.folder import RunFolder, read_metrics, utc_now
 from congru.train.plots import draw_plots
-from congru.train.progress import Ending, Summary
+from congru.train.provenance import data_record, environment
 from congru.train.report import Section, report_html
 from congru.train.resolve import shown, to_yaml
-from congru.train.surroundings import data_record, environment
 from congru.train.trainer import Trainer
-from congru.train.trial import Estimate
 from congru.train.wording import verdict
 
 # Gives a further chapter of report.html from the run folder, for example the gates of the model in model/.
