@@ -23,8 +23,8 @@ from safetensors.numpy import save as format_tensors
 from congru.errors import ModelFolderError, SettingsError, ShapeError
 from congru.runtime.atomic import write_whole
 from congru.runtime.cells import Array
+from congru.runtime.decoding.sampling import Sampling, sample
 from congru.runtime.network import State
-from congru.runtime.sampling import Sampling, sample
 from congru.runtime.steps import Steps
 from congru.runtime.tokenizer import Tokenizer
 

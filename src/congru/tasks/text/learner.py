@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from congru.nn.network import Network
 from congru.runtime.card import write_card
+from congru.runtime.decoding.sampling import Sampling, sample
 from congru.runtime.folder import save_model
 from congru.runtime.golden import make_golden
-from congru.runtime.sampling import Sampling, sample
 from congru.runtime.tokenizer import parse_tokenizer
 from congru.tasks.text.corpus import METRIC, TextData, describe, figures, prepare
 from congru.tasks.text.settings import TextSettings
