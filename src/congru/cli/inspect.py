@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from congru.cli.run import find_model_folder, task_of
+from congru.cli.run import task_of
 from congru.errors import SettingsError
+from congru.runtime.folder import find_model_folder
 
 app = App(name="inspect", help="See the gates of a model: one offline report.")
 

@@ -10,6 +10,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from congru.errors import ModelFolderError
+from congru.runtime.folder import find_model_folder
 from congru.tasks.registry import Task, find_task
 
 app = App(name="run", help="Run a trained model: generate, forecast, stream.", help_flags=[])
@@ -44,12 +45,6 @@ def call_task(app: App, command: str, part: str, model: Path, tokens: Sequence[s
     line = ["--help"] if wants_help else [str(folder), *tokens]
     status = program(line, exit_on_error=False, print_error=False, result_action="return_value")
     return status if isinstance(status, int) else 0
-
-
-def find_model_folder(folder: Path) -> Path:
-    """The model folder itself: a run folder stands for the model in it."""
-    inner = folder / "model"
-    return inner if (inner / "config.json").is_file() and not (folder / "config.json").exists() else folder
 
 
 def task_of(folder: Path) -> Task:

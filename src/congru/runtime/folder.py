@@ -102,14 +102,16 @@ def _write_folder(target: Path, contents: dict[str, bytes]) -> None:
 
 
 def load(path: str | os.PathLike[str], backend: str = "auto", weight_dtype: str = "float32") -> Model:
-    """Load a model folder, replay its golden cases and return the :class:`Model`; needs no torch.
+    """Load a model folder, or the one in a run folder, replay its golden cases and return the :class:`Model`.
+
+    Needs no torch.
 
     `backend` and `weight_dtype` ("float32" or "bfloat16") say how its recurrent layers run, see
     :class:`congru.runtime.network.Network`; the cases are replayed in float32.
     Raises :class:`ModelFolderError` with one line for whatever is missing, truncated, changed or of another
     format.
     """
-    folder = Path(path)
+    folder = find_model_folder(path)
     config = _read_config(folder)
     sums = {name: value for name, value in config["sha256"].items() if name != CONFIG}
     contents = {name: _read(folder / name) for name in (WEIGHTS, GOLDEN, *sums)}
@@ -127,6 +129,13 @@ def load(path: str | os.PathLike[str], backend: str = "auto", weight_dtype: str 
         network = Network(config["network"], weights, backend, weight_dtype)
     files = {name: content for name, content in contents.items() if name not in (WEIGHTS, GOLDEN)}
     return Model(folder, config, network, weights, files)
+
+
+def find_model_folder(path: str | os.PathLike[str]) -> Path:
+    """The model folder itself: a run folder stands for the model in it."""
+    folder = Path(path)
+    inner = folder / "model"
+    return inner if (inner / CONFIG).is_file() and not (folder / CONFIG).exists() else folder
 
 
 def config_sum(config: Mapping[str, Any]) -> str:

@@ -52,9 +52,7 @@ def try_steps(
             carry = step(batch, carry)
             seconds.append(time.perf_counter() - start)
     if not seconds:
-        raise TrainingError(
-            "epoch 0 gave no batches, expected some: give more data or a smaller --batch-size"
-        )
+        raise TrainingError("epoch 0 has no batches, expected some: give more data or a smaller --batch-size")
     module.load_state_dict(before)
     module.zero_grad(set_to_none=True)
     step_seconds = statistics.median(seconds)

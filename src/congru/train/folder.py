@@ -112,6 +112,10 @@ class RunFolder:
         """Replace the file ``name`` atomically."""
         write_bytes(self.path / name, text.encode("utf-8"))
 
+    def write_file(self, name: str, content: bytes) -> None:
+        """Replace the file ``name`` atomically by bytes."""
+        write_bytes(self.path / name, content)
+
     def write_json(self, name: str, value: object) -> None:
         """Replace the file ``name`` by indented JSON."""
         self.write_text(name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -12,7 +12,8 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
-from congru.errors import TrainingError
+from congru.train.base import AnyLearner
+from congru.train.batches import Batches
 from congru.train.devices import (
     has_unused_parameters,
     is_rank_zero,
@@ -25,11 +26,10 @@ from congru.train.estimate import Estimate, try_steps
 from congru.train.events import Reporter
 from congru.train.folder import check_out, next_free
 from congru.train.interrupt import StopSignal, TrainingInterrupted
-from congru.train.learner import Learner
 from congru.train.progress import make_reporter
 from congru.train.provenance import resume_line
 from congru.train.seeding import seed_everything
-from congru.train.settings import TrainSettings
+from congru.train.settings import ModelSettings
 from congru.train.summary import (
     RunResult,
     SectionMaker,
@@ -40,7 +40,7 @@ from congru.train.summary import (
     summarize,
     write_start,
 )
-from congru.train.trainer import Trainer, make_optimizer
+from congru.train.trainer import Trainer
 
 __all__ = ["RunResult", "fit", "train"]
 
@@ -48,8 +48,8 @@ ROWS_PER_RUN = 500  # rows of training loss in metrics.csv
 
 
 def fit(
-    learner: Learner,
-    settings: TrainSettings,
+    learner: AnyLearner,
+    settings: ModelSettings,
     *,
     origin: Mapping[str, str] | None = None,
     sections: Sequence[SectionMaker] = (),
@@ -72,8 +72,8 @@ def fit(
     out = settings.out if settings.out is not None else next_free(Path("runs"), learner.task)
     if is_rank_zero() and not settings.dry_run:
         check_out(out, settings.resume)
-    resting = num_processes(settings) > 1 and has_unused_parameters(learner)
-    fabric = open_fabric(settings, resting)
+    unused = num_processes(settings) > 1 and has_unused_parameters(learner)
+    fabric = open_fabric(settings, unused)
     reporter = make_reporter(settings, fabric.is_global_zero)
     try:
         with raise_on_rank_zero(fabric):
@@ -85,8 +85,8 @@ def fit(
 
 def _fit(
     fabric: Fabric,
-    learner: Learner,
-    settings: TrainSettings,
+    learner: AnyLearner,
+    settings: ModelSettings,
     origin: Mapping[str, str],
     out: Path,
     reporter: Reporter,
@@ -113,12 +113,13 @@ def _fit(
 
 def _try(trainer: Trainer) -> Estimate:
     """Three steps with an optimizer of their own; nothing of them stays."""
-    optimizer = make_optimizer(trainer.bare, trainer.settings)
+    optimizer = trainer.make_optimizer()
 
     def step(batch: Any, carry: Any) -> Any:
         return trainer.optimize(batch, carry, optimizer)[2]
 
-    return try_steps(trainer.bare, step, trainer.batches(0, 0), trainer.budget)
+    rank = (trainer.fabric.global_rank, trainer.fabric.world_size)
+    return try_steps(trainer.networks, step, Batches(trainer.learner, *rank).epoch(0), trainer.budget)
 
 
 def _open(trainer: Trainer, origin: Mapping[str, str], out: Path) -> None:
@@ -157,7 +158,7 @@ def train(trainer: Trainer, stop: StopSignal) -> str:
         epoch, start = divmod(trainer.state.step, trainer.learner.steps_per_epoch)
         if start == 0:
             trainer.carry = None
-        for batch in trainer.batches(epoch, start):
+        for batch in trainer.batches.epoch(epoch, start):
             asked = trainer.step(batch, stop)
             if trainer.record_due():
                 trainer.record()
@@ -170,16 +171,4 @@ def train(trainer: Trainer, stop: StopSignal) -> str:
                 break
             if asked:
                 return "interrupted"
-        else:
-            _check_length(trainer, epoch)
     return "finished" if trainer.fraction >= 1.0 else "early stop"
-
-
-def _check_length(trainer: Trainer, epoch: int) -> None:
-    expected = trainer.learner.steps_per_epoch
-    given = trainer.state.step - epoch * expected
-    if given != expected:
-        raise TrainingError(
-            f"epoch {epoch} gave {given} batches, expected steps_per_epoch = {expected}: "
-            f"correct the learner of {trainer.learner.task}"
-        )

@@ -1,4 +1,4 @@
-"""What surrounds a run: machine and versions, the files of its data, the command that continues it."""
+"""Where a run and its model come from: machine and versions, the files of the data, the line that continues it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from congru import __version__
-from congru.train.learner import Learner
+from congru.train.base import AnyLearner
+from congru.train.settings import ModelSettings
 
 _PACKAGES = ("numpy", "torch", "lightning-fabric", "safetensors", "pydantic")
 
@@ -45,6 +46,24 @@ def processor_name() -> str:
     return names[0] if names else platform.processor()
 
 
+def model_record(learner: AnyLearner, settings: ModelSettings, num_parameters: int) -> dict[str, Any]:
+    """What the model card says of the training, whatever it came to."""
+    return {
+        "task": learner.task,
+        "metric": learner.metric,
+        "baselines": dict(learner.baselines),
+        "num_parameters": num_parameters,
+        "settings": settings.model_dump(mode="json"),
+        "data": learner.describe(),
+        "congru_version": __version__,
+    }
+
+
+def describe(learner: AnyLearner) -> dict[str, object]:
+    """What ``learner.describe`` says, and the precision of its matrix products."""
+    return {**learner.describe(), "precision": learner.precision}
+
+
 def data_record(description: dict[str, object]) -> dict[str, object]:
     """A learner's description and, where its ``source`` is a file or folder, ``files``: path, sha256, bytes."""
     source = description.get("source")
@@ -69,7 +88,7 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def resume_line(learner: Learner, out: Path, command: str = "train", **flags: Iterable[object]) -> str:
+def resume_line(learner: AnyLearner, out: Path, command: str = "train", **flags: Iterable[object]) -> str:
     """The command that continues the run in ``out``; everything else is in its ``config.yaml``."""
     source = str(learner.describe().get("source", "DATA"))
     words = ["congru", command, learner.task, source, "--out", str(out), "--resume"]

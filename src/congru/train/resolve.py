@@ -21,7 +21,7 @@ Settings = TypeVar("Settings", bound=TrainSettings)
 # Belong to one call, not to the run: never taken over when a run is continued.
 _OF_THE_CALL = ("out", "resume", "config", "dry_run", "quiet", "json_lines")
 # May differ when a run is continued; everything else would make it another run.
-_MAY_CHANGE = {*_OF_THE_CALL, *BUDGETS, "threads", "patience", "save_seconds"}
+_MAY_CHANGE = {*_OF_THE_CALL, *BUDGETS, "threads", "workers", "patience", "save_seconds"}
 
 
 def resolve(
@@ -38,9 +38,8 @@ def resolve(
         The settings, and for each field its origin: ``default``, ``run``, the file's path, or ``source``.
 
     Raises:
-        SettingsError: unknown key, wrong type, out of range, a file that cannot be read, or a change that
-        would
-            make the continued run another one.
+        SettingsError: unknown key, wrong type, out of range, a file that cannot be read, or a change that would make
+            the continued run another one.
 
     >>> settings, origin = resolve(TrainSettings, {"minutes": 5, "seed": 3})
     >>> settings.budget, origin["seed"], origin["clip"]

@@ -1,4 +1,4 @@
-"""What is said and written before and after the loop: summary, fixed files of the run folder, result."""
+"""What is said and written before and after the loop: the summary, the fixed files of the run folder, the result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from congru.train.estimate import Estimate
 from congru.train.events import Ending, Summary
 from congru.train.folder import RunFolder, read_metrics, utc_now
 from congru.train.plots import draw_plots
-from congru.train.provenance import data_record, environment
+from congru.train.provenance import data_record, describe, environment
 from congru.train.report import Section, report_html
 from congru.train.resolve import shown, to_yaml
 from congru.train.trainer import Trainer
@@ -52,7 +52,7 @@ def summarize(trainer: Trainer, origin: Mapping[str, str], out: Path, estimate: 
         task=learner.task,
         out=str(out),
         settings=shown(trainer.settings, origin),
-        data=learner.describe(),
+        data=describe(learner),
         num_parameters=trainer.num_parameters,
         memory_bytes=estimate.memory_bytes,
         step_ms=estimate.step_seconds * 1e3,
@@ -67,7 +67,7 @@ def open_folder(trainer: Trainer, out: Path) -> None:
     """Open the run folder; a run that is continued must have been started on the same data."""
     folder = RunFolder(out, trainer.settings.resume)
     try:
-        folder.check_same_data(data_record(trainer.learner.describe()))
+        folder.check_same_data(data_record(describe(trainer.learner)))
     except RunFolderError:
         folder.close()
         raise
@@ -80,7 +80,7 @@ def write_start(trainer: Trainer, origin: Mapping[str, str]) -> None:
     assert folder is not None
     folder.write_text("config.yaml", to_yaml(settings, origin))
     folder.write_json("env.json", environment(trainer.fabric.device, trainer.fabric.world_size))
-    folder.write_json("data.json", data_record(learner.describe()))
+    folder.write_json("data.json", data_record(describe(learner)))
     folder.set_status(
         state="running",
         task=learner.task,

@@ -1,7 +1,7 @@
 """A trained forecaster: predict, update, cross-validate, save. NumPy only, no torch.
 
 `update` costs the same whether a series has a hundred steps or a million: only its last values are kept. A
-network that streams (segment 1, no known inputs) carries its recurrent state and takes one step per new
+network that streams (segment 1, no known covariates) carries its recurrent state and takes one step per new
 row; every other one reads its look-back again.
 """
 
@@ -22,7 +22,7 @@ from congru.runtime.folder import load, save_model
 from congru.runtime.model import Model
 from congru.runtime.session import Session
 from congru.tasks.forecast import rolling
-from congru.tasks.forecast.geometry import Array, Geometry, decode
+from congru.tasks.forecast.window import Array, Window, decode
 from congru.tasks.forecast.panel import Panel
 from congru.tasks.forecast.quantiles import calibrate
 from congru.tasks.forecast.store import SeriesStore
@@ -55,7 +55,7 @@ class Forecaster:
         self.calibration: list[float] = [float(f) for f in model.task_config["calibration"]]
         self._sessions: list[Session] = []
         self._out: NDArray[np.float32] | None = None
-        if self.geometry.streaming and not self.geometry.num_known:
+        if self.window.streaming and not self.window.num_known:
             self._start_sessions()
 
     @classmethod
@@ -79,14 +79,14 @@ class Forecaster:
         return cls(model, SeriesStore.read(model.task_config, model.files, str(model.folder)), table)
 
     @property
-    def geometry(self) -> Geometry:
+    def window(self) -> Window:
         """The sizes of its windows."""
-        return self.store.geometry
+        return self.store.window
 
     @property
     def columns(self) -> list[str]:
         """The names of its forecast columns, as :meth:`values` orders them."""
-        ends = [f"-{side}-{level}" for level in self.geometry.levels for side in ("lo", "hi")]
+        ends = [f"-{side}-{level}" for level in self.window.levels for side in ("lo", "hi")]
         return [self.name, *(self.name + end for end in ends)]
 
     # Forecasting
@@ -105,9 +105,9 @@ class Forecaster:
         """The columns of :meth:`predict` by name, without a table package."""
         values = self.values(future)
         times = [
-            self.store.times(n, self.store.length[n] + np.arange(self.geometry.horizon)) for n in self._all
+            self.store.times(n, self.store.length[n] + np.arange(self.window.horizon)) for n in self._all
         ]
-        names = np.repeat(self._all, self.geometry.horizon)
+        names = np.repeat(self._all, self.window.horizon)
         forecasts = values.reshape(-1, values.shape[-1])
         return self._columns(names, np.concatenate(times), dict(zip(self.columns, forecasts.T)))
 
@@ -115,22 +115,22 @@ class Forecaster:
         """The forecasts [N, h, 1 + 2 levels] as an array: median, then lo and hi of each level."""
         known = self._future(future)
         panel = self.store.panel(known)
-        cut = np.full(len(self._all), self.store.history.shape[1])
-        return self._forecast(panel, self._all, cut, self._out)
+        cutoff = np.full(len(self._all), self.store.history.shape[1])
+        return self._forecast(panel, self._all, cutoff, self._out)
 
     def _forecast(
-        self, panel: Panel, series: Index, cut: Index, out: NDArray[np.float32] | None = None
+        self, panel: Panel, series: Index, cutoff: Index, out: NDArray[np.float32] | None = None
     ) -> Array:
         if out is None:
-            answer, _ = self.model.run(panel.inputs(series, cut))
-            out = answer[:, -1] if self.geometry.streaming else answer
-        forecast = decode(out, panel.bases(series, cut), self.geometry)
-        return panel.absolute(calibrate(forecast, self.calibration), series, cut)
+            answer, _ = self.model.run(panel.inputs(series, cutoff))
+            out = answer[:, -1] if self.window.streaming else answer
+        forecast = decode(out, panel.bases(series, cutoff), self.window)
+        return panel.absolute(calibrate(forecast, self.calibration), series, cutoff)
 
-    def windows(self, panel: Panel, series: Index, cut: Index) -> Array:
+    def windows(self, panel: Panel, series: Index, cutoff: Index) -> Array:
         """Forecasts [B, h, 1 + 2 levels] of any windows of a panel."""
         parts = [
-            self._forecast(panel, series[k : k + _CHUNK], cut[k : k + _CHUNK])
+            self._forecast(panel, series[k : k + _CHUNK], cutoff[k : k + _CHUNK])
             for k in range(0, len(series), _CHUNK)
         ]
         return np.concatenate(parts)
@@ -144,20 +144,20 @@ class Forecaster:
         Columns: series, time, `cutoff` (the last step known), `y`, then the forecasts.
         """
         panel, table = self.panel_of(data)
-        step = self.geometry.horizon if step_size is None else step_size
+        step = self.window.horizon if step_size is None else step_size
         if windows < 1 or step < 1:
             raise SettingsError(f"windows is {windows} and step_size {step}, expected at least 1: raise them")
-        series, cut = rolling.cuts(self.store, table, self.numbers(table), windows, step)
-        forecast = self.windows(panel, series, cut)
-        actual = panel.actual(series, cut)
-        steps = cut[:, None] + np.arange(self.geometry.horizon)
+        series, cutoff = rolling.cutoffs(self.store, table, self.numbers(table), windows, step)
+        forecast = self.windows(panel, series, cutoff)
+        actual = panel.actual(series, cutoff)
+        steps = cutoff[:, None] + np.arange(self.window.horizon)
         times = np.concatenate([table.series[s].ds[at] for s, at in zip(series, steps)])
-        cutoff = np.concatenate(
-            [np.repeat(table.series[s].ds[c - 1], len(steps[0])) for s, c in zip(series, cut)]
+        last_known = np.concatenate(
+            [np.repeat(table.series[s].ds[c - 1], len(steps[0])) for s, c in zip(series, cutoff)]
         )
-        values = {"cutoff": cutoff, self.store.columns.y: actual.ravel()}
+        values = {"cutoff": last_known, self.store.columns.y: actual.ravel()}
         values.update(zip(self.columns, forecast.reshape(-1, forecast.shape[-1]).T))
-        names = np.repeat(self.numbers(table)[series], self.geometry.horizon)
+        names = np.repeat(self.numbers(table)[series], self.window.horizon)
         return make_table(self._columns(names, times, values), self.store.kind)
 
     def panel_of(self, data: Any = None) -> tuple[Panel, LongTable]:
@@ -211,7 +211,7 @@ class Forecaster:
         return first
 
     def _after(self, number: int, series: Series) -> tuple[Array, Array]:
-        """y [T] and known inputs [T, K] of every step since the last one, gaps filled."""
+        """y [T] and known covariates [T, K] of every step since the last one, gaps filled."""
         store, first = self.store, self._check_new(number, series)
         y = np.r_[np.full(first, store.history[number, -1]), series.y]
         known = np.concatenate([np.repeat(store.known_history[number, -1:], first, 0), series.known])
@@ -219,12 +219,12 @@ class Forecaster:
 
     def _start_sessions(self) -> None:
         """A session per series: its look-back read once, or the state that was saved."""
-        cut = np.full(len(self._all), self.store.history.shape[1])
+        cutoff = np.full(len(self._all), self.store.history.shape[1])
         state = {name: value for name, value in self.store.state.items() if name != "out"}
         if state:
             self._out = self.store.state["out"].copy()
         else:
-            answer, state = self.model.run(self.store.panel().inputs(self._all, cut))
+            answer, state = self.model.run(self.store.panel().inputs(self._all, cutoff))
             self._out = answer[:, -1].copy()
         for number in self._all:
             session = self.model.session()
@@ -238,8 +238,8 @@ class Forecaster:
 
     def step_features(self, number: int) -> NDArray[np.float32]:
         """What a streaming network reads for the last step of a series, [F]."""
-        cut = np.array([self.store.history.shape[1]])
-        features: NDArray[np.float32] = self.store.last_step(number).inputs(np.array([0]), cut)[0, 0]
+        cutoff = np.array([self.store.history.shape[1]])
+        features: NDArray[np.float32] = self.store.last_step(number).inputs(np.array([0]), cutoff)[0, 0]
         return features
 
     # Folder and pictures
@@ -294,7 +294,7 @@ class Forecaster:
         if table.known != self.store.known:
             wanted = ", ".join(self.store.known) or "none"
             raise DataError(
-                f"table has the known inputs {', '.join(table.known) or 'none'}, expected {wanted} as in"
+                f"table has the known covariates {', '.join(table.known) or 'none'}, expected {wanted} as in"
                 " training: pass the same columns"
             )
         return table
@@ -313,10 +313,10 @@ class Forecaster:
         return np.array([known[series.name] for series in table.series])
 
     def _future(self, future: Any) -> Array | None:
-        """Known inputs [N, h, K] after the last step, or None where the model has none."""
-        if not self.geometry.num_known:
+        """Known covariates [N, h, K] after the last step, or None where the model has none."""
+        if not self.window.num_known:
             if future is not None:
-                raise SettingsError("future is given, expected None: the model has no known inputs")
+                raise SettingsError("future is given, expected None: the model has no known covariates")
             return None
         names = ", ".join(self.store.known)
         if future is None:
@@ -324,8 +324,8 @@ class Forecaster:
                 f"future is None, expected a table with {names}: the model was trained with them"
             )
         table = self.read_rows(future, target=False)
-        horizon = self.geometry.horizon
-        result = np.full((len(self._all), horizon, self.geometry.num_known), np.nan)
+        horizon = self.window.horizon
+        result = np.full((len(self._all), horizon, self.window.num_known), np.nan)
         for number, series in zip(self.numbers(table), table.series):
             steps, _ = self.store.frequency.position(series.ds, self.store.start(number))
             ahead = steps - self.store.length[number]

@@ -26,11 +26,11 @@ from congru.runtime.folder import save_model
 from congru.runtime.golden import make_golden
 from congru.tasks.forecast import defaults
 from congru.tasks.forecast.data import MOST_TRAINING, ForecastData, Rows, data_score, prepare
-from congru.tasks.forecast.geometry import Geometry, decode
+from congru.tasks.forecast.window import Window, decode
 from congru.tasks.forecast.network import network_config
 from congru.tasks.forecast.panel import Units
 from congru.tasks.forecast.quantiles import fit_calibration
-from congru.tasks.forecast.settings import ForecastSettings
+from congru.tasks.forecast.settings import Settings
 from congru.tasks.forecast.store import SeriesStore
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]  # x, bases, targets, weights
@@ -42,13 +42,13 @@ _USES = (
     " retraining."
 )
 _LIMITS = (
-    "It knows only the past of each series and the known inputs: an event without precedent is not foreseen."
+    "It knows only the past of each series and the known covariates: an event without precedent is not foreseen."
     " Intervals are calibrated on the validation part and hold as long as the future resembles it."
 )
 _RUN = ("congru run MODEL", "congru run MODEL --update NEW.csv", "congru eval MODEL DATA.csv")
 
 
-def make_learner(data: Any, settings: ForecastSettings) -> ForecastLearner:
+def make_learner(data: Any, settings: Settings) -> ForecastLearner:
     """Read the long table `data` and build the network, its first weights drawn from ``settings.seed``."""
     return ForecastLearner(
         prepare(data, settings), settings, str(data) if isinstance(data, (str, Path)) else "table"
@@ -61,7 +61,7 @@ class ForecastLearner:
     task = "forecast"
     minimize = True
 
-    def __init__(self, data: ForecastData, settings: ForecastSettings, source: str = "table") -> None:
+    def __init__(self, data: ForecastData, settings: Settings, source: str = "table") -> None:
         self.data, self.settings, self.source = data, settings, source
         self.metric: str = settings.metric
         self.baselines = {name: figures[self.metric] for name, figures in data.baselines.items()}
@@ -82,34 +82,34 @@ class ForecastLearner:
 
     def _network(self, cell: str, hidden_size: int) -> dict[str, Any]:
         settings = self.settings
-        return network_config(self.data.geometry, cell, hidden_size, settings.num_layers, settings.dropout)
+        return network_config(self.data.window, cell, hidden_size, settings.num_layers, settings.dropout)
 
     def batches(self, epoch: int, rank: int, world_size: int, start: int = 0) -> Iterator[Batch]:
         """Windows in random order, every `stride` steps from a random first one; this process's rows of
         each batch.
         """
         rng = np.random.default_rng((self.settings.seed, epoch))
-        series, cut = self.data.train_rows(self.stride, int(rng.integers(self.stride)))
+        series, cutoff = self.data.train_rows(self.stride, int(rng.integers(self.stride)))
         size = self.settings.batch_size
         order = np.resize(rng.permutation(len(series)), max(size, len(series)))
         share = size // world_size
         for step in range(start, self.steps_per_epoch):
             rows = order[step * size : (step + 1) * size][rank * share : (rank + 1) * share]
-            yield self.batch(series[rows], cut[rows])
+            yield self.batch(series[rows], cutoff[rows])
 
-    def batch(self, series: NDArray[np.int64], cut: NDArray[np.int64]) -> Batch:
+    def batch(self, series: NDArray[np.int64], cutoff: NDArray[np.int64]) -> Batch:
         """Inputs [B, n, F], bases [B, (n,) h, R], targets and weights [B, (n,) h] of windows."""
-        panel, geometry = self.data.panel, self.data.geometry
-        x = panel.inputs(series, cut)
-        if geometry.streaming:
-            series = np.repeat(series[:, None], geometry.num_steps, 1)
-            cut = cut[:, None] + np.arange(1 - geometry.num_steps, 1)
-        began = cut >= 1
-        if geometry.streaming:
-            began[:, : geometry.num_steps // 4] = False
-        targets = panel.relative(panel.actual(series, cut), series, cut)
-        weights = panel.observed(series, cut) * began[..., None] * self._weights[series][..., None]
-        arrays = (x, panel.bases(series, cut), targets, weights)
+        panel, window = self.data.panel, self.data.window
+        x = panel.inputs(series, cutoff)
+        if window.streaming:
+            series = np.repeat(series[:, None], window.num_steps, 1)
+            cutoff = cutoff[:, None] + np.arange(1 - window.num_steps, 1)
+        began = cutoff >= 1
+        if window.streaming:
+            began[:, : window.num_steps // 4] = False
+        targets = panel.relative(panel.actual(series, cutoff), series, cutoff)
+        weights = panel.observed(series, cutoff) * began[..., None] * self._weights[series][..., None]
+        arrays = (x, panel.bases(series, cutoff), targets, weights)
         return cast("Batch", tuple(torch.from_numpy(np.asarray(a, np.float32)) for a in arrays))
 
     def loss(self, module: nn.Module, batch: Batch, carry: Any) -> tuple[Tensor, None]:
@@ -118,37 +118,37 @@ class ForecastLearner:
         if self.noise:
             x = x + self.noise * torch.randn_like(x)
         out, _ = module(x)
-        errors = forecast_errors(out, bases, targets, self.data.geometry, squared=self.settings.loss == "mse")
+        errors = forecast_errors(out, bases, targets, self.data.window, squared=self.settings.loss == "mse")
         return (errors * weights).sum() / (weights > 0).sum().clamp(min=1), None
 
     def evaluate(self, module: nn.Module) -> dict[str, float]:
         """All metrics over the validation windows."""
-        series, cut = self._looked_at
-        forecast = self.data.panel.absolute(self._forecast(module, self._looked_at), series, cut)
-        return data_score(self.data, forecast, series, cut, self.data.geometry.levels)
+        series, cutoff = self._looked_at
+        forecast = self.data.panel.absolute(self._forecast(module, self._looked_at), series, cutoff)
+        return data_score(self.data, forecast, series, cutoff, self.data.window.levels)
 
     def probe(self) -> Tensor:
         """The first windows looked at, [B, n, F]."""
-        series, cut = (part[:_PROBE_WINDOWS] for part in self._looked_at)
-        return torch.from_numpy(self.data.panel.inputs(series, cut))
+        series, cutoff = (part[:_PROBE_WINDOWS] for part in self._looked_at)
+        return torch.from_numpy(self.data.panel.inputs(series, cutoff))
 
     def _forecast(self, module: nn.Module, rows: Rows) -> NDArray[np.float64]:
         """Forecasts [B, h, Q] of windows, in units relative to the last value."""
-        device, geometry = next(module.parameters()).device, self.data.geometry
+        device, window = next(module.parameters()).device, self.data.window
         parts = []
         for begin in range(0, len(rows[0]), _CHUNK):
-            series, cut = rows[0][begin : begin + _CHUNK], rows[1][begin : begin + _CHUNK]
+            series, cutoff = rows[0][begin : begin + _CHUNK], rows[1][begin : begin + _CHUNK]
             with torch.no_grad():
-                out, _ = module(torch.from_numpy(self.data.panel.inputs(series, cut)).to(device))
-            last = out[:, -1] if geometry.streaming else out
-            parts.append(decode(last.cpu().numpy(), self.data.panel.bases(series, cut), geometry))
+                out, _ = module(torch.from_numpy(self.data.panel.inputs(series, cutoff)).to(device))
+            last = out[:, -1] if window.streaming else out
+            parts.append(decode(last.cpu().numpy(), self.data.panel.bases(series, cutoff), window))
         return np.concatenate(parts)
 
     def sample(self, module: nn.Module) -> str:
         """The forecast of the first series for the last window looked at, beside what came."""
-        series, cut = self._looked_at[0][:1], self._looked_at[1][:1]
-        forecast = self.data.panel.absolute(self._forecast(module, (series, cut)), series, cut)[0, :, 0]
-        actual = self.data.panel.actual(series, cut)[0]
+        series, cutoff = self._looked_at[0][:1], self._looked_at[1][:1]
+        forecast = self.data.panel.absolute(self._forecast(module, (series, cutoff)), series, cutoff)[0, :, 0]
+        actual = self.data.panel.actual(series, cutoff)[0]
         name = self.data.table.series[int(series[0])].name
         lines = [f"series {name!r}", f"{'step':>6} {'came':>12} {'forecast':>12}"]
         rows = zip(range(1, 25), actual, forecast)
@@ -159,11 +159,11 @@ class ForecastLearner:
         settings, data = self.settings, self.data
         network = self._network(settings.cell, settings.hidden_size)
         factors: list[float] = []
-        if data.geometry.levels:
-            series, cut = data.validation
-            forecast = data.panel.absolute(self._forecast(module, data.validation), series, cut)
-            actual, observed = data.panel.actual(series, cut), data.panel.observed(series, cut)
-            factors = fit_calibration(actual, forecast, observed, data.geometry.levels)
+        if data.window.levels:
+            series, cutoff = data.validation
+            forecast = data.panel.absolute(self._forecast(module, data.validation), series, cutoff)
+            actual, observed = data.panel.actual(series, cutoff), data.panel.observed(series, cutoff)
+            factors = fit_calibration(actual, forecast, observed, data.window.levels)
         store = SeriesStore.of(data)
         config = {
             "task": self.task,
@@ -182,7 +182,7 @@ class ForecastLearner:
 
     def describe(self) -> dict[str, object]:
         """What was read, how it is split, and what was chosen."""
-        data, geometry = self.data, self.data.geometry
+        data, window = self.data, self.data.window
         trained, looked = int(data.train_end.sum()), int((data.test_start - data.train_end).sum())
         tested = int(sum(len(s) for s in data.table.series) - data.test_start.sum())
         found = data.table.report.lines()
@@ -196,10 +196,10 @@ class ForecastLearner:
             else "none: the last windows of the train part are looked at, which training has seen",
             "test": f"{tested} steps",
             "season": data.season,
-            "window": f"{geometry.input_size} steps in segments of {geometry.segment}",
-            "lags": list(geometry.lags),
+            "window": f"{window.input_size} steps in segments of {window.segment}",
+            "lags": list(window.lags),
             "noise": self.noise,
-            "known inputs": ", ".join(data.table.known) or "none",
+            "known covariates": ", ".join(data.table.known) or "none",
         }
         if len(found) > 1:
             summary["found"] = found[1:]
@@ -210,15 +210,15 @@ def default_stride(data: ForecastData) -> int:
     """Training windows so far apart that an epoch has at most 16384; a quarter of the look-back where it
     streams.
     """
-    if data.geometry.streaming:
-        return max(1, data.geometry.input_size // 4)
+    if data.window.streaming:
+        return max(1, data.window.input_size // 4)
     return max(1, -(-len(data.train_rows(1, 0)[0]) // MOST_TRAINING))
 
 
 def last_train_rows(data: ForecastData) -> Rows:
     """The last window of each train part."""
-    cut = data.train_end - data.geometry.horizon
-    return np.flatnonzero(cut > 0), cut[cut > 0]
+    cutoff = data.train_end - data.window.horizon
+    return np.flatnonzero(cutoff > 0), cutoff[cutoff > 0]
 
 
 def row_weights(units: Units, loss: str) -> NDArray[np.float64]:
@@ -238,20 +238,20 @@ def row_weights(units: Units, loss: str) -> NDArray[np.float64]:
 
 
 def forecast_errors(
-    out: Tensor, bases: Tensor, targets: Tensor, geometry: Geometry, *, squared: bool = False
+    out: Tensor, bases: Tensor, targets: Tensor, window: Window, *, squared: bool = False
 ) -> Tensor:
-    """Error and pinball losses [..., h] of the network's numbers [..., O]; the formulas of geometry.py."""
-    values = out.reshape(*out.shape[:-1], geometry.horizon, -1)
+    """Error and pinball losses [..., h] of the network's numbers [..., O]; the formulas of window.py."""
+    values = out.reshape(*out.shape[:-1], window.horizon, -1)
     mixed = bases[..., 0]
-    if geometry.num_mixed:
-        mixed = (values[..., -geometry.num_mixed :].softmax(-1) * bases).sum(-1)
+    if window.num_mixed:
+        mixed = (values[..., -window.num_mixed :].softmax(-1) * bases).sum(-1)
     error = targets - values[..., 0] - mixed
     total: Tensor = error.square() if squared else error.abs()
-    widths = F.softplus(values[..., 1 : 1 + geometry.num_widths])
+    widths = F.softplus(values[..., 1 : 1 + window.num_widths])
     beyond = error.detach()
     for side, sign in ((0, -1.0), (1, 1.0)):
         distances = widths[..., side::2].cumsum(-1)
-        for number, level in enumerate(geometry.levels):
+        for number, level in enumerate(window.levels):
             quantile = 0.5 + sign * level / 200
             rest = beyond - sign * distances[..., number]
             total = total + torch.maximum(quantile * rest, (quantile - 1) * rest)

@@ -13,16 +13,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from congru.tasks.forecast.geometry import Geometry
+from congru.tasks.forecast.window import Window
 
 
 def network_config(
-    geometry: Geometry, cell: str, hidden_size: int, num_layers: int, dropout: float
+    window: Window, cell: str, hidden_size: int, num_layers: int, dropout: float
 ) -> dict[str, Any]:
     """The layers, see :mod:`congru.runtime.declaration`.
 
-    >>> geometry = Geometry(horizon=2, input_size=8, segment=4)
-    >>> [layer["type"] for layer in network_config(geometry, "gru", 16, 1, 0.1)["layers"]]
+    >>> window = Window(horizon=2, input_size=8, segment=4)
+    >>> [layer["type"] for layer in network_config(window, "gru", 16, 1, 0.1)["layers"]]
     ['linear', 'relu', 'gru', 'dropout', 'last', 'linear']
     """
     recurrent = {
@@ -35,11 +35,11 @@ def network_config(
     }
     return {
         "layers": [
-            {"type": "linear", "name": "segment", "in": geometry.num_features, "out": hidden_size},
+            {"type": "linear", "name": "segment", "in": window.num_features, "out": hidden_size},
             {"type": "relu"},
             recurrent,
             {"type": "dropout", "p": dropout},
-            *([] if geometry.streaming else [{"type": "last"}]),
-            {"type": "linear", "name": "head", "in": hidden_size, "out": geometry.num_outputs},
+            *([] if window.streaming else [{"type": "last"}]),
+            {"type": "linear", "name": "head", "in": hidden_size, "out": window.num_outputs},
         ]
     }

@@ -15,7 +15,7 @@ from congru.tasks.forecast import rolling
 from congru.tasks.forecast.baselines import LONGEST_LINEAR, Linear
 from congru.tasks.forecast.data import MOST_VALIDATION
 from congru.tasks.forecast.forecaster import Forecaster
-from congru.tasks.forecast.geometry import Array
+from congru.tasks.forecast.window import Array
 from congru.tasks.forecast.metrics import score
 from congru.tasks.forecast.panel import Panel
 
@@ -60,56 +60,56 @@ def evaluate_forecaster(forecaster: Forecaster, data: Any = None) -> Figures:
     `mae` and `mse` are in standard deviations of each series' train part, `smape` and coverage in per cent.
     """
     panel, table = forecaster.panel_of(data)
-    store, horizon = forecaster.store, forecaster.geometry.horizon
+    store, horizon = forecaster.store, forecaster.window.horizon
     numbers = forecaster.numbers(table)
-    first = rolling.first_cuts(store, table, numbers)
+    first = rolling.first_cutoffs(store, table, numbers)
     ends = panel.lengths - horizon
-    series, cut = _between(first, ends)
+    series, cutoff = _between(first, ends)
     if not len(series):
         raise DataError(
             f"data has no {horizon} rows behind those that training used, expected newer rows:"
             " add some, or train with --test-size"
         )
     thin = -(-len(series) // MOST_VALIDATION)
-    series, cut = series[::thin], cut[::thin]
-    forecasts = {forecaster.name: forecaster.windows(panel, series, cut)}
-    forecasts["last value"] = panel.lagged(1, series, cut)[..., None]
+    series, cutoff = series[::thin], cutoff[::thin]
+    forecasts = {forecaster.name: forecaster.windows(panel, series, cutoff)}
+    forecasts["last value"] = panel.lagged(1, series, cutoff)[..., None]
     if store.season > 1:
-        forecasts["seasonal naive"] = panel.lagged(store.season, series, cut)[..., None]
-    linear = _linear(panel, first - horizon, series, cut)
+        forecasts["seasonal naive"] = panel.lagged(store.season, series, cutoff)[..., None]
+    linear = _linear(panel, first - horizon, series, cutoff)
     if linear is not None:
         forecasts["linear"] = linear[..., None]
-    actual, observed = panel.actual(series, cut), panel.observed(series, cut)
+    actual, observed = panel.actual(series, cutoff), panel.observed(series, cutoff)
     errors, scale = store.naive_errors[numbers][series], panel.units.scale[series]
     figures = {}
     for name, forecast in forecasts.items():
-        levels = forecaster.geometry.levels if name == forecaster.name else ()
+        levels = forecaster.window.levels if name == forecaster.name else ()
         figures[name] = score(actual, forecast, observed, errors, scale, levels)
     return figures
 
 
 def _between(first: Index, last: Index) -> tuple[Index, Index]:
-    """All windows with first <= cut <= last, (series, cut)."""
+    """All windows with first <= cutoff <= last, (series, cutoff)."""
     ranges = [np.arange(a, b + 1) for a, b in zip(first, last)]
     return np.repeat(np.arange(len(ranges)), [len(r) for r in ranges]), np.concatenate(ranges)
 
 
-def _linear(panel: Panel, last: Index, series: Index, cut: Index) -> Array | None:
+def _linear(panel: Panel, last: Index, series: Index, cutoff: Index) -> Array | None:
     """The linear baseline fitted on windows that end before the first scored row; None with fewer than
     ten.
     """
-    look_back = min(LONGEST_LINEAR, panel.geometry.input_size)
+    look_back = min(LONGEST_LINEAR, panel.window.input_size)
     own, at = _between(np.full(len(last), look_back), last)
     if len(own) < 10:
         return None
-    linear = Linear(look_back, panel.geometry.horizon)
+    linear = Linear(look_back, panel.window.horizon)
 
     def pair(rows: Index) -> tuple[Array, Array]:
-        chosen, cuts, scale = own[rows], at[rows], panel.units.scale[own[rows]][:, None]
-        return panel.history(look_back, chosen, cuts) / scale, panel.actual(chosen, cuts) / scale
+        chosen, cutoffs, scale = own[rows], at[rows], panel.units.scale[own[rows]][:, None]
+        return panel.history(look_back, chosen, cutoffs) / scale, panel.actual(chosen, cutoffs) / scale
 
     scale = panel.units.scale[series][:, None]
-    return linear.fit(pair, len(own)).predict(panel.history(look_back, series, cut) / scale) * scale
+    return linear.fit(pair, len(own)).predict(panel.history(look_back, series, cutoff) / scale) * scale
 
 
 def table_of(rows: Figures) -> str:

@@ -83,10 +83,10 @@ class WindowSettings(TableSettings):
         return None if lags is None else sorted(set(lags))
 
 
-class ForecastSettings(WindowSettings):
+class Settings(WindowSettings):
     """Everything `congru train forecast` takes.
 
-    >>> ForecastSettings(horizon=7, levels=[95, 80]).levels
+    >>> Settings(horizon=7, levels=[95, 80]).levels
     [80, 95]
     """
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from congru.errors import SettingsError
 from congru.tasks.forecast.forecaster import Forecaster
-from congru.tasks.forecast.geometry import Array
+from congru.tasks.forecast.window import Array
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class Moment:
 def stream(forecaster: Forecaster, new_rows: Any) -> Iterator[Moment]:
     """Give the forecaster the rows of a table one by one, in order of time; a :class:`Moment` for each.
 
-    `new_rows` is a table as for `update`, without known inputs; the forecaster goes on with each row and is
+    `new_rows` is a table as for `update`, without known covariates; the forecaster goes on with each row and is
     at its end afterwards.
 
         errors = [abs(moment.y - moment.forecast[0]) for moment in stream(f, last_month)]
     """
-    if forecaster.geometry.num_known:
+    if forecaster.window.num_known:
         raise SettingsError(
-            "stream() has a model with known inputs, expected one without: call update and predict"
+            "stream() has a model with known covariates, expected one without: call update and predict"
         )
     store = forecaster.store
     table = forecaster.read_rows(new_rows)

@@ -1,4 +1,4 @@
-"""A text made ready: read, split, tokenised; and the figures that every score is given in.
+"""A text made ready: read, split, tokenised; and the metrics that every score is given in.
 
 The first part is for training, the last ``validation`` share of the characters for validation. Characters
 come from the whole text (a symbol first seen in validation has an id but was never trained); byte pairs are
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from congru.data.text import Corpus, read_text
 from congru.errors import DataError
 from congru.tasks.text import baselines, tokens
-from congru.tasks.text.settings import TextSettings
+from congru.tasks.text.settings import Settings
 from congru.tasks.text.streams import steps_per_epoch
 
 METRIC = "nats_per_char"
@@ -50,7 +50,7 @@ class TextData:
         return baselines.baselines(self.train_text, self.validation_text)
 
 
-def prepare(source: str, settings: TextSettings) -> TextData:
+def prepare(source: str, settings: Settings) -> TextData:
     """Read, split and tokenise.
 
     Raises:
@@ -86,7 +86,7 @@ def split_at(corpus: Corpus, validation: float) -> int:
     return split
 
 
-def _check_length(source: str, num_train: int, settings: TextSettings) -> None:
+def _check_length(source: str, num_train: int, settings: Settings) -> None:
     if steps_per_epoch(num_train, settings.batch_size, settings.chunk) >= 1:
         return
     needed = settings.batch_size * settings.chunk
@@ -100,10 +100,10 @@ def _check_length(source: str, num_train: int, settings: TextSettings) -> None:
     )
 
 
-def figures(total_nats: float, text: str) -> dict[str, float]:
+def metrics_of(total_nats: float, text: str) -> dict[str, float]:
     """A sum of -log p over a text as nats and bits per character, and bits per byte of its UTF-8.
 
-    >>> figures(4 * math.log(2), "abcé")
+    >>> metrics_of(4 * math.log(2), "abcé")
     {'nats_per_char': 0.6931471805599453, 'bits_per_char': 1.0, 'bits_per_byte': 0.8}
     """
     bits = total_nats / math.log(2)
@@ -115,7 +115,7 @@ def figures(total_nats: float, text: str) -> dict[str, float]:
     }
 
 
-def describe(data: TextData, settings: TextSettings) -> dict[str, Any]:
+def describe(data: TextData, settings: Settings) -> dict[str, Any]:
     """What was read, for the screen and data.json."""
     corpus, unit = data.corpus, "characters" if settings.tokens == "char" else "byte pairs"
     summary: dict[str, Any] = {

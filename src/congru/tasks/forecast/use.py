@@ -42,7 +42,7 @@ def run(
     update:
         A CSV file of new rows to go on from first.
     future:
-        A CSV file with the known inputs of the steps ahead, where the model was trained with some.
+        A CSV file with the known covariates of the steps ahead, where the model was trained with some.
     stream_rows:
         A CSV file of new rows to take in one by one: prints each beside what was forecast for it.
     bad_rows:
@@ -110,7 +110,7 @@ def inspect_inputs(model: Model, source: str = "") -> tuple[NDArray[np.float32],
     the first.
     """
     forecaster = Forecaster.of(model)
-    store, geometry = forecaster.store, forecaster.geometry
+    store, window = forecaster.store, forecaster.window
     number = 0
     if source and Path(source).exists():
         table = forecaster.read_rows(source)
@@ -124,11 +124,11 @@ def inspect_inputs(model: Model, source: str = "") -> tuple[NDArray[np.float32],
                 f" ({', '.join(names[:3])}, ...): check the name"
             )
         number = names.index(source)
-    if geometry.num_known:
+    if window.num_known:
         raise SettingsError(
-            "inspect has a model with known inputs, expected one without: its future is not at hand"
+            "inspect has a model with known covariates, expected one without: its future is not at hand"
         )
-    cut = np.array([store.history.shape[1]])
-    x = store.panel().inputs(np.array([number]), cut)
-    ends = store.length[number] - 1 - geometry.segment * np.arange(geometry.num_steps - 1, -1, -1)
+    cutoff = np.array([store.history.shape[1]])
+    x = store.panel().inputs(np.array([number]), cutoff)
+    ends = store.length[number] - 1 - window.segment * np.arange(window.num_steps - 1, -1, -1)
     return x, [show_time(time) for time in store.times(number, ends)]

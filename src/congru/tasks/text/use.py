@@ -1,4 +1,4 @@
-"""Writing with a trained model: from a prompt, or line by line with a state that is kept; without torch."""
+"""What a user does with a text model, without torch: write from a prompt or line by line, score, look inside."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from congru.data.text import read_text
 from congru.errors import DataError, SettingsError
 from congru.runtime.model import Model
 from congru.runtime.session import Session
-from congru.tasks.text.scoring import load_text_model
+from congru.tasks.text.baselines import baselines
+from congru.tasks.text.data import metrics_of, split_at
+from congru.tasks.text.scoring import load_text_model, score_text, table
+from congru.tasks.text.streams import NUM_SEGMENTS
 
 _END = "/quit"
 _AGAIN = "/reset"
@@ -121,6 +124,53 @@ def _line_start(model: Model) -> str:
     except DataError:
         return model.tokenizer.decode([0])
     return "\n"
+
+
+def evaluate(
+    model: Path,
+    data: str,
+    /,
+    *,
+    part: Literal["validation", "all"] = "validation",
+    segments: int = NUM_SEGMENTS,
+    quiet: bool = False,
+    weight_dtype: Literal["float32", "bfloat16"] = "float32",
+) -> dict[str, dict[str, float]]:
+    """Score a text: nats and bits per character and bits per byte, beside the baselines.
+
+    Every character is counted once, with the state carried along (see congru.tasks.text.streams). The
+    baselines are counted on the text before the scored part; with ``--part all`` there is none, and the
+    uniform distribution stands there.
+
+    Parameters
+    ----------
+    model:
+        A model folder.
+    data:
+        A UTF-8 file or a folder of text files.
+    part:
+        validation: the end of the text, the same share as the model's own validation part; all: everything.
+    segments:
+        Parts of the text that run side by side; 1 is one exact pass from the first character to the last.
+    quiet:
+        Print nothing.
+    weight_dtype:
+        bfloat16 halves the bytes that a recurrent step reads; its matrices are rounded to 8 bits.
+    """
+    loaded = load_text_model(model, weight_dtype)
+    corpus = read_text(data)
+    begin = split_at(corpus, float(loaded.task_config["validation"])) if part == "validation" else 0
+    before, text = corpus.text[:begin], corpus.text[begin:]
+    if not before:
+        before, text = text[:1], text[1:]  # the first character has nothing to be predicted from
+    if not text:
+        raise DataError(f"{data} has one character, expected at least two: choose a longer text")
+    rows = {"model": metrics_of(score_text(loaded, before, text, segments), text)}
+    for name, nats in baselines(before if part == "validation" else "", text).items():
+        rows[name] = metrics_of(nats * len(text), text)
+    if not quiet:
+        print(table(rows, corpus, loaded, len(text)))
+    return rows
 
 
 def inspect_inputs(

@@ -2,7 +2,7 @@
 numbers mean.
 
 Legend: B windows, n steps of the network, F features per step, L look-back, s segment, h horizon, R lags, Q
-quantiles, K known inputs, C calendar features.
+quantiles, K known covariates, C calendar features.
 
 The network reads the look-back in segments of s values (Lin et al. 2023, "SegRNN", arXiv 2308.11200): n =
 L / s steps instead of L. With s = 1 it answers at every step and can be streamed; with s > 1 it
@@ -29,11 +29,11 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Geometry:
+class Window:
     """The sizes of a window; stored in the model folder.
 
-    >>> geometry = Geometry(horizon=24, input_size=336, segment=24, lags=(1, 24), levels=(80, 95))
-    >>> geometry.num_steps, geometry.memory, geometry.num_features, geometry.num_outputs
+    >>> window = Window(horizon=24, input_size=336, segment=24, lags=(1, 24), levels=(80, 95))
+    >>> window.num_steps, window.memory, window.num_features, window.num_outputs
     (14, 360, 48, 168)
     """
 
@@ -67,7 +67,7 @@ class Geometry:
 
     @property
     def num_features(self) -> int:
-        """F: levels and differences of a segment, calendar, known inputs."""
+        """F: levels and differences of a segment, calendar, known covariates."""
         values = 2 + len(self.seasonal_lags) if self.streaming else 1 + len(self.seasonal_lags)
         known = 1 + self.horizon if self.streaming else 2 * self.segment
         return self.segment * values + 2 * len(self.cycles) + known * self.num_known
@@ -94,7 +94,7 @@ class Geometry:
         }
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Geometry:
+    def from_json(cls, values: Mapping[str, Any]) -> Window:
         """What :meth:`to_json` gave."""
         known: dict[str, Any] = {}
         for field in fields(cls):
@@ -103,24 +103,24 @@ class Geometry:
         return cls(**known)
 
 
-def decode(out: NDArray[Any], bases: Array, geometry: Geometry) -> Array:
+def decode(out: NDArray[Any], bases: Array, window: Window) -> Array:
     """Forecasts [B, h, 1 + 2 levels] in units of each series, relative to its last value, from the
     network's numbers.
 
     `out` [B, O]; `bases` [B, h, R] in the same units, relative to the last value. The last axis of the
     result: median, then lo and hi of each level.
     """
-    values = np.asarray(out, np.float64).reshape(len(out), geometry.horizon, -1)
+    values = np.asarray(out, np.float64).reshape(len(out), window.horizon, -1)
     median = values[..., 0]
-    if geometry.num_mixed:
-        logits = values[..., -geometry.num_mixed :]
+    if window.num_mixed:
+        logits = values[..., -window.num_mixed :]
         shares = np.exp(logits - logits.max(-1, keepdims=True))
         median = median + (shares * bases).sum(-1) / shares.sum(-1)
     else:
         median = median + bases[..., 0]
-    widths = np.logaddexp(0.0, values[..., 1 : 1 + geometry.num_widths])
+    widths = np.logaddexp(0.0, values[..., 1 : 1 + window.num_widths])
     below, above = np.cumsum(widths[..., 0::2], -1), np.cumsum(widths[..., 1::2], -1)
     parts = [median]
-    for number in range(len(geometry.levels)):
+    for number in range(len(window.levels)):
         parts += [median - below[..., number], median + above[..., number]]
     return np.stack(parts, -1)
