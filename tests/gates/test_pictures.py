@@ -13,16 +13,16 @@ import pytest
 
 from congru.errors import CongruError
 from congru.gates import Trace
-from congru.gates.colors import color, reach_of
 from congru.gates.monitor import gate_statistics, timescale_growth
 from congru.gates.pictures.film import film
 from congru.gates.pictures.gradient_flow import gradient_flow
 from congru.gates.pictures.memory_map import memory_map, window
 from congru.gates.pictures.timescale import timescale_histogram
 from congru.gates.pictures.views import VIEWS
-from congru.gates.png import encode
-from congru.gates.steps import average, columns_of, label_axis, printable, tick_labels, total
 from congru.gates.strips import strips_of, unit_order
+from congru.report.colors import color, reach_of
+from congru.report.png import encode
+from congru.report.steps import average, columns_of, label_axis, printable, tick_labels, total
 from gates_cases import known_keep, random_trace
 
 NEEDS_KEEP = {"memory", "trust", "age", "timescales"}

@@ -86,7 +86,9 @@ def test_runtime_and_training_compute_the_same_forecasts(trained: Forecaster) ->
         update={"segment": trained.geometry.segment, "input_size": trained.geometry.input_size}
     )
     learner = make_learner(two_series(), settings)
-    learner.module.load_state_dict({name: _tensor(value) for name, value in trained.model.weights.items()})
+    learner.module.load_state_dict(
+        {name: _tensor(value) for name, value in trained.model.network.weights.items()}
+    )
     learner.module.eval()
     series, cut = learner.data.validation
     by_torch = learner.data.panel.absolute(learner._forecast(learner.module, (series, cut)), series, cut)

@@ -6,21 +6,27 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from congru.gates.chapter import Chapter, figure_html, heading, paragraphs, picture_html, table_html
+from congru.gates.age import age_of
+from congru.gates.chapter import Chapter, heading, picture_html
+from congru.gates.context import Context
+from congru.gates.dynamics import fixed_points_of, lyapunov_of
 from congru.gates.equations import KEEP, TITLES
+from congru.gates.flow import flow_of
 from congru.gates.layer import Layer
+from congru.gates.memory import attribute
 from congru.gates.pictures import age_ribbon, film, landscape, memory_map, saturation, timescale
 from congru.gates.pictures.trust import trust_view
 from congru.gates.pictures.views import draw
+from congru.gates.record import Record
+from congru.gates.saturation import saturation_of
+from congru.gates.summary import timescales_with_data
 from congru.gates.target import top_states
-from congru.gates.trace import Trace
-
-if TYPE_CHECKING:
-    from congru.gates.report import Context
+from congru.report.markup import figure, paragraphs, preformatted
+from congru.report.table import html_table
 
 EQUATIONS = {
     "gru": "r = sigmoid(W_r x + b_ir + U_r h + b_hr)            reset\n"
@@ -41,30 +47,30 @@ BEFORE = "n = tanh   (W_n x + b_in + U_n (r * h) + b_hn)      candidate, reset b
 STARTS = 16  # of the search for fixed points
 
 
-def every(trace: Trace, context: Context) -> list[Chapter]:
-    """All chapters this trace allows."""
-    written = [_about(trace, context)]
+def every(record: Record, context: Context) -> list[Chapter]:
+    """All chapters this record allows."""
+    written = [_about(record, context)]
     for number, (title, sentence, svg) in enumerate(context.extra):
-        written.append(Chapter(f"extra{number}", title, sentence, figure_html(svg)))
-    written.append(_film(trace, context))
-    if trace.cell in KEEP:
-        written.append(_memory(trace, context))
-        written.append(_timescales(trace, context))
-    written.append(_saturation(trace))
-    written.append(_flow(trace, context))
-    written.append(_stability(trace, context))
+        written.append(Chapter(f"extra{number}", title, sentence, figure(svg)))
+    written.append(_film(record, context))
+    if record.cell in KEEP:
+        written.append(_memory(record, context))
+        written.append(_timescales(record, context))
+    written.append(_saturation(record))
+    written.append(_flow(record, context))
+    written.append(_stability(record, context))
     return written
 
 
-def asked(trace: Trace, context: Context) -> tuple[Any, str]:
+def asked(record: Record, context: Context) -> tuple[Any, str]:
     """The target that memory map and gradient flow explain, and a sentence where it is not an output of the
     model.
 
     Without a linear read-out the last state itself is explained: u = h_T / |h_T|, so that u . h_T = |h_T|.
     """
-    if trace.readout is not None:
+    if record.readout is not None:
         return context.target, ""
-    last = top_states(trace, context.row)[trace.lengths[context.row] - 1]
+    last = top_states(record, context.row)[record.lengths[context.row] - 1]
     words = (
         "No linear read-out was found between these states and the model's output, so this explains the "
         "last state itself: its length |h|. It is exact for the state, not for what later layers make of it."
@@ -72,49 +78,49 @@ def asked(trace: Trace, context: Context) -> tuple[Any, str]:
     return last / max(float(np.linalg.norm(last)), 1e-12), words
 
 
-def _each(trace: Trace) -> Iterator[tuple[int, int, Layer, bool]]:
+def _each(record: Record) -> Iterator[tuple[int, int, Layer, bool]]:
     """(depth, direction, layer, whether there are several), bottom up."""
-    several = trace.shape[0] * trace.shape[1] > 1
-    for depth, ways in enumerate(trace.layers):
+    several = record.shape[0] * record.shape[1] > 1
+    for depth, ways in enumerate(record.layers):
         for way, layer in enumerate(ways):
             yield depth, way, layer, several
 
 
-def _about(trace: Trace, context: Context) -> Chapter:
-    depth, ways, batch, steps, hidden = trace.shape
-    layer = trace.layers[0][0]
+def _about(record: Record, context: Context) -> Chapter:
+    depth, ways, batch, steps, hidden = record.shape
+    layer = record.layers[0][0]
     rows = [
-        *((str(name), value) for name, value in context.about.items()),
-        ("model", trace.title),
-        ("layers shown", f"{depth} x {ways} {TITLES[trace.cell]} of {hidden} units"),
+        *((str(name), str(value)) for name, value in context.about.items()),
+        ("model", record.title),
+        ("layers shown", f"{depth} x {ways} {TITLES[record.cell]} of {hidden} units"),
         ("input", f"{batch} row(s), {steps} steps of {layer.x.shape[2]} features"),
-        ("shown", f"row {context.row}, {trace.lengths[context.row]} steps"),
-        ("how far the equations miss the layer's own output", f"{trace.residual:.1e}"),
+        ("shown", f"row {context.row}, {record.lengths[context.row]} steps"),
+        ("how far the equations miss the layer's own output", f"{record.residual:.1e}"),
     ]
-    if len(trace.found) > 1:
-        rows.append(("recurrent layers found", ", ".join(trace.found)))
-    text = EQUATIONS[trace.cell]
+    if len(record.found) > 1:
+        rows.append(("recurrent layers found", ", ".join(record.found)))
+    text = EQUATIONS[record.cell]
     if layer.reset_before:
         lines = text.split("\n")
         text = "\n".join([*lines[:2], BEFORE, lines[3]])
     note = "keep is the share of the old memory that stays; 1 - keep is written. Products are per unit."
-    if trace.cell == "lstm":
+    if record.cell == "lstm":
         note = "The forget gate f keeps; the input gate i writes. Products are per unit."
-    body = f'{table_html(rows)}<pre>{html.escape(text)}</pre><p class="note">{note}</p>'
+    body = f'{html_table(rows)}{preformatted(text)}<p class="note">{note}</p>'
     return Chapter("about", "What it is", "", body)
 
 
-def _film(trace: Trace, context: Context) -> Chapter:
+def _film(record: Record, context: Context) -> Chapter:
     parts = ['<div id="cell" class="interactive" hidden></div>']
-    for depth, way, layer, several in _each(trace):
-        drawn = film.film(layer, trace.tokens[context.row], context.row, prefix=f"film-{depth}-{way}")
+    for depth, way, layer, several in _each(record):
+        drawn = film.film(layer, record.tokens[context.row], context.row, prefix=f"film-{depth}-{way}")
         parts.append(heading(layer.title, several) + picture_html(drawn))
     return Chapter("film", "Gate film", film.QUESTION, "\n".join(parts), film.LIMIT)
 
 
-def _memory(trace: Trace, context: Context) -> Chapter:
-    target, words = asked(trace, context)
-    memory = trace.memory(target, row=context.row, on="cell" if trace.cell == "lstm" else "state")
+def _memory(record: Record, context: Context) -> Chapter:
+    target, words = asked(record, context)
+    memory = attribute(record, target, row=context.row, on="cell" if record.cell == "lstm" else "state")
     drawn, trust = memory_map.memory_map(memory), trust_view(memory)
     lines = [words] if words else []
     lines.append(str(memory).split("\n")[0] + ".")
@@ -130,10 +136,10 @@ def _memory(trace: Trace, context: Context) -> Chapter:
     )
 
 
-def _timescales(trace: Trace, context: Context) -> Chapter:
+def _timescales(record: Record, context: Context) -> Chapter:
     scales = {
-        layer.name: trace.timescales(layer=depth, direction=way, series=context.series)
-        for depth, way, layer, _ in _each(trace)
+        layer.name: timescales_with_data(record, depth, way, context.series)
+        for depth, way, layer, _ in _each(record)
     }
     lines = [f"{name}: {scale.sentence()}" for name, scale in scales.items()]
     reach = max(scale.longest for scale in scales.values())
@@ -143,16 +149,12 @@ def _timescales(trace: Trace, context: Context) -> Chapter:
             f"The longest timescale, {reach:.3g} steps, is shorter than the data's {data:.3g}: start the "
             "keep bias higher (chrono initialisation) or give it longer sequences."
         )
-    histogram = timescale.timescale_histogram(scales, int(trace.lengths[context.row]))
+    histogram = timescale.timescale_histogram(scales, int(record.lengths[context.row]))
     ages = [
         heading(layer.title, several)
-        + picture_html(
-            age_ribbon.age_ribbon(
-                trace.age(layer=depth, direction=way, row=context.row), trace.tokens[context.row]
-            )
-        )
-        for depth, way, layer, several in _each(trace)
-        if depth == len(trace.layers) - 1
+        + picture_html(age_ribbon.age_ribbon(age_of(layer, context.row), record.tokens[context.row]))
+        for depth, way, layer, several in _each(record)
+        if depth == len(record.layers) - 1
     ]
     body = picture_html(histogram) + paragraphs(lines) + "".join(ages)
     limit = f"{timescale.LIMIT} {age_ribbon.LIMIT}"
@@ -160,42 +162,42 @@ def _timescales(trace: Trace, context: Context) -> Chapter:
     return Chapter("timescales", "Timescales", question, body, limit)
 
 
-def _saturation(trace: Trace) -> Chapter:
+def _saturation(record: Record) -> Chapter:
     parts = []
-    for depth, way, layer, several in _each(trace):
-        use = trace.saturation(layer=depth, direction=way)
+    for _, _, layer, several in _each(record):
+        use = saturation_of(layer)
         advice = "".join(f"<li>{html.escape(line)}</li>" for line in use.advice)
         drawn = picture_html(saturation.saturation_scatter(use))
         parts.append(f'{heading(layer.title, several)}{drawn}<ul class="advice">{advice}</ul>')
     return Chapter("saturation", "Saturation", saturation.QUESTION, "\n".join(parts), saturation.LIMIT)
 
 
-def _flow(trace: Trace, context: Context) -> Chapter:
-    target, words = asked(trace, context)
-    drawn = draw(trace, "flow", row=context.row, target=target)
-    flow = trace.gradient_flow(target, row=context.row)
+def _flow(record: Record, context: Context) -> Chapter:
+    target, words = asked(record, context)
+    drawn = draw(record, "flow", row=context.row, target=target)
+    flow = flow_of(record, target, row=context.row)
     lines = [words] if words else []
     reached = flow.half_lag()
     if reached < len(flow.gradient):
         lines.append(f"The gradient has fallen below one half after {reached} step(s) back.")
     else:
         lines.append(f"The gradient stays above one half over all {reached} steps back.")
-    if trace.cell not in KEEP:
+    if record.cell not in KEEP:
         lines.append(
-            f"A {TITLES[trace.cell]} has no carry path: nothing is kept by a gate, all is recomputed."
+            f"A {TITLES[record.cell]} has no carry path: nothing is kept by a gate, all is recomputed."
         )
     return Chapter(
         "flow", "Gradient flow", drawn.question, picture_html(drawn) + paragraphs(lines), drawn.limit
     )
 
 
-def _stability(trace: Trace, context: Context) -> Chapter:
-    disc = draw(trace, "eigenvalues", row=context.row)
-    lines = [trace.lyapunov(1, row=context.row).sentence() + "."]
-    points = trace.fixed_points(row=context.row, starts=STARTS)
+def _stability(record: Record, context: Context) -> Chapter:
+    disc = draw(record, "eigenvalues", row=context.row)
+    lines = [lyapunov_of(record.top, context.row, 1).sentence() + "."]
+    points = fixed_points_of(record.top, context.row, starts=STARTS)
     lines.append(f"Under the mean input: {points.sentence()}.")
-    states = trace.top.y[context.row, : trace.lengths[context.row]].astype(np.float64)
-    places = landscape.landscape(states, trace.tokens[context.row], points)
+    states = record.top.y[context.row, : record.lengths[context.row]].astype(np.float64)
+    places = landscape.landscape(states, record.tokens[context.row], points)
     body = picture_html(disc) + paragraphs(lines) + picture_html(places)
     question = f"{disc.question} {places.question}"
     return Chapter("stability", "Stability", question, body, f"{disc.limit} {places.limit}")

@@ -1,9 +1,8 @@
 """What the layer does left to itself: Lyapunov exponents along a run, and fixed points under a constant
 input.
 
-    lambda_i = mean ln |R_ii|,  Q_{t+1} R = J_t Q_t      (QR; positive: nearby states part; negative: they
-    forget) fixed points: minima of q(h) = |F(h, x) - h|^2 / 2   (Sussillo & Barak 2013; Jordan, Sokol &
-    Park 2021)
+    lambda_i = mean ln |R_ii|,  Q_{t+1} R = J_t Q_t      by QR; positive: nearby states part; negative: they forget
+    fixed points: minima of q(h) = |F(h, x) - h|^2 / 2   (Sussillo & Barak 2013; Jordan, Sokol & Park 2021)
 
 A fixed point is stable where every eigenvalue of J lies inside the unit circle, a saddle with k unstable
 directions where k lie outside.
@@ -94,7 +93,9 @@ def lyapunov_of(layer: Layer, row: int, count: int) -> Lyapunov:
     return Lyapunov(np.sort(sums / len(s.h))[::-1], len(s.h))
 
 
-def fixed_points_of(layer: Layer, row: int, x: npt.ArrayLike | None, starts: int, seed: int) -> FixedPoints:
+def fixed_points_of(
+    layer: Layer, row: int, x: npt.ArrayLike | None = None, starts: int = 32, seed: int = 0
+) -> FixedPoints:
     """Search from `starts` states of the row's own run under a constant input x [I] (default: the mean
     input).
 

@@ -8,18 +8,16 @@ conveyor is what saves it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from congru.gates.equations import KEEP, Array
 from congru.gates.jacobian import steps_of
+from congru.gates.record import Record
 from congru.gates.sensitivity import by_memory, carry, sensitivity, state_pull
 from congru.gates.target import find_target
-
-if TYPE_CHECKING:
-    from congru.gates.trace import Trace
 
 
 class Flow(NamedTuple):
@@ -42,12 +40,12 @@ class Flow(NamedTuple):
 
 
 def flow_of(
-    trace: Trace, target: Any = None, at: int | None = None, row: int = 0, direction: int = 0
+    record: Record, target: Any = None, at: int | None = None, row: int = 0, direction: int = 0
 ) -> Flow:
     """The gradient flow of one output through the top layer in one direction; see `Trace.gradient_flow`."""
-    layer = trace.layer(-1, direction)
-    found = find_target(trace, target, at, row)
-    pull = np.split(found.pull, trace.shape[1], axis=1)[direction]
+    layer = record.layer(-1, direction)
+    found = find_target(record, target, at, row)
+    pull = np.split(found.pull, record.shape[1], axis=1)[direction]
     steps = steps_of(layer, row)
     pull = pull[steps.steps]
     last = int(np.flatnonzero(np.abs(pull).sum(axis=1))[-1]) if np.abs(pull).any() else len(pull) - 1

@@ -16,7 +16,7 @@ Exact for the top layer only. An LSTM's cell sum is exact for its cell state c, 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from congru.errors import CongruError
 from congru.gates.equations import KEEP, TITLES, Array
 from congru.gates.jacobian import steps_of
 from congru.gates.layer import Layer, Run
+from congru.gates.record import Record
 from congru.gates.sensitivity import (
     by_memory,
     carry,
@@ -36,9 +37,6 @@ from congru.gates.sensitivity import (
     trust_share,
 )
 from congru.gates.target import find_target, need_readout, pooling_weights
-
-if TYPE_CHECKING:
-    from congru.gates.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -89,13 +87,13 @@ class Shares(NamedTuple):
 
 
 def attribute(
-    trace: Trace, target: Any = None, at: int | None = None, row: int = 0, on: str = "state"
+    record: Record, target: Any = None, at: int | None = None, row: int = 0, on: str = "state"
 ) -> Memory:
     """The shares of one output of one row; see `Trace.memory`."""
-    check_attribution(trace, on)
-    found = find_target(trace, target, at, row)
+    check_attribution(record, on)
+    found = find_target(record, target, at, row)
     of_cell = on == "cell" and isinstance(target, (list, np.ndarray))  # u . c itself, not u . h seen from c
-    layers = trace.layers[-1]
+    layers = record.layers[-1]
     num_steps = len(found.pull)
     parts, trusts = np.zeros((len(layers), num_steps)), np.zeros((len(layers), num_steps))
     start, value, own = 0.0, found.value, []
@@ -114,7 +112,7 @@ def attribute(
     return Memory(
         target=found.name,
         at=found.at,
-        tokens=trace.tokens[row],
+        tokens=record.tokens[row],
         contributions=contributions,
         directions=parts,
         start=start,
@@ -123,19 +121,19 @@ def attribute(
         residual=value - float(contributions.sum() + start + found.bias),
         trust=joined_trust(trusts, parts),
         share=mean_trust(trusts, parts, own),
-        note=_note(trace, on),
+        note=_note(record, on),
     )
 
 
-def attribute_all(trace: Trace, at: int | None = None, row: int = 0) -> Shares:
+def attribute_all(record: Record, at: int | None = None, row: int = 0) -> Shares:
     """The shares of every output of the read-out at once: one scan of [T, H] and one matrix product per
     direction.
     """
-    check_attribution(trace, "state")
-    readout = need_readout(trace)
-    found = find_target(trace, 0, at, row)
-    layers = trace.layers[-1]
-    num_steps, length = len(found.pull), int(trace.lengths[row])
+    check_attribution(record, "state")
+    readout = need_readout(record)
+    found = find_target(record, 0, at, row)
+    layers = record.layers[-1]
+    num_steps, length = len(found.pull), int(record.lengths[row])
     weights = pooling_weights(readout.kind, len(layers), num_steps, length, found.at)
     contributions = np.zeros((num_steps, len(readout.weight)))
     start, output = np.zeros(len(readout.weight)), readout.bias.astype(np.float64)
@@ -149,24 +147,24 @@ def attribute_all(trace: Trace, at: int | None = None, row: int = 0) -> Shares:
     return Shares(contributions, start, readout.bias.astype(np.float64), output)
 
 
-def check_attribution(trace: Trace, on: str) -> None:
+def check_attribution(record: Record, on: str) -> None:
     """Raise CongruError where the cell has no exact shares, or not of what is asked."""
     if on not in ("state", "cell"):
         raise CongruError(f"on is {on!r}, expected 'state' or 'cell': the LSTM's cell has shares of its own")
-    if trace.cell not in KEEP:
+    if record.cell not in KEEP:
         raise CongruError(
-            f"memory is asked of a {TITLES[trace.cell]}, expected a cell with a keep gate: all of h is "
+            f"memory is asked of a {TITLES[record.cell]}, expected a cell with a keep gate: all of h is "
             "written anew at every step, so there are no shares to read off; use gradient_flow() or clamp()"
         )
-    if trace.cell == "lstm" and on == "state":
+    if record.cell == "lstm" and on == "state":
         raise CongruError(
             "memory is asked of an LSTM's state, expected on='cell': its output gate and tanh stand "
             "between the cell, whose sum is exact, and the state; on='cell' reads the output through "
             "both, held as they were"
         )
-    if trace.cell != "lstm" and on == "cell":
+    if record.cell != "lstm" and on == "cell":
         raise CongruError(
-            f"on is 'cell', expected 'state' for a {TITLES[trace.cell]}: only the LSTM has a cell state"
+            f"on is 'cell', expected 'state' for a {TITLES[record.cell]}: only the LSTM has a cell state"
         )
 
 
@@ -198,8 +196,8 @@ def _start_per_unit(run: Run, B: Array) -> Array:
     return result
 
 
-def _note(trace: Trace, on: str) -> str:
-    layers = trace.shape[0]
+def _note(record: Record, on: str) -> str:
+    layers = record.shape[0]
     note = "written at step k, not caused by it: the candidate already holds older context"
     if layers > 1:
         note += f"; exact for the top of {layers} layers, whose input has seen every step below"

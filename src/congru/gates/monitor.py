@@ -1,6 +1,6 @@
 """Gates while a model trains: a few numbers per evaluation, and the picture of how its timescales grew.
 
-    rows.append((step, gate_statistics(trace)))          at each evaluation, on the same small input
+    rows.append((step, gate_statistics(record)))          at each evaluation, on the same small input
     timescale_growth(rows).save("plots/timescales.svg")  at the end
 
 `congru train TASK DATA --monitor` does this: see `congru.train.trainer` and `congru.train.plots`.
@@ -9,40 +9,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from congru.errors import CongruError, require
 from congru.gates.equations import KEEP
-from congru.gates.pictures.style import BLUE, GREY, INK, Picture, new_figure, styled
+from congru.gates.record import Record
+from congru.gates.saturation import saturation_of
 from congru.gates.timescales import timescales_of
-
-if TYPE_CHECKING:
-    from congru.gates.trace import Trace
+from congru.report.style import BLUE, GREY, INK, Picture, new_figure, styled
 
 QUANTILES = {"tau_10": 0.1, "tau_50": 0.5, "tau_90": 0.9}
 QUESTION = "How did its timescales change while it trained?"
 LIMIT = "Timescales of one fixed input, by the carry path alone; a flat line is no fault where the task needs no memory."
 
 
-def gate_statistics(trace: Trace) -> dict[str, float]:
-    """Numbers of the top layer for metrics.csv: quantiles of tau, and for each gate its mean, shares closed
-    and open.
+def gate_statistics(record: Record) -> dict[str, float]:
+    """Numbers of the top layer for metrics.csv: quantiles of tau, and each gate's mean and shares closed and open.
 
     Keys such as `tau_50`, `keep_mean`, `reset_open`; a plain RNN has only those of its candidate.
     """
-    found: dict[str, float] = {}
-    layer = trace.top
+    statistics: dict[str, float] = {}
+    layer = record.top
     if layer.cell in KEEP:
         tau = np.minimum(timescales_of(layer).tau, 1e9)
-        found |= {name: float(np.quantile(tau, level)) for name, level in QUANTILES.items()}
-    for use in trace.saturation().gates.values():
+        statistics |= {name: float(np.quantile(tau, level)) for name, level in QUANTILES.items()}
+    for use in saturation_of(layer).gates.values():
         name = use.name.split()[0]
-        found[f"{name}_mean"] = float(use.mean.mean())
-        found[f"{name}_closed"] = float(use.closed.mean())
-        found[f"{name}_open"] = float(use.open.mean())
-    return found
+        statistics[f"{name}_mean"] = float(use.mean.mean())
+        statistics[f"{name}_closed"] = float(use.closed.mean())
+        statistics[f"{name}_open"] = float(use.open.mean())
+    return statistics
 
 
 def timescale_growth(rows: Sequence[tuple[int, Mapping[str, float]]], *, width: float = 7.5) -> Picture:

@@ -7,18 +7,16 @@ the system prefers says nothing about the page of a notebook.
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from congru.gates.colors import color, reach_of
-from congru.gates.png import data_uri
-from congru.gates.steps import average, columns_of, tick_labels
+from congru.gates.record import Record
 from congru.gates.strips import Strip, strips_of, unit_order
-
-if TYPE_CHECKING:
-    from congru.gates.trace import Trace
+from congru.gates.summary import summary_of
+from congru.report.colors import color, reach_of
+from congru.report.png import data_uri
+from congru.report.steps import average, columns_of, tick_labels
 
 MOST_UNITS = 96
 MOST_LINES = 8
@@ -32,17 +30,17 @@ STYLE = (
 )
 
 
-def trace_html(trace: Trace, row: int = 0) -> str:
+def trace_html(record: Record, row: int = 0) -> str:
     """The top layer's keep gate and state as heat maps over the tokens, what stands out, and the equations'
     residual.
     """
-    layer = trace.top
+    layer = record.top
     strips = [strip for strip in strips_of(layer, row) if strip.key in ("keep", "state")]
-    parts = [f"<style>{STYLE}</style>", f"<p><b>{html.escape(repr(trace)[1:-1])}</b></p>"]
+    parts = [f"<style>{STYLE}</style>", f"<p><b>{html.escape(repr(record)[1:-1])}</b></p>"]
     order = unit_order(layer)
     parts += [_strip(strip, order) for strip in strips]
-    parts.append(_axis([trace.tokens[row][step] for step in sorted(layer.order(row))]))
-    lines = trace.summary()
+    parts.append(_axis([record.tokens[row][step] for step in sorted(layer.order(row))]))
+    lines = summary_of(record)
     shown = "".join(f"<li>{html.escape(line)}</li>" for line in lines[:MOST_LINES])
     more = f"<li>and {len(lines) - MOST_LINES} more: trace.summary()</li>" if len(lines) > MOST_LINES else ""
     parts.append(f"<ul>{shown}{more}</ul>")

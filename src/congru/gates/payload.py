@@ -17,9 +17,9 @@ import numpy as np
 from congru.gates.equations import GATES, Array, input_part
 from congru.gates.layer import Layer
 from congru.gates.readout import Readout
+from congru.gates.record import Record
 from congru.gates.strips import unit_order
 from congru.gates.target import need_readout
-from congru.gates.trace import Trace
 
 Payload: TypeAlias = dict[str, Any]
 
@@ -27,24 +27,24 @@ MOST_BYTES = 800_000  # of the arrays before base64, which adds a third
 MOST_OUTPUTS = 200
 
 
-def payload_of(trace: Trace, row: int, target: int | None, at: int) -> Payload:
+def payload_of(record: Record, row: int, target: int | None, at: int) -> Payload:
     """What the script needs: cell, tokens, one entry per direction, and the read-out where it is linear."""
-    layers = trace.layers[-1]
-    length = int(trace.lengths[row])
-    readout = None if trace.readout is None else _readout(need_readout(trace), trace, row, target)
+    layers = record.layers[-1]
+    length = int(record.lengths[row])
+    readout = None if record.readout is None else _readout(need_readout(record), record, row, target)
     outputs = 0 if readout is None else len(readout["outputs"])
     shown = _steps_that_fit(layers, length, outputs)
     first = length - shown if len(layers) == 1 else 0
     return {
-        "cell": trace.cell,
-        "gates": GATES[trace.cell],
+        "cell": record.cell,
+        "gates": GATES[record.cell],
         "resetBefore": layers[0].reset_before,
-        "depth": len(trace.layers) - 1,
+        "depth": len(record.layers) - 1,
         "first": first,
         "steps": length - first,
         "length": length,
         "units": layers[0].hidden_size,
-        "tokens": list(trace.tokens[row][:length]),
+        "tokens": list(record.tokens[row][:length]),
         "directions": [_direction(layer, row, first, first + shown) for layer in layers],
         "whole": shown == length,
         "readout": readout,
@@ -105,10 +105,10 @@ def _direction(layer: Layer, row: int, first: int, stop: int) -> Payload:
     }
 
 
-def _readout(readout: Readout, trace: Trace, row: int, target: int | None) -> Payload:
+def _readout(readout: Readout, record: Record, row: int, target: int | None) -> Payload:
     """The read-out's rows for the outputs that are largest for this input, the target always among them."""
-    y = np.concatenate([layer.y for layer in trace.layers[-1]], axis=2)[row : row + 1]
-    outputs = readout.apply(y, trace.lengths[row : row + 1])[0]
+    y = np.concatenate([layer.y for layer in record.layers[-1]], axis=2)[row : row + 1]
+    outputs = readout.apply(y, record.lengths[row : row + 1])[0]
     peaks = outputs.max(axis=0) if outputs.ndim == 2 else outputs
     chosen = np.sort(np.argsort(-peaks, kind="stable")[:MOST_OUTPUTS])
     if target is not None and target not in chosen:

@@ -1,7 +1,7 @@
 """Run a layer step by step in NumPy, with some gate values held: the layers below the top, and every what-if.
 
-    gates = gates_of(x_t, h_{t-1}), each replaced where it is held     h_t, c_t = update(gates, h_{t-1},
-    c_{t-1})
+    gates = gates_of(x_t, h_{t-1})             each replaced where it is held
+    h_t, c_t = update(gates, h_{t-1}, c_{t-1})
 
 A held reset gate reaches the candidate. It is the loop that recovery does without; it costs one small
 product per step.

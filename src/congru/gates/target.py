@@ -7,16 +7,14 @@ or is given: a vector [D*H] on one step, or one per step [T, D*H].
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from congru.errors import CongruError, ShapeError
 from congru.gates.equations import Array
 from congru.gates.readout import KINDS, Readout
-
-if TYPE_CHECKING:
-    from congru.gates.trace import Trace
+from congru.gates.record import Record
 
 
 class Target(NamedTuple):
@@ -29,15 +27,15 @@ class Target(NamedTuple):
     at: int
 
 
-def find_target(trace: Trace, target: Any, at: int | None, row: int) -> Target:
+def find_target(record: Record, target: Any, at: int | None, row: int) -> Target:
     """The target as one row's u; raises CongruError where it needs a read-out and there is no linear one."""
-    y = top_states(trace, trace.check_row(row))
-    length = int(trace.lengths[row])
+    y = top_states(record, record.check_row(row))
+    length = int(record.lengths[row])
     if isinstance(target, (list, np.ndarray)):
         return _given(np.asarray(target, np.float64), y, _step(at, length))
-    readout = need_readout(trace)
-    index, step = find_output(trace, target, at, row)
-    weights = pooling_weights(readout.kind, trace.shape[1], len(y), length, step)
+    readout = need_readout(record)
+    index, step = find_output(record, target, at, row)
+    weights = pooling_weights(readout.kind, record.shape[1], len(y), length, step)
     value = float(_outputs(readout, weights, y)[index])
     u = readout.weight[index].astype(np.float64)
     pull = np.concatenate(
@@ -46,37 +44,39 @@ def find_target(trace: Trace, target: Any, at: int | None, row: int) -> Target:
     return Target(pull, float(readout.bias[index]), value, readout.label(index), step)
 
 
-def find_output(trace: Trace, target: int | str | None, at: int | None, row: int) -> tuple[int, int]:
+def find_output(record: Record, target: int | str | None, at: int | None, row: int) -> tuple[int, int]:
     """The number of the output meant (None: the largest) and the step it is read at."""
-    readout = need_readout(trace)
+    readout = need_readout(record)
     if readout.kind != "steps" and at is not None:
         raise CongruError(
             f"at is {at}, expected None: this model's output is a read-out {KINDS[readout.kind]}, there "
             "is one per row"
         )
-    y, length = top_states(trace, row), int(trace.lengths[row])
+    y, length = top_states(record, row), int(record.lengths[row])
     step = _step(at, length)
-    weights = pooling_weights(readout.kind, trace.shape[1], len(y), length, step)
+    weights = pooling_weights(readout.kind, record.shape[1], len(y), length, step)
     return _index(readout, target, _outputs(readout, weights, y)), step
 
 
-def need_readout(trace: Trace) -> Readout:
+def need_readout(record: Record) -> Readout:
     """The trace's linear read-out, or CongruError that says what can be asked without one."""
-    if trace.readout is not None:
-        return trace.readout
+    if record.readout is not None:
+        return record.readout
     why = (
-        "no output was seen" if trace.output is None else "its output is no linear function of the top states"
+        "no output was seen"
+        if record.output is None
+        else "its output is no linear function of the top states"
     )
     raise CongruError(
-        f"target needs a linear read-out of {trace.title}, expected out = W y + b, but {why}: exact "
+        f"target needs a linear read-out of {record.title}, expected out = W y + b, but {why}: exact "
         "shares exist for the state itself; pass target=u [D*H], for example the gradient of your output "
         "by the state"
     )
 
 
-def top_states(trace: Trace, row: int) -> Array:
+def top_states(record: Record, row: int) -> Array:
     """The states of the top layer, both directions side by side, [T, D*H] in float64."""
-    return np.concatenate([way.y[row] for way in trace.layers[-1]], axis=1).astype(np.float64)
+    return np.concatenate([way.y[row] for way in record.layers[-1]], axis=1).astype(np.float64)
 
 
 def pooling_weights(kind: str, ways: int, num_steps: int, length: int, step: int) -> list[Array]:

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from congru.errors import CongruError
-from congru.gates.colors import color, reach_of
 from congru.gates.equations import Array
 from congru.gates.layer import Layer
-from congru.gates.steps import Columns, average, columns_of, printable
 from congru.gates.strips import Strip, strips_of, unit_order
+from congru.report.colors import color, reach_of
+from congru.report.steps import Columns, average, columns_of, printable
 
 SHADES = " ░▒▓█"
 

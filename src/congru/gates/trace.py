@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,96 +18,56 @@ import numpy.typing as npt
 from congru.errors import CongruError, ShapeError
 from congru.gates.age import Age, age_of, check_streaming
 from congru.gates.dynamics import FixedPoints, Lyapunov, fixed_points_of, lyapunov_of
-from congru.gates.equations import GATES, KEEP, Array
+from congru.gates.equations import GATES, Array
 from congru.gates.flow import Flow, flow_of
 from congru.gates.jacobian import jacobians, steps_of
-from congru.gates.layer import Layer
 from congru.gates.memory import Memory, Shares, attribute, attribute_all
 from congru.gates.notebook import trace_html
-from congru.gates.pictures.style import Picture
 from congru.gates.pictures.views import draw
-from congru.gates.readout import Readout
+from congru.gates.record import Record
+from congru.gates.report import report as write_report
 from congru.gates.saturation import Saturation, saturation_of
+from congru.gates.summary import summary_of, timescales_with_data
 from congru.gates.terminal import film_text
-from congru.gates.timescales import Timescales, autocorrelation_length, timescales_of
+from congru.gates.timescales import Timescales
 from congru.gates.units import Units, units_of
 from congru.gates.whatif import WhatIf, clamp_gate
+from congru.report.style import Picture
 
 # An output's number or name, a weight per unit, or None for the largest output.
 Target: TypeAlias = int | str | npt.NDArray[Any] | None
 
 
-@dataclass(frozen=True)
-class Trace:
-    """What `congru.inspect` returns. `layers[l][d]`; `tokens[b][t]` are the labels of the steps.
-
-    `found` names every recurrent layer of the model, of which this trace shows those of one size; `output`
-    is what the model returned, `readout` the linear map from the top states to it, where there is one.
-    """
-
-    layers: tuple[tuple[Layer, ...], ...]
-    tokens: tuple[tuple[str, ...], ...]
-    title: str = "model"
-    found: tuple[str, ...] = ()
-    output: Array | None = field(default=None, repr=False)
-    readout: Readout | None = field(default=None, repr=False)
-
-    def __repr__(self) -> str:
-        size = ", ".join(f"{letter}={count}" for letter, count in zip("LDBTH", self.shape))
-        return f"<Trace of {self.title}: {self.top.title}, {size}, residual {self.residual:.1e}>"
-
-    @property
-    def shape(self) -> tuple[int, int, int, int, int]:
-        """(L, D, B, T, H)."""
-        batch, steps, hidden = self.top.y.shape
-        return len(self.layers), len(self.layers[0]), batch, steps, hidden
-
-    @property
-    def top(self) -> Layer:
-        """The last layer, forward direction."""
-        return self.layers[-1][0]
-
-    @property
-    def cell(self) -> str:
-        """gru, lstm, rnn, rnn_relu or mingru."""
-        return self.top.cell
-
-    @property
-    def lengths(self) -> npt.NDArray[np.int64]:
-        """The number of valid steps of each row, [B]."""
-        return np.asarray(self.top.recovered.valid.sum(axis=1), np.int64)
-
-    @property
-    def x(self) -> Array:
-        """The input of the first of these layers, [B, T, I]."""
-        return self.layers[0][0].x
+@dataclass(frozen=True, repr=False)
+class Trace(Record):
+    """What `congru.inspect` returns: the record of a run, with one method for each question about it."""
 
     @property
     def keep(self) -> Array:
         """The share of the old memory that stays (1 - keep is written), [L, D, B, T, H]; for an LSTM its
         forget gate.
         """
-        return self._stacked("keep")
+        return self.stacked("keep")
 
     @property
     def reset(self) -> Array:
         """The share of the old state the candidate reads, [L, D, B, T, H]; GRU only."""
-        return self._stacked("reset")
+        return self.stacked("reset")
 
     @property
     def candidate(self) -> Array:
         """What is offered for writing, [L, D, B, T, H]."""
-        return self._stacked("candidate")
+        return self.stacked("candidate")
 
     @property
     def state(self) -> Array:
         """The state after each step, h, [L, D, B, T, H]."""
-        return self._stacked("y")
+        return self.stacked("y")
 
     @property
     def memory_state(self) -> Array:
         """What the keep gate keeps, [L, D, B, T, H]: h, or the cell state c of an LSTM."""
-        return self._stacked("memory")
+        return self.stacked("memory")
 
     def gate(self, letter: str) -> Array:
         """One gate by its row letter, [L, D, B, T, H]: r, z, n of a GRU; i, f, g, o of an LSTM."""
@@ -115,13 +75,6 @@ class Trace:
             known = ", ".join(GATES[self.cell])
             raise CongruError(f"gate is {letter!r}, expected one of {known}: this is a {self.cell}")
         return np.stack([[layer.gate(letter) for layer in row] for row in self.layers])
-
-    @property
-    def residual(self) -> float:
-        """How far the equations are from what the layers returned, as a relative backward error; see
-        `Layer.residual`.
-        """
-        return max(layer.residual for row in self.layers for layer in row)
 
     def check(self, tolerance: float = 1e-6) -> float:
         """Return the residual, or raise CongruError where a layer did not compute these equations.
@@ -150,9 +103,7 @@ class Trace:
         """tau per unit in steps, beside the autocorrelation length of `series` [T, F] (default: the input
         of row 0).
         """
-        if series is None:
-            series = self.x[0, : self.lengths[0]]
-        return timescales_of(self.layer(layer, direction), autocorrelation_length(series))
+        return timescales_with_data(self, layer, direction, series)
 
     def saturation(self, *, layer: int = -1, direction: int = 0) -> Saturation:
         """Whether the gates are used, stuck or redundant, with advice in words."""
@@ -162,13 +113,7 @@ class Trace:
         """What stands out, a line each: advice on every layer, then how far back it reaches, where it has a
         keep gate.
         """
-        lines = []
-        for depth, ways in enumerate(self.layers):
-            for way, layer in enumerate(ways):
-                lines += self.saturation(layer=depth, direction=way).advice
-                if self.cell in KEEP:
-                    lines.append(f"{layer.name}: {self.timescales(layer=depth, direction=way).sentence()}")
-        return lines
+        return summary_of(self)
 
     def memory(
         self, target: Target = None, at: int | None = None, *, row: int = 0, on: str = "state"
@@ -267,36 +212,10 @@ class Trace:
         self, path: str | os.PathLike[str], title: str = "Gates", context: Mapping[str, Any] | None = None
     ) -> Path:
         """Write everything as one offline page; see `congru.gates.report.report`."""
-        from congru.gates.report import report
-
-        return report(self, path, title, context)
+        return write_report(self, path, title, context)
 
     def _repr_html_(self) -> str:
         return trace_html(self)
-
-    def layer(self, layer: int = -1, direction: int = 0) -> Layer:
-        """One layer in one direction; negative numbers count from the top."""
-        depth, width = self.shape[:2]
-        if not -depth <= layer < depth:
-            raise CongruError(
-                f"layer is {layer}, expected {-depth} to {depth - 1}: the trace has {depth} layers"
-            )
-        if not 0 <= direction < width:
-            fix = "0 forward, 1 backward" if width == 2 else "the layer runs forward only"
-            raise CongruError(f"direction is {direction}, expected 0 to {width - 1}: {fix}")
-        return self.layers[layer][direction]
-
-    def check_row(self, row: int) -> int:
-        """Return `row`, or raise CongruError where the batch has no such row or the row has no valid step."""
-        num_rows = self.shape[2]
-        if not 0 <= row < num_rows:
-            raise CongruError(f"row is {row}, expected 0 to {num_rows - 1}: the trace has B = {num_rows}")
-        if self.lengths[row] == 0:
-            raise CongruError(f"row {row} has length 0, expected at least one step: pick another row")
-        return row
-
-    def _stacked(self, name: str) -> Array:
-        return np.stack([[getattr(layer, name) for layer in row] for row in self.layers])
 
 
 def label_steps(

@@ -9,22 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from congru.errors import CongruError
 from congru.gates.equations import Array
-
-if TYPE_CHECKING:
-    from congru.gates.trace import Trace
+from congru.gates.record import Record
 
 
 class Snippet(NamedTuple):
-    """One moment: which trace, row and step, the unit's state there, and the tokens before, at and after
-    it.
-    """
+    """One moment: which trace, row and step, the unit's state there, and the tokens before, at and after it."""
 
     trace: int
     row: int
@@ -52,7 +48,7 @@ class Units:
     """The dictionary of one layer over a corpus of traces: `entry(17)`, `nearest(step)`, `liveliest(8)`."""
 
     states: Array  # [N, H], every valid step of the corpus
-    places: tuple[tuple[int, int, int], ...]  # (trace, row, step) of each
+    places: tuple[tuple[int, int, int], ...]  # (record, row, step) of each
     tokens: tuple[tuple[tuple[str, ...], ...], ...]
     top: int
     width: int
@@ -117,17 +113,19 @@ class Units:
         )
 
 
-def units_of(traces: Sequence[Trace], layer: int, direction: int, top: int, width: int) -> Units:
+def units_of(records: Sequence[Record], layer: int, direction: int, top: int, width: int) -> Units:
     """The dictionary of one layer over several traces of the same model; see `Trace.units`."""
-    sizes = {trace.shape[4] for trace in traces}
+    sizes = {record.shape[4] for record in records}
     if len(sizes) != 1:
         raise CongruError(
             f"corpus has layers of {sorted(sizes)} units, expected one size: trace one model only"
         )
     states, places = [], []
-    for number, trace in enumerate(traces):
-        chosen = trace.layer(layer, direction)
-        for row, length in enumerate(trace.lengths):
+    for number, record in enumerate(records):
+        chosen = record.layer(layer, direction)
+        for row, length in enumerate(record.lengths):
             states.append(chosen.y[row, :length])
             places += [(number, row, step) for step in range(int(length))]
-    return Units(np.concatenate(states), tuple(places), tuple(trace.tokens for trace in traces), top, width)
+    return Units(
+        np.concatenate(states), tuple(places), tuple(record.tokens for record in records), top, width
+    )

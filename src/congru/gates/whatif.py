@@ -10,17 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from congru.errors import CongruError
 from congru.gates.equations import CANDIDATE, GATES, KEEP, TITLES, Array
 from congru.gates.layer import Layer
+from congru.gates.record import Record
 from congru.gates.simulate import Held, simulate
-
-if TYPE_CHECKING:
-    from congru.gates.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -55,17 +53,17 @@ class WhatIf:
 
 
 def clamp_gate(
-    trace: Trace,
+    record: Record,
     gate: str,
-    units: Any,
-    steps: Any,
-    value: float,
-    layer: int,
-    direction: int,
-    loss: Callable[[Array], float] | None,
+    units: Any = None,
+    steps: Any = None,
+    value: float = 1.0,
+    layer: int = -1,
+    direction: int = 0,
+    loss: Callable[[Array], float] | None = None,
 ) -> WhatIf:
     """Hold a gate of one layer and run the trace's layers again; see `Trace.clamp`."""
-    chosen = trace.layer(layer, direction)
+    chosen = record.layer(layer, direction)
     letter = gate_letter(chosen.cell, gate)
     signed = letter == CANDIDATE[chosen.cell]
     if not (-1 if signed else 0) <= value <= 1:
@@ -74,22 +72,22 @@ def clamp_gate(
     num_steps, size = chosen.y.shape[1:]
     where = _selected("steps", steps, num_steps)[:, None] & _selected("units", units, size)[None]
     held = Held(GATES[chosen.cell].index(letter), where, value)
-    before = np.concatenate([way.y for way in trace.layers[-1]], axis=2)
-    after = _run_again(trace, layer % len(trace.layers), direction, held)
+    before = np.concatenate([way.y for way in record.layers[-1]], axis=2)
+    after = _run_again(record, layer % len(record.layers), direction, held)
     outputs, losses = None, None
-    if trace.readout is not None:
-        outputs = (trace.readout.apply(before, trace.lengths), trace.readout.apply(after, trace.lengths))
+    if record.readout is not None:
+        outputs = (record.readout.apply(before, record.lengths), record.readout.apply(after, record.lengths))
     if loss is not None:
         if outputs is None:
             raise CongruError(
-                f"loss is given, but {trace.title} has no linear read-out, expected one: compare .states "
+                f"loss is given, but {record.title} has no linear read-out, expected one: compare .states "
                 "instead"
             )
         losses = (float(loss(outputs[0])), float(loss(outputs[1])))
     question = f"{gate} held at {value:g} in {int(where.any(axis=0).sum())} units of {chosen.name}"
     question += f" at {int(where.any(axis=1).sum())} of {num_steps} steps"
     labels = (
-        () if trace.readout is None else tuple(map(trace.readout.label, range(len(trace.readout.weight))))
+        () if record.readout is None else tuple(map(record.readout.label, range(len(record.readout.weight))))
     )
     return WhatIf(question, (before, after), outputs, losses, labels)
 
@@ -128,17 +126,17 @@ def _selected(name: str, chosen: Any, size: int) -> Any:
     return mask
 
 
-def _run_again(trace: Trace, depth: int, direction: int, held: Held) -> Array:
+def _run_again(record: Record, depth: int, direction: int, held: Held) -> Array:
     """The top states [B, T, D*H] after the held layer and those above it have run again."""
     changed = [
         _simulated(layer, layer.x, (held,) if way == direction else ())
-        for way, layer in enumerate(trace.layers[depth])
+        for way, layer in enumerate(record.layers[depth])
     ]
-    for above in trace.layers[depth + 1 :]:
-        below = np.concatenate([way.y for way in trace.layers[depth]], axis=2)
+    for above in record.layers[depth + 1 :]:
+        below = np.concatenate([way.y for way in record.layers[depth]], axis=2)
         if below.shape != above[0].x.shape or not np.allclose(below, above[0].x, atol=1e-5):
             raise CongruError(
-                f"{above[0].name} does not read {trace.layers[depth][0].name} directly, expected stacked "
+                f"{above[0].name} does not read {record.layers[depth][0].name} directly, expected stacked "
                 "layers: clamp the top layer"
             )
         x = np.concatenate(changed, axis=2)

@@ -52,6 +52,11 @@ def extension() -> ModuleType:
     return _CORE
 
 
+def is_available() -> bool:
+    """Whether the core can be used here."""
+    return _CORE is not None
+
+
 def missing() -> str | None:
     """Why the extension cannot be used here, or None."""
     return _REASON

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from congru.gates.age import Age
-from congru.gates.pictures.style import BLUE, GREY, INK, Picture, new_figure, styled
-from congru.gates.steps import average, columns_of, label_axis
+from congru.report.steps import average, columns_of, label_axis
+from congru.report.style import BLUE, GREY, INK, Picture, new_figure, styled
 
 QUESTION = "How old is what it remembers?"
 LIMIT = (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from congru.gates.pictures.style import BLUE, GREY, INK, ORANGE, Picture, new_figure, styled
-from congru.gates.steps import printable
 from congru.gates.units import Entry, Snippet
+from congru.report.steps import printable
+from congru.report.style import BLUE, GREY, INK, ORANGE, Picture, new_figure, styled
 
 QUESTION = "What does each unit go with?"
 LIMIT = (

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from congru.gates.dynamics import Lyapunov
-from congru.gates.pictures.style import BLUE, GREY, INK, ORANGE, Picture, new_figure, styled
+from congru.report.style import BLUE, GREY, INK, ORANGE, Picture, new_figure, styled
 
 QUESTION = "Forgetting, marginal or chaotic?"
 LIMIT = (

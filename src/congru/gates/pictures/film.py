@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from congru.errors import require
-from congru.gates.colors import reach_of
 from congru.gates.layer import Layer
-from congru.gates.pictures.style import Picture, color_map, new_figure, styled
-from congru.gates.steps import Columns, average, columns_of, label_axis
 from congru.gates.strips import Strip, strips_of, unit_order
+from congru.report.colors import reach_of
+from congru.report.steps import Columns, average, columns_of, label_axis
+from congru.report.style import Picture, color_map, new_figure, styled
 
 QUESTION = "What does each gate do, and when?"
 LIMIT = (

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from congru.gates.flow import Flow
-from congru.gates.pictures.style import LINES, Picture, new_figure, styled
+from congru.report.style import LINES, Picture, new_figure, styled
 
 QUESTION = "Is the gradient vanishing, and which path saves it?"
 LIMIT = (

@@ -9,8 +9,8 @@ import numpy as np
 
 from congru.gates.dynamics import FixedPoints
 from congru.gates.equations import Array
-from congru.gates.pictures.style import GREY, INK, ORANGE, PALE, Picture, color_map, new_figure, styled
-from congru.gates.steps import printable
+from congru.report.steps import printable
+from congru.report.style import GREY, INK, ORANGE, PALE, Picture, color_map, new_figure, styled
 
 QUESTION = "What does the state hold, and where does it come to rest?"
 LIMIT = (

@@ -10,9 +10,9 @@ import numpy as np
 
 from congru.gates.equations import Array
 from congru.gates.memory import Memory
-from congru.gates.pictures.style import BLUE, GREY, INK, ORANGE, PALE, Picture, new_figure, styled
 from congru.gates.sensitivity import trust_sentence
-from congru.gates.steps import Columns, columns_of, label_axis, printable, total
+from congru.report.steps import Columns, columns_of, label_axis, printable, total
+from congru.report.style import BLUE, GREY, INK, ORANGE, PALE, Picture, new_figure, styled
 
 QUESTION = "What does this prediction stand on?"
 LIMIT = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from congru.gates.pictures.style import BLUE, GREY, INK, PALE, Picture, new_figure, styled
 from congru.gates.saturation import HIGH, LOW, Saturation
+from congru.report.style import BLUE, GREY, INK, PALE, Picture, new_figure, styled
 
 QUESTION = "Are the gates used, stuck, or redundant?"
 LIMIT = (

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from congru.gates.equations import Array
-from congru.gates.pictures.style import DASHES, GREY, INK, LINES, Picture, new_figure, styled
 from congru.gates.timescales import Timescales
+from congru.report.style import DASHES, GREY, INK, LINES, Picture, new_figure, styled
 
 QUESTION = "Can it reach far enough back?"
 LIMIT = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from congru.gates.memory import Memory
-from congru.gates.pictures.style import BLUE, INK, ORANGE, PALE, Picture, new_figure, styled
 from congru.gates.sensitivity import trust_sentence
+from congru.report.style import BLUE, INK, ORANGE, PALE, Picture, new_figure, styled
 
 QUESTION = "How far can the memory map be trusted?"
 LIMIT = (

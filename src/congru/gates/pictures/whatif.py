@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from congru.gates.equations import Array
-from congru.gates.pictures.style import BLUE, LINES, ORANGE, Picture, new_figure, styled
-from congru.gates.steps import Columns, average, columns_of, label_axis, printable
 from congru.gates.whatif import WhatIf
+from congru.report.steps import Columns, average, columns_of, label_axis, printable
+from congru.report.style import BLUE, LINES, ORANGE, Picture, new_figure, styled
 
 QUESTION = "What if this gate had been held?"
 LIMIT = (

@@ -168,14 +168,16 @@ class ForecastLearner:
         config = {
             "task": self.task,
             "cell": settings.cell,
-            "network": network,
+            "networks": {"main": network},
             "task_config": {**store.config(), "calibration": factors},
         }
         save_model(
             folder,
             config=config,
-            weights={name: part.detach().cpu().numpy() for name, part in module.state_dict().items()},
-            golden=make_golden(network, _runner(module)),
+            weights={
+                "main": {name: part.detach().cpu().numpy() for name, part in module.state_dict().items()}
+            },
+            golden={"main": make_golden(network, _runner(module))},
             files=store.files(),
             card=write_card(config, card, uses=_USES, limits=_LIMITS, run=_RUN),
         )

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from congru.nn.network import Network
 from congru.runtime.card import write_card
+from congru.runtime.decoding.sampling import Sampling, sample
 from congru.runtime.folder import save_model
 from congru.runtime.golden import make_golden
-from congru.runtime.sampling import Sampling, sample
 from congru.runtime.tokenizer import parse_tokenizer
 from congru.tasks.text.corpus import METRIC, TextData, describe, figures, prepare
 from congru.tasks.text.settings import TextSettings
@@ -123,15 +123,15 @@ class TextLearner:
         config = {
             "task": self.task,
             "cell": settings.cell,
-            "network": network,
+            "networks": {"main": network},
             "task_config": {"tokens": settings.tokens, "validation": settings.validation},
         }
         weights = {name: part.cpu().numpy() for name, part in module.state_dict().items()}
         save_model(
             folder,
             config=config,
-            weights=weights,
-            golden=make_golden(network, _runner(module)),
+            weights={"main": weights},
+            golden={"main": make_golden(network, _runner(module))},
             files={"tokenizer.json": self.data.tokenizer_file},
             card=write_card(config, card, uses=_USES, limits=_LIMITS, run=_RUN),
         )

@@ -7,21 +7,18 @@ whole steps and nothing is smeared over a border between pixels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from congru.gates.equations import Array
-
+Array: TypeAlias = npt.NDArray[np.floating[Any]]
 MAX_COLUMNS = 200
 _SHOWN = {" ": "␣", "\n": "↵", "\t": "⇥", "\r": "↵"}
 
 
 class Columns(NamedTuple):
-    """Where each column begins, [C] steps, and the number of steps; column c holds edges[c] .. edges[c+1] -
-    1.
-    """
+    """Where each column begins, [C] steps, and the number of steps; column c holds begins[c] .. begins[c+1] - 1."""
 
     begins: npt.NDArray[np.int64]
     num_steps: int
@@ -57,8 +54,7 @@ def total(values: Array, columns: Columns) -> Array:
 
 
 def printable(token: str) -> str:
-    """A token as one can see it: spaces and line ends by their signs, other control characters by their
-    number.
+    """A token as one can see it: spaces and line ends by their signs, other control characters by their number.
 
     >>> printable(" a"), printable("\\n"), printable("\\x00")
     ('␣a', '↵', '\\\\x00')
@@ -70,11 +66,9 @@ def printable(token: str) -> str:
 
 
 def tick_labels(tokens: Sequence[str], room: int) -> tuple[list[int], list[str], bool]:
-    """Which steps to label, with what, and whether upright; `room` is how many narrow characters fit side
-    by side.
+    """Which steps to label, with what, and whether upright; `room` is how many narrow characters fit side by side.
 
-    Every token where they fit; single characters of a longer text as snippets that can be read; else every
-    k-th.
+    Every token where they fit; single characters of a longer text as snippets that can be read; else every k-th.
 
     >>> tick_labels(["mon", "tue"], 20), tick_labels(list("the quick brown fox"), 24)
     (([0, 1], ['mon', 'tue'], False), ([0, 10], ['the quick', 'brown fox'], False))
@@ -87,23 +81,23 @@ def tick_labels(tokens: Sequence[str], room: int) -> tuple[list[int], list[str],
     if all(len(token) <= 1 for token in tokens):
         stride = _nice(max(4, -(-count * 10 // room)))
         width = max(3, int(room * stride / count) - 1)
-        places = [place for place in range(0, count, stride) if place == 0 or count - place > stride // 2]
+        labelled = [step for step in range(0, count, stride) if step == 0 or count - step > stride // 2]
         text = "".join(" " if token in (" ", "") else printable(token) for token in tokens)
-        return places, [text[place : place + min(stride, width)].strip() or "␣" for place in places], False
+        return labelled, [text[step : step + min(stride, width)].strip() or "␣" for step in labelled], False
     upright = widest > 4
     stride = _nice(-(-int(count * (1.9 if upright else widest + 1.5)) // room))
-    places = list(range(0, count, stride))
+    labelled = list(range(0, count, stride))
     return (
-        places,
-        [shown[place] if len(shown[place]) <= 14 else shown[place][:13] + "…" for place in places],
+        labelled,
+        [shown[step] if len(shown[step]) <= 14 else shown[step][:13] + "…" for step in labelled],
         upright,
     )
 
 
 def label_axis(axes: Any, tokens: Sequence[str], columns: Columns, room: int, label: bool = True) -> None:
     """Put the tokens under an axis whose columns are one unit wide and centred on whole numbers."""
-    places, texts, upright = tick_labels(tokens, room)
-    at = [place / columns.per_column for place in places] if columns.per_column > 1 else places
+    labelled, texts, upright = tick_labels(tokens, room)
+    at = [step / columns.per_column for step in labelled] if columns.per_column > 1 else labelled
     snippets = columns.per_column > 1 or any(len(text) > 1 for text in texts)
     axes.set_xticks(at, texts, rotation=90 if upright else 0, ha="center")
     if all(len(token) <= 1 for token in tokens) and snippets:

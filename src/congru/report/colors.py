@@ -11,8 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from congru.gates.equations import Array
-
+Array: TypeAlias = npt.NDArray[np.floating[Any]]
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 SHARE = ("#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#fee838")
@@ -28,14 +27,12 @@ def color(values: Array, signed: bool, reach: float = 1.0) -> Pixels:
     stops = np.array(
         [[int(stop[k : k + 2], 16) for k in (1, 3, 5)] for stop in (SIGNED if signed else SHARE)]
     )
-    places = (np.asarray(values) / reach + 1) / 2 if signed else np.asarray(values)
-    places = np.clip(np.nan_to_num(places), 0, 1) * (len(stops) - 1)
-    channels: list[Any] = [np.interp(places, np.arange(len(stops)), stops[:, k]) for k in range(3)]
+    shares = (np.asarray(values) / reach + 1) / 2 if signed else np.asarray(values)
+    along = np.clip(np.nan_to_num(shares), 0, 1) * (len(stops) - 1)
+    channels: list[Any] = [np.interp(along, np.arange(len(stops)), stops[:, k]) for k in range(3)]
     return np.round(np.stack(channels, axis=-1)).astype(np.uint8)
 
 
 def reach_of(values: Array) -> float:
-    """The size that signed colours span: the 99.5 % quantile of |values|, so that one outlier pales
-    nothing.
-    """
+    """The size that signed colours span: the 99.5 % quantile of |values|, so that one outlier pales nothing."""
     return max(1e-6, float(np.quantile(np.abs(values), 0.995))) if np.size(values) else 1.0

@@ -10,7 +10,7 @@ import zlib
 
 import numpy as np
 
-from congru.gates.colors import Pixels
+from congru.report.colors import Pixels
 
 
 def encode(pixels: Pixels) -> bytes:

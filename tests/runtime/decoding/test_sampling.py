@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from congru.errors import SettingsError
-from congru.runtime.sampling import Sampling, probabilities, sample
+from congru.runtime.decoding.sampling import Sampling, probabilities, sample
 
 LOGITS = np.log([0.05, 0.4, 0.1, 0.25, 0.2])
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from congru.errors import CongruError, require
-from congru.gates.colors import SHARE, SIGNED
+from congru.report.colors import SHARE, SIGNED
 
 BLUE, ORANGE, INK, GREY, PALE = "#1f5f9f", "#c85a00", "#222222", "#767676", "#d9d9d9"
 # Blue, orange, purple, green-blue, brown: told apart by lightness as well (after Okabe & Ito).
@@ -42,7 +42,6 @@ STYLE = {
     "legend.fontsize": 8,
     "legend.frameon": False,
     "svg.fonttype": "none",
-    "svg.hashsalt": "congru",
     "text.parse_math": False,
     "figure.dpi": 110,
     "savefig.dpi": 150,
@@ -50,12 +49,13 @@ STYLE = {
 
 
 @contextmanager
-def styled() -> Iterator[Any]:
-    """matplotlib with the style above, for the length of a with block; missing glyphs are drawn as boxes,
-    silently.
+def styled(salt: str = "congru") -> Iterator[Any]:
+    """matplotlib with the style above, for the length of a with block; missing glyphs are drawn as boxes, silently.
+
+    `salt` makes the ids inside an SVG: pictures on one page need different ones.
     """
     matplotlib = require("matplotlib", "train")
-    with warnings.catch_warnings(), matplotlib.rc_context(STYLE):
+    with warnings.catch_warnings(), matplotlib.rc_context({**STYLE, "svg.hashsalt": salt}):
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         yield matplotlib
 
@@ -108,8 +108,6 @@ def new_figure(matplotlib: Any, width: float, height: float) -> Any:
 
 
 def color_map(matplotlib: Any, signed: bool) -> Any:
-    """The scale of `congru.gates.colors` for matplotlib, in 64 levels: the eye sees no more, files are a
-    third.
-    """
+    """The scale of `congru.report.colors` for matplotlib, in 64 levels: the eye sees no more, files are a third."""
     colors = require("matplotlib.colors", "train")
     return colors.LinearSegmentedColormap.from_list("congru", SIGNED if signed else SHARE, N=64)

@@ -1,0 +1,63 @@
+"""Whether a model is worth having, in one sentence: it beats the best simple baseline, or it does not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+
+def verdict(
+    metric: str,
+    best: float | None,
+    baselines: Mapping[str, float],
+    minimize: bool,
+    *,
+    split: str = "validation",
+    model: str = "the model",
+) -> str:
+    """Compare the model's value of a metric with the best of its baselines.
+
+    Args:
+        metric: its name, as in the table above the sentence.
+        best: the model's value; None where it has none yet.
+        baselines: name -> value on the same data.
+        minimize: whether less is better.
+        split: the data both were measured on.
+        model: what the sentence calls the model, for example its cell.
+
+    The difference is a share of the baseline's value.
+
+    >>> verdict("bpc", 2.25, {"5-gram": 2.5, "unigram": 4.5}, minimize=True)
+    'On the validation data the model beats 5-gram by 10 % (bpc 2.2500 against 2.5000).'
+    >>> verdict("accuracy", 0.5, {"majority": 0.6}, minimize=False, split="test", model="the GRU")
+    'On the test data the GRU does NOT beat majority (accuracy 0.5000 against 0.6000, 17 % worse): train longer, or use majority.'
+    """
+    if not baselines:
+        return "There is no baseline to compare with."
+    if best is None or not math.isfinite(best):
+        return f"There is no {metric} of {model} to compare with the baselines."
+    name = (min if minimize else max)(baselines, key=lambda key: baselines[key])
+    value = baselines[name]
+    numbers = f"{metric} {best:.4f} against {value:.4f}"
+    share = _share(best, value)
+    if best < value if minimize else best > value:
+        by = f" by {share}" if share else ""
+        return f"On the {split} data {model} beats {name}{by} ({numbers})."
+    worse = f", {share} worse" if share and best != value else ""
+    return (
+        f"On the {split} data {model} does NOT beat {name} ({numbers}{worse}): train longer, or use {name}."
+    )
+
+
+def _share(value: float, reference: float) -> str:
+    """|value - reference| / |reference| in per cent, as a reader says it; "" where the reference is 0.
+
+    >>> _share(2.25, 2.5), _share(0.991, 1.0), _share(0.99999, 1.0), _share(1.0, 0.0)
+    ('10 %', '0.9 %', 'less than 0.1 %', '')
+    """
+    if reference == 0 or not math.isfinite(reference):
+        return ""
+    percent = 100 * abs(value - reference) / abs(reference)
+    if percent < 0.1:
+        return "less than 0.1 %"
+    return f"{percent:.1f} %" if percent < 9.95 else f"{percent:.0f} %"

@@ -1,0 +1,1 @@
+"""From scores to answers, in NumPy: `sampling` and `filters`, `beam` search, `ctc` and `viterbi`."""
