@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import resource
 import subprocess
 import sys
@@ -193,6 +194,32 @@ def test_the_circle_check_sees_imports_in_functions_and_for_types(
     graph = imports_between_files(sorted(tmp_path.rglob("*.py")))
     assert graph["congru.a.y"] == {"congru.a.z"}
     assert circles(graph) == [frozenset({"congru.a.x", "congru.a.y", "congru.a.z"})]
+
+
+def ordered(folder: Path) -> list[str]:
+    """The files of a folder, each after those it imports; raises `graphlib.CycleError` where there is no such order."""
+    package = ".".join(("congru", *folder.relative_to(SOURCE).parts))
+    stems = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    graph = {
+        stem: {other for other in stems if f"{package}.{other}" in imported_modules(folder / f"{stem}.py")}
+        for stem in stems
+    }
+    return list(graphlib.TopologicalSorter(graph).static_order())
+
+
+def test_the_kernels_do_not_import_in_a_circle() -> None:
+    order = ordered(SOURCE / "kernels")
+    files = ["binding", "native_ops", "native_rules", "native_torch", "native"]
+    assert sorted(files, key=order.index) == files
+
+
+def test_the_check_for_circles_sees_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "SOURCE", tmp_path)
+    (tmp_path / "kernels").mkdir()
+    (tmp_path / "kernels" / "a.py").write_text("from congru.kernels import b\n")
+    (tmp_path / "kernels" / "b.py").write_text("def f():\n    from congru.kernels.a import g\n")
+    with pytest.raises(graphlib.CycleError):
+        ordered(tmp_path / "kernels")
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)

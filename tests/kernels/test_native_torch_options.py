@@ -8,7 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from congru import nn
 from congru.kernels import binding
-from congru.kernels.native_ops import ARRIVING, INPUTS, NUM_SETTINGS
+from congru.kernels.native_ops import GRAD_OUTPUTS, INPUTS, NUM_SETTINGS
 from option_cases import OPTION_FORMS, call_id, make_option_case
 from tolerances import assert_close
 from torch_problem import NESTINGS_EVERYWHERE, agree, option_problem
@@ -59,7 +59,7 @@ def test_opcheck(cell, before, norm, around):
         loss = problem.loss("native", *problem.inputs)
         torch.autograd.grad(loss, problem.inputs)
     assert [operator.name() for operator, _ in seen.calls] == ["congru::forward", "congru::backward"]
-    for (operator, arguments), differentiable in zip(seen.calls, (INPUTS, ARRIVING + INPUTS)):
+    for (operator, arguments), differentiable in zip(seen.calls, (INPUTS, GRAD_OUTPUTS + INPUTS)):
         given = [part.detach() if isinstance(part, torch.Tensor) else part for part in arguments]
         for part in given[NUM_SETTINGS : NUM_SETTINGS + len(differentiable)]:
             if part is not None:

@@ -5,7 +5,7 @@ gradients in one call. Their derivatives are in :mod:`congru.kernels.native_rule
 traced by shape alone. With `time_first`, results [B, T, ...] lie time first in memory.
 
     forward(cell, reverse, time_first, keep, *INPUTS, *MASKS) -> y, h, c, gates, extra, norms
-    backward(cell, reverse, time_first, wanted, *ARRIVING, *INPUTS, *MASKS, *KEPT) -> a gradient for each of INPUTS
+    backward(cell, reverse, time_first, wanted, *GRAD_OUTPUTS, *INPUTS, *MASKS, *SAVED) -> a gradient for each of INPUTS
 
 Names and shapes are those of core/congru.h; what is not given is None, a result that is not wanted is empty. A layer norm
 is told by its gains: g_i and g_h, with g_c for the LSTM; g_i alone is "dreamer".
@@ -26,9 +26,9 @@ from congru.kernels.call import CELLS
 # what arrives at the results of the forward.
 INPUTS = ("x", "h0", "c0", "W", "U", "b_i", "b_h", "g_i", "g_h", "g_c", "b_c", "h_reset", "c_reset")
 MASKS = ("lengths", "reset", "h_mask", "zoneout", "zoneout_c")
-KEPT = ("y", "gates", "extra", "norms")
-ARRIVING = ("dy", "dh", "dc", "dgates")
-GIVEN = INPUTS + MASKS
+SAVED = ("y", "gates", "extra", "norms")
+GRAD_OUTPUTS = ("dy", "dh", "dc", "dgates")
+ARGUMENTS = INPUTS + MASKS
 NUM_SETTINGS = 4  # what stands before the tensors
 # What a forward keeps, as bits of `keep`; and whether it reads W and U as bfloat16, which has no gradient.
 GATES, EXTRA, NORMS, BFLOAT16 = 1, 2, 4, 8
@@ -40,7 +40,7 @@ _DTYPES = {getattr(torch, name): code for name, code in DTYPES.items()}
 _RESULTS = ("y", "h", "c", "gates", "extra", "norms")
 _GRADIENTS = tuple(f"d{name}" for name in INPUTS)
 _X, _U, _G_I, _G_H = (INPUTS.index(name) for name in ("x", "U", "g_i", "g_h"))
-_LENGTHS, _ZONEOUT, _ZONEOUT_C = (GIVEN.index(name) for name in ("lengths", "zoneout", "zoneout_c"))
+_LENGTHS, _ZONEOUT, _ZONEOUT_C = (ARGUMENTS.index(name) for name in ("lengths", "zoneout", "zoneout_c"))
 # Those [B, T, ...] with the names of their strides.
 _STRIDED = {
     name: (f"{name}_batch", f"{name}_time") for name in ("x", "y", "gates", "zoneout", "dy", "dgates", "dx")
@@ -54,15 +54,17 @@ def _rows_of(x: Tensor, time_first: bool, *sizes: int | torch.SymInt) -> Tensor:
     return x.new_empty(T, B, *sizes).transpose(0, 1) if time_first else x.new_empty(B, T, *sizes)
 
 
-def _results(cell: int, time_first: bool, keep: int, given: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
+def _results(
+    cell: int, time_first: bool, keep: int, arguments: tuple[Tensor | None, ...]
+) -> tuple[Tensor, ...]:
     """Room for the results of a forward; those not wanted are empty."""
-    x, U = given[_X], given[_U]
+    x, U = arguments[_X], arguments[_U]
     assert x is not None
     assert U is not None
     H, name = U.shape[1], _CELL_OF[cell][0]
     h = x.new_empty(x.shape[0], H)
     # norm(a) of so many gates, and a scale for each; "dreamer" has one norm of three.
-    norms = 3 * H + 1 if given[_G_H] is None else (9 if name == "lstm" else 6) * (H + 1)
+    norms = 3 * H + 1 if arguments[_G_H] is None else (9 if name == "lstm" else 6) * (H + 1)
     return (
         _rows_of(x, time_first, H),
         h,
@@ -74,10 +76,10 @@ def _results(cell: int, time_first: bool, keep: int, given: tuple[Tensor | None,
 
 
 def _call(
-    cell: int, reverse: bool, given: tuple[Tensor | None, ...], keeping: list[Tensor]
+    cell: int, reverse: bool, arguments: tuple[Tensor | None, ...], keeping: list[Tensor]
 ) -> dict[str, int]:
-    """The fields of a call: settings, sizes, and the tensors of GIVEN."""
-    x, U = given[_X], given[_U]
+    """The fields of a call: settings, sizes, and the tensors of ARGUMENTS."""
+    x, U = arguments[_X], arguments[_U]
     assert x is not None
     assert U is not None
     (B, T, I), H = x.shape, U.shape[1]
@@ -88,14 +90,14 @@ def _call(
         "threads": torch.get_num_threads(),
     }
     call["B"], call["T"], call["I"], call["H"] = B, T, I, H
-    lengths, zoneout, zoneout_c = given[_LENGTHS], given[_ZONEOUT], given[_ZONEOUT_C]
+    lengths, zoneout, zoneout_c = arguments[_LENGTHS], arguments[_ZONEOUT], arguments[_ZONEOUT_C]
     if lengths is not None or zoneout_c is not None:
-        own = list(given)
+        own = list(arguments)
         own[_LENGTHS] = None if lengths is None else lengths.to(torch.int64)
         if zoneout is not None and zoneout_c is not None:
             own[_ZONEOUT], own[_ZONEOUT_C] = _alike(zoneout, zoneout_c)
-        given = tuple(own)
-    _add(call, keeping, GIVEN, given)
+        arguments = tuple(own)
+    _add(call, keeping, ARGUMENTS, arguments)
     return call
 
 
@@ -135,14 +137,14 @@ def _alike(tensor: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def run_forward(
-    cell: int, reverse: bool, time_first: bool, keep: int, *given: Tensor | None
+    cell: int, reverse: bool, time_first: bool, keep: int, *arguments: Tensor | None
 ) -> tuple[Tensor, ...]:
-    """The kernel of ``congru::forward``; `given` are the tensors of GIVEN."""
-    results = _results(cell, time_first, keep, given)
-    if keep & NORMS and given[_LENGTHS] is not None:
+    """The kernel of ``congru::forward``; `arguments` are the tensors of ARGUMENTS."""
+    results = _results(cell, time_first, keep, arguments)
+    if keep & NORMS and arguments[_LENGTHS] is not None:
         results[-1].zero_()  # of padding the core writes no norms
     keeping: list[Tensor] = []
-    call = _call(cell, reverse, given, keeping)
+    call = _call(cell, reverse, arguments, keeping)
     call["weight_dtype"] = int(keep & BFLOAT16 > 0)
     _add(call, keeping, _RESULTS, results)
     extension().forward(**call)
@@ -150,9 +152,9 @@ def run_forward(
 
 
 def _fake_forward(
-    cell: int, reverse: bool, time_first: bool, keep: int, *given: Tensor | None
+    cell: int, reverse: bool, time_first: bool, keep: int, *arguments: Tensor | None
 ) -> tuple[Tensor, ...]:
-    return _results(cell, time_first, keep, given)
+    return _results(cell, time_first, keep, arguments)
 
 
 def _room(wanted: list[bool], time_first: bool, inputs: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
@@ -174,21 +176,21 @@ def _complete(
     cell: int,
     reverse: bool,
     time_first: bool,
-    given: tuple[Tensor | None, ...],
-    kept: tuple[Tensor | None, ...],
+    arguments: tuple[Tensor | None, ...],
+    saved: tuple[Tensor | None, ...],
 ) -> tuple[Tensor, ...]:
-    """KEPT as the core reads it; what it cannot compute again itself (norms, n of an RNN with zoneout) by a forward."""
-    y, gates, extra, norms = kept
+    """SAVED as the core reads it; what it cannot compute again itself (norms, n of an RNN with zoneout) by a forward."""
+    y, gates, extra, norms = saved
     assert y is not None
     assert gates is not None
     assert extra is not None
     assert norms is not None
-    name, normed = _CELL_OF[cell][0], given[_G_I] is not None
+    name, normed = _CELL_OF[cell][0], arguments[_G_I] is not None
     if (normed and not norms.numel()) or (
-        name == "rnn" and given[_ZONEOUT] is not None and not gates.numel()
+        name == "rnn" and arguments[_ZONEOUT] is not None and not gates.numel()
     ):
         everything = GATES | (EXTRA if name == "lstm" else 0) | (NORMS if normed else 0)
-        y, _, _, gates, extra, norms = run_forward(cell, reverse, time_first, everything, *given)
+        y, _, _, gates, extra, norms = run_forward(cell, reverse, time_first, everything, *arguments)
     y = _with_rows(y)
     if extra.numel() and extra.stride() != y.stride():  # hooks on saved tensors may have laid them out anew
         extra = torch.empty_strided(y.shape, y.stride(), dtype=y.dtype).copy_(extra)
@@ -198,14 +200,14 @@ def _complete(
 def run_backward(
     cell: int, reverse: bool, time_first: bool, wanted: list[bool], *tensors: Tensor | None
 ) -> tuple[Tensor, ...]:
-    """The kernel of ``congru::backward``; `tensors` are those of ARRIVING, GIVEN and KEPT."""
-    arriving, given = tensors[: len(ARRIVING)], tensors[len(ARRIVING) : -len(KEPT)]
-    room = _room(wanted, time_first, given[: len(INPUTS)])
-    kept = _complete(cell, reverse, time_first, given, tensors[-len(KEPT) :])
+    """The kernel of ``congru::backward``; `tensors` are those of GRAD_OUTPUTS, ARGUMENTS and SAVED."""
+    grad_outputs, arguments = tensors[: len(GRAD_OUTPUTS)], tensors[len(GRAD_OUTPUTS) : -len(SAVED)]
+    room = _room(wanted, time_first, arguments[: len(INPUTS)])
+    saved = _complete(cell, reverse, time_first, arguments, tensors[-len(SAVED) :])
     keeping: list[Tensor] = []
-    call = _call(cell, reverse, given, keeping)
-    _add(call, keeping, KEPT, kept)
-    _add(call, keeping, ARRIVING, arriving)
+    call = _call(cell, reverse, arguments, keeping)
+    _add(call, keeping, SAVED, saved)
+    _add(call, keeping, GRAD_OUTPUTS, grad_outputs)
     _add(call, keeping, _GRADIENTS, room)
     extension().backward(**call)
     return room
@@ -214,22 +216,22 @@ def run_backward(
 def _fake_backward(
     cell: int, reverse: bool, time_first: bool, wanted: list[bool], *tensors: Tensor | None
 ) -> tuple[Tensor, ...]:
-    return _room(wanted, time_first, tensors[len(ARRIVING) :][: len(INPUTS)])
+    return _room(wanted, time_first, tensors[len(GRAD_OUTPUTS) :][: len(INPUTS)])
 
 
 def _schema(name: str, setting: str, tensors: tuple[str, ...], num_results: int) -> str:
     """The declaration of an operator."""
-    needed = ("x", "W", "U", *KEPT)
+    needed = ("x", "W", "U", *SAVED)
     declared = ", ".join(f"Tensor{'' if tensor in needed else '?'} {tensor}" for tensor in tensors)
     results = ", ".join(["Tensor"] * num_results)
     return f"{name}(int cell, bool reverse, bool time_first, {setting}, {declared}) -> ({results})"
 
 
 for _name, _declared, _kernel, _fake in (
-    ("forward", _schema("forward", "int keep", GIVEN, len(_RESULTS)), run_forward, _fake_forward),
+    ("forward", _schema("forward", "int keep", ARGUMENTS, len(_RESULTS)), run_forward, _fake_forward),
     (
         "backward",
-        _schema("backward", "bool[] wanted", ARRIVING + GIVEN + KEPT, len(INPUTS)),
+        _schema("backward", "bool[] wanted", GRAD_OUTPUTS + ARGUMENTS + SAVED, len(INPUTS)),
         run_backward,
         _fake_backward,
     ),

@@ -20,12 +20,12 @@ from torch.autograd import forward_ad
 from congru.kernels import composite
 from congru.kernels.binding import CODES
 from congru.kernels.native_ops import (
-    ARRIVING,
-    GIVEN,
+    ARGUMENTS,
+    GRAD_OUTPUTS,
     INPUTS,
-    KEPT,
     MASKS,
     NUM_SETTINGS,
+    SAVED,
     run_backward,
     run_forward,
 )
@@ -33,11 +33,14 @@ from congru.kernels.native_ops import (
 _CELL_OF = {code: cell for cell, code in CODES.items()}
 # Places in the argument lists of both operators.
 _FORWARD_INPUTS = slice(NUM_SETTINGS, NUM_SETTINGS + len(INPUTS))
-_BACKWARD_READS = slice(NUM_SETTINGS, NUM_SETTINGS + len(ARRIVING + GIVEN))
-_NUM_FORWARD, _NUM_BACKWARD = NUM_SETTINGS + len(GIVEN), NUM_SETTINGS + len(ARRIVING + GIVEN + KEPT)
+_BACKWARD_READS = slice(NUM_SETTINGS, NUM_SETTINGS + len(GRAD_OUTPUTS + ARGUMENTS))
+_NUM_FORWARD, _NUM_BACKWARD = (
+    NUM_SETTINGS + len(ARGUMENTS),
+    NUM_SETTINGS + len(GRAD_OUTPUTS + ARGUMENTS + SAVED),
+)
 _SETTINGS = ("cell", "reverse", "time_first", "keep or wanted")
 # What has a batch axis; the other inputs are weights.
-_WITH_ROWS = {"x", "h0", "c0", *MASKS, *ARRIVING, *KEPT}
+_WITH_ROWS = {"x", "h0", "c0", *MASKS, *GRAD_OUTPUTS, *SAVED}
 _WEIGHTS = {k for k, name in enumerate(INPUTS) if name not in _WITH_ROWS}
 _ORDINARY = {type(None), Tensor, torch.nn.Parameter}
 
@@ -59,16 +62,16 @@ def _backward_of_forward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     cell, reverse, time_first = ctx.settings
     saved = ctx.saved_tensors
     wanted = list(ctx.needs_input_grad[_FORWARD_INPUTS])
-    arriving = grads[: len(ARRIVING)]
-    if all(grad is None for grad in arriving):
+    grad_outputs = grads[: len(GRAD_OUTPUTS)]
+    if all(grad is None for grad in grad_outputs):
         return (None,) * _NUM_FORWARD
     if not torch.compiler.is_compiling() and forward_mode():
-        first = iter(_first_gradients(cell, reverse, wanted, (*arriving, *saved[: len(GIVEN)])))
-        kept = [next(first) if want else None for want in wanted]
+        first = iter(_first_gradients(cell, reverse, wanted, (*grad_outputs, *saved[: len(ARGUMENTS)])))
+        gradients = [next(first) if want else None for want in wanted]
     else:
-        found = _backward(cell, reverse, time_first, wanted, *arriving, *saved)
-        kept = [part if want else None for part, want in zip(found, wanted)]
-    return (None,) * NUM_SETTINGS + tuple(kept) + (None,) * len(MASKS)
+        computed = _backward(cell, reverse, time_first, wanted, *grad_outputs, *saved)
+        gradients = [part if want else None for part, want in zip(computed, wanted)]
+    return (None,) * NUM_SETTINGS + tuple(gradients) + (None,) * len(MASKS)
 
 
 def _setup_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -78,11 +81,11 @@ def _setup_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...
 
 
 def composite_call(
-    cell: int, reverse: bool, given: Sequence[Tensor | None], return_gates: bool
+    cell: int, reverse: bool, arguments: Sequence[Tensor | None], return_gates: bool
 ) -> tuple[Tensor, tuple[Tensor, ...], Tensor | None]:
-    """The forward by torch operations; `given` are the tensors of GIVEN. Returns y, the final state, the gates."""
+    """The forward by torch operations; `arguments` are the tensors of ARGUMENTS. Returns y, the final state, the gates."""
     name, reset_before = _CELL_OF[cell]
-    x, h0, c0, W, U, b_i, b_h, g_i, g_h, g_c, b_c, h_reset, c_reset, *masks = given
+    x, h0, c0, W, U, b_i, b_h, g_i, g_h, g_c, b_c, h_reset, c_reset, *masks = arguments
     lengths, reset, h_mask, *zoneout = masks
     assert x is not None
     assert U is not None
@@ -103,36 +106,36 @@ def composite_call(
 def _first_gradients(
     cell: int, reverse: bool, wanted: list[bool], read: Sequence[Tensor | None]
 ) -> tuple[Tensor, ...]:
-    """The wanted first gradients by torch operations; `read` are the tensors of ARRIVING and of GIVEN."""
-    arriving, given = read[: len(ARRIVING)], read[len(ARRIVING) :]
+    """The wanted first gradients by torch operations; `read` are the tensors of GRAD_OUTPUTS and of ARGUMENTS."""
+    grad_outputs, arguments = read[: len(GRAD_OUTPUTS)], read[len(GRAD_OUTPUTS) :]
     places = [place for place, want in enumerate(wanted) if want]
 
     def results(*targets: Tensor) -> tuple[Tensor, ...]:
         """What a gradient arrives at, from the inputs of which a gradient is wanted."""
-        replaced = _replaced(given, places, targets)
-        y, final, gates = composite_call(cell, reverse, replaced, arriving[3] is not None)
+        replaced = _replaced(arguments, places, targets)
+        y, final, gates = composite_call(cell, reverse, replaced, grad_outputs[3] is not None)
         found = (y, final[0], final[1] if len(final) == 2 else None, gates)
-        return tuple(part for part, grad in zip(found, arriving) if part is not None and grad is not None)
+        return tuple(part for part, grad in zip(found, grad_outputs) if part is not None and grad is not None)
 
     with torch.autocast("cpu", enabled=False):  # the core computed in the dtype of its inputs
-        pull = torch.func.vjp(results, *[given[place] for place in places])[1]
-        first: tuple[Tensor, ...] = pull(tuple(grad for grad in arriving if grad is not None))
+        vjp = torch.func.vjp(results, *[arguments[place] for place in places])[1]
+        first: tuple[Tensor, ...] = vjp(tuple(grad for grad in grad_outputs if grad is not None))
     return first
 
 
 def _backward_of_backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     cell, reverse, wanted = ctx.settings
     saved = ctx.saved_tensors
-    num_differentiable = len(ARRIVING + INPUTS)
+    num_differentiable = len(GRAD_OUTPUTS + INPUTS)
     places = [k for k in range(num_differentiable) if ctx.needs_input_grad[NUM_SETTINGS + k]]
 
     def first(*targets: Tensor) -> tuple[Tensor, ...]:
         return _first_gradients(cell, reverse, wanted, _replaced(saved, places, targets))
 
     with torch.autocast("cpu", enabled=False):
-        found, pull = torch.func.vjp(first, *[saved[place] for place in places])  # type: ignore[misc]
-        arriving = [grad for grad, want in zip(grads, wanted) if want]
-        second = pull(tuple(torch.zeros_like(a) if b is None else b for a, b in zip(found, arriving)))
+        found, vjp = torch.func.vjp(first, *[saved[place] for place in places])  # type: ignore[misc]
+        grad_outputs = [grad for grad, want in zip(grads, wanted) if want]
+        second = vjp(tuple(torch.zeros_like(a) if b is None else b for a, b in zip(found, grad_outputs)))
     return tuple(_replaced((None,) * _NUM_BACKWARD, [NUM_SETTINGS + place for place in places], second))
 
 
@@ -198,7 +201,7 @@ class Forward(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> tuple[Any, Any]:
-        n, names = info.batch_size, (*_SETTINGS, *GIVEN)
+        n, names = info.batch_size, (*_SETTINGS, *ARGUMENTS)
         if any(isinstance(d, int) and name not in _WITH_ROWS for d, name in zip(in_dims, names)):
             return _one_by_one(Forward.apply, n, in_dims, arguments)
         whole = [
@@ -222,13 +225,13 @@ class Backward(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> tuple[Any, Any]:
-        n, wanted, names = info.batch_size, arguments[3], (*_SETTINGS, *ARRIVING, *GIVEN, *KEPT)
+        n, wanted, names = info.batch_size, arguments[3], (*_SETTINGS, *GRAD_OUTPUTS, *ARGUMENTS, *SAVED)
         mapped = {name for d, name in zip(in_dims, names) if isinstance(d, int)}
         if mapped - _WITH_ROWS or any(wanted[place] for place in _WEIGHTS):
             return _one_by_one(Backward.apply, n, in_dims, arguments)
         whole = list(arguments)
         for k, (part, d, name) in enumerate(zip(arguments, in_dims, names)):
-            if name in KEPT and part.dim() - (d is not None) == 1:  # not kept, so empty
+            if name in SAVED and part.dim() - (d is not None) == 1:  # not kept, so empty
                 whole[k] = part if d is None else part.select(d, 0)
             elif name in _WITH_ROWS:
                 whole[k] = _joined(part, d, n)

@@ -79,11 +79,11 @@ class _States(torch.autograd.Function):
             if begins is not None:
                 log_left = torch.where(begins[:, k], log_z, log_z + log_left)
                 written[k] = written[k] + torch.exp(log_left) * h_reset
-        entering = []
+        h_prev = []
         for last_written, last_decay in zip(written[-1], decay[-1]):
-            entering.append(h)
+            h_prev.append(h)
             h = last_written + last_decay * h
-        enters = torch.stack(entering)
+        enters = torch.stack(h_prev)
         states = torch.stack([a + b * enters for a, b in zip(written, decay)], 1)
         return states.flatten(0, 1)[: len(gi)]
 
