@@ -92,7 +92,7 @@ def measure(table: polars.DataFrame, horizon: int, seed: int, changed: dict[str,
 def check(loaded: Forecaster, table: polars.DataFrame, reported: float) -> None:
     """The folder's validation error is the one training reported."""
     panel, _ = loaded.panel_of(table)
-    cuts = np.arange(TRAIN, TRAIN + VALIDATION - loaded.geometry.horizon + 1)
+    cuts = np.arange(TRAIN, TRAIN + VALIDATION - loaded.window.horizon + 1)
     series, cut = np.repeat(np.arange(len(panel.lengths)), len(cuts)), np.tile(cuts, len(panel.lengths))
     error = loaded.windows(panel, series, cut)[..., 0] - panel.actual(series, cut)
     found = float(((error / panel.units.scale[series][:, None]) ** 2).mean())

@@ -8,7 +8,6 @@ import functools
 import itertools
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,15 +15,15 @@ from typing import Any
 import pytest
 import torch
 import yaml
-import congru
 from toy import ToyLearner, ToySettings, run
 
+import congru
 from congru.errors import RunFolderError, TrainingError
+from congru.report.page import Section
 from congru.train import checkpoint, estimate, loop, trainer
 from congru.train.folder import Metric, read_metrics
 from congru.train.interrupt import TrainingInterrupted
 from congru.train.loop import fit
-from congru.train.report import Section
 from congru.train.resolve import resolve
 from congru.train.schedule import Clock
 

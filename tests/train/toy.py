@@ -112,7 +112,9 @@ class ToyLearner(TaskLearner[ToySettings]):
 
     def sample(self, networks: Networks) -> Sample:
         numbers = torch.rand(3).tolist()
-        return Sample(" ".join(f"{value:.2f}" for value in numbers), {"numbers.json": json.dumps(numbers).encode()})
+        return Sample(
+            " ".join(f"{value:.2f}" for value in numbers), {"numbers.json": json.dumps(numbers).encode()}
+        )
 
     def describe(self) -> dict[str, Any]:
         return {"source": "waves", "split": "other waves for validation", "train": len(self.streams)}

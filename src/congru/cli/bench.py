@@ -9,8 +9,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from congru.contest.settings import MemorySettings
 from congru.errors import SettingsError
-from congru.tasks.memory.settings import MemorySettings
 
 app = App(
     name="bench",
@@ -31,7 +31,7 @@ def memory(
         raise SettingsError(
             f"out is '{out}', expected a file in a folder that exists: make {out.parent} first"
         )
-    from congru.tasks.memory.contest import measure
+    from congru.contest.contest import measure
 
     found = measure(settings or MemorySettings(), say=lambda line: print(line, file=sys.stderr, flush=True))
     record = json.dumps(found.record(), indent=1) + "\n"

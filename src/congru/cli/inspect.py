@@ -42,7 +42,7 @@ def inspect(
         trace = congru.inspect(model, _array(model, source))
     else:
         folder = find_model_folder(model)
-        inputs = task_of(folder).load("inspect_inputs")
+        inputs = task_of(folder).use("inspect_inputs")
         loaded = congru.load(folder)
         x, labels = inputs(loaded) if source is None else inputs(loaded, source)
         trace = congru.inspect(loaded, x, tokens=labels)

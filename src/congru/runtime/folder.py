@@ -28,6 +28,7 @@ from congru.errors import CongruError, ModelFolderError
 from congru.runtime.golden import golden_problem
 from congru.runtime.model import Model
 from congru.runtime.network import Network, check_network, weight_problem
+from congru.version import __version__
 
 FORMAT = "congru-model"
 FORMAT_VERSION = 1
@@ -145,8 +146,6 @@ def config_sum(config: Mapping[str, Any]) -> str:
 
 
 def _format_config(config: Mapping[str, Any], sums: dict[str, str]) -> bytes:
-    from congru import __version__
-
     fixed = {"format": FORMAT, "format_version": FORMAT_VERSION, "congru_version": __version__}
     given = {"task_config": {}, **config}
     keys = [key for key in _CONFIG_TYPES if key not in (*fixed, "sha256")]

@@ -35,7 +35,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -48,6 +48,14 @@ from congru.train.networks import Networks, freeze, start_weights
 from congru.train.settings import ModelSettings
 
 Settings = TypeVar("Settings", bound=ModelSettings)
+
+
+class Rows(Protocol):
+    """Rows in an order: a list, a range or an array, along its first axis."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> Any: ...
 
 
 class Sample(NamedTuple):
@@ -107,7 +115,7 @@ class TaskLearner(ABC, Generic[Settings]):
         """The networks by name (one alone is called "main"), each a declaration for :class:`congru.nn.Network`."""
 
     @abstractmethod
-    def rows(self, epoch: int) -> Sequence[Any]:
+    def rows(self, epoch: int) -> Rows:
         """The rows of an epoch in the order of training: numbers, or whatever says what a row is.
 
         The same on each process. At least ``steps_per_epoch * batch_size`` of them; those beyond are not used.
@@ -132,7 +140,7 @@ class TaskLearner(ABC, Generic[Settings]):
         """
 
     @abstractmethod
-    def validation_rows(self) -> Sequence[Any]:
+    def validation_rows(self) -> Rows:
         """All validation rows; the processes share them."""
 
     @abstractmethod
@@ -153,7 +161,7 @@ class TaskLearner(ABC, Generic[Settings]):
 
     # What a task may give
 
-    @property
+    @cached_property
     def steps_per_epoch(self) -> int:
         """Steps of every epoch, the same on each process."""
         return len(self.rows(0)) // self.settings.batch_size

@@ -9,14 +9,14 @@ from __future__ import annotations
 import itertools
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from congru.errors import CongruError, TrainingError
-from congru.train.base import AnyLearner
+from congru.train.base import AnyLearner, Rows
 from congru.train.nests import to_tensors
 
 Position = tuple[int, int]  # epoch, step
@@ -75,7 +75,7 @@ class _Steps(Dataset[Any]):
         self._learner = learner
         self._rank, self._share = rank, learner.settings.batch_size // world_size
         self._num_rows = learner.steps_per_epoch * learner.settings.batch_size
-        self._rows: tuple[int, Sequence[Any]] | None = None
+        self._rows: tuple[int, Rows] | None = None
 
     def make(self, epoch: int, step: int) -> Any:
         """The batch at a position."""

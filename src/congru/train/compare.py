@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from congru.errors import SettingsError
+from congru.report.table import Cell, text_table
 from congru.train.base import AnyLearner
 from congru.train.folder import check_out, next_free, write_bytes
 from congru.train.interrupt import TrainingInterrupted
@@ -26,7 +27,7 @@ from congru.train.provenance import resume_line
 from congru.train.resolve import to_yaml
 from congru.train.settings import ModelSettings, TrainSettings
 from congru.train.summary import RunResult
-from congru.train.wording import aligned, duration
+from congru.train.wording import duration
 
 Match = Literal["parameters", "hidden"]
 Settings = TypeVar("Settings", bound=ModelSettings)
@@ -67,15 +68,21 @@ class Comparison:
     def table(self) -> str:
         """The comparison as aligned text, best cell first, then the baselines."""
         ordered = sorted(self.rows, key=lambda row: row.mean, reverse=not self.minimize)
-        lines = [("cell", self.metric, "spread", "parameters", "hidden", "steps", "time")]
-        for row in ordered:
-            spread = "" if row.spread is None else f"± {row.spread:.4f}"
-            size = (f"{row.num_parameters:,}", str(row.hidden_size))
-            lines.append(
-                (row.cell, f"{row.mean:.4f}", spread, *size, f"{row.steps:.0f}", duration(row.seconds))
+        header = ("cell", self.metric, "spread", "parameters", "hidden", "steps", "time")
+        lines: list[tuple[Cell, ...]] = [
+            (
+                row.cell,
+                row.mean,
+                "" if row.spread is None else f"± {row.spread:.4f}",
+                row.num_parameters,
+                str(row.hidden_size),
+                f"{row.steps:.0f}",
+                duration(row.seconds),
             )
-        lines += [(name, f"{value:.4f}", "", "", "", "", "") for name, value in self.baselines.items()]
-        return "\n".join(aligned(lines, indent=""))
+            for row in ordered
+        ]
+        lines += [(name, value, "", None, "", "", "") for name, value in self.baselines.items()]
+        return text_table(lines, header)
 
 
 def compare(

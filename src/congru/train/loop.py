@@ -41,6 +41,7 @@ from congru.train.summary import (
     write_start,
 )
 from congru.train.trainer import Trainer
+from congru.train.validation import evaluate
 
 __all__ = ["RunResult", "fit", "train"]
 
@@ -152,7 +153,7 @@ def train(trainer: Trainer, stop: StopSignal) -> str:
     """THE LOOP. Returns ``finished``, ``early stop`` or ``interrupted``."""
     trainer.start_clock()
     if trainer.state.evaluated_step < 0:
-        trainer.evaluate()
+        evaluate(trainer)
         trainer.save()
     while not trainer.over():
         epoch, start = divmod(trainer.state.step, trainer.learner.steps_per_epoch)
@@ -163,7 +164,7 @@ def train(trainer: Trainer, stop: StopSignal) -> str:
             if trainer.record_due():
                 trainer.record()
             if trainer.evaluation_due():
-                trainer.evaluate()
+                evaluate(trainer)
                 trainer.save()
             elif asked or trainer.checkpoint_due():
                 trainer.save()

@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from congru import __version__
 from congru.train.base import AnyLearner
 from congru.train.settings import ModelSettings
+from congru.version import __version__
 
 _PACKAGES = ("numpy", "torch", "lightning-fabric", "safetensors", "pydantic")
 

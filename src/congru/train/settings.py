@@ -245,11 +245,11 @@ def _fix(name: str, value: object, fault: dict[str, Any], model: type[BaseModel]
 
 
 def _settings_class(title: str) -> type[BaseModel] | None:
-    """The settings class of that name, found among the subclasses of :class:`TrainSettings`."""
+    """The settings class of that name or title, found among the subclasses of :class:`TrainSettings`."""
     waiting: list[type[BaseModel]] = [TrainSettings]
     while waiting:
         model = waiting.pop()
-        if model.__name__ == title:
+        if title in (model.__name__, model.model_config.get("title")):
             return model
         waiting.extend(model.__subclasses__())
     return None

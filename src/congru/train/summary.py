@@ -7,16 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from congru.errors import RunFolderError
+from congru.errors import RunFolderError, SettingsError
+from congru.report.page import Section
+from congru.report.verdict import verdict
 from congru.train.estimate import Estimate
 from congru.train.events import Ending, Summary
 from congru.train.folder import RunFolder, read_metrics, utc_now
 from congru.train.plots import draw_plots
 from congru.train.provenance import data_record, describe, environment
-from congru.train.report import Section, report_html
+from congru.train.report import report_html
 from congru.train.resolve import shown, to_yaml
 from congru.train.trainer import Trainer
-from congru.train.wording import verdict
 
 # Gives a further chapter of report.html from the run folder, for example the gates of the model in model/.
 SectionMaker = Callable[[Path], Section]
@@ -38,6 +39,12 @@ class RunResult:
     steps: int
     seconds: float
     num_parameters: int
+
+    def __fspath__(self) -> str:
+        """The run folder: a result stands wherever a run folder may, as in ``congru.load(result)``."""
+        if self.folder is None:
+            raise SettingsError("the result is of a dry run, expected a run folder: train without dry_run")
+        return str(self.folder)
 
     @property
     def model_folder(self) -> Path | None:
@@ -144,7 +151,7 @@ def sum_up(trainer: Trainer, result: RunResult, sections: Sequence[SectionMaker]
         seconds=round(result.seconds, 3),
         best=result.best,
         best_step=result.best_step,
-        verdict=verdict(result.best, result.baselines, trainer.learner.minimize),
+        verdict=verdict(result.metric, result.best, result.baselines, trainer.learner.minimize),
         next=next_lines,
     )
     folder.log(f"{result.status}: best {result.metric} {result.best} at step {result.best_step}")

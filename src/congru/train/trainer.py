@@ -30,7 +30,6 @@ from congru.train.networks import Objective, make_optimizer
 from congru.train.schedule import Budget, Clock, learning_rate_factor
 from congru.train.seeding import rng_state, set_rng_state
 from congru.train.settings import ModelSettings
-from congru.train.validation import Validation, validate
 
 
 @dataclass
@@ -197,21 +196,6 @@ class Trainer:
         values = (("loss", loss), ("gradient_norm", norm), ("learning_rate", float(rate)))
         rows = [Metric(state.step, state.seconds, "train", name, value) for name, value in values]
         on_rank_zero(self.fabric, lambda: self.folder.append_metrics(rows) if self.folder else None)
-
-    def evaluate(self) -> None:
-        """Measure the networks on the validation data; better ones go to ``model/``."""
-        state = self.state
-        validation: Validation = validate(self)
-        state.validation = validation.metrics
-        state.seconds = state.evaluation_ended = validation.ended
-        state.evaluation_seconds = validation.ended - validation.began
-        state.evaluated_step = state.step
-        state.evaluations += 1
-        value = state.validation[self.learner.metric]
-        if self.is_better(value):
-            state.best, state.best_step, state.without_better = value, state.step, 0
-        else:
-            state.without_better += 1
 
     def is_better(self, value: float) -> bool:
         """Whether a validation value is the best so far."""

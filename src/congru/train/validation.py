@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -19,35 +19,35 @@ from congru.train.folder import Metric, RunFolder, writing
 from congru.train.provenance import model_record
 from congru.train.saving import save
 from congru.train.seeding import rng_untouched
-
-if TYPE_CHECKING:
-    from congru.train.trainer import Trainer
+from congru.train.trainer import Trainer
 
 
-class Validation(NamedTuple):
-    """The metrics, and the seconds of training at which the evaluation began and ended."""
-
-    metrics: dict[str, float]
-    began: float
-    ended: float
-
-
-def validate(trainer: Trainer) -> Validation:
-    """Evaluate with the averaged weights, on all processes; the first one writes what came of it.
+def evaluate(trainer: Trainer) -> None:
+    """Measure the networks, with their averaged weights, on all processes; better ones go to ``model/``.
 
     Raises:
         TrainingError: the metric is not finite.
     """
-    began = trainer.clock.seconds
-    networks = trainer.networks
+    state, networks, began = trainer.state, trainer.networks, trainer.clock.seconds
     trainer.averaging.before_evaluation(networks)
     networks.eval()
     try:
         with torch.no_grad(), rng_untouched(trainer.settings.seed), trainer.averaging.applied(networks):
             shares = gather(trainer.fabric, _evaluate_share(trainer))
-            return on_rank_zero(trainer.fabric, lambda: _write(trainer, _joined(shares), began))
+            state.validation, began, ended = on_rank_zero(
+                trainer.fabric, lambda: (_write(trainer, _joined(shares)), began, trainer.clock.seconds)
+            )
     finally:
         networks.train()
+    state.seconds = state.evaluation_ended = ended
+    state.evaluation_seconds = ended - began
+    state.evaluated_step = state.step
+    state.evaluations += 1
+    value = state.validation[trainer.learner.metric]
+    if trainer.is_better(value):
+        state.best, state.best_step, state.without_better = value, state.step, 0
+    else:
+        state.without_better += 1
 
 
 def _evaluate_share(trainer: Trainer) -> list[Any] | CongruError:
@@ -75,7 +75,7 @@ def _joined(shares: Sequence[list[Any] | CongruError] | None) -> list[Any]:
     return parts
 
 
-def _write(trainer: Trainer, parts: list[Any], began: float) -> Validation:
+def _write(trainer: Trainer, parts: list[Any]) -> dict[str, float]:
     """On the first process: metrics, sample, gate statistics, the model folder."""
     learner = trainer.learner
     metrics = {name: float(value) for name, value in learner.metrics(parts).items()}
@@ -95,7 +95,7 @@ def _write(trainer: Trainer, parts: list[Any], began: float) -> Validation:
         trainer.state.validation = metrics
         trainer.reporter.evaluated(trainer.standing(), metrics, sample.text if sample is not None else None)
         folder.log(f"step {step} " + " ".join(f"{name} {number:.6g}" for name, number in metrics.items()))
-    return Validation(metrics, began, trainer.clock.seconds)
+    return metrics
 
 
 def _rows(trainer: Trainer, metrics: dict[str, float]) -> list[Metric]:

@@ -19,10 +19,10 @@ from congru.data.table import Columns, LongTable, Series, read_table
 from congru.errors import DataError, SettingsError
 from congru.tasks.forecast import defaults
 from congru.tasks.forecast.baselines import LONGEST_LINEAR, Linear
-from congru.tasks.forecast.window import Window
 from congru.tasks.forecast.metrics import naive_error, score
 from congru.tasks.forecast.panel import Panel, Units, fit_units
 from congru.tasks.forecast.settings import Settings
+from congru.tasks.forecast.window import Window
 
 Array = NDArray[np.float64]
 Rows = tuple[NDArray[np.int64], NDArray[np.int64]]  # series [B] and cutoff [B] of windows
@@ -134,9 +134,7 @@ def split(series: Sequence[Series], settings: Settings) -> Rows:
     return test_start - size, test_start
 
 
-def choose_window(
-    table: LongTable, train: Sequence[Array], settings: Settings
-) -> tuple[Window, int]:
+def choose_window(table: LongTable, train: Sequence[Array], settings: Settings) -> tuple[Window, int]:
     """The window's sizes and the season: what the settings say, else the rules of defaults.py."""
     longest = max(len(y) for y in train)
     season = settings.season or defaults.find_season(table.frequency, train)
@@ -204,7 +202,9 @@ def validation_baselines(data: ForecastData) -> dict[str, dict[str, float]]:
     linear = fit_linear(data)
     if linear is not None:
         forecasts["linear"] = linear_forecast(data, linear, series, cutoff)
-    return {name: data_score(data, forecast[..., None], series, cutoff) for name, forecast in forecasts.items()}
+    return {
+        name: data_score(data, forecast[..., None], series, cutoff) for name, forecast in forecasts.items()
+    }
 
 
 def fit_linear(data: ForecastData) -> Linear | None:

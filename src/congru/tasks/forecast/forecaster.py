@@ -1,4 +1,4 @@
-"""A trained forecaster: predict, update, cross-validate, save. NumPy only, no torch.
+"""A trained forecaster: predict, update, cross-validate, save. NumPy only; `Forecaster.train` alone loads torch.
 
 `update` costs the same whether a series has a hundred steps or a million: only its last values are kept. A
 network that streams (segment 1, no known covariates) carries its recurrent state and takes one step per new
@@ -18,14 +18,16 @@ from safetensors.numpy import load as parse_tensors
 
 from congru.data.table import BadRows, LongTable, Series, make_table, read_table, show_time
 from congru.errors import DataError, ModelFolderError, SettingsError
-from congru.runtime.folder import load, save_model
+from congru.runtime.answer import ANSWER, Answer, Arrays
+from congru.runtime.folder import save_model
 from congru.runtime.model import Model
 from congru.runtime.session import Session
-from congru.tasks.forecast import rolling
-from congru.tasks.forecast.window import Array, Window, decode
+from congru.tasks.forecast import plot, rolling
 from congru.tasks.forecast.panel import Panel
 from congru.tasks.forecast.quantiles import calibrate
-from congru.tasks.forecast.store import SeriesStore
+from congru.tasks.forecast.store import NUM_ANSWERS, SeriesStore
+from congru.tasks.forecast.window import Array, Window, decode
+from congru.tasks.loading import check_task, load_model
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,23 +61,36 @@ class Forecaster:
             self._start_sessions()
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], weight_dtype: str = "float32") -> Forecaster:
-        """Load a model folder or the run folder that holds one; `weight_dtype` as in `congru.load`.
+    def train(cls, data: Any, *, bad_rows: BadRows = "error", **settings: object) -> Forecaster:
+        """Train on a long table, as `congru.tasks.forecast.train`, and stand after its last row.
 
-        Raises :class:`ModelFolderError` for a folder that is not whole, or a model of another task.
+        `forecaster.result` is what training came to. Raises :class:`SettingsError` with ``dry_run``, which leaves no
+        model.
         """
-        folder = Path(path)
-        if (folder / "model" / "config.json").is_file() and not (folder / "config.json").exists():
-            folder = folder / "model"
-        return cls.of(load(folder, weight_dtype=weight_dtype))
+        from congru.tasks.registry import TASKS
+
+        result = TASKS["forecast"].train(data, settings={"bad_rows": bad_rows, **settings})
+        if result.folder is None:
+            raise SettingsError(
+                "dry_run is True, expected False: a forecaster is asked for; use congru train --dry-run"
+            )
+        forecaster = cls.load(result)
+        forecaster.result, forecaster.table = result, forecaster.read_rows(data, bad_rows)
+        return forecaster
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], weight_dtype: str = "float32") -> Forecaster:
+        """Load a model folder, or the run folder or result that holds one; `weight_dtype` as in `congru.load`.
+
+        Raises :class:`ModelFolderError` for a folder that is not whole, a model of another task, or one that does not
+        forecast what it did in training.
+        """
+        return cls.of(load_model(path, "forecast", reply, weight_dtype))
 
     @classmethod
     def of(cls, model: Model, table: LongTable | None = None) -> Forecaster:
         """The forecaster of a loaded model."""
-        if model.task != "forecast":
-            raise ModelFolderError(
-                f"{model.folder} is a model of the task {model.task!r}, expected 'forecast': choose another"
-            )
+        check_task(model, "forecast")
         return cls(model, SeriesStore.read(model.task_config, model.files, str(model.folder)), table)
 
     @property
@@ -200,12 +215,9 @@ class Forecaster:
         first = int(steps[0]) - int(store.length[number])
         if first < 0 or not exact[0]:
             last = store.times(number, store.length[number : number + 1] - 1)[0]
-            found, what = (
-                show_time(series.ds[0]),
-                "a later time" if first < 0 else f"whole steps of {store.frequency}",
-            )
+            expected = "a later time" if first < 0 else f"whole steps of {store.frequency}"
             raise DataError(
-                f"new row of series {series.name!r} is at {found}, expected {what} after {show_time(last)}:"
+                f"new row of series {series.name!r} is at {show_time(series.ds[0])}, expected {expected} after {show_time(last)}:"
                 " pass only rows that are new"
             )
         return first
@@ -256,7 +268,11 @@ class Forecaster:
             config={key: model.config[key] for key in ("task", "cell", "network", "task_config")},
             weights=model.weights,
             golden=parse_tensors(self._beside("golden.safetensors")),
-            files={**model.files, **self.store.files()},
+            files={
+                **model.files,
+                **self.store.files(),
+                ANSWER: Answer({}, answer(model, self.store)).to_bytes(),
+            },
             card=self._beside("README.md").decode(),
         )
         return Path(folder)
@@ -274,12 +290,34 @@ class Forecaster:
     def plot(
         self, path: str | os.PathLike[str] | None = None, *, series: Sequence[Any] | None = None
     ) -> Figure:
-        """The last values and the forecast with its intervals, up to six series; written to `path` where
-        given.
-        """
-        from congru.tasks.forecast.plot import draw
+        """The last values and the forecast with its intervals, up to six series; written to `path` where given.
 
-        return draw(self, path, series)
+        `series` by name; default: the first six. Raises :class:`SettingsError` for an unknown series.
+        """
+        store, horizon = self.store, self.window.horizon
+        chosen = list(series) if series is not None else store.names[: plot.MOST]
+        for name in chosen:
+            if name not in store.names:
+                raise SettingsError(
+                    f"series holds {name!r}, expected one of {len(store.names)} known: see store.names"
+                )
+        values = self.values()
+        shown = min(store.history.shape[1], max(3 * horizon, 30))
+        curves = []
+        for number in map(store.names.index, chosen):
+            curves.append(
+                plot.Curve(
+                    title=str(store.names[number]),
+                    past_times=store.times(number, store.length[number] + np.arange(-shown, 0)),
+                    past=store.history[number, -shown:],
+                    times=store.times(number, store.length[number] + np.arange(horizon)),
+                    forecast=values[number],
+                )
+            )
+        figure = plot.draw(curves, self.name, self.window.levels)
+        if path is not None:
+            figure.savefig(path)
+        return figure
 
     # Tables in and out
 
@@ -300,7 +338,7 @@ class Forecaster:
         return table
 
     def numbers(self, table: LongTable) -> Index:
-        """The place of each series of a table among those it knows."""
+        """The number of each series of a table among those it knows."""
         if table is self.table or self.store.single:
             return np.arange(len(table.series))
         known = {name: number for number, name in enumerate(self.store.names)}
@@ -316,7 +354,7 @@ class Forecaster:
         """Known covariates [N, h, K] after the last step, or None where the model has none."""
         if not self.window.num_known:
             if future is not None:
-                raise SettingsError("future is given, expected None: the model has no known covariates")
+                raise SettingsError("future is a table, expected None: the model has no known covariates")
             return None
         names = ", ".join(self.store.known)
         if future is None:
@@ -334,9 +372,9 @@ class Forecaster:
         missing = np.argwhere(np.isnan(result).any(-1))
         if len(missing):
             number, step = missing[0]
-            place = show_time(self.store.times(number, self.store.length[number : number + 1] + step)[0])
+            first = show_time(self.store.times(number, self.store.length[number : number + 1] + step)[0])
             raise DataError(
-                f"future lacks {names} of series {self.store.names[number]!r} at {place}, expected all"
+                f"future lacks {names} of series {self.store.names[number]!r} at {first}, expected all"
                 f" {horizon} steps: add the rows"
             )
         return result
@@ -347,3 +385,17 @@ class Forecaster:
             columns[self.store.columns.unique_id] = [self.store.names[n] for n in numbers]
         columns[self.store.columns.ds] = times
         return {**columns, **values}
+
+
+def answer(model: Model, store: SeriesStore) -> Arrays:
+    """The calibrated forecasts of the first series of a store, from their last windows: what a model must repeat."""
+    panel, series, cutoff = store.last_windows(NUM_ANSWERS)
+    out, _ = model.run(panel.inputs(series, cutoff))
+    last = out[:, -1] if store.window.streaming else out
+    forecast = panel.absolute(decode(last, panel.bases(series, cutoff), store.window), series, cutoff)
+    return {"forecast": calibrate(forecast, [float(factor) for factor in model.task_config["calibration"]])}
+
+
+def reply(model: Model, inputs: Arrays) -> Arrays:
+    """What a loaded model answers to the stored input, which is its own store."""
+    return answer(model, SeriesStore.read(model.task_config, model.files, str(model.folder)))

@@ -57,7 +57,7 @@ class Panel:
     """Windows over N series.
 
     `values` [T_i] per series; `known` [T_i + h', K] per series, already scaled, h' >= 0 future steps; `phase`
-    [N]     the place of the first value in the calendar, in steps. A window is (series, cutoff), index arrays
+    [N]     the position of the first value in the calendar, in steps. A window is (series, cutoff), index arrays
     of one shape: it knows the values before index `cutoff`. A history that is too short is continued backwards
     with its first value, `reach` steps at least.
     """
@@ -107,21 +107,21 @@ class Panel:
         return np.concatenate(features, -1).astype(np.float32)
 
     def _calendar(self, series: Index, cutoff: Index) -> Array:
-        """sin and cos of the place of each network step's last value in every cycle, [B, n, 2 cycles]."""
+        """sin and cos of the position of each network step's last value in every cycle, [B, n, 2 cycles]."""
         ends = np.arange(-self.window.num_steps + 1, 1) * self.window.segment - 1
-        place = (self._phase[series] + cutoff)[:, None] + ends
-        angles = [2 * np.pi * (place % cycle) / cycle for cycle in self.window.cycles]
+        position = (self._phase[series] + cutoff)[:, None] + ends
+        angles = [2 * np.pi * (position % cycle) / cycle for cycle in self.window.cycles]
         return np.stack([wave(angle) for angle in angles for wave in (np.sin, np.cos)], -1)
 
     def _known_features(self, at: Index) -> Array:
         """Known covariates of each network step: its own, and those ahead (up to the horizon), [B, n, .]."""
         window = self.window
         batch, steps = len(at), window.num_steps
-        place = at + np.arange(-window.input_size, 0)
+        positions = at + np.arange(-window.input_size, 0)
         if window.streaming:
-            ahead = self._known[place[:, :, None] + np.arange(window.horizon + 1)]
+            ahead = self._known[positions[:, :, None] + np.arange(window.horizon + 1)]
             return np.asarray(ahead.reshape(batch, steps, -1))
-        own, shifted = self._known[place], self._known[place + window.horizon]
+        own, shifted = self._known[positions], self._known[positions + window.horizon]
         return np.concatenate([part.reshape(batch, steps, -1) for part in (own, shifted)], -1)
 
     def history(self, length: int, series: Index, cutoff: Index) -> Array:
@@ -134,7 +134,7 @@ class Panel:
         return np.asarray(self._y[self._at(series, cutoff) - lag + ahead % lag])
 
     def actual(self, series: Index, cutoff: Index) -> Array:
-        """The values that came [..., h], in the unit of the series."""
+        """The actual values [..., h], in the unit of the series."""
         return np.asarray(self._y[self._at(series, cutoff) + np.arange(self.window.horizon)])
 
     def observed(self, series: Index, cutoff: Index) -> NDArray[np.bool_]:

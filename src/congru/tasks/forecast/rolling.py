@@ -45,7 +45,7 @@ def cutoffs(
     Raises :class:`SettingsError` where so many would reach into the rows training used.
     """
     series: list[int] = []
-    found: list[int] = []
+    ends: list[int] = []
     for position, first in enumerate(first_cutoffs(store, table, numbers)):
         last = len(table.series[position]) - store.window.horizon
         most = max(0, (last - int(first)) // step + 1)
@@ -56,5 +56,5 @@ def cutoffs(
                 " with newer rows"
             )
         series += [position] * windows
-        found += [last - step * back for back in range(windows - 1, -1, -1)]
-    return np.array(series), np.array(found)
+        ends += [last - step * back for back in range(windows - 1, -1, -1)]
+    return np.array(series), np.array(ends)

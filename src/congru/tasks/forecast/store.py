@@ -21,10 +21,11 @@ from congru.data.table import Columns
 from congru.errors import ModelFolderError
 from congru.runtime.scaler import Scaler
 from congru.tasks.forecast.data import ForecastData, KnownScale
-from congru.tasks.forecast.window import Array, Window
 from congru.tasks.forecast.panel import Panel, Units
+from congru.tasks.forecast.window import Array, Window
 
 FILE = "series.safetensors"
+NUM_ANSWERS = 4  # series whose forecasts are replayed when a model is loaded
 
 
 @dataclass
@@ -101,6 +102,15 @@ class SeriesStore:
         scaled = list(self.known_scale.apply(known))
         return Panel(self.window, self.units, list(self.history), scaled, phase)
 
+    def last_windows(self, most: int) -> tuple[Panel, NDArray[np.int64], NDArray[np.int64]]:
+        """The windows that end with the last rows of the first `most` series, and (series, cutoff) of each.
+
+        Known covariates ahead are taken as zeros.
+        """
+        count = min(most, len(self.names))
+        panel = self.panel(np.zeros((len(self.names), self.window.horizon, len(self.known))))
+        return panel, np.arange(count), np.full(count, self.history.shape[1])
+
     def last_step(self, number: int) -> Panel:
         """The one window, with its cutoff at M, that a streaming network reads as the last step."""
         window = replace(self.window, input_size=1)
@@ -109,7 +119,7 @@ class SeriesStore:
         return Panel(window, units, [self.history[number]], [known], [self.phase(number)])
 
     def phase(self, number: int) -> int:
-        """The place of the first kept value of a series in the calendar."""
+        """The position of the first kept value of a series in the calendar."""
         seen = int(self.length[number]) - self.history.shape[1]
         return int(self.frequency.phase(self.start(number)) + seen)
 

@@ -1,6 +1,4 @@
-"""`congru run` for a forecaster: the forecast as CSV, going on from new rows, a picture; and inputs for
-`inspect`.
-"""
+"""What a user does with a forecaster, without torch: forecasts as CSV, new rows, a picture, scores, gates."""
 
 from __future__ import annotations
 
@@ -17,6 +15,7 @@ from congru.data.table import show_time
 from congru.errors import DataError, SettingsError
 from congru.runtime.model import Model
 from congru.tasks.forecast.forecaster import Forecaster
+from congru.tasks.forecast.scoring import Scores, evaluate_forecaster, table_of
 from congru.tasks.forecast.streaming import errors_of, stream
 
 
@@ -75,6 +74,37 @@ def run(
     return 0
 
 
+def evaluate(
+    model: Path,
+    data: str,
+    /,
+    *,
+    quiet: bool = False,
+    weight_dtype: Literal["float32", "bfloat16"] = "float32",
+) -> Scores:
+    """Score forecasts from every moment behind the training rows: the model beside its baselines.
+
+    The table must hold the training rows' series and newer rows than training used (those of
+    ``--test-size``, or later ones). The linear map is fitted on the rows before the first scored one.
+
+    Parameters
+    ----------
+    model:
+        A model folder.
+    data:
+        A CSV file with the columns of training.
+    quiet:
+        Print nothing.
+    weight_dtype:
+        bfloat16 halves the bytes that a recurrent step reads; its matrices are rounded to 8 bits.
+    """
+    forecaster = Forecaster.load(model, weight_dtype)
+    scores = evaluate_forecaster(forecaster, data)
+    if not quiet:
+        print(table_of(scores))
+    return scores
+
+
 def write_csv(columns: dict[str, Any], file: TextIO) -> None:
     """Write columns of equal length as CSV; numbers with seven digits."""
     writer = csv.writer(file, lineterminator="\n")
@@ -90,7 +120,7 @@ def _cell(value: Any) -> str:
 
 
 def _stream(forecaster: Forecaster, rows: Path) -> None:
-    print(f"{'series':<12} {'time':<20} {'came':>12} {'forecast':>12} {'last value':>12}")
+    print(f"{'series':<12} {'time':<20} {'actual':>12} {'forecast':>12} {'last value':>12}")
     moments = []
     for moment in stream(forecaster, rows):
         moments.append(moment)

@@ -1,5 +1,4 @@
-"""What one window of a forecast looks like: how far it reads, in which pieces, and what the network's
-numbers mean.
+"""What one window of a forecast looks like: how far it reads, in which pieces, what the network's numbers mean.
 
 Legend: B windows, n steps of the network, F features per step, L look-back, s segment, h horizon, R lags, Q
 quantiles, K known covariates, C calendar features.
@@ -104,8 +103,7 @@ class Window:
 
 
 def decode(out: NDArray[Any], bases: Array, window: Window) -> Array:
-    """Forecasts [B, h, 1 + 2 levels] in units of each series, relative to its last value, from the
-    network's numbers.
+    """Forecasts [B, h, 1 + 2 levels] from the network's numbers, in units of each series relative to its last value.
 
     `out` [B, O]; `bases` [B, h, R] in the same units, relative to the last value. The last axis of the
     result: median, then lo and hi of each level.

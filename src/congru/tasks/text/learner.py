@@ -48,9 +48,7 @@ class TextLearner(TaskLearner[Settings]):
     task = "text"
     metric = METRIC
     evaluation_batch = NUM_SEGMENTS
-    uses = (
-        "Continuing text in the manner of what it was trained on, and measuring how surprising a text is to it."
-    )
+    uses = "Continuing text in the manner of what it was trained on, and measuring how surprising a text is to it."
     limits = (
         "It knows nothing but its training text: what it writes is invented, and may repeat passages of that text"
         " word for word. Symbols that the training text lacks cannot be read."
@@ -102,7 +100,8 @@ class TextLearner(TaskLearner[Settings]):
             nats = F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
             return nats.view(target.shape).double().cpu().numpy(), state
 
-        return total_nats(Segments(*(part[rows.start : rows.stop] for part in self._segments)), score)
+        tokens, counted = self._segments.tokens[rows], self._segments.counted[rows]
+        return total_nats(Segments(tokens, counted), score)
 
     def metrics(self, parts: Sequence[float]) -> dict[str, float]:
         """Nats and bits over every character of the validation part."""

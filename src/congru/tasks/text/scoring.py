@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from congru.data.text import Corpus
 from congru.errors import ModelFolderError
-from congru.runtime.answer import Arrays
-from congru.runtime.model import Model
 from congru.report.table import text_table
 from congru.report.verdict import verdict
+from congru.runtime.answer import Arrays
+from congru.runtime.model import Model
 from congru.tasks.loading import load_model
 from congru.tasks.text.data import METRIC
 from congru.tasks.text.streams import NUM_SEGMENTS, make_segments, total_nats
@@ -77,7 +77,8 @@ def table(rows: dict[str, dict[str, float]], corpus: Corpus, model: Model, num_s
         [
             f"{corpus.source}: {num_scored:,} of {len(corpus.text):,} characters scored with {model.cell}",
             lines,
-            verdict(METRIC.replace("_", " "), rows["model"][METRIC], baselines, minimize=True, split="scored"),
+            verdict(
+                METRIC.replace("_", " "), rows["model"][METRIC], baselines, minimize=True, split="scored"
+            ),
         ]
     )
-

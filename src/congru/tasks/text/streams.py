@@ -51,7 +51,7 @@ def read_chunks(ids: Ints, begins: Ints, chunk: int) -> Ints:
     >>> read_chunks(np.arange(9), np.array([3, 7]), chunk=2).tolist()
     [[3, 4, 5], [7, 8, 0]]
     """
-    return ids[(begins[:, None] + np.arange(chunk + 1)) % len(ids)]
+    return np.asarray(ids[(begins[:, None] + np.arange(chunk + 1)) % len(ids)])
 
 
 class Segments(NamedTuple):
@@ -61,7 +61,9 @@ class Segments(NamedTuple):
     counted: NDArray[np.bool_]
 
 
-def make_segments(ids: Ints, begin: int, num_segments: int = NUM_SEGMENTS, burn_in: int = BURN_IN) -> Segments:
+def make_segments(
+    ids: Ints, begin: int, num_segments: int = NUM_SEGMENTS, burn_in: int = BURN_IN
+) -> Segments:
     """Segments that count ``ids[begin:]`` once each; the burn-in of the first is the text before ``begin``.
 
     Segments are never shorter than their burn-in, so a short part has fewer of them. ``begin`` is at least 1.

@@ -13,8 +13,8 @@ import pytest
 
 from congru.errors import DataError, MissingPackageError
 from congru.runtime.tokenizer import parse_tokenizer
-from congru.tasks.text.corpus import describe, figures, prepare
-from congru.tasks.text.settings import TextSettings
+from congru.tasks.text.data import describe, metrics_of, prepare
+from congru.tasks.text.settings import Settings
 from congru.tasks.text.tokens import bpe_file, char_file, encode
 
 TEXT = "Ein Jäger längs dem Weiher ging.\nLauf, Jäger, lauf!\n" * 40
@@ -26,8 +26,8 @@ def write(folder: Path, text: str) -> str:
     return str(path)
 
 
-def small(**changes: Any) -> TextSettings:
-    return TextSettings(**{"batch_size": 4, "chunk": 16, **changes})
+def small(**changes: Any) -> Settings:
+    return Settings(**{"batch_size": 4, "chunk": 16, **changes})
 
 
 def test_the_last_tenth_is_for_validation(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_without_the_tokenizers_library(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_figures_count_characters_and_bytes() -> None:
-    found = figures(10.0, "äb")
+    found = metrics_of(10.0, "äb")
     assert found == {
         "nats_per_char": 5.0,
         "bits_per_char": pytest.approx(10 / np.log(2) / 2),

@@ -8,18 +8,23 @@ remembers nothing, and what training took.
 from __future__ import annotations
 
 import statistics
+import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
+from congru.contest.adding import Adding
+from congru.contest.copying import Copying
+from congru.contest.learner import TEST, VALIDATION, MemoryLearner, RunSettings
+from congru.contest.network import equal_size
+from congru.contest.problem import Problem
+from congru.contest.settings import DEFAULT_STEPS, MemorySettings, checked
 from congru.nn import Network
-from congru.tasks.memory.adding import Adding
-from congru.tasks.memory.copying import Copying
-from congru.tasks.memory.network import equal_size, seeded
-from congru.tasks.memory.problem import Problem
-from congru.tasks.memory.settings import MemorySettings, checked
-from congru.tasks.memory.training import TEST, VALIDATION, Effort, held_out_loss, train
-from congru.train.wording import aligned
+from congru.report.table import Cell, text_table
+from congru.train.folder import read_metrics
+from congru.train.loop import RunResult, fit
 
 PROBLEMS: dict[str, Callable[[int], Problem]] = {"adding": Adding, "copy": Copying}
 
@@ -42,6 +47,15 @@ class Run:
     curve: tuple[tuple[int, float], ...]
 
 
+class Fitted(NamedTuple):
+    """A learner after its training, what that came to, and the training loss on the way (step, mean since the last)."""
+
+    learner: MemoryLearner
+    result: RunResult
+    cpu_seconds: float
+    curve: tuple[tuple[int, float], ...]
+
+
 @dataclass(frozen=True)
 class Contest:
     """All runs of one problem, and the baseline: the loss of who remembers nothing, at every lag."""
@@ -58,16 +72,16 @@ class Contest:
         """A line per cell: the median loss over the seeds at each lag, then the baseline."""
         settings = self.settings
         header = ("cell", *(f"lag {lag}" for lag in settings.lags), "parameters", "units", "rate", "CPU s")
-        lines = [header]
+        lines: list[tuple[Cell, ...]] = []
         for cell in settings.cells:
             runs = [run for run in self.runs if run.cell == cell]
             losses = [statistics.median(run.loss for run in self.of(cell, lag)) for lag in settings.lags]
-            size = (f"{runs[0].num_parameters:,}", str(runs[0].hidden_size), f"{runs[0].learning_rate:g}")
-            seconds = f"{sum(run.cpu_seconds for run in runs):.0f}"
-            lines.append((cell, *(f"{loss:.5f}" for loss in losses), *size, seconds))
-        lines.append(("remembers nothing", *(f"{self.baseline:.5f}" for _ in settings.lags), "", "", "", ""))
+            size = (runs[0].num_parameters, runs[0].hidden_size, f"{runs[0].learning_rate:g}")
+            lines.append((cell, *losses, *size, round(sum(run.cpu_seconds for run in runs))))
+        nothing = [self.baseline] * len(settings.lags)
+        lines.append(("remembers nothing", *nothing, None, None, "", None))
         title = f"{settings.task}, test loss, {settings.budget}, init {settings.init}, seeds {_words(settings.seeds)}"
-        return "\n".join([title, *aligned(lines, indent="")])
+        return f"{title}\n{text_table(lines, header, decimals=5)}"
 
     def record(self) -> dict[str, Any]:
         """Everything as plain numbers and words, for a JSON file."""
@@ -87,8 +101,8 @@ def measure(
 
     `say` receives one line per run, `keep` every trained network. Raises `SettingsError` for wrong settings.
 
-    >>> found = measure({"lags": (8,), "cells": ("gru",), "steps": 3, "hidden_size": 4, "learning_rates": (0.01,)})
-    >>> found.runs[0].num_parameters, found.runs[0].steps, round(found.baseline, 4)
+    >>> contest = measure({"lags": (8,), "cells": ("gru",), "steps": 3, "hidden_size": 4, "learning_rates": (0.01,)})
+    >>> contest.runs[0].num_parameters, contest.runs[0].steps, round(contest.baseline, 4)
     (101, 3, 0.1667)
     """
     settings = checked(given)
@@ -99,53 +113,74 @@ def measure(
         for problem in problems:
             for seed in settings.seeds:
                 known = problem is problems[0] and seed == settings.seeds[0]
-                network, effort = first if known else _fit(problem, cell, settings, rate, seed)
-                run = _tested(network, effort, problem, cell, rate, seed)
+                fitted = first if known else _fit(problem, cell, settings, rate, seed)
+                run = _tested(fitted)
                 runs.append(run)
                 if say is not None:
                     say(f"{cell} lag {run.lag} seed {seed}: loss {run.loss:.5f}, {run.cpu_seconds:.0f} s")
                 if keep is not None:
-                    keep(run, problem, network)
+                    keep(run, problem, fitted.learner.network)
     return Contest(settings, problems[0].baseline, tuple(runs))
 
 
 def _choose_rate(
     problem: Problem, cell: str, settings: MemorySettings, say: Callable[[str], None] | None
-) -> tuple[float, tuple[Network, Effort]]:
-    """The rate with the lowest validation loss, and the network trained with it."""
+) -> tuple[float, Fitted]:
+    """The rate with the lowest validation loss, and what was trained with it."""
     tried = []
     for rate in settings.learning_rates:
-        network, effort = _fit(problem, cell, settings, rate, settings.seeds[0])
-        tried.append((held_out_loss(network, problem, VALIDATION), rate, (network, effort)))
+        fitted = _fit(problem, cell, settings, rate, settings.seeds[0])
+        tried.append((fitted.learner.held_out_loss(VALIDATION), rate, fitted))
         if say is not None:
             say(f"{cell} lag {problem.lag} rate {rate:g}: validation loss {tried[-1][0]:.5f}")
     _, rate, fitted = min(tried, key=lambda one: one[:2])
     return rate, fitted
 
 
-def _fit(
-    problem: Problem, cell: str, settings: MemorySettings, rate: float, seed: int
-) -> tuple[Network, Effort]:
-    size = equal_size(problem, cell, settings.hidden_size)
-    network = seeded(seed, problem, cell, size, settings.init)
-    return network, train(network, problem, settings, learning_rate=rate, seed=seed)
+def _fit(problem: Problem, cell: str, settings: MemorySettings, rate: float, seed: int) -> Fitted:
+    """Train one network; its run folder is not kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        own = RunSettings.model_validate(
+            {
+                "cell": cell,
+                "hidden_size": equal_size(problem, cell, settings.hidden_size),
+                "chrono": problem.lag if settings.init == "chrono" else None,
+                "learning_rate": rate,
+                "batch_size": settings.batch_size,
+                "write_cost": settings.write_cost,
+                "steps": None if settings.minutes else settings.steps or DEFAULT_STEPS,
+                "minutes": settings.minutes,
+                "seed": seed,
+                "device": "cpu",
+                "out": Path(folder, "run"),
+                "quiet": True,
+            }
+        )
+        learner, before = MemoryLearner(problem, own), time.process_time()
+        result = fit(learner, own)
+        cpu_seconds = time.process_time() - before
+        rows = read_metrics(Path(folder, "run", "metrics.csv"))
+    curve = tuple((row.step, row.value) for row in rows if (row.split, row.name) == ("train", "loss"))
+    return Fitted(learner, result, cpu_seconds, curve)
 
 
-def _tested(network: Network, effort: Effort, problem: Problem, cell: str, rate: float, seed: int) -> Run:
-    loss = held_out_loss(network, problem, TEST)
+def _tested(fitted: Fitted) -> Run:
+    """What a trained network reaches on the test sequences."""
+    learner, settings = fitted.learner, fitted.learner.settings
+    loss = learner.held_out_loss(TEST)
     return Run(
-        cell=cell,
-        lag=problem.lag,
-        seed=seed,
-        hidden_size=network.recurrent_layers()["memory"].hidden_size,
-        num_parameters=sum(parameter.numel() for parameter in network.parameters()),
-        learning_rate=rate,
+        cell=settings.cell,
+        lag=learner.problem.lag,
+        seed=settings.seed,
+        hidden_size=settings.hidden_size,
+        num_parameters=fitted.result.num_parameters,
+        learning_rate=settings.learning_rate,
         loss=loss,
-        share=loss / problem.baseline,
-        steps=effort.steps,
-        seconds=effort.seconds,
-        cpu_seconds=effort.cpu_seconds,
-        curve=effort.curve,
+        share=loss / learner.problem.baseline,
+        steps=fitted.result.steps,
+        seconds=fitted.result.seconds,
+        cpu_seconds=fitted.cpu_seconds,
+        curve=fitted.curve,
     )
 
 

@@ -25,12 +25,12 @@ import numpy as np
 import numpy.typing as npt
 
 from congru import ops
+from congru.contest.problem import Batch, Problem
 from congru.gates.equations import KEEP
 from congru.gates.inspect import inspect
 from congru.gates.jacobian import steps_of
 from congru.gates.sensitivity import sensitivity
 from congru.nn import Network
-from congru.tasks.memory.problem import Batch, Problem
 
 if TYPE_CHECKING:
     from congru.gates.trace import Trace

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import torch.nn.functional as F
 from torch import Tensor
 
+from congru.contest.problem import Batch, as_tensor
 from congru.errors import SettingsError
-from congru.tasks.memory.problem import Batch, as_tensor
 
 
 @dataclass(frozen=True)

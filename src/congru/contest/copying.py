@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from congru.contest.problem import Batch, as_tensor
 from congru.errors import SettingsError
-from congru.tasks.memory.problem import Batch, as_tensor
 
 LENGTH = 4
 ALPHABET = 8

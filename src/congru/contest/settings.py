@@ -99,16 +99,6 @@ class MemorySettings(BaseModel):
             )
         return self
 
-    def used(self, step: int, seconds: float) -> float:
-        """The share of a run's budget that so many steps or seconds have used.
-
-        >>> MemorySettings(minutes=1).used(step=10, seconds=15.0)
-        0.25
-        """
-        if self.minutes is not None:
-            return seconds / (60.0 * self.minutes)
-        return step / (self.steps or DEFAULT_STEPS)
-
     @property
     def budget(self) -> str:
         """The budget of one run in words."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
+from typing import Any
 
-import torch
 from torch import Tensor
 
+from congru.contest.problem import Problem
 from congru.gates.equations import GATES
-from congru.nn import Network, chrono_init
-from congru.tasks.memory.problem import Problem
+from congru.nn import Network
 from congru.train.compare import hidden_for_parameters
 
 # The gates of a minGRU see the input alone: only a second layer can see what the first one remembers.
@@ -18,8 +19,8 @@ DEPTH = {"gru": 1, "lstm": 1, "rnn": 1, "mingru": 2}
 BACKEND = {"gru": "native", "lstm": "native", "rnn": "native", "mingru": "auto"}
 
 
-def build(problem: Problem, cell: str, hidden_size: int) -> Network:
-    """An untrained network for a problem, drawn from torch's generator."""
+def declaration(problem: Problem, cell: str, hidden_size: int) -> dict[str, Any]:
+    """The network for a problem, as :class:`congru.nn.Network` takes it."""
     recurrent = {
         "type": cell,
         "name": "memory",
@@ -27,21 +28,27 @@ def build(problem: Problem, cell: str, hidden_size: int) -> Network:
         "hidden_size": hidden_size,
         "num_layers": DEPTH[cell],
     }
-    answer = {"type": "linear", "name": "answer", "in": hidden_size, "out": problem.num_outputs}
-    return Network({"layers": [recurrent, answer]}, backend=BACKEND[cell])
+    return {
+        "layers": [
+            recurrent,
+            {"type": "linear", "name": "answer", "in": hidden_size, "out": problem.num_outputs},
+        ]
+    }
+
+
+def build(declared: Mapping[str, Any]) -> Network:
+    """An untrained network, drawn from torch's generator, on its cell's backend."""
+    return Network(declared, backend=BACKEND[declared["layers"][0]["type"]])
 
 
 def equal_size(problem: Problem, cell: str, gru_size: int) -> int:
     """The hidden size that gives `cell` the parameter count closest to that of a GRU with `gru_size` units."""
-    target = sum(parameter.numel() for parameter in build(problem, "gru", gru_size).parameters())
-    return hidden_for_parameters(functools.partial(build, problem, cell), target)
 
+    def of_size(cell: str, hidden_size: int) -> Network:
+        return build(declaration(problem, cell, hidden_size))
 
-def initialise(network: Network, init: str, longest: int) -> None:
-    """Leave the start values of torch, or set the gates by `congru.nn.chrono_init`."""
-    if init == "chrono":
-        for layer in network.recurrent_layers().values():
-            chrono_init(layer, longest)
+    target = sum(parameter.numel() for parameter in of_size("gru", gru_size).parameters())
+    return hidden_for_parameters(functools.partial(of_size, cell), target)
 
 
 def answers(network: Network, problem: Problem, x: Tensor) -> Tensor:
@@ -59,11 +66,3 @@ def answers_and_writes(network: Network, problem: Problem, x: Tensor) -> tuple[T
     written = gate["i"] * gate["g"] if layer.cell == "lstm" else (1 - gate["z"]) * gate["n"]
     out = network.get_submodule("answer")(states[:, problem.asked])
     return out, written.abs().sum() / len(x)
-
-
-def seeded(seed: int, problem: Problem, cell: str, hidden_size: int, init: str) -> Network:
-    """The same untrained network for the same seed; torch's generator goes on from there."""
-    torch.manual_seed(seed)
-    network = build(problem, cell, hidden_size)
-    initialise(network, init, problem.lag)
-    return network

@@ -15,9 +15,9 @@ from congru.errors import DataError, ModelFolderError, SettingsError
 from congru.runtime.folder import load, save_model
 from congru.runtime.golden import make_golden
 from congru.runtime.network import Network
-from congru.tasks.text.generation import inspect_inputs, run
-from congru.tasks.text.scoring import evaluate, load_text_model, nats_of
+from congru.tasks.text.scoring import load_text_model, nats_of
 from congru.tasks.text.tokens import char_file
+from congru.tasks.text.use import evaluate, inspect_inputs, run
 
 SYMBOLS = "\n abcdé"
 Make = Callable[..., Path]
@@ -184,7 +184,7 @@ def test_interactive_survives_an_unknown_symbol_forgets_and_ends(
 
 def test_another_task_is_refused(make: Make) -> None:
     with pytest.raises(
-        ModelFolderError, match=r"is a model of the task 'chess', expected 'text' and a token"
+        ModelFolderError, match=r"is a model of the task 'chess', expected 'text': choose another"
     ):
         load_text_model(make(task="chess"))
 
@@ -200,7 +200,7 @@ def test_scores_stand_beside_the_baselines(
     assert list(rows) == ["model", "5-gram", "unigram"]
     out = capsys.readouterr().out
     assert f"{path}: 30 of 120 characters scored with gru" in out
-    assert "The model does NOT beat 5-gram." in out
+    assert "the model does NOT beat 5-gram" in out
     assert evaluate(make(head=0.0), str(path), quiet=True) == rows
     assert capsys.readouterr().out == ""
 
@@ -210,10 +210,10 @@ def test_large_scores_do_not_overflow() -> None:
     assert nats_of(logits, np.array([0, 0])).tolist() == [0.0, 1000.0]
 
 
-def test_lanes_and_one_pass_agree(make: Make, tmp_path: Path) -> None:
+def test_segments_and_one_pass_agree(make: Make, tmp_path: Path) -> None:
     path = tmp_path / "t.txt"
     path.write_text("".join(np.random.default_rng(0).choice(list(SYMBOLS), 12_000)))
-    one, many = (evaluate(make(), str(path), lanes=k, quiet=True)["model"] for k in (1, 4))
+    one, many = (evaluate(make(), str(path), segments=k, quiet=True)["model"] for k in (1, 4))
     assert many["nats_per_char"] == pytest.approx(one["nats_per_char"], abs=1e-6)
 
 
