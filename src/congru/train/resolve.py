@@ -156,7 +156,7 @@ def _continue(
 def to_yaml(settings: TrainSettings, origin: Mapping[str, str]) -> str:
     """``key: value  # origin`` for every setting, in the order of the class.
 
-    >>> print(to_yaml(TrainSettings(seed=7), {"seed": "flag"}).splitlines()[11])
+    >>> print(to_yaml(TrainSettings(seed=7), {"seed": "flag"}).splitlines()[16])
     seed: 7  # flag
     """
     lines = []
