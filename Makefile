@@ -4,6 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.setup-stamp
 JOBS   ?= 2
+# What computes differently on a processor without AVX-512 or AMX, and on one without AVX2.
+NO_AVX512 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 CONGRU_ISA=avx2
+KERNELS   := $(addprefix tests/kernels/test_,aten.py native.py exactness.py golden.py weight_dtype.py)
+LAYERS    := tests/nn/test_layers.py tests/nn/test_against_torch.py tests/tasks/test_text_learner.py
 
 .PHONY: setup demo test check bench docs clean
 
@@ -23,6 +27,8 @@ demo: $(STAMP)
 test: check
 	@sh .ci/browser.sh
 	$(BIN)/pytest -n $(JOBS)
+	$(NO_AVX512) $(BIN)/pytest -n $(JOBS) $(KERNELS) $(LAYERS)
+	CONGRU_ISA=baseline $(BIN)/pytest -n $(JOBS) $(KERNELS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

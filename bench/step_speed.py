@@ -1,6 +1,6 @@
 """What does one step of a GRU cost from Python, and beside its peers?
 
-One row (B = 1), I = H, float32, one thread. `stepper` is `congru.kernels.native.stepper`; with bfloat16 weights it reads
+One row (B = 1), I = H, float32, one thread. `stepper` is one of `congru.kernels.packed`; with bfloat16 weights it reads
 half the bytes; `Session` is a model that is a bare GRU; `Session, whole model` one with an embedding of 65 tokens and a
 linear head; `Session on NumPy` the bare GRU without the core. Peers: torch.nn.GRUCell without gradients, onnxruntime's GRU
 node over one step, the state handed in and out. Every answer is compared with the stepper's first (with bfloat16 weights,
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -23,10 +22,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from bench.record import ROOT, write_result
 from bench.timing import interleaved, ratio, summary
-from congru.kernels import native
+from congru.kernels import native, packed
 from congru.kernels.rounding import rounded
 from congru.reference.conventions import from_canonical
-from congru.runtime.model import Model
 from congru.runtime.network import Network
 from congru.runtime.session import Session
 
@@ -42,7 +40,7 @@ Step = Callable[[], object]
 def session(layers: list[dict[str, Any]], weights: dict[str, np.ndarray], backend: str) -> Session:
     """A session of a network that is in no folder."""
     network = Network({"layers": layers}, weights, backend)
-    return Session(cast(Model, SimpleNamespace(network=network)))
+    return Session(network)
 
 
 def onnx_step(weights: tuple[np.ndarray, ...], x: np.ndarray) -> Step:
@@ -88,8 +86,8 @@ def torch_step(weights: tuple[np.ndarray, ...], x: np.ndarray) -> Step:
 
 def check_bfloat16(weights: tuple[np.ndarray, ...], row: np.ndarray) -> None:
     """Exit unless five steps on bfloat16 weights have the bits of five on weights that were rounded before."""
-    coarse = native.stepper("gru", weights, weight_dtype="bfloat16")
-    expected = native.stepper("gru", rounded("gru", weights))
+    coarse = packed.pack("gru", weights, weight_dtype="bfloat16").stepper()
+    expected = packed.pack("gru", rounded("gru", weights)).stepper()
     for _ in range(5):
         if not np.array_equal(coarse.step(row), expected.step(row)):
             raise SystemExit("bfloat16 weights give other bits than rounded ones")
@@ -117,8 +115,8 @@ def steps_of(size: int) -> dict[str, Step]:
         "head.bias": draw(65),
     }
     x = more["embed.weight"][3]
-    stepper, row = native.stepper("gru", weights), x[None].copy()
-    coarse = native.stepper("gru", weights, weight_dtype="bfloat16")
+    stepper, row = packed.pack("gru", weights).stepper(), x[None].copy()
+    coarse = packed.pack("gru", weights, weight_dtype="bfloat16").stepper()
     check_bfloat16(weights, row)
     bare, on_numpy = session([gru], named, "native"), session([gru], named, "numpy")
     model, model_on_numpy = (

@@ -95,7 +95,7 @@ int congru_forward(const congru_call *call) {
   const congru_kernels *k = kernels(call->dtype);
   if (!call->B || !call->H) return 0;
   congru_call own = *call;
-  return k->forward(&own, claim(&own, k));
+  return k->forward(&own, NULL, claim(&own, k));
 }
 
 int congru_backward(const congru_call *call) {
@@ -118,14 +118,76 @@ int congru_backward(const congru_call *call) {
   return 0;
 }
 
-congru_stepper *congru_stepper_new(const congru_call *call) { return kernels(call->dtype)->stepper_new(call); }
-void congru_stepper_free(congru_stepper *stepper) { free(stepper); }
-void congru_stepper_step(congru_stepper *stepper, const void *x, void *y) { stepper->step(stepper, x, y); }
-void congru_stepper_get(const congru_stepper *stepper, void *h, void *c) { stepper->get(stepper, h, c); }
-void congru_stepper_set(congru_stepper *stepper, const void *h, const void *c) { stepper->set(stepper, h, c); }
+congru_packed *congru_packed_new(const congru_call *call) {
+  const congru_kernels *k = kernels(call->dtype);
+  congru_packed *made = k->packed_new(call);
+  if (!made) return NULL;
+  made->kernels = k;
+  atomic_init(&made->references, 1);
+  return made;
+}
+
+int congru_packed_forward(const congru_packed *packed, const congru_call *call) {
+  congru_call own = *call;
+  const congru_call *kept = &packed->call;
+  own.cell = kept->cell, own.dtype = kept->dtype, own.weight_dtype = kept->weight_dtype, own.I = kept->I, own.H = kept->H;
+  own.g_i = kept->g_i, own.g_h = kept->g_h;
+  if (kept->zoneout)
+    own.zoneout = kept->zoneout, own.zoneout_c = kept->zoneout_c, own.zoneout_strides = (congru_strides){0, 0};
+  if (!own.B || !own.H) return 0;
+  return packed->kernels->forward(&own, packed, claim(&own, packed->kernels));
+}
+
+/* The threads that the rows of one step are worth are claimed. */
+static int advance(const congru_rows *rows) {
+  const congru_kernels *k = rows->packed->kernels;
+  congru_call size = {.cell = rows->packed->call.cell, .B = rows->n, .T = 1, .I = rows->packed->call.I, .H = rows->packed->call.H};
+  return k->advance(rows, claim(&size, k));
+}
+
+int congru_stepper_step(congru_stepper *stepper, const void *x, void *y) {
+  congru_packed *packed = stepper->packed;
+  if (packed->kernels->step(stepper, x, y)) return 0;
+  return advance(&(congru_rows){.packed = packed, .one = stepper, .n = stepper->rows, .x = x, .y = y});
+}
+
+int congru_advance(int64_t n, congru_stepper *const *steppers, const void *x, void *y) {
+  if (n == 0) return 0;
+  if (n == 1) return congru_stepper_step(steppers[0], x, y);
+  return advance(&(congru_rows){.packed = steppers[0]->packed, .each = steppers, .n = n, .x = x, .y = y});
+}
+
+congru_dense *congru_dense_new(int64_t dtype, int64_t O, int64_t F, const void *weight, const void *bias) {
+  const congru_kernels *k = kernels(dtype);
+  congru_dense *made = k->dense_new(O, F, weight, bias);
+  if (!made) return NULL;
+  made->kernels = k;
+  atomic_init(&made->references, 1);
+  return made;
+}
+
+void congru_dense_run(const congru_dense *dense, int64_t B, int64_t T, const void *x, congru_strides x_strides, void *y) {
+  const congru_product product = {dense, B, T, x, x_strides, y};
+  int64_t threads = congru_get_threads(), useful = B * T * dense->O * dense->F / CONGRU_WORTH_A_THREAD;
+  if (!B || !T || !dense->O) return;
+  dense->kernels->dense_run(&product, congru_pool_claim(threads < 0 ? -threads : threads < useful ? threads : useful));
+}
 
 void congru_activation(int64_t kind, int64_t dtype, int64_t n, const void *x, void *y) {
   unsigned state = congru_flush_denormals();
   kernels(dtype)->activation(kind, n, x, y);
+  congru_restore_denormals(state);
+}
+
+void congru_layer_norm(int64_t dtype, int64_t N, int64_t F, const void *x, const void *gain, const void *bias, double epsilon,
+                       void *y) {
+  unsigned state = congru_flush_denormals();
+  kernels(dtype)->layer_norm(N, F, x, gain, bias, epsilon, y);
+  congru_restore_denormals(state);
+}
+
+void congru_softmax(int64_t logarithm, int64_t dtype, int64_t N, int64_t F, const void *x, void *y) {
+  unsigned state = congru_flush_denormals();
+  kernels(dtype)->softmax(logarithm, N, F, x, y);
   congru_restore_denormals(state);
 }

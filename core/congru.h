@@ -16,8 +16,9 @@
  * are float (dtype 0) or double (dtype 1). Strides are counted in elements; the last axis of every array is contiguous;
  * arrays without strides are contiguous. No array may overlap another. B, T and I may be 0.
  *
- * float32 results do not depend on B, T, chunking or the number of threads: each output is one ordered chain over its
- * inputs. Denormals count as zero inside; the caller's floating-point state is restored.
+ * Results do not depend on B, T, chunking or the number of threads: each output is one ordered chain over its inputs. So it
+ * is of sequences, steppers, dense layers and the functions of rows. Denormals count as zero inside; the caller's
+ * floating-point state is restored.
  */
 #ifndef CONGRU_H
 #define CONGRU_H
@@ -80,16 +81,45 @@ typedef struct {
 int congru_forward(const congru_call *call);
 int congru_backward(const congru_call *call);
 
-/* One layer packed for stepping: weights are copied, the state is held inside. Neither step nor get nor set allocates or
- * locks; one stepper belongs to one thread at a time. Of the options it has layer norm and zoneout, here [H], the same at
- * every step. */
+/* The weights of one layer in one direction, packed: copied, never changed, and read by any number of threads at once. Counted:
+ * it lives until every reference is given back, those of its steppers too. Of the options it has layer norm and zoneout, here
+ * [H], the same at every step. */
+typedef struct congru_packed congru_packed;
+/* Reads cell, dtype, weight_dtype, I, H, W, U, b_i, b_h, the gains, b_c, zoneout, zoneout_c; NULL: no memory. */
+congru_packed *congru_packed_new(const congru_call *call);
+congru_packed *congru_packed_keep(congru_packed *packed); /* one more reference */
+void congru_packed_free(congru_packed *packed);           /* one less */
+/* congru_forward on these weights: what packed_new read is not read again, the zoneouts only where the packed has none. */
+int congru_packed_forward(const congru_packed *packed, const congru_call *call);
+
+/* B states that step on packed weights: B * H reals (LSTM: twice as many) and a few fields. One thread at a time. Neither step
+ * nor get nor set allocates or locks while B * H is a few thousand; larger steps use a workspace and, where they pay, threads. */
 typedef struct congru_stepper congru_stepper;
-/* Reads cell, dtype, weight_dtype, B, I, H, W, U, b_i, b_h, the gains, b_c, zoneout, zoneout_c, h0, c0; NULL: no memory. */
-congru_stepper *congru_stepper_new(const congru_call *call);
+congru_stepper *congru_stepper_new(congru_packed *packed, int64_t B); /* states of zeros; NULL: no memory */
+congru_stepper *congru_stepper_copy(const congru_stepper *stepper);
 void congru_stepper_free(congru_stepper *stepper);
-void congru_stepper_step(congru_stepper *stepper, const void *x, void *y);            /* x [B, I], y [B, H] or NULL */
+int congru_stepper_step(congru_stepper *stepper, const void *x, void *y);             /* x [B, I], y [B, H] or NULL; as forward */
 void congru_stepper_get(const congru_stepper *stepper, void *h, void *c);             /* [B, H], c NULL unless LSTM */
 void congru_stepper_set(congru_stepper *stepper, const void *h, const void *c);       /* NULL = zeros */
+/* One step of n steppers of the same packed weights, each with B = 1 and each once: x [n, I], y [n, H]. 0, or -1: no memory. */
+int congru_advance(int64_t n, congru_stepper *const *steppers, const void *x, void *y);
+
+/* y = W x + b, W [O, F], b [O] or NULL = zeros; copied and counted as packed weights are. x [B, T, F], y [B, T, O] contiguous.
+ * Rows of x may overlap: a causal convolution is a dense layer over the last K inputs as one row. */
+typedef struct congru_dense congru_dense;
+congru_dense *congru_dense_new(int64_t dtype, int64_t O, int64_t F, const void *weight, const void *bias);
+congru_dense *congru_dense_keep(congru_dense *dense);
+void congru_dense_free(congru_dense *dense);
+void congru_dense_run(const congru_dense *dense, int64_t B, int64_t T, const void *x, congru_strides x_strides, void *y);
+
+/* Over the last axis of x [N, F], contiguous; y [N, F] may be x. */
+/* (x - mean) / sqrt(variance + epsilon) * gain + bias; gain [F] or NULL = ones, bias [F] or NULL = zeros. */
+void congru_layer_norm(int64_t dtype, int64_t N, int64_t F, const void *x, const void *gain, const void *bias, double epsilon,
+                       void *y);
+/* exp(x - max) / sum(exp(x - max)), or its logarithm; a row with a NaN, +inf or nothing but -inf becomes NaN. */
+void congru_softmax(int64_t logarithm, int64_t dtype, int64_t N, int64_t F, const void *x, void *y);
+/* sigmoid (kind 0) or tanh (kind 1) of n values, as computed inside; y may be x. */
+void congru_activation(int64_t kind, int64_t dtype, int64_t n, const void *x, void *y);
 
 /* Instruction sets compiled in and supported here, best first, NULL after the last. */
 const char *const *congru_isas(void);
@@ -110,8 +140,5 @@ typedef struct {
   int (*get_thread_num)(void), (*get_num_threads)(void), (*in_parallel)(void);
 } congru_team;
 void congru_set_team(const congru_team *team);
-
-/* sigmoid (kind 0) or tanh (kind 1) of n values, as computed inside; for tests. */
-void congru_activation(int64_t kind, int64_t dtype, int64_t n, const void *x, void *y);
 
 #endif

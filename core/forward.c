@@ -10,8 +10,6 @@
  */
 #include "forward.h"
 
-#include "kernels.h"
-
 /* Bytes of projected inputs that one group keeps in its level-2 cache. */
 #define CHUNK_BYTES (256 * 1024)
 
@@ -75,10 +73,15 @@ static void begin_rows(forward_worker *w) {
 }
 
 void NAME(take_group)(forward_worker *w, arena *a, int64_t chunk_rows) {
-  int64_t rows = w->b1 - w->b0, cell = w->call->cell;
+  int64_t rows = w->b1 - w->b0;
   for (int i = 0; i < 2; i++) w->h[i] = w->seen[i] = TAKE(a, real, rows * w->padded);
   for (int i = 0; i < 2 && w->call->h_mask; i++) w->seen[i] = TAKE(a, real, rows * w->padded);
-  w->c = TAKE(a, real, cell == CONGRU_LSTM ? rows * w->padded : 0);
+  w->c = TAKE(a, real, w->call->cell == CONGRU_LSTM ? rows * w->padded : 0);
+  NAME(take_scratch)(w, a, chunk_rows);
+}
+
+void NAME(take_scratch)(forward_worker *w, arena *a, int64_t chunk_rows) {
+  int64_t rows = w->b1 - w->b0, cell = w->call->cell;
   w->rh = TAKE(a, real, cell == CONGRU_GRU_BEFORE ? rows * w->padded : 0);
   w->z = TAKE(a, real, cell == CONGRU_GRU_BEFORE ? rows * w->padded : 0);
   w->xp = TAKE(a, real, chunk_rows * w->gates * w->padded);
@@ -99,8 +102,12 @@ void NAME(take_worker)(forward_worker *w, arena *a, int64_t chunk, int64_t chunk
 static void take_all(const scan_job *job, arena *a, forward_worker *worker, int64_t thread) {
   packed_weights packed;
   int64_t most = (job->call->B + job->groups - 1) / job->groups;
-  NAME(take_weights)(&packed, a, job->call, most * job->chunk, most);
-  NAME(take_centred)(&packed, a, job->call);
+  if (job->packed) {
+    packed = *job->packed;
+  } else {
+    NAME(take_weights)(&packed, a, job->call, most * job->chunk, most);
+    NAME(take_centred)(&packed, a, job->call);
+  }
   for (int64_t group = 0; group < job->groups; group++) {
     forward_worker w = {.job = job, .call = job->call, .packed = packed, .gates = job->gates, .padded = job->padded};
     w.b0 = split(job->call->B, job->groups, group), w.b1 = split(job->call->B, job->groups, group + 1);
@@ -122,7 +129,8 @@ static void forward_thread(void *argument, int64_t thread) {
   congru_barrier *barrier = &job->group_barrier[group];
   forward_worker w;
   take_all(job, &(arena){(char *)job->workspace, 0}, &w, thread);
-  NAME(pack_weights)(&w.packed, call, split(job->blocks, threads, thread), split(job->blocks, threads, thread + 1));
+  if (!job->packed)
+    NAME(pack_weights)(&w.packed, call, split(job->blocks, threads, thread), split(job->blocks, threads, thread + 1));
   if (thread % job->parts == 0) {
     begin_rows(&w);
     NAME(clear_padding)(call, call->y, call->y_strides, call->H, w.b0, w.b1);
@@ -152,8 +160,8 @@ static void forward_thread(void *argument, int64_t thread) {
   }
 }
 
-int NAME(forward)(const congru_call *call, int64_t threads) {
-  scan_job job = {.call = call};
+int NAME(forward)(const congru_call *call, const congru_packed *packed, int64_t threads) {
+  scan_job job = {.call = call, .packed = packed ? &((const packed_layer *)packed)->weights : NULL};
   congru_barrier group_barrier[CONGRU_MAX_THREADS];
   int64_t row_bytes = gates_of(call->cell) * (call->H + VL) * (int64_t)sizeof(real);
   NAME(plan)(&job, threads, threads * CHUNK_BYTES / row_bytes);
@@ -171,5 +179,5 @@ int NAME(forward)(const congru_call *call, int64_t threads) {
   if (call->gates_strides.batch == call->T * row) congru_memory_is_fresh(call->gates, steps * row);
   int ran = congru_pool_run(threads, forward_thread, &job);
   congru_memory_put(job.workspace);
-  return ran ? 0 : NAME(forward)(call, 1);
+  return ran ? 0 : NAME(forward)(call, packed, 1);
 }

@@ -94,6 +94,7 @@ void NAME(finish_normalised_c)(forward_worker *w, int64_t n);
 /* Room for what the parts of the group of w share, with chunk_rows rows in a chunk; and for what is a worker's own, in a chunk of
  * so many steps. w->packed is there. */
 void NAME(take_group)(forward_worker *w, arena *a, int64_t chunk_rows);
+void NAME(take_scratch)(forward_worker *w, arena *a, int64_t chunk_rows); /* the same less the states */
 void NAME(take_worker)(forward_worker *w, arena *a, int64_t chunk, int64_t chunk_rows);
 
 /* One step on rows w->row[0 .. n) whose inputs are projected; the other parts of the group must do the same step. Returns

@@ -148,14 +148,6 @@ void NAME(finish_normalised_n)(forward_worker *w, int64_t n) {
   }
 }
 
-/* Lanes beyond the n first become zero. */
-INLINE vec first_lanes(vec v, int64_t n) {
-  real lanes[VEC_BYTES / sizeof(real)] __attribute__((aligned(VEC_BYTES)));
-  if (n >= VL) return v;
-  store(lanes, v);
-  return load_lanes(lanes, n);
-}
-
 void NAME(finish_normalised_c)(forward_worker *w, int64_t n) {
   int64_t H = w->call->H;
   for (int64_t i = 0; i < n; i++) {

@@ -1,19 +1,15 @@
 /* The extension module congru.kernels._core: the calls of congru.h for Python.
  *
- * forward and backward take the fields of congru_call as keywords (integers: sizes, flags, addresses); the arrays behind the
- * addresses are checked, and kept alive, by congru/kernels/native.py. A Stepper is made for call cost: it holds packed
- * weights, state and its output array, and its step takes one buffer by position.
+ * forward and backward take the fields of congru_call as keywords (integers: sizes, flags, addresses), and forward also
+ * packed, a Packed; the arrays behind the addresses are checked, and kept alive, by congru/kernels/native.py and packed.py.
+ * Packed and Stepper are in python_stepper.c, Dense and the functions of rows in python_rows.c.
  */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "python.h"
 
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
 
-#include "congru.h"
-
-/* Every field of congru_call is eight bytes wide: a name and a place. */
 typedef struct {
   const char *name;
   size_t offset;
@@ -30,52 +26,66 @@ static const field fields[] = {
     FIELD(dy), STRIDES(dy), FIELD(dh), FIELD(dc), FIELD(dgates), STRIDES(dgates), FIELD(dx), STRIDES(dx),
     FIELD(dh0), FIELD(dc0), FIELD(dW), FIELD(dU), FIELD(db_i), FIELD(db_h), FIELD(dh_reset), FIELD(dc_reset), FIELD(dg_i),
     FIELD(dg_h), FIELD(dg_c), FIELD(db_c)};
-#define NUM_FIELDS (sizeof(fields) / sizeof(fields[0]))
 _Static_assert(sizeof(void *) == 8, "a field of congru_call is eight bytes");
-_Static_assert(sizeof(congru_call) == 8 * NUM_FIELDS, "every field of congru_call has its keyword");
+_Static_assert(sizeof(fields) / sizeof(fields[0]) == NUM_FIELDS, "every field of congru_call has its keyword");
 
-static int set_field(congru_call *call, PyObject *key, PyObject *value) {
-  for (size_t i = 0; i < NUM_FIELDS; i++) {
-    if (PyUnicode_CompareWithASCIIString(key, fields[i].name)) continue;
-    long long number = PyLong_AsLongLong(value);
-    if (number == -1 && PyErr_Occurred()) return -1;
-    int64_t word = number;
-    memcpy((char *)call + fields[i].offset, &word, sizeof(word));
-    return 0;
+int read_field(const module_state *state, congru_call *call, PyObject *name, PyObject *value, size_t *guess) {
+  size_t at = *guess % NUM_FIELDS, left = NUM_FIELDS;
+  while (left && state->names[at] != name) at = (at + 1) % NUM_FIELDS, left--; /* keywords are interned */
+  if (!left) {
+    for (at = 0; at < NUM_FIELDS && PyUnicode_Compare(name, state->names[at]); at++) continue;
+    if (at == NUM_FIELDS) {
+      PyErr_Format(PyExc_TypeError, "%U is no field of a call", name);
+      return -1;
+    }
   }
-  PyErr_Format(PyExc_TypeError, "%U is no field of a call", key);
-  return -1;
+  *guess = at + 1;
+  long long number = PyLong_AsLongLong(value);
+  if (number == -1 && PyErr_Occurred()) return -1;
+  int64_t word = number;
+  memcpy((char *)call + fields[at].offset, &word, sizeof(word));
+  return 0;
 }
 
-static int read_call(congru_call *call, PyObject *const *values, PyObject *names) {
+/* The keyword packed, a Packed, may stand beside the fields. */
+static int read_call(const module_state *state, congru_call *call, const congru_packed **packed, PyObject *const *values,
+                     PyObject *names) {
   Py_ssize_t n = names ? PyTuple_GET_SIZE(names) : 0;
+  size_t guess = 0;
   memset(call, 0, sizeof(*call));
   for (Py_ssize_t i = 0; i < n; i++) {
-    if (set_field(call, PyTuple_GET_ITEM(names, i), values[i])) return -1;
+    PyObject *name = PyTuple_GET_ITEM(names, i);
+    if (packed && Py_IS_TYPE(values[i], state->packed) && !PyUnicode_CompareWithASCIIString(name, "packed"))
+      *packed = ((Packed *)values[i])->packed;
+    else if (read_field(state, call, name, values[i], &guess))
+      return -1;
   }
   return 0;
 }
 
-static PyObject *run(int (*function)(const congru_call *), PyObject *const *values, Py_ssize_t n, PyObject *names) {
+static PyObject *py_forward(PyObject *module, PyObject *const *values, Py_ssize_t n, PyObject *names) {
   congru_call call;
+  const congru_packed *packed = NULL;
   int status;
   if (n) return PyErr_Format(PyExc_TypeError, "a call takes keywords only");
-  if (read_call(&call, values, names)) return NULL;
+  if (read_call(PyModule_GetState(module), &call, &packed, values, names)) return NULL;
   Py_BEGIN_ALLOW_THREADS;
-  status = function(&call);
+  status = packed ? congru_packed_forward(packed, &call) : congru_forward(&call);
   Py_END_ALLOW_THREADS;
   if (status) return PyErr_NoMemory();
   Py_RETURN_NONE;
 }
 
-static PyObject *py_forward(PyObject *self, PyObject *const *values, Py_ssize_t n, PyObject *names) {
-  (void)self;
-  return run(congru_forward, values, n, names);
-}
-
-static PyObject *py_backward(PyObject *self, PyObject *const *values, Py_ssize_t n, PyObject *names) {
-  (void)self;
-  return run(congru_backward, values, n, names);
+static PyObject *py_backward(PyObject *module, PyObject *const *values, Py_ssize_t n, PyObject *names) {
+  congru_call call;
+  int status;
+  if (n) return PyErr_Format(PyExc_TypeError, "a call takes keywords only");
+  if (read_call(PyModule_GetState(module), &call, NULL, values, names)) return NULL;
+  Py_BEGIN_ALLOW_THREADS;
+  status = congru_backward(&call);
+  Py_END_ALLOW_THREADS;
+  if (status) return PyErr_NoMemory();
+  Py_RETURN_NONE;
 }
 
 static PyObject *py_isas(PyObject *self, PyObject *unused) {
@@ -124,14 +134,6 @@ static PyObject *py_set_team(PyObject *self, PyObject *arguments) {
   Py_RETURN_NONE;
 }
 
-static PyObject *py_activation(PyObject *self, PyObject *arguments) {
-  (void)self;
-  long long kind, dtype, n, x, y;
-  if (!PyArg_ParseTuple(arguments, "LLLLL", &kind, &dtype, &n, &x, &y)) return NULL;
-  congru_activation(kind, dtype, n, (const void *)(intptr_t)x, (void *)(intptr_t)y);
-  Py_RETURN_NONE;
-}
-
 /* is_row(x, size): one call in place of the five checks of Python that a step would wait for. */
 static PyObject *py_is_row(PyObject *self, PyObject *const *arguments, Py_ssize_t n) {
   (void)self;
@@ -149,118 +151,8 @@ static PyObject *py_is_row(PyObject *self, PyObject *const *arguments, Py_ssize_
   return PyBool_FromLong(fits);
 }
 
-typedef struct {
-  PyObject_HEAD
-  congru_stepper *stepper;
-  PyObject *y;        /* the output array, returned by every step */
-  Py_buffer y_buffer;
-  Py_ssize_t x_bytes, state_bytes;
-  int64_t lstm, rows, inputs, hidden;
-  char format;
-} Stepper;
-
-/* congru.errors.ShapeError, or what prevented its import. */
-static void raise_shape(const char *what, PyObject *got, const char *fix, const Stepper *self) {
-  PyObject *errors = PyImport_ImportModule("congru.errors"), *kind = NULL;
-  if (errors) kind = PyObject_GetAttrString(errors, "ShapeError");
-  PyErr_Clear();
-  PyErr_Format(kind ? kind : PyExc_ValueError,
-               "%s is %.80R, expected a contiguous float%d array of %lld x %lld values: %s", what, (PyObject *)Py_TYPE(got),
-               self->format == 'd' ? 64 : 32, (long long)self->rows,
-               (long long)(what[0] == 'x' ? self->inputs : self->hidden), fix);
-  Py_XDECREF(errors);
-  Py_XDECREF(kind);
-}
-
-/* A view of `array`, which must hold `bytes` of this stepper's element type. */
-static int view(Stepper *self, PyObject *array, Py_buffer *buffer, int flags, Py_ssize_t bytes, const char *what,
-                const char *fix) {
-  if (PyObject_GetBuffer(array, buffer, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | flags)) {
-    PyErr_Clear();
-    raise_shape(what, array, fix, self);
-    return -1;
-  }
-  if (buffer->len == bytes && buffer->format && buffer->format[0] == self->format && !buffer->format[1]) return 0;
-  PyBuffer_Release(buffer);
-  raise_shape(what, array, fix, self);
-  return -1;
-}
-
-static PyObject *Stepper_step(Stepper *self, PyObject *x) {
-  Py_buffer buffer;
-  if (view(self, x, &buffer, 0, self->x_bytes, "x", "pass np.ascontiguousarray(x, dtype)")) return NULL;
-  congru_stepper_step(self->stepper, buffer.buf, self->y_buffer.buf);
-  PyBuffer_Release(&buffer);
-  return Py_NewRef(self->y);
-}
-
-/* read(h[, c]) copies the state out, write(h[, c]) in. */
-static PyObject *copy_state(Stepper *self, PyObject *const *arrays, Py_ssize_t n, int out) {
-  Py_buffer buffer[2] = {{0}};
-  if (n != 1 + self->lstm) return PyErr_Format(PyExc_TypeError, "expected %lld arrays", (long long)(1 + self->lstm));
-  Py_ssize_t held = 0;
-  while (held < n && !view(self, arrays[held], &buffer[held], out ? PyBUF_WRITABLE : 0, self->state_bytes,
-                           held ? "c" : "h", "pass a writable, contiguous array of the state's shape"))
-    held++;
-  if (held == n && out) congru_stepper_get(self->stepper, buffer[0].buf, buffer[1].buf);
-  if (held == n && !out) congru_stepper_set(self->stepper, buffer[0].buf, buffer[1].buf);
-  for (Py_ssize_t i = 0; i < held; i++) PyBuffer_Release(&buffer[i]);
-  return held == n ? Py_NewRef(Py_None) : NULL;
-}
-
-static PyObject *Stepper_read(Stepper *self, PyObject *const *arrays, Py_ssize_t n) { return copy_state(self, arrays, n, 1); }
-static PyObject *Stepper_write(Stepper *self, PyObject *const *arrays, Py_ssize_t n) { return copy_state(self, arrays, n, 0); }
-
-static void Stepper_dealloc(Stepper *self) {
-  if (self->stepper) congru_stepper_free(self->stepper);
-  if (self->y) {
-    PyBuffer_Release(&self->y_buffer);
-    Py_DECREF(self->y);
-  }
-  PyTypeObject *type = Py_TYPE(self);
-  type->tp_free((PyObject *)self);
-  Py_DECREF(type);
-}
-
-/* Stepper(y, **fields of a call): y [B, H] is written and returned by every step. */
-static PyObject *Stepper_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
-  PyObject *y, *key, *value;
-  congru_call call = {0};
-  Py_ssize_t position = 0;
-  if (!PyArg_ParseTuple(arguments, "O", &y)) return NULL;
-  while (keywords && PyDict_Next(keywords, &position, &key, &value)) {
-    if (set_field(&call, key, value)) return NULL;
-  }
-  Stepper *self = (Stepper *)type->tp_alloc(type, 0);
-  if (!self) return NULL;
-  Py_ssize_t size = call.dtype ? 8 : 4;
-  self->format = call.dtype ? 'd' : 'f', self->lstm = call.cell == CONGRU_LSTM;
-  self->rows = call.B, self->inputs = call.I, self->hidden = call.H;
-  self->x_bytes = (Py_ssize_t)(call.B * call.I) * size, self->state_bytes = (Py_ssize_t)(call.B * call.H) * size;
-  if (!view(self, y, &self->y_buffer, PyBUF_WRITABLE, self->state_bytes, "y", "pass np.empty((B, H), dtype)")) {
-    self->y = Py_NewRef(y);
-    self->stepper = congru_stepper_new(&call);
-    if (self->stepper) return (PyObject *)self;
-    PyErr_NoMemory();
-  }
-  Py_DECREF(self);
-  return NULL;
-}
-
-static PyMethodDef Stepper_methods[] = {
-    {"step", (PyCFunction)(void (*)(void))Stepper_step, METH_O, "step(x [B, I]) -> y [B, H], the same array every time"},
-    {"read", (PyCFunction)(void (*)(void))Stepper_read, METH_FASTCALL, "read(h[, c]): copy the state out"},
-    {"write", (PyCFunction)(void (*)(void))Stepper_write, METH_FASTCALL, "write(h[, c]): copy a state in"},
-    {NULL, NULL, 0, NULL}};
-static PyType_Slot Stepper_slots[] = {{Py_tp_new, Stepper_new},
-                                      {Py_tp_dealloc, Stepper_dealloc},
-                                      {Py_tp_methods, Stepper_methods},
-                                      {Py_tp_doc, "One layer, packed for one step at a time."},
-                                      {0, NULL}};
-static PyType_Spec Stepper_spec = {"congru.kernels._core.Stepper", sizeof(Stepper), 0, Py_TPFLAGS_DEFAULT, Stepper_slots};
-
 static PyMethodDef methods[] = {
-    {"forward", (PyCFunction)(void (*)(void))py_forward, METH_FASTCALL | METH_KEYWORDS, "forward(**fields of a call)"},
+    {"forward", (PyCFunction)(void (*)(void))py_forward, METH_FASTCALL | METH_KEYWORDS, "forward(packed=None, **fields of a call)"},
     {"backward", (PyCFunction)(void (*)(void))py_backward, METH_FASTCALL | METH_KEYWORDS, "backward(**fields of a call)"},
     {"isas", py_isas, METH_NOARGS, "instruction sets that can run here, best first"},
     {"isa", py_isa, METH_NOARGS, "the one in use; None when CONGRU_ISA names none of isas()"},
@@ -269,18 +161,77 @@ static PyMethodDef methods[] = {
     {"get_threads", py_get_threads, METH_NOARGS, "threads of a call that leaves it open"},
     {"is_row", (PyCFunction)(void (*)(void))py_is_row, METH_FASTCALL, "is_row(x, n): n finite float32 in one piece, no other axis"},
     {"set_team", py_set_team, METH_VARARGS, "set_team(GOMP_parallel, omp_get_thread_num, omp_get_num_threads, omp_in_parallel), addresses"},
-    {"activation", py_activation, METH_VARARGS, "activation(kind, dtype, n, x, y), addresses"},
     {NULL, NULL, 0, NULL}};
 
-static int fill_module(PyObject *module) {
-  PyObject *type = PyType_FromModuleAndSpec(module, &Stepper_spec, NULL);
-  int status = type ? PyModule_AddObjectRef(module, "Stepper", type) : -1;
+PyObject *raise_error(const char *kind, const char *format, ...) {
+  PyObject *errors = PyImport_ImportModule("congru.errors"), *type = errors ? PyObject_GetAttrString(errors, kind) : NULL;
+  va_list arguments;
+  PyErr_Clear();
+  va_start(arguments, format);
+  PyErr_FormatV(type ? type : PyExc_ValueError, format, arguments);
+  va_end(arguments);
+  Py_XDECREF(errors);
   Py_XDECREF(type);
-  return status;
+  return NULL;
+}
+
+PyObject *make_array(const module_state *state, int64_t dtype, Py_ssize_t rank, const Py_ssize_t *sizes) {
+  PyObject *shape = PyTuple_New(rank), *made = NULL;
+  for (Py_ssize_t i = 0; shape && i < rank; i++) {
+    PyObject *size = PyLong_FromSsize_t(sizes[i]);
+    if (!size) Py_CLEAR(shape);
+    if (size) PyTuple_SET_ITEM(shape, i, size);
+  }
+  if (shape) made = PyObject_Vectorcall(state->empty, (PyObject *[]){shape, state->dtypes[dtype]}, 2, NULL);
+  Py_XDECREF(shape);
+  return made;
+}
+
+int holds_reals(const Py_buffer *buffer, int64_t dtype) {
+  return buffer->format && buffer->format[0] == (dtype ? 'd' : 'f') && !buffer->format[1] &&
+         ((uintptr_t)buffer->buf & (dtype ? 7 : 3)) == 0;
+}
+
+int view_matrix(PyObject *array, Py_buffer *buffer, int flags, int64_t dtype, int64_t rows, int64_t columns, const char *what,
+                const char *fix) {
+  if (PyObject_GetBuffer(array, buffer, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | flags)) {
+    PyErr_Clear();
+  } else {
+    if (buffer->ndim == 2 && buffer->shape[0] == rows && buffer->shape[1] == columns && holds_reals(buffer, dtype)) return 0;
+    PyBuffer_Release(buffer);
+  }
+  PyObject *shape = PyObject_GetAttrString(array, "shape"), *kind = PyObject_GetAttrString(array, "dtype");
+  PyErr_Clear();
+  if (shape && kind)
+    raise_error("ShapeError", "%s has shape %S and dtype %S, expected a contiguous float%d array (%lld, %lld): %s", what, shape,
+                kind, dtype ? 64 : 32, (long long)rows, (long long)columns, fix);
+  else
+    raise_error("ShapeError", "%s is %.80R, expected a contiguous float%d array (%lld, %lld): %s", what,
+                (PyObject *)Py_TYPE(array), dtype ? 64 : 32, (long long)rows, (long long)columns, fix);
+  Py_XDECREF(shape);
+  Py_XDECREF(kind);
+  return -1;
+}
+
+module_state *state_of(PyObject *self) { return PyType_GetModuleState(Py_TYPE(self)); }
+
+static int fill_module(PyObject *module) {
+  module_state *state = PyModule_GetState(module);
+  PyObject *numpy = PyImport_ImportModule("numpy");
+  for (size_t i = 0; i < NUM_FIELDS; i++) {
+    if (!(state->names[i] = PyUnicode_InternFromString(fields[i].name))) return -1;
+  }
+  if (!numpy || !(state->empty = PyObject_GetAttrString(numpy, "empty"))) return -1;
+  for (int i = 0; i < 2; i++) {
+    if (!(state->dtypes[i] = PyObject_CallMethod(numpy, "dtype", "s", i ? "float64" : "float32"))) return -1;
+  }
+  Py_DECREF(numpy);
+  if (PyModule_AddFunctions(module, row_functions)) return -1;
+  return add_stepper_types(module, state) || add_dense_type(module, state) ? -1 : 0;
 }
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, fill_module}, {0, NULL}};
 static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, "_core", "GRU, LSTM and RNN on the CPU; see core/congru.h.", 0, methods, slots, NULL, NULL, NULL};
+    PyModuleDef_HEAD_INIT, "_core", "GRU, LSTM and RNN on the CPU; see core/congru.h.", sizeof(module_state), methods, slots, NULL, NULL, NULL};
 
 PyMODINIT_FUNC PyInit__core(void) { return PyModuleDef_Init(&module); }

@@ -1,8 +1,7 @@
 /* Planning of a call: how threads share it, which rows a step has, which weights are packed. */
 #include "scan.h"
 
-/* Multiply-adds below which a second thread, or a barrier every step, costs more than it saves. */
-#define WORTH_A_THREAD 1000000
+/* Multiply-adds below which a barrier every step costs more than it saves. */
 #define WORTH_A_BARRIER 6000
 /* Of "dreamer", towards keeping. */
 #define UPDATE_BIAS 1
@@ -11,7 +10,7 @@
 
 int64_t NAME(useful_threads)(const congru_call *call) {
   int64_t per_row = gates_of(call->cell) * call->H * (call->H + call->I);
-  int64_t most = call->B * call->T * per_row / WORTH_A_THREAD;
+  int64_t most = call->B * call->T * per_row / CONGRU_WORTH_A_THREAD;
   return most < 1 ? 1 : most;
 }
 

@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #include "congru.h"
+#include "kernels.h"
 #include "pool.h"
 #include "tile.h"
 
@@ -44,8 +45,15 @@ typedef struct {
   real *zeros;                             /* "dreamer": an input row of nothing */
 } packed_weights;
 
+/* What a congru_packed of this instruction set is. */
+typedef struct {
+  congru_packed base;
+  packed_weights weights;
+} packed_layer;
+
 typedef struct {
   const congru_call *call;
+  const packed_weights *packed; /* NULL: the call packs its own */
   int64_t gates;  /* G */
   int64_t blocks; /* unit blocks: ceil(H / VL) */
   int64_t padded; /* blocks * VL: stride of a padded state */

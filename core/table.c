@@ -1,18 +1,19 @@
 /* The table of this instruction set's kernels. */
-#include "activations.h"
-#include "kernels.h"
 #include "scan.h"
 
-int NAME(forward)(const congru_call *call, int64_t threads);
+int NAME(forward)(const congru_call *call, const congru_packed *packed, int64_t threads);
 int NAME(backward)(const congru_call *call, int64_t threads);
-congru_stepper *NAME(stepper_new)(const congru_call *call);
+congru_packed *NAME(packed_new)(const congru_call *call);
+int NAME(step)(congru_stepper *stepper, const void *x, void *y);
+int NAME(advance)(const congru_rows *rows, int64_t threads);
+congru_dense *NAME(dense_new)(int64_t O, int64_t F, const void *weight, const void *bias);
+void NAME(dense_run)(const congru_product *product, int64_t threads);
+void NAME(activation)(int64_t kind, int64_t n, const void *x, void *y);
+void NAME(layer_norm)(int64_t N, int64_t F, const void *x, const void *gain, const void *bias, double epsilon, void *y);
+void NAME(softmax)(int64_t logarithm, int64_t N, int64_t F, const void *x, void *y);
 extern const congru_kernels NAME(kernels);
 
-static void activation(int64_t kind, int64_t n, const void *x, void *y) {
-  for (int64_t i = 0; i < n; i += VL) {
-    vec v = load_block((const real *)x + i, n - i);
-    store_block((real *)y + i, kind ? vtanh(v) : vsigmoid(v), n - i);
-  }
-}
-
-const congru_kernels NAME(kernels) = {NAME(useful_threads), NAME(forward), NAME(backward), NAME(stepper_new), activation};
+const congru_kernels NAME(kernels) = {
+    NAME(useful_threads), NAME(forward),   NAME(backward),   NAME(packed_new), NAME(step),    NAME(advance),
+    NAME(dense_new),      NAME(dense_run), NAME(activation), NAME(layer_norm), NAME(softmax),
+};

@@ -114,6 +114,14 @@ INLINE vec load_lanes(const real *p, int64_t n) {
 INLINE void store_lanes(real *p, vec v, int64_t n) { memcpy(p, &v, (size_t)n * sizeof(real)); }
 #endif
 
+/* Lanes beyond the n first become zero. */
+INLINE vec first_lanes(vec v, int64_t n) {
+  real lanes[VEC_BYTES / sizeof(real)] __attribute__((aligned(VEC_BYTES)));
+  if (n >= VL) return v;
+  store(lanes, v);
+  return load_lanes(lanes, n);
+}
+
 /* Ask for the n reals from p on, to read or to write them soon: what lies in rows far apart the processor does not guess. */
 #define ASK_FOR(p, n, to_write)                                                                                       \
   for (int64_t at_ = 0, n_ = (n); at_ < n_; at_ += 64 / (int64_t)sizeof(real)) __builtin_prefetch((p) + at_, to_write)

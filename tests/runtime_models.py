@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from congru.runtime.declaration import check_network, weight_shapes
 from congru.runtime.folder import load, save_model
 from congru.runtime.golden import make_golden
+from congru.runtime.graph import Graph
 from congru.runtime.model import Model
 from congru.runtime.network import Network
 
@@ -48,7 +48,7 @@ def vector_config(
 def random_weights(config: Config, seed: int = 0, scale: float = 0.5) -> dict[str, np.ndarray]:
     """Normal weights for a network, none of them zero."""
     rng = np.random.default_rng(seed)
-    shapes = weight_shapes(check_network(config))
+    shapes = Graph(config).weight_shapes
     return {name: (scale * rng.standard_normal(shape)).astype(np.float32) for name, shape in shapes.items()}
 
 
@@ -61,9 +61,14 @@ def save(folder: Path, config: Config, files: dict[str, bytes] | None = None, **
     """Write a model folder with random weights (or the given parts) and load it."""
     weights = random_weights(config)
     whole: dict[str, Any] = {
-        "config": {"task": "text", "cell": "gru", "network": config, "task_config": {"levels": [80, 95]}},
-        "weights": weights,
-        "golden": make_golden(config, Network(config, weights).run),
+        "config": {
+            "task": "text",
+            "cell": "gru",
+            "networks": {"main": config},
+            "task_config": {"levels": [80, 95]},
+        },
+        "weights": {"main": weights},
+        "golden": {"main": make_golden(config, Network(config, weights).run)},
         "files": files or {},
         "card": "# card\n",
         **parts,

@@ -56,6 +56,12 @@ LIMITS = {
     "core layer norm gradients, float64": 1.5e-6,  # of the central differences: the norm of a small state bends
     "core nested norm gradients, float32": 9.5e-5,
     "core nested norm gradients, float64": 3.3e-6,  # of the central differences
+    "core dense, float32": 1.3e-6,
+    "core dense, float64": 0.0,  # products of float values are exact, and both sums have one order
+    "core softmax, float32": 2.9e-7,
+    "core softmax, float64": 8.6e-16,
+    "core row norm, float32": 5.7e-7,
+    "core row norm, float64": 1.6e-15,
     "runtime cell": 4e-6,
     "runtime cell, saturated": 2e-3,
     "runtime layer": 5e-7,

@@ -151,6 +151,16 @@ problem make_problem(const spec *wanted, uint64_t seed) {
   return p;
 }
 
+congru_stepper *make_stepper(const congru_call *call) {
+  congru_packed *packed = congru_packed_new(call);
+  CHECK(packed, "no memory");
+  congru_stepper *stepper = congru_stepper_new(packed, call->B);
+  CHECK(stepper, "no memory");
+  congru_packed_free(packed); /* the stepper has a reference of its own */
+  congru_stepper_set(stepper, call->h0, call->c0);
+  return stepper;
+}
+
 void free_problem(problem *p) {
   for (int i = 0; i < p->num_owned; i++) free(p->owned[i]);
 }

@@ -56,6 +56,9 @@ typedef struct {
 problem make_problem(const spec *s, uint64_t seed);
 void free_problem(problem *p);
 
+/* A stepper on weights packed for it, in the state h0, c0 of the call. */
+congru_stepper *make_stepper(const congru_call *call);
+
 int64_t num_gates(int64_t cell);
 double value_at(const void *array, int64_t dtype, int64_t i);
 /* max |a - b| / max(1, max |b|) over n values; infinite where one is NaN or infinite. */

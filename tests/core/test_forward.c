@@ -1,4 +1,4 @@
-/* congru_forward and the stepper against the naive double loop: every cell, element type, instruction set and option, sizes
+/* congru_forward, packed weights and steppers against the naive double loop: every cell, element type, instruction set and option, sizes
  * with and without tails, nothing to do, several chunks, several threads; and float32 bit for bit where bits are promised:
  * bfloat16 weights give the bits of float weights that were rounded to bfloat16 before.
  *
@@ -38,8 +38,8 @@ static void check_stepper(const problem *p) {
   int64_t B = call->B, T = call->T, I = call->I, H = call->H, lstm = call->cell == CONGRU_LSTM;
   size_t state = (size_t)(B * H) * size;
   char *x = malloc((size_t)(B * I) * size + 1), *y = malloc(state + 1), *h = malloc(state + 1), *c = malloc(state + 1);
-  congru_stepper *stepper = congru_stepper_new(call), *twin = congru_stepper_new(call);
-  CHECK(x && y && h && c && stepper && twin, "no memory");
+  congru_stepper *stepper = make_stepper(call), *twin = congru_stepper_copy(stepper);
+  CHECK(x && y && h && c && twin, "no memory");
   for (int64_t t = 0; t < T; t++) {
     for (int64_t b = 0; b < B; b++)
       memcpy(x + (size_t)(b * I) * size, (const char *)call->x + (size_t)((b * T + t) * I) * size, (size_t)I * size);
@@ -61,6 +61,61 @@ static void check_stepper(const problem *p) {
   free(x), free(y), free(h), free(c);
 }
 
+/* A sequence on packed weights has the bits of one that packs its own, in all it writes. */
+static void check_packed(const spec *s, uint64_t seed, int64_t weight_dtype, const problem *expected) {
+  problem found = make_problem(s, seed);
+  congru_call *call = &found.call, weights = found.call;
+  weights.weight_dtype = weight_dtype, weights.zoneout = weights.zoneout_c = NULL; /* drawn step by step: of the call */
+  congru_packed *packed = congru_packed_new(&weights);
+  CHECK(packed, "no memory");
+  call->W = call->U = call->b_i = call->b_h = call->g_i = call->g_h = call->g_c = call->b_c = NULL;
+  call->cell = call->dtype = call->I = call->H = -1;
+  CHECK(congru_packed_forward(packed, call) == 0, "no memory");
+  size_t size = s->dtype ? 8 : 4, steps = (size_t)(s->B * s->T) * size, G = (size_t)num_gates(s->cell), H = (size_t)s->H;
+  same_bits(expected, &found, "packing");
+  CHECK(!call->c || !memcmp(call->c, expected->call.c, (size_t)s->B * H * size), "c depends on packing: %s", name_of(s));
+  CHECK(!call->gates || !memcmp(call->gates, expected->call.gates, steps * G * H), "gates depend on packing: %s", name_of(s));
+  congru_packed_free(packed);
+  free_problem(&found);
+}
+
+/* Steppers of one row each advance together as each of them steps alone: also through several chunks and threads. */
+static void check_advance(int64_t cell, int64_t dtype, unsigned options, int64_t n, int64_t I, int64_t H) {
+  spec s = {.cell = cell, .dtype = dtype, .B = n, .T = 3, .I = I, .H = H, .threads = 1, .options = options};
+  problem p = make_problem(&s, (uint64_t)n);
+  congru_packed *packed = congru_packed_new(&p.call);
+  congru_stepper **each = malloc((size_t)(n + 1) * sizeof(*each)), *batch = make_stepper(&p.call);
+  size_t size = dtype ? 8 : 4, row = (size_t)H * size;
+  char *y = malloc((size_t)n * row), *alone = malloc(row), *h = malloc(row), *other = malloc((size_t)n * row);
+  CHECK(packed && each && y && alone && h && other, "no memory");
+  for (int64_t i = 0; i < n; i++) {
+    each[i] = congru_stepper_new(packed, 1);
+    CHECK(each[i], "no memory");
+    const char *c0 = p.call.c0;
+    congru_stepper_set(each[i], (const char *)p.call.h0 + (size_t)i * row, c0 ? c0 + (size_t)i * row : NULL);
+  }
+  for (int64_t t = 0; t < 3; t++) { /* x is [n, T, I]: any n rows of it */
+    const char *x = (const char *)p.call.x + (size_t)(t * n * I) * size;
+    congru_stepper *twin[2] = {congru_stepper_copy(each[0]), congru_stepper_copy(each[n - 1])};
+    congru_set_threads(t == 2 ? -3 : 1);
+    CHECK(congru_advance(n, each, x, y) == 0 && congru_stepper_step(batch, x, other) == 0, "no memory");
+    CHECK(!memcmp(y, other, (size_t)n * row), "a batch and %d steppers differ: %s", (int)n, name_of(&p.spec));
+    for (int k = 0; k < 2; k++) {
+      int64_t i = k ? n - 1 : 0;
+      CHECK(congru_stepper_step(twin[k], x + (size_t)(i * I) * size, alone) == 0, "no memory");
+      CHECK(!memcmp(alone, y + (size_t)i * row, row), "row %d depends on the others: %s", (int)i, name_of(&p.spec));
+      congru_stepper_get(each[i], h, NULL);
+      CHECK(!memcmp(h, alone, row), "state %d is not its output: %s", (int)i, name_of(&p.spec));
+      congru_stepper_free(twin[k]);
+    }
+  }
+  congru_set_threads(1);
+  for (int64_t i = 0; i < n; i++) congru_stepper_free(each[i]);
+  congru_stepper_free(batch), congru_packed_free(packed);
+  free(each), free(y), free(alone), free(h), free(other);
+  free_problem(&p);
+}
+
 static void check_case(spec s, uint64_t seed) {
   problem found = make_problem(&s, seed), threads = make_problem(&s, seed);
   s.dtype = 1;
@@ -78,6 +133,7 @@ static void check_case(spec s, uint64_t seed) {
   CHECK(congru_forward(&threads.call) == 0, "no memory");
   same_bits(&threads, &found, "threads");
   check_stepper(&found);
+  check_packed(&s, seed, 0, &found);
   free_problem(&found), free_problem(&threads), free_problem(&expected);
 }
 
@@ -100,6 +156,7 @@ static void check_bfloat16(spec s, uint64_t seed) {
   CHECK(congru_forward(&found.call) == 0 && congru_forward(call) == 0, "no memory");
   same_bits(&found, &rounded, "how weights are rounded to bfloat16");
   check_stepper(&found);
+  check_packed(&s, seed, 1, &rounded);
   free_problem(&found), free_problem(&rounded);
 }
 
@@ -116,6 +173,11 @@ int main(int count, char **arguments) {
           for (s.options = turn++ % every; s.options < 1u << NUM_OPTIONS; s.options += every) check_case(s, seed);
           for (s.options = 0; s.options < NORM && !s.dtype; s.options += MASK - 1) check_bfloat16(s, seed);
         }
+        for (unsigned options = 0; options <= DREAMER; options += NORM) {
+          check_advance(s.cell, s.dtype, options, 21, 5, 37);
+          check_advance(s.cell, s.dtype, options, 2, 3, 16);
+        }
+        check_advance(s.cell, s.dtype, 0, 70, 2, 300);
         spec long_one = {.cell = s.cell, .dtype = s.dtype, .B = 9, .T = 45, .I = 3, .H = 70, .threads = -2};
         for (long_one.options = 0; long_one.options < BARE; long_one.options += 3) check_case(long_one, seed);
       }

@@ -27,8 +27,7 @@ static void compare(const problem *found, const problem *expected) {
 static void *call_again_and_again(void *argument) {
   const caller *own = argument;
   problem p = make_problem(&own->spec, own->seed);
-  congru_stepper *stepper = congru_stepper_new(&p.call);
-  CHECK(stepper, "no memory");
+  congru_stepper *stepper = make_stepper(&p.call);
   for (int round = 0; round < ROUNDS; round++) {
     CHECK(congru_forward(&p.call) == 0 && congru_backward(&p.call) == 0, "no memory");
     compare(&p, own->expected);
@@ -84,8 +83,52 @@ static void check_fork(void) {
   free_problem(&expected);
 }
 
+/* One packed layer and one dense layer, stepped, copied and run by all threads at once, and freed by whoever is last. */
+typedef struct {
+  congru_packed *packed;
+  congru_dense *dense;
+  const problem *inputs;
+  float y[50], out[50];
+} sharer;
+
+static void *step_shared(void *argument) {
+  sharer *own = argument;
+  congru_stepper *stepper = congru_stepper_new(own->packed, 1);
+  CHECK(stepper, "no memory");
+  congru_packed_free(own->packed);
+  for (int t = 0; t < 200; t++) {
+    congru_stepper *copy = congru_stepper_copy(stepper);
+    CHECK(copy && congru_stepper_step(copy, own->inputs->call.x, own->y) == 0, "no memory");
+    congru_stepper_free(stepper);
+    stepper = copy;
+    congru_dense_run(own->dense, 1, 1, own->y, (congru_strides){0, 0}, own->out);
+  }
+  congru_stepper_free(stepper), congru_dense_free(own->dense);
+  return NULL;
+}
+
+static void check_shared_weights(void) {
+  spec s = {.cell = CONGRU_LSTM, .B = 1, .T = 1, .I = 6, .H = 50, .threads = 1};
+  problem p = make_problem(&s, 3);
+  congru_packed *packed = congru_packed_new(&p.call);
+  congru_dense *dense = congru_dense_new(0, 50, 50, p.call.U, NULL);
+  CHECK(packed && dense, "no memory");
+  pthread_t thread[CALLERS];
+  sharer own[CALLERS];
+  for (int i = 0; i < CALLERS; i++) own[i] = (sharer){.packed = congru_packed_keep(packed), .dense = congru_dense_keep(dense), .inputs = &p};
+  for (int i = 0; i < CALLERS; i++) CHECK(!pthread_create(&thread[i], NULL, step_shared, &own[i]), "no thread");
+  congru_packed_free(packed), congru_dense_free(dense);
+  for (int i = 0; i < CALLERS; i++) pthread_join(thread[i], NULL);
+  for (int i = 1; i < CALLERS; i++) {
+    CHECK(!memcmp(own[i].y, own[0].y, sizeof own[0].y), "thread %d stepped to another state", i);
+    CHECK(!memcmp(own[i].out, own[0].out, sizeof own[0].out), "thread %d computed another dense layer", i);
+  }
+  free_problem(&p);
+}
+
 int main(void) {
   const unsigned options[] = {0, NORM | ZONEOUT, DREAMER};
   for (int i = 0; i < 3; i++) check_concurrent_callers(options[i]);
+  check_shared_weights();
   check_fork();
 }

@@ -53,7 +53,7 @@ def test_torch_our_layer_model_folder_and_onnx_give_one_trace(
     weights = {f"rnn.{name}": part.detach().numpy() for name, part in ours.named_parameters()}
     config = {"layers": [recurrent("gru", 3, 6, num_layers=2, reset_before=reset_before)]}
     golden = make_golden(config, Network(config, weights).run)
-    model = save(tmp_path / "model", config, weights=weights, golden=golden)
+    model = save(tmp_path / "model", config, weights={"main": weights}, golden={"main": golden})
     traces.append(inspect(model, x.numpy()))
     traces.append(inspect(str(tmp_path / "model"), x.numpy()))
     if not reset_before:
@@ -344,7 +344,7 @@ def test_layers_inside_a_residual_and_after_others(tmp_path: Path) -> None:
     inner = inspect(model, x, layer="rnn")
     inner.check(1e-6)
     torch_network = congru.nn.Network(config)
-    torch_network.load_state_dict({name: torch.tensor(part) for name, part in model.weights.items()})
+    torch_network.load_state_dict({name: torch.tensor(part) for name, part in model.network.weights.items()})
     assert_same(inner, inspect(torch_network, torch.tensor(x), layer="rnn"), 2e-6)
 
 

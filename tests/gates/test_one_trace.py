@@ -57,7 +57,12 @@ def folder(path: Path, ours: Any, num_layers: int, reset_before: bool) -> Path:
     """The layer as a model folder."""
     weights = {f"rnn.{name}": part.detach().numpy() for name, part in ours.named_parameters()}
     config = {"layers": [recurrent("gru", I, H, num_layers=num_layers, reset_before=reset_before)]}
-    save(path, config, weights=weights, golden=make_golden(config, Network(config, weights).run))
+    save(
+        path,
+        config,
+        weights={"main": weights},
+        golden={"main": make_golden(config, Network(config, weights).run)},
+    )
     return path
 
 

@@ -14,7 +14,7 @@ import pytest
 from backend_checks import extra
 from cases import FORMS, Case, make_case
 from congru import ops
-from congru.kernels import native
+from congru.kernels import native, packed
 
 pytestmark = pytest.mark.skipif(native._CORE is None, reason=f"no C core: {native._REASON}")
 CELLS = [form for form in FORMS if form[0] != "mingru"]
@@ -66,7 +66,7 @@ def in_chunks(cell: str, reset_before: bool, case: Case, length: int) -> str:
 
 
 def step_by_step(cell: str, reset_before: bool, case: Case) -> str:
-    stepper = native.stepper(cell, case.weights, B, case.state, **extra(reset_before))
+    stepper = packed.pack(cell, case.weights, **extra(reset_before)).stepper(B, case.state)
     time_major = np.ascontiguousarray(case.x.swapaxes(0, 1))
     y = np.stack([stepper.step(x).copy() for x in time_major], axis=1)
     state = tuple(np.empty_like(part) for part in case.state)

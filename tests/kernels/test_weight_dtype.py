@@ -12,7 +12,7 @@ from backend_checks import extra
 from cases import FORMS, make_case
 from congru import ops
 from congru.errors import BackendError, SettingsError
-from congru.kernels import native
+from congru.kernels import native, packed
 from congru.kernels.rounding import rounded, to_bfloat16
 from tolerances import assert_close
 
@@ -66,7 +66,7 @@ def test_the_core_gives_the_bits_of_rounded_weights(cell: str, reset_before: boo
             for a, b in zip(found[1], final):
                 np.testing.assert_array_equal(a, b)
             assert np.abs(y - ops.sequence(cell, x, state, weights, **given)[0]).max() > 1e-4
-            stepper = native.stepper(cell, weights, B, state, weight_dtype="bfloat16", **form)
+            stepper = packed.pack(cell, weights, weight_dtype="bfloat16", **form).stepper(B, state)
             steps = [stepper.step(np.ascontiguousarray(x[:, t])).copy() for t in range(30)]
             np.testing.assert_array_equal(np.stack(steps, 1), y)
     finally:

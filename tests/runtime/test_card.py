@@ -7,7 +7,7 @@ from typing import Any
 from congru.runtime.card import write_card
 from runtime_models import token_config, vector_config
 
-CONFIG = {"task": "text", "cell": "gru", "network": token_config(num_layers=2)}
+CONFIG = {"task": "text", "cell": "gru", "networks": {"main": token_config(num_layers=2)}}
 
 
 def test_a_full_card() -> None:
@@ -38,9 +38,7 @@ def test_a_full_card() -> None:
 
 
 def test_a_card_of_little() -> None:
-    text = write_card(
-        {**CONFIG, "network": {"layers": vector_config()["layers"]}}, {}, uses="A.", limits="B."
-    )
+    text = write_card({**CONFIG, "networks": {"main": vector_config()}}, {}, uses="A.", limits="B.")
     assert "No metric was recorded." in text
     assert "## Trained on\n\nNot recorded." in text
     assert 'congru.load("MODEL")' in text

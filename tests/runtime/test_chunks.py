@@ -18,9 +18,9 @@ NORM_AND_MORE = (
     {"type": "layer_norm", "name": "norm", "size": 37},
     {
         "type": "residual",
-        "layers": [{"type": "linear", "name": "inner", "in": 37, "out": 37}, {"type": "gelu"}],
+        "layers": [{"type": "linear", "name": "inner", "in": 37, "out": 37}, {"type": "sigmoid"}],
     },
-    {"type": "silu"},
+    {"type": "relu"},
     {"type": "linear", "name": "head", "in": 37, "out": 33},
 )
 STEPS = 23

@@ -19,7 +19,7 @@ import congru
 from congru.errors import BackendError, ModelFolderError, SettingsError
 from congru.kernels.rounding import to_bfloat16
 from congru.runtime import folder as folder_module
-from congru.runtime.folder import config_sum, save_model
+from congru.runtime.folder import config_sum, save_again, save_model
 from congru.runtime.golden import make_golden
 from congru.runtime.network import Network
 from runtime_models import CELLS, char_file, random_weights, save, save_text, token_config, vector_config
@@ -82,12 +82,12 @@ def test_round_trip_keeps_every_bit(cell: str, tmp_path: Path) -> None:
     model = save(tmp_path / "m", config, files)
     x = np.random.default_rng(1).standard_normal((2, 5, 3))
     np.testing.assert_array_equal(model.run(x)[0], Network(config, weights).run(x)[0])
-    assert all((model.weights[name] == weight).all() for name, weight in weights.items())
-    assert set(model.weights) == set(weights)
+    assert all((model.weights[f"main.{name}"] == weight).all() for name, weight in weights.items())
+    assert set(model.weights) == {f"main.{name}" for name in weights}
     assert model.files == files
     assert (model.task, model.cell, model.task_config) == ("text", "gru", {"levels": [80, 95]})
     assert model.config["format"] == "congru-model"
-    assert model.config["format_version"] == 1
+    assert model.config["format_version"] == 2
     assert model.config["congru_version"] == congru.__version__
     assert sorted(path.name for path in (tmp_path / "m").iterdir()) == [
         "README.md",
@@ -98,6 +98,42 @@ def test_round_trip_keeps_every_bit(cell: str, tmp_path: Path) -> None:
         "scaler.json",
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+def to_format_1(path: Path) -> None:
+    """Write a folder as it was before networks were graphs: one chain, tensors and cases without its name."""
+    plain = {"input": "x", "lengths": "steps", "output": "head"}
+    for name, mark in (("model.safetensors", "main."), ("golden.safetensors", "main/")):
+        tensors = {key.removeprefix(mark): value for key, value in load_file(path / name).items()}
+        for key in list(tensors):
+            what, _, end = key.partition(".")
+            if plain.get(what.partition("_")[0]) == end:
+                tensors[what] = tensors.pop(key)
+        save_file(tensors, path / name)
+    change_config(
+        path, lambda config: config.update(network=config.pop("networks")["main"], format_version=1)
+    )
+
+
+def test_a_folder_of_format_1_is_read_as_a_chain(model_folder: Path) -> None:
+    new, tokens = congru.load(model_folder), np.arange(8)[None]
+    expected = new.run(tokens)[0]
+    to_format_1(model_folder)
+    golden = load_file(model_folder / "golden.safetensors")
+    assert {"input_0", "output_0", "lengths_1", "state0_2.rnn.h"} <= set(golden)
+    old = congru.load(model_folder)
+    assert old.config["format_version"] == 1
+    np.testing.assert_array_equal(old.run(tokens)[0], expected)
+    assert set(old.weights) == set(old.network.weights)
+    session = old.session(seed=1).feed("abc")
+    session.save(model_folder.parent / "state")
+    assert old.session().restore(model_folder.parent / "state").state.keys() == session.state.keys()
+    save_again(old, model_folder.parent / "again", old.files)
+    again = congru.load(model_folder.parent / "again")
+    assert again.config["format_version"] == 2
+    np.testing.assert_array_equal(again.run(tokens)[0], expected)
+    change_tensors(model_folder / "golden.safetensors", lambda golden: golden["output_0"].__iadd__(1))
+    assert "differs from the replay: 'output_0.head' by" in refusal(model_folder)
 
 
 def test_what_a_model_says_of_itself(model_folder: Path) -> None:
@@ -152,8 +188,8 @@ def test_not_a_model_folder(tmp_path: Path) -> None:
         (b"[]", "config.json has the format 'list', expected 'congru-model'"),
         (b'{"format": "other"}', "config.json has the format 'other', expected 'congru-model'"),
         (
-            b'{"format": "congru-model", "format_version": 2}',
-            "has format_version 2, expected 1: update congru",
+            b'{"format": "congru-model", "format_version": 3}',
+            "has format_version 3, expected 1 or 2: update congru",
         ),
     ],
 )
@@ -162,7 +198,7 @@ def test_broken_config(model_folder: Path, content: bytes, message: str) -> None
     assert message in refusal(model_folder)
 
 
-@pytest.mark.parametrize("key", ["task", "cell", "network", "task_config", "sha256", "congru_version"])
+@pytest.mark.parametrize("key", ["task", "cell", "networks", "task_config", "sha256", "congru_version"])
 def test_config_with_a_key_missing(model_folder: Path, key: str) -> None:
     config = json.loads((model_folder / "config.json").read_text())
     del config[key]
@@ -216,50 +252,55 @@ def test_a_changed_side_file(model_folder: Path) -> None:
 def test_weights_that_do_not_fit_the_network(model_folder: Path) -> None:
     path = model_folder / "model.safetensors"
     whole = path.read_bytes()
-    change_tensors(path, lambda tensors: tensors.pop("head.bias"))
+    change_tensors(path, lambda tensors: tensors.pop("main.head.bias"))
     assert "model.safetensors lacks the tensor 'head.bias'" in refusal(model_folder)
     path.write_bytes(whole)
-    change_tensors(path, lambda tensors: tensors.update(x=np.zeros(1, np.float32)))
+    change_tensors(path, lambda tensors: tensors.update({"main.x": np.zeros(1, np.float32)}))
     assert "model.safetensors holds the tensor 'x', expected none of that name" in refusal(model_folder)
     path.write_bytes(whole)
-    change_tensors(path, lambda tensors: tensors.update({"head.bias": np.zeros(9, np.float32)}))
+    change_tensors(path, lambda tensors: tensors.update({"main.head.bias": np.zeros(9, np.float32)}))
     assert "model.safetensors holds 'head.bias' with shape (9,), expected (10,)" in refusal(model_folder)
     path.write_bytes(whole)
-    change_tensors(path, lambda tensors: tensors["head.bias"].__setitem__(0, np.nan))
+    change_tensors(path, lambda tensors: tensors["main.head.bias"].__setitem__(0, np.nan))
     assert "model.safetensors holds 'head.bias' with NaN or infinite values" in refusal(model_folder)
 
 
 def test_a_network_that_does_not_fit_the_weights(model_folder: Path) -> None:
-    change_config(model_folder, lambda config: config["network"]["layers"][1].update(hidden_size=7))
+    change_config(model_folder, lambda config: config["networks"]["main"]["layers"][1].update(hidden_size=7))
     assert "config.json: network layer 2 (linear 'head'): in is 6, expected 7" in refusal(model_folder)
 
 
 def test_golden_mismatch(model_folder: Path) -> None:
-    change_tensors(model_folder / "model.safetensors", lambda tensors: tensors["head.weight"].__imul__(1.01))
+    change_tensors(
+        model_folder / "model.safetensors", lambda tensors: tensors["main.head.weight"].__imul__(1.01)
+    )
     line = refusal(model_folder)
-    assert "golden.safetensors differs from the replay: 'output_0' by" in line
+    assert "golden.safetensors differs from the replay: 'output_0.head' by" in line
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda golden: golden.pop("input_2"), "lacks 'input_2', expected 3 cases"),
-        (lambda golden: golden.pop("state_1.rnn.h"), "lacks 'state_1.rnn.h', expected 3 cases"),
+        (lambda golden: golden.pop("main/input_2.x"), "lacks 'input_2.x', expected 3 cases"),
+        (lambda golden: golden.pop("main/state_1.rnn.h"), "lacks 'state_1.rnn.h', expected 3 cases"),
         (
-            lambda golden: golden["state_2.rnn.h"].__iadd__(0.01),
+            lambda golden: golden["main/state_2.rnn.h"].__iadd__(0.01),
             "differs from the replay: 'state_2.rnn.h' by",
         ),
-        (lambda golden: golden["output_1"].fill(np.nan), "holds 'output_1' with NaN or infinite values"),
         (
-            lambda golden: golden.update(output_1=golden["output_1"][:1]),
-            "holds 'output_1' with shape (1, 5, 10)",
+            lambda golden: golden["main/output_1.head"].fill(np.nan),
+            "holds 'output_1.head' with NaN or infinite values",
         ),
         (
-            lambda golden: golden["input_0"].fill(99),
+            lambda golden: golden.update({"main/output_1.head": golden["main/output_1.head"][:1]}),
+            "holds 'output_1.head' with shape (1, 5, 10)",
+        ),
+        (
+            lambda golden: golden["main/input_0.x"].fill(99),
             "does not fit its network in case 0: x holds the token 99",
         ),
-        (lambda golden: golden.pop("state0_2.rnn.h"), "differs from the replay: 'output_2' by"),
-        (lambda golden: golden.pop("lengths_1"), "differs from the replay: 'output_1' by"),
+        (lambda golden: golden.pop("main/state0_2.rnn.h"), "differs from the replay: 'output_2.head' by"),
+        (lambda golden: golden.pop("main/lengths_1.steps"), "differs from the replay: 'output_1.head' by"),
     ],
 )
 def test_broken_golden_cases(model_folder: Path, change: Callable[[Any], object], message: str) -> None:
@@ -299,9 +340,9 @@ def parts(**changes: Any) -> dict[str, Any]:
     config = token_config()
     weights = random_weights(config)
     whole = {
-        "config": {"task": "text", "cell": "gru", "network": config},
-        "weights": weights,
-        "golden": make_golden(config, Network(config, weights).run),
+        "config": {"task": "text", "cell": "gru", "networks": {"main": config}},
+        "weights": {"main": weights},
+        "golden": {"main": make_golden(config, Network(config, weights).run)},
         "files": {},
         "card": "",
     }
@@ -327,7 +368,7 @@ def test_saving_replaces_a_model_and_nothing_else(model_folder: Path, tmp_path: 
 def test_a_folder_that_load_would_refuse_is_not_written(model_folder: Path, tmp_path: Path) -> None:
     before = {path.name: path.read_bytes() for path in model_folder.iterdir()}
     golden = parts()["golden"]
-    golden["output_0"] = golden["output_0"] * 2
+    golden["main"]["output_0.head"] = golden["main"]["output_0.head"] * 2
     with pytest.raises(ModelFolderError, match="differs from the replay"):
         save_model(model_folder, **parts(golden=golden))
     assert {path.name: path.read_bytes() for path in model_folder.iterdir()} == before
@@ -369,7 +410,7 @@ def test_a_failed_rename_brings_the_old_model_back(
     [
         (
             {"config": {"task": "text"}},
-            "config lacks the key 'cell', expected task, cell, network, task_config",
+            "config lacks the key 'cell', expected task, cell, networks, task_config",
         ),
         ({"config": {**parts()["config"], "x": 1}}, "config has the key 'x', expected only task, cell"),
         ({"config": {**parts()["config"], "task_config": {"x": np.nan}}}, "config cannot be written as JSON"),
@@ -394,11 +435,11 @@ def test_loaded_with_bfloat16_weights_the_recurrent_matrices_are_rounded(model_f
     exact, coarse = congru.load(model_folder), congru.load(model_folder, weight_dtype="bfloat16")
     rounded = {
         name: to_bfloat16(value) if name.startswith(("rnn.weight_ih", "rnn.weight_hh")) else value
-        for name, value in exact.weights.items()
+        for name, value in exact.network.weights.items()
     }
     tokens = np.arange(8)[None]
     for backend in ("auto", "numpy", "reference"):
-        by_hand = Network(exact.config["network"], rounded, backend)
+        by_hand = Network(exact.config["networks"]["main"], rounded, backend)
         loaded = congru.load(model_folder, backend, "bfloat16")
         np.testing.assert_array_equal(loaded.run(tokens)[0], by_hand.run(tokens)[0])
     assert not np.array_equal(coarse.run(tokens)[0], exact.run(tokens)[0])

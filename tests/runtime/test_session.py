@@ -79,7 +79,7 @@ def test_pooled_models_answer_after_each_step(tmp_path: Path) -> None:
 
 def test_reset_goes_back_to_the_learned_start(vectors: Model) -> None:
     session = vectors.session()
-    assert (session.state["rnn.h"][0, 0] == vectors.weights["rnn.h0"]).all()
+    assert (session.state["rnn.h"][0, 0] == vectors.weights["main.rnn.h0"]).all()
     first = session.run(X[0])
     assert not np.array_equal(session.run(X[0]), first)
     assert session.reset() is session
@@ -187,7 +187,7 @@ def test_another_seed_of_weights_is_another_model(tmp_path: Path) -> None:
     from congru.runtime.golden import make_golden
 
     golden = make_golden(config, Network(config, weights).run)
-    second = save(tmp_path / "b", config, weights=weights, golden=golden)
+    second = save(tmp_path / "b", config, weights={"main": weights}, golden={"main": golden})
     first.session().save(tmp_path / "state")
     with pytest.raises(ModelFolderError, match="another model"):
         second.session().restore(tmp_path / "state")
@@ -261,8 +261,11 @@ def test_generate_needs_a_prompt_one_stream_and_scores(text: Model, vectors: Mod
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"bidirectional": True}, "the layer 'rnn' is bidirectional .* call model.run"),
-        ({"mean": True}, "the layer 'mean' averages over the whole sequence: call model.run"),
+        ({"bidirectional": True}, "the node 'rnn' \\(gru\\) is bidirectional .* call model.run"),
+        (
+            {"mean": True},
+            "the node 'mean_1' \\(mean\\) needs the whole sequence: set running to true: call model.run",
+        ),
     ],
 )
 def test_models_that_cannot_stream(options: dict[str, bool], message: str, tmp_path: Path) -> None:

@@ -7,8 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +16,6 @@ from hypothesis import strategies as st
 
 from congru.errors import BackendError
 from congru.kernels import native
-from congru.runtime.model import Model
 from congru.runtime.network import Network
 from congru.runtime.session import Session
 from runtime_models import Config, random_weights, save, token_config, vector_config
@@ -31,7 +29,7 @@ MORE = (
         "layers": [
             {"type": "gru", "name": "inner", "input_size": 37, "hidden_size": 37},
             {"type": "linear", "name": "back", "in": 37, "out": 37},
-            {"type": "gelu"},
+            {"type": "sigmoid"},
         ],
     },
     {"type": "dropout", "p": 0.1},
@@ -49,7 +47,7 @@ def network_of(cell: str, reset_before: bool, *after: Config, backend: str = "na
 
 
 def session_of(network: Network, batch_size: int = 1) -> Session:
-    return Session(cast(Model, SimpleNamespace(network=network, fingerprint="")), batch_size=batch_size)
+    return Session(network, batch_size=batch_size)
 
 
 def steps_of(batch: int, features: int = 5) -> np.ndarray:

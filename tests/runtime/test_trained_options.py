@@ -69,9 +69,16 @@ def test_a_trained_model_runs_without_torch_as_the_layer_did(
     config = vector_config(cell, HEAD, **options)
     network = trained(config)
     weights = {name: part.detach().numpy() for name, part in network.state_dict().items()}
-    about = {"task": "text", "cell": cell, "network": config, "task_config": {}}
+    about = {"task": "text", "cell": cell, "networks": {"main": config}, "task_config": {}}
     golden = make_golden(config, Network(config, weights).run)
-    save_model(tmp_path / "m", config=about, weights=weights, golden=golden, files={}, card="# card\n")
+    save_model(
+        tmp_path / "m",
+        config=about,
+        weights={"main": weights},
+        golden={"main": golden},
+        files={},
+        card="# card\n",
+    )
     x = np.random.default_rng(0).standard_normal((3, 20, 3)).astype(np.float32)
     np.save(tmp_path / "x.npy", x)
     names = [str(tmp_path / name) for name in ("m", "x.npy", "session", "out.npz")]

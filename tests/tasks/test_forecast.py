@@ -88,7 +88,7 @@ def test_runtime_and_training_compute_the_same_forecasts(trained: Forecaster) ->
         update={"segment": trained.window.segment, "input_size": trained.window.input_size}
     )
     learner = make_learner(two_series(), settings=settings)
-    weights = {f"main.{name}": _tensor(value) for name, value in trained.model.weights.items()}
+    weights = {f"main.{name}": _tensor(value) for name, value in trained.model.network.weights.items()}
     learner.module.load_state_dict(weights)
     series, cut = learner.data.validation
     with torch.no_grad():

@@ -55,13 +55,11 @@ def make(tmp_path: Path) -> Make:
             config={
                 "task": task,
                 "cell": "gru",
-                "network": config,
+                "networks": {"main": config},
                 "task_config": {"tokens": "char", "validation": 0.25},
             },
-            weights=weights,
-            golden=make_golden(
-                config, lambda x, state, lengths: Network(config, weights).run(x, state, lengths)
-            ),
+            weights={"main": weights},
+            golden={"main": make_golden(config, Network(config, weights).run)},
             files={"tokenizer.json": char_file(symbols)},
             card="",
         )

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from congru.contest.problem import Problem
@@ -51,10 +52,16 @@ def equal_size(problem: Problem, cell: str, gru_size: int) -> int:
     return hidden_for_parameters(functools.partial(of_size, cell), target)
 
 
+def _read_out(network: Network, states: Tensor) -> Tensor:
+    """The linear answer [B, S, O] to states [B, S, H]."""
+    layer = network.get_submodule("answer")
+    return F.linear(states, layer.get_parameter("weight"), layer.get_parameter("bias"))
+
+
 def answers(network: Network, problem: Problem, x: Tensor) -> Tensor:
     """The outputs [B, S, O] at the steps that are asked."""
     states = network.get_submodule("memory")(x)[0]
-    out: Tensor = network.get_submodule("answer")(states[:, problem.asked])
+    out: Tensor = _read_out(network, states[:, problem.asked])
     return out
 
 
@@ -64,5 +71,5 @@ def answers_and_writes(network: Network, problem: Problem, x: Tensor) -> tuple[T
     states, _, gates = layer(x, return_gates=True)
     gate = dict(zip(GATES[layer.cell], gates.unbind(4)))
     written = gate["i"] * gate["g"] if layer.cell == "lstm" else (1 - gate["z"]) * gate["n"]
-    out = network.get_submodule("answer")(states[:, problem.asked])
+    out = _read_out(network, states[:, problem.asked])
     return out, written.abs().sum() / len(x)

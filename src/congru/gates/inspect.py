@@ -62,7 +62,7 @@ def inspect(
         traced, output, linears = model_folder.trace_folder(model, x, lengths=lengths)
         labels = labels or _labels_of(model)
         return _trace(traced, tokens, layer, f"{model.task} model", output, linears, labels)
-    if isinstance(model, Path) or hasattr(model, "graph"):
+    if isinstance(model, Path) or hasattr(getattr(model, "graph", None), "node"):
         _refuse(h0, reset, lengths)
         nodes, first = onnx_nodes.trace_onnx(model, x)
         title = model.name if isinstance(model, Path) else "ONNX file"

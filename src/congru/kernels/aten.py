@@ -6,7 +6,9 @@ them from x and y, and autograd sees them as it would in a loop.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -43,7 +45,44 @@ def supports(call: Call) -> str | None:
         return "PyTorch's kernels keep the gates for the backward"
     if call.steps == 0 or call.batch == 0:
         return "PyTorch's kernels refuse empty input"
+    if call.cell == "lstm" and call.device == "cpu" and torch.is_autocast_enabled("cpu"):
+        products = torch.get_autocast_dtype("cpu")
+        if not _runs_lstm(call.dtype, products):
+            return f"PyTorch has no LSTM in {str(products).removeprefix('torch.')} on this processor"
     return None
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _runs_lstm(dtype: str, products: torch.dtype) -> bool:
+    """Whether PyTorch's LSTM runs on this processor for tensors of `dtype` under autocast to `products`.
+
+    oneDNN has the kernel in bfloat16 from AVX-512 on and in float16 for fewer processors, and PyTorch finds out in the call.
+    """
+    return _tried(dtype, products)
+
+
+@functools.cache
+def _tried(dtype: str, products: torch.dtype) -> bool:
+    """One step of one unit, with its gradient; in a thread of its own, where none of the caller's modes is on."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_one_step, getattr(torch, dtype), products).result()
+
+
+def _one_step(dtype: torch.dtype, products: torch.dtype) -> bool:
+    x, *weights = (
+        torch.ones(sizes, dtype=dtype, device="cpu", requires_grad=True)
+        for sizes in ((1, 1, 1), (4, 1), (4, 1), (4,), (4,))
+    )
+    h = x.detach()
+    try:
+        with torch.autocast("cpu", products):
+            y, *_ = _layer("lstm", x, (h, h), tuple(weights), False)
+        y.sum().backward()  # type: ignore[no-untyped-call]
+    except (
+        RuntimeError
+    ):  # "could not create a primitive descriptor for the LSTM forward propagation primitive"
+        return False
+    return True
 
 
 def sequence(

@@ -1,8 +1,8 @@
 """The C core (core/congru.h) as a backend: GRU in both reset forms, LSTM and tanh RNN on the CPU, float32 and float64.
 
-NumPy arrays run here; torch tensors in :mod:`congru.kernels.native_torch`, which is imported only for them. A ``Stepper``
-holds one layer packed for stepping: its ``step`` costs about a microsecond. float32 results are the same bits for any batch
-size, chunking and number of threads.
+NumPy arrays run here; torch tensors in :mod:`congru.kernels.native_torch`, which is imported only for them. Weights that are
+packed once, and steps of about a microsecond, are in :mod:`congru.kernels.packed`. float32 results are the same bits for any
+batch size, chunking and number of threads.
 
 The environment variable ``CONGRU_ISA`` names the instruction set (``avx512``, ``avx2``, ``baseline``), for tests.
 """
@@ -12,14 +12,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from congru.errors import BackendError, SettingsError
-from congru.kernels import heads
 from congru.kernels.call import CELLS, Array, Call, State, Weights, is_tensor
 from congru.kernels.rounding import rounded
 from congru.reference.option_equations import gain_names
@@ -70,6 +68,11 @@ def extension() -> ModuleType:
     if _CORE is None:
         raise BackendError(f"backend is 'native', expected one that can run here: {_REASON}")
     return _CORE
+
+
+def is_available() -> bool:
+    """Whether the core can be used here."""
+    return _CORE is not None
 
 
 def about() -> str:
@@ -154,107 +157,8 @@ def sequence(
 
 
 def step(cell: str, x: Array, state: State | None, weights: Weights, *, reset_before: bool = False) -> State:
-    """One step ``x [B, I]``; see :func:`congru.ops.step`. The weights are packed in every call: see :func:`stepper`."""
+    """One step ``x [B, I]``; see :func:`congru.ops.step`. The weights are packed in every call: see `congru.kernels.packed`."""
     return sequence(cell, x[:, None], state, weights, reset_before=reset_before)[1]
-
-
-def stepper(
-    cell: str,
-    weights: Weights,
-    batch: int = 1,
-    state: State | None = None,
-    *,
-    reset_before: bool = False,
-    layer_norm: bool | str = False,
-    num_heads: int = 1,
-    zoneout: float = 0.0,
-    weight_dtype: str | None = None,
-) -> Any:
-    """One layer of NumPy weights, packed, with its state inside: an object for fast single steps.
-
-    ``.step(x [B, I]) -> y [B, H]`` writes into and returns the same array every time; ``.read(h[, c])`` copies the state
-    into arrays [B, H], ``.write(h[, c])`` copies one in. Arrays are contiguous and of the weights' dtype. Options as in
-    :func:`congru.ops.sequence`; `zoneout` is the share of the old state that every step keeps.
-
-    >>> weights = [np.ones(shape, "float32") for shape in ((6, 3), (6, 2), (6,), (6,))]
-    >>> one = stepper("gru", weights)
-    >>> one.step(np.zeros((1, 3), "float32")).shape
-    (1, 2)
-    """
-    if num_heads > 1:
-        one_head: dict[str, Any] = {
-            "reset_before": reset_before,
-            "layer_norm": layer_norm,
-            "zoneout": zoneout,
-        }
-        return _Heads(num_heads, cell, weights, batch, state, weight_dtype=weight_dtype, **one_head)
-    W, U, b_i, b_h, *gains = (
-        None if w is None else _contiguous(w, np.asarray(weights[0]).dtype) for w in weights
-    )
-    assert W is not None
-    assert U is not None
-    start = (
-        (None, None) if state is None else tuple(_contiguous(part, W.dtype) for part in (*state, None)[:2])
-    )
-    y = np.empty((batch, U.shape[1]), W.dtype)
-    share = np.full(U.shape[1], zoneout, W.dtype) if zoneout else None
-    shares = dict.fromkeys(("zoneout", "zoneout_c")[: len(CELLS[cell].states)], share)
-    return extension().Stepper(
-        y,
-        cell=CODES[cell, reset_before],
-        dtype=DTYPES[str(W.dtype)],
-        weight_dtype=WEIGHT_DTYPES[weight_dtype],
-        B=batch,
-        I=W.shape[1],
-        H=U.shape[1],
-        **_addresses(W=W, U=U, b_i=b_i, b_h=b_h, h0=start[0], c0=start[1], **shares),
-        **_addresses(**dict(zip(gain_names(cell, layer_norm, reset_before), gains))),
-    )
-
-
-class _Heads:
-    """A stepper of every head, in one with the methods of a stepper: each head sees the whole x and its own units."""
-
-    def __init__(
-        self, num_heads: int, cell: str, weights: Weights, batch: int, state: State | None, **form: Any
-    ) -> None:
-        num_gates, states = len(CELLS[cell].gates), len(CELLS[cell].states)
-        self._heads = [
-            stepper(
-                cell,
-                heads.weights_of_head(weights, num_gates, num_heads, head),
-                batch,
-                None if state is None else heads.units_of_head(state, num_heads, head),
-                **form,
-            )
-            for head in range(num_heads)
-        ]
-        W = weights[0]
-        assert W is not None
-        self._units = W.shape[0] // num_gates // num_heads
-        self._y = np.empty((batch, num_heads * self._units), W.dtype)
-        self._parts = [np.empty((batch, self._units), W.dtype) for _ in range(states)]
-
-    def step(self, x: Array) -> Array:
-        """One step of all heads; see `stepper`."""
-        return np.concatenate([head.step(x) for head in self._heads], axis=1, out=self._y)
-
-    def read(self, *state: Array) -> None:
-        """Copy the state out."""
-        for begin, head in self._begins():
-            head.read(*self._parts)
-            for whole, part in zip(state, self._parts):
-                whole[:, begin : begin + self._units] = part
-
-    def write(self, *state: Array) -> None:
-        """Copy a state in."""
-        for begin, head in self._begins():
-            for whole, part in zip(state, self._parts):
-                part[...] = whole[:, begin : begin + self._units]
-            head.write(*self._parts)
-
-    def _begins(self) -> Iterator[tuple[int, Any]]:
-        return ((number * self._units, head) for number, head in enumerate(self._heads))
 
 
 def _contiguous(array: Array | None, dtype: Any) -> Any:

@@ -13,7 +13,7 @@ from congru import ops
 from congru.errors import SettingsError, ShapeError
 from congru.kernels.call import CELLS
 from congru.kernels.options import Options
-from congru.runtime.declaration import GAIN_STEMS
+from congru.runtime.nodes.recurrent import GAIN_STEMS
 
 ops.preload("torch")
 

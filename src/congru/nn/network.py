@@ -1,61 +1,50 @@
-"""The declarative network of a model folder in torch; `congru.runtime.network` runs the same in NumPy.
+"""The network of a model folder in torch; `congru.runtime.network` runs the same in NumPy.
 
-Parameters are called "<layer>.<torch parameter name>": `state_dict()` holds the tensors of model.safetensors.
+Parameters are called "<node>.<part>": `state_dict()` holds the tensors of a network in model.safetensors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from congru.errors import SettingsError, ShapeError
-from congru.nn.gru import GRU
-from congru.nn.lstm import LSTM
-from congru.nn.mingru import MinGRU
+from congru.nn.nodes import Run, twin_of
 from congru.nn.recurrent import RecurrentLayer
-from congru.nn.rnn import RNN
-from congru.runtime.declaration import GATE_ROWS, Layer, check_network, every_layer, state_shapes
-
-_RECURRENT: dict[str, type[RecurrentLayer]] = {"gru": GRU, "lstm": LSTM, "rnn": RNN, "mingru": MinGRU}
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": F.relu,
-    "tanh": torch.tanh,
-    "gelu": F.gelu,
-    "silu": F.silu,
-    "sigmoid": torch.sigmoid,
-}
+from congru.runtime.graph import Graph
+from congru.runtime.nodes import Spec
+from congru.runtime.nodes.pointwise import Linear
+from congru.runtime.nodes.recurrent import RecurrentNode
 
 
 class Network(nn.Module):
-    """A network built from {"layers": [...]}; `congru.runtime.declaration` has the keys and checks them.
+    """A network built from its declaration; `congru.runtime.graph` has the keys and checks them.
 
     `backend` goes to its recurrent layers. Raises `SettingsError` for a wrong declaration.
 
-    >>> layers = [{"type": "embedding", "name": "embed", "num_embeddings": 9, "size": 4},
-    ...           {"type": "gru", "name": "rnn", "input_size": 4, "hidden_size": 4},
-    ...           {"type": "linear", "name": "head", "in": 4, "out": 9, "tied": "embed"}]
-    >>> network = Network({"layers": layers})
-    >>> out, state = network(torch.zeros(2, 5, dtype=torch.int64))
+    >>> config = {"inputs": {"text": {"tokens": 9}},
+    ...           "nodes": [{"type": "embedding", "name": "embed", "size": 4},
+    ...                     {"type": "gru", "name": "rnn", "hidden_size": 4},
+    ...                     {"type": "linear", "name": "head", "size": 9, "tied": "embed"}],
+    ...           "outputs": ["head"]}
+    >>> out, state = Network(config)(torch.zeros(2, 5, dtype=torch.int64))
     >>> tuple(out.shape), {name: tuple(part.shape) for name, part in state.items()}
     ((2, 5, 9), {'rnn.h': (1, 2, 4)})
     """
 
     def __init__(self, config: Mapping[str, Any], *, backend: str = "auto") -> None:
         super().__init__()
-        self.layers = check_network(config)
-        self.state_names = tuple(state_shapes(self.layers))
-        for layer in every_layer(self.layers):
-            name = layer.get("name")
-            if name is not None:
-                if hasattr(self, name):
-                    raise SettingsError(
-                        f"network: the name {name!r} is one of torch.nn.Module's, expected another: rename it"
-                    )
-                self.add_module(name, _module(layer, backend))
+        self.graph = Graph(config)
+        self.state_names = tuple(self.graph.state_shapes)
+        for node, inputs, _ in self.graph.placed:
+            if hasattr(self, node.name):
+                raise SettingsError(
+                    f"network: the name {node.name!r} is one of torch.nn.Module's, expected another: rename it"
+                )
+            self.add_module(node.name, twin_of(node, inputs, backend))
 
     def recurrent_layers(self) -> dict[str, RecurrentLayer]:
         """The recurrent layers by name, in order."""
@@ -63,105 +52,55 @@ class Network(nn.Module):
 
     def forward(
         self,
-        x: Tensor,
+        x: Tensor | Mapping[str, Tensor],
         state: Mapping[str, Tensor] | None = None,
         *,
-        lengths: Tensor | None = None,
+        lengths: Tensor | Mapping[str, Tensor] | None = None,
         reset: Tensor | None = None,
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+        pictures: dict[str, Tensor] | None = None,
+    ) -> tuple[Any, dict[str, Tensor]]:
         """Return the output [B, T, O] (pooled: [B, O]) for x [B, T] tokens or [B, T, I], and the state after.
 
-        `state` maps "<layer>.h", for LSTM also "<layer>.c", to [L*D, B, H]; None = the initial state.
-        `lengths` [B] and `reset` [B, T] are those of the layers. Raises `ShapeError` for other names.
+        Several inputs or outputs are dictionaries by name. `state` maps "<node>.<part>" to [N, B, F]; None = the initial
+        state. `lengths` [B], with memories a dictionary by input ("steps" for the steps), and `reset` [B, T] are those of the
+        layers. `pictures` takes the weights of attention. Raises `ShapeError` for other names.
         """
         if state is not None and set(state) != set(self.state_names):
             raise ShapeError(
                 f"state has the names {sorted(state)}, expected {sorted(self.state_names)}:"
                 " pass the state this network returned"
             )
-        if lengths is not None:
-            lengths = torch.as_tensor(lengths, device=x.device)
-        after: dict[str, Tensor] = {}
-        return self._run(self.layers, x, state, after, lengths, reset), after
+        values = self._inputs(x)
+        device = next(iter(values.values())).device
+        by_name = lengths if isinstance(lengths, Mapping) else {} if lengths is None else {"steps": lengths}
+        counts = {name: torch.as_tensor(count, device=device) for name, count in by_name.items()}
+        run = Run(state, counts.pop("steps", None), counts, reset, pictures=pictures)
+        for node, inputs, _ in self.graph.placed:
+            of = [values[name] for name in node.of]
+            values[node.name] = self._call(node, inputs, of, run)
+        outputs = {name: values[name] for name in self.graph.outputs}
+        return (next(iter(outputs.values())) if len(outputs) == 1 else outputs), run.after
 
-    def _run(
-        self,
-        layers: list[Layer],
-        x: Tensor,
-        state: Mapping[str, Tensor] | None,
-        after: dict[str, Tensor],
-        lengths: Tensor | None,
-        reset: Tensor | None,
-    ) -> Tensor:
-        for layer in layers:
-            kind, name = layer["type"], layer.get("name", "")
-            if kind in GATE_ROWS:
-                parts = (f"{name}.h", f"{name}.c") if kind == "lstm" else (f"{name}.h",)
-                given = None if state is None else tuple(state[part] for part in parts)
-                hx = given[0] if given is not None and len(given) == 1 else given
-                x, final = self.get_submodule(name)(x, hx, lengths=lengths, reset=reset)
-                after.update(zip(parts, final if kind == "lstm" else (final,)))
-            elif kind == "residual":
-                x = x + self._run(layer["layers"], x, state, after, lengths, reset)
-            elif kind == "dropout":
-                x = F.dropout(x, layer["p"], self.training)
-            elif kind == "last":
-                x = _last(x, lengths)
-            elif kind == "mean":
-                x = _mean(x, lengths)
-            elif kind in _ACTIVATIONS:
-                x = _ACTIVATIONS[kind](x)
-            elif kind == "linear" and layer["tied"] is not None:
-                head, embedding = self.get_submodule(name), self.get_submodule(layer["tied"])
-                assert isinstance(head, _TiedLinear)
-                assert isinstance(embedding, nn.Embedding)
-                x = F.linear(x, embedding.weight, head.bias)
-            else:
-                x = self.get_submodule(name)(x)
-        return x
+    def _inputs(self, x: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
+        names = list(self.graph.inputs)
+        if isinstance(x, Mapping) and set(x) == set(names):
+            return dict(x)
+        if isinstance(x, Mapping) or len(names) != 1:
+            given = ", ".join(map(str, x)) if isinstance(x, Mapping) else type(x).__name__
+            raise ShapeError(f"x is {given}, expected a dictionary with {', '.join(names)}: pass just these")
+        return {names[0]: x}
 
-
-class _TiedLinear(nn.Module):
-    """The bias of a linear layer whose weight is an embedding's; starts as torch.nn.Linear's does."""
-
-    bias: nn.Parameter | None
-
-    def __init__(self, in_features: int, out_features: int, bias: bool) -> None:
-        super().__init__()
-        bound = in_features**-0.5
-        start = nn.Parameter(torch.empty(out_features).uniform_(-bound, bound)) if bias else None
-        self.register_parameter("bias", start)
-
-
-def _module(layer: Layer, backend: str) -> nn.Module:
-    """The torch module that holds the parameters of a named layer."""
-    kind = layer["type"]
-    if kind == "embedding":
-        return nn.Embedding(layer["num_embeddings"], layer["size"])
-    if kind == "linear":
-        linear = nn.Linear if layer["tied"] is None else _TiedLinear
-        return linear(layer["in"], layer["out"], layer["bias"])
-    if kind == "layer_norm":
-        return nn.LayerNorm(layer["size"])
-    options = {key: value for key, value in layer.items() if key not in ("type", "name")}
-    return _RECURRENT[kind](**options, batch_first=True, backend=backend)
-
-
-def _last(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """The last valid step of every sequence, [B, T, F] -> [B, F]; zeros where there is none."""
-    batch, steps, size = x.shape
-    if steps == 0:
-        return x.new_zeros(batch, size)
-    if lengths is None:
-        return x[:, -1]
-    index = (lengths.to(torch.int64) - 1).clamp(min=0)
-    picked = x.gather(1, index[:, None, None].expand(-1, 1, size)).squeeze(1)
-    return picked.masked_fill((lengths == 0)[:, None], 0.0)
-
-
-def _mean(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """The mean over the valid steps, [B, T, F] -> [B, F]; zeros where there is none."""
-    if lengths is None:
-        return x.sum(1) / max(x.shape[1], 1)
-    padding = torch.arange(x.shape[1], device=x.device) >= lengths[:, None]
-    return x.masked_fill(padding[:, :, None], 0.0).sum(1) / lengths.clamp(min=1)[:, None]
+    def _call(self, node: Any, inputs: tuple[Spec, ...], of: list[Tensor], run: Run) -> Tensor:
+        module = self.get_submodule(node.name)
+        if isinstance(node, RecurrentNode):
+            parts = [f"{node.name}.{part}" for part in node.state_parts]
+            before = None if run.state is None else tuple(run.state[part] for part in parts)
+            hx = before[0] if before is not None and len(before) == 1 else before
+            y, final = module(of[0], hx, lengths=run.lengths, reset=run.reset)
+            run.after.update(zip(parts, final if len(parts) > 1 else (final,)))
+            out: Tensor = y
+        elif isinstance(node, Linear) and node.tied:
+            out = module(run, of[0], self.get_submodule(node.tied).get_parameter("weight"))
+        else:
+            out = module(run, *of)
+        return out

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from congru.runtime.declaration import check_network, recurrent_layers, weight_shapes
+from congru.runtime.graph import Graph
 
 
 def write_card(
@@ -19,14 +19,15 @@ def write_card(
 ) -> str:
     """The text of README.md.
 
-    `config` is what goes to `save_model` (task, cell, network); `training` is the card of the training loop:
+    `config` is what goes to `save_model` (task, cell, networks); `training` is the card of the training loop:
     metric, value, baselines {name: value}, step, seconds, data (a summary) and settings, each where known;
     `uses` and `limits` are sentences of the task; `run` are the commands that run the model (MODEL stands for
     its folder).
     """
-    layers = check_network(config["network"])
-    sizes = [f"{layer['num_layers']} x {layer['hidden_size']}" for layer in recurrent_layers(layers)]
-    sizes.append(f"{sum(math.prod(shape) for shape in weight_shapes(layers).values()):,} parameters")
+    graphs = [Graph(network) for network in config["networks"].values()]
+    sizes = [f"{node.num_layers} x {node.hidden_size}" for graph in graphs for node in graph.recurrent]
+    count = sum(math.prod(shape) for graph in graphs for shape in graph.weight_shapes.values())
+    sizes.append(f"{count:,} parameters")
     sections = [
         f"# {config['task']}: {config['cell']}",
         f"A `{config['cell']}` network ({', '.join(sizes)})"

@@ -1,6 +1,6 @@
 """The model folder: written whole or not at all, read with every file checked and the golden cases replayed.
 
-config.json           format, version, task, cell, network, task_config, sha256 of every other file
+config.json           format, version, task, cell, networks, task_config, sha256 of every other file
 model.safetensors     the weights, float32
 golden.safetensors    three inputs with their outputs and states
 README.md             the model card
@@ -18,26 +18,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load as parse_tensors
-from safetensors.numpy import save as format_tensors
 
 from congru.errors import CongruError, ModelFolderError
-from congru.runtime.golden import golden_problem
+from congru.runtime.golden import golden_of_chain, golden_problem
+from congru.runtime.graph import Graph
 from congru.runtime.model import Model
-from congru.runtime.network import Network, check_network, weight_problem
+from congru.runtime.network import Network, weight_problem
+from congru.runtime.tensors import format_arrays, of_owner, parse_tensors, prefixed, widened
 from congru.version import __version__
 
 FORMAT = "congru-model"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+TASK = "task"  # the owner of arrays that belong to no network
+MAIN = "main"  # the network of a folder of format 1, and of a task with one network
 CONFIG, WEIGHTS, GOLDEN, CARD = "config.json", "model.safetensors", "golden.safetensors", "README.md"
 _CONFIG_TYPES: dict[str, type] = {
     "task": str,
     "cell": str,
     "congru_version": str,
-    "network": dict,
+    "networks": dict,
     "task_config": dict,
     "sha256": dict,
 }
@@ -48,18 +49,18 @@ def save_model(
     folder: str | os.PathLike[str],
     *,
     config: Mapping[str, Any],
-    weights: Mapping[str, NDArray[Any]],
-    golden: Mapping[str, NDArray[Any]],
+    weights: Mapping[str, Mapping[str, NDArray[Any]]],
+    golden: Mapping[str, Mapping[str, NDArray[Any]]],
     files: Mapping[str, bytes],
     card: str,
 ) -> None:
     """Write a model folder; it appears complete, after it has been loaded once from its temporary place.
 
-    `config` holds task, cell, network and task_config (format, versions and sums are added); `weights` are
-    float32 by "<layer>.<parameter>"; `golden` comes from `make_golden`; `files` are side files by name;
-    `card` is README.md. An existing model folder is replaced; raises :class:`ModelFolderError` where
-    something else is in the way, or where the parts do not make a folder that `load` accepts, and leaves what
-    was there.
+    `config` holds task, cell, networks and task_config (format, versions and sums are added); `weights` are for every network
+    float32 by "<node>.<part>", and under "task" arrays of the task itself; `golden` comes from `make_golden`, for every network;
+    `files` are side files by name; `card` is README.md. An existing model folder is replaced; raises
+    :class:`ModelFolderError` where something else is in the way, or where the parts do not make a folder that
+    `load` accepts, and leaves what was there.
     """
     target = Path(folder).absolute()
     _check_target(target)
@@ -67,8 +68,8 @@ def save_model(
     for name in contents:
         if name in (CONFIG, WEIGHTS, GOLDEN, CARD) or Path(name).name != name or name.startswith("."):
             raise ModelFolderError(f"files holds {name!r}, expected plain names of side files: rename it")
-    contents[WEIGHTS] = format_tensors({name: np.ascontiguousarray(w) for name, w in weights.items()})
-    contents[GOLDEN] = format_tensors({name: np.ascontiguousarray(g) for name, g in golden.items()})
+    contents[WEIGHTS] = format_arrays(prefixed(weights, "."))
+    contents[GOLDEN] = format_arrays(prefixed(golden, "/"))
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())}
     contents[CONFIG] = _format_config(config, sums)
     contents[CARD] = card.encode()
@@ -117,19 +118,48 @@ def load(path: str | os.PathLike[str], backend: str = "auto", weight_dtype: str 
     sums = {name: value for name, value in config["sha256"].items() if name != CONFIG}
     contents = {name: _read(folder / name) for name in (WEIGHTS, GOLDEN, *sums)}
     weights, golden = (_parse(folder / name, contents[name]) for name in (WEIGHTS, GOLDEN))
-    network = _build_network(folder, config, weights, backend)
+    by_network = _split(folder, config, widened(weights))
     for name, content in contents.items():
         if hashlib.sha256(content).hexdigest() != sums.get(name):
             raise ModelFolderError(
                 f"{folder / name} is not the file that was saved, expected the sha256 in {CONFIG}: {_AGAIN}"
             )
-    problem = golden_problem(network, golden)
-    if problem:
-        raise ModelFolderError(f"{folder / GOLDEN} {problem}: {_AGAIN}")
+    networks = {name: Network(net, own, backend) for name, (net, own) in by_network.items()}
+    for name, network in networks.items():
+        cases = (
+            of_owner(golden, name, "/") if "networks" in config else golden_of_chain(golden, network.graph)
+        )
+        problem = golden_problem(network, cases)
+        if problem:
+            raise ModelFolderError(f"{folder / GOLDEN} {problem}: {_AGAIN}")
     if weight_dtype != "float32":
-        network = Network(config["network"], weights, backend, weight_dtype)
+        networks = {name: Network(net, own, backend, weight_dtype) for name, (net, own) in by_network.items()}
     files = {name: content for name, content in contents.items() if name not in (WEIGHTS, GOLDEN)}
-    return Model(folder, config, network, weights, files)
+    return Model(folder, config, networks, weights, files)
+
+
+def save_again(model: Model, folder: str | os.PathLike[str], files: Mapping[str, bytes]) -> None:
+    """Write a loaded model to `folder` with other side files; golden cases and card come from the folder it was loaded from.
+
+    Raises :class:`ModelFolderError` as :func:`save_model`, and where that folder is gone.
+    """
+    golden = _parse(model.folder / GOLDEN, _read(model.folder / GOLDEN))
+    networks, chain = declared_networks(model.config), "networks" not in model.config
+    weights = {name: of_owner(model.weights, name, ".") for name in networks}
+    cases = {name: of_owner(golden, name, "/") for name in networks}
+    if chain:
+        weights = {MAIN: dict(model.weights)}
+        cases = {MAIN: golden_of_chain(golden, model.network.graph)}
+    elif model.task_weights:
+        weights[TASK] = model.task_weights
+    save_model(
+        folder,
+        config={"networks": networks, **{key: model.config[key] for key in ("task", "cell", "task_config")}},
+        weights=weights,
+        golden=cases,
+        files=files,
+        card=_read(model.folder / CARD).decode(),
+    )
 
 
 def find_model_folder(path: str | os.PathLike[str]) -> Path:
@@ -212,12 +242,15 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         found = config.get("format") if isinstance(config, dict) else type(config).__name__
         raise ModelFolderError(f"{path} has the format {found!r}, expected {FORMAT!r}: check the path")
-    if config.get("format_version") != FORMAT_VERSION:
+    if config.get("format_version") not in (1, FORMAT_VERSION):
         raise ModelFolderError(
             f"{path} has format_version {config.get('format_version')!r},"
-            f" expected {FORMAT_VERSION}: update congru"
+            f" expected 1 or {FORMAT_VERSION}: update congru"
         )
-    for key, kind in _CONFIG_TYPES.items():
+    kinds = dict(_CONFIG_TYPES)
+    if config["format_version"] == 1:
+        kinds = {"network" if key == "networks" else key: kind for key, kind in kinds.items()}
+    for key, kind in kinds.items():
         if not isinstance(config.get(key), kind):
             raise ModelFolderError(
                 f"{path} has {key} = {config.get(key)!r:.60}, expected a {kind.__name__}: {_AGAIN}"
@@ -233,18 +266,40 @@ def _read_config(folder: Path) -> dict[str, Any]:
 def _parse(path: Path, content: bytes) -> dict[str, NDArray[Any]]:
     try:
         return parse_tensors(content)
-    except SafetensorError as error:
+    except (SafetensorError, ValueError) as error:
         raise ModelFolderError(f"{path} is truncated or not a safetensors file ({error}): {_AGAIN}") from None
 
 
-def _build_network(
-    folder: Path, config: dict[str, Any], weights: dict[str, NDArray[Any]], backend: str
-) -> Network:
-    try:
-        layers = check_network(config["network"])
-    except CongruError as error:
-        raise ModelFolderError(f"{folder / CONFIG}: {error}") from None
-    problem = weight_problem(layers, weights)
-    if problem:
-        raise ModelFolderError(f"{folder / WEIGHTS} {problem}: {_AGAIN}")
-    return Network(config["network"], weights, backend)
+def declared_networks(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The networks that a config.json of any format declares, by name."""
+    return dict(config["networks"]) if "networks" in config else {MAIN: config["network"]}
+
+
+def _split(
+    folder: Path, config: dict[str, Any], weights: dict[str, NDArray[Any]]
+) -> dict[str, tuple[Any, dict[str, NDArray[Any]]]]:
+    """The declaration and the weights of every network, checked."""
+    networks, parts = declared_networks(config), {}
+    if not networks:
+        raise ModelFolderError(f"{folder / CONFIG}: networks is empty, expected at least one: {_AGAIN}")
+    for name, declaration in networks.items():
+        if not name.isidentifier() or name == TASK:
+            raise ModelFolderError(
+                f"{folder / CONFIG}: a network is called {name!r}, expected another name: {_AGAIN}"
+            )
+        own = of_owner(weights, name, ".") if "networks" in config else weights
+        try:
+            graph = Graph(declaration)
+        except CongruError as error:
+            raise ModelFolderError(f"{folder / CONFIG}: {error}") from None
+        problem = weight_problem(graph, own)
+        if problem:
+            raise ModelFolderError(f"{folder / WEIGHTS} {problem}: {_AGAIN}")
+        parts[name] = (declaration, own)
+    known = (*networks, TASK)
+    for tensor in weights if "networks" in config else ():
+        if tensor.partition(".")[0] not in known:
+            raise ModelFolderError(
+                f"{folder / WEIGHTS} holds the tensor {tensor!r}, which no network owns: {_AGAIN}"
+            )
+    return parts

@@ -1,8 +1,8 @@
 """Golden cases: inputs with the outputs and states the trained network gave, replayed by every `congru.load`.
 
-Three cases k = 0, 1, 2 as flat arrays: `input_k` [B, T] or [B, T, I], `lengths_k` [B] (optional),
-`state0_k.<name>` [L*D, B, H] (optional), `output_k` and `state_k.<name>`. Case 1 has lengths, case 2 starts
-from a state that is not zero.
+Three cases k = 0, 1, 2 of every network as flat arrays: `input_k.<input>`, `lengths_k.<input or "steps">` (optional),
+`state0_k.<name>` [N, B, F] (optional), `output_k.<output>` and `state_k.<name>`. Case 1 has lengths, case 2 starts
+from a state that is not zero. In the file of a model folder each name begins with "<network>/".
 """
 
 from __future__ import annotations
@@ -14,92 +14,125 @@ import numpy as np
 from numpy.typing import NDArray
 
 from congru.errors import CongruError
-from congru.runtime.declaration import Layer, check_network, input_size, state_shapes
+from congru.runtime.chain import INPUT
+from congru.runtime.graph import Graph
 from congru.runtime.network import Network
+from congru.runtime.nodes import Spec
 
 NUM_CASES = 3
 TOLERANCE = 1e-4  # relative to the largest absolute value of the expected array
 _SMALLEST_SCALE = 1e-3
 
 Arrays = dict[str, NDArray[Any]]
-Run = Callable[
-    [NDArray[Any], Arrays | None, NDArray[np.int64] | None], tuple[NDArray[Any], Mapping[str, NDArray[Any]]]
-]
+# (x, state, lengths) -> (output, state), as Network.run takes and returns them
+NetworkRun = Callable[[Any, Arrays | None, Any], tuple[Any, Mapping[str, NDArray[Any]]]]
 
 
 def make_golden(
-    config: Mapping[str, Any], run: Run, *, seed: int = 0, batch_size: int = 2, steps: int = 5
+    config: Mapping[str, Any], run: NetworkRun, *, seed: int = 0, batch_size: int = 2, steps: int = 5
 ) -> Arrays:
     """The golden cases of a network: inputs drawn here, outputs and states computed by `run`.
 
-    `config` is the declarative network; `run(x, state, lengths)` -> (output, state) on NumPy arrays, best the
+    `config` is the network's declaration; `run(x, state, lengths)` -> (output, state) on NumPy arrays, best the
     torch network that was trained, so that loading compares two independent programs. Tokens are uniform,
     vectors standard normal.
     """
-    layers = check_network(config)
+    graph = Graph(config)
     rng = np.random.default_rng(seed)
     arrays: Arrays = {}
     for case in range(NUM_CASES):
-        x = _draw_input(layers, rng, (batch_size, steps))
-        lengths = rng.integers(1, steps + 1, batch_size) if case == 1 else None
+        inputs = {name: _draw(spec, rng, batch_size, steps) for name, spec in graph.inputs.items()}
+        lengths: Arrays = {}
+        if case == 1:
+            names = (*(("steps",) if graph.step_inputs else ()), *_memories(graph))
+            lengths = {name: rng.integers(1, steps + 1, batch_size) for name in names}
         state = None
         if case == 2:
             state = {
-                name: rng.uniform(-0.5, 0.5, (depth, batch_size, hidden)).astype(np.float32)
-                for name, (depth, hidden) in state_shapes(layers).items()
+                name: rng.uniform(-0.5, 0.5, (depth, batch_size, size)).astype(np.float32)
+                for name, (depth, size) in graph.state_shapes.items()
             }
-        output, after = run(x, state, lengths)
-        arrays[f"input_{case}"], arrays[f"output_{case}"] = x, np.asarray(output, np.float32)
-        if lengths is not None:
-            arrays[f"lengths_{case}"] = lengths
-        arrays.update({f"state0_{case}.{name}": value for name, value in (state or {}).items()})
-        arrays.update(
-            {f"state_{case}.{name}": np.asarray(value, np.float32) for name, value in after.items()}
-        )
+        output, after = run(_bare(inputs), state, _bare_lengths(lengths))
+        outputs = output if isinstance(output, Mapping) else dict(zip(graph.outputs, [output]))
+        for what, parts in (
+            ("input", inputs),
+            ("lengths", lengths),
+            ("state0", state or {}),
+            ("output", {name: np.asarray(value, np.float32) for name, value in outputs.items()}),
+            ("state", {name: np.asarray(value, np.float32) for name, value in after.items()}),
+        ):
+            arrays.update({f"{what}_{case}.{name}": value for name, value in parts.items()})
     return arrays
 
 
 def golden_problem(network: Network, golden: Mapping[str, NDArray[Any]]) -> str | None:
     """How replaying the golden cases differs from what they hold, as one clause; None where all agree."""
+    graph = network.graph
     for case in range(NUM_CASES):
-        expected = {f"output_{case}": np.empty(0)} | {
-            f"state_{case}.{name}": np.empty(0) for name in network.state_names
-        }
-        for name in (f"input_{case}", *expected):
+        inputs = [f"input_{case}.{name}" for name in graph.inputs]
+        outputs = [f"output_{case}.{name}" for name in graph.outputs]
+        states = [f"state_{case}.{name}" for name in network.state_names]
+        for name in (*inputs, *outputs, *states):
             if name not in golden:
                 return f"lacks {name!r}, expected {NUM_CASES} cases with input, output and state"
-        state = {
-            name: golden[key] for name in network.state_names if (key := f"state0_{case}.{name}") in golden
-        }
+        x, lengths, state = (_part(golden, f"{what}_{case}.") for what in ("input", "lengths", "state0"))
         try:
-            output, after = network.run(golden[f"input_{case}"], state or None, golden.get(f"lengths_{case}"))
+            output, after = network.run(_bare(x), state or None, _bare_lengths(lengths))
         except CongruError as error:
             return f"does not fit its network in case {case}: {error}"
-        found = {f"output_{case}": output} | {f"state_{case}.{name}": value for name, value in after.items()}
-        for name, value in found.items():
+        output = output if isinstance(output, Mapping) else dict(zip(graph.outputs, [output]))
+        replayed = {f"output_{case}.{name}": value for name, value in output.items()}
+        replayed |= {f"state_{case}.{name}": value for name, value in after.items()}
+        for name, value in replayed.items():
             problem = _difference(name, value, golden[name])
             if problem:
                 return problem
     return None
 
 
-def _draw_input(layers: list[Layer], rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[Any]:
-    if layers[0]["type"] == "embedding":
-        return rng.integers(0, layers[0]["num_embeddings"], shape)
-    size = input_size(layers)
-    assert size is not None  # held by check_network
-    return rng.standard_normal((*shape, size)).astype(np.float32)
+def golden_of_chain(golden: Mapping[str, NDArray[Any]], graph: Graph) -> Arrays:
+    """The cases of a folder of format 1 (`input_k`, `lengths_k`, `output_k`) under today's names."""
+    ends = {"input": INPUT, "lengths": "steps", "output": next(iter(graph.outputs))}
+    renamed = {}
+    for name, value in golden.items():
+        what = name.partition("_")[0]
+        renamed[f"{name}.{ends[what]}" if what in ends and "." not in name else name] = value
+    return renamed
 
 
-def _difference(name: str, found: NDArray[Any], expected: NDArray[Any]) -> str | None:
-    if found.shape != expected.shape:
-        return f"holds {name!r} with shape {expected.shape}, but the network gives {found.shape}"
+def _memories(graph: Graph) -> list[str]:
+    return [name for name, spec in graph.inputs.items() if spec.axes == "memory"]
+
+
+def _bare(inputs: Arrays) -> Any:
+    return next(iter(inputs.values())) if len(inputs) == 1 else inputs
+
+
+def _bare_lengths(lengths: Arrays) -> Any:
+    return lengths.get("steps") if set(lengths) <= {"steps"} else lengths
+
+
+def _part(golden: Mapping[str, NDArray[Any]], prefix: str) -> Arrays:
+    return {name.removeprefix(prefix): value for name, value in golden.items() if name.startswith(prefix)}
+
+
+def _draw(spec: Spec, rng: np.random.Generator, batch_size: int, steps: int) -> NDArray[Any]:
+    shape = (batch_size,) if spec.axes == "row" else (batch_size, steps)
+    if spec.tokens is None:
+        return rng.standard_normal((*shape, *spec.size)).astype(np.float32)
+    columns = [rng.integers(0, count, shape) for count in spec.tokens]
+    return np.stack(columns, axis=-1) if spec.size else columns[0]
+
+
+def _difference(name: str, replayed: NDArray[Any], expected: NDArray[Any]) -> str | None:
+    if replayed.shape != expected.shape:
+        return f"holds {name!r} with shape {expected.shape}, but the network gives {replayed.shape}"
     if not np.isfinite(expected).all():
         return f"holds {name!r} with NaN or infinite values, expected finite numbers"
     if expected.size == 0:
         return None
     scale = max(float(np.abs(expected).max()), _SMALLEST_SCALE)
-    error = float(np.abs(found - expected).max()) / scale
+    error = float(np.abs(replayed - expected).max()) / scale
     if error > TOLERANCE:
         return (
             f"differs from the replay: {name!r} by {error:.1e} of its largest value, expected {TOLERANCE:.0e}"

@@ -11,32 +11,50 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from congru.errors import ModelFolderError
+from congru.errors import ModelFolderError, SettingsError
 from congru.runtime.cells import Array
-from congru.runtime.declaration import Layer, recurrent_layers
-from congru.runtime.network import Network, State
+from congru.runtime.network import Network
+from congru.runtime.nodes.recurrent import RecurrentNode
+from congru.runtime.run import State
 from congru.runtime.scaler import Scaler
 from congru.runtime.session import Session
+from congru.runtime.tensors import of_owner
 from congru.runtime.tokenizer import Tokenizer, parse_tokenizer
 
 
 class Model:
     """What `congru.load` returns.
 
-    `config` is config.json; `network` runs arrays; `weights` are its arrays by name; `files` holds the side
-    files as bytes; `folder` is where it lies.
+    `config` is config.json; `networks` run arrays, by name; `weights` are all tensors as the file names them, those of the task
+    ("task.<name>") beside those of the networks ("<network>.<node>.<part>"); `files` holds the side files as bytes; `folder` is
+    where it lies.
     """
 
     def __init__(
         self,
         folder: Path,
         config: Mapping[str, Any],
-        network: Network,
+        networks: Mapping[str, Network],
         weights: Mapping[str, NDArray[Any]],
         files: Mapping[str, bytes],
     ) -> None:
-        self.folder, self.config, self.network, self.files = folder, config, network, files
+        self.folder, self.config, self.networks, self.files = folder, config, networks, files
         self.weights = weights
+
+    @property
+    def network(self) -> Network:
+        """The only network; raises :class:`SettingsError` where the folder holds several."""
+        if len(self.networks) != 1:
+            names = ", ".join(self.networks)
+            raise SettingsError(
+                f"the model has the networks {names}, expected one: name it, model.networks[...]"
+            )
+        return next(iter(self.networks.values()))
+
+    @property
+    def task_weights(self) -> dict[str, NDArray[Any]]:
+        """Trained arrays of the task itself, such as the transitions of a CRF."""
+        return of_owner(self.weights, "task", ".")
 
     @property
     def task(self) -> str:
@@ -56,7 +74,7 @@ class Model:
     @property
     def num_parameters(self) -> int:
         """How many trained numbers it has."""
-        return self.network.num_parameters
+        return sum(int(weight.size) for weight in self.weights.values())
 
     @cached_property
     def tokenizer(self) -> Tokenizer | None:
@@ -89,7 +107,11 @@ class Model:
     @cached_property
     def fingerprint(self) -> str:
         """The sha256 of network and weights: a saved session state belongs to the model with the same one."""
-        digest = hashlib.sha256(json.dumps(self.config["network"], sort_keys=True).encode())
+        digest = hashlib.sha256(
+            json.dumps(
+                self.config["network" if "network" in self.config else "networks"], sort_keys=True
+            ).encode()
+        )
         for name in sorted(self.weights):
             digest.update(name.encode())
             digest.update(self.weights[name].tobytes())
@@ -104,26 +126,53 @@ class Model:
         """
         return self.network.run(x, state, lengths)
 
-    def session(self, seed: int | None = None, batch_size: int = 1) -> Session:
+    def session(
+        self,
+        seed: int | None = None,
+        batch_size: int = 1,
+        *,
+        network: str | None = None,
+        constants: Mapping[str, ArrayLike] | None = None,
+        lengths: Mapping[str, ArrayLike] | None = None,
+    ) -> Session:
         """A fresh :class:`Session` that runs the model step by step; `seed` makes its sampling repeatable.
 
-        Raises :class:`SettingsError` where the network needs the whole sequence at once.
+        `network` names one of several; `constants` and `lengths` are for its rows and memories. Raises
+        :class:`SettingsError` where the network needs the whole sequence at once.
         """
-        return Session(self, seed=seed, batch_size=batch_size)
+        if network is not None and network not in self.networks:
+            raise SettingsError(
+                f"network is {network!r}, expected one of {', '.join(self.networks)}: pass one of these"
+            )
+        return Session(
+            self.network if network is None else self.networks[network],
+            tokenizer=self.tokenizer,
+            identity=lambda: self.fingerprint,
+            seed=seed,
+            batch_size=batch_size,
+            constants=constants,
+            lengths=lengths,
+        )
 
     def __repr__(self) -> str:
-        what = "tokens" if self.network.tokens else "features"
-        inputs = self.network.num_tokens or self.network.input_size
-        sizes = (
-            " + ".join(_describe(layer) for layer in recurrent_layers(self.network.layers))
-            or "no recurrent layer"
-        )
-        return (
-            f"Model({str(self.folder)!r}: {self.task}, {sizes}, {inputs} {what}"
-            f" -> {self.network.output_size} outputs, {self.num_parameters:,} parameters)"
-        )
+        parts = [f"{name}: {_describe(network)}" for name, network in self.networks.items()]
+        whole = _describe(self.network) if len(self.networks) == 1 else "; ".join(parts)
+        return f"Model({str(self.folder)!r}: {self.task}, {whole}, {self.num_parameters:,} parameters)"
 
 
-def _describe(layer: Layer) -> str:
-    text = f"{layer['type']} {layer['num_layers']} x {layer['hidden_size']}"
-    return f"{text} both ways" if layer["bidirectional"] else text
+def _describe(network: Network) -> str:
+    graph = network.graph
+    sizes = " + ".join(map(_layers, graph.recurrent)) or "no recurrent layer"
+    inputs = ", ".join(
+        f"{' x '.join(map(str, spec.tokens))} tokens"
+        if spec.tokens
+        else f"{' x '.join(map(str, spec.size))} features"
+        for spec in graph.inputs.values()
+    )
+    outputs = ", ".join(" x ".join(map(str, spec.size)) for spec in graph.outputs.values())
+    return f"{sizes}, {inputs} -> {outputs} outputs"
+
+
+def _layers(node: RecurrentNode) -> str:
+    text = f"{node.type} {node.num_layers} x {node.hidden_size}"
+    return f"{text} both ways" if node.bidirectional else text

@@ -1,46 +1,54 @@
-"""The NumPy executor of the declarative network (see declaration.py): what `Model.run` and `Session` compute
-with.
+"""The NumPy executor of a network (see graph.py): what `Model.run` and `Session` compute with.
 
-Public arrays are batch-major: x [B, T] tokens or [B, T, I] vectors, output [B, T, O] or, pooled, [B, O]. A
-state is a dictionary "<layer>.h" (and "<layer>.c" for LSTM) -> [L*D, B, H], passed in and returned. Legend: F
-features between layers, G gate rows.
+Public arrays are batch-major: tokens [B, T] or vectors [B, T, F] per input, outputs [B, T, O] or, pooled, [B, O]. A state is a
+dictionary "<node>.<part>" -> [N, B, F], passed in and returned: for a recurrent node "<node>.h" (and "<node>.c" for LSTM)
+[L*D, B, H]. A network with one input takes the array alone, one with one output returns the array alone; else dictionaries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from congru.errors import ShapeError, check_shape
 from congru.runtime.cells import Array
-from congru.runtime.declaration import (
-    GATE_ROWS,
-    POOLINGS,
-    Layer,
-    check_network,
-    every_layer,
-    input_size,
-    output_size,
-    recurrent_layers,
-    state_shapes,
-    weight_shapes,
-)
-from congru.runtime.layers import POOLING, pointwise
-from congru.runtime.recurrent import Pass, Recurrent, State, Weights, choose_backend, in_weight_dtype
+from congru.runtime.graph import Graph
+from congru.runtime.nodes.node import Spec, Weights
+from congru.runtime.nodes.pointwise import Embedding
+from congru.runtime.nodes.recurrent import RecurrentNode
+from congru.runtime.recurrent import choose_backend, rounded_weights
+from congru.runtime.run import Run, State
 from congru.runtime.steps import Steps
 
-__all__ = ["Network", "State", "check_network", "weight_problem"]
+__all__ = ["Network", "Recording", "State", "weight_problem"]
+
+Inputs: TypeAlias = "ArrayLike | Mapping[str, ArrayLike]"
+Outputs: TypeAlias = "Array | dict[str, Array]"
+Counts: TypeAlias = "ArrayLike | Mapping[str, ArrayLike] | None"
 
 
-Step = Callable[[Array, Pass], Array]
+class Recording(NamedTuple):
+    """One run with what happened inside.
+
+    `seen`: the input [B, T, F] and output [B, T, D*H] of every recurrent node; `start`: the state it began from; `gates`
+    [L, D, B, T, G, H] by node (rows as in `congru.reference`); `pictures`: the weights of attention by node, [B, T, S] over a
+    memory, [B, T] of a pool.
+    """
+
+    output: Outputs
+    state: State
+    start: State
+    seen: dict[str, tuple[Array, Array]]
+    gates: dict[str, Array]
+    pictures: dict[str, Array]
 
 
-def weight_problem(layers: list[Layer], weights: Weights) -> str | None:
+def weight_problem(graph: Graph, weights: Weights) -> str | None:
     """What is wrong with the weights, as one clause; None if they are all there, fit and are finite."""
-    shapes = weight_shapes(layers)
+    shapes = graph.weight_shapes
     missing, extra = sorted(set(shapes) - set(weights)), sorted(set(weights) - set(shapes))
     if missing:
         return f"lacks the tensor {missing[0]!r}, expected by its network ({len(missing)} missing)"
@@ -58,16 +66,17 @@ def weight_problem(layers: list[Layer], weights: Weights) -> str | None:
 
 
 class Network:
-    """A declarative network with its weights, run in float32.
+    """A network with its weights, run in float32.
 
-    `config` is {"layers": [...]}; `weights` maps "<layer>.<parameter>" to float32 arrays. `weight_dtype`
-    "bfloat16" computes with the recurrent layers' matrices rounded to it; on the native core a step then reads half
+    `config` is its declaration (`congru.runtime.graph`); `weights` maps "<node>.<part>" to float32 arrays. `weight_dtype`
+    "bfloat16" computes with the recurrent nodes' matrices rounded to it; on the native core a step then reads half
     the bytes. Raises :class:`SettingsError` for a wrong declaration and :class:`ShapeError` for weights that do not
     fit it.
 
-    >>> layers = [{"type": "linear", "name": "head", "in": 2, "out": 1}]
+    >>> config = {"inputs": {"x": {"features": 2}}, "nodes": [{"type": "linear", "name": "head", "size": 1}],
+    ...           "outputs": ["head"]}
     >>> weights = {"head.weight": np.ones((1, 2), np.float32), "head.bias": np.zeros(1, np.float32)}
-    >>> y, state = Network({"layers": layers}, weights).run([[[1.0, 2.0]]])
+    >>> y, state = Network(config, weights).run([[[1.0, 2.0]]])
     >>> y.tolist(), state
     ([[[3.0]]], {})
     """
@@ -79,158 +88,286 @@ class Network:
         backend: str = "auto",
         weight_dtype: str = "float32",
     ) -> None:
-        self.layers = check_network(config)
-        problem = weight_problem(self.layers, weights)
+        self.graph = graph = Graph(config)
+        problem = weight_problem(graph, weights)
         if problem:
             raise ShapeError(f"weights: the dictionary {problem}: pass the weights of this network")
-        self.tokens = self.layers[0]["type"] == "embedding"
-        self.num_tokens = int(self.layers[0]["num_embeddings"]) if self.tokens else 0
-        self.input_size = input_size(self.layers)
-        self.output_size = output_size(self.layers)
-        self.pooled = any(layer["type"] in POOLINGS for layer in self.layers)
         self.num_parameters = sum(int(weight.size) for weight in weights.values())
-        self._state_shapes = state_shapes(self.layers)
-        weights, self.weight_dtype = in_weight_dtype(self.layers, weights, weight_dtype), weight_dtype
-        self.backend, self._why = choose_backend(self.layers, weights, backend, weight_dtype)
-        self._weights = weights
-        self._steps = [_build(layer, weights, self.backend, weight_dtype) for layer in self.layers]
-        self._learned_h0 = {
-            f"{layer['name']}.{part}": weights[f"{layer['name']}.{part}0"]
-            for layer in recurrent_layers(self.layers)
-            if layer["learn_h0"]
-            for part in ("h", "c")
-            if f"{layer['name']}.{part}" in self._state_shapes
+        self.weight_dtype = weight_dtype
+        self.weights = rounded_weights(weights, {node.name for node in graph.recurrent}, weight_dtype)
+        own = [
+            (node, graph.weights_of(node, inputs, self.weights), inputs) for node, inputs, _ in graph.placed
+        ]
+        layers = {
+            node.form(weight_dtype): node.direction_weights(parts)
+            for node, parts, _ in own
+            if isinstance(node, RecurrentNode)
         }
+        self.backend, self._why = choose_backend(layers, backend)
+        how = {"backend": self.backend, "weight_dtype": weight_dtype}
+        self.computes = {node.name: node.build(parts, *inputs, **how) for node, parts, inputs in own}
+        self._initial = {
+            f"{node.name}.{part}": value
+            for node, parts, _ in own
+            for part, value in node.initial(parts).items()
+        }
+
+    # What a network with one input and one output is
+
+    @property
+    def tokens(self) -> bool:
+        """Whether its first input holds tokens."""
+        return next(iter(self.graph.inputs.values())).tokens is not None
+
+    @property
+    def num_tokens(self) -> int:
+        """How many symbols its first input knows; 0 where it holds vectors."""
+        tokens = next(iter(self.graph.inputs.values())).tokens
+        return tokens[0] if tokens else 0
+
+    @property
+    def input_size(self) -> int | None:
+        """How many features one step of its first input has; None for tokens."""
+        first = next(iter(self.graph.inputs.values()))
+        return None if first.tokens is not None else int(np.prod(first.size))
+
+    @property
+    def output_size(self) -> int:
+        """How many features its first output has."""
+        return int(np.prod(next(iter(self.graph.outputs.values())).size))
+
+    @property
+    def pooled(self) -> bool:
+        """Whether its first output is one vector per sequence."""
+        return next(iter(self.graph.outputs.values())).axes == "row"
+
+    # State
 
     @property
     def state_names(self) -> list[str]:
-        """The names of the states, such as "rnn.h"; empty where no layer is recurrent."""
-        return list(self._state_shapes)
+        """The names of the states, such as "rnn.h"; empty where no node has one."""
+        return list(self.graph.state_shapes)
 
     def initial_state(self, batch_size: int = 1) -> State:
-        """The state before the first step: zeros, or the learned h0 where a layer has one."""
+        """The state before the first step: zeros, or the learned h0 where a node has one."""
         state = {}
-        for name, (depth, hidden) in self._state_shapes.items():
-            state[name] = np.zeros((depth, batch_size, hidden), np.float32)
-            if name in self._learned_h0:
-                state[name] += self._learned_h0[name][:, None]
+        for name, (depth, size) in self.graph.state_shapes.items():
+            state[name] = np.zeros((depth, batch_size, size), np.float32)
+            if name in self._initial:
+                state[name] += self._initial[name][:, None]
         return state
 
     def stream_problem(self) -> str | None:
         """Why the network cannot run step by step, as one clause; None if it can."""
-        for layer in every_layer(self.layers):
-            if layer.get("bidirectional"):
-                return f"the layer {layer['name']!r} is bidirectional and reads the whole sequence first"
-            if layer["type"] == "mean":
-                return "the layer 'mean' averages over the whole sequence"
-        return None
+        return self.graph.stream_problem()
 
     def explain(self) -> str:
         """Say in one sentence what the recurrent layers run on, and why.
 
-        >>> Network({"layers": [{"type": "rnn", "name": "a", "input_size": 1, "hidden_size": 1}]},
-        ...         {f"a.{kind}_l0": np.ones(shape, np.float32) for kind, shape in
-        ...          (("weight_ih", (1, 1)), ("weight_hh", (1, 1)), ("bias_ih", 1), ("bias_hh", 1))},
+        >>> config = {"inputs": {"x": {"features": 1}}, "nodes": [{"type": "rnn", "name": "a", "hidden_size": 1}],
+        ...           "outputs": ["a"]}
+        >>> Network(config, {f"a.{kind}_l0": np.ones(shape, np.float32) for kind, shape in
+        ...         (("weight_ih", (1, 1)), ("weight_hh", (1, 1)), ("bias_ih", 1), ("bias_hh", 1))},
         ...         backend="numpy").explain()
         "The recurrent layers run on 'numpy', as asked."
         """
         return f"The recurrent layers run on {self.backend!r}, {self._why}."
 
-    def steps(self, batch_size: int = 1) -> Steps | None:
-        """The network packed for one step at a time; None where its recurrent layers do not run on the core."""
-        if self.backend != "native" or not self._state_shapes:
-            return None
-        return Steps(self.layers, self._weights, batch_size, self.weight_dtype)
+    # Running
 
     def run(
-        self, x: ArrayLike, state: Mapping[str, ArrayLike] | None = None, lengths: ArrayLike | None = None
-    ) -> tuple[Array, State]:
-        """Run x [B, T] (tokens) or [B, T, I] and return the output [B, T, O] (pooled: [B, O]) and the state
+        self, x: Inputs, state: Mapping[str, ArrayLike] | None = None, lengths: Counts = None
+    ) -> tuple[Any, State]:
+        """Run x [B, T] (tokens) or [B, T, F] and return the output [B, T, O] (pooled: [B, O]) and the state
         after.
 
-        `state` None means the initial state. `lengths` [B] whole numbers 0..T: steps at and after lengths[b]
-        are padding, and the state is the one after step lengths[b]-1. Raises :class:`ShapeError` for a wrong
-        shape, token or value.
+        Several inputs: a dictionary by name; rows are [B, F], memories [B, S, F]. `state` None means the initial state.
+        `lengths` [B] whole numbers 0..T: steps at and after lengths[b] are padding, and the state is the one after step
+        lengths[b]-1; with memories a dictionary by input, "steps" for all inputs with steps. Raises :class:`ShapeError` for
+        a wrong shape, token or value.
         """
-        return self._run(x, state, lengths, None)
+        outputs, run, _ = self._run(x, state, lengths)
+        return self.bare(outputs), run.after
+
+    def record(
+        self,
+        x: Inputs,
+        state: Mapping[str, ArrayLike] | None = None,
+        lengths: Counts = None,
+        *,
+        gates: bool = True,
+    ) -> Recording:
+        """`run`, with what went into and came out of every recurrent node, its gates, and the weights of attention.
+
+        Without `gates` none are recorded: they follow from what was seen.
+        """
+        found: dict[str, Any] = {"seen": {}, "pictures": {}, "gates": {} if gates else None}
+        outputs, run, start = self._run(x, state, lengths, **found)
+        seen = {name: (_batch_first(x), _batch_first(y)) for name, (x, y) in found["seen"].items()}
+        pictures = {name: _batch_first(picture) for name, picture in found["pictures"].items()}
+        return Recording(self.bare(outputs), run.after, start, seen, found["gates"] or {}, pictures)
 
     def trace(
-        self, x: ArrayLike, state: Mapping[str, ArrayLike] | None = None, lengths: ArrayLike | None = None
-    ) -> tuple[Array, State, dict[str, Array]]:
-        """`run`, and the gates of every recurrent layer: name -> [L, D, B, T, G, H] (rows as in
-        `congru.reference`).
-        """
-        gates: dict[str, Array] = {}
-        out, after = self._run(x, state, lengths, gates)
-        return out, after, gates
+        self, x: Inputs, state: Mapping[str, ArrayLike] | None = None, lengths: Counts = None
+    ) -> tuple[Any, State, dict[str, Array]]:
+        """`run`, and the gates of every recurrent node: name -> [L, D, B, T, G, H] (rows as in `congru.reference`)."""
+        recording = self.record(x, state, lengths)
+        return recording.output, recording.state, recording.gates
 
-    def advance(self, x: NDArray[Any], state: State) -> tuple[Array, State]:
-        """`run` for time-major input that has been checked: x [T, B] or [T, B, I], output [T, B, O] or [B,
-        O].
-        """
-        return self._advance(x, Pass(state, None, None))
+    def advance(self, values: Mapping[str, NDArray[Any]], run: Run) -> dict[str, Array]:
+        """The outputs, time-major, of checked inputs, time-major."""
+        known: dict[str, Any] = dict(values)
+        for node, _, _ in self.graph.placed:
+            known[node.name] = self.computes[node.name](run, *(known[name] for name in node.of))
+        return {name: known[name] for name in self.graph.outputs}
 
-    def check_input(self, x: ArrayLike, axes: str) -> NDArray[Any]:
-        """x as int64 tokens or float32 vectors, contiguous; `axes` is the shape before the features, "[B,
-        T]" for example.
-        """
-        rank = axes.count(",") + 1 if axes != "[]" else 0
-        array = np.asarray(x)
-        if not self.tokens:
-            assert self.input_size is not None
-            features = f"{axes[:-1]}, I]" if rank else "[I]"
-            sizes = (*[None] * rank, self.input_size)
-            check_shape("x", array, features, sizes, f"pass {self.input_size} features per step")
-            return _finite_float32(array)
-        if array.dtype.kind not in "iu" and array.size:
+    def steps(
+        self,
+        batch_size: int = 1,
+        constants: Mapping[str, NDArray[Any]] | None = None,
+        memory_lengths: Mapping[str, NDArray[np.int64]] | None = None,
+    ) -> Steps:
+        """The network one step at a time, its state inside; `constants` are its checked rows and memories."""
+        first, inputs, _ = self.graph.placed[0]
+        begins = isinstance(first, Embedding) and not inputs[0].size and inputs[0].axes == "steps"
+        table = self.weights[f"{first.name}.weight"] if begins else None
+        return Steps(self.graph, self.computes, batch_size, constants or {}, memory_lengths or {}, table)
+
+    def bare(self, outputs: dict[str, Array]) -> Outputs:
+        """The array alone where there is one output."""
+        return next(iter(outputs.values())) if len(outputs) == 1 else outputs
+
+    # Checks
+
+    def named_inputs(self, x: Inputs, names: list[str] | None = None) -> dict[str, ArrayLike]:
+        """The inputs by name; an array alone where one is expected. `names`: those expected, default all."""
+        expected = list(self.graph.inputs) if names is None else names
+        if not isinstance(x, Mapping):
+            if len(expected) == 1:
+                return {expected[0]: x}
             raise ShapeError(
-                f"x has dtype {array.dtype}, expected whole numbers: pass token ids, or text to feed()"
+                f"x is {type(x).__name__}, expected a dictionary with {', '.join(expected) or 'nothing'}: name the inputs"
             )
-        check_shape("x", array, axes, (None,) * rank, "pass token ids")
-        if array.size and not 0 <= int(array.min()) <= int(array.max()) < self.num_tokens:
-            wrong = array[(array < 0) | (array >= self.num_tokens)].flat[0]
+        if set(x) != set(expected):
             raise ShapeError(
-                f"x holds the token {wrong}, expected 0 to {self.num_tokens - 1}: use this model's tokenizer"
+                f"x has the inputs {', '.join(sorted(map(str, x)))}, expected {', '.join(expected)}: pass just these"
             )
-        return np.asarray(array, np.int64, order="C")
+        return {name: x[name] for name in expected}
+
+    def check_value(self, name: str, value: ArrayLike, axes: str) -> NDArray[Any]:
+        """An input as int64 tokens or float32 vectors, contiguous; `axes` is the shape before its own axes, "[B, T]" say."""
+        spec, what = self.graph.inputs[name], "x" if len(self.graph.inputs) == 1 else f"x[{name!r}]"
+        return _check_value(np.asarray(value), spec, axes, what)
 
     def check_state(self, state: Mapping[str, ArrayLike], batch_size: int) -> State:
         """The state as float32 arrays; raises :class:`ShapeError` where a name or shape does not belong to
         this network.
         """
-        names = set(self._state_shapes)
+        names = set(self.graph.state_shapes)
         if set(state) != names:
             raise ShapeError(
                 f"state has the names {sorted(state)}, expected {sorted(names)}:"
                 " pass the state this model returned"
             )
         checked = {}
-        for name, (depth, hidden) in self._state_shapes.items():
+        for name, (depth, size) in self.graph.state_shapes.items():
             array = np.asarray(state[name])
             fix = "pass the state this model returned"
-            check_shape(f"state[{name!r}]", array, "[L*D, B, H]", (depth, batch_size, hidden), fix)
+            check_shape(f"state[{name!r}]", array, "[L*D, B, H]", (depth, batch_size, size), fix)
             checked[name] = _finite_float32(array, f"state[{name!r}]")
         return checked
 
-    def _run(
-        self,
-        x: ArrayLike,
-        state: Mapping[str, ArrayLike] | None,
-        lengths: ArrayLike | None,
-        gates: dict[str, Array] | None,
-    ) -> tuple[Array, State]:
-        array = self.check_input(x, "[B, T]")
-        batch_size, steps = array.shape[:2]
-        before = self.initial_state(batch_size) if state is None else self.check_state(state, batch_size)
-        counts = None if lengths is None else _check_lengths(lengths, batch_size, steps)
-        time_major = np.ascontiguousarray(array.swapaxes(0, 1))
-        out, after = self._advance(time_major, Pass(before, counts, gates))
-        return (out if self.pooled else np.ascontiguousarray(out.swapaxes(0, 1))), after
+    def check_constants(
+        self, constants: Mapping[str, ArrayLike], lengths: Mapping[str, ArrayLike], batch_size: int
+    ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[np.int64]]]:
+        """The rows [B, F] and memories [B, S, F] of a stream, and the memories' lengths, checked."""
+        wanted = self.graph.constant_inputs
+        if set(constants) != set(wanted):
+            raise ShapeError(
+                f"constants has {', '.join(sorted(constants)) or 'nothing'}, expected {', '.join(wanted) or 'nothing'}:"
+                " pass the rows and memories of this network"
+            )
+        checked, counts = {}, {}
+        for name in wanted:
+            memory = self.graph.inputs[name].axes == "memory"
+            checked[name] = self.check_value(name, constants[name], "[B, S]" if memory else "[B]")
+            _check_rows(name, len(checked[name]), batch_size)
+            if memory and name in lengths:
+                counts[name] = _check_lengths(
+                    lengths[name], batch_size, checked[name].shape[1], f"lengths[{name!r}]"
+                )
+        return checked, counts
 
-    def _advance(self, x: NDArray[Any], run: Pass) -> tuple[Array, State]:
-        for step in self._steps:
-            x = step(x, run)
-        return x, run.after
+    def _run(
+        self, x: Inputs, state: Mapping[str, ArrayLike] | None, lengths: Counts, **recorded: Any
+    ) -> tuple[dict[str, Array], Run, State]:
+        given, graph = self.named_inputs(x), self.graph
+        by_name = lengths if isinstance(lengths, Mapping) else {} if lengths is None else {"steps": lengths}
+        values, sizes = {}, None
+        for name in graph.step_inputs:
+            values[name] = np.ascontiguousarray(self.check_value(name, given[name], "[B, T]").swapaxes(0, 1))
+            if sizes is not None and values[name].shape[:2] != sizes:
+                raise ShapeError(
+                    f"x[{name!r}] has [B, T] = {values[name].shape[1::-1]}, expected {sizes[::-1]} as the input before:"
+                    " pass as many rows and steps"
+                )
+            sizes = values[name].shape[:2]
+        constants = {name: given[name] for name in graph.constant_inputs}
+        steps, batch_size = sizes or (0, len(np.asarray(next(iter(constants.values())))))
+        known = {"steps", *graph.constant_inputs}
+        for name in by_name:
+            if name not in known:
+                raise ShapeError(
+                    f"lengths has {name!r}, expected {', '.join(sorted(known))}: correct the name"
+                )
+        counts = by_name.get("steps")
+        checked = None if counts is None else _check_lengths(counts, batch_size, steps)
+        rows, memory_lengths = self.check_constants(constants, by_name, batch_size)
+        before = self.initial_state(batch_size) if state is None else self.check_state(state, batch_size)
+        run = Run(before, checked, memory_lengths, **recorded)
+        outputs = self.advance({**values, **rows}, run)
+        specs = graph.outputs
+        return (
+            {name: _batch_first(y) if specs[name].axes == "steps" else y for name, y in outputs.items()},
+            run,
+            before,
+        )
+
+
+def _batch_first(array: Array) -> Array:
+    return np.ascontiguousarray(array.swapaxes(0, 1))
+
+
+def _check_rows(name: str, rows: int, batch_size: int) -> None:
+    if rows != batch_size:
+        raise ShapeError(
+            f"x[{name!r}] has {rows} rows, expected B = {batch_size} as the other inputs: pass as many"
+        )
+
+
+def _check_value(array: NDArray[Any], spec: Spec, axes: str, what: str) -> NDArray[Any]:
+    rank = axes.count(",") + 1 if axes != "[]" else 0
+    free = (None,) * rank
+    if spec.tokens is None:
+        letters = ", I" if len(spec.size) == 1 else "".join(f", {side}" for side in spec.size)
+        shape = f"{axes[:-1]}{letters}]" if rank else f"[{letters[2:]}]"
+        features = " x ".join(map(str, spec.size))
+        check_shape(what, array, shape, (*free, *spec.size), f"pass {features} features per step")
+        return _finite_float32(array, what)
+    if array.dtype.kind not in "iu" and array.size:
+        raise ShapeError(
+            f"{what} has dtype {array.dtype}, expected whole numbers: pass token ids, or text to feed()"
+        )
+    shape = f"{axes[:-1]}, {len(spec.tokens)}]" if spec.size else axes
+    check_shape(what, array, shape, (*free, *spec.size), "pass token ids")
+    columns = np.moveaxis(array, -1, 0) if spec.size else array[None]
+    for column, count in zip(columns, spec.tokens):
+        if column.size and not 0 <= int(column.min()) <= int(column.max()) < count:
+            wrong = column[(column < 0) | (column >= count)].flat[0]
+            raise ShapeError(
+                f"{what} holds the token {wrong}, expected 0 to {count - 1}: use this model's tokenizer"
+            )
+    return np.asarray(array, np.int64, order="C")
 
 
 def _finite_float32(array: NDArray[Any], name: str = "x") -> Array:
@@ -246,38 +383,16 @@ def _finite_float32(array: NDArray[Any], name: str = "x") -> Array:
     return values
 
 
-def _check_lengths(lengths: ArrayLike, batch_size: int, steps: int) -> NDArray[np.int64]:
+def _check_lengths(
+    lengths: ArrayLike, batch_size: int, steps: int, what: str = "lengths"
+) -> NDArray[np.int64]:
     array = np.asarray(lengths)
-    check_shape("lengths", array, "[B]", (batch_size,), "pass one length per sequence")
+    check_shape(what, array, "[B]", (batch_size,), "pass one length per sequence")
     if array.dtype.kind not in "iu" and array.size:
-        raise ShapeError(f"lengths has dtype {array.dtype}, expected whole numbers: pass integers")
+        raise ShapeError(f"{what} has dtype {array.dtype}, expected whole numbers: pass integers")
     for length in array:
         if not 0 <= length <= steps:
             raise ShapeError(
-                f"lengths holds {length}, expected 0 to T = {steps}: pass the number of valid steps"
+                f"{what} holds {length}, expected 0 to T = {steps}: pass the number of valid steps"
             )
     return array.astype(np.int64)
-
-
-def _build(layer: Layer, weights: Weights, backend: str, weight_dtype: str) -> Step:
-    """The function that runs one layer."""
-    kind = layer["type"]
-    if kind in GATE_ROWS:
-        return Recurrent(layer, weights, backend, weight_dtype)
-    if kind == "residual":
-        return _residual([_build(inner, weights, backend, weight_dtype) for inner in layer["layers"]])
-    if kind in POOLING:
-        pool = POOLING[kind]
-        return lambda x, run: pool(x, run.lengths)
-    function = pointwise(layer, weights)
-    return lambda x, run: function(x)
-
-
-def _residual(steps: list[Step]) -> Step:
-    def run_residual(x: Array, run: Pass) -> Array:
-        y = x
-        for step in steps:
-            y = step(y, run)
-        return x + y
-
-    return run_residual

@@ -7,31 +7,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from congru.reference import options
-from congru.reference.option_equations import CELLS, Form
+from congru.reference import option_equations, options
+from congru.reference.option_equations import CELLS
 from congru.runtime.cells import Array, State
-from congru.runtime.declaration import Layer
-
-# Keys of a recurrent layer that change what it computes in use, with the values that change nothing.
-IN_USE: Layer = {"layer_norm": False, "num_heads": 1, "zoneout": 0.0}
-
-
-def has_options(layer: Layer) -> bool:
-    """Whether a recurrent layer computes more than its plain cell, in use."""
-    return any(layer.get(key, plain) != plain for key, plain in IN_USE.items())
+from congru.runtime.form import Form
 
 
 class OptionCell:
     """One direction of one layer; see `congru.runtime.cells.Cell`."""
 
-    def __init__(self, layer: Layer, weights: tuple[Array | None, ...]) -> None:
-        cell, num_heads = layer["type"], layer.get("num_heads", 1)
-        self.gate_rows = len(CELLS[cell].gates)
-        self._form = Form(cell, layer.get("reset_before", False), layer.get("layer_norm", False), num_heads)
-        self._keep = np.float32(layer.get("zoneout", 0.0))
+    def __init__(self, form: Form, weights: tuple[Array | None, ...]) -> None:
+        self.gate_rows = len(CELLS[form.cell].gates)
+        self._form = option_equations.Form(form.cell, form.reset_before, form.layer_norm, form.num_heads)
+        self._keep = np.float32(form.zoneout)
         W, U, *rest = weights
         assert U is not None
-        whole = options.dense(U.astype(np.float64), self.gate_rows, num_heads)
+        whole = options.dense(U.astype(np.float64), self.gate_rows, form.num_heads)
         self._weights = (W, whole.astype(np.float32), *rest)
 
     def inputs(self, x: Array) -> Array:

@@ -6,58 +6,47 @@ core, or the reference). Arrays are time-major here: x [T, B, F]; states are [L*
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from congru import ops
 from congru.errors import BackendError, SettingsError
+from congru.kernels import packed
 from congru.kernels.call import CELLS
+from congru.kernels.packed import Packed
 from congru.kernels.rounding import to_bfloat16
 from congru.runtime import cells
 from congru.runtime.cells import Array
-from congru.runtime.declaration import Layer, directions, gain_stems, recurrent_layers
-from congru.runtime.layers import Lengths
-from congru.runtime.option_cells import OptionCell, has_options
+from congru.runtime.form import Form
+from congru.runtime.option_cells import OptionCell
+from congru.runtime.run import Run
 
 BACKENDS = ("auto", "numpy", "native", "reference")
 WEIGHT_DTYPES = ("float32", "bfloat16")
-State = dict[str, Array]
-Weights = Mapping[str, Array]
-
-
-class Pass:
-    """One run through the layers: the state going in, the state coming out, and the gates where asked for."""
-
-    def __init__(self, state: State, lengths: Lengths, gates: dict[str, Array] | None) -> None:
-        self.state, self.after, self.lengths, self.gates = state, dict[str, Array](), lengths, gates
+DirectionWeights = tuple[Array | None, ...]
 
 
 class Recurrent:
     """One GRU, LSTM, RNN or minGRU with all its depths (L) and directions (D)."""
 
-    def __init__(self, layer: Layer, weights: Weights, backend: str, weight_dtype: str) -> None:
-        self.name = layer["name"]
-        self.parts = state_names(layer)
-        self.num_directions, self.num_layers = directions(layer), layer["num_layers"]
-        self.backend, self.form = backend, _form(layer, weight_dtype)
-        self.keep = layer.get("zoneout", 0.0)
-        self.kind = layer["type"]
-        self.weights = depth_weights(layer, weights)
-        self.cells = [_cell(layer, parts) for parts in self.weights]
+    def __init__(self, form: Form, weights: Sequence[DirectionWeights], backend: str) -> None:
+        self.form, self.weights, self.backend = form, list(weights), backend
+        self.parts = [f"{form.name}.{part}" for part in CELLS[form.cell].states]
+        self._packed: list[Packed] = []
+        self._cells = [_cell(form, parts) for parts in weights] if backend == "numpy" else []
 
-    def __call__(self, x: Array, run: Pass) -> Array:
-        """y [T, B, D*H] of x [T, B, F]; the states after are added to `run`, the gates where it holds
-        some.
-        """
+    def __call__(self, run: Run, x: Array) -> Array:
+        """y [T, B, D*H] of x [T, B, F]; the states after are added to `run`, and what it records."""
         states = [run.state[part] for part in self.parts]
         finals: list[cells.State] = []
-        traces = self._trace_arrays(x, states[0], run)
-        for depth in range(self.num_layers):
+        traces = self._trace_arrays(x, run)
+        first, ways = x, self.form.num_directions
+        for depth in range(self.form.num_layers):
             outputs = []
-            for way in range(self.num_directions):
-                index = depth * self.num_directions + way
+            for way in range(ways):
+                index = depth * ways + way
                 state = tuple(part[index] for part in states)
                 y, final = self._run_direction(index, x, state, run.lengths, traces[index])
                 outputs.append(y)
@@ -66,16 +55,29 @@ class Recurrent:
         for number, part in enumerate(self.parts):
             arrays = [final[number] for final in finals]
             run.after[part] = arrays[0][None] if len(arrays) == 1 else np.stack(arrays)
+        if run.seen is not None:
+            run.seen[self.form.name] = (first, x)
         return x
 
+    def packed(self) -> list[Packed]:
+        """The weights of every layer and direction packed for the core, once for all streams."""
+        if not self._packed:
+            options: dict[str, Any] = {**self.form.keywords(), "zoneout": self.form.zoneout}
+            self._packed = [packed.pack(self.form.cell, weights, **options) for weights in self.weights]
+        return self._packed
+
+    def steps(self, batch_size: int) -> RecurrentSteps:
+        """The layers one step at a time on the native core."""
+        return RecurrentSteps(self, batch_size)
+
     def _run_direction(
-        self, index: int, x: Array, state: cells.State, lengths: Lengths, gates: Array | None
+        self, index: int, x: Array, state: cells.State, lengths: Any, gates: Array | None
     ) -> tuple[Array, cells.State]:
-        reverse = index % self.num_directions == 1
+        form, reverse = self.form, index % self.form.num_directions == 1
         if self.backend == "numpy":
-            return cells.run_cell(self.cells[index], x, state, lengths, reverse, gates)
-        y, final, found = ops.sequence(
-            self.kind,
+            return cells.run_cell(self._cells[index], x, state, lengths, reverse, gates)
+        y, final, recorded = ops.sequence(
+            form.cell,
             np.ascontiguousarray(x.swapaxes(0, 1)),
             state,
             self.weights[index],
@@ -83,30 +85,54 @@ class Recurrent:
             reverse=reverse,
             return_gates=gates is not None,
             backend=self.backend,
-            **self.form,
-            **_zoneout(self.keep, x.swapaxes(0, 1), state),
+            **form.keywords(),
+            **_zoneout(form.zoneout, x.swapaxes(0, 1), state),
         )
-        if gates is not None and found is not None:
-            gates[...] = found.swapaxes(0, 1)
+        if gates is not None and recorded is not None:
+            gates[...] = recorded.swapaxes(0, 1)
         return np.ascontiguousarray(y.swapaxes(0, 1)), final
 
-    def _trace_arrays(self, x: Array, h: Array, run: Pass) -> list[Array | None]:
-        """Time-major [T, B, G, H] arrays to be filled, views of run.gates[name] [L, D, B, T, G, H]; or None
-        each.
-        """
+    def _trace_arrays(self, x: Array, run: Run) -> list[Array | None]:
+        """Time-major [T, B, G, H] arrays to be filled, views of run.gates[name] [L, D, B, T, G, H]; or None each."""
         if run.gates is None:
-            return [None] * len(self.cells)
-        steps, batch_size = x.shape[:2]
-        rows, hidden = self.cells[0].gate_rows, h.shape[-1]
-        shape = (self.num_layers, self.num_directions, batch_size, steps, rows, hidden)
-        run.gates[self.name] = np.zeros(shape, np.float32)
-        flat = run.gates[self.name].reshape(len(self.cells), *shape[2:])
+            return [None] * len(self.weights)
+        form, (steps, batch_size) = self.form, x.shape[:2]
+        rows = len(CELLS[form.cell].gates)
+        shape = (form.num_layers, form.num_directions, batch_size, steps, rows, form.hidden_size)
+        run.gates[form.name] = np.zeros(shape, np.float32)
+        flat = run.gates[form.name].reshape(len(self.weights), *shape[2:])
         return [part.swapaxes(0, 1) for part in flat]
 
 
-def choose_backend(
-    layers: list[Layer], weights: Weights, backend: str, weight_dtype: str = "float32"
-) -> tuple[str, str]:
+class RecurrentSteps:
+    """One recurrent node in a stream: a stepper of the native core for every depth; the state lies in them."""
+
+    def __init__(self, layer: Recurrent, batch_size: int) -> None:
+        form = layer.form
+        self._parts, self._shape = layer.parts, (form.num_layers, batch_size, form.hidden_size)
+        self._steppers = [weights.stepper(batch_size) for weights in layer.packed()]
+        self.stages = [stepper.step for stepper in self._steppers]
+
+    def step(self, x: Array) -> Array:
+        """y [B, H] of x [B, F]."""
+        for stage in self.stages:
+            x = stage(x)
+        return x
+
+    def read(self) -> dict[str, Array]:
+        """The state in arrays of its own, [L, B, H] by name."""
+        parts = [np.empty(self._shape, np.float32) for _ in self._parts]
+        for depth, stepper in enumerate(self._steppers):
+            stepper.read(*(part[depth] for part in parts))
+        return dict(zip(self._parts, parts))
+
+    def write(self, state: Mapping[str, Array]) -> None:
+        """Go on from a state as `read` returns it."""
+        for depth, stepper in enumerate(self._steppers):
+            stepper.write(*(state[name][depth] for name in self._parts))
+
+
+def choose_backend(layers: Mapping[Form, Sequence[DirectionWeights]], backend: str) -> tuple[str, str]:
     """The backend by name, and why: "auto" becomes native where it runs all recurrent layers, else numpy.
 
     Raises :class:`BackendError` where one asked for by name cannot run.
@@ -117,8 +143,8 @@ def choose_backend(
         )
     wanted = "native" if backend == "auto" else backend
     try:
-        for layer in recurrent_layers(layers) if wanted != "numpy" else ():
-            _ask(layer, weights, wanted, weight_dtype)
+        for form, weights in layers.items() if wanted != "numpy" else ():
+            _ask(form, weights, wanted)
     except BackendError as error:
         if backend != "auto":
             raise
@@ -126,38 +152,30 @@ def choose_backend(
     return wanted, "the first that can" if backend == "auto" else "as asked"
 
 
-def _ask(layer: Layer, weights: Weights, backend: str, weight_dtype: str) -> None:
-    """Raise BackendError unless `backend` runs every direction of a layer on float32, with lengths and
-    gates.
-    """
-    for end in _ends(layer):
-        parts = _weights(layer, weights, end)
+def _ask(form: Form, weights: Sequence[DirectionWeights], backend: str) -> None:
+    """Raise BackendError unless `backend` runs every direction of a layer on float32, with lengths and gates."""
+    for index, parts in enumerate(weights):
         assert parts[0] is not None
         x = np.zeros((1, 1, parts[0].shape[1]), np.float32)
-        options = {"reverse": end.endswith("_reverse"), **_form(layer, weight_dtype)}
-        states = tuple(np.zeros((1, layer["hidden_size"]), np.float32) for _ in state_names(layer))
-        options |= _zoneout(layer.get("zoneout", 0.0), x, states)
+        states = tuple(np.zeros((1, form.hidden_size), np.float32) for _ in CELLS[form.cell].states)
         ops.explain(
-            layer["type"],
+            form.cell,
             x,
             None,
             parts,
             lengths=np.ones(1, int),
+            reverse=index % form.num_directions == 1,
             return_gates=True,
             backend=backend,
-            **options,
+            **form.keywords(),
+            **_zoneout(form.zoneout, x, states),
         )
 
 
-def _form(layer: Layer, weight_dtype: str) -> dict[str, Any]:
-    """The keywords of `congru.ops.sequence` that say which equations a layer computes, and in what weights."""
-    plain = {"reset_before": False, "layer_norm": False, "num_heads": 1}
-    form = {key: layer.get(key, value) for key, value in plain.items()}
-    return form if weight_dtype == "float32" else {**form, "weight_dtype": weight_dtype}
-
-
-def in_weight_dtype(layers: list[Layer], weights: Weights, weight_dtype: str) -> Weights:
-    """The weights, with those that recurrent products read rounded to `weight_dtype`; all stay float32 arrays.
+def rounded_weights(
+    weights: Mapping[str, Array], recurrent: set[str], weight_dtype: str
+) -> Mapping[str, Array]:
+    """The weights, with those that products of the nodes `recurrent` read rounded to `weight_dtype`; all stay float32.
 
     Raises :class:`SettingsError` for another dtype than those of `WEIGHT_DTYPES`.
     """
@@ -167,10 +185,10 @@ def in_weight_dtype(layers: list[Layer], weights: Weights, weight_dtype: str) ->
         )
     if weight_dtype == "float32":
         return weights
-    names = {layer["name"] for layer in recurrent_layers(layers)}
     return {
         name: to_bfloat16(array)
-        if name.partition(".")[0] in names and name.partition(".")[2].startswith(("weight_ih", "weight_hh"))
+        if name.partition(".")[0] in recurrent
+        and name.partition(".")[2].startswith(("weight_ih", "weight_hh"))
         else array
         for name, array in weights.items()
     }
@@ -184,41 +202,16 @@ def _zoneout(keep: float, x: Array, state: cells.State) -> dict[str, Any]:
     return {"zoneout": tuple(np.broadcast_to(np.float32(keep), sizes) for _ in state)}
 
 
-def state_names(layer: Layer) -> list[str]:
-    """The names of a recurrent layer's states: "<layer>.h", for lstm also "<layer>.c"."""
-    return [f"{layer['name']}.{part}" for part in CELLS[layer["type"]].states]
-
-
-def depth_weights(layer: Layer, weights: Weights) -> list[tuple[Array | None, ...]]:
-    """The weights of every depth and direction in the order of `congru.ops`."""
-    return [_weights(layer, weights, end) for end in _ends(layer)]
-
-
-def _ends(layer: Layer) -> list[str]:
-    suffixes = ("", "_reverse")[: directions(layer)]
-    return [f"l{depth}{suffix}" for depth in range(layer["num_layers"]) for suffix in suffixes]
-
-
-def _weights(layer: Layer, weights: Weights, end: str) -> tuple[Array | None, ...]:
-    """One direction's weights in the order of `congru.ops`: (W, U, b_i, b_h, gains), for mingru (W, b_i)."""
-    stems = (
-        ("weight_ih", "bias_ih")
-        if layer["type"] == "mingru"
-        else ("weight_ih", "weight_hh", "bias_ih", "bias_hh", *gain_stems(layer))
-    )
-    return tuple(weights.get(f"{layer['name']}.{stem}_{end}") for stem in stems)
-
-
-def _cell(layer: Layer, parts: tuple[Array | None, ...]) -> cells.Cell:
+def _cell(form: Form, parts: DirectionWeights) -> cells.Cell:
     W = parts[0]
     assert W is not None  # held by weight_problem
-    if layer["type"] == "mingru":
+    if form.cell == "mingru":
         return cells.MinGRU(W, parts[1])
-    if has_options(layer):
-        return OptionCell(layer, parts)
+    if form.has_options:
+        return OptionCell(form, parts)
     _, U, b_i, b_h = parts
     assert U is not None
-    if layer["type"] == "gru":
-        return cells.GRU(W, U, b_i, b_h, layer["reset_before"])
-    cell = cells.LSTM if layer["type"] == "lstm" else cells.RNN
+    if form.cell == "gru":
+        return cells.GRU(W, U, b_i, b_h, form.reset_before)
+    cell = cells.LSTM if form.cell == "lstm" else cells.RNN
     return cell(W, U, b_i, b_h)

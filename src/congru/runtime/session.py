@@ -11,9 +11,9 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,26 +24,37 @@ from congru.errors import ModelFolderError, SettingsError, ShapeError
 from congru.runtime.atomic import write_whole
 from congru.runtime.cells import Array
 from congru.runtime.decoding.sampling import Sampling, sample
-from congru.runtime.network import State
+from congru.runtime.network import Network
+from congru.runtime.run import Run, State
 from congru.runtime.steps import Steps
 from congru.runtime.tokenizer import Tokenizer
-
-if TYPE_CHECKING:
-    from congru.runtime.model import Model
 
 _FORMAT = "congru-session-1"
 _SHORT = 16  # steps up to which a chunk is not worth packing the weights for
 
 
 class Session:
-    """Runs a model over a stream; made by `Model.session`.
+    """Runs a network over a stream; made by `Model.session`.
 
     A session of `batch_size` 1 takes one step as a token or [I] and a chunk as [T] or [T, I], and answers
-    without batch axis; with a batch axis in front it answers with one. `seed` makes `generate` repeatable.
+    without batch axis; with a batch axis in front it answers with one. A network with several inputs takes a
+    dictionary of them, one with several outputs answers with a dictionary. `seed` makes `generate` repeatable;
+    `constants` are the rows [B, F] and memories [B, S, F] of the network, which hold for the whole stream,
+    `lengths` those of the memories. `identity` gives the fingerprint that a saved session carries.
     """
 
-    def __init__(self, model: Model, seed: int | None = None, batch_size: int = 1) -> None:
-        problem = model.network.stream_problem()
+    def __init__(
+        self,
+        network: Network,
+        *,
+        tokenizer: Tokenizer | None = None,
+        identity: Callable[[], str] = str,
+        seed: int | None = None,
+        batch_size: int = 1,
+        constants: Mapping[str, ArrayLike] | None = None,
+        lengths: Mapping[str, ArrayLike] | None = None,
+    ) -> None:
+        problem = network.stream_problem()
         if problem:
             raise SettingsError(
                 f"session() cannot stream this model, {problem}: call model.run(x) on whole sequences"
@@ -51,83 +62,86 @@ class Session:
         for name, value, least in (("batch_size", batch_size, 1), ("seed", 0 if seed is None else seed, 0)):
             if not isinstance(value, (int, np.integer)) or value < least:
                 raise SettingsError(f"{name} is {value!r}, expected a whole number of at least {least}")
-        self.model, self.batch_size = model, int(batch_size)
+        self.network, self.tokenizer, self.batch_size = network, tokenizer, int(batch_size)
         self.rng = np.random.Generator(np.random.PCG64(seed))
-        self._network = model.network
-        self._steps: Steps | None = None  # made by the first step, where the native core runs the model
-        self._state: State | None = self._network.initial_state(self.batch_size)  # None: in the steps
-        self._last: Array | None = None
+        self._identity = identity
+        self._constants = network.check_constants(constants or {}, lengths or {}, self.batch_size)
+        self._steps: Steps | None = None  # made by the first step
+        self._state: State | None = network.initial_state(self.batch_size)  # None: in the steps
+        self._last: dict[str, Array] | None = None
 
     @property
-    def last(self) -> Array | None:
+    def last(self) -> Any:
         """The output of the last step, [O] or [B, O] where batch_size > 1; None before the first step."""
-        if self._last is None:
-            return None
-        return self._last[0].copy() if self.batch_size == 1 else self._last.copy()
+        return None if self._last is None else self._answer(self._last, self.batch_size > 1)
 
     @property
     def state(self) -> State:
-        """A copy of the state: "<layer>.h" (and "<layer>.c") -> [L*D, B, H]. Assign one to go on from
+        """A copy of the state: "<node>.h" (and "<node>.c") -> [L*D, B, H]. Assign one to go on from
         there.
         """
         return {name: value.copy() for name, value in self._current().items()}
 
     @state.setter
     def state(self, state: Mapping[str, ArrayLike]) -> None:
-        checked = self._network.check_state(state, self.batch_size)
+        checked = self.network.check_state(state, self.batch_size)
         self._state = {name: value.copy() for name, value in checked.items()}
 
     def reset(self) -> Session:
         """Go back to the initial state; the random generator goes on. Returns the session."""
-        self._state, self._last = self._network.initial_state(self.batch_size), None
+        self._state, self._last = self.network.initial_state(self.batch_size), None
         return self
 
-    def feed(self, x: str | ArrayLike) -> Session:
+    def feed(self, x: str | ArrayLike | Mapping[str, ArrayLike]) -> Session:
         """Run a text, token ids or vectors through the model and return the session; see `last` for the
         output.
 
         Text is tokenised piece by piece: with BPE, feed("a b") and feed("a").feed(" b") may give other
         tokens.
         """
-        self.run(self._tokenizer().encode(x) if isinstance(x, str) else x)
+        self.run(self._text_tokenizer().encode(x) if isinstance(x, str) else x)
         return self
 
-    def step(self, x: ArrayLike) -> Array:
+    def step(self, x: Any) -> Any:
         """One step: a token or [I] (batch_size 1), or [B] or [B, I]; returns [O] or [B, O].
 
         Raises :class:`ShapeError` for a wrong rank, feature count, token or a value that is not finite.
         """
         steps = self._steps if self._state is None else self._stepping()
-        if steps is None:
-            array, batched = self._check(x, 0)
-            out, self._state = self._network.advance(array[None], self._current())
-            row = out if self._network.pooled else out[0]
-        else:
-            entry = steps.row(x) if self.batch_size == 1 else None
-            batched = False
-            if entry is None:
-                array, batched = self._check(x, 0)
-                entry = steps.rows(array)
-            row = entry
-            for stage in steps.stages:
-                row = stage(row)
-        self._last = row
+        assert steps is not None  # the state lies in them
+        stages = steps.stages
+        if stages is None:
+            inputs, batched = self._check(x, 0)
+            self._last = steps.step(inputs)
+            return self._answer(self._last, batched)
+        row = steps.row(x) if self.batch_size == 1 else None
+        batched = False
+        if row is None:
+            (array,), batched = self._check(x, 0)
+            row = steps.rows(array)
+        for stage in stages:
+            row = stage(row)
+        self._last = {steps.output: row}
         return row.copy() if batched else row[0].copy()
 
-    def run(self, x: ArrayLike) -> Array:
+    def run(self, x: Any) -> Any:
         """A chunk: [T] or [T, I] (batch_size 1), or [B, T] or [B, T, I]; returns [T, O] or [B, T, O], pooled
         without T.
         """
-        array, batched = self._check(x, 1)
-        if array.shape[1] == 0 and self._network.pooled and self._last is not None:
-            return self._last.copy() if batched else self._last[0].copy()
-        out = self._advance(np.ascontiguousarray(array.swapaxes(0, 1)))
-        if self._network.pooled:
-            self._last = out
-            return out.copy() if batched else out[0].copy()
-        if len(out):
-            self._last = out[-1].copy()
-        return np.ascontiguousarray(out.swapaxes(0, 1)) if batched else out[:, 0]
+        inputs, batched = self._check(x, 1)
+        xs = [np.ascontiguousarray(array.swapaxes(0, 1)) for array in inputs]
+        if len(xs[0]) == 0 and self._last is not None and all(self._is_row(name) for name in self._last):
+            return self._answer(self._last, batched)
+        outputs = self._advance(xs)
+        if len(xs[0]) or all(self._is_row(name) for name in outputs):
+            self._last = {
+                name: out if self._is_row(name) else out[-1].copy() for name, out in outputs.items()
+            }
+        whole = {
+            name: out if self._is_row(name) else np.ascontiguousarray(out.swapaxes(0, 1))
+            for name, out in outputs.items()
+        }
+        return self._answer(whole, batched)
 
     def fork(self, seed: int | None = None) -> Session:
         """An independent copy, with a copy of the random generator or, given `seed`, a generator of its
@@ -136,7 +150,8 @@ class Session:
         state = self._current()
         twin = copy.copy(self)  # nobody writes to the arrays of a state
         twin._state, twin._steps = state, None
-        twin._last = None if self._last is None else self._last.copy()  # it may lie in the steps
+        last = self._last  # it may lie in the steps
+        twin._last = None if last is None else {name: row.copy() for name, row in last.items()}
         twin.rng = copy.deepcopy(self.rng) if seed is None else np.random.Generator(np.random.PCG64(seed))
         return twin
 
@@ -154,7 +169,7 @@ class Session:
         Ends before the text `stop` (or the first of several). Needs a fed prompt and a model that scores
         tokens.
         """
-        tokenizer = self._tokenizer()
+        tokenizer = self._text_tokenizer()
         sampling = Sampling(temperature, top_k, top_p).check()
         stops = [stop] if isinstance(stop, str) else list(stop or [])
         if n < 0:
@@ -165,10 +180,10 @@ class Session:
             raise SettingsError(
                 f"generate() has batch_size {self.batch_size}, expected 1: fork one session per text"
             )
-        if self._network.output_size != self._network.num_tokens:
+        if self.network.output_size != self.network.num_tokens:
             raise SettingsError(
-                f"generate() needs one output per token, expected {self._network.num_tokens}, but this model"
-                f" has {self._network.output_size}: read session.last instead"
+                f"generate() needs one output per token, expected {self.network.num_tokens}, but this model"
+                f" has {self.network.output_size}: read session.last instead"
             )
         if self._last is None:
             raise SettingsError(
@@ -181,7 +196,7 @@ class Session:
         for remaining in range(n, -1, -1):
             if remaining:
                 assert self._last is not None  # held by generate
-                token = sample(self._last[0], sampling, self.rng)
+                token = sample(next(iter(self._last.values()))[0], sampling, self.rng)
                 self.step(token)
                 pending += decoder.push(token)
             else:
@@ -199,10 +214,10 @@ class Session:
         """Write state, last output and random generator to a safetensors file, whole or not at all."""
         tensors = {f"state.{name}": value for name, value in self._current().items()}
         if self._last is not None:
-            tensors["last"] = np.ascontiguousarray(self._last)
+            tensors.update({f"last.{name}": value for name, value in self._last.items()})
         metadata = {
             "format": _FORMAT,
-            "model": self.model.fingerprint,
+            "model": self._identity(),
             "batch_size": str(self.batch_size),
             "rng": json.dumps(self.rng.bit_generator.state),
         }
@@ -220,7 +235,7 @@ class Session:
         session.
         """
         metadata, tensors = _read_session(Path(path))
-        if metadata["model"] != self.model.fingerprint:
+        if metadata["model"] != self._identity():
             raise ModelFolderError(
                 f"{path} was saved by another model, expected this one: load the model of the file"
             )
@@ -229,9 +244,12 @@ class Session:
                 f"{path} has batch_size {metadata['batch_size']}, expected {self.batch_size}:"
                 f" call model.session(batch_size={metadata['batch_size']}).restore(...)"
             )
-        last = tensors.pop("last", None)
+        outputs = list(self.network.graph.outputs)
+        last = {name: tensors.pop(f"last.{name}") for name in outputs if f"last.{name}" in tensors}
+        if "last" in tensors:  # as written before networks had several outputs
+            last = {outputs[0]: tensors.pop("last")}
         self.state = {name.removeprefix("state."): value for name, value in tensors.items()}
-        self._last = last
+        self._last = last or None
         self.rng.bit_generator.state = json.loads(metadata["rng"])
         return self
 
@@ -242,50 +260,62 @@ class Session:
             self._state = self._steps.read()
         return self._state
 
-    def _stepping(self) -> Steps | None:
-        """The packed network, holding the state; None where steps run on NumPy."""
+    def _stepping(self) -> Steps:
+        """The network step by step, holding the state."""
+        if self._steps is None:
+            self._steps = self.network.steps(self.batch_size, *self._constants)
         if self._state is not None:
-            if self._steps is None:
-                self._steps = self._network.steps(self.batch_size)
-            if self._steps is not None:
-                self._steps.write(self._state)
-                self._state = None
+            self._steps.write(self._state)
+            self._state = None
         return self._steps
 
-    def _advance(self, x: NDArray[Any]) -> Array:
-        """The output of x [T, B] or [T, B, I]: short chunks step by step, long ones at once."""
-        steps = self._stepping() if 0 < len(x) <= _SHORT else None
-        if steps is not None:
-            out = steps.run(x)
-            return out[-1] if self._network.pooled else out
-        out, self._state = self._network.advance(x, self._current())
-        return out
+    def _advance(self, xs: list[NDArray[Any]]) -> dict[str, Array]:
+        """The outputs by name, time-major: short chunks step by step, long ones at once."""
+        if 0 < len(xs[0]) <= _SHORT:
+            outputs = self._stepping().run(xs)
+            return {name: out[-1] if self._is_row(name) else out for name, out in outputs.items()}
+        constants, lengths = self._constants
+        run = Run(self._current(), None, lengths)
+        outputs = self.network.advance({**dict(zip(self.network.graph.step_inputs, xs)), **constants}, run)
+        self._state = run.after
+        return outputs
 
-    def _tokenizer(self) -> Tokenizer:
-        tokenizer = self.model.tokenizer
-        if tokenizer is None:
-            wanted = (
-                "token ids" if self._network.tokens else f"vectors of {self._network.input_size} features"
-            )
+    def _is_row(self, output: str) -> bool:
+        return self.network.graph.outputs[output].axes == "row"
+
+    def _answer(self, outputs: dict[str, Array], batched: bool) -> Any:
+        """Copies of the outputs, without batch axis unless `batched`, the array alone where there is one."""
+        return self.network.bare({name: (out if batched else out[0]).copy() for name, out in outputs.items()})
+
+    def _text_tokenizer(self) -> Tokenizer:
+        if self.tokenizer is None:
+            wanted = "token ids" if self.network.tokens else f"vectors of {self.network.input_size} features"
             raise SettingsError(
                 f"this model has no tokenizer, expected {wanted}: feed numbers instead of text"
             )
-        return tokenizer
+        return self.tokenizer
 
-    def _check(self, x: ArrayLike, time_axes: int) -> tuple[NDArray[Any], bool]:
-        """x with its batch axis in front, and whether it had one."""
-        rank = 1 + time_axes + (not self._network.tokens)
-        array = np.asarray(x)
-        batched = array.ndim == rank or self.batch_size > 1
-        if not batched:
-            array = self._network.check_input(array, "[T]" if time_axes else "[]")
-            return array[None], False
-        array = self._network.check_input(array, "[B, T]" if time_axes else "[B]")
-        if array.shape[0] != self.batch_size:
-            raise ShapeError(
-                f"x has {array.shape[0]} sequences, expected B = {self.batch_size}: set session(batch_size=)"
-            )
-        return array, True
+    def _check(self, x: Any, time_axes: int) -> tuple[list[NDArray[Any]], bool]:
+        """The inputs with their batch axis in front, and whether they had one."""
+        network = self.network
+        names = network.graph.step_inputs
+        arrays, batched = [], self.batch_size > 1
+        for name, value in network.named_inputs(x, names).items():
+            spec, array = network.graph.inputs[name], np.asarray(value)
+            batched = batched or array.ndim == 1 + time_axes + len(spec.size)
+            if not batched:
+                arrays.append(network.check_value(name, array, "[T]" if time_axes else "[]")[None])
+                continue
+            array = network.check_value(name, array, "[B, T]" if time_axes else "[B]")
+            if array.shape[0] != self.batch_size:
+                raise ShapeError(
+                    f"x has {array.shape[0]} sequences, expected B = {self.batch_size}: set session(batch_size=)"
+                )
+            arrays.append(array)
+        if time_axes and len({array.shape[1] for array in arrays}) > 1:
+            counts = ", ".join(f"{array.shape[1]} of {name!r}" for name, array in zip(names, arrays))
+            raise ShapeError(f"x has steps {counts}, expected equal numbers: pass as many of each")
+        return arrays, batched
 
 
 def _held_back(text: str, stops: list[str]) -> int:

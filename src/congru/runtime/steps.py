@@ -1,37 +1,117 @@
-"""A network one step at a time on the native core: weights packed once, the state held inside the steppers.
+"""A network one step at a time: weights prepared once and shared, the state held inside.
 
-What a session runs where every recurrent layer can; the outputs are, bit for bit, those of `Network.run`. Rows are [B, F].
+What a session runs; the outputs are, bit for bit, those of `Network.run`. Rows are [B, F]. On the native core recurrent nodes
+keep their state in steppers; every other node with a state keeps arrays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from congru.kernels import native
 from congru.runtime.cells import Array
-from congru.runtime.declaration import GATE_ROWS, POOLINGS, Layer, input_size
-from congru.runtime.layers import pointwise
-from congru.runtime.recurrent import State, Weights, depth_weights, state_names
+from congru.runtime.graph import Graph, Placed
+from congru.runtime.nodes.node import Compute, Pointwise
+from congru.runtime.nodes.pointwise import Dropout
+from congru.runtime.nodes.pooling import Last
+from congru.runtime.recurrent import Recurrent
+from congru.runtime.run import Run, State
 
-Stage = Callable[[Array], Array]
+Stage = Callable[[Any], Any]
+
+
+class Stateful(Protocol):
+    """A node in a stream that holds a state."""
+
+    def step(self, *rows: Any) -> Array:
+        """The output row of one step."""
+
+    def read(self) -> State:
+        """The state in arrays of its own."""
+
+    def write(self, state: Mapping[str, Array]) -> None:
+        """Go on from a state."""
+
+
+class _Call(NamedTuple):
+    """One node of the plan: its function, where its inputs lie, where its output goes."""
+
+    function: Callable[..., Any]
+    inputs: tuple[int, ...]
+    output: int
+
+
+class _ByRun:
+    """A node in a stream, computed as a sequence of one step; its state lies in arrays."""
+
+    def __init__(self, placed: Placed, compute: Compute, lengths: Mapping[str, NDArray[np.int64]]) -> None:
+        node, inputs, _ = placed
+        self._compute, self._lengths = compute, dict(lengths)
+        self._names = [f"{node.name}.{part}" for part in node.state(*inputs)]
+        self._state: State = {}
+        self._stepped = [spec.axes == "steps" for spec in inputs]
+
+    def step(self, *rows: Any) -> Array:
+        run = Run(self._state, None, self._lengths)
+        y = self._compute(run, *(row[None] if stepped else row for row, stepped in zip(rows, self._stepped)))
+        self._state = run.after
+        out: Array = y[0]
+        return out
+
+    def read(self) -> State:
+        return {name: self._state[name].copy() for name in self._names}
+
+    def write(self, state: Mapping[str, Array]) -> None:
+        self._state = {name: state[name].copy() for name in self._names}
 
 
 class Steps:
-    """The layers of a streaming network, packed; its state is what was written last, and the steps since."""
+    """The nodes of a streaming network in the order they run; its state is what was written last, and the steps since.
+
+    `stages` is the whole network where it is a chain from one input to one output: functions of one row each. None else.
+    """
 
     def __init__(
-        self, layers: Sequence[Layer], weights: Weights, batch_size: int, weight_dtype: str = "float32"
+        self,
+        graph: Graph,
+        computes: Mapping[str, Compute],
+        batch_size: int,
+        constants: Mapping[str, NDArray[Any]],
+        memory_lengths: Mapping[str, NDArray[np.int64]],
+        table: Array | None,
     ) -> None:
-        self._batch_size, self._weight_dtype = batch_size, weight_dtype
-        self._steppers: list[tuple[list[str], int, list[Any]]] = []  # state names, H, one stepper per depth
-        tokens = layers[0]["type"] == "embedding"
-        self._table = weights[f"{layers[0]['name']}.weight"] if tokens else None
-        self._input_size, self._is_row = input_size(list(layers)), native.extension().is_row
-        self.stages = self._chain(layers[1:] if tokens else layers, weights)
+        self._stateful: list[Stateful] = []
+        self._slots = {name: index for index, name in enumerate(graph.inputs)}
+        self._values: list[Any] = [constants.get(name) for name in graph.inputs]
+        self._step_slots = [self._slots[name] for name in graph.step_inputs]
+        self._calls: list[_Call] = []
+        constant = set(graph.constant_inputs)
+        fixed = Run({}, None, memory_lengths)
+        for placed in graph.placed:
+            node = placed.node
+            if isinstance(node, (Dropout, Last)):  # in a stream: the step as it is
+                self._slots[node.name] = self._slots[node.of[0]]
+                continue
+            self._slots[node.name] = slot = len(self._values)
+            self._values.append(None)
+            inputs = tuple(self._slots[name] for name in node.of)
+            if constant.issuperset(node.of):
+                constant.add(node.name)
+                self._values[slot] = computes[node.name](fixed, *(self._values[index] for index in inputs))
+            else:
+                function = self._function(placed, computes[node.name], batch_size, memory_lengths)
+                self._calls.append(_Call(function, inputs, slot))
+        self._outputs = {name: self._slots[name] for name in graph.outputs}
+        self.output = next(iter(graph.outputs))
+        self._table = table  # of the embedding a chain begins with
+        first = next(iter(graph.inputs.values()))
+        self._features = first.features if first.tokens is None and len(first.size) == 1 else 0
+        self._is_row = native.extension().is_row if native.is_available() else None
+        self.stages = self._chain()
 
     def row(self, x: Any) -> Array | None:
         """The row that enters `stages` for one step of one stream, where x is plainly right: a token in range, a finite
@@ -40,73 +120,66 @@ class Steps:
         if self._table is not None:
             if type(x) is int and 0 <= x < len(self._table):
                 return self._table[x : x + 1]
-        elif self._is_row(x, self._input_size):
+        elif self._is_row is not None and self._features and self._is_row(x, self._features):
             row: Array = x[None]
             return row
         return None
 
-    def rows(self, x: NDArray[Any]) -> Array:
+    def rows(self, x: NDArray[Any]) -> Any:
         """The rows that enter `stages` for checked tokens [B] or vectors [B, I]."""
-        rows: Array = x if self._table is None else self._table[x]
-        return rows
+        return x if self._table is None else self._table[x]
 
-    def run(self, x: NDArray[Any]) -> Array:
-        """The outputs [T, B, O] for checked tokens [T, B] or vectors [T, B, I], T >= 1."""
-        outputs = []
-        for step in x:
-            row = self.rows(step)
-            for stage in self.stages:
-                row = stage(row)
-            outputs.append(row.copy())
-        return np.stack(outputs)
+    def step(self, rows: list[NDArray[Any]]) -> dict[str, Array]:
+        """The outputs of one step by name, for checked rows in the order of the inputs with steps."""
+        values = self._values
+        for slot, row in zip(self._step_slots, rows):
+            values[slot] = row
+        for function, inputs, output in self._calls:
+            values[output] = function(*(values[index] for index in inputs))
+        return {name: values[slot] for name, slot in self._outputs.items()}
+
+    def run(self, xs: list[NDArray[Any]]) -> dict[str, Array]:
+        """The outputs [T, B, O] by name, for checked inputs [T, B, ..], T >= 1."""
+        parts: dict[str, list[Array]] = {name: [] for name in self._outputs}
+        for rows in zip(*xs):
+            for name, row in self.step(list(rows)).items():
+                parts[name].append(row.copy())
+        return {name: np.stack(rows) for name, rows in parts.items()}
 
     def read(self) -> State:
-        """The state, "<layer>.h" (and "<layer>.c") -> [L, B, H], in arrays of its own."""
+        """The state, in arrays of its own."""
         state: State = {}
-        for names, hidden, steppers in self._steppers:
-            parts = [np.empty((len(steppers), self._batch_size, hidden), np.float32) for _ in names]
-            for depth, stepper in enumerate(steppers):
-                stepper.read(*(part[depth] for part in parts))
-            state.update(zip(names, parts))
+        for part in self._stateful:
+            state.update(part.read())
         return state
 
     def write(self, state: State) -> None:
         """Go on from a state as `read` returns it."""
-        for names, _, steppers in self._steppers:
-            for depth, stepper in enumerate(steppers):
-                stepper.write(*(state[name][depth] for name in names))
+        for part in self._stateful:
+            part.write(state)
 
-    def _chain(self, layers: Sequence[Layer], weights: Weights) -> list[Stage]:
-        stages: list[Stage] = []
-        for layer in layers:
-            kind = layer["type"]
-            if kind in GATE_ROWS:
-                stages += self._pack(layer, weights)
-            elif kind == "residual":
-                stages.append(_residual(self._chain(layer["layers"], weights)))
-            elif kind not in POOLINGS:  # the last step, the only pooling that can stream, is this one
-                stages.append(pointwise(layer, weights))
-        return stages
+    def _function(
+        self, placed: Placed, compute: Compute, batch_size: int, lengths: Mapping[str, NDArray[np.int64]]
+    ) -> Callable[..., Any]:
+        """What one node does in a step."""
+        if isinstance(compute, Pointwise):
+            return compute.function
+        if isinstance(compute, Recurrent) and compute.backend == "native":
+            recurrent = compute.steps(batch_size)
+            self._stateful.append(recurrent)
+            return recurrent.stages[0] if len(recurrent.stages) == 1 else recurrent.step
+        stateful = _ByRun(placed, compute, lengths)
+        self._stateful.append(stateful)
+        return stateful.step
 
-    def _pack(self, layer: Layer, weights: Weights) -> list[Stage]:
-        form: dict[str, Any] = {
-            key: layer[key] for key in ("reset_before", "layer_norm", "num_heads", "zoneout") if key in layer
-        }
-        if self._weight_dtype != "float32":
-            form["weight_dtype"] = self._weight_dtype
-        steppers = [
-            native.stepper(layer["type"], parts, self._batch_size, **form)
-            for parts in depth_weights(layer, weights)
-        ]
-        self._steppers.append((state_names(layer), layer["hidden_size"], steppers))
-        return [stepper.step for stepper in steppers]
-
-
-def _residual(stages: list[Stage]) -> Stage:
-    def run_residual(x: Array) -> Array:
-        y = x
-        for stage in stages:
-            y = stage(y)
-        return x + y
-
-    return run_residual
+    def _chain(self) -> list[Stage] | None:
+        """The functions, one after the other, where each reads the one before alone; the first table is left to `rows`."""
+        if len(self._step_slots) != 1 or len(self._outputs) != 1:
+            return None
+        calls = self._calls
+        slots = [self._step_slots[0], *(call.output for call in calls)]
+        if any(call.inputs != (slot,) for call, slot in zip(calls, slots)):
+            return None
+        if next(iter(self._outputs.values())) != slots[-1]:
+            return None
+        return [call.function for call in (calls if self._table is None else calls[1:])]

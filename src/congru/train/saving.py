@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from congru.runtime.answer import ANSWER
 from congru.runtime.card import write_card
-from congru.runtime.folder import save_model
-from congru.runtime.golden import make_golden
+from congru.runtime.folder import TASK, save_model
+from congru.runtime.golden import NetworkRun, make_golden
 from congru.train.base import AnyLearner
+from congru.train.nests import to_tensors, tree_map
 
 
 def save(learner: AnyLearner, folder: Path, parts: Sequence[Any], training: Mapping[str, Any]) -> None:
@@ -28,42 +28,47 @@ def save(learner: AnyLearner, folder: Path, parts: Sequence[Any], training: Mapp
         training: what the model card says about the training.
     """
     settings, networks = learner.settings, learner.module
-    ((name, declaration),) = learner.networks(settings.cell, settings.hidden_size).items()
+    declarations = learner.networks(settings.cell, settings.hidden_size)
     task_config = learner.task_config(parts)
     config = {
         "task": learner.task,
         "cell": settings.cell,
-        "network": declaration,
+        "networks": declarations,
         "task_config": task_config,
     }
     files = dict(learner.files(parts))
     answer = learner.answer(networks, task_config)
     if answer is not None:
         files[ANSWER] = answer.to_bytes()
-    state = networks.state_dict().items()
+    weights = {name: _arrays(networks[name].state_dict()) for name in declarations}
+    own = _arrays(dict(networks.named_parameters(recurse=False)))
     save_model(
         folder,
         config=config,
-        weights={key.removeprefix(f"{name}."): value.detach().cpu().numpy() for key, value in state},
-        golden=make_golden(declaration, runner(networks[name])),
+        weights={**weights, TASK: own} if own else weights,
+        golden={
+            name: make_golden(declared, runner(networks[name])) for name, declared in declarations.items()
+        },
         files=files,
         card=write_card(config, training, uses=learner.uses, limits=learner.limits, run=learner.commands),
     )
 
 
-def runner(network: nn.Module) -> Callable[..., tuple[NDArray[Any], dict[str, NDArray[Any]]]]:
+def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+    return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+
+
+def runner(network: nn.Module) -> NetworkRun:
     """A torch network as a function of NumPy arrays, for the golden cases."""
     device = next(network.parameters()).device
 
-    def tensor(value: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(np.asarray(value)).to(device)
+    def tensors(arrays: Any) -> Any:
+        return tree_map(lambda tensor: tensor.to(device), to_tensors(arrays))
 
-    def run(
-        x: NDArray[Any], state: Mapping[str, NDArray[Any]] | None, lengths: NDArray[Any] | None
-    ) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
-        before = None if state is None else {name: tensor(value) for name, value in state.items()}
+    def run(x: Any, state: Any, lengths: Any) -> tuple[Any, dict[str, NDArray[Any]]]:
         with torch.no_grad():
-            out, after = network(tensor(x), before, lengths=None if lengths is None else tensor(lengths))
-        return out.cpu().numpy(), {name: value.cpu().numpy() for name, value in after.items()}
+            out, after = network(tensors(x), tensors(state), lengths=tensors(lengths))
+        outputs = _arrays(out) if isinstance(out, Mapping) else out.cpu().numpy()
+        return outputs, _arrays(after)
 
     return run

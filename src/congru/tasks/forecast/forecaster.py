@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load as parse_tensors
 
 from congru.data.table import BadRows, LongTable, Series, make_table, read_table, show_time
 from congru.errors import DataError, ModelFolderError, SettingsError
 from congru.runtime.answer import ANSWER, Answer, Arrays
-from congru.runtime.folder import save_model
+from congru.runtime.folder import save_again
 from congru.runtime.model import Model
 from congru.runtime.session import Session
 from congru.tasks.forecast import plot, rolling
@@ -263,29 +262,13 @@ class Forecaster:
             states = [session.state for session in self._sessions]
             joined = {name: np.concatenate([state[name] for state in states], 1) for name in states[0]}
             self.store.state = {**joined, "out": self._out}
-        save_model(
-            folder,
-            config={key: model.config[key] for key in ("task", "cell", "network", "task_config")},
-            weights=model.weights,
-            golden=parse_tensors(self._beside("golden.safetensors")),
-            files={
-                **model.files,
-                **self.store.files(),
-                ANSWER: Answer({}, answer(model, self.store)).to_bytes(),
-            },
-            card=self._beside("README.md").decode(),
-        )
-        return Path(folder)
-
-    def _beside(self, name: str) -> bytes:
-        """A file of the model folder that a loaded model does not hold."""
-        try:
-            return (self.model.folder / name).read_bytes()
-        except OSError:
+        if not (model.folder / "golden.safetensors").exists():
             raise ModelFolderError(
-                f"{self.model.folder / name} is gone, expected the folder the model came from:"
-                " keep it until saved"
-            ) from None
+                f"{model.folder} is gone, expected the folder the model came from: keep it until saved"
+            )
+        answered = Answer({}, answer(model, self.store)).to_bytes()
+        save_again(model, folder, {**model.files, **self.store.files(), ANSWER: answered})
+        return Path(folder)
 
     def plot(
         self, path: str | os.PathLike[str] | None = None, *, series: Sequence[Any] | None = None

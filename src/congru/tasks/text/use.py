@@ -63,7 +63,8 @@ def run(
     weight_dtype:
         bfloat16 halves the bytes that a recurrent step reads; its matrices are rounded to 8 bits.
     """
-    session = load_text_model(model, weight_dtype).session(seed=seed)
+    loaded = load_text_model(model, weight_dtype)
+    session = loaded.session(seed=seed)
     options: dict[str, Any] = {
         "temperature": temperature,
         "top_p": top_p,
@@ -73,7 +74,7 @@ def run(
     if interactive:
         return _talk(session, prompt, n, options)
     if prompt is None:
-        prompt = _line_start(session.model)
+        prompt = _line_start(loaded)
     elif not prompt:
         raise SettingsError("prompt is empty, expected at least one character: leave it out or write some")
     session.feed(prompt)

@@ -1,0 +1,48 @@
+/* What the files of the extension module share: its state, its errors, views of arrays. */
+#ifndef CONGRU_PYTHON_H
+#define CONGRU_PYTHON_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "congru.h"
+
+/* Every field of congru_call is eight bytes wide: a name and a place. */
+#define NUM_FIELDS (sizeof(congru_call) / 8)
+
+typedef struct {
+  PyObject *names[NUM_FIELDS]; /* of the fields, interned */
+  PyObject *empty;             /* numpy.empty */
+  PyObject *dtypes[2];         /* float32, float64 */
+  PyTypeObject *packed, *stepper, *dense;
+} module_state;
+module_state *state_of(PyObject *self); /* of an object of one of the types */
+
+/* The weights of one layer as Python holds them. */
+typedef struct {
+  PyObject_HEAD
+  congru_packed *packed;
+  int64_t dtype, cell, inputs, hidden;
+} Packed;
+
+/* Read one field of a call. `guess` is where its name may stand, and then where the next one may. 0, or -1 with an error. */
+int read_field(const module_state *state, congru_call *call, PyObject *name, PyObject *value, size_t *guess);
+
+/* Raise a class of congru.errors, or ValueError where that cannot be imported; returns NULL. */
+PyObject *raise_error(const char *kind, const char *format, ...);
+
+/* numpy.empty of these sizes. */
+PyObject *make_array(const module_state *state, int64_t dtype, Py_ssize_t rank, const Py_ssize_t *sizes);
+
+/* Whether a buffer holds aligned reals of this element type. */
+int holds_reals(const Py_buffer *buffer, int64_t dtype);
+/* A view of a contiguous `array` of [rows, columns] reals, or an error that names it. */
+int view_matrix(PyObject *array, Py_buffer *buffer, int flags, int64_t dtype, int64_t rows, int64_t columns, const char *what,
+                const char *fix);
+
+/* The parts of the module: types into the state, and their names into the module. 0, or -1 with an error. */
+int add_stepper_types(PyObject *module, module_state *state);
+int add_dense_type(PyObject *module, module_state *state);
+extern PyMethodDef row_functions[];
+
+#endif

@@ -1,0 +1,409 @@
+"""Weights packed once for the C core, and shared: by steppers, by sequences, by threads.
+
+`pack` copies the weights of one layer in one direction into an immutable `Packed`. A stepper holds states only, so that a
+thousand streams of a model cost a thousand states; `Packed.advance` steps many of them in one call, and `Packed.sequence`
+runs whole sequences. `dense` and `convolution` pack a dense layer and a causal convolution. float32 and float64; whatever is
+computed has the same bits for any batch, chunking and number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from congru.errors import SettingsError, ShapeError, check_shape
+from congru.kernels import heads
+from congru.kernels.call import CELLS, Array, State, Weights
+from congru.kernels.native import CODES, DTYPES, WEIGHT_DTYPES, extension
+from congru.kernels.rounding import rounded
+from congru.reference.option_equations import gain_names
+from congru.reference.options import check_heads
+
+
+class Stepper(Protocol):
+    """States that step on packed weights: for one thread at a time. Arrays are contiguous and of the weights' dtype."""
+
+    def step(self, x: Array, /) -> Array:
+        """One step ``x [B, I] -> y [B, H]``: the stepper's own array, overwritten by the next step."""
+
+    def read(self, *state: Array) -> None:
+        """Copy the state out, into h [B, H] and, for the LSTM, c [B, H]."""
+
+    def write(self, *state: Array) -> None:
+        """Copy a state in, from h [B, H] and, for the LSTM, c [B, H]."""
+
+    def copy(self) -> Stepper:
+        """Another stepper in the same state, on the same weights."""
+
+
+class Dense(Protocol):
+    """``y = x W^T + b`` on packed weights."""
+
+    inputs: int
+    outputs: int
+
+    def __call__(self, x: Array, /, *, out: Array | None = None) -> Array:
+        """``x [.., F] -> y [.., O]``; the last axis of x is contiguous, `out` is a contiguous array for y."""
+
+
+class Packed:
+    """The weights of one layer in one direction, packed by `pack`. Immutable: any number of threads may use it at once.
+
+    `handles` are the core's objects, one for each head: ``_core.forward(packed=handle, ...)`` runs on one.
+    """
+
+    __slots__ = ("cell", "dtype", "handles", "hidden_size", "input_size")
+
+    def __init__(
+        self, cell: str, dtype: np.dtype[Any], handles: tuple[Any, ...], input_size: int, hidden_size: int
+    ) -> None:
+        self.cell, self.dtype, self.handles = cell, dtype, handles
+        self.input_size, self.hidden_size = input_size, hidden_size
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Packed:
+        return self
+
+    def stepper(self, batch: int = 1, state: State | None = None) -> Stepper:
+        """States that start as `state`, a tuple of [B, H] (None: zeros), and step on these weights.
+
+        >>> weights = [np.ones(shape, "float32") for shape in ((6, 3), (6, 2), (6,), (6,))]
+        >>> one = pack("gru", weights).stepper()
+        >>> one.step(np.zeros((1, 3), "float32")).shape
+        (1, 2)
+        """
+        if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or batch < 0:
+            raise SettingsError(f"batch is {batch!r}, expected a whole number from 0: pass 1 for one row")
+        parts = [handle.stepper(int(batch)) for handle in self.handles]
+        made: Stepper = parts[0] if len(parts) == 1 else _HeadsStepper(self, int(batch), parts)
+        if state is not None:
+            made.write(*self._checked_state(state, int(batch)))
+        return made
+
+    def advance(self, steppers: Sequence[Stepper], x: Array) -> Array:
+        """One step of N steppers of these weights, each of batch 1 and given once: ``x [N, I] -> y [N, H]``.
+
+        Every row has the bits of its stepper stepped alone. Other threads run meanwhile. Raises `ShapeError` for a stepper
+        of other weights, of another batch, or in use.
+
+        >>> packed = pack("rnn", [np.ones(shape, "float32") for shape in ((2, 3), (2, 2), (2,), (2,))])
+        >>> packed.advance([packed.stepper(), packed.stepper()], np.zeros((2, 3), "float32")).shape
+        (2, 2)
+        """
+        if len(self.handles) == 1:
+            y: Array = self.handles[0].advance(steppers, x)
+            return y
+        for number, stepper in enumerate(steppers):
+            if not isinstance(stepper, _HeadsStepper):
+                raise ShapeError(
+                    f"steppers[{number}] is {type(stepper).__name__}, expected one made by stepper():"
+                    " pass steppers of one packed"
+                )
+        parts = [
+            handle.advance([stepper.parts[head] for stepper in steppers], x)  # type: ignore[attr-defined]
+            for head, handle in enumerate(self.handles)
+        ]
+        return np.concatenate(parts, axis=1)
+
+    def sequence(
+        self,
+        x: Array,
+        state: State | None = None,
+        *,
+        lengths: Array | None = None,
+        reset: Array | None = None,
+        h_reset: State | None = None,
+        reverse: bool = False,
+        return_gates: bool = False,
+    ) -> tuple[Array, State, Array | None]:
+        """Run ``x [B, T, I]``: y [B, T, H], the final state, and gates [B, T, G, H] or None; see `congru.ops.sequence`.
+
+        Bit for bit what `congru.ops.sequence` gives on the native backend, without packing the weights again.
+
+        >>> packed = pack("rnn", [np.ones(shape, "float32") for shape in ((2, 3), (2, 2), (2,), (2,))])
+        >>> packed.sequence(np.zeros((4, 5, 3), "float32"))[0].shape
+        (4, 5, 2)
+        """
+        x = self._checked_input(x)
+        B, T, _ = x.shape
+        if state is not None:
+            state = self._checked_state(state, B)
+        if lengths is not None:
+            check_shape("lengths", lengths, "[B]", (B,), "pass one length per row of x")
+            lengths = np.ascontiguousarray(lengths, np.int64)
+            if B and not 0 <= int(lengths.min()) <= int(lengths.max()) <= T:
+                raise ShapeError(
+                    f"lengths is {lengths.tolist()}, expected 0 to T = {T}: count the valid steps"
+                )
+        if reset is not None:
+            check_shape("reset", reset, "[B, T]", (B, T), "pass one flag per row and step of x")
+            reset = np.ascontiguousarray(reset, np.bool_)
+        for part in h_reset or ():
+            check_shape("h_reset", part, "[H]", (self.hidden_size,), "pass one vector, shared by the batch")
+        count, parts = len(self.handles), []
+        for head, handle in enumerate(self.handles):
+            entering = None if state is None else heads.units_of_head(state, count, head)
+            restart = None if h_reset is None else heads.units_of_head(h_reset, count, head)
+            parts.append(self._run(handle, x, entering, restart, lengths, reset, int(reverse), return_gates))
+        if count == 1:
+            return parts[0]
+        y, finals, gates = zip(*parts)
+        final = tuple(np.concatenate(part, axis=-1) for part in zip(*finals))
+        return np.concatenate(y, axis=-1), final, np.concatenate(gates, axis=-1) if return_gates else None
+
+    def _run(
+        self,
+        handle: Any,
+        x: Array,
+        state: State | None,
+        h_reset: State | None,
+        lengths: Array | None,
+        reset: Array | None,
+        reverse: int,
+        return_gates: bool,
+    ) -> tuple[Array, State, Array | None]:
+        """One head of a checked call."""
+        (B, T, _), H = x.shape, self.hidden_size // len(self.handles)
+        G, num_states, size = len(CELLS[self.cell].gates), len(CELLS[self.cell].states), self.dtype.itemsize
+        y = np.empty((B, T, H), self.dtype)
+        final = tuple(np.empty((B, H), self.dtype) for _ in range(num_states))
+        gates = np.empty((B, T, G, H), self.dtype) if return_gates else None
+        start = [np.ascontiguousarray(part, self.dtype) for part in state or ()]
+        restart = [np.ascontiguousarray(part, self.dtype) for part in h_reset or ()]
+        extension().forward(
+            packed=handle,
+            reverse=reverse,
+            B=B,
+            T=T,
+            x_batch=x.strides[0] // size,
+            x_time=x.strides[1] // size,
+            y_batch=T * H,
+            y_time=H,
+            gates_batch=T * G * H,
+            gates_time=G * H,
+            **_addresses(x=x, y=y, gates=gates, lengths=lengths, reset=reset),
+            **_addresses(**dict(zip(("h0", "c0"), start)), **dict(zip(("h_reset", "c_reset"), restart))),
+            **_addresses(**dict(zip(("h", "c"), final))),
+        )
+        return y, final, gates
+
+    def _checked_input(self, x: Array) -> Array:
+        """x [B, T, I] with whole numbers of elements between its rows and steps."""
+        fix = f"pass {self.dtype} features as the weights'"
+        check_shape("x", x, "[B, T, I]", (None, None, self.input_size), fix)
+        if x.dtype != self.dtype:
+            raise ShapeError(f"x has dtype {x.dtype}, expected {self.dtype} as the weights: convert it")
+        size = self.dtype.itemsize
+        straight = x.strides[2] == size and not x.strides[0] % size and not x.strides[1] % size
+        return x if straight and x.flags.aligned else np.ascontiguousarray(x)
+
+    def _checked_state(self, state: State, batch: int) -> State:
+        names = CELLS[self.cell].states
+        if len(state) != len(names):
+            raise ShapeError(
+                f"state has {len(state)} arrays, expected {len(names)} for {self.cell}: pass ({', '.join(names)},)"
+            )
+        for name, part in zip(names, state):
+            check_shape(name, part, "[B, H]", (batch, self.hidden_size), "pass None for zeros")
+        return tuple(np.ascontiguousarray(part, self.dtype) for part in state)
+
+
+def pack(
+    cell: str,
+    weights: Weights | Sequence[Array | None],
+    *,
+    reset_before: bool = False,
+    layer_norm: bool | str = False,
+    num_heads: int = 1,
+    zoneout: float = 0.0,
+    weight_dtype: str | None = None,
+) -> Packed:
+    """Pack the NumPy weights (W, U, b_i, b_h and the gains of a layer norm; biases may be None) of one layer.
+
+    Options as in :func:`congru.ops.sequence`; `zoneout` is the share of the old state that every step keeps. Raises
+    `SettingsError` for an option the core has not, `ShapeError` for weights that do not fit.
+    """
+    if (cell, reset_before) not in CODES:
+        raise SettingsError(f"cell is {cell!r}, expected one of gru, lstm, rnn: the core packs no other")
+    if weight_dtype not in WEIGHT_DTYPES:
+        raise SettingsError(
+            f"weight_dtype is {weight_dtype!r}, expected None or 'bfloat16': pass one of these"
+        )
+    if weight_dtype and layer_norm:
+        raise SettingsError(
+            f"weight_dtype is {weight_dtype!r}, expected None with layer norm: the core has no such weights"
+        )
+    if not 0 <= zoneout < 1:
+        raise SettingsError(f"zoneout is {zoneout!r}, expected 0 to below 1: pass the share that is kept")
+    names = (*CELLS[cell].weights, *gain_names(cell, layer_norm, reset_before, num_heads))
+    parts = _checked_weights(cell, names, tuple(weights), num_heads)
+    W, U = parts[0], parts[1]
+    if weight_dtype and W.dtype != np.float32:
+        parts, weight_dtype = rounded(cell, parts), None
+    num_gates, H = len(CELLS[cell].gates), U.shape[1]
+    share = np.full(H, zoneout, W.dtype) if zoneout else None
+    zones = dict.fromkeys(("zoneout", "zoneout_c")[: len(CELLS[cell].states)], share)
+    handles = []
+    for head in range(num_heads):
+        own = parts if num_heads == 1 else heads.weights_of_head(parts, num_gates, num_heads, head)
+        arrays = {
+            name: None if part is None else np.ascontiguousarray(part) for name, part in zip(names, own)
+        }
+        handles.append(
+            extension().Packed(
+                cell=CODES[cell, reset_before],
+                dtype=DTYPES[str(W.dtype)],
+                weight_dtype=WEIGHT_DTYPES[weight_dtype],
+                I=W.shape[1],
+                H=H,
+                **_addresses(**arrays, **zones),
+            )
+        )
+    return Packed(cell, W.dtype, tuple(handles), W.shape[1], H * num_heads)
+
+
+def _checked_weights(cell: str, names: Sequence[str], weights: Weights, num_heads: int) -> tuple[Array, ...]:
+    """The weights, contiguous, all of one dtype and of fitting shapes."""
+    if len(weights) != len(names):
+        raise ShapeError(
+            f"weights has {len(weights)} arrays, expected {len(names)} for {cell}: pass ({', '.join(names)})"
+        )
+    for name, part in zip(names, weights):
+        if part is None and not name.startswith("b_"):
+            raise ShapeError(f"{name} is None, expected an array for {cell}: only a bias may be None")
+    W: Array = weights[0]
+    num_gates = len(CELLS[cell].gates)
+    if len(W.shape) != 2 or W.shape[0] % num_gates or not W.shape[0]:
+        raise ShapeError(
+            f"W has shape {tuple(W.shape)}, expected [{num_gates}H, I]: {cell} has {num_gates} blocks of rows"
+        )
+    if str(W.dtype) not in DTYPES:
+        raise ShapeError(f"W has dtype {W.dtype}, expected float32 or float64: convert it")
+    rows, H = W.shape[0], W.shape[0] // num_gates
+    if num_heads != 1 or num_heads is True:
+        check_heads(num_heads, H)
+    sizes = {"W": (rows, W.shape[1]), "U": (rows, H // num_heads), "g_c": (H,), "b_c": (H,)}
+    axes = {"U": f"[{num_gates}H, H{'' if num_heads == 1 else '/num_heads'}]", "g_c": "[H]", "b_c": "[H]"}
+    for name, part in zip(names, weights):
+        if part is None:
+            continue
+        fix = "give it the rows of W" if name in axes else "pass one value for each row of W"
+        check_shape(name, part, axes.get(name, f"[{num_gates}H]"), sizes.get(name, (rows,)), fix)
+        if part.dtype != W.dtype:
+            raise ShapeError(f"{name} has dtype {part.dtype}, expected {W.dtype} as W: convert it")
+    return tuple(None if part is None else np.ascontiguousarray(part) for part in weights)
+
+
+def _addresses(**arrays: Array | None) -> dict[str, int]:
+    return {name: array.ctypes.data for name, array in arrays.items() if array is not None}
+
+
+class _HeadsStepper:
+    """The steppers of every head, as one: each head sees the whole x and its own units."""
+
+    def __init__(self, packed: Packed, batch: int, parts: list[Any]) -> None:
+        self.parts, self._packed, self._batch = parts, packed, batch
+        self._units = packed.hidden_size // len(parts)
+        self._y = np.empty((batch, packed.hidden_size), packed.dtype)
+
+    def step(self, x: Array, /) -> Array:
+        """See `Stepper`."""
+        return np.concatenate([part.step(x) for part in self.parts], axis=1, out=self._y)
+
+    def read(self, *state: Array) -> None:
+        """See `Stepper`."""
+        self._check(state)
+        for units, part in self._columns():
+            own = [np.empty((self._batch, self._units), self._packed.dtype) for _ in state]
+            part.read(*own)
+            for whole, array in zip(state, own):
+                whole[:, units] = array
+
+    def write(self, *state: Array) -> None:
+        """See `Stepper`."""
+        self._check(state)
+        for units, part in self._columns():
+            part.write(*(np.ascontiguousarray(whole[:, units]) for whole in state))
+
+    def copy(self) -> _HeadsStepper:
+        """See `Stepper`."""
+        return _HeadsStepper(self._packed, self._batch, [part.copy() for part in self.parts])
+
+    def _columns(self) -> Iterator[tuple[slice, Any]]:
+        for head, part in enumerate(self.parts):
+            yield slice(head * self._units, (head + 1) * self._units), part
+
+    def _check(self, state: State) -> None:
+        names = CELLS[self._packed.cell].states
+        if len(state) != len(names):
+            raise TypeError(f"expected {len(names)} arrays, the state of the cell")
+        for name, part in zip(names, state):
+            check_shape(
+                name, part, "[B, H]", (self._batch, self._packed.hidden_size), "pass an array of the state"
+            )
+
+
+def dense(weight: Array, bias: Array | None = None) -> Dense:
+    """Pack ``y = x W^T + b`` with weight [O, F] and bias [O], float32 or float64: copied, and shared by threads.
+
+    Each output is one ordered sum over its inputs that begins with its bias, so that a row has the same bits in any batch.
+
+    >>> layer = dense(np.ones((2, 3), "float32"), np.ones(2, "float32"))
+    >>> layer(np.ones((4, 3), "float32")).tolist()[0]
+    [4.0, 4.0]
+    """
+    check_shape("weight", weight, "[O, F]", (None, None), "pass one row for each output")
+    if str(weight.dtype) not in DTYPES:
+        raise ShapeError(f"weight has dtype {weight.dtype}, expected float32 or float64: convert it")
+    if bias is not None:
+        check_shape("bias", bias, "[O]", (weight.shape[0],), "pass one value for each row of weight")
+        if bias.dtype != weight.dtype:
+            raise ShapeError(f"bias has dtype {bias.dtype}, expected {weight.dtype} as weight: convert it")
+    weight = np.ascontiguousarray(weight)
+    bias = None if bias is None else np.ascontiguousarray(bias)
+    bias_at = 0 if bias is None else bias.ctypes.data
+    made: Dense = extension().Dense(DTYPES[str(weight.dtype)], *weight.shape, weight.ctypes.data, bias_at)
+    return made
+
+
+class Convolution:
+    """Causal convolution over time, packed by `convolution`: ``y_t = b + sum_k W_k x_(t - K + 1 + k)``, k = 0 .. K - 1.
+
+    Its state is the last K - 1 inputs. A window of K inputs lies in one piece of memory, so that it is one row of a dense
+    layer; no window is copied.
+    """
+
+    __slots__ = ("dense", "features", "taps")
+
+    def __init__(self, packed: Dense, taps: int, features: int) -> None:
+        self.dense, self.taps, self.features = packed, taps, features
+
+    def __call__(self, x: Array, history: Array | None = None) -> tuple[Array, Array]:
+        """``x [B, T, F] -> y [B, T, O]`` and the history [B, K - 1, F] after it; None begins with zeros."""
+        check_shape("x", x, "[B, T, F]", (None, None, self.features), "give x the features of the weight")
+        B, T, F = x.shape
+        if history is None:
+            history = np.zeros((B, self.taps - 1, F), x.dtype)
+        check_shape("history", history, "[B, K - 1, F]", (B, self.taps - 1, F), "pass None for zeros")
+        if history.dtype != x.dtype:
+            raise ShapeError(f"history has dtype {history.dtype}, expected {x.dtype} as x: convert it")
+        line = np.concatenate([history, x], axis=1)
+        windows = np.lib.stride_tricks.as_strided(
+            line, (B, T, self.taps * F), (line.strides[0], line.strides[1], line.strides[2]), writeable=False
+        )
+        return self.dense(windows), line[:, T:].copy()
+
+
+def convolution(weight: Array, bias: Array | None = None) -> Convolution:
+    """Pack a causal convolution with weight [O, F, K] as in torch.nn.Conv1d, the last tap at the newest input; bias [O].
+
+    >>> layer = convolution(np.ones((1, 1, 3), "float32"))
+    >>> layer(np.ones((1, 4, 1), "float32"))[0].ravel().tolist()
+    [1.0, 2.0, 3.0, 3.0]
+    """
+    check_shape("weight", weight, "[O, F, K]", (None, None, None), "pass the weight of a Conv1d")
+    O, F, K = weight.shape
+    if K < 1:
+        raise ShapeError(f"weight has shape {weight.shape}, expected at least one tap: pass [O, F, K]")
+    return Convolution(dense(weight.transpose(0, 2, 1).reshape(O, K * F), bias), K, F)

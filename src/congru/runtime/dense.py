@@ -1,0 +1,26 @@
+"""y = W x + b with the weights prepared once: on the native core where it is there, else in NumPy.
+
+On the core the bits of a row do not depend on how many rows are computed together; in NumPy products are taken per step, so that
+they do not depend on how a sequence is cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from congru.runtime.cells import Array
+
+
+def dense(weight: Array, bias: Array | None) -> Callable[[Array], Array]:
+    """The function x [..., F] -> [..., O] of weight [O, F] and bias [O]."""
+    weight_t = np.ascontiguousarray(weight.T)
+
+    def product(x: Array) -> Array:
+        y: Array = np.matmul(x, weight_t)
+        if bias is not None:
+            y += bias
+        return y
+
+    return product

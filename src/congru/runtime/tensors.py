@@ -1,0 +1,75 @@
+"""Tensors as a model folder stores them: float32, or bfloat16 and int8 that are widened to float32 when read.
+
+An int8 tensor "<name>" has a float32 companion "<name>.scale", one number per row: w[i] = scale[i] * q[i].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import deserialize
+from safetensors.numpy import save as format_tensors
+
+_DTYPES: dict[str, type[np.generic]] = {
+    "F32": np.float32,
+    "F64": np.float64,
+    "F16": np.float16,
+    "I8": np.int8,
+    "I32": np.int32,
+    "I64": np.int64,
+    "U8": np.uint8,
+    "BOOL": np.bool_,
+}
+SCALE = ".scale"
+
+
+def parse_tensors(content: bytes) -> dict[str, NDArray[Any]]:
+    """The tensors of a safetensors file; bfloat16 as float32. Raises `SafetensorError`, or ValueError for another dtype."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, entry in deserialize(content):  # type: ignore[no-untyped-call]
+        raw, shape = entry["data"], tuple(entry["shape"])
+        if entry["dtype"] == "BF16":
+            bits = np.frombuffer(raw, np.uint16).astype(np.uint32) << 16
+            arrays[name] = bits.view(np.float32).reshape(shape)
+        elif entry["dtype"] in _DTYPES:
+            arrays[name] = np.frombuffer(bytes(raw), _DTYPES[entry["dtype"]]).reshape(shape).copy()
+        else:
+            raise ValueError(f"{name!r} has dtype {entry['dtype']}, which is not known here")
+    return arrays
+
+
+def widened(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """int8 tensors with their scales as float32; all others as they are.
+
+    >>> widened({"w": np.int8([[2, -1]]), "w.scale": np.float32([0.5])})["w"].tolist()
+    [[1.0, -0.5]]
+    """
+    wide = {}
+    for name, array in tensors.items():
+        scale = tensors.get(name + SCALE)
+        if scale is not None and array.dtype == np.int8 and scale.shape == array.shape[:1]:
+            wide[name] = (array * scale.reshape(-1, *[1] * (array.ndim - 1))).astype(np.float32)
+        elif not (name.endswith(SCALE) and name.removesuffix(SCALE) in wide):
+            wide[name] = array
+    return wide
+
+
+def prefixed(parts: Mapping[str, Mapping[str, NDArray[Any]]], separator: str) -> dict[str, NDArray[Any]]:
+    """The arrays of every network under "<network><separator><name>"."""
+    return {
+        f"{owner}{separator}{name}": value for owner, part in parts.items() for name, value in part.items()
+    }
+
+
+def of_owner(arrays: Mapping[str, NDArray[Any]], owner: str, separator: str) -> dict[str, NDArray[Any]]:
+    """The arrays of one network, by their own names."""
+    prefix = owner + separator
+    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+
+
+def format_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """The bytes of a safetensors file."""
+    return bytes(format_tensors({name: np.ascontiguousarray(value) for name, value in arrays.items()}))
