@@ -20,8 +20,8 @@ from bench.timing import interleaved, ratio, summary
 from congru.nn.network import Network
 from congru.tasks.text.learner import network_config
 from congru.tasks.text.settings import Settings
+from congru.train.networks import make_optimizer
 from congru.train.resolve import resolve
-from congru.train.trainer import make_optimizer
 
 NUM_SYMBOLS = 65
 PEERS = {"the C core": "native", "PyTorch's kernels": "aten", "bptt": "bptt"}

@@ -3,7 +3,7 @@ came in.
 
 The rules, all reported and none silent:
 
-* Further columns are known inputs: numbers that are also given for the future.
+* Further columns are known covariates: numbers that are also given for the future.
 * A row that cannot be used (unparsable date, NaN or infinity, a timestamp given twice) is an error with its
   row number; `bad_rows="skip"` leaves such rows out and counts them. Of two rows with one timestamp the first
   stays.
@@ -34,7 +34,7 @@ SINGLE = "y"  # the name of the only series of a table without a column unique_i
 
 @dataclass(frozen=True)
 class Series:
-    """One series on its grid; T steps, K known inputs."""
+    """One series on its grid; T steps, K known covariates."""
 
     name: Any
     ds: NDArray[Any]
@@ -110,7 +110,7 @@ def read_table(
     """Read a long table from a CSV path or a pandas, polars or pyarrow table.
 
     `columns` names its columns, `freq` the step ("1h", see :mod:`congru.data.frequency`). `target` False reads
-    a table of future known inputs, whose y is not there (it is then NaN). Raises :class:`DataError` with the
+    a table of future known covariates, whose y is not there (it is then NaN). Raises :class:`DataError` with the
     row at fault.
 
     >>> import pandas

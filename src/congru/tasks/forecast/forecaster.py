@@ -40,7 +40,7 @@ _NAMES = {"gru": "GRU", "lstm": "LSTM", "rnn": "RNN", "mingru": "MinGRU"}
 
 
 class Forecaster:
-    """Forecasts N series; made by :meth:`load` or :func:`congru.tasks.forecast.train`.
+    """Forecasts N series; made by :meth:`load` or :meth:`train`.
 
         f = Forecaster.load("runs/forecast-1/model")
         f.predict()                       # unique_id, ds, GRU, GRU-lo-80, GRU-hi-80
