@@ -73,9 +73,9 @@ def test_the_direction_of_a_symbol_sees_differences_of_logits_only():
     weight = np.random.default_rng(0).standard_normal((ALPHABET, 5))
     state = np.random.default_rng(1).standard_normal(5)
     logits = weight @ state
-    pull = Copying(9).pull(weight, 3)
-    assert pull @ state == pytest.approx(logits[3] - logits.mean())
-    assert Copying(9).pull(weight + np.ones(5), 3) == pytest.approx(pull)
+    cotangent = Copying(9).cotangent(weight, 3)
+    assert cotangent @ state == pytest.approx(logits[3] - logits.mean())
+    assert Copying(9).cotangent(weight + np.ones(5), 3) == pytest.approx(cotangent)
 
 
 def test_validation_and_test_sequences_differ_and_do_not_depend_on_the_cell_or_seed():
@@ -242,14 +242,14 @@ def test_what_entered_at_a_step_is_what_the_answer_loses_without_it():
     problem = Adding(9)
     network = seeded(0, problem, "gru", 6, "default").double()
     x = problem.neutral + 1e-3 * np.random.default_rng(0).standard_normal((1, 9, 2))
-    pull = np.random.default_rng(1).standard_normal(6)
+    cotangent = np.random.default_rng(1).standard_normal(6)
     layer = network.get_submodule("memory")
 
     def value(x: np.ndarray) -> float:
         with torch.no_grad():
-            return float(layer(torch.from_numpy(x))[0][0, 7].numpy() @ pull)
+            return float(layer(torch.from_numpy(x))[0][0, 7].numpy() @ cotangent)
 
-    found = entered(inspect(layer, x), 0, pull, 7, problem.neutral)
+    found = entered(inspect(layer, x), 0, cotangent, 7, problem.neutral)
     for step in range(9):
         without = x.copy()
         without[0, step] = problem.neutral

@@ -211,9 +211,9 @@ def test_validation_is_exact_and_a_sample_repeats(poem: Path) -> None:
 
 def test_no_layer_drops_twice() -> None:
     config = network_config(Settings(num_layers=1, dropout=0.4), 9)
-    assert [layer.get("dropout", layer.get("p")) for layer in config["layers"]] == [None, 0.0, 0.4, None]
+    assert [layer.get("dropout", layer.get("p")) for layer in config["nodes"]] == [None, 0.0, 0.4, None]
     config = network_config(Settings(num_layers=2, dropout=0.4), 9)
-    assert [layer.get("dropout", layer.get("p")) for layer in config["layers"]] == [None, 0.4, 0.4, None]
+    assert [layer.get("dropout", layer.get("p")) for layer in config["nodes"]] == [None, 0.4, 0.4, None]
 
 
 def test_auto_precision_is_bfloat16_where_the_cpu_has_amx(

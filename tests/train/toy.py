@@ -57,11 +57,13 @@ class ToyLearner(TaskLearner[ToySettings]):
     def networks(self, cell: str, hidden_size: int) -> dict[str, Any]:
         return {
             "main": {
-                "layers": [
-                    {"type": cell, "name": "rnn", "input_size": 1, "hidden_size": hidden_size},
-                    {"type": "dropout", "p": self.settings.dropout},
-                    {"type": "linear", "name": "head", "in": hidden_size, "out": 1},
-                ]
+                "inputs": {"wave": {"features": 1}},
+                "nodes": [
+                    {"type": cell, "name": "rnn", "hidden_size": hidden_size},
+                    {"type": "dropout", "name": "drop", "p": self.settings.dropout},
+                    {"type": "linear", "name": "head", "size": 1},
+                ],
+                "outputs": ["head"],
             }
         }
 

@@ -33,9 +33,9 @@ def memory(
         )
     from congru.contest.contest import measure
 
-    found = measure(settings or MemorySettings(), say=lambda line: print(line, file=sys.stderr, flush=True))
-    record = json.dumps(found.record(), indent=1) + "\n"
+    contest = measure(settings or MemorySettings(), say=lambda line: print(line, file=sys.stderr, flush=True))
+    record = json.dumps(contest.record(), indent=1) + "\n"
     if out is not None:
         out.write_text(record, encoding="utf-8")
-    print(record if json_output else found.table(), end="" if json_output else "\n")
+    print(record if json_output else contest.table(), end="" if json_output else "\n")
     return 0

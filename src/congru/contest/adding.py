@@ -57,6 +57,6 @@ class Adding:
     def loss(self, answers: Tensor, target: Tensor) -> Tensor:
         return F.mse_loss(answers.squeeze(2), target)
 
-    def pull(self, weight: npt.NDArray[np.float64], target: float) -> npt.NDArray[np.float64]:
+    def cotangent(self, weight: npt.NDArray[np.float64], target: float) -> npt.NDArray[np.float64]:
         u: npt.NDArray[np.float64] = weight[0]
         return u

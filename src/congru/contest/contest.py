@@ -93,7 +93,7 @@ class Contest:
 
 
 def measure(
-    given: MemorySettings | Mapping[str, object],
+    settings: MemorySettings | Mapping[str, object],
     say: Callable[[str], None] | None = None,
     keep: Callable[[Run, Problem, Network], None] | None = None,
 ) -> Contest:
@@ -105,7 +105,7 @@ def measure(
     >>> contest.runs[0].num_parameters, contest.runs[0].steps, round(contest.baseline, 4)
     (101, 3, 0.1667)
     """
-    settings = checked(given)
+    settings = checked(settings)
     problems = [PROBLEMS[settings.task](lag) for lag in sorted(settings.lags)]
     runs = []
     for cell in settings.cells:

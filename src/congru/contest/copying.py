@@ -78,7 +78,7 @@ class Copying:
     def loss(self, answers: Tensor, target: Tensor) -> Tensor:
         return F.cross_entropy(answers.flatten(0, 1), target.flatten())
 
-    def pull(self, weight: npt.NDArray[np.float64], target: float) -> npt.NDArray[np.float64]:
+    def cotangent(self, weight: npt.NDArray[np.float64], target: float) -> npt.NDArray[np.float64]:
         """The right symbol's logit over the mean of all: a softmax sees differences only."""
         u: npt.NDArray[np.float64] = weight[int(target)] - weight.mean(axis=0)
         return u

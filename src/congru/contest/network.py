@@ -22,24 +22,19 @@ BACKEND = {"gru": "native", "lstm": "native", "rnn": "native", "mingru": "auto"}
 
 def declaration(problem: Problem, cell: str, hidden_size: int) -> dict[str, Any]:
     """The network for a problem, as :class:`congru.nn.Network` takes it."""
-    recurrent = {
-        "type": cell,
-        "name": "memory",
-        "input_size": problem.num_inputs,
-        "hidden_size": hidden_size,
-        "num_layers": DEPTH[cell],
-    }
     return {
-        "layers": [
-            recurrent,
-            {"type": "linear", "name": "answer", "in": hidden_size, "out": problem.num_outputs},
-        ]
+        "inputs": {"sequence": {"features": problem.num_inputs}},
+        "nodes": [
+            {"type": cell, "name": "memory", "hidden_size": hidden_size, "num_layers": DEPTH[cell]},
+            {"type": "linear", "name": "answer", "size": problem.num_outputs},
+        ],
+        "outputs": ["answer"],
     }
 
 
 def build(declared: Mapping[str, Any]) -> Network:
     """An untrained network, drawn from torch's generator, on its cell's backend."""
-    return Network(declared, backend=BACKEND[declared["layers"][0]["type"]])
+    return Network(declared, backend=BACKEND[declared["nodes"][0]["type"]])
 
 
 def equal_size(problem: Problem, cell: str, gru_size: int) -> int:

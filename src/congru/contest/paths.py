@@ -61,11 +61,11 @@ def flow(network: Network, problem: Problem, batch: Batch) -> Path:
     at = problem.asked.start
     gradients, carries = [], []
     for row in range(len(batch.x)):
-        pull = problem.pull(weight, batch.target[row, 0].item())
-        found = trace.gradient_flow(pull, at, row=row)
-        gradients.append(found.gradient / found.gradient[0])
-        if found.carry is not None:
-            carries.append(found.carry / found.gradient[0])
+        cotangent = problem.cotangent(weight, batch.target[row, 0].item())
+        flow_of_row = trace.gradient_flow(cotangent, at, row=row)
+        gradients.append(flow_of_row.gradient / flow_of_row.gradient[0])
+        if flow_of_row.carry is not None:
+            carries.append(flow_of_row.carry / flow_of_row.gradient[0])
     return Path(np.median(gradients, axis=0), np.median(carries, axis=0) if carries else None)
 
 
@@ -81,9 +81,11 @@ def planted_share(network: Network, problem: Problem, batch: Batch) -> Planted |
     asked = range(*problem.asked.indices(batch.x.shape[1]))
     memories, changes = [], []
     for row in range(len(batch.x)):
-        pulls = [problem.pull(weight, target) for target in batch.target[row].tolist()]
-        memories.append([trace.memory(pull, at, row=row) for pull, at in zip(pulls, asked)])
-        changes.append([entered(trace, row, pull, at, problem.neutral) for pull, at in zip(pulls, asked)])
+        cotangents = [problem.cotangent(weight, target) for target in batch.target[row].tolist()]
+        memories.append([trace.memory(cotangent, at, row=row) for cotangent, at in zip(cotangents, asked)])
+        changes.append(
+            [entered(trace, row, cotangent, at, problem.neutral) for cotangent, at in zip(cotangents, asked)]
+        )
     C = np.array([[memory.contributions for memory in answers] for answers in memories])
     planted = np.zeros((len(C), C.shape[2]), bool)
     np.put_along_axis(planted, batch.planted, True, axis=1)
@@ -98,8 +100,8 @@ def planted_share(network: Network, problem: Problem, batch: Batch) -> Planted |
     )
 
 
-def entered(trace: Trace, row: int, pull: Floats, at: int, neutral: Floats) -> Floats:
-    """E_k [T] of u . h_at, with u = `pull` [H]: d_k . (h_k - F(h_{k-1}, neutral)), `neutral` [I]; one layer only."""
+def entered(trace: Trace, row: int, cotangent: Floats, at: int, neutral: Floats) -> Floats:
+    """E_k [T] of u . h_at, with u = `cotangent` [H]: d_k . (h_k - F(h_{k-1}, neutral)), `neutral` [I]; one layer only."""
     layer = trace.top
     steps = steps_of(layer, row)
     W, U, b_i, b_h = layer.weights.wide()
@@ -107,7 +109,7 @@ def entered(trace: Trace, row: int, pull: Floats, at: int, neutral: Floats) -> F
     x = np.broadcast_to(neutral, (len(steps.h), len(neutral)))
     (without,) = ops.step(trace.cell, x, (steps.h,), weights, reset_before=layer.reset_before)
     u = np.zeros_like(steps.h)
-    u[at] = pull
+    u[at] = cotangent
     change: Floats = (sensitivity(steps, u) * (layer.y[row] - without)).sum(axis=1)
     return change
 

@@ -53,7 +53,7 @@ class Problem(Protocol):
         """The mean loss of answers [B, S, O]."""
         ...
 
-    def pull(self, weight: npt.NDArray[np.float64], target: float) -> npt.NDArray[np.float64]:
+    def cotangent(self, weight: npt.NDArray[np.float64], target: float) -> npt.NDArray[np.float64]:
         """The direction u [H] in the state that decides an answer, for a read-out with weight [O, H]."""
         ...
 

@@ -106,11 +106,11 @@ class MemorySettings(BaseModel):
         return f"{amount} of {self.batch_size} sequences"
 
 
-def checked(given: MemorySettings | Mapping[str, object]) -> MemorySettings:
+def checked(settings: MemorySettings | Mapping[str, object]) -> MemorySettings:
     """Settings as they are, or from keywords; SettingsError with the first fault as one line."""
-    if isinstance(given, MemorySettings):
-        return given
+    if isinstance(settings, MemorySettings):
+        return settings
     try:
-        return MemorySettings.model_validate(dict(given))
+        return MemorySettings.model_validate(dict(settings))
     except ValidationError as error:
         raise SettingsError(describe_validation_error(error)) from None

@@ -1,5 +1,4 @@
-"""Long tables `unique_id, ds, y`: read, checked, laid on a regular grid, and written back as the kind that
-came in.
+"""Long tables `unique_id, ds, y`: read, checked, laid on a regular grid, and written back as the kind that came in.
 
 The rules, all reported and none silent:
 
@@ -224,9 +223,9 @@ def _lay(
     origin = times[0]
     steps, exact = frequency.position(times, origin)
     if not exact.all():
-        place = show_time(times[int(np.argmin(exact))])
+        at = show_time(times[int(np.argmin(exact))])
         report.add(
-            "times between two steps moved to the nearest", int((~exact).sum()), f"series {name!r} at {place}"
+            "times between two steps moved to the nearest", int((~exact).sum()), f"series {name!r} at {at}"
         )
     length = int(steps[-1]) + 1
     if length > 50 * len(group) + 1000:
@@ -239,8 +238,8 @@ def _lay(
     observed = source >= 0
     ds = frequency.at(origin, np.arange(length))
     if not observed.all():
-        place = show_time(ds[int(np.argmin(observed))])
-        report.add("missing steps", int((~observed).sum()), f"series {name!r} at {place}")
+        at = show_time(ds[int(np.argmin(observed))])
+        report.add("missing steps", int((~observed).sum()), f"series {name!r} at {at}")
     filled = source[np.maximum.accumulate(np.where(observed, np.arange(length), 0))]
     y = rows.y[filled] if rows.y is not None else np.full(length, np.nan)
     known = (

@@ -10,7 +10,7 @@ The smallest learner:
         task, metric = "sums", "mse"
 
         def networks(self, cell, hidden_size):
-            return {"main": {"layers": [...]}}
+            return {"main": {"inputs": {...}, "nodes": [...], "outputs": [...]}}
         def rows(self, epoch):
             return self.generator(epoch).permutation(1000)
         def batch(self, rows):

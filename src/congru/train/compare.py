@@ -148,8 +148,7 @@ def compare(
 
 
 def hidden_for_parameters(build: Callable[[int], nn.Module], target: int) -> int:
-    """The width whose module has the parameter count closest to ``target``; the smaller one if two are as
-    close.
+    """The width whose module has the parameter count closest to ``target``; the smaller one if two are as close.
 
     ``build(width)`` is called on torch's meta device: no memory is used, no numbers are drawn.
 

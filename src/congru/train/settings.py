@@ -47,9 +47,9 @@ class BudgetSettings(_Group):
 
     @model_validator(mode="after")
     def _one_budget(self) -> Self:
-        given = [kind for kind in BUDGETS if getattr(self, kind) is not None]
-        if len(given) > 1:
-            values = " and ".join(f"{kind} is {getattr(self, kind)}" for kind in given)
+        budgets = [kind for kind in BUDGETS if getattr(self, kind) is not None]
+        if len(budgets) > 1:
+            values = " and ".join(f"{kind} is {getattr(self, kind)}" for kind in budgets)
             raise ValueError(
                 f"{values}, expected one budget: give only one of --epochs, --minutes and --steps"
             )

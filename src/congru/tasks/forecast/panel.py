@@ -1,5 +1,4 @@
-"""The series of a table as windows: the network's inputs, the simple forecasts it starts from, and the
-targets.
+"""The series of a table as windows: the network's inputs, the simple forecasts it starts from, and the targets.
 
 Everything the network sees is in units fitted on the train part. `scale` is the standard deviation of a
 series, `unit` what a forecast error is counted in: the mean absolute seasonal difference |y_t - y_{t-m}|

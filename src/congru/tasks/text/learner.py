@@ -146,24 +146,24 @@ class TextLearner(TaskLearner[Settings]):
 
 
 def network_config(settings: Settings, num_tokens: int) -> dict[str, Any]:
-    """The declarative network: embedding, recurrent layers with dropout after each, output layer."""
-    size, hidden = settings.token_size, settings.hidden_size
+    """The declaration: embedding, recurrent layers with dropout after each, output layer."""
     recurrent = {
         "type": settings.cell,
         "name": "rnn",
-        "input_size": size,
-        "hidden_size": hidden,
+        "hidden_size": settings.hidden_size,
         "num_layers": settings.num_layers,
         "dropout": settings.dropout if settings.num_layers > 1 else 0.0,
     }
     if settings.cell == "gru":
         recurrent["reset_before"] = settings.reset_before
-    head = {"type": "linear", "name": "head", "in": hidden, "out": num_tokens}
+    head = {"type": "linear", "name": "head", "size": num_tokens}
     return {
-        "layers": [
-            {"type": "embedding", "name": "embed", "num_embeddings": num_tokens, "size": size},
+        "inputs": {"text": {"tokens": num_tokens}},
+        "nodes": [
+            {"type": "embedding", "name": "embed", "size": settings.token_size},
             recurrent,
-            {"type": "dropout", "p": settings.dropout},
+            {"type": "dropout", "name": "drop", "p": settings.dropout},
             {**head, "tied": "embed"} if settings.tied else head,
-        ]
+        ],
+        "outputs": ["head"],
     }
