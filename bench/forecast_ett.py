@@ -24,7 +24,6 @@ import torch
 
 from bench.record import ROOT, spread, write_result
 from congru.data.registry import read
-from congru.tasks import forecast
 from congru.tasks.forecast import Forecaster, evaluate_forecaster
 
 TRAIN, VALIDATION, TEST = 8640, 2880, 2880
@@ -70,7 +69,7 @@ def measure(table: polars.DataFrame, horizon: int, seed: int, changed: dict[str,
     settings = {**SETTINGS, **changed, "horizon": horizon, "seed": seed}
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        model = forecast.train(
+        model = Forecaster.train(
             table, **settings, val_size=VALIDATION, test_size=TEST, out=f"{folder}/run", quiet=True
         )
         trained = time.perf_counter() - start
@@ -92,7 +91,7 @@ def measure(table: polars.DataFrame, horizon: int, seed: int, changed: dict[str,
 def check(loaded: Forecaster, table: polars.DataFrame, reported: float) -> None:
     """The folder's validation error is the one training reported."""
     panel, _ = loaded.panel_of(table)
-    cuts = np.arange(TRAIN, TRAIN + VALIDATION - loaded.geometry.horizon + 1)
+    cuts = np.arange(TRAIN, TRAIN + VALIDATION - loaded.window.horizon + 1)
     series, cut = np.repeat(np.arange(len(panel.lengths)), len(cuts)), np.tile(cuts, len(panel.lengths))
     error = loaded.windows(panel, series, cut)[..., 0] - panel.actual(series, cut)
     found = float(((error / panel.units.scale[series][:, None]) ** 2).mean())

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from bench.record import ROOT, spread, write_result
 from congru.data.registry import read
-from congru.tasks import forecast
+from congru.tasks.forecast import Forecaster
 from congru.tasks.forecast.baselines import naive2, seasonal_naive
 from congru.tasks.forecast.metrics import naive_error, owa, smape
 
@@ -106,7 +106,7 @@ def measure(train: list[Array], seed: int) -> tuple[Array, dict[str, Any]]:
     """Train on whole series and forecast what follows: values [N, h], and what it took."""
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        model = forecast.train(
+        model = Forecaster.train(
             table_of(train), **SETTINGS, val_size=0, evaluations=1, seed=seed, out=f"{folder}/run", quiet=True
         )
         assert model.result is not None

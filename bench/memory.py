@@ -19,12 +19,12 @@ import torch
 
 from bench.memory_picture import draw
 from bench.record import ROOT, commit, spread, write_result
+from congru.contest.contest import Contest, Run, measure
+from congru.contest.copying import unordered_loss
+from congru.contest.learner import TEST, held_out
+from congru.contest.paths import flow
+from congru.contest.problem import Batch, Problem
 from congru.nn import Network
-from congru.tasks.memory.contest import Contest, Run, measure
-from congru.tasks.memory.copying import unordered_loss
-from congru.tasks.memory.paths import flow
-from congru.tasks.memory.problem import Batch, Problem
-from congru.tasks.memory.training import TEST, held_out
 
 LAGS = (50, 100, 200, 500, 1000)
 SHORT_LAGS = (50, 100, 200)

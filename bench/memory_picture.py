@@ -6,8 +6,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from congru.contest.copying import LENGTH, Copying, unordered_loss
 from congru.report.style import GREY, INK, LINES, Picture, new_figure, styled
-from congru.tasks.memory.copying import LENGTH, Copying, unordered_loss
 
 NAMES = {"gru": "GRU", "lstm": "LSTM", "mingru": "minGRU", "rnn": "RNN"}
 COLORS = dict(zip(NAMES, LINES))

@@ -2,7 +2,7 @@
 
 The share of |C| (`congru.gates.memory`) on the marked steps of the adding problem and on the shown symbols of the copy
 task, in GRUs trained from a chrono start; each as it trains by itself, and with a cost on writing. Beside it the share
-around the mean and by every path (`congru.tasks.memory.paths`), the trust share, and the share that evenly spread
+around the mean and by every path (`congru.contest.paths`), the trust share, and the share that evenly spread
 contributions would have. Correctness first: the exact shares must add up to the answer.
 
     python -m bench.planted_truth [--seeds 0 1]
@@ -16,11 +16,11 @@ from typing import Any
 import torch
 
 from bench.record import ROOT, spread, write_result
+from congru.contest.contest import Run, measure
+from congru.contest.learner import TEST, held_out
+from congru.contest.paths import Planted, planted_share
+from congru.contest.problem import Batch, Problem
 from congru.nn import Network
-from congru.tasks.memory.contest import Run, measure
-from congru.tasks.memory.paths import Planted, planted_share
-from congru.tasks.memory.problem import Batch, Problem
-from congru.tasks.memory.training import TEST, held_out
 
 COMMON: dict[str, Any] = {"cells": ("gru",), "init": "chrono", "batch_size": 32, "learning_rates": (0.01,)}
 ADDING: dict[str, Any] = {"task": "adding", "lags": (50,), "hidden_size": 64}

@@ -20,11 +20,11 @@ import torch
 
 from bench.record import ROOT, spread, write_result
 from congru.tasks.text import evaluate, train
-from congru.tasks.text.settings import TextSettings
+from congru.tasks.text.settings import Settings
 from congru.train.resolve import resolve
 
 PUBLISHED = {"nanoGPT 10.7 M parameters, on a GPU": 1.4697, "nanoGPT small, on a CPU": 1.88}
-AGREEMENT = 1e-3  # between lanes in training and one pass
+AGREEMENT = 1e-3  # between segments in training and one pass
 
 
 def measure(
@@ -36,7 +36,7 @@ def measure(
         result = train(str(path), minutes=minutes, seed=seed, out=f"{folder}/run", **given)
         assert result.model_folder is not None
         assert result.best is not None
-        rows = evaluate(result.model_folder, str(path), lanes=1)
+        rows = evaluate(result.model_folder, str(path), segments=1)
     exact = rows["model"]["nats_per_char"]
     if abs(exact - result.best) > AGREEMENT:
         raise SystemExit(f"training reported {result.best:.5f}, the saved folder scores {exact:.5f}")
@@ -61,7 +61,7 @@ def main() -> None:
     if not path.is_file():
         raise SystemExit(f"{path} is missing: set CONGRU_DATA to the folder that holds text/tinyshakespeare")
     runs = [measure(path, arguments.minutes, seed, given, arguments.keep) for seed in arguments.seeds]
-    settings, _ = resolve(TextSettings, {"minutes": arguments.minutes, **given})
+    settings, _ = resolve(Settings, {"minutes": arguments.minutes, **given})
     scores = [run["rows"]["model"]["nats_per_char"] for run in runs]
     rows = runs[0]["rows"]
     tokens = [run["steps"] * settings.batch_size * settings.chunk for run in runs]

@@ -19,16 +19,16 @@ from bench.record import ROOT, write_result
 from bench.timing import interleaved, ratio, summary
 from congru.nn.network import Network
 from congru.tasks.text.learner import network_config
-from congru.tasks.text.settings import TextSettings
+from congru.tasks.text.settings import Settings
+from congru.train.networks import make_optimizer
 from congru.train.resolve import resolve
-from congru.train.trainer import make_optimizer
 
 NUM_SYMBOLS = 65
 PEERS = {"the C core": "native", "PyTorch's kernels": "aten", "bptt": "bptt"}
 AGREEMENT = 1e-4  # of the loss and of every gradient, relative to its largest value
 
 
-def network(settings: TextSettings, backend: str) -> Network:
+def network(settings: Settings, backend: str) -> Network:
     torch.manual_seed(0)
     return Network(network_config(settings, NUM_SYMBOLS), backend=backend)
 
@@ -38,7 +38,7 @@ def loss_of(module: Network, batch: Tensor) -> Tensor:
     return F.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
 
 
-def stepper(module: Network, settings: TextSettings, batch: Tensor) -> Callable[[], object]:
+def stepper(module: Network, settings: Settings, batch: Tensor) -> Callable[[], object]:
     optimizer = make_optimizer(module, settings)
 
     def step() -> float:
@@ -52,7 +52,7 @@ def stepper(module: Network, settings: TextSettings, batch: Tensor) -> Callable[
     return step
 
 
-def check(settings: TextSettings, batch: Tensor) -> None:
+def check(settings: Settings, batch: Tensor) -> None:
     """Exit unless every backend gives the loss and the gradients of the first."""
     expected: list[Tensor] | None = None
     for name, backend in PEERS.items():
@@ -75,7 +75,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     given = dict(setting.split("=", 1) for setting in arguments.settings)
-    settings, _ = resolve(TextSettings, {**given, "minutes": 1.0})
+    settings, _ = resolve(Settings, {**given, "minutes": 1.0})
     batch = torch.randint(0, NUM_SYMBOLS, (settings.batch_size, settings.chunk + 1))
     check(settings, batch)
     steps = {

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from congru.tasks import forecast
 from congru.tasks.forecast import Forecaster
 
 SHORT: dict[str, Any] = {
@@ -48,4 +47,4 @@ def one_series(length: int = 90) -> pd.DataFrame:
 
 def train(data: Any, folder: Path, **settings: Any) -> Forecaster:
     """A short training into `folder`/run."""
-    return forecast.train(data, **{**SHORT, "out": folder / "run", **settings})
+    return Forecaster.train(data, **{**SHORT, "out": folder / "run", **settings})

@@ -19,6 +19,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # A package may import those with a smaller number, and itself; equal numbers are siblings and stay apart.
 LEVEL = {
     "errors": 0,
+    "version": 0,
     "report": 1,
     "reference": 1,
     "kernels": 2,
@@ -29,6 +30,7 @@ LEVEL = {
     "gates": 5,
     "nn": 5,
     "train": 6,
+    "contest": 7,
     "tasks": 7,
     "serve": 8,
     "cli": 9,
@@ -40,13 +42,6 @@ KNOWN_CIRCLES = (
         | {"congru.kernels.native_torch"}
     ),
     frozenset({"congru.runtime.model", "congru.runtime.session"}),
-    frozenset({"congru.tasks.forecast.forecaster", "congru.tasks.forecast.plot"}),
-    frozenset({"congru.train.progress", "congru.train.wording"}),
-    # through `from congru import __version__`
-    frozenset(
-        {"congru", "congru.gates.inspect", "congru.runtime.folder", "congru.tasks", "congru.tasks.registry"}
-        | {"congru.train.bookends", "congru.train.loop", "congru.train.surroundings", "congru.train.trainer"}
-    ),
 )
 VAGUE_NAMES = {"utils", "common", "helpers", "misc", "util", "helper"}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from congru.version import __version__
 
 # Public name -> module that holds it ("" = the name is itself a subpackage).
 _PUBLIC = {

@@ -44,7 +44,7 @@ def traced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """The task, and the trace of its model on what the task has at hand."""
     task, make = MODELS[request.param]
     model = congru.load(make(tmp_path_factory.mktemp("model")))
-    x, labels = find_task(task).load("inspect_inputs")(model)
+    x, labels = find_task(task).use("inspect_inputs")(model)
     return task, congru.inspect(model, x, tokens=labels)
 
 

@@ -12,15 +12,17 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import torch
 
 import congru
 from congru.cli.main import main
 from congru.errors import ModelFolderError
 from congru.tasks import forecast
-from congru.tasks.forecast import Forecaster, ForecastSettings, make_learner, stream
-from congru.tasks.forecast.command import inspect_inputs, run
+from congru.tasks.forecast import Forecaster, Settings, make_learner, stream
 from congru.tasks.forecast.learner import ForecastLearner
 from congru.tasks.forecast.streaming import errors_of
+from congru.tasks.forecast.use import inspect_inputs, run
+from congru.train.batches import Batches
 from forecast_cases import SEGMENTS, SHORT, STEPWISE, one_series, train, two_series
 
 
@@ -81,17 +83,16 @@ def test_loaded_without_torch_it_says_the_same(trained: Forecaster, tmp_path: Pa
 
 
 def test_runtime_and_training_compute_the_same_forecasts(trained: Forecaster) -> None:
-    settings = ForecastSettings(**{**SHORT, "levels": [80, 95], "test_size": 11})
+    settings = Settings(**{**SHORT, "levels": [80, 95], "test_size": 11})
     settings = settings.model_copy(
-        update={"segment": trained.geometry.segment, "input_size": trained.geometry.input_size}
+        update={"segment": trained.window.segment, "input_size": trained.window.input_size}
     )
-    learner = make_learner(two_series(), settings)
-    learner.module.load_state_dict(
-        {name: _tensor(value) for name, value in trained.model.network.weights.items()}
-    )
-    learner.module.eval()
+    learner = make_learner(two_series(), settings=settings)
+    weights = {f"main.{name}": _tensor(value) for name, value in trained.model.network.weights.items()}
+    learner.module.load_state_dict(weights)
     series, cut = learner.data.validation
-    by_torch = learner.data.panel.absolute(learner._forecast(learner.module, (series, cut)), series, cut)
+    with torch.no_grad():
+        by_torch = learner.evaluate(learner.module.eval(), learner.validation_rows())
     trained.calibration, kept = [1.0, 1.0], trained.calibration
     by_numpy = trained.windows(trained.panel_of()[0], series, cut)
     trained.calibration = kept
@@ -99,8 +100,6 @@ def test_runtime_and_training_compute_the_same_forecasts(trained: Forecaster) ->
 
 
 def _tensor(value: Any) -> Any:
-    import torch
-
     return torch.from_numpy(value)
 
 
@@ -113,7 +112,7 @@ def test_update_goes_on_and_any_cutting_gives_the_same(trained: Forecaster) -> N
     np.testing.assert_allclose(parts.values(), whole.values(), rtol=1e-6)
     assert whole.predict().ds.iloc[0] == pd.Timestamp("2024-04-07")
     assert not np.allclose(whole.values(), trained.values())
-    if trained.geometry.streaming:  # one long run through the network, from where the look-back began
+    if trained.window.streaming:  # one long run through the network, from where the look-back began
         panel, _ = trained.panel_of(two_series(97))
         longer = congru.load(trained.model.folder).session(batch_size=2)
         series, cut = np.array([0, 1]), np.array([90, 90])
@@ -187,10 +186,10 @@ def test_cross_validation_forecasts_from_past_moments(trained: Forecaster) -> No
 def test_calibrated_intervals_hold_on_validation(trained: Forecaster) -> None:
     learner = make_learner(
         two_series(),
-        ForecastSettings(
+        settings=Settings(
             **{**SHORT, "levels": [80, 95], "test_size": 11, "quiet": True},
-            segment=trained.geometry.segment,
-            input_size=trained.geometry.input_size,
+            segment=trained.window.segment,
+            input_size=trained.window.input_size,
         ),
     )
     series, cut = learner.data.validation
@@ -236,9 +235,9 @@ def test_pictures_and_inputs_for_inspection(trained: Forecaster, tmp_path: Path)
     assert (tmp_path / "forecast.svg").read_text().startswith("<?xml")
     assert len(figure.axes) == 1
     x, labels = inspect_inputs(congru.load(trained.model.folder), "south")
-    assert x.shape == (1, trained.geometry.num_steps, trained.geometry.num_features)
+    assert x.shape == (1, trained.window.num_steps, trained.window.num_features)
     assert labels[-1] == "2024-03-30"
-    assert len(labels) == trained.geometry.num_steps
+    assert len(labels) == trained.window.num_steps
     out, _ = trained.model.run(x)
     assert np.isfinite(out).all()
 
@@ -312,49 +311,48 @@ def test_a_constant_series_is_forecast_as_the_constant(tmp_path: Path) -> None:
 
 
 def test_batches_are_the_same_again_and_shared_over_processes() -> None:
-    learner: ForecastLearner = make_learner(two_series(), ForecastSettings(**SHORT, **SEGMENTS))
-    whole = list(learner.batches(3, 0, 1))
+    learner: ForecastLearner = make_learner(two_series(), settings=Settings(**SHORT, **SEGMENTS))
+    whole = list(Batches(learner).epoch(3))
     assert len(whole) == learner.steps_per_epoch
-    later = list(learner.batches(3, 0, 1, start=2))
-    halves = [list(learner.batches(3, rank, 2)) for rank in (0, 1)]
+    later = list(Batches(learner).epoch(3, start=2))
+    halves = [list(Batches(learner, rank, 2).epoch(3)) for rank in (0, 1)]
     for step, batch in enumerate(whole):
         for part, tensor in enumerate(batch):
             if step >= 2:
                 assert tensor.equal(later[step - 2][part])
             both = np.concatenate([halves[rank][step][part].numpy() for rank in (0, 1)])
             np.testing.assert_array_equal(tensor.numpy(), both)
-    assert not whole[0][0].equal(next(learner.batches(4, 0, 1))[0])
+    assert not whole[0][0].equal(next(Batches(learner).epoch(4))[0])
 
 
 def test_training_sees_neither_validation_nor_test() -> None:
-    learner = make_learner(two_series(), ForecastSettings(**SHORT, **SEGMENTS, val_size=10, test_size=5))
+    learner = make_learner(two_series(), settings=Settings(**SHORT, **SEGMENTS, val_size=10, test_size=5))
     assert learner.data.train_end.tolist() == [75, 75]
     _, cut = learner.data.train_rows(1, 0)
     assert cut.max() + 3 == 75
     assert set(learner.data.validation[1].tolist()) == set(range(75, 83))
     spoiled = two_series()
     spoiled.loc[spoiled.ds >= "2024-03-16", "y"] = 1e6
-    other = make_learner(spoiled, ForecastSettings(**SHORT, **SEGMENTS, val_size=10, test_size=5))
+    other = make_learner(spoiled, settings=Settings(**SHORT, **SEGMENTS, val_size=10, test_size=5))
     np.testing.assert_array_equal(other.data.units.scale, learner.data.units.scale)
-    for one, two in zip(learner.batches(0, 0, 1), other.batches(0, 0, 1)):
+    for one, two in zip(Batches(learner).epoch(0), Batches(other).epoch(0)):
         assert all(a.equal(b) for a, b in zip(one, two))
 
 
 def test_without_validation_the_train_part_is_looked_at() -> None:
-    learner = make_learner(two_series(), ForecastSettings(**SHORT, **SEGMENTS, val_size=0))
+    learner = make_learner(two_series(), settings=Settings(**SHORT, **SEGMENTS, val_size=0))
     assert learner.baselines == {}
     assert "which training has seen" in str(learner.describe()["validation"])
-    learner.module.eval()
-    assert np.isfinite(learner.evaluate(learner.module)["mase"])
+    with torch.no_grad():
+        part = learner.evaluate(learner.module.eval(), learner.validation_rows())
+    assert np.isfinite(learner.metrics([part])["mase"])
 
 
 def test_widths_for_comparisons_need_no_data() -> None:
-    import torch
-
-    learner = make_learner(two_series(), ForecastSettings(**SHORT, **SEGMENTS))
+    learner = make_learner(two_series(), settings=Settings(**SHORT, **SEGMENTS))
     with torch.device("meta"):
-        module = learner.build_module("lstm", 5)
-    assert module.recurrent_layers()["rnn"].hidden_size == 5  # type: ignore[operator]
+        module = learner.build("lstm", 5)
+    assert module["main"].recurrent_layers()["rnn"].hidden_size == 5
 
 
 def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

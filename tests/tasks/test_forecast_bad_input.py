@@ -95,7 +95,7 @@ def test_new_rows(model: Forecaster) -> None:
         model.update(late)
     np.testing.assert_array_equal(model.values(), before)  # all or nothing
     extra = pd.DataFrame({"unique_id": ["north"], "ds": ["2024-03-31"], "y": [1.0], "price": [1.0]})
-    with pytest.raises(DataError, match="table has the known inputs price, expected none as in training"):
+    with pytest.raises(DataError, match="table has the known covariates price, expected none as in training"):
         model.update(extra)
 
 
@@ -107,14 +107,14 @@ def test_known_inputs(with_known: Forecaster, tmp_path: Path) -> None:
         DataError, match="future lacks price of series 'y' at 2024-04-01, expected all 3 steps"
     ):
         with_known.predict(ahead)
-    with pytest.raises(SettingsError, match=r"stream\(\) has a model with known inputs"):
+    with pytest.raises(SettingsError, match=r"stream\(\) has a model with known covariates"):
         next(stream(with_known, ahead))
-    with pytest.raises(SettingsError, match="inspect has a model with known inputs"):
+    with pytest.raises(SettingsError, match="inspect has a model with known covariates"):
         inspect_inputs(congru.load(with_known.model.folder))
 
 
 def test_questions_a_model_cannot_answer(model: Forecaster, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="future is given, expected None"):
+    with pytest.raises(SettingsError, match="future is a table, expected None"):
         model.predict(two_series())
     with pytest.raises(SettingsError, match="windows is 2, expected at most 1 for series 'north'"):
         model.cross_validation(windows=2)

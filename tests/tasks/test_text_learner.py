@@ -13,9 +13,12 @@ import torch
 
 import congru
 from congru.tasks.text.learner import TextLearner, make_learner, network_config
-from congru.tasks.text.settings import TextSettings
-from congru.tasks.text.streams import make_lanes
-from congru.train.bookends import RunResult
+from congru.tasks.text.settings import Settings
+from congru.tasks.text.streams import make_segments
+from congru.train.batches import Batches
+from congru.train.networks import Objective
+from congru.train.provenance import describe
+from congru.train.summary import RunResult
 
 POEM = (
     "The fog comes on little cat feet.\nIt sits looking over harbour and city\n"
@@ -95,8 +98,17 @@ def test_the_model_folder_says_where_it_comes_from(result: RunResult) -> None:
     assert "poem.txt" in card
 
 
+def batches(learner: TextLearner, epoch: int, rank: int = 0, world_size: int = 1) -> list[torch.Tensor]:
+    return list(Batches(learner, rank, world_size).epoch(epoch))
+
+
+def validation_nats(learner: TextLearner) -> float:
+    part = learner.evaluate(learner.module.eval(), learner.validation_rows())
+    return learner.metrics([part])["nats_per_char"]
+
+
 def small(poem: Path, **changes: Any) -> TextLearner:
-    return make_learner(str(poem), TextSettings(**{**TINY, **changes}))
+    return make_learner(str(poem), settings=Settings(**{**TINY, **changes}))
 
 
 @pytest.mark.parametrize(
@@ -119,9 +131,9 @@ def test_every_kind_of_model_learns_and_is_saved(poem: Path, tmp_path: Path, cha
     out = congru.tasks.text.train(
         poem, **{**TINY, **changes}, steps=12, evaluations=2, out=str(tmp_path / "r")
     )
-    first = make_learner(str(poem), TextSettings(**{**TINY, **changes}))
+    first = make_learner(str(poem), settings=Settings(**{**TINY, **changes}))
     with torch.no_grad():
-        before = first.evaluate(first.module.eval())["nats_per_char"]
+        before = validation_nats(first)
     assert out.best is not None
     assert out.best < before - 0.2
     assert out.model_folder is not None
@@ -129,28 +141,29 @@ def test_every_kind_of_model_learns_and_is_saved(poem: Path, tmp_path: Path, cha
     assert found["model"]["nats_per_char"] == pytest.approx(out.best, abs=1e-4)
 
 
-def test_the_loss_is_minus_the_mean_log_probability_of_the_next_token(poem: Path) -> None:
+def test_the_loss_is_minus_the_log_probability_of_the_next_token(poem: Path) -> None:
     learner = small(poem, dropout=0.0)
-    batch = next(iter(learner.batches(0, 0, 1)))
-    loss, carry = learner.loss(learner.module, batch, None)
-    logits, state = learner.module(batch[:, :-1])
+    batch = batches(learner, 0)[0]
+    total, count, carry = learner.loss(learner.module, batch, None)
+    logits, state = learner.module["main"](batch[:, :-1])
     chosen = torch.log_softmax(logits, -1).gather(2, batch[:, 1:, None])
-    assert loss.item() == pytest.approx(-chosen.mean().item(), rel=1e-6)
+    assert count == chosen.numel()
+    assert total.item() == pytest.approx(-chosen.sum().item(), rel=1e-6)
     torch.testing.assert_close(carry["rnn.h"], state["rnn.h"])
-    again, _ = learner.loss(learner.module, batch, carry)
-    assert again.item() != pytest.approx(loss.item(), rel=1e-6)  # the state is used
+    again, _, _ = learner.loss(learner.module, batch, carry)
+    assert again.item() != pytest.approx(total.item(), rel=1e-6)  # the state is used
 
 
 def test_two_processes_see_what_one_sees(poem: Path) -> None:
     learner = small(poem)
     for epoch in (0, 1):
-        whole = list(learner.batches(epoch, 0, 1))
-        halves = [list(learner.batches(epoch, rank, 2)) for rank in (0, 1)]
+        whole = batches(learner, epoch)
+        halves = [batches(learner, epoch, rank, 2) for rank in (0, 1)]
         assert len(whole) == learner.steps_per_epoch
         for batch, *parts in zip(whole, *halves):
             torch.testing.assert_close(batch, torch.cat(parts))
-        torch.testing.assert_close(list(learner.batches(epoch, 0, 1, start=2)), whole[2:])
-    assert not torch.equal(next(learner.batches(0, 0, 1)), next(learner.batches(1, 0, 1)))
+        torch.testing.assert_close(list(Batches(learner).epoch(epoch, start=2)), whole[2:])
+    assert not torch.equal(batches(learner, 0)[0], batches(learner, 1)[0])
 
 
 def test_the_first_weights_follow_the_seed_alone(poem: Path) -> None:
@@ -166,41 +179,41 @@ def test_the_first_weights_follow_the_seed_alone(poem: Path) -> None:
 
 
 def test_recurrent_weights_start_orthogonal(poem: Path) -> None:
-    weight = small(poem).module.get_parameter("rnn.weight_hh_l0").detach()
+    weight = small(poem).module.get_parameter("main.rnn.weight_hh_l0").detach()
     for block in weight.split(24):
         torch.testing.assert_close(block @ block.T, torch.eye(24), atol=1e-5, rtol=0.0)
 
 
 def test_a_tied_model_has_one_table(poem: Path) -> None:
-    assert "head.weight" not in small(poem, tied=True).module.state_dict()
-    assert small(poem, tied=True).module.get_parameter("embed.weight").shape[1] == 24
+    assert "main.head.weight" not in small(poem, tied=True).module.state_dict()
+    assert small(poem, tied=True).module.get_parameter("main.embed.weight").shape[1] == 24
 
 
 def test_the_width_can_be_changed_for_comparisons(poem: Path) -> None:
     learner = small(poem)
     with torch.device("meta"):
-        module = learner.build_module("lstm", 7)
-    assert module.get_parameter("rnn.weight_hh_l0").shape == (28, 7)
+        module = learner.build("lstm", 7)
+    assert module.get_parameter("main.rnn.weight_hh_l0").shape == (28, 7)
 
 
 def test_validation_is_exact_and_a_sample_repeats(poem: Path) -> None:
     learner = small(poem)
     with torch.no_grad():
         module = learner.module.eval()
-        lanes = make_lanes(learner.data.ids, learner.data.num_train, 1)
-        logits, _ = module(torch.from_numpy(lanes.tokens[:, :-1]))
-        chosen = torch.log_softmax(logits, -1).gather(2, torch.from_numpy(lanes.tokens[:, 1:, None]))
-        nats = -chosen[0, lanes.counted[0]].mean().item()
-        assert learner.evaluate(module)["nats_per_char"] == pytest.approx(nats, abs=1e-5)
+        segments = make_segments(learner.data.ids, learner.data.num_train, 1)
+        logits, _ = module["main"](torch.from_numpy(segments.tokens[:, :-1]))
+        chosen = torch.log_softmax(logits, -1).gather(2, torch.from_numpy(segments.tokens[:, 1:, None]))
+        nats = -chosen[0, segments.counted[0]].mean().item()
+        assert validation_nats(learner) == pytest.approx(nats, abs=1e-5)
         assert learner.sample(module) == learner.sample(module)
-        assert learner.sample(module).startswith(learner.data.validation_text[:30])
+        assert learner.sample(module).text.startswith(learner.data.validation_text[:30])
 
 
 def test_no_layer_drops_twice() -> None:
-    config = network_config(TextSettings(num_layers=1, dropout=0.4), 9)
-    assert [layer.get("dropout", layer.get("p")) for layer in config["layers"]] == [None, 0.0, 0.4, None]
-    config = network_config(TextSettings(num_layers=2, dropout=0.4), 9)
-    assert [layer.get("dropout", layer.get("p")) for layer in config["layers"]] == [None, 0.4, 0.4, None]
+    config = network_config(Settings(num_layers=1, dropout=0.4), 9)
+    assert [layer.get("dropout", layer.get("p")) for layer in config["nodes"]] == [None, 0.0, 0.4, None]
+    config = network_config(Settings(num_layers=2, dropout=0.4), 9)
+    assert [layer.get("dropout", layer.get("p")) for layer in config["nodes"]] == [None, 0.4, 0.4, None]
 
 
 def test_auto_precision_is_bfloat16_where_the_cpu_has_amx(
@@ -208,19 +221,20 @@ def test_auto_precision_is_bfloat16_where_the_cpu_has_amx(
 ) -> None:
     for there, expected in ((True, "bfloat16"), (False, "float32")):
         monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda there=there: there)
-        assert small(poem, precision="auto").products == expected
-        assert small(poem, precision="auto").describe()["products"] == expected
+        assert small(poem, precision="auto").precision == expected
+        assert describe(small(poem, precision="auto"))["precision"] == expected
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-        assert small(poem, precision="auto", device="auto").products == "float32"
-        assert small(poem, precision="auto", device="cpu").products == expected
+        assert small(poem, precision="auto", device="auto").precision == "float32"
+        assert small(poem, precision="auto", device="cpu").precision == expected
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-        assert small(poem, precision="bfloat16").products == "bfloat16"
+        assert small(poem, precision="bfloat16").precision == "bfloat16"
 
 
 def test_bfloat16_changes_the_loss_a_little(poem: Path) -> None:
     losses = {}
     for precision in ("float32", "bfloat16"):
         learner = small(poem, precision=precision, dropout=0.0)
-        losses[precision] = learner.loss(learner.module, next(iter(learner.batches(0, 0, 1))), None)[0].item()
+        objective = Objective(learner.module, learner.loss, learner.precision)
+        losses[precision] = objective(batches(learner, 0)[0], None)[0].item()
     assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=2e-2)
     assert losses["bfloat16"] != losses["float32"]

@@ -1,4 +1,4 @@
-"""Streams and lanes: every token where it belongs, counted once, whatever the cutting."""
+"""Streams and segments: every token where it belongs, counted once, whatever the cutting."""
 
 from __future__ import annotations
 
@@ -11,7 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from congru.tasks.text.streams import make_lanes, steps_per_epoch, stream_batches, total_nats
+from congru.tasks.text.streams import (
+    make_segments,
+    read_chunks,
+    steps_per_epoch,
+    stream_rows,
+    total_nats,
+)
+
+
+def epoch_of(ids: NDArray[np.int64], batch_size: int, chunk: int, offset: int) -> list[NDArray[np.int64]]:
+    """The chunks [B, C + 1] of every step."""
+    rows = stream_rows(len(ids), batch_size, chunk, offset)
+    return [read_chunks(ids, step, chunk) for step in rows.reshape(-1, batch_size)]
 
 
 @settings(max_examples=60, deadline=None)
@@ -19,13 +31,12 @@ from congru.tasks.text.streams import make_lanes, steps_per_epoch, stream_batche
     length=st.integers(1, 90),
     batch_size=st.sampled_from([1, 2, 4, 6]),
     chunk=st.integers(1, 9),
-    turn=st.integers(0, 200),
-    start=st.integers(0, 3),
+    offset=st.integers(0, 200),
 )
-def test_batches_follow_the_ring(length: int, batch_size: int, chunk: int, turn: int, start: int) -> None:
+def test_batches_follow_the_ring(length: int, batch_size: int, chunk: int, offset: int) -> None:
     ids = np.arange(length) + 7
     steps = steps_per_epoch(length, batch_size, chunk)
-    whole = list(stream_batches(ids, batch_size, chunk, turn))
+    whole = epoch_of(ids, batch_size, chunk, offset)
     assert len(whole) == steps
     for before, after in itertools.pairwise(whole):  # the last target is the next input: a stream, no gap
         np.testing.assert_array_equal(before[:, -1], after[:, 0])
@@ -34,19 +45,10 @@ def test_batches_follow_the_ring(length: int, batch_size: int, chunk: int, turn:
         np.testing.assert_array_equal(batch[:, 1:] - 7, (batch[:, :-1] - 7 + 1) % length)
     inputs = [token for batch in whole for token in batch[:, :-1].ravel()]
     assert len(set(inputs)) == len(inputs)  # no token is read twice in an epoch
-    skipped = list(stream_batches(ids, batch_size, chunk, turn, start=start))
-    np.testing.assert_array_equal(skipped, whole[start:])
-    if batch_size % 2 == 0:
-        halves = [
-            list(stream_batches(ids, batch_size, chunk, turn, rows))
-            for rows in (slice(0, batch_size // 2), slice(batch_size // 2, None))
-        ]
-        for batch, *parts in zip(whole, *halves):
-            np.testing.assert_array_equal(batch, np.concatenate(parts))
 
 
-def test_a_turn_moves_the_first_token() -> None:
-    (batch,) = stream_batches(np.arange(6), 1, 6, turn=4)
+def test_an_offset_moves_the_first_token() -> None:
+    (batch,) = epoch_of(np.arange(6), 1, 6, offset=4)
     assert batch.tolist() == [[4, 5, 0, 1, 2, 3, 4]]
 
 
@@ -54,24 +56,24 @@ def test_a_turn_moves_the_first_token() -> None:
 @given(
     length=st.integers(2, 80),
     begin=st.integers(1, 79),
-    num_lanes=st.integers(1, 9),
-    run_up=st.integers(0, 12),
+    num_segments=st.integers(1, 9),
+    burn_in=st.integers(0, 12),
 )
-def test_lanes_count_every_token_once(length: int, begin: int, num_lanes: int, run_up: int) -> None:
+def test_segments_count_every_token_once(length: int, begin: int, num_segments: int, burn_in: int) -> None:
     begin = min(begin, length - 1)
-    lanes = make_lanes(np.arange(length), begin, num_lanes, run_up)
-    targets = lanes.tokens[:, 1:]
-    assert sorted(targets[lanes.counted].tolist()) == list(range(begin, length))
-    inputs = lanes.tokens[:, :-1]
-    assert (inputs[lanes.counted] + 1 == targets[lanes.counted]).all()
-    assert lanes.tokens.shape[0] <= num_lanes
-    before = lanes.counted.argmax(1)
-    assert (before == min(run_up, begin - 1)).all()
+    segments = make_segments(np.arange(length), begin, num_segments, burn_in)
+    targets = segments.tokens[:, 1:]
+    assert sorted(targets[segments.counted].tolist()) == list(range(begin, length))
+    inputs = segments.tokens[:, :-1]
+    assert (inputs[segments.counted] + 1 == targets[segments.counted]).all()
+    assert segments.tokens.shape[0] <= num_segments
+    before = segments.counted.argmax(1)
+    assert (before == min(burn_in, begin - 1)).all()
 
 
-def test_one_lane_is_one_pass() -> None:
-    lanes = make_lanes(np.arange(50), begin=10, num_lanes=1, run_up=3)
-    assert lanes.tokens.tolist() == [list(range(6, 50))]
+def test_one_segment_is_one_pass() -> None:
+    segments = make_segments(np.arange(50), begin=10, num_segments=1, burn_in=3)
+    assert segments.tokens.tolist() == [list(range(6, 50))]
 
 
 def memory(x: NDArray[Any], y: NDArray[Any], state: Any) -> tuple[NDArray[np.float64], Any]:
@@ -84,10 +86,10 @@ def memory(x: NDArray[Any], y: NDArray[Any], state: Any) -> tuple[NDArray[np.flo
     return nats, faded
 
 
-def test_the_state_is_carried_and_lanes_agree_with_one_pass() -> None:
+def test_the_state_is_carried_and_segments_agree_with_one_pass() -> None:
     ids = np.random.default_rng(0).integers(0, 5, 400)
-    one = total_nats(make_lanes(ids, 100, 1, 60), memory, steps=7)
-    assert one == pytest.approx(total_nats(make_lanes(ids, 100, 1, 60), memory, steps=1000), rel=1e-12)
-    several = total_nats(make_lanes(ids, 100, 5, 60), memory)
+    one = total_nats(make_segments(ids, 100, 1, 60), memory, steps=7)
+    assert one == pytest.approx(total_nats(make_segments(ids, 100, 1, 60), memory, steps=1000), rel=1e-12)
+    several = total_nats(make_segments(ids, 100, 5, 60), memory)
     assert several == pytest.approx(one, rel=1e-12)
-    assert total_nats(make_lanes(ids, 100, 5, 2), memory) != pytest.approx(one, rel=1e-3)
+    assert total_nats(make_segments(ids, 100, 5, 2), memory) != pytest.approx(one, rel=1e-3)

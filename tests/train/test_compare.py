@@ -21,7 +21,7 @@ from congru.train.settings import TrainSettings
 CELLS = ("gru", "lstm", "rnn")
 
 
-def make_learner(data: Any, settings: ToySettings) -> ToyLearner:
+def make_learner(data: Any, /, *, settings: ToySettings) -> ToyLearner:
     assert data == "waves"
     return ToyLearner(settings)
 
@@ -66,7 +66,7 @@ def test_cells_are_compared_at_equal_parameters_with_interleaved_seeds(
     monkeypatch.setattr(compare_module, "fit", watched)
     said: list[str] = []
     out = tmp_path / "compared"
-    result = compare(make_learner, "waves", settings(out), CELLS, (0, 1), say=said.append)
+    result = compare(make_learner, ["waves"], settings(out), CELLS, (0, 1), say=said.append)
     assert order == [("gru", 0), ("lstm", 0), ("rnn", 0), ("lstm", 1), ("rnn", 1), ("gru", 1)]
     assert [row.cell for row in result.rows] == list(CELLS)
     assert result.rows[0].hidden_size == 12
@@ -88,13 +88,13 @@ def test_cells_are_compared_at_equal_parameters_with_interleaved_seeds(
 
 
 def test_equal_width_and_one_seed(tmp_path: Path) -> None:
-    result = compare(make_learner, "waves", settings(tmp_path), ("gru", "rnn"), (3,), match="hidden")
+    result = compare(make_learner, ["waves"], settings(tmp_path), ("gru", "rnn"), (3,), match="hidden")
     assert [row.hidden_size for row in result.rows] == [12, 12]
     assert [row.spread for row in result.rows] == [None, None]
 
 
 def test_an_interrupted_comparison_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = compare(make_learner, "waves", settings(tmp_path / "whole"), ("gru", "rnn"), (0,))
+    whole = compare(make_learner, ["waves"], settings(tmp_path / "whole"), ("gru", "rnn"), (0,))
     out = tmp_path / "parts"
     fit = compare_module.fit
 
@@ -106,15 +106,15 @@ def test_an_interrupted_comparison_is_continued(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(compare_module, "fit", stop_before_rnn)
     said: list[str] = []
     with pytest.raises(TrainingInterrupted) as caught:
-        compare(make_learner, "waves", settings(out), ("gru", "rnn"), (0,), say=said.append)
+        compare(make_learner, ["waves"], settings(out), ("gru", "rnn"), (0,), say=said.append)
     line = f"congru compare toy waves --out {out} --resume --cells gru rnn --seeds 0 --match parameters"
     assert str(caught.value) == line
     assert said[-1] == f"interrupted, saved; to continue:\n  {line}"
     monkeypatch.undo()
     with pytest.raises(RunFolderError, match="holds files already"):
-        compare(make_learner, "waves", settings(out), ("gru", "rnn"), (0,))
+        compare(make_learner, ["waves"], settings(out), ("gru", "rnn"), (0,))
     resumed, _ = resolve(ToySettings, {"out": out, "resume": True})
-    parts = compare(make_learner, "waves", resumed, ("gru", "rnn"), (0,))
+    parts = compare(make_learner, ["waves"], resumed, ("gru", "rnn"), (0,))
     assert [row.values for row in parts.rows] == [row.values for row in whole.rows]
 
 
@@ -136,5 +136,5 @@ def test_what_cannot_be_compared_is_one_line(
     monkeypatch.chdir(tmp_path)
     keywords = {"settings": ToySettings(), "cells": CELLS, "seeds": (0,), **changes}
     with pytest.raises(SettingsError) as caught:
-        compare(make_learner, "waves", **keywords)
+        compare(make_learner, ["waves"], **keywords)
     assert str(caught.value) == expected

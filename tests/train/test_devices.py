@@ -8,18 +8,19 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from toy import ToyLearner, ToySettings
 
 from congru.errors import SettingsError
 from congru.train.devices import (
-    has_resting_parameters,
-    is_first_process,
+    has_unused_parameters,
+    is_rank_zero,
     num_processes,
     open_fabric,
-    told_once,
+    raise_on_rank_zero,
 )
 from congru.train.interrupt import TrainingInterrupted
+from congru.train.networks import Networks
 from congru.train.seeding import rng_state
 from congru.train.settings import TrainSettings
 
@@ -58,12 +59,12 @@ def test_several_processes_cannot_start_from_an_interactive_session(monkeypatch:
 
 def test_torchrun_says_how_many_processes_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     assert num_processes(TrainSettings(devices=3)) == 3
-    assert is_first_process()
+    assert is_rank_zero()
     for name, value in (("TORCHELASTIC_RUN_ID", "x"), ("WORLD_SIZE", "4"), ("LOCAL_WORLD_SIZE", "4")):
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("RANK", "2")
     assert num_processes(TrainSettings()) == 4
-    assert not is_first_process()
+    assert not is_rank_zero()
     assert refusal(TrainSettings(device="cpu", devices=2)) == (
         "devices is 2, expected 4 as given to torchrun: leave out --devices"
     )
@@ -72,7 +73,7 @@ def test_torchrun_says_how_many_processes_there_are(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("error", [SettingsError("x"), TrainingInterrupted("y")])
 def test_an_error_of_all_processes_is_told_by_the_first_only(error: BaseException) -> None:
     def meet(first: bool) -> None:
-        with told_once(SimpleNamespace(is_global_zero=first)):  # type: ignore[arg-type]
+        with raise_on_rank_zero(SimpleNamespace(is_global_zero=first)):  # type: ignore[arg-type]
             raise error
 
     with pytest.raises(type(error)):
@@ -82,25 +83,22 @@ def test_an_error_of_all_processes_is_told_by_the_first_only(error: BaseExceptio
     assert caught.value.code == 0
 
 
-class LearnedStart(nn.Module):
-    """Has a first state that rests wherever a state is carried over."""
+class LearnedStart(ToyLearner):
+    """Has a first state that is used only where no state is carried over."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.rnn = nn.GRU(1, 3, batch_first=True)
-        self.head = nn.Linear(3, 1)
-        self.h0 = nn.Parameter(torch.zeros(1, 1, 3))
+    def weights(self, cell: str, hidden_size: int) -> dict[str, Tensor]:
+        return {"h0": torch.zeros(1, 1, hidden_size)}
 
-    def forward(self, x: Tensor, h: Any) -> tuple[Tensor, Any]:
-        y, h = self.rnn(x, self.h0.expand(1, len(x), 3).contiguous() if h is None else h)
-        return self.head(y), h
+    def loss(self, networks: Networks, batch: Any, carry: Any) -> tuple[Tensor, Any, Any]:
+        if carry is None:
+            carry = {"rnn.h": networks.get_parameter("h0").expand(1, len(batch["x"]), -1)}
+        return super().loss(networks, batch, carry)
 
 
 def test_parameters_without_a_gradient_in_some_steps_are_found() -> None:
-    learner = ToyLearner(ToySettings())
     before = rng_state()["torch"]
-    assert not has_resting_parameters(learner)
+    assert not has_unused_parameters(ToyLearner(ToySettings()))
     assert torch.equal(rng_state()["torch"], before)
-    learner.module = LearnedStart()
-    assert has_resting_parameters(learner)
+    learner = LearnedStart(ToySettings())
+    assert has_unused_parameters(learner)
     assert all(parameter.grad is None for parameter in learner.module.parameters())

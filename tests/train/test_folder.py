@@ -15,6 +15,7 @@ import torch
 from congru.errors import RunFolderError
 from congru.train import checkpoint
 from congru.train.folder import HEADER, Metric, RunFolder, check_out, next_free, read_metrics, write_bytes
+from congru.train.nests import tree_map
 
 
 def fail_with(code: int) -> Any:
@@ -63,7 +64,7 @@ def test_a_checkpoint_reads_back_and_a_damaged_one_is_refused(tmp_path: Path) ->
         with pytest.raises(RunFolderError, match=r"cannot be read \(.*\), expected a checkpoint"):
             checkpoint.load(tmp_path)
     torch.save({"format": "congru-checkpoint", "version": 99}, path)
-    with pytest.raises(RunFolderError, match="is not a checkpoint of version 1"):
+    with pytest.raises(RunFolderError, match="is not a checkpoint of version 2"):
         checkpoint.load(tmp_path)
     torch.save({"code": Evil()}, path)
     with pytest.raises(RunFolderError, match="cannot be read"):
@@ -79,10 +80,10 @@ class Evil:
 
 def test_tensors_in_nested_containers_are_mapped() -> None:
     tree = {"a": [torch.ones(1), None], "b": (torch.ones(1), 3)}
-    doubled = checkpoint.tree_map(lambda tensor: tensor * 2, tree)
+    doubled = tree_map(lambda tensor: tensor * 2, tree)
     assert doubled == {"a": [torch.tensor([2.0]), None], "b": (torch.tensor([2.0]), 3)}
     pair = Metric(1, 2.0, "s", "n", 3.0)
-    assert checkpoint.tree_map(lambda tensor: tensor, pair) == pair
+    assert tree_map(lambda tensor: tensor, pair) == pair
 
 
 def test_metrics_read_back_bit_for_bit_and_are_cut_to_the_checkpoint(tmp_path: Path) -> None:

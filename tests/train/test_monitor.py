@@ -13,7 +13,7 @@ from toy import ToyLearner, ToySettings, run
 
 import congru
 from congru.gates.monitor import LIMIT, QUESTION
-from congru.train import trial
+from congru.train import estimate
 from congru.train.folder import Metric, read_metrics
 from congru.train.interrupt import TrainingInterrupted
 from congru.train.loop import fit
@@ -56,7 +56,7 @@ def test_the_statistics_are_those_of_a_trace_of_the_probe(tmp_path: Path) -> Non
     settings, _ = resolve(ToySettings, {**FAST, "steps": 10, "out": tmp_path / "run"})
     learner = ToyLearner(settings)
     fit(learner, settings)
-    trace = congru.inspect(learner.module, learner.probe())
+    trace = congru.inspect(learner.module["main"], learner.probe().input)
     last = {name: gate_rows(tmp_path / "run", name)[-1].value for name in ("tau_50", "keep_mean")}
     assert last["tau_50"] == pytest.approx(np.median(trace.timescales().tau))
     assert last["keep_mean"] == pytest.approx(trace.keep.mean(), rel=1e-6)
@@ -73,10 +73,10 @@ def test_monitoring_does_not_change_the_training(tmp_path: Path) -> None:
 
 def test_a_run_that_was_stopped_and_continued_has_the_same_rows(tmp_path: Path) -> None:
     class StopsAt17(ToyLearner):
-        def loss(self, module: Any, batch: Any, carry: Any) -> Any:
-            if self.seen == 17 + trial.NUM_STEPS - 1:
+        def loss(self, networks: Any, batch: Any, carry: Any) -> Any:
+            if self.seen == 17 + estimate.NUM_STEPS - 1:
                 os.kill(os.getpid(), 2)
-            return super().loss(module, batch, carry)
+            return super().loss(networks, batch, carry)
 
     run(**FAST, steps=40, out=tmp_path / "whole")
     settings, origin = resolve(ToySettings, {**FAST, "steps": 40, "out": tmp_path / "run"})

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import re
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 from toy import run
 
+from congru.report.page import Section
 from congru.train.folder import Metric, RunFolder
-from congru.train.plots import curves_svg, draw_plots
-from congru.train.report import Section, report_html, table
-
-
-def test_curves_are_svg_with_their_names_and_baselines() -> None:
-    picture = curves_svg("mse", {"validation": ([0, 10, 20], [3.0, 2.0, 1.5])}, {"last value": 1.75})
-    root = ElementTree.fromstring(picture[picture.index("<svg") :])
-    words = {text.strip() for text in root.itertext()}
-    assert {"mse", "step", "validation", "last value 1.75"} <= words
-    assert picture == curves_svg("mse", {"validation": ([0, 10, 20], [3.0, 2.0, 1.5])}, {"last value": 1.75})
+from congru.train.plots import draw_plots
+from congru.train.report import report_html
 
 
 def test_baselines_stand_only_in_the_plot_of_their_metric(tmp_path: Path) -> None:
@@ -59,10 +51,12 @@ def test_chapters_of_others_stand_after_the_samples(folder: Path) -> None:
     assert "<p>here</p>" in page
 
 
-def test_tables_are_escaped_and_numbers_stand_to_the_right() -> None:
-    assert table([("<a>", 0.5)], ("x", "y")).splitlines() == [
-        "<table>",
-        "<tr><th>x</th><th>y</th></tr>",
-        '<tr><td>&lt;a&gt;</td><td class="number">0.5000</td></tr>',
-        "</table>",
-    ]
+def test_pictures_and_sounds_of_a_sample_stand_under_its_text(folder: Path) -> None:
+    (folder / "samples" / "step-0000020-roll.svg").write_text(
+        '<?xml version="1.0"?><svg><g id="roll"/></svg>'
+    )
+    (folder / "samples" / "step-0000020-tune.wav").write_bytes(b"RIFF")
+    page = report_html(folder)
+    assert '<svg><g id="roll"/></svg>' in page
+    assert 'src="data:audio/wav;base64,UklGRg=="' in page
+    assert "samples/step-0000020-numbers.json" in page

@@ -9,8 +9,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from congru.contest.settings import MemorySettings
 from congru.errors import SettingsError
-from congru.tasks.memory.settings import MemorySettings
 
 app = App(
     name="bench",
@@ -31,11 +31,11 @@ def memory(
         raise SettingsError(
             f"out is '{out}', expected a file in a folder that exists: make {out.parent} first"
         )
-    from congru.tasks.memory.contest import measure
+    from congru.contest.contest import measure
 
-    found = measure(settings or MemorySettings(), say=lambda line: print(line, file=sys.stderr, flush=True))
-    record = json.dumps(found.record(), indent=1) + "\n"
+    contest = measure(settings or MemorySettings(), say=lambda line: print(line, file=sys.stderr, flush=True))
+    record = json.dumps(contest.record(), indent=1) + "\n"
     if out is not None:
         out.write_text(record, encoding="utf-8")
-    print(record if json_output else found.table(), end="" if json_output else "\n")
+    print(record if json_output else contest.table(), end="" if json_output else "\n")
     return 0

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from congru.tasks.registry import TASKS, Task
+from congru.tasks.registry import TASKS, find_task
 
 app = App(name="compare", help="Compare GRU, LSTM, RNN and minGRU at the same budget.")
 
@@ -30,13 +29,15 @@ def _split(words: tuple[str, ...]) -> list[str]:
     return [word for chunk in words for word in chunk.split(",") if word]
 
 
-def _command(task: Task) -> Callable[..., int]:
-    settings_class = task.load("settings")
+def __getattr__(name: str) -> App:
+    """The subcommand of a task, made when it is asked for: the overview loads no task."""
+    if name not in TASKS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    task = find_task(name)
+    settings_class = task.settings
 
     def command(
-        data: str,
-        /,
-        *,
+        *data: str,
         cells: Any = ("gru", "lstm", "rnn", "mingru"),
         seeds: Any = (0, 1),
         match: Any = "parameters",
@@ -46,22 +47,25 @@ def _command(task: Task) -> Callable[..., int]:
         from congru.train.resolve import resolve
 
         resolved, _ = resolve(settings_class, settings if settings is not None else {}, source="flag")
+        task.check_data(data)
         say = None if resolved.quiet else print
-        comparison = compare(task.load("make_learner"), data, resolved, _split(cells), seeds, match, say)
+        comparison = compare(task.make_learner, data, resolved, _split(cells), seeds, match, say)
         print(comparison.table())
         return 0
 
     command.__doc__ = f"Compare cells. {task.summary}"
     command.__annotations__ = {
-        "data": Annotated[str, Parameter(help="File or folder to learn from.")],
+        "data": Annotated[str, Parameter(help="Files or folders to learn from.")],
         "cells": _CELLS,
         "seeds": _SEEDS,
         "match": _MATCH,
         "settings": Annotated[settings_class | None, Parameter(name="*")],
         "return": int,
     }
-    return command
+    subcommand = App(name=name, help=task.summary)
+    subcommand.default(command)
+    return subcommand
 
 
-for _task in TASKS.values():
-    app.command(_command(_task), name=_task.name, help=_task.summary)
+for _name, _task in TASKS.items():
+    app.command(f"{__name__}:{_name}", name=_name, help=_task.summary)

@@ -79,11 +79,11 @@ def load_weather() -> tuple[Any, Any]:
 def train_all(past: Any, seconds: float, out: Path | None) -> Any:
     """Every cell with every seed: equal seconds, equal parameters; a line per run."""
     from congru.tasks.forecast.learner import make_learner
-    from congru.tasks.forecast.settings import ForecastSettings
+    from congru.tasks.forecast.settings import Settings
     from congru.train.compare import compare
     from congru.train.folder import next_free
 
-    settings = ForecastSettings(
+    settings = Settings(
         horizon=HORIZON_DAYS,
         levels=[80],
         test_size=SCORED_DAYS,
@@ -92,7 +92,7 @@ def train_all(past: Any, seconds: float, out: Path | None) -> Any:
         out=next_free(Path("runs"), "demo") if out is None else out,
     )
     return compare(
-        make_learner, past, settings, CELLS, SEEDS, say=lambda line: print(f"  {line}", flush=True)
+        make_learner, [past], settings, CELLS, SEEDS, say=lambda line: print(f"  {line}", flush=True)
     )
 
 
@@ -165,7 +165,7 @@ def stream_month(forecaster: Any, month: Any) -> None:
     from congru.tasks.forecast.streaming import errors_of
 
     print(f"\nDecember 2015 day by day, {forecaster.name} beside the last value (°C):")
-    print(f"  {'day':<12} {'came':>6} {'forecast':>9} {'80 % interval':>16} {'last value':>11}")
+    print(f"  {'day':<12} {'actual':>6} {'forecast':>9} {'80 % interval':>16} {'last value':>11}")
     moments = []
     for moment in stream(forecaster, month):
         moments.append(moment)

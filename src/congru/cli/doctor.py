@@ -12,7 +12,7 @@ import time
 import numpy as np
 from cyclopts import App
 
-from congru import __version__
+from congru.version import __version__
 
 app = App(name="doctor", help="Say what is installed, which backends run, and how fast.")
 

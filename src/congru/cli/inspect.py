@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from congru.cli.run import find_model_folder, task_of
+from congru.cli.run import task_of
 from congru.errors import SettingsError
+from congru.runtime.folder import find_model_folder
 
 app = App(name="inspect", help="See the gates of a model: one offline report.")
 
@@ -41,7 +42,7 @@ def inspect(
         trace = congru.inspect(model, _array(model, source))
     else:
         folder = find_model_folder(model)
-        inputs = task_of(folder).load("inspect_inputs")
+        inputs = task_of(folder).use("inspect_inputs")
         loaded = congru.load(folder)
         x, labels = inputs(loaded) if source is None else inputs(loaded, source)
         trace = congru.inspect(loaded, x, tokens=labels)

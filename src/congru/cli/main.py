@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
-from congru import __version__
 from congru.errors import CongruError
+from congru.tasks.registry import TASKS, own_commands
+from congru.version import __version__
 
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -36,7 +37,7 @@ COMMANDS = {
 
 
 def build_app() -> App:
-    """The overview of all commands; none of their modules is imported here."""
+    """The overview of all commands, those of the tasks included; none of their modules is imported here."""
     app = App(
         name="congru",
         help="Gated recurrent units: train, run, compare and inspect them.",
@@ -46,6 +47,8 @@ def build_app() -> App:
     )
     for name, (target, summary) in COMMANDS.items():
         app.command(target, name=name, help=summary)
+    for name, lines in own_commands(TASKS.values()).items():
+        app.command(f"congru.cli.run:{name}", name=name, help=next(iter(lines.values())))
     return app
 
 

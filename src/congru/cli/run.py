@@ -1,16 +1,19 @@
-"""`congru run MODEL`: hands the rest of the line to the model's task, whose `run` gives the flags."""
+"""`congru run MODEL` and the own commands of tasks: the rest of the line goes to a function of the model's task."""
 
 from __future__ import annotations
 
+import inspect
 import json
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from congru.errors import ModelFolderError
-from congru.tasks.registry import Task, find_task
+from congru.errors import ModelFolderError, SettingsError
+from congru.runtime.folder import find_model_folder
+from congru.tasks.registry import TASKS, Task, find_task, own_commands
 
 app = App(name="run", help="Run a trained model: generate, forecast, stream.", help_flags=[])
 
@@ -32,24 +35,63 @@ def run(
 
 
 def call_task(app: App, command: str, part: str, model: Path, tokens: Sequence[str]) -> int:
-    """Call ``part`` of the model's task with the rest of the command line; its signature gives the flags."""
+    """Call ``part`` of the model's task with the rest of the command line; its signature gives the flags.
+
+    Without a model, help says what every task has to offer.
+    """
     if str(model) in ("--help", "-h"):
         app.help_print([])
+        tasks = [task for task in TASKS.values() if part in ("run", "evaluate") or part in task.commands]
+        print("\n".join(line for task in tasks for line in overview(task, command, part)))
         return 0
     folder = find_model_folder(model)
     task = task_of(folder)
+    if part not in ("run", "evaluate") and part not in task.commands:
+        raise SettingsError(
+            f"{model} is a model of the task {task.name!r}, which has no command {command!r}, expected one of"
+            f" {', '.join(own_commands(TASKS.values())[part])}: choose another model"
+        )
     program = App(name=f"congru {command} {model}", help=task.summary, suppress_keyboard_interrupt=False)
-    program.default(task.load(part))
+    program.default(task.use(part))
     wants_help = any(token in ("--help", "-h") for token in tokens)
     line = ["--help"] if wants_help else [str(folder), *tokens]
     status = program(line, exit_on_error=False, print_error=False, result_action="return_value")
     return status if isinstance(status, int) else 0
 
 
-def find_model_folder(folder: Path) -> Path:
-    """The model folder itself: a run folder stands for the model in it."""
-    inner = folder / "model"
-    return inner if (inner / "config.json").is_file() and not (folder / "config.json").exists() else folder
+def overview(task: Task, command: str, part: str) -> list[str]:
+    """What a command does with the models of a task: its first sentence, what it takes, its flags."""
+    function = task.use(part)
+    positional, flags = [], []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+            flags.append("--" + name.replace("_", "-"))
+        else:
+            positional.append(name.upper())
+    sentence = (inspect.getdoc(function) or task.summary).split("\n\n")[0].replace("\n", " ")
+    return [
+        f"{task.name}: {sentence}",
+        f"    congru {command} {' '.join(positional)}",
+        *textwrap.wrap(" ".join(flags), 100, initial_indent="    ", subsequent_indent="    "),
+    ]
+
+
+def __getattr__(name: str) -> App:
+    """An own command of some tasks, such as ``uci``: made when it is asked for."""
+    commands = own_commands(TASKS.values())
+    if name not in commands:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    program = App(name=name, help=next(iter(commands[name].values())), help_flags=[])
+
+    def command(
+        model: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+        /,
+        *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    ) -> int:
+        return call_task(program, name, name, model, tokens)
+
+    program.default(command)
+    return program
 
 
 def task_of(folder: Path) -> Task:

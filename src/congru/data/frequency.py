@@ -88,8 +88,7 @@ class Frequency:
 
     @property
     def cycles(self) -> list[int]:
-        """Natural cycles (day, week, year) in steps, rounded, shortest first; only those of at least four
-        steps.
+        """Natural cycles (day, week, year) in steps, rounded, shortest first; only those of at least four steps.
 
         >>> parse_frequency("1h").cycles, parse_frequency("1d").cycles, parse_frequency("1mo").cycles
         ([24, 168, 8766], [7, 365], [12])
@@ -104,9 +103,7 @@ class Frequency:
         return [round(length / self.count) for length in lengths if length / self.count >= 4]
 
     def position(self, times: Times, origin: Any) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """The grid position nearest to each of `times` [T], counted from `origin`, and whether it lies
-        exactly there.
-        """
+        """The grid position nearest to each of `times` [T], counted from `origin`, and whether it lies exactly there."""
         if self.unit == "business":
             first, days = np.datetime64(origin, "D"), times.astype("datetime64[D]")
             start = np.busday_offset(first, 0, roll="backward")
@@ -123,8 +120,7 @@ class Frequency:
         return steps, np.asarray(self.at(origin, steps) == times)
 
     def phase(self, origin: Any) -> int:
-        """The place of a timestamp in the calendar: whole steps since 1970 (for counted steps: the number
-        itself).
+        """The place of a timestamp in the calendar: whole steps since 1970 (for counted steps: the number itself).
 
         >>> parse_frequency("1h").phase(np.datetime64("1970-01-02T05", "us"))
         29
@@ -157,9 +153,7 @@ class Frequency:
 
 
 def _add_months(origin: np.datetime64, months: NDArray[np.int64], month_end: bool) -> Times:
-    """`origin` moved by whole months; a day the month lacks becomes its last, `month_end` means always the
-    last.
-    """
+    """`origin` moved by whole months; a day the month lacks becomes its last, `month_end` means always the last."""
     first = origin.astype("datetime64[M]")
     offset = origin - first.astype("datetime64[us]")
     target = first + months
@@ -199,8 +193,7 @@ def parse_frequency(text: str) -> Frequency:
 
 
 def infer_frequency(times: Sequence[Times], source: str) -> Frequency:
-    """The frequency of sorted, distinct timestamps (one array per series): the most common step of all
-    series.
+    """The frequency of sorted, distinct timestamps (one array per series): the most common step of all series.
 
     Months where every timestamp lies on the same day of its month (or on its last); business days where
     daily stamps never fall on a weekend. Raises :class:`DataError` where no step exists or under half of

@@ -11,9 +11,7 @@ from typing import NamedTuple
 
 
 class File(NamedTuple):
-    """One file of a set. `member` is its name inside the archive at `url`, where that is a .zip or
-    .tar.gz.
-    """
+    """One file of a set. `member` is its name inside the archive at `url`, where that is a .zip or .tar.gz."""
 
     path: str
     url: str
@@ -22,9 +20,7 @@ class File(NamedTuple):
 
 
 class DataSet(NamedTuple):
-    """A public set. `folder` is its place below CONGRU_DATA and below the cache; `note` what one should
-    know.
-    """
+    """A public set. `folder` is its place below CONGRU_DATA and below the cache; `note` what one should know."""
 
     name: str
     task: str

@@ -1,5 +1,4 @@
-"""Where the public data sets lie: copies below the folder CONGRU_DATA names, or downloads in the user's
-cache.
+"""Where the public data sets lie: copies below the folder CONGRU_DATA names, or downloads in the user's cache.
 
 Only `get` touches the network, and only where CONGRU_DATA is not set and the set is not in the cache yet. The
 sets themselves are listed in public_sets.py.
@@ -95,10 +94,10 @@ def _fetch(entry: DataSet, on_download: Callable[[str], None]) -> Path:
             on_download(file.url)
             archives = {file.url: _download(file.url)}
         content = _unpack(file, archives[file.url])
-        found = hashlib.sha256(content).hexdigest()
-        if file.sha256 not in (None, found):
+        sha256 = hashlib.sha256(content).hexdigest()
+        if file.sha256 not in (None, sha256):
             raise DataError(
-                f"{file.url} gave {file.path} with sha256 {found}, expected {file.sha256}: the public file has changed"
+                f"{file.url} gave {file.path} with sha256 {sha256}, expected {file.sha256}: the public file has changed"
             )
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -116,8 +115,8 @@ def _download(url: str) -> bytes:
     downloader = pooch.HTTPDownloader(timeout=60, headers={"User-Agent": "congru (data get)"})
     try:
         pooch.get_logger().setLevel("WARNING")  # it advises to pass a hash, but _fetch checks the sums
-        with tempfile.TemporaryDirectory() as place:
-            return Path(pooch.retrieve(url, known_hash=None, path=place, downloader=downloader)).read_bytes()
+        with tempfile.TemporaryDirectory() as folder:
+            return Path(pooch.retrieve(url, known_hash=None, path=folder, downloader=downloader)).read_bytes()
     except OSError as error:  # requests' errors are OSErrors
         raise DataError(
             f"{url} cannot be downloaded, expected a network ({_short(error)}): set {VARIABLE} to a folder of copies"

@@ -1,5 +1,4 @@
-"""Rows of a long table, from a CSV file or a table object, as plain columns; nothing is dropped or repaired
-here.
+"""Rows of a long table, from a CSV file or a table object, as plain columns; nothing is dropped or repaired here.
 
 A CSV is read with the standard library, so that a fault is told with its line number (the header is line
 1). Table objects (pandas, polars, pyarrow) come through narwhals; their rows are counted from 0.
@@ -37,9 +36,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Rows:
-    """R rows as they were read. A value that could not be read is NaT or NaN; `text` tells what stood
-    there.
-    """
+    """R rows as they were read. A value that could not be read is NaT or NaN; `text` tells what stood there."""
 
     source: str
     """What messages call the table: the file's name or "table"."""
@@ -70,17 +67,17 @@ def read_rows(source: Any, columns: Columns, *, target: bool = True) -> Rows:
     return _from_frame(source, columns, target)
 
 
-def _check_header(source: str, found: list[str], columns: Columns, target: bool) -> None:
+def _check_header(source: str, header: list[str], columns: Columns, target: bool) -> None:
     wanted = [("ds", columns.ds), *([("y", columns.y)] if target else [])]
     for role, name in wanted:
-        if name not in found:
+        if name not in header:
             flag = {"ds": "--time-column", "y": "--target-column"}[role]
             raise DataError(
-                f"{source} has the columns {', '.join(found)}, expected {name!r}:"
+                f"{source} has the columns {', '.join(header)}, expected {name!r}:"
                 f" rename one or pass {flag} NAME"
             )
-    if len(set(found)) < len(found):
-        twice = next(name for name in found if found.count(name) > 1)
+    if len(set(header)) < len(header):
+        twice = next(name for name in header if header.count(name) > 1)
         raise DataError(f"{source} has the column {twice!r} twice, expected distinct names: rename one")
 
 

@@ -1,9 +1,8 @@
-"""Long tables `unique_id, ds, y`: read, checked, laid on a regular grid, and written back as the kind that
-came in.
+"""Long tables `unique_id, ds, y`: read, checked, laid on a regular grid, and written back as the kind that came in.
 
 The rules, all reported and none silent:
 
-* Further columns are known inputs: numbers that are also given for the future.
+* Further columns are known covariates: numbers that are also given for the future.
 * A row that cannot be used (unparsable date, NaN or infinity, a timestamp given twice) is an error with its
   row number; `bad_rows="skip"` leaves such rows out and counts them. Of two rows with one timestamp the first
   stays.
@@ -34,7 +33,7 @@ SINGLE = "y"  # the name of the only series of a table without a column unique_i
 
 @dataclass(frozen=True)
 class Series:
-    """One series on its grid; T steps, K known inputs."""
+    """One series on its grid; T steps, K known covariates."""
 
     name: Any
     ds: NDArray[Any]
@@ -110,7 +109,7 @@ def read_table(
     """Read a long table from a CSV path or a pandas, polars or pyarrow table.
 
     `columns` names its columns, `freq` the step ("1h", see :mod:`congru.data.frequency`). `target` False reads
-    a table of future known inputs, whose y is not there (it is then NaN). Raises :class:`DataError` with the
+    a table of future known covariates, whose y is not there (it is then NaN). Raises :class:`DataError` with the
     row at fault.
 
     >>> import pandas
@@ -224,9 +223,9 @@ def _lay(
     origin = times[0]
     steps, exact = frequency.position(times, origin)
     if not exact.all():
-        place = show_time(times[int(np.argmin(exact))])
+        at = show_time(times[int(np.argmin(exact))])
         report.add(
-            "times between two steps moved to the nearest", int((~exact).sum()), f"series {name!r} at {place}"
+            "times between two steps moved to the nearest", int((~exact).sum()), f"series {name!r} at {at}"
         )
     length = int(steps[-1]) + 1
     if length > 50 * len(group) + 1000:
@@ -239,8 +238,8 @@ def _lay(
     observed = source >= 0
     ds = frequency.at(origin, np.arange(length))
     if not observed.all():
-        place = show_time(ds[int(np.argmin(observed))])
-        report.add("missing steps", int((~observed).sum()), f"series {name!r} at {place}")
+        at = show_time(ds[int(np.argmin(observed))])
+        report.add("missing steps", int((~observed).sum()), f"series {name!r} at {at}")
     filled = source[np.maximum.accumulate(np.where(observed, np.arange(length), 0))]
     y = rows.y[filled] if rows.y is not None else np.full(length, np.nan)
     known = (

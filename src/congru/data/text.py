@@ -109,10 +109,10 @@ def _read_folder(folder: Path) -> Corpus:
 def _list_folder(folder: Path) -> tuple[list[Path], list[tuple[str, str]]]:
     """The text files below a folder in the order of their paths, and the others with the reason."""
     chosen, skipped = [], []
-    for place, folders, names in os.walk(folder):
+    for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            path = Path(place, name)
+            path = Path(root, name)
             if name.startswith("."):
                 skipped.append((str(path), "hidden"))
             elif path.suffix.lower() not in SUFFIXES:

@@ -13,7 +13,7 @@ from pathlib import Path
 from congru.report.markup import escape
 
 # The page may use what it holds, and fetch nothing.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; media-src data:"
 _STYLE = Path(__file__).parent / "page.css"
 
 

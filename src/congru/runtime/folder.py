@@ -27,6 +27,7 @@ from congru.runtime.graph import Graph
 from congru.runtime.model import Model
 from congru.runtime.network import Network, weight_problem
 from congru.runtime.tensors import format_arrays, of_owner, parse_tensors, prefixed, widened
+from congru.version import __version__
 
 FORMAT = "congru-model"
 FORMAT_VERSION = 2
@@ -103,14 +104,16 @@ def _write_folder(target: Path, contents: dict[str, bytes]) -> None:
 
 
 def load(path: str | os.PathLike[str], backend: str = "auto", weight_dtype: str = "float32") -> Model:
-    """Load a model folder, replay its golden cases and return the :class:`Model`; needs no torch.
+    """Load a model folder, or the one in a run folder, replay its golden cases and return the :class:`Model`.
+
+    Needs no torch.
 
     `backend` and `weight_dtype` ("float32" or "bfloat16") say how its recurrent layers run, see
     :class:`congru.runtime.network.Network`; the cases are replayed in float32.
     Raises :class:`ModelFolderError` with one line for whatever is missing, truncated, changed or of another
     format.
     """
-    folder = Path(path)
+    folder = find_model_folder(path)
     config = _read_config(folder)
     sums = {name: value for name, value in config["sha256"].items() if name != CONFIG}
     contents = {name: _read(folder / name) for name in (WEIGHTS, GOLDEN, *sums)}
@@ -159,6 +162,13 @@ def save_again(model: Model, folder: str | os.PathLike[str], files: Mapping[str,
     )
 
 
+def find_model_folder(path: str | os.PathLike[str]) -> Path:
+    """The model folder itself: a run folder stands for the model in it."""
+    folder = Path(path)
+    inner = folder / "model"
+    return inner if (inner / CONFIG).is_file() and not (folder / CONFIG).exists() else folder
+
+
 def config_sum(config: Mapping[str, Any]) -> str:
     """The sha256 of a config without its own sums: shows whether a setting was changed after saving."""
     rest = {key: value for key, value in config.items() if key != "sha256"}
@@ -166,8 +176,6 @@ def config_sum(config: Mapping[str, Any]) -> str:
 
 
 def _format_config(config: Mapping[str, Any], sums: dict[str, str]) -> bytes:
-    from congru import __version__
-
     fixed = {"format": FORMAT, "format_version": FORMAT_VERSION, "congru_version": __version__}
     given = {"task_config": {}, **config}
     keys = [key for key in _CONFIG_TYPES if key not in (*fixed, "sha256")]

@@ -1,4 +1,4 @@
-"""Applications, one package each: data, baselines, learner, and what a user does with the trained model.
+"""Applications, one package each: settings, data, learner, and what a user does with the trained model.
 
 ``congru.tasks.text`` and the others load on first use; none of them imports another.
 """

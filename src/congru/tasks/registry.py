@@ -1,79 +1,119 @@
-"""The table of tasks: what the commands know of a task before they load it.
+"""Tasks are found by their folder: a package here with settings.py, data.py, learner.py and use.py is a task.
 
-Every entry names its parts by import string (``"module:attribute"``): the overview of commands loads no task.
+    tasks/NAME/__init__.py   SUMMARY, one line for the overview; COMMANDS, own commands -> one line each, if any
+    tasks/NAME/settings.py   Settings, a subclass of ModelSettings; loads no torch
+    tasks/NAME/learner.py    make_learner(*data, settings=...) -> TaskLearner
+    tasks/NAME/use.py        run(model, ...), evaluate(model, data, ...) and the like: their signatures give the flags;
+                             inspect_inputs(model, source) -> (x, labels); COMMANDS, own commands -> function(model, ...)
+
+The overview of commands imports the packages only, which are light.
 """
 
 from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from congru.errors import SettingsError
 
 if TYPE_CHECKING:
-    from congru.train.loop import RunResult
-    from congru.train.settings import TrainSettings
+    from congru.train.settings import ModelSettings
+    from congru.train.summary import RunResult
+
+PARTS = ("settings", "data", "learner", "use")
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task by name, one line for the overview, and where its parts are."""
+    """A task by the name of its folder; its parts load on first use."""
 
     name: str
-    summary: str
-    settings: str
-    """The settings class, a subclass of ``TrainSettings``; its module loads no torch."""
-    make_learner: str
-    """``make_learner(data, settings) -> Learner``."""
-    evaluate: str
-    """``evaluate(model_folder, data, **options) -> dict``: scores beside baselines, without torch."""
-    run: str
-    """``run(model_folder, ...)``: what a user does with the model, without torch; it gives the flags."""
-    inspect_inputs: str
-    """``inspect_inputs(model, source) -> (x, labels)``: an input of ``model.run``, a label for each step."""
+    package: str = "congru.tasks"
 
-    def load(self, part: str) -> Any:
-        """The object behind one of the import strings, for example ``task.load("settings")``."""
-        module, _, attribute = getattr(self, part).partition(":")
-        return getattr(importlib.import_module(module), attribute)
+    def part(self, name: str) -> ModuleType:
+        """One of its modules, for example ``task.part("use")``."""
+        return importlib.import_module(f"{self.package}.{self.name}.{name}")
+
+    @property
+    def summary(self) -> str:
+        """One line for the overview."""
+        return str(self._package().SUMMARY)
+
+    @property
+    def commands(self) -> Mapping[str, str]:
+        """Its own commands (``congru NAME MODEL``), one line each."""
+        commands: Mapping[str, str] = getattr(self._package(), "COMMANDS", {})
+        return commands
+
+    @property
+    def settings(self) -> type[ModelSettings]:
+        """Its settings class; loads no torch."""
+        settings: type[ModelSettings] = self.part("settings").Settings
+        return settings
+
+    @property
+    def make_learner(self) -> Callable[..., Any]:
+        """``make_learner(*data, settings=...)``; loads torch."""
+        make_learner: Callable[..., Any] = self.part("learner").make_learner
+        return make_learner
+
+    def use(self, name: str) -> Callable[..., Any]:
+        """What a user does with a model: ``run``, ``evaluate``, ``inspect_inputs``, or one of its own commands."""
+        module = self.part("use")
+        function: Callable[..., Any] = (
+            module.COMMANDS[name] if name in self.commands else getattr(module, name)
+        )
+        return function
 
     def train(
-        self, data: Any, given: Mapping[str, object] | TrainSettings, *, source: str = "keyword"
+        self, *data: Any, settings: Mapping[str, object] | ModelSettings, source: str = "keyword"
     ) -> RunResult:
-        """Resolve the settings, build the learner, run the loop: for the command and for Python."""
+        """Resolve the settings, build the learner, run the loop: for the command and for Python.
+
+        Raises:
+            SettingsError: too few or too many paths, or a wrong setting.
+        """
         from congru.train.loop import fit
         from congru.train.resolve import resolve
 
-        settings, origin = resolve(self.load("settings"), given, source=source)
-        return fit(self.load("make_learner")(data, settings), settings, origin=origin)
+        resolved, origin = resolve(self.settings, settings, source=source)
+        self.check_data(data)
+        return fit(self.make_learner(*data, settings=resolved), resolved, origin=origin)
+
+    def check_data(self, data: tuple[Any, ...]) -> None:
+        """Refuse another number of paths than the learner takes."""
+        try:
+            inspect.signature(self.make_learner).bind(*data, settings=None)
+        except TypeError:
+            wanted = [
+                name.upper() for name in inspect.signature(self.make_learner).parameters if name != "settings"
+            ]
+            raise SettingsError(
+                f"{self.name} got {len(data)} paths, expected {len(wanted)}:"
+                f" congru train {self.name} {' '.join(wanted)}"
+            ) from None
+
+    def _package(self) -> ModuleType:
+        return importlib.import_module(f"{self.package}.{self.name}")
 
 
-TASKS = {
-    task.name: task
-    for task in (
-        Task(
-            name="text",
-            summary="Language model of characters or byte pairs, on any UTF-8 file or folder.",
-            settings="congru.tasks.text.settings:TextSettings",
-            make_learner="congru.tasks.text.learner:make_learner",
-            evaluate="congru.tasks.text.scoring:evaluate",
-            run="congru.tasks.text.generation:run",
-            inspect_inputs="congru.tasks.text.generation:inspect_inputs",
-        ),
-        Task(
-            name="forecast",
-            summary="Forecast many series from a long table: unique_id, ds, y.",
-            settings="congru.tasks.forecast.settings:ForecastSettings",
-            make_learner="congru.tasks.forecast.learner:make_learner",
-            evaluate="congru.tasks.forecast.scoring:evaluate",
-            run="congru.tasks.forecast.command:run",
-            inspect_inputs="congru.tasks.forecast.command:inspect_inputs",
-        ),
-    )
-}
+def find_tasks(folder: Path, package: str = "congru.tasks") -> dict[str, Task]:
+    """The tasks in a folder, by name."""
+    packages = sorted(path.parent for path in folder.glob("*/__init__.py"))
+    return {
+        path.name: Task(path.name, package)
+        for path in packages
+        if all((path / f"{part}.py").is_file() for part in PARTS)
+    }
+
+
+TASKS = find_tasks(Path(__file__).parent)
 
 
 def find_task(name: str) -> Task:
@@ -88,3 +128,23 @@ def find_task(name: str) -> Task:
     guess = difflib.get_close_matches(name, TASKS, n=1, cutoff=0.4)
     fix = f"did you mean {guess[0]}?" if guess else "see congru train --help"
     raise SettingsError(f"task is {name!r}, expected one of {', '.join(sorted(TASKS))}: {fix}")
+
+
+def own_commands(tasks: Iterable[Task]) -> dict[str, dict[str, str]]:
+    """Every own command -> the tasks that have it, with their line."""
+    commands: dict[str, dict[str, str]] = {}
+    for task in tasks:
+        for name, line in task.commands.items():
+            commands.setdefault(name, {})[task.name] = line
+    return commands
+
+
+def lazy_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """A package's ``__getattr__``: every name of ``homes`` loads on first use from the module it maps to."""
+
+    def load(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
+
+    return load

@@ -17,7 +17,7 @@ from congru.errors import RunFolderError
 from congru.train.folder import write_bytes
 
 FORMAT = "congru-checkpoint"
-VERSION = 1
+VERSION = 2
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
@@ -48,16 +48,3 @@ def load(folder: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or state.get("format") != FORMAT or state.get("version") != VERSION:
         raise RunFolderError(f"{path} is not a checkpoint of version {VERSION}: {fix}")
     return state
-
-
-def tree_map(function: Any, tree: Any) -> Any:
-    """Apply ``function`` to every tensor in nested tuples, lists and dicts."""
-    if isinstance(tree, torch.Tensor):
-        return function(tree)
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*(tree_map(function, item) for item in tree))
-    if isinstance(tree, (tuple, list)):
-        return type(tree)(tree_map(function, item) for item in tree)
-    if isinstance(tree, dict):
-        return {key: tree_map(function, value) for key, value in tree.items()}
-    return tree

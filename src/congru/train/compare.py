@@ -1,8 +1,7 @@
-"""Cells compared at an equal budget: the same data, settings and seeds; the mean and the spread over the
-seeds.
+"""Cells compared at an equal budget: the same data, settings and seeds; mean and spread over the seeds.
 
-The seeds are interleaved and the order of the cells turns with each seed, so that a machine which gets
-slower or faster in the course of an hour treats all cells alike.
+The seeds are interleaved and each seed begins with the next cell, so that a machine which gets slower or faster in the
+course of an hour treats all cells alike.
 """
 
 from __future__ import annotations
@@ -19,18 +18,19 @@ import torch
 from torch import nn
 
 from congru.errors import SettingsError
-from congru.train.bookends import RunResult
+from congru.report.table import Cell, text_table
+from congru.train.base import AnyLearner
 from congru.train.folder import check_out, next_free, write_bytes
 from congru.train.interrupt import TrainingInterrupted
-from congru.train.learner import Resizable
 from congru.train.loop import fit
+from congru.train.provenance import resume_line
 from congru.train.resolve import to_yaml
-from congru.train.settings import TrainSettings
-from congru.train.surroundings import resume_line
-from congru.train.wording import aligned, duration
+from congru.train.settings import ModelSettings, TrainSettings
+from congru.train.summary import RunResult
+from congru.train.wording import duration
 
 Match = Literal["parameters", "hidden"]
-Settings = TypeVar("Settings", bound=TrainSettings)
+Settings = TypeVar("Settings", bound=ModelSettings)
 LARGEST_HIDDEN = 1 << 16
 
 
@@ -68,20 +68,26 @@ class Comparison:
     def table(self) -> str:
         """The comparison as aligned text, best cell first, then the baselines."""
         ordered = sorted(self.rows, key=lambda row: row.mean, reverse=not self.minimize)
-        lines = [("cell", self.metric, "spread", "parameters", "hidden", "steps", "time")]
-        for row in ordered:
-            spread = "" if row.spread is None else f"± {row.spread:.4f}"
-            size = (f"{row.num_parameters:,}", str(row.hidden_size))
-            lines.append(
-                (row.cell, f"{row.mean:.4f}", spread, *size, f"{row.steps:.0f}", duration(row.seconds))
+        header = ("cell", self.metric, "spread", "parameters", "hidden", "steps", "time")
+        lines: list[tuple[Cell, ...]] = [
+            (
+                row.cell,
+                row.mean,
+                "" if row.spread is None else f"± {row.spread:.4f}",
+                row.num_parameters,
+                str(row.hidden_size),
+                f"{row.steps:.0f}",
+                duration(row.seconds),
             )
-        lines += [(name, f"{value:.4f}", "", "", "", "", "") for name, value in self.baselines.items()]
-        return "\n".join(aligned(lines, indent=""))
+            for row in ordered
+        ]
+        lines += [(name, value, "", None, "", "", "") for name, value in self.baselines.items()]
+        return text_table(lines, header)
 
 
 def compare(
-    make_learner: Callable[[Any, Settings], Resizable],
-    data: Any,
+    make_learner: Callable[..., AnyLearner],
+    data: Sequence[Any],
     settings: Settings,
     cells: Sequence[str],
     seeds: Sequence[int],
@@ -92,14 +98,13 @@ def compare(
     """Train every cell with every seed at the budget in ``settings`` and compare the best validation values.
 
     Args:
-        make_learner: the task's function from data and settings to a learner.
-        data: what it takes.
+        make_learner: the task's ``make_learner(*data, settings=...)``.
+        data: the paths or tables it takes.
         settings: with fields ``cell`` and ``hidden_size``; those of the first cell.
         cells: for example ``("gru", "lstm", "rnn", "mingru")``.
         seeds: one run per cell and seed.
-        match: ``"parameters"`` gives every cell the width whose parameter count is closest to the first
-        cell's,
-            ``"hidden"`` the same width.
+        match: ``"parameters"`` gives every cell the width whose parameter count is closest to that of the first
+            cell, ``"hidden"`` the same width.
         say: receives one line per run.
         origin: where each setting came from, for ``config.yaml``.
 
@@ -108,7 +113,7 @@ def compare(
         TrainingInterrupted: saved; call again with ``resume``.
     """
     _check(settings, cells, seeds, match)
-    learner = make_learner(data, _changed(settings, cell=cells[0], seed=seeds[0]))
+    learner = make_learner(*data, settings=_changed(settings, cell=cells[0], seed=seeds[0]))
     hidden = _hidden_sizes(learner, cells, int(getattr(settings, "hidden_size")), match)  # noqa: B009
     out = settings.out if settings.out is not None else next_free(Path("runs"), f"compare-{learner.task}")
     if not settings.resume:
@@ -116,8 +121,8 @@ def compare(
         write_bytes(out / "config.yaml", to_yaml(settings, origin or {}).encode("utf-8"))
     results: dict[str, list[RunResult]] = {cell: [] for cell in cells}
     try:
-        for turn, seed in enumerate(seeds):
-            first = turn % len(cells)
+        for number, seed in enumerate(seeds):
+            first = number % len(cells)
             for cell in (*cells[first:], *cells[:first]):
                 result = _run(make_learner, data, settings, out, cell, hidden[cell], seed)
                 results[cell].append(result)
@@ -143,8 +148,7 @@ def compare(
 
 
 def hidden_for_parameters(build: Callable[[int], nn.Module], target: int) -> int:
-    """The width whose module has the parameter count closest to ``target``; the smaller one if two are as
-    close.
+    """The width whose module has the parameter count closest to ``target``; the smaller one if two are as close.
 
     ``build(width)`` is called on torch's meta device: no memory is used, no numbers are drawn.
 
@@ -182,19 +186,19 @@ def _changed(settings: Settings, **changes: object) -> Settings:
     return type(settings).model_validate({**settings.model_dump(exclude_unset=True), **changes})
 
 
-def _hidden_sizes(learner: Resizable, cells: Sequence[str], hidden: int, match: Match) -> dict[str, int]:
+def _hidden_sizes(learner: AnyLearner, cells: Sequence[str], hidden: int, match: Match) -> dict[str, int]:
     if match == "hidden":
         return dict.fromkeys(cells, hidden)
     target = sum(parameter.numel() for parameter in learner.module.parameters())
     sizes = {cells[0]: hidden}
     for cell in cells[1:]:
-        sizes[cell] = hidden_for_parameters(functools.partial(learner.build_module, cell), target)
+        sizes[cell] = hidden_for_parameters(functools.partial(learner.build, cell), target)
     return sizes
 
 
 def _run(
-    make_learner: Callable[[Any, Settings], Resizable],
-    data: Any,
+    make_learner: Callable[..., AnyLearner],
+    data: Sequence[Any],
     settings: Settings,
     out: Path,
     cell: str,
@@ -204,7 +208,7 @@ def _run(
     folder = out / f"{cell}-seed{seed}"
     resume = settings.resume and (folder / "config.yaml").is_file()
     own = _changed(settings, cell=cell, hidden_size=hidden, seed=seed, out=folder, resume=resume, quiet=True)
-    result = fit(make_learner(data, own), own, origin={"cell": "compare", "hidden_size": "compare"})
+    result = fit(make_learner(*data, settings=own), own, origin={"cell": "compare", "hidden_size": "compare"})
     assert result.best is not None
     return result
 

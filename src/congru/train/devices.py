@@ -21,15 +21,16 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 
 from congru.errors import CongruError, SettingsError
-from congru.train.checkpoint import tree_map
-from congru.train.learner import Learner
+from congru.train.base import AnyLearner
+from congru.train.batches import Batches
+from congru.train.nests import tree_map
 from congru.train.seeding import rng_untouched
 from congru.train.settings import TrainSettings
 
 Result = TypeVar("Result")
 
 
-def is_first_process() -> bool:
+def is_rank_zero() -> bool:
     """True in the process that was started by hand (before the others join)."""
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
 
@@ -39,12 +40,12 @@ def num_processes(settings: TrainSettings) -> int:
     return int(os.environ["WORLD_SIZE"]) if _under_torchrun() else settings.devices
 
 
-def open_fabric(settings: TrainSettings, resting: bool = False) -> Fabric:
+def open_fabric(settings: TrainSettings, unused: bool = False) -> Fabric:
     """Start the processes and return this one's Fabric.
 
     Args:
         settings: ``device``, ``devices``, ``threads`` and ``batch_size`` are read.
-        resting: some parameters have no gradient in some steps (see :func:`has_resting_parameters`).
+        unused: whether DDP must look for unused parameters (see :func:`has_unused_parameters`).
 
     Raises:
         SettingsError: a device that is not there, or several processes from an interactive session.
@@ -57,7 +58,7 @@ def open_fabric(settings: TrainSettings, resting: bool = False) -> Fabric:
     else:
         local, nodes = _prepare_group(settings, world_size)
         backend = "nccl" if kind == "cuda" else "gloo"
-        strategy = DDPStrategy(process_group_backend=backend, find_unused_parameters=resting)
+        strategy = DDPStrategy(process_group_backend=backend, find_unused_parameters=unused)
         fabric = Fabric(accelerator=kind, devices=local, num_nodes=nodes, strategy=strategy)
     fabric.launch()
     if world_size > 1:
@@ -73,20 +74,21 @@ def _leave_group() -> None:
         torch.distributed.destroy_process_group()
 
 
-def has_resting_parameters(learner: Learner) -> bool:
-    """Whether a parameter has no gradient in the first or the second step, as a learned first state where a
-    state is carried over. DDP must know beforehand. Two steps without an update; nothing of them stays.
+def has_unused_parameters(learner: AnyLearner) -> bool:
+    """Whether DDP must look for unused parameters.
+
+    It must where the first or the second step leaves one without a gradient: a learned first state, say, is used
+    only where no state is carried over. Two steps without an update; nothing of them stays.
     """
-    carry = None
-    resting = False
+    networks, carry, unused = learner.module, None, False
     with rng_untouched():
-        for batch in itertools.islice(learner.batches(0, 0, 1), 2):
-            loss, carry = learner.loss(learner.module, batch, carry)
-            loss.backward()  # type: ignore[no-untyped-call]
-            carry = tree_map(lambda tensor: tensor.detach(), carry)
-            resting |= any(p.requires_grad and p.grad is None for p in learner.module.parameters())
-            learner.module.zero_grad(set_to_none=True)
-    return resting
+        for batch in itertools.islice(Batches(learner).epoch(0), 2):
+            total, _, carry = learner.loss(networks, batch, carry)
+            total.backward()  # type: ignore[no-untyped-call]
+            carry = tree_map(torch.Tensor.detach, carry)
+            unused |= any(p.requires_grad and p.grad is None for p in networks.parameters())
+            networks.zero_grad(set_to_none=True)
+    return unused
 
 
 def _device_kind(settings: TrainSettings) -> str:
@@ -149,7 +151,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def on_first(fabric: Fabric, function: Callable[[], Result]) -> Result:
+def on_rank_zero(fabric: Fabric, function: Callable[[], Result]) -> Result:
     """Run ``function`` on the first process and give its result, or its :class:`CongruError`, to all."""
     if fabric.world_size == 1:
         return function()
@@ -166,8 +168,8 @@ def on_first(fabric: Fabric, function: Callable[[], Result]) -> Result:
 
 
 @contextlib.contextmanager
-def told_once(fabric: Fabric) -> Iterator[None]:
-    """Let an error or an interruption that all processes meet be told by the first one only."""
+def raise_on_rank_zero(fabric: Fabric) -> Iterator[None]:
+    """Let an error or an interruption that all processes meet be raised by the first one only."""
     try:
         yield
     except (CongruError, KeyboardInterrupt):

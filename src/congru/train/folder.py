@@ -18,12 +18,12 @@ import fcntl
 import io
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from congru.errors import RunFolderError
+from congru.runtime.atomic import sync_to_disk, write_whole
 
 HEADER = ("step", "time", "split", "name", "value")
 
@@ -56,35 +56,10 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def write_bytes(path: Path, content: bytes, sync: bool = False) -> None:
-    """Replace ``path`` atomically: it holds the old or the new content, never a part.
-
-    With ``sync`` this holds after a power failure too, and the new content is on the disk on return.
-    """
+    """Replace ``path`` atomically, with its folders made first; see :func:`congru.runtime.atomic.write_whole`."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                if sync:
-                    file.flush()
-                    os.fsync(file.fileno())
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
-        if sync:
-            _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    """Wait until what was written to a file or folder is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        write_whole(path, content, sync=sync)
 
 
 def next_free(parent: Path, task: str) -> Path:
@@ -137,6 +112,10 @@ class RunFolder:
         """Replace the file ``name`` atomically."""
         write_bytes(self.path / name, text.encode("utf-8"))
 
+    def write_file(self, name: str, content: bytes) -> None:
+        """Replace the file ``name`` atomically by bytes."""
+        write_bytes(self.path / name, content)
+
     def write_json(self, name: str, value: object) -> None:
         """Replace the file ``name`` by indented JSON."""
         self.write_text(name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
@@ -181,7 +160,7 @@ class RunFolder:
         """Put the rows on the disk, before a checkpoint says how many there are."""
         if self._metrics.exists():
             with writing(self._metrics):
-                _sync(self._metrics)
+                sync_to_disk(self._metrics)
 
     def metrics_size(self) -> int:
         """Length of ``metrics.csv`` in bytes."""

@@ -12,8 +12,25 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
-from congru.errors import TrainingError
-from congru.train.bookends import (
+from congru.train.base import AnyLearner
+from congru.train.batches import Batches
+from congru.train.devices import (
+    has_unused_parameters,
+    is_rank_zero,
+    num_processes,
+    on_rank_zero,
+    open_fabric,
+    raise_on_rank_zero,
+)
+from congru.train.estimate import Estimate, try_steps
+from congru.train.events import Reporter
+from congru.train.folder import check_out, next_free
+from congru.train.interrupt import StopSignal, TrainingInterrupted
+from congru.train.progress import make_reporter
+from congru.train.provenance import resume_line
+from congru.train.seeding import seed_everything
+from congru.train.settings import ModelSettings
+from congru.train.summary import (
     RunResult,
     SectionMaker,
     leave_folder,
@@ -23,23 +40,8 @@ from congru.train.bookends import (
     summarize,
     write_start,
 )
-from congru.train.devices import (
-    has_resting_parameters,
-    is_first_process,
-    num_processes,
-    on_first,
-    open_fabric,
-    told_once,
-)
-from congru.train.folder import check_out, next_free
-from congru.train.interrupt import StopSignal, TrainingInterrupted
-from congru.train.learner import Learner
-from congru.train.progress import Reporter, make_reporter
-from congru.train.seeding import seed_everything
-from congru.train.settings import TrainSettings
-from congru.train.surroundings import resume_line
-from congru.train.trainer import Trainer, make_optimizer
-from congru.train.trial import Estimate, try_steps
+from congru.train.trainer import Trainer
+from congru.train.validation import evaluate
 
 __all__ = ["RunResult", "fit", "train"]
 
@@ -47,8 +49,8 @@ ROWS_PER_RUN = 500  # rows of training loss in metrics.csv
 
 
 def fit(
-    learner: Learner,
-    settings: TrainSettings,
+    learner: AnyLearner,
+    settings: ModelSettings,
     *,
     origin: Mapping[str, str] | None = None,
     sections: Sequence[SectionMaker] = (),
@@ -69,13 +71,13 @@ def fit(
         TrainingInterrupted: Ctrl-C or SIGTERM; the run is saved.
     """
     out = settings.out if settings.out is not None else next_free(Path("runs"), learner.task)
-    if is_first_process() and not settings.dry_run:
+    if is_rank_zero() and not settings.dry_run:
         check_out(out, settings.resume)
-    resting = num_processes(settings) > 1 and has_resting_parameters(learner)
-    fabric = open_fabric(settings, resting)
+    unused = num_processes(settings) > 1 and has_unused_parameters(learner)
+    fabric = open_fabric(settings, unused)
     reporter = make_reporter(settings, fabric.is_global_zero)
     try:
-        with told_once(fabric):
+        with raise_on_rank_zero(fabric):
             out = Path(fabric.broadcast(str(out)))
             return _fit(fabric, learner, settings, origin or {}, out, reporter, sections)
     finally:
@@ -84,8 +86,8 @@ def fit(
 
 def _fit(
     fabric: Fabric,
-    learner: Learner,
-    settings: TrainSettings,
+    learner: AnyLearner,
+    settings: ModelSettings,
     origin: Mapping[str, str],
     out: Path,
     reporter: Reporter,
@@ -106,28 +108,29 @@ def _fit(
         leave_folder(trainer, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed", str(error))
         raise
     result = result_of(trainer, status, out)
-    on_first(fabric, lambda: sum_up(trainer, result, sections))
+    on_rank_zero(fabric, lambda: sum_up(trainer, result, sections))
     return result
 
 
 def _try(trainer: Trainer) -> Estimate:
     """Three steps with an optimizer of their own; nothing of them stays."""
-    optimizer = make_optimizer(trainer.bare, trainer.settings)
+    optimizer = trainer.make_optimizer()
 
     def step(batch: Any, carry: Any) -> Any:
         return trainer.optimize(batch, carry, optimizer)[2]
 
-    return try_steps(trainer.bare, step, trainer.batches(0, 0), trainer.budget)
+    rank = (trainer.fabric.global_rank, trainer.fabric.world_size)
+    return try_steps(trainer.networks, step, Batches(trainer.learner, *rank).epoch(0), trainer.budget)
 
 
 def _open(trainer: Trainer, origin: Mapping[str, str], out: Path) -> None:
     """Open the run folder and take over the state of a run that is continued; a refusal changes nothing."""
-    on_first(trainer.fabric, lambda: open_folder(trainer, out))
+    on_rank_zero(trainer.fabric, lambda: open_folder(trainer, out))
     try:
         if trainer.settings.resume:
             trainer.restore(out)
             trainer.reporter.say("resumed", f"continuing {out} at step {trainer.state.step}")
-        on_first(trainer.fabric, lambda: write_start(trainer, origin))
+        on_rank_zero(trainer.fabric, lambda: write_start(trainer, origin))
     except BaseException:
         if trainer.folder is not None:
             trainer.folder.close()
@@ -150,18 +153,18 @@ def train(trainer: Trainer, stop: StopSignal) -> str:
     """THE LOOP. Returns ``finished``, ``early stop`` or ``interrupted``."""
     trainer.start_clock()
     if trainer.state.evaluated_step < 0:
-        trainer.evaluate()
+        evaluate(trainer)
         trainer.save()
     while not trainer.over():
         epoch, start = divmod(trainer.state.step, trainer.learner.steps_per_epoch)
         if start == 0:
             trainer.carry = None
-        for batch in trainer.batches(epoch, start):
+        for batch in trainer.batches.epoch(epoch, start):
             asked = trainer.step(batch, stop)
             if trainer.record_due():
                 trainer.record()
             if trainer.evaluation_due():
-                trainer.evaluate()
+                evaluate(trainer)
                 trainer.save()
             elif asked or trainer.checkpoint_due():
                 trainer.save()
@@ -169,16 +172,4 @@ def train(trainer: Trainer, stop: StopSignal) -> str:
                 break
             if asked:
                 return "interrupted"
-        else:
-            _check_length(trainer, epoch)
     return "finished" if trainer.fraction >= 1.0 else "early stop"
-
-
-def _check_length(trainer: Trainer, epoch: int) -> None:
-    expected = trainer.learner.steps_per_epoch
-    given = trainer.state.step - epoch * expected
-    if given != expected:
-        raise TrainingError(
-            f"epoch {epoch} gave {given} batches, expected steps_per_epoch = {expected}: "
-            f"correct the learner of {trainer.learner.task}"
-        )

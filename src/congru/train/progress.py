@@ -6,83 +6,15 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import IO, Any, Protocol
+from dataclasses import asdict
+from typing import IO, Any
 
+from congru.train.events import Ending, Reporter, Standing, Summary
 from congru.train.settings import TrainSettings
 from congru.train.wording import after_text, before_text, duration
 
 SECONDS_PER_LINE = 10.0
 SECONDS_PER_EVENT = 1.0
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What is known before training."""
-
-    task: str
-    out: str
-    settings: list[tuple[str, Any, str]]
-    data: dict[str, object]
-    num_parameters: int
-    memory_bytes: int
-    step_ms: float
-    num_steps: int
-    total_seconds: float
-    metric: str
-    baselines: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Where a run stands after a step; ``loss`` is the mean since the last row of ``metrics.csv``."""
-
-    step: int
-    fraction: float
-    loss: float
-    seconds: float
-    seconds_left: float
-    steps_per_second: float
-    validation: float | None
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a run ended: the best validation value beside its baselines, and what to type next."""
-
-    status: str
-    metric: str
-    best: float | None
-    best_step: int
-    baselines: dict[str, float]
-    minimize: bool
-    steps: int
-    seconds: float
-    num_parameters: int
-    out: str
-    next_lines: list[str]
-
-
-class Reporter(Protocol):
-    """Receives the events of a run, on the first process."""
-
-    def before(self, summary: Summary) -> None:
-        """The estimates are made; training has not begun."""
-
-    def step(self, standing: Standing) -> None:
-        """An optimizer step was made."""
-
-    def evaluated(self, standing: Standing, metrics: dict[str, float], sample: str | None) -> None:
-        """The validation data was looked at."""
-
-    def say(self, event: str, text: str) -> None:
-        """Something worth a line: resumed, interrupted, stopped early."""
-
-    def after(self, ending: Ending) -> None:
-        """The run has ended."""
-
-    def close(self) -> None:
-        """Leave the terminal in order."""
 
 
 class Quiet:

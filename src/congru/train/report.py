@@ -2,98 +2,74 @@
 
 from __future__ import annotations
 
-import html
+import base64
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from congru.report.markup import escape
+from congru.report.page import Section, page
+from congru.report.table import html_table
 from congru.train.wording import duration
-
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; border-bottom: 1px solid #ddd; }
-table { border-collapse: collapse; } td, th { text-align: left; padding: .15rem 1rem .15rem 0; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
-pre { background: #f5f5f2; padding: .6rem; overflow-x: auto; white-space: pre-wrap; }
-.plots svg { width: 100%; max-width: 30rem; height: auto; }
-""".strip()
-
-
-@dataclass(frozen=True)
-class Section:
-    """A chapter of the report: ``body`` is HTML, already escaped, with nothing fetched from elsewhere."""
-
-    title: str
-    body: str
 
 
 def report_html(folder: Path, sections: Sequence[Section] = ()) -> str:
     """The report of the run in ``folder``, with further ``sections`` after the samples."""
     status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
-    title = f"{status['task']}: {folder.name}"
-    chapters = [
-        Section("Result", _result(status)),
-        Section("Curves", _plots(folder)),
-        Section("Samples", _samples(folder)),
-        *sections,
-        Section("What to type next", _next_lines(status)),
-        Section("Data", _pairs(json.loads((folder / "data.json").read_text(encoding="utf-8")))),
-        Section("Settings", _settings(folder)),
-        Section("Made with", _pairs(json.loads((folder / "env.json").read_text(encoding="utf-8")))),
-    ]
-    body = "\n".join(f"<h2>{escape(c.title)}</h2>\n{c.body}" for c in chapters if c.body)
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{escape(title)}</title>\n'
-        f"<style>\n{_STYLE}\n</style></head>\n<body>\n<h1>{escape(title)}</h1>\n{body}\n</body>\n</html>\n"
+    return page(
+        f"{status['task']}: {folder.name}",
+        [
+            Section("Result", _result(status)),
+            Section("Curves", _plots(folder)),
+            Section("Samples", _samples(folder)),
+            *sections,
+            Section("What to type next", _next_lines(status)),
+            Section("Data", _pairs(json.loads((folder / "data.json").read_text(encoding="utf-8")))),
+            Section("Settings", _settings(folder)),
+            Section("Made with", _pairs(json.loads((folder / "env.json").read_text(encoding="utf-8")))),
+        ],
     )
 
 
-def escape(value: object) -> str:
-    """Text that is safe inside HTML.
-
-    >>> escape("<b>")
-    '&lt;b&gt;'
-    """
-    return html.escape(str(value))
-
-
-def table(rows: Iterable[Sequence[object]], header: Sequence[str] = ()) -> str:
-    """An HTML table; numbers stand to the right."""
-    lines = ["<table>"]
-    if header:
-        lines.append("<tr>" + "".join(f"<th>{escape(name)}</th>" for name in header) + "</tr>")
-    for row in rows:
-        cells = (
-            f'<td class="number">{cell:.4f}</td>' if isinstance(cell, float) else f"<td>{escape(cell)}</td>"
-            for cell in row
-        )
-        lines.append("<tr>" + "".join(cells) + "</tr>")
-    return "\n".join([*lines, "</table>"])
-
-
 def _result(status: dict[str, Any]) -> str:
-    rows: list[tuple[object, object]] = [(f"model (step {status['best_step']})", status["best"])]
-    rows += list(status["baselines"].items())
+    rows = [(f"model (step {status['best_step']})", status["best"]), *status["baselines"].items()]
     spent = (
         f"{status['reason']}: {status['step']:,} steps in {duration(status['seconds'])}, "
         f"{status['num_parameters']:,} parameters."
     )
-    return f"<p>{escape(spent)} {escape(status['verdict'])}</p>\n{table(rows, ('', status['metric']))}"
+    best = {status["metric"]: "min" if status["minimize"] else "max"}
+    table = html_table(rows, ("", status["metric"]), best=best)
+    return f"<p>{escape(spent)} {escape(status['verdict'])}</p>\n{table}"
 
 
 def _plots(folder: Path) -> str:
     pictures = [path.read_text(encoding="utf-8") for path in sorted((folder / "plots").glob("*.svg"))]
-    return "<div class=plots>" + "\n".join(text[text.index("<svg") :] for text in pictures) + "</div>"
+    return "<div class=plots>" + "\n".join(map(_inline, pictures)) + "</div>"
+
+
+def _inline(svg: str) -> str:
+    return svg[svg.index("<svg") :]
 
 
 def _samples(folder: Path) -> str:
-    paths = sorted((folder / "samples").glob("step-*.txt"))
-    shown = paths[:1] + paths[-2:] if len(paths) > 3 else paths
+    """The first and the last two samples: their text, and the pictures and sounds beside it."""
+    texts = sorted((folder / "samples").glob("step-???????.txt"))
+    shown = texts[:1] + texts[-2:] if len(texts) > 3 else texts
     return "\n".join(
-        f"<p>{escape(path.stem)}</p><pre>{escape(path.read_text(encoding='utf-8'))}</pre>" for path in shown
+        f"<p>{escape(path.stem)}</p><pre>{escape(path.read_text(encoding='utf-8'))}</pre>"
+        + "".join(map(_sample_file, sorted(path.parent.glob(f"{path.stem}-*"))))
+        for path in shown
     )
+
+
+def _sample_file(path: Path) -> str:
+    if path.suffix == ".svg":
+        return _inline(path.read_text(encoding="utf-8"))
+    if path.suffix == ".wav":
+        sound = base64.b64encode(path.read_bytes()).decode("ascii")
+        return f'<audio controls src="data:audio/wav;base64,{sound}"></audio>'
+    return f"<p>samples/{escape(path.name)}</p>"
 
 
 def _next_lines(status: dict[str, Any]) -> str:
@@ -105,4 +81,4 @@ def _settings(folder: Path) -> str:
 
 
 def _pairs(values: dict[str, object]) -> str:
-    return table((key, json.dumps(value, ensure_ascii=False)) for key, value in values.items())
+    return html_table([(key, json.dumps(value, ensure_ascii=False)) for key, value in values.items()])

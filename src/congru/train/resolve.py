@@ -21,47 +21,46 @@ Settings = TypeVar("Settings", bound=TrainSettings)
 # Belong to one call, not to the run: never taken over when a run is continued.
 _OF_THE_CALL = ("out", "resume", "config", "dry_run", "quiet", "json_lines")
 # May differ when a run is continued; everything else would make it another run.
-_MAY_CHANGE = {*_OF_THE_CALL, *BUDGETS, "threads", "patience", "save_seconds"}
+_MAY_CHANGE = {*_OF_THE_CALL, *BUDGETS, "threads", "workers", "patience", "save_seconds"}
 
 
 def resolve(
-    model: type[Settings], given: Mapping[str, object] | TrainSettings, *, source: str = "keyword"
+    model: type[Settings], settings: Mapping[str, object] | TrainSettings, *, source: str = "keyword"
 ) -> tuple[Settings, dict[str, str]]:
     """Merge all layers and check them.
 
     Args:
         model: the task's settings class.
-        given: what the caller wrote: keywords by name, or settings of which only the fields set count.
-        source: origin recorded for ``given``: ``"keyword"`` or ``"flag"``.
+        settings: what the caller wrote: keywords by name, or settings of which only the fields set count.
+        source: origin recorded for ``settings``: ``"keyword"`` or ``"flag"``.
 
     Returns:
         The settings, and for each field its origin: ``default``, ``run``, the file's path, or ``source``.
 
     Raises:
-        SettingsError: unknown key, wrong type, out of range, a file that cannot be read, or a change that
-        would
-            make the continued run another one.
+        SettingsError: unknown key, wrong type, out of range, a file that cannot be read, or a change that would make
+            the continued run another one.
 
     >>> settings, origin = resolve(TrainSettings, {"minutes": 5, "seed": 3})
     >>> settings.budget, origin["seed"], origin["clip"]
     (('minutes', 5.0), 'keyword', 'default')
     """
-    top = _explicit(given)
+    top = _explicit(settings)
     layers = [(source, _known(model, top, ""))]
     if layers[0][1].get("config") is not None:
         path = Path(str(layers[0][1]["config"]))
         layers.insert(0, (str(path), _known(model, _read_yaml(path), f"{path}: ")))
     merged, origin = _merge(model, layers)
-    settings = _check(model, merged, origin)
-    if settings.resume:
-        settings, origin = _continue(model, settings, layers)
-    return settings, origin
+    resolved = _check(model, merged, origin)
+    if resolved.resume:
+        resolved, origin = _continue(model, resolved, layers)
+    return resolved, origin
 
 
-def _explicit(given: Mapping[str, object] | TrainSettings) -> dict[str, object]:
-    if isinstance(given, TrainSettings):
-        return {name: getattr(given, name) for name in given.model_fields_set}
-    return {key: value for key, value in given.items() if not (key in BUDGETS and value is None)}
+def _explicit(settings: Mapping[str, object] | TrainSettings) -> dict[str, object]:
+    if isinstance(settings, TrainSettings):
+        return {name: getattr(settings, name) for name in settings.model_fields_set}
+    return {key: value for key, value in settings.items() if not (key in BUDGETS and value is None)}
 
 
 def _known(model: type[TrainSettings], layer: Mapping[str, object], prefix: str) -> dict[str, object]:
@@ -157,7 +156,7 @@ def _continue(
 def to_yaml(settings: TrainSettings, origin: Mapping[str, str]) -> str:
     """``key: value  # origin`` for every setting, in the order of the class.
 
-    >>> print(to_yaml(TrainSettings(seed=7), {"seed": "flag"}).splitlines()[11])
+    >>> print(to_yaml(TrainSettings(seed=7), {"seed": "flag"}).splitlines()[16])
     seed: 7  # flag
     """
     lines = []

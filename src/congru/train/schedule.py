@@ -63,8 +63,7 @@ class Budget:
         return cls(steps, seconds, settings.evaluations, settings.eval_every)
 
     def fraction(self, step: int, seconds: float, reserve: float = 0.0) -> float:
-        """The used share, 0 to 1. ``reserve`` seconds, half the budget at most, are kept free for
-        the last evaluation.
+        """The used share, 0 to 1. ``reserve`` seconds, half the budget at most, are kept free for the last evaluation.
 
         >>> Budget(100, None, 20, None).fraction(25, 0.0)
         0.25

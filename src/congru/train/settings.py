@@ -47,9 +47,9 @@ class BudgetSettings(_Group):
 
     @model_validator(mode="after")
     def _one_budget(self) -> Self:
-        given = [kind for kind in BUDGETS if getattr(self, kind) is not None]
-        if len(given) > 1:
-            values = " and ".join(f"{kind} is {getattr(self, kind)}" for kind in given)
+        budgets = [kind for kind in BUDGETS if getattr(self, kind) is not None]
+        if len(budgets) > 1:
+            values = " and ".join(f"{kind} is {getattr(self, kind)}" for kind in budgets)
             raise ValueError(
                 f"{values}, expected one budget: give only one of --epochs, --minutes and --steps"
             )
@@ -83,10 +83,46 @@ class OptimizerSettings(_Group):
     ] = 0.02
 
 
+class WeightSettings(_Group):
+    """Where the weights start, which of them move, and which average of them is evaluated and saved."""
+
+    orthogonal: Annotated[bool, Field(description="Start recurrent weights as orthogonal matrices.")] = False
+    chrono: Annotated[
+        int | None, Field(ge=3, description="Start the gates for memories of up to this many steps.")
+    ] = None
+    freeze: Annotated[
+        tuple[str, ...], Field(description="Parameters that do not move, by name; * stands for anything.")
+    ] = ()
+    ema: Annotated[
+        float | None,
+        Field(
+            gt=0, lt=1, description="Use the moving average of the weights with this decay, such as 0.999."
+        ),
+    ] = None
+    average: Annotated[
+        int, Field(ge=1, description="Use the mean of the weights at this many last evaluations.")
+    ] = 1
+
+    @model_validator(mode="after")
+    def _one_average(self) -> Self:
+        if self.ema is not None and self.average > 1:
+            raise ValueError(
+                f"ema is {self.ema} and average is {self.average}, expected one average: give only one of them"
+            )
+        return self
+
+
 class MachineSettings(_Group):
     """Where it runs, and from which random numbers."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32, description="Seed of every random number.")] = 0
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        Field(description="Of matrix products in training; auto: bfloat16 on a CPU with AMX, else float32."),
+    ] = "float32"
+    workers: Annotated[
+        int, Field(ge=0, description="Processes that make batches ahead of time; the numbers stay the same.")
+    ] = 0
     threads: Annotated[int | None, Field(ge=1, description="CPU threads per process.")] = None
     device: Annotated[
         Literal["auto", "cpu", "cuda", "mps"],
@@ -110,12 +146,21 @@ class FolderSettings(_Group):
     save_seconds: Annotated[float, Field(gt=0, description="Longest time between checkpoints.")] = 60.0
 
 
-class TrainSettings(FolderSettings, MachineSettings, OptimizerSettings, BudgetSettings):
-    """Everything :func:`congru.train.loop.fit` reads; tasks subclass it.
+class TrainSettings(FolderSettings, MachineSettings, WeightSettings, OptimizerSettings, BudgetSettings):
+    """What every training takes, whatever its network.
 
     >>> TrainSettings(minutes=5, out="romeo", json=True).json_lines
     True
     """
+
+
+class ModelSettings(TrainSettings):
+    """Everything :func:`congru.train.loop.fit` reads; tasks subclass it."""
+
+    cell: Annotated[Literal["gru", "lstm", "rnn", "mingru"], Field(description="The recurrent cell.")] = "gru"
+    hidden_size: Annotated[int, Field(ge=1, description="Units per layer.")] = 64
+    num_layers: Annotated[int, Field(ge=1, description="Recurrent layers, one on top of the other.")] = 1
+    dropout: Annotated[float, Field(ge=0, lt=1, description="Share of units dropped in training.")] = 0.0
 
 
 def keys_of(model: type[BaseModel]) -> dict[str, str]:
@@ -200,11 +245,11 @@ def _fix(name: str, value: object, fault: dict[str, Any], model: type[BaseModel]
 
 
 def _settings_class(title: str) -> type[BaseModel] | None:
-    """The settings class of that name, found among the subclasses of :class:`TrainSettings`."""
+    """The settings class of that name or title, found among the subclasses of :class:`TrainSettings`."""
     waiting: list[type[BaseModel]] = [TrainSettings]
     while waiting:
         model = waiting.pop()
-        if model.__name__ == title:
+        if title in (model.__name__, model.model_config.get("title")):
             return model
         waiting.extend(model.__subclasses__())
     return None

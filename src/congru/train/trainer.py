@@ -1,35 +1,35 @@
-"""What the loop does in one go: a step, a look at the validation data, a checkpoint, and going on from one.
+"""What the loop does in one go: a step, an evaluation, a checkpoint, and going on from one.
 
-loss, carry = learner.loss(module, batch, carry)
+sum, count, carry = learner.loss(networks, batch, carry)
+loss = sum over all processes / count over all processes
 g = clip(d loss / d parameters);  AdamW(g, learning_rate * factor(used share of the budget))
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import nn
+from torch import Tensor
 
-from congru import __version__
 from congru.errors import RunFolderError, TrainingError
-from congru.gates.inspect import inspect
-from congru.gates.monitor import gate_statistics
 from congru.train import checkpoint
-from congru.train.checkpoint import tree_map
-from congru.train.devices import gather, on_first
-from congru.train.folder import Metric, RunFolder, writing
+from congru.train.averaging import make_averaging
+from congru.train.base import AnyLearner
+from congru.train.batches import Batches
+from congru.train.devices import gather, on_rank_zero
+from congru.train.events import Reporter, Standing
+from congru.train.folder import Metric, RunFolder
 from congru.train.interrupt import StopSignal
-from congru.train.learner import Learner
-from congru.train.progress import Reporter, Standing
+from congru.train.nests import tree_map
+from congru.train.networks import Objective, make_optimizer
 from congru.train.schedule import Budget, Clock, learning_rate_factor
-from congru.train.seeding import rng_state, rng_untouched, set_rng_state
-from congru.train.settings import TrainSettings
+from congru.train.seeding import rng_state, set_rng_state
+from congru.train.settings import ModelSettings
 
 
 @dataclass
@@ -54,16 +54,21 @@ class State:
 
 
 class Trainer:
-    """What the loop works with, on one of the processes: module, optimizer, budget, clock, state.
+    """What the loop works with, on one of the processes: networks, optimizer, budget, clock, state.
 
     ``folder`` is None on all processes but the first.
     """
 
-    def __init__(self, fabric: Fabric, learner: Learner, settings: TrainSettings, reporter: Reporter) -> None:
+    def __init__(
+        self, fabric: Fabric, learner: AnyLearner, settings: ModelSettings, reporter: Reporter
+    ) -> None:
         self.fabric, self.learner, self.settings, self.reporter = fabric, learner, settings, reporter
         self.folder: RunFolder | None = None
-        self.bare = learner.module
-        self.module, self.optimizer = fabric.setup(learner.module, make_optimizer(learner.module, settings))
+        self.networks = learner.module
+        objective = Objective(learner.module, learner.loss, learner.precision)
+        self.objective, self.optimizer = fabric.setup(objective, self.make_optimizer())
+        self.averaging = make_averaging(self.networks, settings)
+        self.batches = Batches(learner, fabric.global_rank, fabric.world_size, settings.workers)
         self.budget = Budget.of(settings, learner.steps_per_epoch)
         self.state = State()
         self.clock = Clock()
@@ -83,23 +88,24 @@ class Trainer:
     @property
     def num_parameters(self) -> int:
         """Number of weights."""
-        return sum(parameter.numel() for parameter in self.bare.parameters())
+        return sum(parameter.numel() for parameter in self.networks.parameters())
+
+    def make_optimizer(self) -> torch.optim.AdamW:
+        """A fresh optimizer of the networks."""
+        return make_optimizer(self.networks, self.settings, self.learner.rate_factors)
 
     def start_clock(self) -> None:
         """Training begins, or goes on, now."""
         self.clock = Clock(self.state.seconds)
-
-    def batches(self, epoch: int, start: int) -> Iterator[Any]:
-        """This process's batches of an epoch."""
-        return self.learner.batches(epoch, self.fabric.global_rank, self.fabric.world_size, start)
 
     def step(self, batch: Any, stop: StopSignal) -> bool:
         """One optimizer step; True where any process was asked to stop."""
         state = self.state
         factor = learning_rate_factor(self.fraction, self.settings.warmup)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * factor
+            group["lr"] = self.settings.learning_rate * factor * group["factor"]
         loss, norm, self.carry = self.optimize(batch, self.carry, self.optimizer)
+        self.averaging.after_step(self.networks)
         loss, asked, state.seconds = self._agree(loss, stop.requested, self.clock.seconds)
         state.step += 1
         state.loss_sum += loss
@@ -110,19 +116,28 @@ class Trainer:
 
     def optimize(self, batch: Any, carry: Any, optimizer: Any) -> tuple[float, float, Any]:
         """Loss, backward, clip, update. Returns loss, gradient norm and the detached state to carry over."""
-        loss, carry = self.learner.loss(self.module, self.fabric.to_device(batch), carry)
+        total, count, carry = self.objective(self.fabric.to_device(batch), carry)
+        loss = total / self._mean_count(count)
         optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         limit = self.settings.clip if self.settings.clip is not None else math.inf
-        norm = self.fabric.clip_gradients(self.module, optimizer, max_norm=limit, error_if_nonfinite=False)
-        value, length = float(loss.detach()), float(norm)  # type: ignore[arg-type]
-        for name, number in (("loss", value), ("gradient norm", length)):
+        norm = self.fabric.clip_gradients(self.objective, optimizer, max_norm=limit, error_if_nonfinite=False)
+        for name, number in (("loss", float(loss.detach())), ("gradient norm", float(norm))):  # type: ignore[arg-type]
             if not math.isfinite(number):
-                raise TrainingError(self._not_finite(name, number))
+                raise TrainingError(self.not_finite(name, number))
         optimizer.step()
-        return value, length, tree_map(lambda tensor: tensor.detach(), carry)
+        return float(loss.detach()), float(norm), carry  # type: ignore[arg-type]
 
-    def _not_finite(self, name: str, number: float) -> str:
+    def _mean_count(self, count: Tensor) -> Tensor:
+        """The mean of the processes' counts: gradients are averaged over the processes, sums are not."""
+        if self.fabric.world_size == 1:
+            return count.clamp(min=1)
+        everywhere = self.fabric.all_reduce(count.to(torch.float64), reduce_op="sum")
+        assert isinstance(everywhere, Tensor)
+        return (everywhere.clamp(min=1) / self.fabric.world_size).to(torch.float32)
+
+    def not_finite(self, name: str, number: float) -> str:
+        """The line for a number that ends the training."""
         kept = f"; the last good checkpoint is {self.folder.last}" if self.folder else ""
         clip = "" if self.settings.clip is not None else " or set --clip 1"
         return (
@@ -180,82 +195,12 @@ class Trainer:
         rate = self.optimizer.param_groups[0]["lr"]
         values = (("loss", loss), ("gradient_norm", norm), ("learning_rate", float(rate)))
         rows = [Metric(state.step, state.seconds, "train", name, value) for name, value in values]
-        on_first(self.fabric, lambda: self.folder.append_metrics(rows) if self.folder else None)
+        on_rank_zero(self.fabric, lambda: self.folder.append_metrics(rows) if self.folder else None)
 
-    def evaluate(self) -> None:
-        """Look at the validation data; a better model goes to ``model/``."""
-        state, learner = self.state, self.learner
-        state.validation, began, ended = on_first(self.fabric, self._validate)
-        value = state.validation[learner.metric]
-        state.seconds = state.evaluation_ended = ended
-        state.evaluation_seconds = ended - began
-        state.evaluated_step = state.step
-        state.evaluations += 1
-        if self._is_better(value):
-            state.best, state.best_step, state.without_better = value, state.step, 0
-        else:
-            state.without_better += 1
-
-    def _is_better(self, value: float) -> bool:
+    def is_better(self, value: float) -> bool:
+        """Whether a validation value is the best so far."""
         best = self.state.best
         return best is None or (value < best if self.learner.minimize else value > best)
-
-    def _validate(self) -> tuple[dict[str, float], float, float]:
-        """On the first process: metrics, sample, best model. Training does not notice."""
-        began = self.clock.seconds
-        self.bare.eval()
-        with torch.no_grad(), rng_untouched(self.settings.seed):
-            metrics = {name: float(value) for name, value in self.learner.evaluate(self.bare).items()}
-            value = metrics[self.learner.metric]
-            if not math.isfinite(value):
-                raise TrainingError(self._not_finite(f"validation {self.learner.metric}", value))
-            sample = self.learner.sample(self.bare)
-            if self.folder is not None:
-                self._keep(self.folder, metrics, sample)
-        self.bare.train()
-        return metrics, began, self.clock.seconds
-
-    def _keep(self, folder: RunFolder, metrics: dict[str, float], sample: str | None) -> None:
-        state = self.state
-        rows = [
-            Metric(state.step, state.seconds, "validation", name, value) for name, value in metrics.items()
-        ]
-        if self.settings.monitor:
-            rows += [
-                Metric(state.step, state.seconds, "gates", name, value)
-                for name, value in self._gates().items()
-            ]
-        folder.append_metrics(rows)
-        if sample is not None:
-            folder.write_text(f"samples/step-{state.step:07d}.txt", sample)
-        value = metrics[self.learner.metric]
-        if self._is_better(value):
-            with writing(folder.model):
-                self.learner.save_model(self.bare, folder.model, self.card(value))
-        state.validation = metrics
-        self.reporter.evaluated(self.standing(), metrics, sample)
-        folder.log(
-            f"step {state.step} " + " ".join(f"{name} {number:.6g}" for name, number in metrics.items())
-        )
-
-    def _gates(self) -> dict[str, float]:
-        """Statistics of the gates on the learner's probe."""
-        return gate_statistics(inspect(self.bare, self.fabric.to_device(self.learner.probe())))
-
-    def card(self, value: float) -> dict[str, Any]:
-        """What the model card of the exported model says about its training."""
-        return {
-            "task": self.learner.task,
-            "metric": self.learner.metric,
-            "value": value,
-            "baselines": dict(self.learner.baselines),
-            "step": self.state.step,
-            "seconds": round(self.state.seconds, 1),
-            "num_parameters": self.num_parameters,
-            "settings": self.settings.model_dump(mode="json"),
-            "data": self.learner.describe(),
-            "congru_version": __version__,
-        }
 
     def save(self) -> None:
         """Write the full state to ``last/``."""
@@ -267,7 +212,8 @@ class Trainer:
             assert self.folder is not None
             self.folder.sync_metrics()
             content = {
-                "module": self.bare.state_dict(),
+                "networks": self.networks.state_dict(),
+                "averaging": self.averaging.state(),
                 "optimizer": self.optimizer.state_dict(),
                 "state": asdict(self.state),
                 "carries": carries,
@@ -281,7 +227,7 @@ class Trainer:
                 step=self.state.step, seconds=round(self.state.seconds, 3), best=self.state.best
             )
 
-        on_first(self.fabric, write)
+        on_rank_zero(self.fabric, write)
 
     def restore(self, folder: Path) -> None:
         """Continue from the checkpoint of the run in ``folder``; without one, from the start."""
@@ -301,11 +247,12 @@ class Trainer:
                     "use the same data and devices, or start another run with another --out"
                 )
         try:
-            self.bare.load_state_dict(content["module"])
+            self.networks.load_state_dict(content["networks"])
         except RuntimeError:
             raise RunFolderError(
                 f"{folder} has a model of other sizes, expected the same settings and data: use another --out"
             ) from None
+        self.averaging.restore(self.fabric.to_device(content["averaging"]))
         self.optimizer.load_state_dict(content["optimizer"])
         self.state = State(**content["state"])
         self.carry = self.fabric.to_device(content["carries"][rank])
@@ -315,13 +262,3 @@ class Trainer:
         set_rng_state(content["generators"][rank])
         if self.folder is not None:
             self.folder.cut_metrics(content["metrics_size"])
-
-
-def make_optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.AdamW:
-    """AdamW; only matrices decay, not biases, gains or states."""
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.learning_rate, fused=True)

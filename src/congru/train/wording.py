@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-if TYPE_CHECKING:
-    from congru.train.progress import Ending, Summary
+from congru.report.table import Cell, text_table
+from congru.report.verdict import verdict
+from congru.train.events import Ending, Summary
 
 
 def duration(seconds: float) -> str:
@@ -33,18 +33,6 @@ def size(num_bytes: float) -> str:
     return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.0f} MB"
 
 
-def aligned(rows: Sequence[tuple[str, ...]], indent: str = "  ") -> list[str]:
-    """Rows as lines with aligned columns.
-
-    >>> aligned([("a", "1"), ("long", "2")], indent="")
-    ['a     1', 'long  2']
-    """
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
-    return [
-        indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows
-    ]
-
-
 def before_text(summary: Summary) -> str:
     """Settings and their origin, data, model size, memory and time."""
     chosen = [
@@ -56,12 +44,12 @@ def before_text(summary: Summary) -> str:
         if origin == "default" and value is not None and value is not False
     ]
     lines = [f"{summary.task}: training into {summary.out}", "settings"]
-    lines += aligned(chosen)
+    lines += _table(chosen)
     lines += _wrapped("defaults: " + ", ".join(defaults))
     lines.append("data")
-    lines += aligned([(key, str(value)) for key, value in summary.data.items() if key != "files"])
+    lines += _table([(key, str(value)) for key, value in summary.data.items() if key != "files"])
     lines.append("model")
-    lines += aligned(
+    lines += _table(
         [
             ("parameters", f"{summary.num_parameters:,}"),
             ("memory", f"{size(summary.memory_bytes)} (measured over three trial steps)"),
@@ -71,39 +59,29 @@ def before_text(summary: Summary) -> str:
     )
     if summary.baselines:
         lines.append(f"baselines ({summary.metric} on validation)")
-        lines += aligned([(name, f"{value:.4f}") for name, value in summary.baselines.items()])
+        lines += _table(list(summary.baselines.items()))
     return "\n".join(lines)
 
 
 def after_text(ending: Ending) -> str:
     """The model beside its baselines, and what to type next."""
-    rows = [("", ending.metric)]
+    rows: list[tuple[str, float]] = []
     if ending.best is not None:
-        rows.append((f"model (step {ending.best_step})", f"{ending.best:.4f}"))
-    rows += [(name, f"{value:.4f}") for name, value in ending.baselines.items()]
+        rows.append((f"model (step {ending.best_step})", ending.best))
+    rows += ending.baselines.items()
     lines = [
-        f"{ending.status}: {ending.steps:,} steps in {duration(ending.seconds)}, "
-        f"{ending.num_parameters:,} parameters"
+        f"{ending.status}: {ending.steps:,} steps in {duration(ending.seconds)}, {ending.num_parameters:,} parameters"
     ]
-    lines += aligned(rows)
-    lines.append(verdict(ending.best, ending.baselines, ending.minimize))
+    best = {ending.metric: "min" if ending.minimize else "max"}
+    lines.append(text_table(rows, ("", ending.metric), best=best, indent="  "))
+    lines.append(verdict(ending.metric, ending.best, ending.baselines, ending.minimize))
     lines.append("next")
     lines += [f"  {line}" for line in ending.next_lines]
     return "\n".join(lines)
 
 
-def verdict(best: float | None, baselines: Mapping[str, float], minimize: bool) -> str:
-    """Whether the model beats its best baseline, said plainly.
-
-    >>> verdict(2.0, {"last value": 2.5, "zero": 4.0}, minimize=True)
-    'The model beats its best baseline, last value.'
-    """
-    if best is None or not baselines:
-        return "There is no baseline to compare with."
-    name = (min if minimize else max)(baselines, key=lambda key: baselines[key])
-    if best < baselines[name] if minimize else best > baselines[name]:
-        return f"The model beats its best baseline, {name}."
-    return f"The model does NOT beat {name}: train longer, or use {name}."
+def _table(rows: Sequence[Sequence[Cell]]) -> list[str]:
+    return [text_table(rows, indent="  ")] if rows else []
 
 
 def _wrapped(text: str, width: int = 110) -> list[str]:

@@ -1,6 +1,4 @@
-"""What a person would try first: the last value, the last season, a linear map, and the M4 competition's
-Naive2.
-"""
+"""What a person would try first: the last value, the last season, a linear map, the M4 competition's Naive2."""
 
 from __future__ import annotations
 
@@ -65,9 +63,7 @@ class Linear:
 
 
 def is_seasonal(y: Array, season: int) -> bool:
-    """The M4 competition's test: is the autocorrelation at lag `season` beyond 1.645 standard errors
-    (Bartlett)?
-    """
+    """The M4 competition's test: is the autocorrelation at lag `season` beyond 1.645 standard errors (Bartlett)?"""
     if season < 2 or len(y) < 3 * season:
         return False
     centred = y - y.mean()
@@ -80,8 +76,7 @@ def is_seasonal(y: Array, season: int) -> bool:
 
 
 def naive2(y: Array, horizon: int, season: int) -> Array:
-    """Naive2 of the M4 competition: the last value of the seasonally adjusted series, times the seasonal
-    indices.
+    """Naive2 of the M4 competition: the last seasonally adjusted value, times the seasonal indices.
 
     Classical multiplicative decomposition where :func:`is_seasonal`: y / (centred moving average over `season`),
     averaged by season position. Else the last value.
@@ -96,6 +91,6 @@ def naive2(y: Array, horizon: int, season: int) -> Array:
     trend = np.full(length, np.nan)
     trend[half : length - half] = np.convolve(y, window / season, "valid")
     ratio = y / trend
-    indices = np.array([np.nanmean(ratio[place::season]) for place in range(season)])
+    indices = np.array([np.nanmean(ratio[position::season]) for position in range(season)])
     seasonal = np.resize(indices, length)
     return np.asarray(y[-1] / seasonal[-1] * np.resize(seasonal[-season:], horizon))

@@ -1,4 +1,4 @@
-"""A long table as a forecasting problem: split in time, scaled on the train part, cut into windows.
+"""A long table as a forecasting problem: split in time, scaled on the train part, divided into windows.
 
 Each series is split by time: train | validation (`val_size`) | test (`test_size`). A window belongs to a
 part if all of its targets do; its look-back may reach into the part before, as it does in use. A series too
@@ -19,13 +19,13 @@ from congru.data.table import Columns, LongTable, Series, read_table
 from congru.errors import DataError, SettingsError
 from congru.tasks.forecast import defaults
 from congru.tasks.forecast.baselines import LONGEST_LINEAR, Linear
-from congru.tasks.forecast.geometry import Geometry
 from congru.tasks.forecast.metrics import naive_error, score
 from congru.tasks.forecast.panel import Panel, Units, fit_units
-from congru.tasks.forecast.settings import ForecastSettings
+from congru.tasks.forecast.settings import Settings
+from congru.tasks.forecast.window import Window
 
 Array = NDArray[np.float64]
-Rows = tuple[NDArray[np.int64], NDArray[np.int64]]  # series [B] and cut [B] of windows
+Rows = tuple[NDArray[np.int64], NDArray[np.int64]]  # series [B] and cutoff [B] of windows
 
 MOST_VALIDATION = 20_000  # windows; more are thinned evenly
 MOST_TRAINING = 16_384  # windows an epoch by default
@@ -33,13 +33,13 @@ MOST_TRAINING = 16_384  # windows an epoch by default
 
 @dataclass(frozen=True)
 class KnownScale:
-    """Mean and standard deviation of each known input over the train parts, [K]."""
+    """Mean and standard deviation of each known covariate over the train parts, [K]."""
 
     mean: Array
     scale: Array
 
     def apply(self, known: Array) -> Array:
-        """Known inputs [T, K] in standard deviations."""
+        """Known covariates [T, K] in standard deviations."""
         return np.asarray((known - self.mean) / self.scale)
 
 
@@ -48,7 +48,7 @@ class ForecastData:
     """Everything training needs, in NumPy."""
 
     table: LongTable
-    geometry: Geometry
+    window: Window
     season: int
     known_scale: KnownScale
     units: Units
@@ -64,18 +64,18 @@ class ForecastData:
     """Name -> its metrics on the validation windows."""
 
     def train_rows(self, stride: int, offset: int) -> Rows:
-        """Training windows, every `stride` steps from `offset`: (series, cut)."""
-        starts = np.full(len(self.train_end), self._first_cut)
-        return _windows(starts + offset, self.train_end, self.geometry.horizon, stride)
+        """Training windows, every `stride` steps from `offset`: (series, cutoff)."""
+        starts = np.full(len(self.train_end), self._first_cutoff)
+        return _windows(starts + offset, self.train_end, self.window.horizon, stride)
 
     @property
-    def _first_cut(self) -> int:
-        """The first cut of a training window: at least a quarter of its look-back is real."""
-        shortest = int(self.train_end.max()) - self.geometry.horizon
-        return max(1, min(self.geometry.input_size // 4, shortest))
+    def _first_cutoff(self) -> int:
+        """The first cutoff of a training window: at least a quarter of its look-back is real."""
+        shortest = int(self.train_end.max()) - self.window.horizon
+        return max(1, min(self.window.input_size // 4, shortest))
 
 
-def prepare(data: Any, settings: ForecastSettings) -> ForecastData:
+def prepare(data: Any, settings: Settings) -> ForecastData:
     """Read, check, split and scale the table `data` (a CSV path or a table object).
 
     Raises :class:`DataError` for rows that cannot be used and data shorter than the horizon.
@@ -85,14 +85,14 @@ def prepare(data: Any, settings: ForecastSettings) -> ForecastData:
     _warn_constant(table)
     train_end, test_start = split(table.series, settings)
     train = [s.y[:end] for s, end in zip(table.series, train_end)]
-    geometry, season = choose_geometry(table, train, settings)
-    units = fit_units(train, geometry)
+    window, season = choose_window(table, train, settings)
+    units = fit_units(train, window)
     known_scale = fit_known(table, train_end)
-    panel = make_panel(table, geometry, units, known_scale, reach=season)
-    validation = _thin(_windows(train_end, test_start, geometry.horizon, 1), MOST_VALIDATION)
+    panel = make_panel(table, window, units, known_scale, reach=season)
+    validation = _thin(_windows(train_end, test_start, window.horizon, 1), MOST_VALIDATION)
     errors = np.array([naive_error(y, season) for y in train])
     prepared = ForecastData(
-        table, geometry, season, known_scale, units, errors, panel, train_end, test_start, validation, {}
+        table, window, season, known_scale, units, errors, panel, train_end, test_start, validation, {}
     )
     prepared.baselines.update(validation_baselines(prepared))
     return prepared
@@ -105,7 +105,7 @@ def _warn_constant(table: LongTable) -> None:
         warnings.warn(f"constant series: {count}, first: {first}; its forecast is that value", stacklevel=4)
 
 
-def split(series: Sequence[Series], settings: ForecastSettings) -> Rows:
+def split(series: Sequence[Series], settings: Settings) -> Rows:
     """Ends of the train part and of the validation part of each series, in steps."""
     horizon, lengths = settings.horizon, np.array([len(s) for s in series])
     longest = int(lengths.max())
@@ -134,9 +134,7 @@ def split(series: Sequence[Series], settings: ForecastSettings) -> Rows:
     return test_start - size, test_start
 
 
-def choose_geometry(
-    table: LongTable, train: Sequence[Array], settings: ForecastSettings
-) -> tuple[Geometry, int]:
+def choose_window(table: LongTable, train: Sequence[Array], settings: Settings) -> tuple[Window, int]:
     """The window's sizes and the season: what the settings say, else the rules of defaults.py."""
     longest = max(len(y) for y in train)
     season = settings.season or defaults.find_season(table.frequency, train)
@@ -147,7 +145,7 @@ def choose_geometry(
     if segment > size:
         raise SettingsError(f"segment is {segment}, expected at most the input size {size}: lower it")
     lags = tuple(settings.lags) if settings.lags else defaults.choose_lags(season, longest)
-    geometry = Geometry(
+    window = Window(
         horizon=settings.horizon,
         input_size=-(-size // segment) * segment,
         segment=segment,
@@ -156,22 +154,22 @@ def choose_geometry(
         num_known=len(table.known),
         cycles=defaults.choose_cycles(table.frequency, longest) if settings.calendar else (),
     )
-    return geometry, season
+    return window, season
 
 
 def fit_known(table: LongTable, train_end: NDArray[np.int64]) -> KnownScale:
-    """Scale the known inputs by all train parts together."""
+    """Scale the known covariates by all train parts together."""
     rows = np.concatenate([s.known[:end] for s, end in zip(table.series, train_end)])
     deviation = rows.std(0)
     return KnownScale(rows.mean(0), np.where(deviation > 0, deviation, 1.0))
 
 
 def make_panel(
-    table: LongTable, geometry: Geometry, units: Units, known_scale: KnownScale, reach: int = 0
+    table: LongTable, window: Window, units: Units, known_scale: KnownScale, reach: int = 0
 ) -> Panel:
     """The windows over all rows of a table."""
     return Panel(
-        geometry,
+        window,
         units,
         [s.y for s in table.series],
         [known_scale.apply(s.known) for s in table.series],
@@ -182,10 +180,10 @@ def make_panel(
 
 
 def _windows(first: NDArray[np.int64], end: NDArray[np.int64], horizon: int, stride: int) -> Rows:
-    """All windows with first <= cut and cut + horizon <= end, series by series."""
-    cuts = [np.arange(start, stop - horizon + 1, stride) for start, stop in zip(first, end)]
-    series = np.repeat(np.arange(len(cuts)), [len(c) for c in cuts])
-    return series, np.concatenate(cuts)
+    """All windows with first <= cutoff and cutoff + horizon <= end, series by series."""
+    cutoffs = [np.arange(start, stop - horizon + 1, stride) for start, stop in zip(first, end)]
+    series = np.repeat(np.arange(len(cutoffs)), [len(c) for c in cutoffs])
+    return series, np.concatenate(cutoffs)
 
 
 def _thin(rows: Rows, most: int) -> Rows:
@@ -195,55 +193,57 @@ def _thin(rows: Rows, most: int) -> Rows:
 
 def validation_baselines(data: ForecastData) -> dict[str, dict[str, float]]:
     """Last value, seasonal naive and the linear map on the validation windows, each with all metrics."""
-    series, cut = data.validation
+    series, cutoff = data.validation
     if not len(series):
         return {}
-    forecasts = {"last value": data.panel.lagged(1, series, cut)}
+    forecasts = {"last value": data.panel.lagged(1, series, cutoff)}
     if data.season > 1:
-        forecasts["seasonal naive"] = data.panel.lagged(data.season, series, cut)
+        forecasts["seasonal naive"] = data.panel.lagged(data.season, series, cutoff)
     linear = fit_linear(data)
     if linear is not None:
-        forecasts["linear"] = linear_forecast(data, linear, series, cut)
-    return {name: data_score(data, forecast[..., None], series, cut) for name, forecast in forecasts.items()}
+        forecasts["linear"] = linear_forecast(data, linear, series, cutoff)
+    return {
+        name: data_score(data, forecast[..., None], series, cutoff) for name, forecast in forecasts.items()
+    }
 
 
 def fit_linear(data: ForecastData) -> Linear | None:
     """The linear baseline on the train windows; None where there are fewer windows than ten."""
     longest = int(data.train_end.max())
-    look_back = min(LONGEST_LINEAR, data.geometry.input_size, max(1, longest // 4))
-    series, cut = data.train_rows(1, 0)
-    keep = cut >= look_back
-    series, cut = series[keep], cut[keep]
+    look_back = min(LONGEST_LINEAR, data.window.input_size, max(1, longest // 4))
+    series, cutoff = data.train_rows(1, 0)
+    keep = cutoff >= look_back
+    series, cutoff = series[keep], cutoff[keep]
     if len(series) < 10:
         return None
-    linear = Linear(look_back, data.geometry.horizon)
-    return linear.fit(lambda rows: _pair(data, linear, series[rows], cut[rows]), len(series))
+    linear = Linear(look_back, data.window.horizon)
+    return linear.fit(lambda rows: _pair(data, linear, series[rows], cutoff[rows]), len(series))
 
 
 def _pair(
-    data: ForecastData, linear: Linear, series: NDArray[np.int64], cut: NDArray[np.int64]
+    data: ForecastData, linear: Linear, series: NDArray[np.int64], cutoff: NDArray[np.int64]
 ) -> tuple[Array, Array]:
     """Past and future of windows in standard deviations of each series."""
     scale = data.units.scale[series][:, None]
-    past = data.panel.history(linear.look_back, series, cut)
-    return past / scale, data.panel.actual(series, cut) / scale
+    past = data.panel.history(linear.look_back, series, cutoff)
+    return past / scale, data.panel.actual(series, cutoff) / scale
 
 
 def linear_forecast(
-    data: ForecastData, linear: Linear, series: NDArray[np.int64], cut: NDArray[np.int64]
+    data: ForecastData, linear: Linear, series: NDArray[np.int64], cutoff: NDArray[np.int64]
 ) -> Array:
     """The linear baseline's forecast [B, h] in the unit of the series."""
     scale = data.units.scale[series][:, None]
-    return linear.predict(data.panel.history(linear.look_back, series, cut) / scale) * scale
+    return linear.predict(data.panel.history(linear.look_back, series, cutoff) / scale) * scale
 
 
 def data_score(
     data: ForecastData,
     forecast: Array,
     series: NDArray[np.int64],
-    cut: NDArray[np.int64],
+    cutoff: NDArray[np.int64],
     levels: Sequence[int] = (),
 ) -> dict[str, float]:
     """Metrics of forecasts [B, h, Q] for windows."""
-    observed, actual = data.panel.observed(series, cut), data.panel.actual(series, cut)
+    observed, actual = data.panel.observed(series, cutoff), data.panel.actual(series, cutoff)
     return score(actual, forecast, observed, data.naive_errors[series], data.units.scale[series], levels)

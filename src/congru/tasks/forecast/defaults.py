@@ -1,16 +1,13 @@
 """What is chosen where the user says nothing; every rule in one sentence, every choice shown before training.
 
-season      the shortest natural cycle of the step (a day, a week, a year); for counted steps the lag with
-the highest
-            autocorrelation on the train part, if that is at least 0.3 and three standard errors and seasonal
-            by the M4 test; else 1.
-lags        the last value; and the last season, where the season is at least 2 and the train part holds
-three. input_size  three horizons or two of the longest natural cycle up to a week, whichever is more, at
-least 32 steps
-            and at most half of the longest train part.
-segment     1 (step by step, can be streamed) up to 128 steps of input; above, the season where it is
-between 4 and
-            an eighth of the input, else the whole number nearest to the square root of the input.
+season      the shortest natural cycle of the step (a day, a week, a year); for counted steps the lag with the highest
+            autocorrelation on the train part, if that is at least 0.3 and three standard errors and seasonal by the
+            M4 test; else 1.
+lags        the last value; and the last season, where the season is at least 2 and the train part holds three.
+input_size  three horizons or two of the longest natural cycle up to a week, whichever is more, at least 32 steps and
+            at most half of the longest train part.
+segment     1 (step by step, can be streamed) up to 128 steps of input; above, the season where it is between 4 and an
+            eighth of the input, else the whole number nearest to the square root of the input.
 calendar    every natural cycle of which the longest train part holds two.
 noise       0.5 standard deviations on every input where all train parts together hold fewer than 10,000 values (on
             daily weather it is what keeps a network from learning three years by heart), else none.
@@ -44,15 +41,13 @@ def find_season(frequency: Frequency, train: Sequence[Array]) -> int:
         return frequency.season
     if frequency.unit != "step":
         return 1
-    found = [_strongest_lag(y) for y in sorted(train, key=len)[-20:]]
-    counts = np.bincount(found)
+    lags = [_strongest_lag(y) for y in sorted(train, key=len)[-20:]]
+    counts = np.bincount(lags)
     return int(np.argmax(counts))
 
 
 def _strongest_lag(y: Array) -> int:
-    """The lag of the highest autocorrelation beyond its first dip below zero, 1 if the series is not
-    seasonal there.
-    """
+    """The lag of the highest autocorrelation beyond its first dip below zero; 1 if it is not seasonal there."""
     longest = min(_LONGEST_SEASON, len(y) // 3)
     centred = y - y.mean()
     power = float(centred @ centred)

@@ -1,5 +1,4 @@
-"""The training problem of a forecaster: windows in, the error of the forecast, validation metrics, the
-model folder.
+"""The training problem of a forecaster: windows in, the error of the forecast, validation metrics.
 
     error = |target - median|                  (or its square), in units of each series
     loss  = mean over windows and horizon of   weight * (error + sum over levels of pinball(lo) + pinball(hi))
@@ -10,217 +9,204 @@ interval losses do not move the median: levels are learned around the point fore
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from congru.nn.network import Network
-from congru.runtime.card import write_card
-from congru.runtime.folder import save_model
-from congru.runtime.golden import make_golden
+from congru.runtime.answer import Answer
 from congru.tasks.forecast import defaults
 from congru.tasks.forecast.data import MOST_TRAINING, ForecastData, Rows, data_score, prepare
-from congru.tasks.forecast.geometry import Geometry, decode
 from congru.tasks.forecast.network import network_config
-from congru.tasks.forecast.panel import Units
-from congru.tasks.forecast.quantiles import fit_calibration
-from congru.tasks.forecast.settings import ForecastSettings
-from congru.tasks.forecast.store import SeriesStore
+from congru.tasks.forecast.panel import Panel, Units
+from congru.tasks.forecast.quantiles import calibrate, fit_calibration
+from congru.tasks.forecast.settings import Settings
+from congru.tasks.forecast.store import NUM_ANSWERS, SeriesStore
+from congru.tasks.forecast.window import Window, decode
+from congru.train.base import Probe, Sample, TaskLearner
+from congru.train.networks import Networks
 
-Batch = tuple[Tensor, Tensor, Tensor, Tensor]  # x, bases, targets, weights
+Batch = tuple[Any, Any, Any, Any]  # x, bases, targets, weights
 
-_CHUNK = 1024  # windows per pass in evaluation
 _PROBE_WINDOWS = 8
-_USES = (
-    "Forecasting the series it was trained on, and going on with new rows of them as they come, without"
-    " retraining."
-)
-_LIMITS = (
-    "It knows only the past of each series and the known inputs: an event without precedent is not foreseen."
-    " Intervals are calibrated on the validation part and hold as long as the future resembles it."
-)
-_RUN = ("congru run MODEL", "congru run MODEL --update NEW.csv", "congru eval MODEL DATA.csv")
 
 
-def make_learner(data: Any, settings: ForecastSettings) -> ForecastLearner:
-    """Read the long table `data` and build the network, its first weights drawn from ``settings.seed``."""
-    return ForecastLearner(
-        prepare(data, settings), settings, str(data) if isinstance(data, (str, Path)) else "table"
-    )
+def make_learner(table: Any, /, *, settings: Settings) -> ForecastLearner:
+    """Read a long table: a CSV path, pandas, polars or pyarrow."""
+    source = str(table) if isinstance(table, (str, Path)) else "table"
+    return ForecastLearner(prepare(table, settings), settings, source)
 
 
-class ForecastLearner:
-    """See :class:`congru.train.learner.Learner`; also resizable, for comparisons."""
+class ForecastLearner(TaskLearner[Settings]):
+    """See :class:`congru.train.base.TaskLearner`; a row is (series, cutoff), [2]."""
 
     task = "forecast"
-    minimize = True
+    uses = (
+        "Forecasting the series it was trained on, and going on with new rows of them as they come, without"
+        " retraining."
+    )
+    limits = (
+        "It knows only the past of each series and the known covariates: an event without precedent is not foreseen."
+        " Intervals are calibrated on the validation part and hold as long as the future resembles it."
+    )
+    commands = ("congru run MODEL", "congru run MODEL --update NEW.csv", "congru eval MODEL DATA.csv")
 
-    def __init__(self, data: ForecastData, settings: ForecastSettings, source: str = "table") -> None:
-        self.data, self.settings, self.source = data, settings, source
+    def __init__(self, data: ForecastData, settings: Settings, source: str = "table") -> None:
+        super().__init__(settings)
+        self.data, self.source = data, source
         self.metric: str = settings.metric
-        self.baselines = {name: figures[self.metric] for name, figures in data.baselines.items()}
+        self.baselines = {name: metrics[self.metric] for name, metrics in data.baselines.items()}
         self.stride = settings.stride or default_stride(data)
         few = defaults.choose_noise(int(data.train_end.sum()))
         self.noise = few if settings.noise is None else settings.noise
-        fewest = len(data.train_rows(self.stride, self.stride - 1)[0])
-        self.steps_per_epoch = max(1, fewest // settings.batch_size)
         self._weights = row_weights(data.units, settings.loss)
-        self._looked_at = data.validation if len(data.validation[0]) else last_train_rows(data)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed)
-            self.module: nn.Module = self.build_module(settings.cell, settings.hidden_size)
+        self._validation = data.validation if len(data.validation[0]) else last_train_rows(data)
 
-    def build_module(self, cell: str, hidden_size: int) -> nn.Module:
-        """The network with another cell and width."""
-        return Network(self._network(cell, hidden_size))
+    @cached_property
+    def steps_per_epoch(self) -> int:
+        """As many as the fewest windows of any epoch fill."""
+        fewest = len(self.data.train_rows(self.stride, self.stride - 1)[0])
+        return max(1, fewest // self.settings.batch_size)
 
-    def _network(self, cell: str, hidden_size: int) -> dict[str, Any]:
+    def networks(self, cell: str, hidden_size: int) -> dict[str, Any]:
+        """One network from windows to the numbers of a forecast."""
         settings = self.settings
-        return network_config(self.data.geometry, cell, hidden_size, settings.num_layers, settings.dropout)
+        layers = (cell, hidden_size, settings.num_layers, settings.dropout)
+        return {"main": network_config(self.data.window, *layers)}
 
-    def batches(self, epoch: int, rank: int, world_size: int, start: int = 0) -> Iterator[Batch]:
-        """Windows in random order, every `stride` steps from a random first one; this process's rows of
-        each batch.
-        """
-        rng = np.random.default_rng((self.settings.seed, epoch))
-        series, cut = self.data.train_rows(self.stride, int(rng.integers(self.stride)))
-        size = self.settings.batch_size
-        order = np.resize(rng.permutation(len(series)), max(size, len(series)))
-        share = size // world_size
-        for step in range(start, self.steps_per_epoch):
-            rows = order[step * size : (step + 1) * size][rank * share : (rank + 1) * share]
-            yield self.batch(series[rows], cut[rows])
+    def rows(self, epoch: int) -> NDArray[np.int64]:
+        """Windows [N, 2] in random order, every `stride` steps from a random first one."""
+        rng = self.generator(epoch)
+        windows = np.stack(self.data.train_rows(self.stride, int(rng.integers(self.stride))), 1)
+        order = rng.permutation(len(windows))
+        return np.asarray(windows[np.resize(order, max(self.settings.batch_size, len(windows)))])
 
-    def batch(self, series: NDArray[np.int64], cut: NDArray[np.int64]) -> Batch:
-        """Inputs [B, n, F], bases [B, (n,) h, R], targets and weights [B, (n,) h] of windows."""
-        panel, geometry = self.data.panel, self.data.geometry
-        x = panel.inputs(series, cut)
-        if geometry.streaming:
-            series = np.repeat(series[:, None], geometry.num_steps, 1)
-            cut = cut[:, None] + np.arange(1 - geometry.num_steps, 1)
-        began = cut >= 1
-        if geometry.streaming:
-            began[:, : geometry.num_steps // 4] = False
-        targets = panel.relative(panel.actual(series, cut), series, cut)
-        weights = panel.observed(series, cut) * began[..., None] * self._weights[series][..., None]
-        arrays = (x, panel.bases(series, cut), targets, weights)
-        return cast("Batch", tuple(torch.from_numpy(np.asarray(a, np.float32)) for a in arrays))
+    def batch(self, rows: NDArray[np.int64]) -> Batch:
+        """Inputs [B, n, F], bases [B, (n,) h, R], targets and weights [B, (n,) h] of windows, float32."""
+        panel, window = self.data.panel, self.data.window
+        series, cutoff = rows[:, 0], rows[:, 1]
+        x = panel.inputs(series, cutoff)
+        if window.streaming:
+            series = np.repeat(series[:, None], window.num_steps, 1)
+            cutoff = cutoff[:, None] + np.arange(1 - window.num_steps, 1)
+        began = cutoff >= 1
+        if window.streaming:
+            began[:, : window.num_steps // 4] = False
+        targets = panel.relative(panel.actual(series, cutoff), series, cutoff)
+        weights = panel.observed(series, cutoff) * began[..., None] * self._weights[series][..., None]
+        bases = np.asarray(panel.bases(series, cutoff), np.float32)
+        return x, bases, np.asarray(targets, np.float32), np.asarray(weights, np.float32)
 
-    def loss(self, module: nn.Module, batch: Batch, carry: Any) -> tuple[Tensor, None]:
-        """The mean weighted error of the forecasts."""
+    def loss(self, networks: Networks, batch: Batch, carry: Any) -> tuple[Tensor, Tensor, None]:
+        """The summed weighted error of the forecasts, and how many are counted."""
         x, bases, targets, weights = batch
         if self.noise:
             x = x + self.noise * torch.randn_like(x)
-        out, _ = module(x)
-        errors = forecast_errors(out, bases, targets, self.data.geometry, squared=self.settings.loss == "mse")
-        return (errors * weights).sum() / (weights > 0).sum().clamp(min=1), None
+        out, _ = networks["main"](x)
+        errors = forecast_errors(out, bases, targets, self.data.window, squared=self.settings.loss == "mse")
+        return (errors * weights).sum(), (weights > 0).sum(), None
 
-    def evaluate(self, module: nn.Module) -> dict[str, float]:
+    def validation_rows(self) -> NDArray[np.int64]:
+        """The validation windows [N, 2]; without a validation part the last one of each series."""
+        return np.stack(self._validation, 1)
+
+    def evaluate(self, networks: Networks, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Forecasts [B, h, Q] of windows, in the unit of the series."""
+        return self._forecast(networks, self.data.panel, rows[:, 0], rows[:, 1])
+
+    def _forecast(
+        self, networks: Networks, panel: Panel, series: NDArray[np.int64], cutoff: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        window = self.data.window
+        out, _ = networks["main"](self.tensors(panel.inputs(series, cutoff), networks))
+        last = out[:, -1] if window.streaming else out
+        forecast = decode(last.cpu().numpy(), panel.bases(series, cutoff), window)
+        return panel.absolute(forecast, series, cutoff)
+
+    def metrics(self, parts: Sequence[NDArray[np.float64]]) -> dict[str, float]:
         """All metrics over the validation windows."""
-        series, cut = self._looked_at
-        forecast = self.data.panel.absolute(self._forecast(module, self._looked_at), series, cut)
-        return data_score(self.data, forecast, series, cut, self.data.geometry.levels)
+        return data_score(self.data, np.concatenate(parts), *self._validation, self.data.window.levels)
 
-    def probe(self) -> Tensor:
-        """The first windows looked at, [B, n, F]."""
-        series, cut = (part[:_PROBE_WINDOWS] for part in self._looked_at)
-        return torch.from_numpy(self.data.panel.inputs(series, cut))
+    def probe(self) -> Probe:
+        """The first validation windows, [B, n, F]."""
+        series, cutoff = (part[:_PROBE_WINDOWS] for part in self._validation)
+        return Probe(torch.from_numpy(self.data.panel.inputs(series, cutoff)))
 
-    def _forecast(self, module: nn.Module, rows: Rows) -> NDArray[np.float64]:
-        """Forecasts [B, h, Q] of windows, in units relative to the last value."""
-        device, geometry = next(module.parameters()).device, self.data.geometry
-        parts = []
-        for begin in range(0, len(rows[0]), _CHUNK):
-            series, cut = rows[0][begin : begin + _CHUNK], rows[1][begin : begin + _CHUNK]
-            with torch.no_grad():
-                out, _ = module(torch.from_numpy(self.data.panel.inputs(series, cut)).to(device))
-            last = out[:, -1] if geometry.streaming else out
-            parts.append(decode(last.cpu().numpy(), self.data.panel.bases(series, cut), geometry))
-        return np.concatenate(parts)
+    def sample(self, networks: Networks) -> Sample:
+        """The forecast of the first series in the first validation window, beside the actual values."""
+        series, cutoff = (part[:1] for part in self._validation)
+        forecast = self._forecast(networks, self.data.panel, series, cutoff)[0, :, 0]
+        actual = self.data.panel.actual(series, cutoff)[0]
+        lines = [f"series {self.data.table.series[int(series[0])].name!r}"]
+        lines.append(f"{'step':>6} {'actual':>12} {'forecast':>12}")
+        for step, y, f in zip(range(1, 25), actual, forecast):
+            lines.append(f"{step:>6} {y:>12.6g} {f:>12.6g}")
+        return Sample("\n".join(lines))
 
-    def sample(self, module: nn.Module) -> str:
-        """The forecast of the first series for the last window looked at, beside what came."""
-        series, cut = self._looked_at[0][:1], self._looked_at[1][:1]
-        forecast = self.data.panel.absolute(self._forecast(module, (series, cut)), series, cut)[0, :, 0]
-        actual = self.data.panel.actual(series, cut)[0]
-        name = self.data.table.series[int(series[0])].name
-        lines = [f"series {name!r}", f"{'step':>6} {'came':>12} {'forecast':>12}"]
-        rows = zip(range(1, 25), actual, forecast)
-        return "\n".join([*lines, *(f"{k:>6} {came:>12.6g} {said:>12.6g}" for k, came, said in rows)])
+    def task_config(self, parts: Sequence[NDArray[np.float64]]) -> dict[str, Any]:
+        """Window, calendar and series, and the factors that make the intervals hold on the validation part."""
+        data, factors = self.data, list[float]()
+        if data.window.levels:
+            actual, observed = data.panel.actual(*data.validation), data.panel.observed(*data.validation)
+            factors = fit_calibration(actual, np.concatenate(parts), observed, data.window.levels)
+        return {**SeriesStore.of(data).config(), "calibration": factors}
 
-    def save_model(self, module: nn.Module, folder: Path, card: dict[str, Any]) -> None:
-        """Write the model folder; its golden cases are what this torch module answers."""
-        settings, data = self.settings, self.data
-        network = self._network(settings.cell, settings.hidden_size)
-        factors: list[float] = []
-        if data.geometry.levels:
-            series, cut = data.validation
-            forecast = data.panel.absolute(self._forecast(module, data.validation), series, cut)
-            actual, observed = data.panel.actual(series, cut), data.panel.observed(series, cut)
-            factors = fit_calibration(actual, forecast, observed, data.geometry.levels)
-        store = SeriesStore.of(data)
-        config = {
-            "task": self.task,
-            "cell": settings.cell,
-            "networks": {"main": network},
-            "task_config": {**store.config(), "calibration": factors},
-        }
-        save_model(
-            folder,
-            config=config,
-            weights={
-                "main": {name: part.detach().cpu().numpy() for name, part in module.state_dict().items()}
-            },
-            golden={"main": make_golden(network, _runner(module))},
-            files=store.files(),
-            card=write_card(config, card, uses=_USES, limits=_LIMITS, run=_RUN),
-        )
+    def files(self, parts: Sequence[NDArray[np.float64]]) -> dict[str, bytes]:
+        """Units and last values of every series."""
+        return SeriesStore.of(self.data).files()
 
-    def describe(self) -> dict[str, object]:
+    def answer(self, networks: Networks, task_config: Mapping[str, Any]) -> Answer:
+        """The forecasts of the first series after their last rows, calibrated."""
+        panel, series, cutoff = SeriesStore.of(self.data).last_windows(NUM_ANSWERS)
+        forecast = calibrate(self._forecast(networks, panel, series, cutoff), task_config["calibration"])
+        return Answer({}, {"forecast": forecast})
+
+    def describe(self) -> dict[str, Any]:
         """What was read, how it is split, and what was chosen."""
-        data, geometry = self.data, self.data.geometry
-        trained, looked = int(data.train_end.sum()), int((data.test_start - data.train_end).sum())
-        tested = int(sum(len(s) for s in data.table.series) - data.test_start.sum())
-        found = data.table.report.lines()
-        summary: dict[str, object] = {
+        data, window = self.data, self.data.window
+        num_train, num_validation = (
+            int(data.train_end.sum()),
+            int((data.test_start - data.train_end).sum()),
+        )
+        num_test = int(sum(len(s) for s in data.table.series) - data.test_start.sum())
+        table, *remarks = data.table.report.lines()
+        summary: dict[str, Any] = {
             "source": self.source,
-            "table": found[0],
+            "table": table,
             "split": "by time, each series: train, validation, test",
-            "train": f"{trained} steps",
-            "validation": f"{looked} steps, {len(data.validation[0])} windows"
-            if looked
+            "train": f"{num_train} steps",
+            "validation": f"{num_validation} steps, {len(data.validation[0])} windows"
+            if num_validation
             else "none: the last windows of the train part are looked at, which training has seen",
-            "test": f"{tested} steps",
+            "test": f"{num_test} steps",
             "season": data.season,
-            "window": f"{geometry.input_size} steps in segments of {geometry.segment}",
-            "lags": list(geometry.lags),
+            "window": f"{window.input_size} steps in segments of {window.segment}",
+            "lags": list(window.lags),
             "noise": self.noise,
-            "known inputs": ", ".join(data.table.known) or "none",
+            "known covariates": ", ".join(data.table.known) or "none",
         }
-        if len(found) > 1:
-            summary["found"] = found[1:]
+        if remarks:
+            summary["remarks"] = remarks
         return summary
 
 
 def default_stride(data: ForecastData) -> int:
-    """Training windows so far apart that an epoch has at most 16384; a quarter of the look-back where it
-    streams.
-    """
-    if data.geometry.streaming:
-        return max(1, data.geometry.input_size // 4)
+    """Training windows so far apart that an epoch has at most 16384; a quarter of the look-back where it streams."""
+    if data.window.streaming:
+        return max(1, data.window.input_size // 4)
     return max(1, -(-len(data.train_rows(1, 0)[0]) // MOST_TRAINING))
 
 
 def last_train_rows(data: ForecastData) -> Rows:
     """The last window of each train part."""
-    cut = data.train_end - data.geometry.horizon
-    return np.flatnonzero(cut > 0), cut[cut > 0]
+    cutoff = data.train_end - data.window.horizon
+    return np.flatnonzero(cutoff > 0), cutoff[cutoff > 0]
 
 
 def row_weights(units: Units, loss: str) -> NDArray[np.float64]:
@@ -240,35 +226,21 @@ def row_weights(units: Units, loss: str) -> NDArray[np.float64]:
 
 
 def forecast_errors(
-    out: Tensor, bases: Tensor, targets: Tensor, geometry: Geometry, *, squared: bool = False
+    out: Tensor, bases: Tensor, targets: Tensor, window: Window, *, squared: bool = False
 ) -> Tensor:
-    """Error and pinball losses [..., h] of the network's numbers [..., O]; the formulas of geometry.py."""
-    values = out.reshape(*out.shape[:-1], geometry.horizon, -1)
+    """Error and pinball losses [..., h] of the network's numbers [..., O]; the formulas of window.py."""
+    values = out.reshape(*out.shape[:-1], window.horizon, -1)
     mixed = bases[..., 0]
-    if geometry.num_mixed:
-        mixed = (values[..., -geometry.num_mixed :].softmax(-1) * bases).sum(-1)
+    if window.num_mixed:
+        mixed = (values[..., -window.num_mixed :].softmax(-1) * bases).sum(-1)
     error = targets - values[..., 0] - mixed
     total: Tensor = error.square() if squared else error.abs()
-    widths = F.softplus(values[..., 1 : 1 + geometry.num_widths])
+    widths = F.softplus(values[..., 1 : 1 + window.num_widths])
     beyond = error.detach()
     for side, sign in ((0, -1.0), (1, 1.0)):
         distances = widths[..., side::2].cumsum(-1)
-        for number, level in enumerate(geometry.levels):
+        for number, level in enumerate(window.levels):
             quantile = 0.5 + sign * level / 200
             rest = beyond - sign * distances[..., number]
             total = total + torch.maximum(quantile * rest, (quantile - 1) * rest)
     return total
-
-
-def _runner(module: nn.Module) -> Any:
-    """The module as a function of NumPy arrays, for the golden cases."""
-    device = next(module.parameters()).device
-
-    def run(x: NDArray[Any], state: Any, lengths: Any) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
-        given = None if state is None else {k: torch.from_numpy(v).to(device) for k, v in state.items()}
-        limits = None if lengths is None else torch.from_numpy(lengths).to(device)
-        with torch.no_grad():
-            out, after = module(torch.from_numpy(x).to(device), given, lengths=limits)
-        return out.cpu().numpy(), {name: part.cpu().numpy() for name, part in after.items()}
-
-    return run

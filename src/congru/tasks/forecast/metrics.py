@@ -82,15 +82,15 @@ def score(
 
     error = np.where(observed, np.abs(y - forecast[..., 0]), 0.0)
     relative = error / scale[:, None]
-    figures = {"mae": mean(relative), "mse": mean(relative**2), "smape": mean(smape(y, forecast[..., 0]))}
+    metrics = {"mae": mean(relative), "mse": mean(relative**2), "smape": mean(smape(y, forecast[..., 0]))}
     known = np.isfinite(naive_errors)
     counted = weight[known].sum()
     scaled = error[known] / naive_errors[known][:, None]
-    figures["mase"] = float(scaled.sum() / counted) if counted else figures["mae"]
+    metrics["mase"] = float(scaled.sum() / counted) if counted else metrics["mae"]
     for number, level in enumerate(levels):
         low, high = forecast[..., 1 + 2 * number], forecast[..., 2 + 2 * number]
         share = (100 - level) / 200
         both = pinball(y, low, share) + pinball(y, high, 1 - share)
-        figures[f"coverage_{level}"] = 100 * mean(((low <= y) & (y <= high)).astype(np.float64))
-        figures[f"pinball_{level}"] = mean(both / 2 / scale[:, None])
-    return figures
+        metrics[f"coverage_{level}"] = 100 * mean(((low <= y) & (y <= high)).astype(np.float64))
+        metrics[f"pinball_{level}"] = mean(both / 2 / scale[:, None])
+    return metrics

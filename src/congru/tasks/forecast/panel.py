@@ -1,10 +1,9 @@
-"""The series of a table as windows: the network's inputs, the simple forecasts it starts from, and the
-targets.
+"""The series of a table as windows: the network's inputs, the simple forecasts it starts from, and the targets.
 
 Everything the network sees is in units fitted on the train part. `scale` is the standard deviation of a
 series, `unit` what a forecast error is counted in: the mean absolute seasonal difference |y_t - y_{t-m}|
 where seasonal lags are used (so that an error of 1 is that of last season's value: the scale of MASE), else
-the standard deviation. Legend as in geometry.py; W all values of all series one after the other.
+the standard deviation. Legend as in window.py; W all values of all series one after the other.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from congru.tasks.forecast.geometry import Array, Geometry
+from congru.tasks.forecast.window import Array, Window
 
 CLIP = 30.0  # a difference of more than this many units tells the network nothing more
 
@@ -35,9 +34,9 @@ class Units:
     """[N] mean absolute value, or the unit where that is larger."""
 
 
-def fit_units(train: Sequence[Array], geometry: Geometry) -> Units:
+def fit_units(train: Sequence[Array], window: Window) -> Units:
     """The units of series from their train parts [T]."""
-    lag = min(geometry.seasonal_lags, default=0)
+    lag = min(window.seasonal_lags, default=0)
     rows = [_units_of(np.asarray(values, np.float64), lag) for values in train]
     return Units(*(np.array(column) for column in zip(*rows)))
 
@@ -57,14 +56,14 @@ class Panel:
     """Windows over N series.
 
     `values` [T_i] per series; `known` [T_i + h', K] per series, already scaled, h' >= 0 future steps; `phase`
-    [N]     the place of the first value in the calendar, in steps. A window is (series, cut), index arrays
-    of one shape: it knows the values before index `cut`. A history that is too short is continued backwards
+    [N]     the position of the first value in the calendar, in steps. A window is (series, cutoff), index arrays
+    of one shape: it knows the values before index `cutoff`. A history that is too short is continued backwards
     with its first value, `reach` steps at least.
     """
 
     def __init__(
         self,
-        geometry: Geometry,
+        window: Window,
         units: Units,
         values: Sequence[Array],
         known: Sequence[Array],
@@ -72,8 +71,8 @@ class Panel:
         observed: Sequence[NDArray[np.bool_]] | None = None,
         reach: int = 0,
     ) -> None:
-        self.geometry, self.units = geometry, units
-        before, after = max(geometry.memory, reach), geometry.horizon
+        self.window, self.units = window, units
+        before, after = max(window.memory, reach), window.horizon
         self.lengths = np.array([len(v) for v in values])
         sizes = before + self.lengths + after
         self._start = np.r_[0, np.cumsum(sizes)[:-1]] + before
@@ -85,84 +84,84 @@ class Panel:
             [np.r_[np.zeros(before, bool), s, np.zeros(after, bool)] for s in seen]
         )
 
-    def inputs(self, series: Index, cut: Index) -> NDArray[np.float32]:
+    def inputs(self, series: Index, cutoff: Index) -> NDArray[np.float32]:
         """x [B, n, F] of windows."""
-        geometry, units = self.geometry, self.units
-        length, lags = geometry.input_size, geometry.seasonal_lags
-        at = self._at(series, cut)
+        window, units = self.window, self.units
+        length, lags = window.input_size, window.seasonal_lags
+        at = self._at(series, cutoff)
         steps = np.arange(-length, 0)
         y = self._y[at + steps]
         scale, unit = units.scale[series][:, None], units.unit[series][:, None]
-        if geometry.streaming:
+        if window.streaming:
             parts = [(y - units.mean[series][:, None]) / scale, (y - self._y[at + steps - 1]) / scale]
         else:
             parts = [(y - y[:, -1:]) / scale]
         parts += [np.clip((y - self._y[at + steps - lag]) / unit, -CLIP, CLIP) for lag in lags]
-        shape = (len(series), geometry.num_steps, geometry.segment)
+        shape = (len(series), window.num_steps, window.segment)
         features = [part.reshape(shape) for part in parts]
-        if geometry.cycles:
-            features.append(self._calendar(series, cut))
-        if geometry.num_known:
+        if window.cycles:
+            features.append(self._calendar(series, cutoff))
+        if window.num_known:
             features.append(self._known_features(at))
         return np.concatenate(features, -1).astype(np.float32)
 
-    def _calendar(self, series: Index, cut: Index) -> Array:
-        """sin and cos of the place of each network step's last value in every cycle, [B, n, 2 cycles]."""
-        ends = np.arange(-self.geometry.num_steps + 1, 1) * self.geometry.segment - 1
-        place = (self._phase[series] + cut)[:, None] + ends
-        angles = [2 * np.pi * (place % cycle) / cycle for cycle in self.geometry.cycles]
+    def _calendar(self, series: Index, cutoff: Index) -> Array:
+        """sin and cos of the position of each network step's last value in every cycle, [B, n, 2 cycles]."""
+        ends = np.arange(-self.window.num_steps + 1, 1) * self.window.segment - 1
+        position = (self._phase[series] + cutoff)[:, None] + ends
+        angles = [2 * np.pi * (position % cycle) / cycle for cycle in self.window.cycles]
         return np.stack([wave(angle) for angle in angles for wave in (np.sin, np.cos)], -1)
 
     def _known_features(self, at: Index) -> Array:
-        """Known inputs of each network step: its own, and those ahead (up to the horizon), [B, n, .]."""
-        geometry = self.geometry
-        batch, steps = len(at), geometry.num_steps
-        place = at + np.arange(-geometry.input_size, 0)
-        if geometry.streaming:
-            ahead = self._known[place[:, :, None] + np.arange(geometry.horizon + 1)]
+        """Known covariates of each network step: its own, and those ahead (up to the horizon), [B, n, .]."""
+        window = self.window
+        batch, steps = len(at), window.num_steps
+        positions = at + np.arange(-window.input_size, 0)
+        if window.streaming:
+            ahead = self._known[positions[:, :, None] + np.arange(window.horizon + 1)]
             return np.asarray(ahead.reshape(batch, steps, -1))
-        own, shifted = self._known[place], self._known[place + geometry.horizon]
+        own, shifted = self._known[positions], self._known[positions + window.horizon]
         return np.concatenate([part.reshape(batch, steps, -1) for part in (own, shifted)], -1)
 
-    def history(self, length: int, series: Index, cut: Index) -> Array:
-        """The `length` values before each cut, [..., length]; `length` is at most the reach."""
-        return np.asarray(self._y[self._at(series, cut) + np.arange(-length, 0)])
+    def history(self, length: int, series: Index, cutoff: Index) -> Array:
+        """The `length` values before each cutoff, [..., length]; `length` is at most the reach."""
+        return np.asarray(self._y[self._at(series, cutoff) + np.arange(-length, 0)])
 
-    def lagged(self, lag: int, series: Index, cut: Index) -> Array:
-        """The last `lag` values before each cut, repeated over the horizon, [..., h]; 1 is the last value."""
-        ahead = np.arange(self.geometry.horizon)
-        return np.asarray(self._y[self._at(series, cut) - lag + ahead % lag])
+    def lagged(self, lag: int, series: Index, cutoff: Index) -> Array:
+        """The last `lag` values before each cutoff, repeated over the horizon, [..., h]; 1 is the last value."""
+        ahead = np.arange(self.window.horizon)
+        return np.asarray(self._y[self._at(series, cutoff) - lag + ahead % lag])
 
-    def actual(self, series: Index, cut: Index) -> Array:
-        """The values that came [..., h], in the unit of the series."""
-        return np.asarray(self._y[self._at(series, cut) + np.arange(self.geometry.horizon)])
+    def actual(self, series: Index, cutoff: Index) -> Array:
+        """The actual values [..., h], in the unit of the series."""
+        return np.asarray(self._y[self._at(series, cutoff) + np.arange(self.window.horizon)])
 
-    def observed(self, series: Index, cut: Index) -> NDArray[np.bool_]:
+    def observed(self, series: Index, cutoff: Index) -> NDArray[np.bool_]:
         """Which of :meth:`actual` are real, [..., h]."""
-        return np.asarray(self._observed[self._at(series, cut) + np.arange(self.geometry.horizon)])
+        return np.asarray(self._observed[self._at(series, cutoff) + np.arange(self.window.horizon)])
 
-    def bases(self, series: Index, cut: Index) -> Array:
+    def bases(self, series: Index, cutoff: Index) -> Array:
         """The simple forecasts [..., h, R] in units, relative to the last value."""
-        lagged = [self.relative(self.lagged(lag, series, cut), series, cut) for lag in self.geometry.lags]
+        lagged = [self.relative(self.lagged(lag, series, cutoff), series, cutoff) for lag in self.window.lags]
         return np.stack(lagged, -1)
 
-    def relative(self, values: Array, series: Index, cut: Index) -> Array:
-        """Values [..., h] in units relative to the last value before each cut."""
-        last = self._y[self._at(series, cut) - 1]
+    def relative(self, values: Array, series: Index, cutoff: Index) -> Array:
+        """Values [..., h] in units relative to the last value before each cutoff."""
+        last = self._y[self._at(series, cutoff) - 1]
         return np.asarray((values - last) / self.units.unit[series][..., None])
 
-    def absolute(self, forecasts: Array, series: Index, cut: Index) -> Array:
+    def absolute(self, forecasts: Array, series: Index, cutoff: Index) -> Array:
         """Forecasts [B, h, Q] in units relative to the last value -> in the unit of the series."""
-        last = self._y[self._at(series, cut) - 1][..., None]
+        last = self._y[self._at(series, cutoff) - 1][..., None]
         return np.asarray(forecasts * self.units.unit[series][..., None, None] + last)
 
-    def _at(self, series: Index, cut: Index) -> Index:
-        """Where each cut lies in the flat arrays, [..., 1]."""
-        return np.asarray(self._start[series] + cut)[..., None]
+    def _at(self, series: Index, cutoff: Index) -> Index:
+        """Where each cutoff lies in the flat arrays, [..., 1]."""
+        return np.asarray(self._start[series] + cutoff)[..., None]
 
 
 def _extend(known: Array, before: int, size: int) -> Array:
-    """Known inputs with the first row repeated before and the last after, [size, K]."""
+    """Known covariates with the first row repeated before and the last after, [size, K]."""
     after = size - before - len(known)
     first, final = np.repeat(known[:1], before, 0), np.repeat(known[-1:], max(after, 0), 0)
     return np.concatenate([first, known, final])[:size]

@@ -18,7 +18,7 @@ Index = NDArray[np.int64]
 def panel_of(store: SeriesStore, table: LongTable, numbers: Index) -> Panel:
     """The windows over a table whose series are `numbers` of the store, in the units of training."""
     return Panel(
-        store.geometry,
+        store.window,
         Units(*(column[numbers] for column in astuple(store.units))),
         [s.y for s in table.series],
         [store.known_scale.apply(s.known) for s in table.series],
@@ -28,26 +28,26 @@ def panel_of(store: SeriesStore, table: LongTable, numbers: Index) -> Panel:
     )
 
 
-def first_cuts(store: SeriesStore, table: LongTable, numbers: Index) -> Index:
-    """The first cut of each series of a table whose targets training has not seen, at least 1."""
-    cuts = []
+def first_cutoffs(store: SeriesStore, table: LongTable, numbers: Index) -> Index:
+    """The first cutoff of each series of a table whose targets training has not seen, at least 1."""
+    cutoffs = []
     for number, series in zip(numbers, table.series):
         behind, _ = store.frequency.position(series.ds[:1], store.start(number))
-        cuts.append(max(1, int(store.train_end[number]) - int(behind[0])))
-    return np.array(cuts, np.int64)
+        cutoffs.append(max(1, int(store.train_end[number]) - int(behind[0])))
+    return np.array(cutoffs, np.int64)
 
 
-def cuts(
+def cutoffs(
     store: SeriesStore, table: LongTable, numbers: Index, windows: int, step: int
 ) -> tuple[Index, Index]:
-    """The last `windows` windows of each series, `step` apart, oldest first: (series of the table, cut).
+    """The last `windows` windows of each series, `step` apart, oldest first: (series of the table, cutoff).
 
     Raises :class:`SettingsError` where so many would reach into the rows training used.
     """
     series: list[int] = []
-    found: list[int] = []
-    for position, first in enumerate(first_cuts(store, table, numbers)):
-        last = len(table.series[position]) - store.geometry.horizon
+    ends: list[int] = []
+    for position, first in enumerate(first_cutoffs(store, table, numbers)):
+        last = len(table.series[position]) - store.window.horizon
         most = max(0, (last - int(first)) // step + 1)
         if windows > most:
             raise SettingsError(
@@ -56,5 +56,5 @@ def cuts(
                 " with newer rows"
             )
         series += [position] * windows
-        found += [last - step * back for back in range(windows - 1, -1, -1)]
-    return np.array(series), np.array(found)
+        ends += [last - step * back for back in range(windows - 1, -1, -1)]
+    return np.array(series), np.array(ends)

@@ -1,5 +1,4 @@
-"""The settings of `congru train forecast`: what the table's columns mean, what is forecast, and with which
-network.
+"""The settings of `congru train forecast`: what the table's columns mean, what is forecast, and how.
 
 Fields are flat; the classes only group them for reading. This module loads no torch.
 """
@@ -10,12 +9,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from congru.train.settings import BudgetKind, TrainSettings
+from congru.train.settings import BudgetKind, ModelSettings
 
 Metric = Literal["mase", "mae", "mse", "smape"]
 
 
-class TableSettings(TrainSettings):
+class TableSettings(ModelSettings):
     """How the long table is read and split."""
 
     freq: Annotated[
@@ -83,18 +82,15 @@ class WindowSettings(TableSettings):
         return None if lags is None else sorted(set(lags))
 
 
-class ForecastSettings(WindowSettings):
+class Settings(WindowSettings, title="settings of forecast"):
     """Everything `congru train forecast` takes.
 
-    >>> ForecastSettings(horizon=7, levels=[95, 80]).levels
+    >>> Settings(horizon=7, levels=[95, 80]).levels
     [80, 95]
     """
 
     default_budget: ClassVar[tuple[BudgetKind, float]] = ("steps", 1500)
 
-    cell: Annotated[Literal["gru", "lstm", "rnn", "mingru"], Field(description="The recurrent cell.")] = "gru"
-    hidden_size: Annotated[int, Field(ge=1, description="Units per layer.")] = 64
-    num_layers: Annotated[int, Field(ge=1, description="Recurrent layers, one on top of the other.")] = 1
     dropout: Annotated[float, Field(ge=0, lt=1, description="Share of units dropped in training.")] = 0.2
     noise: Annotated[
         float | None,

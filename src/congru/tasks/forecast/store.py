@@ -1,7 +1,7 @@
 """What a forecaster keeps of each series: its units, its last values, where it stands in time.
 
 `scaler.json` holds mean and scale of every series, `series.safetensors` the rest; neither grows with the
-history. Legend: N series, M steps kept, K known inputs.
+history. Legend: N series, M steps kept, K known covariates.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from congru.data.table import Columns
 from congru.errors import ModelFolderError
 from congru.runtime.scaler import Scaler
 from congru.tasks.forecast.data import ForecastData, KnownScale
-from congru.tasks.forecast.geometry import Array, Geometry
 from congru.tasks.forecast.panel import Panel, Units
+from congru.tasks.forecast.window import Array, Window
 
 FILE = "series.safetensors"
+NUM_ANSWERS = 4  # series whose forecasts are replayed when a model is loaded
 
 
 @dataclass
@@ -32,7 +33,7 @@ class SeriesStore:
     """N series as a forecaster knows them."""
 
     names: list[Any]
-    geometry: Geometry
+    window: Window
     frequency: Frequency
     season: int
     columns: Columns
@@ -51,17 +52,17 @@ class SeriesStore:
     history: Array
     """[N, M] the last values."""
     known_history: Array
-    """[N, M, K] the last known inputs, as the user gave them."""
+    """[N, M, K] the last known covariates, as the user gave them."""
     state: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     """Of a streaming network that has been updated: its state and, as "out", its last output."""
 
     @classmethod
     def of(cls, data: ForecastData) -> SeriesStore:
         """The store after the last row of the training table."""
-        table, kept = data.table, max(data.geometry.memory, data.season)
+        table, kept = data.table, max(data.window.memory, data.season)
         return cls(
             names=[s.name for s in table.series],
-            geometry=data.geometry,
+            window=data.window,
             frequency=data.table.frequency,
             season=data.season,
             columns=table.columns,
@@ -93,23 +94,32 @@ class SeriesStore:
         return int(origin) if self.counted else origin.astype("datetime64[us]")
 
     def panel(self, future: Array | None = None) -> Panel:
-        """The kept values as windows with their cut at M; `future` [N, h, K] known inputs after them."""
+        """The kept values as windows with their cutoff at M; `future` [N, h, K] known covariates after them."""
         known = self.known_history
         if future is not None:
             known = np.concatenate([known, future], 1)
         phase = [self.phase(number) for number in range(len(self.names))]
         scaled = list(self.known_scale.apply(known))
-        return Panel(self.geometry, self.units, list(self.history), scaled, phase)
+        return Panel(self.window, self.units, list(self.history), scaled, phase)
+
+    def last_windows(self, most: int) -> tuple[Panel, NDArray[np.int64], NDArray[np.int64]]:
+        """The windows that end with the last rows of the first `most` series, and (series, cutoff) of each.
+
+        Known covariates ahead are taken as zeros.
+        """
+        count = min(most, len(self.names))
+        panel = self.panel(np.zeros((len(self.names), self.window.horizon, len(self.known))))
+        return panel, np.arange(count), np.full(count, self.history.shape[1])
 
     def last_step(self, number: int) -> Panel:
-        """The one window, with its cut at M, that a streaming network reads as the last step."""
-        geometry = replace(self.geometry, input_size=1)
+        """The one window, with its cutoff at M, that a streaming network reads as the last step."""
+        window = replace(self.window, input_size=1)
         units = Units(*(column[number : number + 1] for column in astuple(self.units)))
         known = self.known_scale.apply(self.known_history[number])
-        return Panel(geometry, units, [self.history[number]], [known], [self.phase(number)])
+        return Panel(window, units, [self.history[number]], [known], [self.phase(number)])
 
     def phase(self, number: int) -> int:
-        """The place of the first kept value of a series in the calendar."""
+        """The position of the first kept value of a series in the calendar."""
         seen = int(self.length[number]) - self.history.shape[1]
         return int(self.frequency.phase(self.start(number)) + seen)
 
@@ -122,7 +132,7 @@ class SeriesStore:
     def config(self) -> dict[str, Any]:
         """The plain values, for the model's task_config."""
         return {
-            "geometry": self.geometry.to_json(),
+            "window": self.window.to_json(),
             "frequency": {k: getattr(self.frequency, k) for k in ("unit", "count", "month_end")},
             "season": self.season,
             "columns": {k: getattr(self.columns, k) for k in ("unique_id", "ds", "y")},
@@ -164,7 +174,7 @@ class SeriesStore:
             )
             return cls(
                 names=list(config["series"]),
-                geometry=Geometry.from_json(config["geometry"]),
+                window=Window.from_json(config.get("window", config.get("geometry"))),
                 frequency=Frequency(**config["frequency"]),
                 season=int(config["season"]),
                 columns=Columns(**config["columns"]),

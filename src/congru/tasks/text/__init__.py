@@ -1,7 +1,7 @@
 """Language models of text: characters or byte pairs, trained on any UTF-8 file or folder.
 
     run = congru.tasks.text.train("shakespeare.txt", minutes=5, out="romeo")
-    session = congru.load("romeo/model").session(seed=1).feed("ROMEO:")
+    session = congru.load("romeo").session(seed=1).feed("ROMEO:")
     print("".join(session.generate(500, temperature=0.8, top_p=0.9)))
 
 ``train`` loads torch; ``evaluate``, ``run`` and ``inspect_inputs`` do not.
@@ -9,40 +9,37 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from congru.tasks.registry import TASKS
+from congru.tasks.registry import TASKS, lazy_names
 
 if TYPE_CHECKING:
-    from congru.tasks.text.generation import inspect_inputs, run
     from congru.tasks.text.learner import make_learner
-    from congru.tasks.text.scoring import evaluate
-    from congru.tasks.text.settings import TextSettings
-    from congru.train.bookends import RunResult
+    from congru.tasks.text.settings import Settings
+    from congru.tasks.text.use import evaluate, inspect_inputs, run
+    from congru.train.summary import RunResult
 
-__all__ = ["TextSettings", "evaluate", "inspect_inputs", "make_learner", "run", "train"]
+__all__ = ["SUMMARY", "Settings", "evaluate", "inspect_inputs", "make_learner", "run", "train"]
 
-TASK = TASKS["text"]
-_HOME = {
-    "TextSettings": "settings",
-    "evaluate": "scoring",
-    "inspect_inputs": "generation",
-    "make_learner": "learner",
-    "run": "generation",
-}
+SUMMARY = "Language model of characters or byte pairs, on any UTF-8 file or folder."
 
 
-def train(data: str, **settings: object) -> RunResult:
-    """Train on a UTF-8 file or a folder; keywords are the fields of :class:`TextSettings`.
+def train(source: str, **settings: object) -> RunResult:
+    """Train on a UTF-8 file or a folder; keywords are the fields of :class:`Settings`.
 
-    Returns the :class:`RunResult`: ``result.model_folder`` is what :func:`congru.load` reads, ``result.best``
-    the validation nats per character, ``result.baselines`` those of the 5-gram and the unigram.
+    Returns the :class:`RunResult`: ``congru.load(result)`` is the model, ``result.best`` the validation nats per
+    character, ``result.baselines`` those of the 5-gram and the unigram.
     """
-    return TASK.train(str(data), settings)
+    return TASKS["text"].train(str(source), settings=settings)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'congru.tasks.text' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"congru.tasks.text.{_HOME[name]}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "Settings": "settings",
+        "evaluate": "use",
+        "inspect_inputs": "use",
+        "make_learner": "learner",
+        "run": "use",
+    },
+)

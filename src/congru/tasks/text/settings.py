@@ -9,10 +9,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from congru.train.settings import BudgetKind, TrainSettings
+from congru.train.settings import BudgetKind, ModelSettings
 
 
-class TokenSettings(TrainSettings):
+class TokenSettings(ModelSettings):
     """What a step of the text is, and which part is kept for validation."""
 
     tokens: Annotated[
@@ -30,15 +30,14 @@ class TokenSettings(TrainSettings):
 class NetworkSettings(TokenSettings):
     """Embedding, recurrent layers, output layer."""
 
-    cell: Annotated[Literal["gru", "lstm", "rnn", "mingru"], Field(description="The recurrent cell.")] = "gru"
     hidden_size: Annotated[int, Field(ge=1, description="Units per layer.")] = 512
-    num_layers: Annotated[int, Field(ge=1, description="Recurrent layers, one on top of the other.")] = 1
     embedding_size: Annotated[
         int | None, Field(ge=1, description="Size of a token's vector; default: a quarter of the units.")
     ] = None
     dropout: Annotated[
         float, Field(ge=0, lt=1, description="Share of outputs of each recurrent layer dropped in training.")
     ] = 0.3
+    orthogonal: Annotated[bool, Field(description="Start recurrent weights as orthogonal matrices.")] = True
     tied: Annotated[
         bool, Field(description="Output layer shares the embedding's weights (then of the units' size).")
     ] = False
@@ -50,7 +49,7 @@ class NetworkSettings(TokenSettings):
     def token_size(self) -> int:
         """The embedding size in force.
 
-        >>> TextSettings(hidden_size=256).token_size, TextSettings(hidden_size=256, tied=True).token_size
+        >>> Settings(hidden_size=256).token_size, Settings(hidden_size=256, tied=True).token_size
         (64, 256)
         """
         if self.tied:
@@ -58,10 +57,10 @@ class NetworkSettings(TokenSettings):
         return self.embedding_size or max(8, self.hidden_size // 4)
 
 
-class TextSettings(NetworkSettings):
+class Settings(NetworkSettings, title="settings of text"):
     """Everything `congru train text` takes.
 
-    >>> TextSettings(cell="lstm", hidden_size=128, minutes=5).cell
+    >>> Settings(cell="lstm", hidden_size=128, minutes=5).cell
     'lstm'
     """
 

@@ -74,9 +74,9 @@ def encode(tokenizer_file: bytes, text: str) -> Ints:
         DataError: a character that a character tokenizer does not have.
     """
     tokenizer = parse_tokenizer(tokenizer_file)
-    held = json.loads(tokenizer_file)
-    if held.get("type") == "char":
-        return _encode_characters(tokenizer, held["symbols"], text)
+    content = json.loads(tokenizer_file)
+    if content.get("type") == "char":
+        return _encode_characters(tokenizer, content["symbols"], text)
     return np.array(tokenizer.encode(text), np.int64)
 
 
@@ -84,8 +84,8 @@ def _encode_characters(tokenizer: Tokenizer, symbols: list[str], text: str) -> I
     points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
     known = np.array([ord(symbol) for symbol in symbols], np.uint32)
     order = np.argsort(known)
-    place = np.minimum(np.searchsorted(known[order], points), len(known) - 1)
-    ids = order[place]
+    rank = np.minimum(np.searchsorted(known[order], points), len(known) - 1)
+    ids = order[rank]
     if not np.array_equal(known[ids], points):
         tokenizer.encode(text)  # raises, naming the first unknown symbol
     return ids.astype(np.int64)

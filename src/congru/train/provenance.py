@@ -1,0 +1,97 @@
+"""Where a run and its model come from: machine and versions, the files of the data, the line that continues it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from congru.train.base import AnyLearner
+from congru.train.settings import ModelSettings
+from congru.version import __version__
+
+_PACKAGES = ("numpy", "torch", "lightning-fabric", "safetensors", "pydantic")
+
+
+def environment(device: torch.device, world_size: int) -> dict[str, Any]:
+    """Versions, processor, threads, device; nothing about the user or where files lie."""
+    return {
+        "congru": __version__,
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processor": processor_name(),
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "processes": world_size,
+    }
+
+
+def processor_name() -> str:
+    """The processor's name where the system tells it, else its kind."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def model_record(learner: AnyLearner, settings: ModelSettings, num_parameters: int) -> dict[str, Any]:
+    """What the model card says of the training, whatever it came to."""
+    return {
+        "task": learner.task,
+        "metric": learner.metric,
+        "baselines": dict(learner.baselines),
+        "num_parameters": num_parameters,
+        "settings": settings.model_dump(mode="json"),
+        "data": learner.describe(),
+        "congru_version": __version__,
+    }
+
+
+def describe(learner: AnyLearner) -> dict[str, object]:
+    """What ``learner.describe`` says, and the precision of its matrix products."""
+    return {**learner.describe(), "precision": learner.precision}
+
+
+def data_record(description: dict[str, object]) -> dict[str, object]:
+    """A learner's description and, where its ``source`` is a file or folder, ``files``: path, sha256, bytes."""
+    source = description.get("source")
+    if "files" in description or not isinstance(source, (str, Path)) or not Path(source).exists():
+        return dict(description)
+    root = Path(source)
+    paths = sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else [root]
+    base = root if root.is_dir() else root.parent
+    files = [
+        {"path": str(path.relative_to(base)), "sha256": sha256_of(path), "bytes": path.stat().st_size}
+        for path in paths
+    ]
+    return {**description, "files": files}
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def resume_line(learner: AnyLearner, out: Path, command: str = "train", **flags: Iterable[object]) -> str:
+    """The command that continues the run in ``out``; everything else is in its ``config.yaml``."""
+    source = str(learner.describe().get("source", "DATA"))
+    words = ["congru", command, learner.task, source, "--out", str(out), "--resume"]
+    for name, values in flags.items():
+        words += [f"--{name}", *map(str, values)]
+    return shlex.join(words)

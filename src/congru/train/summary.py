@@ -1,0 +1,162 @@
+"""What is said and written before and after the loop: the summary, the fixed files of the run folder, the result."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from congru.errors import RunFolderError, SettingsError
+from congru.report.page import Section
+from congru.report.verdict import verdict
+from congru.train.estimate import Estimate
+from congru.train.events import Ending, Summary
+from congru.train.folder import RunFolder, read_metrics, utc_now
+from congru.train.plots import draw_plots
+from congru.train.provenance import data_record, describe, environment
+from congru.train.report import report_html
+from congru.train.resolve import shown, to_yaml
+from congru.train.trainer import Trainer
+
+# Gives a further chapter of report.html from the run folder, for example the gates of the model in model/.
+SectionMaker = Callable[[Path], Section]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to."""
+
+    status: str
+    """``finished``, ``early stop`` or ``dry run``."""
+    folder: Path | None
+    """The run folder; None after a dry run."""
+    metric: str
+    best: float | None
+    """Best validation value of ``metric``; the model in ``model_folder`` has it."""
+    best_step: int
+    baselines: dict[str, float]
+    steps: int
+    seconds: float
+    num_parameters: int
+
+    def __fspath__(self) -> str:
+        """The run folder: a result stands wherever a run folder may, as in ``congru.load(result)``."""
+        if self.folder is None:
+            raise SettingsError("the result is of a dry run, expected a run folder: train without dry_run")
+        return str(self.folder)
+
+    @property
+    def model_folder(self) -> Path | None:
+        """The folder that ``congru.load`` reads."""
+        return self.folder / "model" if self.folder else None
+
+
+def summarize(trainer: Trainer, origin: Mapping[str, str], out: Path, estimate: Estimate) -> Summary:
+    """What is known before training."""
+    learner = trainer.learner
+    return Summary(
+        task=learner.task,
+        out=str(out),
+        settings=shown(trainer.settings, origin),
+        data=describe(learner),
+        num_parameters=trainer.num_parameters,
+        memory_bytes=estimate.memory_bytes,
+        step_ms=estimate.step_seconds * 1e3,
+        num_steps=estimate.num_steps,
+        total_seconds=estimate.total_seconds,
+        metric=learner.metric,
+        baselines=dict(learner.baselines),
+    )
+
+
+def open_folder(trainer: Trainer, out: Path) -> None:
+    """Open the run folder; a run that is continued must have been started on the same data."""
+    folder = RunFolder(out, trainer.settings.resume)
+    try:
+        folder.check_same_data(data_record(describe(trainer.learner)))
+    except RunFolderError:
+        folder.close()
+        raise
+    trainer.folder = folder
+
+
+def write_start(trainer: Trainer, origin: Mapping[str, str]) -> None:
+    """Write what is known before training."""
+    settings, learner, folder = trainer.settings, trainer.learner, trainer.folder
+    assert folder is not None
+    folder.write_text("config.yaml", to_yaml(settings, origin))
+    folder.write_json("env.json", environment(trainer.fabric.device, trainer.fabric.world_size))
+    folder.write_json("data.json", data_record(describe(learner)))
+    folder.set_status(
+        state="running",
+        task=learner.task,
+        metric=learner.metric,
+        minimize=learner.minimize,
+        baselines=dict(learner.baselines),
+        num_parameters=trainer.num_parameters,
+        started=utc_now(),
+    )
+    folder.log(f"{'continue' if settings.resume else 'start'} {learner.task} at step {trainer.state.step}")
+
+
+def leave_folder(trainer: Trainer, state: str, error: str = "") -> None:
+    """Note how training was left: ``interrupted`` or ``failed``."""
+    if trainer.folder is None:
+        return
+    with contextlib.suppress(RunFolderError):  # a full disk may be why training is left
+        trainer.folder.set_status(state=state, **({"error": error} if error else {}))
+        trainer.folder.log(f"{state} {error}".rstrip())
+    trainer.folder.close()
+
+
+def result_of(trainer: Trainer, status: str, out: Path | None) -> RunResult:
+    """The result of a run that has ended."""
+    state = trainer.state
+    return RunResult(
+        status=status,
+        folder=out,
+        metric=trainer.learner.metric,
+        best=state.best,
+        best_step=state.best_step,
+        baselines=dict(trainer.learner.baselines),
+        steps=state.step,
+        seconds=state.seconds,
+        num_parameters=trainer.num_parameters,
+    )
+
+
+def sum_up(trainer: Trainer, result: RunResult, sections: Sequence[SectionMaker]) -> None:
+    """Write the final status, plots and the report, and print the closing table."""
+    folder = trainer.folder
+    assert folder is not None
+    next_lines = [f"congru run {folder.model}", f"congru inspect {folder.model}"]
+    ending = Ending(
+        status=result.status,
+        metric=result.metric,
+        best=result.best,
+        best_step=result.best_step,
+        baselines=result.baselines,
+        minimize=trainer.learner.minimize,
+        steps=result.steps,
+        seconds=result.seconds,
+        num_parameters=result.num_parameters,
+        out=str(folder.path),
+        next_lines=[*next_lines, f"open {folder.path / 'report.html'}"],
+    )
+    folder.set_status(
+        state="finished",
+        reason=result.status,
+        step=result.steps,
+        seconds=round(result.seconds, 3),
+        best=result.best,
+        best_step=result.best_step,
+        verdict=verdict(result.metric, result.best, result.baselines, trainer.learner.minimize),
+        next=next_lines,
+    )
+    folder.log(f"{result.status}: best {result.metric} {result.best} at step {result.best_step}")
+    rows = read_metrics(folder.path / "metrics.csv")
+    draw_plots(folder, rows, result.metric, result.baselines)
+    folder.write_text("report.html", report_html(folder.path, [make(folder.path) for make in sections]))
+    folder.close()
+    trainer.reporter.after(ending)

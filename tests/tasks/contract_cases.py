@@ -1,0 +1,76 @@
+"""What the contract test needs of every task: a tiny data set, settings for a second of training, what is wrong input.
+
+A new task adds one case here, and test_contract.py runs over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from forecast_cases import two_series
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task's tiny data and settings."""
+
+    data: Callable[[Path], list[str]]
+    """Writes the data into a folder and returns the paths that `congru train` takes."""
+    settings: dict[str, Any]
+    """Besides steps, out and the like."""
+    bad: Callable[[Path], list[str]]
+    """As `data`, but wrong."""
+    complaint: str
+    """A part of the line that says so."""
+    run: dict[str, Any] = field(default_factory=dict)
+    """Keywords of `use.run`."""
+
+
+def _text(folder: Path) -> list[str]:
+    (folder / "poem.txt").write_text(
+        "The fog comes on little cat feet.\nIt sits looking over harbour and city\n" * 30
+    )
+    return [str(folder / "poem.txt")]
+
+
+def _one_letter(folder: Path) -> list[str]:
+    (folder / "a.txt").write_text("a" * 500)
+    return [str(folder / "a.txt")]
+
+
+def _series(folder: Path) -> list[str]:
+    two_series().to_csv(folder / "series.csv", index=False)
+    return [str(folder / "series.csv")]
+
+
+def _wrong_date(folder: Path) -> list[str]:
+    (folder / "bad.csv").write_text("unique_id,ds,y\nn,2024-01-01,1\nn,2024-13-02,2\n")
+    return [str(folder / "bad.csv")]
+
+
+CASES = {
+    "text": Case(
+        data=_text,
+        settings={"hidden_size": 16, "batch_size": 8, "chunk": 12, "precision": "float32"},
+        bad=_one_letter,
+        complaint="a.txt holds one distinct character ('a'), expected at least two",
+        run={"prompt": "The ", "n": 8, "seed": 0},
+    ),
+    "forecast": Case(
+        data=_series,
+        settings={
+            "horizon": 3,
+            "levels": [80],
+            "hidden_size": 8,
+            "batch_size": 8,
+            "input_size": 10,
+            "segment": 1,
+            "test_size": 9,
+        },
+        bad=_wrong_date,
+        complaint="bad.csv row 3: ds '2024-13-02' is not",
+    ),
+}

@@ -1,0 +1,208 @@
+"""What every task promises: train, stop and go on, load and stream without torch, inspect, one line for wrong input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from contract_cases import CASES, Case
+from safetensors.numpy import load as parse_tensors
+from safetensors.numpy import save as format_tensors
+
+import congru
+from congru.cli.main import main
+from congru.errors import CongruError, ModelFolderError, SettingsError
+from congru.runtime.answer import ANSWER
+from congru.runtime.folder import config_sum, save_again
+from congru.runtime.network import Network
+from congru.tasks import TASKS, Task
+from congru.tasks.registry import PARTS
+from congru.train.folder import read_metrics
+from congru.train.interrupt import TrainingInterrupted
+from congru.train.summary import RunResult
+from congru.train.trainer import Trainer
+
+COMMON: dict[str, Any] = {"steps": 20, "evaluations": 2, "threads": 1, "quiet": True, "learning_rate": 0.01}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A task, its case, and what training came to."""
+
+    task: Task
+    case: Case
+    data: list[str]
+    result: RunResult
+
+    @property
+    def out(self) -> Path:
+        assert self.result.folder is not None
+        return self.result.folder
+
+
+@pytest.fixture(scope="module", params=sorted(TASKS))
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    assert request.param in CASES, f"give the task {request.param} a case in contract_cases.py"
+    folder, case, task = tmp_path_factory.mktemp(request.param), CASES[request.param], TASKS[request.param]
+    data = case.data(folder)
+    settings = {**COMMON, **case.settings, "out": folder / "run"}
+    return Trained(task, case, data, task.train(*data, settings=settings))
+
+
+def metrics(out: Path) -> list[tuple[int, str, str, float]]:
+    return [(r.step, r.split, r.name, r.value) for r in read_metrics(out / "metrics.csv")]
+
+
+def test_training_leaves_a_result_of_one_kind(trained: Trained) -> None:
+    result = trained.result
+    assert type(result) is RunResult
+    assert (result.status, result.steps) == ("finished", 20)
+    assert result.best is not None
+    assert result.baselines
+    assert list((trained.out / "samples").glob("step-*.txt"))
+    assert (
+        "beats" in (trained.out / "report.html").read_text()
+        or "NOT beat" in (trained.out / "report.html").read_text()
+    )
+    same = getattr(congru.tasks, trained.task.name).train
+    assert same(*trained.data, **COMMON, **trained.case.settings, dry_run=True).status == "dry run"
+
+
+def test_a_run_that_was_stopped_goes_on_bit_for_bit(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Trainer.step
+
+    def stopping(self: Trainer, batch: Any, stop: Any) -> bool:
+        stop.requested = self.state.step == 12
+        return step(self, batch, stop)
+
+    monkeypatch.setattr(Trainer, "step", stopping)
+    settings = {**COMMON, **trained.case.settings, "out": tmp_path / "run"}
+    with pytest.raises(TrainingInterrupted, match=f"congru train {trained.task.name} .* --resume"):
+        trained.task.train(*trained.data, settings=settings)
+    monkeypatch.undo()
+    trained.task.train(*trained.data, settings={"out": tmp_path / "run", "resume": True, "quiet": True})
+    assert metrics(tmp_path / "run") == metrics(trained.out)
+
+
+def test_workers_change_no_number(trained: Trained, tmp_path: Path) -> None:
+    settings = {**COMMON, **trained.case.settings, "out": tmp_path / "run", "workers": 1}
+    trained.task.train(*trained.data, settings=settings)
+    assert metrics(tmp_path / "run") == metrics(trained.out)
+
+
+def test_it_runs_and_is_scored_without_torch(trained: Trained) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from congru.tasks import find_task\n"
+        "import congru\n"
+        f"task = find_task({trained.task.name!r})\n"
+        f"assert congru.load({str(trained.out)!r}).task == task.name\n"
+        f"task.use('run')({str(trained.out)!r}, **{trained.case.run!r})\n"
+        f"scores = task.use('evaluate')({str(trained.out)!r}, *{trained.data!r}, quiet=True)\n"
+        "assert len(scores) > 1, scores\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_every_network_that_streams_gives_the_same_bits_in_random_chunks(trained: Trained) -> None:
+    model = congru.load(trained.out)
+    golden = parse_tensors((model.folder / "golden.safetensors").read_bytes())
+    streaming = [name for name, network in model.networks.items() if network.graph.stream_problem is None]
+    for name in streaming:
+        network = model.networks[name]
+        inputs = {key: golden[f"{name}/input_0.{key}"] for key in network.graph.inputs}
+        whole = run_in_chunks(network, inputs, [])
+        rng = np.random.default_rng(0)
+        for _ in range(5):
+            cuts = sorted(rng.choice(np.arange(1, 5), rng.integers(1, 4), replace=False).tolist())
+            for output, expected in zip(run_in_chunks(network, inputs, cuts), whole, strict=True):
+                np.testing.assert_array_equal(output, expected)
+
+
+def run_in_chunks(network: Network, inputs: dict[str, Any], cuts: list[int]) -> list[Any]:
+    """The outputs of a network whose inputs of steps are cut at some steps, joined again."""
+    steps = [name for name, spec in network.graph.inputs.items() if spec.axes == "steps"]
+    length = inputs[steps[0]].shape[1]
+    parts, state = [], None
+    for begin, end in zip([0, *cuts], [*cuts, length]):
+        piece = {name: x[:, begin:end] if name in steps else x for name, x in inputs.items()}
+        out, state = network.run(next(iter(piece.values())) if len(piece) == 1 else piece, state)
+        parts.append(list(out.values()) if isinstance(out, dict) else [out])
+    return [np.concatenate(pieces, 1) for pieces in zip(*parts)]
+
+
+def test_its_gates_are_inspected_with_its_own_labels(trained: Trained, tmp_path: Path) -> None:
+    model = congru.load(trained.out)
+    x, labels = trained.task.use("inspect_inputs")(model)
+    record = congru.inspect(model, x, tokens=labels)
+    assert record.check() <= 1e-5
+    with pytest.raises(SystemExit) as stop:
+        main(["inspect", str(trained.out), "-o", str(tmp_path / "gates.html")])
+    assert stop.value.code == 0
+    assert (tmp_path / "gates.html").stat().st_size > 10_000
+
+
+def test_a_folder_that_answers_otherwise_than_in_training_is_refused(
+    trained: Trained, tmp_path: Path
+) -> None:
+    model = congru.load(trained.out)
+    assert ANSWER in model.files, f"{trained.task.name}: answer() gives nothing to replay"
+    tensors = parse_tensors(model.files[ANSWER])
+    changed = {n: v * 1.01 if n.startswith("output.") else v for n, v in tensors.items()}
+    save_again(model, tmp_path / "other", {**model.files, ANSWER: format_tensors(changed)})
+    with pytest.raises(ModelFolderError, match=r"answer.safetensors: the answer '.*' is off by"):
+        trained.task.use("run")(tmp_path / "other", **trained.case.run)
+
+
+def test_wrong_input_is_one_line(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = trained.task.name
+    with pytest.raises(CongruError) as caught:
+        trained.task.train(*trained.case.bad(tmp_path), settings={**COMMON, **trained.case.settings})
+    assert trained.case.complaint in str(caught.value)
+    assert "\n" not in str(caught.value)
+    missing = [str(tmp_path / "nothing-here") for _ in trained.data]
+    for words in (missing, [*trained.data, "one-path-too-many"]):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main(["train", name, *words, "--quiet"])
+        assert stop.value.code == 2
+        printed = capsys.readouterr()
+        assert printed.err.count("\n") == 1
+        assert words[-1] in printed.err or "paths, expected" in printed.err
+    with pytest.raises(SettingsError, match="no_such_setting is 1, expected a known setting"):
+        trained.task.train(*trained.data, settings={"no_such_setting": 1})
+
+
+def test_a_model_of_another_task_is_refused(trained: Trained, tmp_path: Path) -> None:
+    model = congru.load(trained.out)
+    save_again(model, tmp_path / "other", model.files)
+    path = tmp_path / "other" / "config.json"
+    config = json.loads(path.read_text())
+    config["task"] = "another"
+    config["sha256"]["config.json"] = config_sum(config)
+    path.write_text(json.dumps(config))
+    with pytest.raises(
+        ModelFolderError, match=f"is a model of the task 'another', expected '{trained.task.name}'"
+    ):
+        trained.task.use("run")(tmp_path / "other", **trained.case.run)
+
+
+def test_every_task_is_four_files_and_has_a_line_for_the_overview() -> None:
+    assert set(CASES) == set(TASKS)
+    for task in TASKS.values():
+        for part in PARTS:
+            assert task.part(part).__doc__
+        assert task.summary.endswith(".")
+        assert set(getattr(task.part("use"), "COMMANDS", {})) == set(task.commands)
