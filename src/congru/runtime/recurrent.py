@@ -6,7 +6,8 @@ core, or the reference). Arrays are time-major here: x [T, B, F]; states are [L*
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,9 @@ from congru.runtime.option_cells import OptionCell
 from congru.runtime.run import Run
 
 BACKENDS = ("auto", "numpy", "native", "reference")
+FEW_ROWS = (
+    256  # rows of all steps up to which weights that are packed already win over packing them for the call
+)
 WEIGHT_DTYPES = ("float32", "bfloat16")
 DirectionWeights = tuple[Array | None, ...]
 
@@ -76,18 +80,21 @@ class Recurrent:
         form, reverse = self.form, index % self.form.num_directions == 1
         if self.backend == "numpy":
             return cells.run_cell(self._cells[index], x, state, lengths, reverse, gates)
-        y, final, recorded = ops.sequence(
-            form.cell,
-            np.ascontiguousarray(x.swapaxes(0, 1)),
-            state,
-            self.weights[index],
-            lengths=lengths,
-            reverse=reverse,
-            return_gates=gates is not None,
-            backend=self.backend,
-            **form.keywords(),
-            **_zoneout(form.zoneout, x.swapaxes(0, 1), state),
-        )
+        rows = np.ascontiguousarray(x.swapaxes(0, 1))
+        asked: dict[str, Any] = {"lengths": lengths, "reverse": reverse, "return_gates": gates is not None}
+        if self.backend == "native" and rows.shape[0] * rows.shape[1] <= FEW_ROWS:
+            y, final, recorded = self.packed()[index].sequence(rows, state, **asked)
+        else:
+            y, final, recorded = ops.sequence(
+                form.cell,
+                rows,
+                state,
+                self.weights[index],
+                backend=self.backend,
+                **asked,
+                **form.keywords(),
+                **_zoneout(form.zoneout, rows, state),
+            )
         if gates is not None and recorded is not None:
             gates[...] = recorded.swapaxes(0, 1)
         return np.ascontiguousarray(y.swapaxes(0, 1)), final
@@ -111,11 +118,23 @@ class RecurrentSteps:
         form = layer.form
         self._parts, self._shape = layer.parts, (form.num_layers, batch_size, form.hidden_size)
         self._steppers = [weights.stepper(batch_size) for weights in layer.packed()]
-        self.stages = [stepper.step for stepper in self._steppers]
+        self._stages = [stepper.step for stepper in self._steppers]
+
+    @property
+    def function(self) -> Callable[[Array], Array]:
+        """y [B, H] of x [B, F]."""
+        return self._stages[0] if len(self._stages) == 1 else self.step
+
+    def copy(self) -> RecurrentSteps:
+        """An independent twin with the same state."""
+        twin = copy.copy(self)
+        twin._steppers = [stepper.copy() for stepper in self._steppers]
+        twin._stages = [stepper.step for stepper in twin._steppers]
+        return twin
 
     def step(self, x: Array) -> Array:
         """y [B, H] of x [B, F]."""
-        for stage in self.stages:
+        for stage in self._stages:
             x = stage(x)
         return x
 

@@ -63,12 +63,21 @@ class Session:
             if not isinstance(value, (int, np.integer)) or value < least:
                 raise SettingsError(f"{name} is {value!r}, expected a whole number of at least {least}")
         self.network, self.tokenizer, self.batch_size = network, tokenizer, int(batch_size)
-        self.rng = np.random.Generator(np.random.PCG64(seed))
+        self._rng: np.random.Generator | None = np.random.Generator(np.random.PCG64(seed))
+        self._rng_state: Any = None
         self._identity = identity
         self._constants = network.check_constants(constants or {}, lengths or {}, self.batch_size)
         self._steps: Steps | None = None  # made by the first step
         self._state: State | None = network.initial_state(self.batch_size)  # None: in the steps
         self._last: dict[str, Array] | None = None
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """The random generator that `generate` draws from."""
+        if self._rng is None:
+            self._rng = np.random.Generator(np.random.PCG64(0))
+            self._rng.bit_generator.state = self._rng_state
+        return self._rng
 
     @property
     def last(self) -> Any:
@@ -147,12 +156,14 @@ class Session:
         """An independent copy, with a copy of the random generator or, given `seed`, a generator of its
         own.
         """
-        state = self._current()
         twin = copy.copy(self)  # nobody writes to the arrays of a state
-        twin._state, twin._steps = state, None
+        twin._steps = None if self._steps is None else self._steps.copy()
         last = self._last  # it may lie in the steps
         twin._last = None if last is None else {name: row.copy() for name, row in last.items()}
-        twin.rng = copy.deepcopy(self.rng) if seed is None else np.random.Generator(np.random.PCG64(seed))
+        if seed is not None:
+            twin._rng = np.random.Generator(np.random.PCG64(seed))
+        elif self._rng is not None:  # the copy is made when it first draws
+            twin._rng, twin._rng_state = None, self._rng.bit_generator.state
         return twin
 
     def generate(

@@ -6,6 +6,7 @@ keep their state in steppers; every other node with a state keeps arrays.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -27,8 +28,12 @@ Stage = Callable[[Any], Any]
 class Stateful(Protocol):
     """A node in a stream that holds a state."""
 
-    def step(self, *rows: Any) -> Array:
-        """The output row of one step."""
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The output row of one step, of its input rows."""
+
+    def copy(self) -> Stateful:
+        """An independent twin with the same state."""
 
     def read(self) -> State:
         """The state in arrays of its own."""
@@ -43,6 +48,7 @@ class _Call(NamedTuple):
     function: Callable[..., Any]
     inputs: tuple[int, ...]
     output: int
+    part: int | None = None  # which of the parts with a state computes it
 
 
 class _ByRun:
@@ -61,6 +67,13 @@ class _ByRun:
         self._state = run.after
         out: Array = y[0]
         return out
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        return self.step
+
+    def copy(self) -> _ByRun:
+        return copy.copy(self)  # a step makes new arrays: nobody writes to those of a state
 
     def read(self) -> State:
         return {name: self._state[name].copy() for name in self._names}
@@ -103,8 +116,7 @@ class Steps:
                 constant.add(node.name)
                 self._values[slot] = computes[node.name](fixed, *(self._values[index] for index in inputs))
             else:
-                function = self._function(placed, computes[node.name], batch_size, memory_lengths)
-                self._calls.append(_Call(function, inputs, slot))
+                self._add(placed, computes[node.name], batch_size, memory_lengths, inputs, slot)
         self._outputs = {name: self._slots[name] for name in graph.outputs}
         self.output = next(iter(graph.outputs))
         self._table = table  # of the embedding a chain begins with
@@ -134,7 +146,7 @@ class Steps:
         values = self._values
         for slot, row in zip(self._step_slots, rows):
             values[slot] = row
-        for function, inputs, output in self._calls:
+        for function, inputs, output, _ in self._calls:
             values[output] = function(*(values[index] for index in inputs))
         return {name: values[slot] for name, slot in self._outputs.items()}
 
@@ -158,19 +170,36 @@ class Steps:
         for part in self._stateful:
             part.write(state)
 
-    def _function(
-        self, placed: Placed, compute: Compute, batch_size: int, lengths: Mapping[str, NDArray[np.int64]]
-    ) -> Callable[..., Any]:
-        """What one node does in a step."""
+    def copy(self) -> Steps:
+        """An independent twin with the same state; the weights are shared."""
+        twin = copy.copy(self)
+        twin._values, twin._stateful = list(self._values), [part.copy() for part in self._stateful]
+        functions = [part.function for part in twin._stateful]
+        twin._calls = [
+            call if call.part is None else call._replace(function=functions[call.part])
+            for call in self._calls
+        ]
+        twin.stages = twin._chain()
+        return twin
+
+    def _add(
+        self,
+        placed: Placed,
+        compute: Compute,
+        batch_size: int,
+        lengths: Mapping[str, NDArray[np.int64]],
+        inputs: tuple[int, ...],
+        slot: int,
+    ) -> None:
+        """Add what one node does in a step."""
         if isinstance(compute, Pointwise):
-            return compute.function
+            self._calls.append(_Call(compute.function, inputs, slot))
+            return
+        part: Stateful = _ByRun(placed, compute, lengths)
         if isinstance(compute, Recurrent) and compute.backend == "native":
-            recurrent = compute.steps(batch_size)
-            self._stateful.append(recurrent)
-            return recurrent.stages[0] if len(recurrent.stages) == 1 else recurrent.step
-        stateful = _ByRun(placed, compute, lengths)
-        self._stateful.append(stateful)
-        return stateful.step
+            part = compute.steps(batch_size)
+        self._calls.append(_Call(part.function, inputs, slot, len(self._stateful)))
+        self._stateful.append(part)
 
     def _chain(self) -> list[Stage] | None:
         """The functions, one after the other, where each reads the one before alone; the first table is left to `rows`."""

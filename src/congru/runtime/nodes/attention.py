@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from congru.runtime.cells import Array
+from congru.runtime.dense import dense
 from congru.runtime.nodes.node import Compute, Node, Shapes, Spec, Weights, choice, whole
 from congru.runtime.run import Run
 
@@ -57,17 +58,18 @@ class Attention(Node, type="attention"):
     def build(self, weights: Weights, *x: Spec, **how: Any) -> Compute:
         """One product per step and row, so that neither chunks nor other rows change a bit."""
         source = x[1].source
-        matrices = {name: np.ascontiguousarray(w.T) for name, w in weights.items() if w.ndim == 2}
+        backend = how.get("backend", "numpy")
+        products = {name: dense(w, None, backend) for name, w in weights.items() if w.ndim == 2}
         if self.score == "bilinear":  # the query is turned, the memory stays as it is
-            matrices["weight"] = np.ascontiguousarray(weights["weight"])
+            products["weight"] = dense(np.ascontiguousarray(weights["weight"].T), None, backend)
 
         def scores(q: Array, memory: Array) -> Array:
             if self.score == "additive":
-                keys = np.matmul(memory, matrices["memory_weight"])
-                asked = np.matmul(q, matrices["query_weight"])[:, :, None]
+                keys = products["memory_weight"](memory)
+                asked = products["query_weight"](q)[:, :, None]
                 added: Array = (np.tanh(asked + keys) * weights["score_weight"]).sum(axis=-1)
                 return added
-            turned = np.matmul(q, matrices["weight"]) if self.score == "bilinear" else q
+            turned = products["weight"](q) if self.score == "bilinear" else q
             found: Array = np.matmul(turned[:, :, None], memory.swapaxes(1, 2))[:, :, 0]
             return found
 

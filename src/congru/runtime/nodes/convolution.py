@@ -82,7 +82,7 @@ class CausalConvolution(_Window, type="causal_conv"):
 
     def build(self, weights: Weights, *x: Spec, **how: Any) -> Compute:
         """A product with every window."""
-        product = dense(weights["weight"], weights.get("bias"))
+        product = dense(weights["weight"], weights.get("bias"), how.get("backend", "numpy"))
         return lambda run, value: product(self.windows(run, value))
 
 

@@ -12,6 +12,8 @@ from congru.errors import SettingsError
 from congru.runtime.cells import Array, sigmoid_
 from congru.runtime.dense import dense
 from congru.runtime.nodes.node import (
+    Compute,
+    Pointwise,
     PointwiseNode,
     Shapes,
     Spec,
@@ -76,7 +78,6 @@ class Linear(PointwiseNode, type="linear"):
     size: int = whole()
     bias: bool = flag(True)
     tied: str | None = text(None, "the name of an embedding")
-    table: ClassVar[Spec]
 
     def infer(self, *x: Spec) -> Spec:
         """[.., size]."""
@@ -103,9 +104,9 @@ class Linear(PointwiseNode, type="linear"):
                 " change the sizes, put a linear node before, or untie"
             )
 
-    def function(self, weights: Weights, *x: Spec) -> Callable[..., Any]:
+    def build(self, weights: Weights, *x: Spec, **how: Any) -> Compute:
         """W x + b; a tied weight comes under the name "weight"."""
-        return dense(weights["weight"], weights.get("bias"))
+        return Pointwise(dense(weights["weight"], weights.get("bias"), how.get("backend", "numpy")))
 
 
 @dataclass(frozen=True, kw_only=True)

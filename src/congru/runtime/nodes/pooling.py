@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from congru.runtime.cells import Array
+from congru.runtime.dense import dense
 from congru.runtime.nodes.node import Compute, Node, Shapes, Spec, Weights, flag, whole
 from congru.runtime.run import Lengths, Run
 
@@ -145,10 +146,11 @@ class AttentionPool(_Pooling, type="attention_pool"):
 
     def build(self, weights: Weights, *x: Spec, **how: Any) -> Compute:
         """The formula above; the weights [T, B] go to `run.pictures`."""
-        A, bias, query = np.ascontiguousarray(weights["weight"].T), weights["bias"], weights["query"]
+        product = dense(weights["weight"], weights["bias"], how.get("backend", "numpy"))
+        query = weights["query"]
 
         def scores(y: Array) -> Array:
-            found: Array = (np.tanh(np.matmul(y, A) + bias) * query).sum(axis=-1)
+            found: Array = (np.tanh(product(y)) * query).sum(axis=-1)
             return found
 
         def pool(run: Run, y: Array) -> Array:

@@ -1,0 +1,112 @@
+"""Whole models on the native core: a row of a batch is the row alone, bit for bit, and forks share the weights."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+
+from congru.runtime.graph import Graph
+from congru.runtime.network import Network
+from congru.runtime.session import Session
+from runtime_models import random_weights, recurrent
+
+TEXT = {
+    "inputs": {"text": {"tokens": 65}},
+    "nodes": [
+        {"type": "embedding", "name": "embed", "size": 24},
+        {"type": "gru", "name": "rnn", "hidden_size": 96},
+        {"type": "linear", "name": "narrow", "size": 24},
+        {"type": "linear", "name": "head", "size": 65, "tied": "embed"},
+    ],
+    "outputs": ["head"],
+}
+VECTORS = {
+    "layers": [
+        {"type": "linear", "name": "first", "in": 7, "out": 33},
+        {"type": "layer_norm", "name": "norm", "size": 33},
+        {"type": "residual", "layers": [recurrent("lstm", 33, 33, num_layers=2), {"type": "tanh"}]},
+        {"type": "linear", "name": "last", "in": 33, "out": 5},
+    ]
+}
+SPEECH = {
+    "inputs": {"x": {"features": 13}},
+    "nodes": [
+        {"type": "stack", "name": "frames", "frames": 3},
+        {"type": "causal_conv", "name": "ahead", "size": 40, "kernel": 5, "look_ahead": 3},
+        {"type": "relu", "name": "relu"},
+        {"type": "gru", "name": "rnn", "hidden_size": 40, "layer_norm": True},
+        {"type": "attention_pool", "name": "pool", "size": 8, "running": True},
+        {"type": "linear", "name": "head", "size": 11},
+    ],
+    "outputs": ["head"],
+}
+MODELS = {"text": TEXT, "vectors": VECTORS, "speech": SPEECH}
+
+
+def network_and_input(name: str, batch: int = 17, steps: int = 21) -> tuple[Network, Any]:
+    network = Network(MODELS[name], random_weights(MODELS[name], scale=0.2))
+    (spec,) = Graph(MODELS[name]).inputs.values()
+    rng = np.random.default_rng(3)
+    if spec.tokens is not None:
+        return network, rng.integers(0, spec.tokens[0], (batch, steps))
+    return network, rng.standard_normal((batch, steps, *spec.size)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_row_of_a_batch_has_the_bits_of_the_row_alone(name: str) -> None:
+    network, x = network_and_input(name)
+    assert network.backend == "native"
+    whole, state = network.run(x)
+    for row in range(len(x)):
+        alone, after = network.run(x[row : row + 1])
+        np.testing.assert_array_equal(alone[0], whole[row])
+        for key, value in after.items():
+            np.testing.assert_array_equal(value[:, 0], state[key][:, row])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_session_alone_has_the_bits_of_its_row_of_a_batch(name: str) -> None:
+    network, x = network_and_input(name)
+    whole, _ = network.run(x)
+    session = Session(network)
+    steps = np.stack([session.step(value) for value in x[5]])
+    np.testing.assert_array_equal(steps, whole[5])
+
+
+@pytest.mark.parametrize("stepped", [False, True])
+@pytest.mark.parametrize("name", MODELS)
+def test_a_fork_goes_its_own_way_from_the_same_state(name: str, stepped: bool) -> None:
+    network, x = network_and_input(name)
+    session, other = Session(network), Session(network)
+    for one in (session, other):
+        one.run(x[0])
+        if stepped:
+            one.step(x[1][0])
+    fork = session.fork()
+    np.testing.assert_array_equal(fork.last, session.last)
+    session.run(x[2])
+    first = fork.step(x[1][1])
+    fork.run(x[3])
+    np.testing.assert_array_equal(first, other.step(x[1][1]))
+    twin = other.fork()
+    np.testing.assert_array_equal(twin.run(x[4]), other.run(x[4]))
+
+
+def test_sessions_and_forks_share_the_weights() -> None:
+    layer = {"type": "gru", "name": "rnn", "hidden_size": 512}
+    config = {"inputs": {"x": {"features": 64}}, "nodes": [layer], "outputs": ["rnn"]}
+    network = Network(config, random_weights(config, scale=0.05))
+    x = np.zeros(64, np.float32)
+    Session(network).step(x)
+    packed = network.computes["rnn"].packed()
+    sessions = [Session(network) for _ in range(20)]
+    forks = [session.fork() for session in sessions if len(session.step(x))]
+    assert network.computes["rnn"].packed() is packed
+    tracemalloc.start()
+    more = [fork.fork() for fork in forks if len(fork.step(x))]
+    each = tracemalloc.get_traced_memory()[0] / len(more)
+    tracemalloc.stop()
+    assert each < 30_000, "a fork carries no weights"
