@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from congru.errors import SettingsError, ShapeError
 from congru.runtime.graph import Graph
 from congru.runtime.network import Network
-from congru.runtime.session import Session
+from congru.runtime.session import Session, advance
 from runtime_models import random_weights, recurrent
 
 TEXT = {
@@ -110,3 +111,61 @@ def test_sessions_and_forks_share_the_weights() -> None:
     each = tracemalloc.get_traced_memory()[0] / len(more)
     tracemalloc.stop()
     assert each < 30_000, "a fork carries no weights"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_sessions_advance_together_each_as_if_alone(name: str) -> None:
+    network, x = network_and_input(name)
+    whole, _ = network.run(x)
+    sessions = [Session(network) for _ in x]
+    for session, row in zip(sessions[::2], x[::2]):  # some are further than others
+        session.run(row[:3])
+    for t in range(3):
+        late = advance(sessions[1::2], x[1::2, t])
+        np.testing.assert_array_equal(late, whole[1::2, t])
+    for t in range(3, 6):
+        np.testing.assert_array_equal(advance(sessions, x[:, t]), whole[:, t])
+    np.testing.assert_array_equal(sessions[4].last, whole[4, 5])
+    np.testing.assert_array_equal(sessions[4].step(x[4][6]), whole[4, 6])
+
+
+def test_sessions_with_memories_of_their_own_advance_together() -> None:
+    config = {
+        "inputs": {
+            "x": {"features": 6},
+            "m": {"features": 6, "axes": "memory"},
+            "r": {"features": 2, "axes": "row"},
+        },
+        "nodes": [
+            {"type": "gru", "name": "rnn", "hidden_size": 6, "of": "x"},
+            {"type": "attention", "name": "att", "of": ["rnn", "m"]},
+            {"type": "concat", "name": "both", "of": ["rnn", "att", "r"]},
+            {"type": "gru", "name": "top", "hidden_size": 5},
+        ],
+        "outputs": ["top"],
+    }
+    network, rng = Network(config, random_weights(config)), np.random.default_rng(0)
+    x = rng.standard_normal((4, 3, 6)).astype(np.float32)
+
+    def fresh() -> list[Session]:
+        draw = np.random.default_rng(1)
+        memories = [draw.standard_normal((1, size, 6)) for size in (2, 5, 1, 3)]
+        return [Session(network, constants={"m": m, "r": draw.standard_normal((1, 2))}) for m in memories]
+
+    alone, together = fresh(), fresh()
+    for t in range(3):
+        expected = np.stack([session.step(row) for session, row in zip(alone, x[:, t])])
+        np.testing.assert_array_equal(advance(together, x[:, t]), expected)
+
+
+def test_what_cannot_advance_together_has_its_line() -> None:
+    network, x = network_and_input("vectors", 2)
+    sessions = [Session(network), Session(network)]
+    with pytest.raises(SettingsError, match="sessions holds a session twice"):
+        advance([sessions[0]] * 2, x[:, 0])
+    with pytest.raises(SettingsError, match="sessions is empty"):
+        advance([], x[:, 0])
+    with pytest.raises(SettingsError, match="one of another network or with batch_size above 1"):
+        advance([sessions[0], Session(network_and_input("text")[0])], x[:, 0])
+    with pytest.raises(ShapeError, match="x has 1 rows, expected 2, one for each session"):
+        advance(sessions, x[:1, 0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from congru.runtime.network import Network
 from congru.runtime.nodes.recurrent import RecurrentNode
 from congru.runtime.run import State
 from congru.runtime.scaler import Scaler
-from congru.runtime.session import Session
+from congru.runtime.session import Session, advance
 from congru.runtime.tensors import of_owner
 from congru.runtime.tokenizer import Tokenizer, parse_tokenizer
 
@@ -153,6 +153,10 @@ class Model:
             constants=constants,
             lengths=lengths,
         )
+
+    def advance(self, sessions: Sequence[Session], x: Any) -> Any:
+        """One step of many sessions of this model in one call: see :func:`congru.runtime.session.advance`."""
+        return advance(sessions, x)
 
     def __repr__(self) -> str:
         parts = [f"{name}: {_describe(network)}" for name, network in self.networks.items()]

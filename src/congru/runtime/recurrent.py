@@ -117,7 +117,8 @@ class RecurrentSteps:
     def __init__(self, layer: Recurrent, batch_size: int) -> None:
         form = layer.form
         self._parts, self._shape = layer.parts, (form.num_layers, batch_size, form.hidden_size)
-        self._steppers = [weights.stepper(batch_size) for weights in layer.packed()]
+        self._packed = layer.packed()
+        self._steppers = [weights.stepper(batch_size) for weights in self._packed]
         self._stages = [stepper.step for stepper in self._steppers]
 
     @property
@@ -137,6 +138,14 @@ class RecurrentSteps:
         for stage in self._stages:
             x = stage(x)
         return x
+
+    def together(self, parts: list[RecurrentSteps], *rows: Any) -> Array:
+        """One step of N streams at once, without a lock: y [N, H] of x [N, F]; each row as if alone."""
+        (x,) = rows
+        for depth, weights in enumerate(self._packed):
+            x = weights.advance([part._steppers[depth] for part in parts], x)
+        y: Array = x
+        return y
 
     def read(self) -> dict[str, Array]:
         """The state in arrays of its own, [L, B, H] by name."""

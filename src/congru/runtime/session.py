@@ -329,6 +329,41 @@ class Session:
         return arrays, batched
 
 
+def advance(sessions: Sequence[Session], x: Any) -> Any:
+    """One step of N sessions of one network in one call, each as if alone, bit for bit on the native core.
+
+    x: tokens [N] or vectors [N, I], several inputs as a dictionary; returns [N, O]. No lock is held while the core computes.
+    Raises :class:`SettingsError` for sessions of different networks, of several rows, or given twice, and
+    :class:`ShapeError` as `Session.step`.
+    """
+    if not sessions:
+        raise SettingsError("sessions is empty, expected at least one: pass the sessions that have an input")
+    network = sessions[0].network
+    for session in sessions:
+        if session.network is not network or session.batch_size != 1:
+            raise SettingsError(
+                "sessions holds one of another network or with batch_size above 1, expected sessions of one network:"
+                " call advance once for each network"
+            )
+    if len(set(map(id, sessions))) != len(sessions):
+        raise SettingsError(
+            "sessions holds a session twice, expected each once: its steps follow one another"
+        )
+    rows = []
+    for name, value in network.named_inputs(x, network.graph.step_inputs).items():
+        array = network.check_value(name, value, "[B]")
+        if len(array) != len(sessions):
+            raise ShapeError(
+                f"x has {len(array)} rows, expected {len(sessions)}, one for each session: pass as many"
+            )
+        rows.append(array)
+    steps = [session._stepping() for session in sessions]
+    outputs = steps[0].together(steps, rows)
+    for k, session in enumerate(sessions):
+        session._last = {name: out[k : k + 1].copy() for name, out in outputs.items()}
+    return network.bare({name: out.copy() for name, out in outputs.items()})
+
+
 def _held_back(text: str, stops: list[str]) -> int:
     """How many characters at the end of `text` may be the beginning of a stop."""
     longest = max((len(stop) for stop in stops), default=1) - 1

@@ -35,6 +35,9 @@ class Stateful(Protocol):
     def copy(self) -> Stateful:
         """An independent twin with the same state."""
 
+    def together(self, parts: list[Any], *rows: Any) -> Array:
+        """One step of N such parts at once: inputs [N, F], or a list of N that hold for a stream; rows [N, O]."""
+
     def read(self) -> State:
         """The state in arrays of its own."""
 
@@ -74,6 +77,20 @@ class _ByRun:
 
     def copy(self) -> _ByRun:
         return copy.copy(self)  # a step makes new arrays: nobody writes to those of a state
+
+    def together(self, parts: list[_ByRun], *rows: Any) -> Array:
+        if not self._names:  # what it reads beside the steps belongs to each stream
+            each = [
+                [row[k] if isinstance(row, list) else row[k : k + 1] for row in rows]
+                for k in range(len(parts))
+            ]
+            return np.concatenate([part.step(*inputs) for part, inputs in zip(parts, each)])
+        joined = {name: np.concatenate([part._state[name] for part in parts], axis=1) for name in self._names}
+        run = Run(joined)
+        y: Array = self._compute(run, *(row[None] for row in rows))[0]
+        for k, part in enumerate(parts):
+            part._state = {name: run.after[name][:, k : k + 1].copy() for name in self._names}
+        return y
 
     def read(self) -> State:
         return {name: self._state[name].copy() for name in self._names}
@@ -117,6 +134,7 @@ class Steps:
                 self._values[slot] = computes[node.name](fixed, *(self._values[index] for index in inputs))
             else:
                 self._add(placed, computes[node.name], batch_size, memory_lengths, inputs, slot)
+        self._fixed = list(self._values)  # what holds for the whole stream; None where steps write
         self._outputs = {name: self._slots[name] for name in graph.outputs}
         self.output = next(iter(graph.outputs))
         self._table = table  # of the embedding a chain begins with
@@ -148,6 +166,25 @@ class Steps:
             values[slot] = row
         for function, inputs, output, _ in self._calls:
             values[output] = function(*(values[index] for index in inputs))
+        return {name: values[slot] for name, slot in self._outputs.items()}
+
+    def together(self, many: list[Steps], rows: list[NDArray[Any]]) -> dict[str, Array]:
+        """The outputs [N, O] by name of one step of N streams of this network, of one row each; rows [N, ..] for every input."""
+        values: list[Any] = [
+            None if fixed is None else [steps._values[slot] for steps in many]
+            for slot, fixed in enumerate(self._fixed)
+        ]
+        for slot, row in zip(self._step_slots, rows):
+            values[slot] = row
+        for function, inputs, output, part in self._calls:
+            given = [values[index] for index in inputs]
+            if part is None:
+                flat = [np.concatenate(value) if isinstance(value, list) else value for value in given]
+                values[output] = function(*flat)
+            else:
+                values[output] = self._stateful[part].together(
+                    [steps._stateful[part] for steps in many], *given
+                )
         return {name: values[slot] for name, slot in self._outputs.items()}
 
     def run(self, xs: list[NDArray[Any]]) -> dict[str, Array]:
