@@ -4,7 +4,7 @@ One GRU layer, float32. Correctness first: rows that advance together have the b
 sequence on packed weights those of one that packs its own. Memory is what the process grows by, in a process of its own: a
 thousand steppers that have stepped, and fifty forks with a step each, of a model of 4 MB. Rows a second are measured with one
 thread, in turn: steppers one by one, `Packed.advance`, and one stepper of the whole batch. `dense` is a head of 65 outputs
-beside NumPy's product; one row, and a batch.
+beside NumPy's product; one row, and a batch. `sessions` are those of a whole text model: embedding, GRU, head.
 
     python -m bench.sessions [--repetitions 40]
 """
@@ -25,6 +25,9 @@ from bench.record import ROOT, write_result
 from bench.timing import interleaved, ratio, summary
 from congru import ops
 from congru.kernels import binding, packed
+from congru.runtime.graph import Graph
+from congru.runtime.network import Network
+from congru.runtime.session import Session, advance
 
 BARS = {"megabytes of 1,000 steppers": 30.0, "megabytes of 50 forks": 2.0, "fork in steps": 2.0}
 MODEL = {"input_size": 204, "hidden_size": 512}  # 4.4 MB of weights
@@ -71,9 +74,9 @@ def memory() -> dict[str, float]:
     return {"1,000 steppers": round(thousand, 3), "50 forks": round(resident() - before, 3)}
 
 
-def memory_alone() -> dict[str, float]:
-    """`memory` in a new process, where nothing else grows."""
-    command = [sys.executable, "-c", "import json, bench.sessions as s; print(json.dumps(s.memory()))"]
+def alone_in_a_process(function: str) -> dict[str, float]:
+    """`memory` or `session_memory` in a new process, where nothing else grows."""
+    command = [sys.executable, "-c", f"import json, bench.sessions as s; print(json.dumps(s.{function}()))"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     found: dict[str, float] = json.loads(done.stdout)
     return found
@@ -158,6 +161,75 @@ def dense(size: int, repetitions: int) -> dict[str, Any]:
     return figures
 
 
+def text_network(size: int) -> Network:
+    """A text model of 65 symbols with random weights."""
+    config = {
+        "inputs": {"text": {"tokens": NUM_OUTPUTS}},
+        "nodes": [
+            {"type": "embedding", "name": "embed", "size": 64},
+            {"type": "gru", "name": "rnn", "hidden_size": size},
+            {"type": "linear", "name": "head", "size": NUM_OUTPUTS},
+        ],
+        "outputs": ["head"],
+    }
+    rng = np.random.default_rng(size)
+    shapes = Graph(config).weight_shapes
+    weights = {name: (0.05 * rng.standard_normal(shape)).astype(np.float32) for name, shape in shapes.items()}
+    return Network(config, weights)
+
+
+def session_memory() -> dict[str, float]:
+    """What sessions and forks of a text model with 512 units add to this process, in megabytes."""
+    network = text_network(512)
+    first = Session(network)
+    first.step(0)
+    before = resident()
+    sessions = [Session(network) for _ in range(1000)]
+    for session in sessions:
+        session.step(1)
+    thousand = resident() - before
+    before = resident()
+    twins = [first.fork() for _ in range(50)]
+    for twin in twins:
+        twin.step(1)
+    return {"1,000 sessions": round(thousand, 3), "50 forks": round(resident() - before, 3)}
+
+
+def sessions_of(size: int, repetitions: int) -> dict[str, Any]:
+    """A step and a fork of a session, and rows a second of N sessions one by one and together."""
+    network = text_network(size)
+    one = Session(network)
+    one.step(0)
+    calls = {"step": repeated(lambda: one.step(3), CALLS), "fork": repeated(one.fork, CALLS)}
+    seconds = interleaved(calls, repetitions, pause_s=0.0)
+    figures: dict[str, Any] = {
+        "us": {name: summary(values, CALLS * 1e-6) for name, values in seconds.items()},
+        "fork in steps": ratio(seconds, "fork", "step"),
+    }
+    for N in BATCHES:
+        tokens = np.random.default_rng(N).integers(0, NUM_OUTPUTS, N)
+        alone, together = ([Session(network) for _ in tokens] for _ in range(2))
+        rows = np.stack([session.step(int(token)) for session, token in zip(alone, tokens)])
+        if not np.array_equal(advance(together, tokens), rows):
+            raise SystemExit(
+                f"sessions that advance together differ from those alone, at H = {size}, N = {N}"
+            )
+        pairs = [(session, int(token)) for session, token in zip(alone, tokens)]
+        seconds = interleaved(
+            {
+                "one by one": lambda pairs=pairs: [session.step(token) for session, token in pairs],  # type: ignore[misc]
+                "together": lambda many=together, tokens=tokens: advance(many, tokens),  # type: ignore[misc]
+            },
+            repetitions,
+            pause_s=0.0,
+        )
+        figures[f"N {N}"] = {
+            "rows_per_second": {name: round(N / np.median(values)) for name, values in seconds.items()},
+            "together_times_one_by_one": ratio(seconds, "one by one", "together"),
+        }
+    return figures
+
+
 def main() -> None:
     """Measure, print and write results/sessions.json."""
     parser = argparse.ArgumentParser()
@@ -166,13 +238,15 @@ def main() -> None:
     threads = binding.extension().get_threads()
     binding.set_threads(1)
     figures: dict[str, Any] = {"instruction_set": binding.extension().isa(), "threads": 1, "bars": BARS}
-    figures["megabytes"] = memory_alone()
-    print("MB:", figures["megabytes"], flush=True)
+    figures["megabytes"] = alone_in_a_process("memory")
+    figures["megabytes of a text model"] = alone_in_a_process("session_memory")
+    print("MB:", figures["megabytes"], figures["megabytes of a text model"], flush=True)
     for size in HIDDEN_SIZES:
         figures[f"H {size}"] = {
             "fork": forks(size, repetitions),
             "rows": rows_per_second(size, repetitions),
             "dense": dense(size, repetitions),
+            "sessions": sessions_of(size, repetitions),
         }
         print(f"H {size}:", json.dumps(figures[f"H {size}"]), flush=True)
     binding.set_threads(threads)
