@@ -6,7 +6,6 @@ core, or the reference). Arrays are time-major here: x [T, B, F]; states are [L*
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +21,7 @@ from congru.runtime import cells
 from congru.runtime.cells import Array
 from congru.runtime.form import Form
 from congru.runtime.option_cells import OptionCell
-from congru.runtime.run import Run
+from congru.runtime.run import Run, twin_of
 
 BACKENDS = ("auto", "numpy", "native", "reference")
 FEW_ROWS = (
@@ -128,7 +127,7 @@ class RecurrentSteps:
 
     def copy(self) -> RecurrentSteps:
         """An independent twin with the same state."""
-        twin = copy.copy(self)
+        twin = twin_of(self)
         twin._steppers = [stepper.copy() for stepper in self._steppers]
         twin._stages = [stepper.step for stepper in twin._steppers]
         return twin

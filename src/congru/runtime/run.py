@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,16 @@ from congru.runtime.cells import Array
 
 Lengths = NDArray[np.int64] | None
 State = dict[str, Array]
+
+
+Owner = TypeVar("Owner")
+
+
+def twin_of(owner: Owner) -> Owner:
+    """A shallow copy: as copy.copy, at a fifth of its time, for objects whose attributes lie in their dictionary."""
+    twin: Owner = object.__new__(type(owner))
+    twin.__dict__.update(owner.__dict__)
+    return twin
 
 
 class Run:

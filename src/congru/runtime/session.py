@@ -8,7 +8,6 @@ and the state then lies in the steppers until somebody asks for it.
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +24,7 @@ from congru.runtime.atomic import write_whole
 from congru.runtime.cells import Array
 from congru.runtime.decoding.sampling import Sampling, sample
 from congru.runtime.network import Network
-from congru.runtime.run import Run, State
+from congru.runtime.run import Run, State, twin_of
 from congru.runtime.steps import Steps
 from congru.runtime.tokenizer import Tokenizer
 
@@ -156,7 +155,7 @@ class Session:
         """An independent copy, with a copy of the random generator or, given `seed`, a generator of its
         own.
         """
-        twin = copy.copy(self)  # nobody writes to the arrays of a state
+        twin = twin_of(self)  # nobody writes to the arrays of a state
         twin._steps = None if self._steps is None else self._steps.copy()
         last = self._last  # it may lie in the steps
         twin._last = None if last is None else {name: row.copy() for name, row in last.items()}

@@ -6,7 +6,6 @@ keep their state in steppers; every other node with a state keeps arrays.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -20,7 +19,7 @@ from congru.runtime.nodes.node import Compute, Pointwise
 from congru.runtime.nodes.pointwise import Dropout
 from congru.runtime.nodes.pooling import Last
 from congru.runtime.recurrent import Recurrent
-from congru.runtime.run import Run, State
+from congru.runtime.run import Run, State, twin_of
 
 Stage = Callable[[Any], Any]
 
@@ -76,7 +75,7 @@ class _ByRun:
         return self.step
 
     def copy(self) -> _ByRun:
-        return copy.copy(self)  # a step makes new arrays: nobody writes to those of a state
+        return twin_of(self)  # a step makes new arrays: nobody writes to those of a state
 
     def together(self, parts: list[_ByRun], *rows: Any) -> Array:
         if not self._names:  # what it reads beside the steps belongs to each stream
@@ -209,14 +208,14 @@ class Steps:
 
     def copy(self) -> Steps:
         """An independent twin with the same state; the weights are shared."""
-        twin = copy.copy(self)
+        twin = twin_of(self)
         twin._values, twin._stateful = list(self._values), [part.copy() for part in self._stateful]
         functions = [part.function for part in twin._stateful]
         twin._calls = [
             call if call.part is None else call._replace(function=functions[call.part])
             for call in self._calls
         ]
-        twin.stages = twin._chain()
+        twin.stages = None if self.stages is None else twin._stages()
         return twin
 
     def _add(
@@ -248,4 +247,8 @@ class Steps:
             return None
         if next(iter(self._outputs.values())) != slots[-1]:
             return None
-        return [call.function for call in (calls if self._table is None else calls[1:])]
+        return self._stages()
+
+    def _stages(self) -> list[Stage]:
+        calls = self._calls if self._table is None else self._calls[1:]
+        return [call.function for call in calls]
