@@ -2,50 +2,13 @@
  *
  * forward and backward take the fields of congru_call as keywords (integers: sizes, flags, addresses), and forward also
  * packed, a Packed; the arrays behind the addresses are checked, and kept alive, by congru/kernels/native.py and packed.py.
- * Packed and Stepper are in python_stepper.c, Dense and the functions of rows in python_rows.c.
+ * Packed and Stepper are in python_stepper.c, Dense and the functions of rows in python_rows.c; all three stand on
+ * python_fields.c and python_arrays.c.
  */
 #include "python.h"
 
 #include <math.h>
-#include <stddef.h>
 #include <string.h>
-
-typedef struct {
-  const char *name;
-  size_t offset;
-} field;
-#define FIELD(name) {#name, offsetof(congru_call, name)}
-#define STRIDES(name)                                                                                                 \
-  {#name "_batch", offsetof(congru_call, name##_strides) + offsetof(congru_strides, batch)},                          \
-      {#name "_time", offsetof(congru_call, name##_strides) + offsetof(congru_strides, time)}
-static const field fields[] = {
-    FIELD(cell), FIELD(dtype), FIELD(reverse), FIELD(weight_dtype), FIELD(threads), FIELD(B), FIELD(T), FIELD(I), FIELD(H),
-    FIELD(x), STRIDES(x), FIELD(W), FIELD(U), FIELD(b_i), FIELD(b_h), FIELD(h0), FIELD(c0), FIELD(lengths), FIELD(reset),
-    FIELD(h_reset), FIELD(c_reset), FIELD(g_i), FIELD(g_h), FIELD(g_c), FIELD(b_c), FIELD(h_mask), FIELD(zoneout), FIELD(zoneout_c),
-    STRIDES(zoneout), FIELD(y), STRIDES(y), FIELD(h), FIELD(c), FIELD(gates), STRIDES(gates), FIELD(extra), FIELD(norms),
-    FIELD(dy), STRIDES(dy), FIELD(dh), FIELD(dc), FIELD(dgates), STRIDES(dgates), FIELD(dx), STRIDES(dx),
-    FIELD(dh0), FIELD(dc0), FIELD(dW), FIELD(dU), FIELD(db_i), FIELD(db_h), FIELD(dh_reset), FIELD(dc_reset), FIELD(dg_i),
-    FIELD(dg_h), FIELD(dg_c), FIELD(db_c)};
-_Static_assert(sizeof(void *) == 8, "a field of congru_call is eight bytes");
-_Static_assert(sizeof(fields) / sizeof(fields[0]) == NUM_FIELDS, "every field of congru_call has its keyword");
-
-int read_field(const module_state *state, congru_call *call, PyObject *name, PyObject *value, size_t *guess) {
-  size_t at = *guess % NUM_FIELDS, left = NUM_FIELDS;
-  while (left && state->names[at] != name) at = (at + 1) % NUM_FIELDS, left--; /* keywords are interned */
-  if (!left) {
-    for (at = 0; at < NUM_FIELDS && PyUnicode_Compare(name, state->names[at]); at++) continue;
-    if (at == NUM_FIELDS) {
-      PyErr_Format(PyExc_TypeError, "%U is no field of a call", name);
-      return -1;
-    }
-  }
-  *guess = at + 1;
-  long long number = PyLong_AsLongLong(value);
-  if (number == -1 && PyErr_Occurred()) return -1;
-  int64_t word = number;
-  memcpy((char *)call + fields[at].offset, &word, sizeof(word));
-  return 0;
-}
 
 /* The keyword packed, a Packed, may stand beside the fields. */
 static int read_call(const module_state *state, congru_call *call, const congru_packed **packed, PyObject *const *values,
@@ -163,64 +126,10 @@ static PyMethodDef methods[] = {
     {"set_team", py_set_team, METH_VARARGS, "set_team(GOMP_parallel, omp_get_thread_num, omp_get_num_threads, omp_in_parallel), addresses"},
     {NULL, NULL, 0, NULL}};
 
-PyObject *raise_error(const char *kind, const char *format, ...) {
-  PyObject *errors = PyImport_ImportModule("congru.errors"), *type = errors ? PyObject_GetAttrString(errors, kind) : NULL;
-  va_list arguments;
-  PyErr_Clear();
-  va_start(arguments, format);
-  PyErr_FormatV(type ? type : PyExc_ValueError, format, arguments);
-  va_end(arguments);
-  Py_XDECREF(errors);
-  Py_XDECREF(type);
-  return NULL;
-}
-
-PyObject *make_array(const module_state *state, int64_t dtype, Py_ssize_t rank, const Py_ssize_t *sizes) {
-  PyObject *shape = PyTuple_New(rank), *made = NULL;
-  for (Py_ssize_t i = 0; shape && i < rank; i++) {
-    PyObject *size = PyLong_FromSsize_t(sizes[i]);
-    if (!size) Py_CLEAR(shape);
-    if (size) PyTuple_SET_ITEM(shape, i, size);
-  }
-  if (shape) made = PyObject_Vectorcall(state->empty, (PyObject *[]){shape, state->dtypes[dtype]}, 2, NULL);
-  Py_XDECREF(shape);
-  return made;
-}
-
-int holds_reals(const Py_buffer *buffer, int64_t dtype) {
-  return buffer->format && buffer->format[0] == (dtype ? 'd' : 'f') && !buffer->format[1] &&
-         ((uintptr_t)buffer->buf & (dtype ? 7 : 3)) == 0;
-}
-
-int view_matrix(PyObject *array, Py_buffer *buffer, int flags, int64_t dtype, int64_t rows, int64_t columns, const char *what,
-                const char *fix) {
-  if (PyObject_GetBuffer(array, buffer, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | flags)) {
-    PyErr_Clear();
-  } else {
-    if (buffer->ndim == 2 && buffer->shape[0] == rows && buffer->shape[1] == columns && holds_reals(buffer, dtype)) return 0;
-    PyBuffer_Release(buffer);
-  }
-  PyObject *shape = PyObject_GetAttrString(array, "shape"), *kind = PyObject_GetAttrString(array, "dtype");
-  PyErr_Clear();
-  if (shape && kind)
-    raise_error("ShapeError", "%s has shape %S and dtype %S, expected a contiguous float%d array (%lld, %lld): %s", what, shape,
-                kind, dtype ? 64 : 32, (long long)rows, (long long)columns, fix);
-  else
-    raise_error("ShapeError", "%s is %.80R, expected a contiguous float%d array (%lld, %lld): %s", what,
-                (PyObject *)Py_TYPE(array), dtype ? 64 : 32, (long long)rows, (long long)columns, fix);
-  Py_XDECREF(shape);
-  Py_XDECREF(kind);
-  return -1;
-}
-
-module_state *state_of(PyObject *self) { return PyType_GetModuleState(Py_TYPE(self)); }
-
 static int fill_module(PyObject *module) {
   module_state *state = PyModule_GetState(module);
   PyObject *numpy = PyImport_ImportModule("numpy");
-  for (size_t i = 0; i < NUM_FIELDS; i++) {
-    if (!(state->names[i] = PyUnicode_InternFromString(fields[i].name))) return -1;
-  }
+  if (intern_fields(state)) return -1;
   if (!numpy || !(state->empty = PyObject_GetAttrString(numpy, "empty"))) return -1;
   for (int i = 0; i < 2; i++) {
     if (!(state->dtypes[i] = PyObject_CallMethod(numpy, "dtype", "s", i ? "float64" : "float32"))) return -1;

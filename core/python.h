@@ -25,6 +25,8 @@ typedef struct {
   int64_t dtype, cell, inputs, hidden;
 } Packed;
 
+/* Fill in the names of the fields. 0, or -1 with an error. */
+int intern_fields(module_state *state);
 /* Read one field of a call. `guess` is where its name may stand, and then where the next one may. 0, or -1 with an error. */
 int read_field(const module_state *state, congru_call *call, PyObject *name, PyObject *value, size_t *guess);
 
