@@ -10,7 +10,6 @@ request leaves the page.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from congru.gates.record import Record
 from congru.gates.target import find_output
 from congru.report.markup import data_block
 from congru.report.page import page as offline_page
+from congru.runtime.atomic import write_whole
 
 _HERE = Path(__file__).parent
 KNOWN = ("about", "series", "extra", "row", "target")
@@ -47,7 +47,7 @@ def report(
         )
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    _write(target, page(record, title, Context(**{"about": {}, **additions})))
+    write_whole(target, page(record, title, Context(**{"about": {}, **additions})).encode(), sync=False)
     return target
 
 
@@ -67,16 +67,3 @@ def _payload(record: Record, context: Context) -> Payload:
         return payload_of(record, context.row, None, at)
     output, at = find_output(record, context.target, None, context.row)
     return payload_of(record, context.row, output, at)
-
-
-def _write(target: Path, text: str) -> None:
-    """Whole or not at all: a temporary file beside the target takes its place."""
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
