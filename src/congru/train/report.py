@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from congru.report.markup import escape
+from congru.report.markup import escape, figure
 from congru.report.page import Section, page
 from congru.report.table import html_table
 from congru.train.wording import duration
@@ -45,11 +45,7 @@ def _result(status: dict[str, Any]) -> str:
 
 def _plots(folder: Path) -> str:
     pictures = [path.read_text(encoding="utf-8") for path in sorted((folder / "plots").glob("*.svg"))]
-    return "<div class=plots>" + "\n".join(map(_inline, pictures)) + "</div>"
-
-
-def _inline(svg: str) -> str:
-    return svg[svg.index("<svg") :]
+    return "\n".join(map(figure, pictures))
 
 
 def _samples(folder: Path) -> str:
@@ -65,7 +61,7 @@ def _samples(folder: Path) -> str:
 
 def _sample_file(path: Path) -> str:
     if path.suffix == ".svg":
-        return _inline(path.read_text(encoding="utf-8"))
+        return figure(path.read_text(encoding="utf-8"))
     if path.suffix == ".wav":
         sound = base64.b64encode(path.read_bytes()).decode("ascii")
         return f'<audio controls src="data:audio/wav;base64,{sound}"></audio>'
