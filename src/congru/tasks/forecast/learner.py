@@ -149,21 +149,26 @@ class ForecastLearner(TaskLearner[Settings]):
             lines.append(f"{step:>6} {y:>12.6g} {f:>12.6g}")
         return Sample("\n".join(lines))
 
+    @cached_property
+    def _store(self) -> SeriesStore:
+        """What a forecaster keeps of the training table."""
+        return SeriesStore.of(self.data)
+
     def task_config(self, parts: Sequence[NDArray[np.float64]]) -> dict[str, Any]:
         """Window, calendar and series, and the factors that make the intervals hold on the validation part."""
         data, factors = self.data, list[float]()
         if data.window.levels:
             actual, observed = data.panel.actual(*data.validation), data.panel.observed(*data.validation)
             factors = fit_calibration(actual, np.concatenate(parts), observed, data.window.levels)
-        return {**SeriesStore.of(data).config(), "calibration": factors}
+        return {**self._store.config(), "calibration": factors}
 
     def files(self, parts: Sequence[NDArray[np.float64]]) -> dict[str, bytes]:
         """Units and last values of every series."""
-        return SeriesStore.of(self.data).files()
+        return self._store.files()
 
     def answer(self, networks: Networks, task_config: Mapping[str, Any]) -> Answer:
         """The forecasts of the first series after their last rows, calibrated."""
-        panel, series, cutoff = SeriesStore.of(self.data).last_windows(NUM_ANSWERS)
+        panel, series, cutoff = self._store.last_windows(NUM_ANSWERS)
         forecast = calibrate(self._forecast(networks, panel, series, cutoff), task_config["calibration"])
         return Answer({}, {"forecast": forecast})
 
