@@ -13,6 +13,7 @@ from congru.errors import ModelFolderError
 from congru.report.table import text_table
 from congru.report.verdict import verdict
 from congru.runtime.answer import Arrays
+from congru.runtime.decoding.scores import log_softmax
 from congru.runtime.model import Model
 from congru.tasks.loading import load_model
 from congru.tasks.text.data import METRIC
@@ -59,10 +60,7 @@ def nats_of(logits: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.float64]:
     >>> nats_of(np.zeros((1, 4)), np.array([2])).round(4).tolist()
     [1.3863]
     """
-    wide = np.asarray(logits, np.float64)
-    wide = wide - wide.max(-1, keepdims=True)
-    chosen = np.take_along_axis(wide, targets[..., None], -1)[..., 0]
-    return np.asarray(np.log(np.exp(wide).sum(-1)) - chosen, np.float64)
+    return np.asarray(-np.take_along_axis(log_softmax(logits), targets[..., None], -1)[..., 0])
 
 
 def table(rows: dict[str, dict[str, float]], corpus: Corpus, model: Model, num_scored: int) -> str:
