@@ -10,17 +10,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load as parse_tensors
-from safetensors.numpy import save as format_tensors
 
 from congru.errors import CongruError, ModelFolderError
+from congru.runtime.tensors import format_arrays, of_owner, parse_tensors, prefixed, relative_error
 
 ANSWER = "answer.safetensors"
 TOLERANCE = 1e-3  # relative to the largest absolute value of an output
-_SMALLEST_SCALE = 1e-3
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -33,9 +30,7 @@ class Answer(NamedTuple):
 
     def to_bytes(self) -> bytes:
         """The content of the file."""
-        named = {f"input.{name}": value for name, value in self.inputs.items()}
-        named |= {f"output.{name}": value for name, value in self.outputs.items()}
-        return format_tensors({name: np.ascontiguousarray(value) for name, value in named.items()})
+        return format_arrays(prefixed({"input": self.inputs, "output": self.outputs}, "."))
 
 
 def check_answer(content: bytes, reply: Callable[[Arrays], Arrays], folder: Path) -> None:
@@ -45,14 +40,11 @@ def check_answer(content: bytes, reply: Callable[[Arrays], Arrays], folder: Path
     """
     try:
         tensors = parse_tensors(content)
-    except SafetensorError as error:
+    except (SafetensorError, ValueError) as error:
         raise ModelFolderError(
             f"{folder / ANSWER} is not a safetensors file ({error}): copy the folder again"
         ) from None
-    inputs = {name.removeprefix("input."): value for name, value in tensors.items() if name[:6] == "input."}
-    expected = {
-        name.removeprefix("output."): value for name, value in tensors.items() if name[:7] == "output."
-    }
+    inputs, expected = (of_owner(tensors, what, ".") for what in ("input", "output"))
     try:
         outputs = reply(inputs)
     except CongruError as error:
@@ -69,10 +61,7 @@ def _difference(actual: NDArray[Any] | None, expected: NDArray[Any]) -> str | No
     if actual is None or actual.shape != expected.shape:
         shape = "nothing" if actual is None else f"shape {actual.shape}"
         return f"is {shape}, expected shape {expected.shape} as in training"
-    if expected.size == 0:
-        return None
-    scale = max(float(np.abs(expected).max()), _SMALLEST_SCALE)
-    error = float(np.abs(np.asarray(actual, np.float64) - expected).max()) / scale
+    error = relative_error(actual, expected)
     if not error <= TOLERANCE:
         return f"is off by {error:.1e} of its largest value, expected at most {TOLERANCE:.0e} as in training"
     return None

@@ -18,10 +18,10 @@ from congru.runtime.chain import INPUT
 from congru.runtime.graph import Graph
 from congru.runtime.network import Network
 from congru.runtime.nodes import Spec
+from congru.runtime.tensors import relative_error
 
 NUM_CASES = 3
 TOLERANCE = 1e-4  # relative to the largest absolute value of the expected array
-_SMALLEST_SCALE = 1e-3
 
 Arrays = dict[str, NDArray[Any]]
 # (x, state, lengths) -> (output, state), as Network.run takes and returns them
@@ -129,11 +129,8 @@ def _difference(name: str, replayed: NDArray[Any], expected: NDArray[Any]) -> st
         return f"holds {name!r} with shape {expected.shape}, but the network gives {replayed.shape}"
     if not np.isfinite(expected).all():
         return f"holds {name!r} with NaN or infinite values, expected finite numbers"
-    if expected.size == 0:
-        return None
-    scale = max(float(np.abs(expected).max()), _SMALLEST_SCALE)
-    error = float(np.abs(replayed - expected).max()) / scale
-    if error > TOLERANCE:
+    error = relative_error(replayed, expected)
+    if not error <= TOLERANCE:
         return (
             f"differs from the replay: {name!r} by {error:.1e} of its largest value, expected {TOLERANCE:.0e}"
         )

@@ -24,6 +24,7 @@ _DTYPES: dict[str, type[np.generic]] = {
     "BOOL": np.bool_,
 }
 SCALE = ".scale"
+_SMALLEST_SCALE = 1e-3
 
 
 def parse_tensors(content: bytes) -> dict[str, NDArray[Any]]:
@@ -35,7 +36,7 @@ def parse_tensors(content: bytes) -> dict[str, NDArray[Any]]:
             bits = np.frombuffer(raw, np.uint16).astype(np.uint32) << 16
             arrays[name] = bits.view(np.float32).reshape(shape)
         elif entry["dtype"] in _DTYPES:
-            arrays[name] = np.frombuffer(bytes(raw), _DTYPES[entry["dtype"]]).reshape(shape).copy()
+            arrays[name] = np.frombuffer(raw, _DTYPES[entry["dtype"]]).reshape(shape).copy()
         else:
             raise ValueError(f"{name!r} has dtype {entry['dtype']}, which is not known here")
     return arrays
@@ -55,6 +56,18 @@ def widened(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         elif not (name.endswith(SCALE) and name.removesuffix(SCALE) in wide):
             wide[name] = array
     return wide
+
+
+def relative_error(actual: NDArray[Any], expected: NDArray[Any]) -> float:
+    """The largest |actual - expected| relative to the largest |expected|, or to 1e-3 where that is larger; of equal shapes.
+
+    >>> relative_error(np.ones(2), np.array([1.0, 2.0]))
+    0.5
+    """
+    if expected.size == 0:
+        return 0.0
+    scale = max(float(np.abs(expected).max()), _SMALLEST_SCALE)
+    return float(np.abs(np.asarray(actual, np.float64) - expected).max()) / scale
 
 
 def prefixed(parts: Mapping[str, Mapping[str, NDArray[Any]]], separator: str) -> dict[str, NDArray[Any]]:
