@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from congru.errors import SettingsError, ShapeError
 from congru.nn.nodes import Run, twin_of
 from congru.nn.recurrent import RecurrentLayer
-from congru.runtime.graph import Graph
+from congru.runtime.graph import Graph, alone
 from congru.runtime.nodes import Spec
 from congru.runtime.nodes.pointwise import Linear
 from congru.runtime.nodes.recurrent import RecurrentNode
@@ -70,7 +70,7 @@ class Network(nn.Module):
                 f"state has the names {sorted(state)}, expected {sorted(self.state_names)}:"
                 " pass the state this network returned"
             )
-        values = self._inputs(x)
+        values: dict[str, Tensor] = self.graph.named_inputs(x)
         device = next(iter(values.values())).device
         by_name = lengths if isinstance(lengths, Mapping) else {} if lengths is None else {"steps": lengths}
         counts = {name: torch.as_tensor(count, device=device) for name, count in by_name.items()}
@@ -79,16 +79,7 @@ class Network(nn.Module):
             of = [values[name] for name in node.of]
             values[node.name] = self._call(node, inputs, of, run)
         outputs = {name: values[name] for name in self.graph.outputs}
-        return (next(iter(outputs.values())) if len(outputs) == 1 else outputs), run.after
-
-    def _inputs(self, x: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
-        names = list(self.graph.inputs)
-        if isinstance(x, Mapping) and set(x) == set(names):
-            return dict(x)
-        if isinstance(x, Mapping) or len(names) != 1:
-            given = ", ".join(map(str, x)) if isinstance(x, Mapping) else type(x).__name__
-            raise ShapeError(f"x is {given}, expected a dictionary with {', '.join(names)}: pass just these")
-        return {names[0]: x}
+        return alone(outputs), run.after
 
     def _call(self, node: Any, inputs: tuple[Spec, ...], of: list[Tensor], run: Run) -> Tensor:
         module = self.get_submodule(node.name)

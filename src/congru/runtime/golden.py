@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from congru.errors import CongruError
 from congru.runtime.chain import INPUT
-from congru.runtime.graph import Graph
+from congru.runtime.graph import Graph, alone
 from congru.runtime.network import Network
 from congru.runtime.nodes import Spec
 from congru.runtime.tensors import relative_error
@@ -52,8 +52,8 @@ def make_golden(
                 name: rng.uniform(-0.5, 0.5, (depth, batch_size, size)).astype(np.float32)
                 for name, (depth, size) in graph.state_shapes.items()
             }
-        output, after = run(_bare(inputs), state, _bare_lengths(lengths))
-        outputs = output if isinstance(output, Mapping) else dict(zip(graph.outputs, [output]))
+        output, after = run(alone(inputs), state, _bare_lengths(lengths))
+        outputs = graph.named_outputs(output)
         for what, parts in (
             ("input", inputs),
             ("lengths", lengths),
@@ -77,11 +77,10 @@ def golden_problem(network: Network, golden: Mapping[str, NDArray[Any]]) -> str 
                 return f"lacks {name!r}, expected {NUM_CASES} cases with input, output and state"
         x, lengths, state = (_part(golden, f"{what}_{case}.") for what in ("input", "lengths", "state0"))
         try:
-            output, after = network.run(_bare(x), state or None, _bare_lengths(lengths))
+            output, after = network.run(alone(x), state or None, _bare_lengths(lengths))
         except CongruError as error:
             return f"does not fit its network in case {case}: {error}"
-        output = output if isinstance(output, Mapping) else dict(zip(graph.outputs, [output]))
-        replayed = {f"output_{case}.{name}": value for name, value in output.items()}
+        replayed = {f"output_{case}.{name}": value for name, value in graph.named_outputs(output).items()}
         replayed |= {f"state_{case}.{name}": value for name, value in after.items()}
         for name, value in replayed.items():
             problem = _difference(name, value, golden[name])
@@ -102,10 +101,6 @@ def golden_of_chain(golden: Mapping[str, NDArray[Any]], graph: Graph) -> Arrays:
 
 def _memories(graph: Graph) -> list[str]:
     return [name for name, spec in graph.inputs.items() if spec.axes == "memory"]
-
-
-def _bare(inputs: Arrays) -> Any:
-    return next(iter(inputs.values())) if len(inputs) == 1 else inputs
 
 
 def _bare_lengths(lengths: Arrays) -> Any:

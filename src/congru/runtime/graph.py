@@ -17,10 +17,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from congru.errors import SettingsError
+from congru.errors import SettingsError, ShapeError
 from congru.runtime.chain import is_chain, read_chain
 from congru.runtime.nodes import Node, Spec
-from congru.runtime.nodes.attention import Attention
 from congru.runtime.nodes.node import AXES, Shapes, make_node
 from congru.runtime.nodes.pointwise import Embedding, Linear
 from congru.runtime.nodes.recurrent import RecurrentNode
@@ -61,7 +60,8 @@ class Graph:
             self._place(node, specs, tables)
             previous = node.name
         self.outputs = {
-            name: _named(specs, name, "outputs names", self.node_names) for name in _names(config["outputs"])
+            name: _named(specs, name, "network: outputs names", self.node_names)
+            for name in _names(config["outputs"])
         }
         _check_reached(self)
         self.weight_shapes: Shapes = {
@@ -107,6 +107,28 @@ class Graph:
             own["weight"] = weights[f"{node.tied}.weight"]
         return own
 
+    def named_inputs(self, x: Any, names: list[str] | None = None) -> dict[str, Any]:
+        """The inputs by name; a value alone where one is expected. `names`: those expected, default all.
+
+        Raises :class:`ShapeError` for other names.
+        """
+        expected = list(self.inputs) if names is None else names
+        if not isinstance(x, Mapping):
+            if len(expected) == 1:
+                return {expected[0]: x}
+            raise ShapeError(
+                f"x is {type(x).__name__}, expected a dictionary with {', '.join(expected) or 'nothing'}: name the inputs"
+            )
+        if set(x) != set(expected):
+            raise ShapeError(
+                f"x has the inputs {', '.join(sorted(map(str, x)))}, expected {', '.join(expected)}: pass just these"
+            )
+        return {name: x[name] for name in expected}
+
+    def named_outputs(self, output: Any) -> dict[str, Any]:
+        """The outputs by name, of what a run returned."""
+        return dict(output) if isinstance(output, Mapping) else dict(zip(self.outputs, [output]))
+
     def stream_problem(self) -> str | None:
         """Why the network cannot run step by step, as one clause; None if it can."""
         for node, inputs, _ in self.placed:
@@ -128,6 +150,11 @@ class Graph:
             tables[node.name] = (inputs[0].tokens[0], node.size)
         specs[node.name] = output
         self.placed.append(Placed(node, inputs, output))
+
+
+def alone(values: Mapping[str, Any]) -> Any:
+    """The value itself where there is one, else all of them by name: how inputs and outputs are passed."""
+    return next(iter(values.values())) if len(values) == 1 else values
 
 
 def _check_keys(config: Any) -> None:
@@ -180,8 +207,7 @@ def _names(outputs: Any) -> list[str]:
 
 
 def _named(specs: Mapping[str, Spec], name: str, what: str, known: list[str]) -> Spec:
-    if name not in specs or name not in known:
-        what = what if "names" in what and what.startswith("node") else f"network: {what}"
+    if name not in known:
         raise SettingsError(f"{what} {name!r}, expected one of {', '.join(known)}: correct the name")
     return specs[name]
 
@@ -199,8 +225,3 @@ def _check_reached(graph: Graph) -> None:
             raise SettingsError(
                 f"network: {name!r} leads to no output, expected every part to be used: remove it"
             )
-
-
-def attends(graph: Graph) -> list[str]:
-    """The names of the nodes whose weights over a memory can be shown."""
-    return [node.name for node, _, _ in graph.placed if isinstance(node, Attention)]

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from congru.errors import ShapeError, check_shape
 from congru.runtime.cells import Array
-from congru.runtime.graph import Graph
+from congru.runtime.graph import Graph, alone
 from congru.runtime.nodes.node import Spec, Weights
 from congru.runtime.nodes.pointwise import Embedding
 from congru.runtime.nodes.recurrent import RecurrentNode
@@ -187,7 +187,7 @@ class Network:
         a wrong shape, token or value.
         """
         outputs, run, _ = self._run(x, state, lengths)
-        return self.bare(outputs), run.after
+        return alone(outputs), run.after
 
     def record(
         self,
@@ -205,7 +205,7 @@ class Network:
         outputs, run, start = self._run(x, state, lengths, **found)
         seen = {name: (_batch_first(x), _batch_first(y)) for name, (x, y) in found["seen"].items()}
         pictures = {name: _batch_first(picture) for name, picture in found["pictures"].items()}
-        return Recording(self.bare(outputs), run.after, start, seen, found["gates"] or {}, pictures)
+        return Recording(alone(outputs), run.after, start, seen, found["gates"] or {}, pictures)
 
     def trace(
         self, x: Inputs, state: Mapping[str, ArrayLike] | None = None, lengths: Counts = None
@@ -233,26 +233,7 @@ class Network:
         table = self.weights[f"{first.name}.weight"] if begins else None
         return Steps(self.graph, self.computes, batch_size, constants or {}, memory_lengths or {}, table)
 
-    def bare(self, outputs: dict[str, Array]) -> Outputs:
-        """The array alone where there is one output."""
-        return next(iter(outputs.values())) if len(outputs) == 1 else outputs
-
     # Checks
-
-    def named_inputs(self, x: Inputs, names: list[str] | None = None) -> dict[str, ArrayLike]:
-        """The inputs by name; an array alone where one is expected. `names`: those expected, default all."""
-        expected = list(self.graph.inputs) if names is None else names
-        if not isinstance(x, Mapping):
-            if len(expected) == 1:
-                return {expected[0]: x}
-            raise ShapeError(
-                f"x is {type(x).__name__}, expected a dictionary with {', '.join(expected) or 'nothing'}: name the inputs"
-            )
-        if set(x) != set(expected):
-            raise ShapeError(
-                f"x has the inputs {', '.join(sorted(map(str, x)))}, expected {', '.join(expected)}: pass just these"
-            )
-        return {name: x[name] for name in expected}
 
     def check_value(self, name: str, value: ArrayLike, axes: str) -> NDArray[Any]:
         """An input as int64 tokens or float32 vectors, contiguous; `axes` is the shape before its own axes, "[B, T]" say."""
@@ -301,7 +282,7 @@ class Network:
     def _run(
         self, x: Inputs, state: Mapping[str, ArrayLike] | None, lengths: Counts, **recorded: Any
     ) -> tuple[dict[str, Array], Run, State]:
-        given, graph = self.named_inputs(x), self.graph
+        given, graph = self.graph.named_inputs(x), self.graph
         by_name = lengths if isinstance(lengths, Mapping) else {} if lengths is None else {"steps": lengths}
         values, sizes = {}, None
         for name in graph.step_inputs:

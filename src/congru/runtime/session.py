@@ -2,8 +2,8 @@
 forked.
 
 Any cutting of the stream into `step`, `run` and `feed` gives the same outputs, bit for bit, on the native core and on
-NumPy; the two differ from one another by rounding. On the native core the weights are packed once, by the first step,
-and the state then lies in the steppers until somebody asks for it.
+NumPy; the two differ from one another by rounding. On the native core the weights are packed once for all sessions of a
+network, and the state lies in the steppers of its session until somebody asks for it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from congru.errors import ModelFolderError, SettingsError, ShapeError
 from congru.runtime.atomic import write_whole
 from congru.runtime.cells import Array
 from congru.runtime.decoding.sampling import Sampling, sample
+from congru.runtime.graph import alone
 from congru.runtime.network import Network
 from congru.runtime.run import Run, State, twin_of
 from congru.runtime.steps import Steps
 from congru.runtime.tokenizer import Tokenizer
 
 _FORMAT = "congru-session-1"
-_SHORT = 16  # steps up to which a chunk is not worth packing the weights for
+_SHORT = 16  # steps up to which a chunk runs step by step, its state staying where it lies
 
 
 class Session:
@@ -145,10 +146,7 @@ class Session:
             self._last = {
                 name: out if self._is_row(name) else out[-1].copy() for name, out in outputs.items()
             }
-        whole = {
-            name: out if self._is_row(name) else np.ascontiguousarray(out.swapaxes(0, 1))
-            for name, out in outputs.items()
-        }
+        whole = {name: out if self._is_row(name) else out.swapaxes(0, 1) for name, out in outputs.items()}
         return self._answer(whole, batched)
 
     def fork(self, seed: int | None = None) -> Session:
@@ -295,7 +293,7 @@ class Session:
 
     def _answer(self, outputs: dict[str, Array], batched: bool) -> Any:
         """Copies of the outputs, without batch axis unless `batched`, the array alone where there is one."""
-        return self.network.bare({name: (out if batched else out[0]).copy() for name, out in outputs.items()})
+        return alone({name: (out if batched else out[0]).copy() for name, out in outputs.items()})
 
     def _text_tokenizer(self) -> Tokenizer:
         if self.tokenizer is None:
@@ -310,7 +308,7 @@ class Session:
         network = self.network
         names = network.graph.step_inputs
         arrays, batched = [], self.batch_size > 1
-        for name, value in network.named_inputs(x, names).items():
+        for name, value in network.graph.named_inputs(x, names).items():
             spec, array = network.graph.inputs[name], np.asarray(value)
             batched = batched or array.ndim == 1 + time_axes + len(spec.size)
             if not batched:
@@ -349,7 +347,7 @@ def advance(sessions: Sequence[Session], x: Any) -> Any:
             "sessions holds a session twice, expected each once: its steps follow one another"
         )
     rows = []
-    for name, value in network.named_inputs(x, network.graph.step_inputs).items():
+    for name, value in network.graph.named_inputs(x, network.graph.step_inputs).items():
         array = network.check_value(name, value, "[B]")
         if len(array) != len(sessions):
             raise ShapeError(
@@ -360,7 +358,7 @@ def advance(sessions: Sequence[Session], x: Any) -> Any:
     outputs = steps[0].together(steps, rows)
     for k, session in enumerate(sessions):
         session._last = {name: out[k : k + 1].copy() for name, out in outputs.items()}
-    return network.bare({name: out.copy() for name, out in outputs.items()})
+    return alone({name: out.copy() for name, out in outputs.items()})
 
 
 def _held_back(text: str, stops: list[str]) -> int:

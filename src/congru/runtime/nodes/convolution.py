@@ -22,13 +22,6 @@ class _Window(Node):
         """K."""
         raise NotImplementedError
 
-    def check(self, *x: Spec) -> Spec:
-        """The input, one axis of features per step."""
-        (value,) = x
-        fits = value.axes == "steps" and value.tokens is None and len(value.size) == 1
-        self.need(fits, value, "one axis of features, one value per step")
-        return value
-
     def state(self, *x: Spec) -> dict[str, tuple[int, int]]:
         """past [K - 1, B, F]."""
         return {"past": (self.taps() - 1, x[0].features)} if self.taps() > 1 else {}
@@ -72,7 +65,7 @@ class CausalConvolution(_Window, type="causal_conv"):
 
     def infer(self, *x: Spec) -> Spec:
         """[T, B, size], `look_ahead` steps later."""
-        value = self.check(*x)
+        value = self.need_sequence(x[0])
         return value._replace(size=(self.size,), delay=value.delay + self.look_ahead)
 
     def weights(self, *x: Spec) -> Shapes:
@@ -98,7 +91,7 @@ class Stack(_Window, type="stack"):
 
     def infer(self, *x: Spec) -> Spec:
         """[T, B, frames * F]."""
-        value = self.check(*x)
+        value = self.need_sequence(x[0])
         return value._replace(size=(self.frames * value.features,))
 
     def build(self, weights: Weights, *x: Spec, **how: Any) -> Compute:
@@ -131,7 +124,7 @@ class PictureConvolution(PointwiseNode, type="conv2d"):
         shapes: Shapes = {"weight": (self.channels, x[0].size[0], self.kernel, self.kernel)}
         return {**shapes, "bias": (self.channels,)} if self.bias else shapes
 
-    def function(self, weights: Weights, *x: Spec) -> Any:
+    def function(self, weights: Weights, *x: Spec, backend: str) -> Any:
         """One product per picture."""
         matrix = np.ascontiguousarray(weights["weight"].reshape(self.channels, -1).T)
         bias, stride, kernel = weights.get("bias"), self.stride, self.kernel

@@ -92,16 +92,23 @@ class Node:
         """Why it cannot run step by step, as a clause; None if it can."""
         return None
 
-    def delay(self) -> int:
-        """How many steps of the future it waits for."""
-        return 0
-
     def need(self, fits: bool, x: Spec, expected: str) -> None:
         """Raise unless an input `fits`."""
         if not fits:
             raise SettingsError(
                 f"{self}: its input is {x}, expected {expected}: change 'of' or the node before"
             )
+
+    def need_features(self, x: Spec) -> Spec:
+        """The input, which must have one axis of features."""
+        self.need(x.tokens is None and len(x.size) == 1, x, "one axis of features")
+        return x
+
+    def need_sequence(self, x: Spec) -> Spec:
+        """The input, which must have one axis of features at every step."""
+        fits = x.axes == "steps" and x.tokens is None and len(x.size) == 1
+        self.need(fits, x, "one axis of features, one value per step")
+        return x
 
     def __str__(self) -> str:
         return f"node {self.name!r} ({self.type})"
@@ -110,13 +117,13 @@ class Node:
 class PointwiseNode(Node):
     """A node that treats every step by itself and has no state: `function` serves sequences and single steps alike."""
 
-    def function(self, weights: Weights, *x: Spec) -> Callable[..., Any]:
-        """The function of its inputs [..., F]."""
+    def function(self, weights: Weights, *x: Spec, backend: str) -> Callable[..., Any]:
+        """The function of its inputs [..., F]; `backend` is that of the network's recurrent nodes."""
         raise NotImplementedError
 
     def build(self, weights: Weights, *x: Spec, **how: Any) -> Compute:
         """See `Node.build`."""
-        return Pointwise(self.function(weights, *x))
+        return Pointwise(self.function(weights, *x, backend=how.get("backend", "numpy")))
 
 
 class Pointwise:

@@ -12,8 +12,6 @@ from congru.errors import SettingsError
 from congru.runtime.cells import Array, sigmoid_
 from congru.runtime.dense import dense
 from congru.runtime.nodes.node import (
-    Compute,
-    Pointwise,
     PointwiseNode,
     Shapes,
     Spec,
@@ -51,7 +49,7 @@ class Embedding(PointwiseNode, type="embedding"):
             return {"weight": (tokens[0], self.size)}
         return {f"weight_{index}": (count, self.size) for index, count in enumerate(tokens)}
 
-    def function(self, weights: Weights, *x: Spec) -> Callable[..., Any]:
+    def function(self, weights: Weights, *x: Spec, backend: str) -> Callable[..., Any]:
         """Rows by token."""
         tables = [weights[name] for name in self.weights(*x)]
         if not x[0].size:
@@ -81,9 +79,7 @@ class Linear(PointwiseNode, type="linear"):
 
     def infer(self, *x: Spec) -> Spec:
         """[.., size]."""
-        (value,) = x
-        self.need(value.tokens is None and len(value.size) == 1, value, "one axis of features")
-        return value._replace(size=(self.size,))
+        return self.need_features(x[0])._replace(size=(self.size,))
 
     def weights(self, *x: Spec) -> Shapes:
         """weight [size, F] unless tied, bias [size]."""
@@ -104,9 +100,9 @@ class Linear(PointwiseNode, type="linear"):
                 " change the sizes, put a linear node before, or untie"
             )
 
-    def build(self, weights: Weights, *x: Spec, **how: Any) -> Compute:
+    def function(self, weights: Weights, *x: Spec, backend: str) -> Callable[..., Any]:
         """W x + b; a tied weight comes under the name "weight"."""
-        return Pointwise(dense(weights["weight"], weights.get("bias"), how.get("backend", "numpy")))
+        return dense(weights["weight"], weights.get("bias"), backend)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,14 +111,13 @@ class LayerNorm(PointwiseNode, type="layer_norm"):
 
     def infer(self, *x: Spec) -> Spec:
         """As it came."""
-        self.need(x[0].tokens is None and len(x[0].size) == 1, x[0], "one axis of features")
-        return x[0]
+        return self.need_features(x[0])
 
     def weights(self, *x: Spec) -> Shapes:
         """weight [F], bias [F]."""
         return {"weight": x[0].size, "bias": x[0].size}
 
-    def function(self, weights: Weights, *x: Spec) -> Callable[..., Any]:
+    def function(self, weights: Weights, *x: Spec, backend: str) -> Callable[..., Any]:
         """The formula above."""
         weight, bias = weights["weight"], weights["bias"]
         return lambda value: layer_norm(value, weight, bias)
@@ -149,7 +144,7 @@ class _Activation(PointwiseNode):
 class Relu(_Activation, type="relu"):
     """max(x, 0)."""
 
-    def function(self, weights: Weights, *x: Spec) -> Callable[..., Any]:
+    def function(self, weights: Weights, *x: Spec, backend: str) -> Callable[..., Any]:
         """max(x, 0)."""
         return lambda value: np.maximum(value, np.float32(0))
 
@@ -158,7 +153,7 @@ class Relu(_Activation, type="relu"):
 class Tanh(_Activation, type="tanh"):
     """tanh(x)."""
 
-    def function(self, weights: Weights, *x: Spec) -> Callable[..., Any]:
+    def function(self, weights: Weights, *x: Spec, backend: str) -> Callable[..., Any]:
         """tanh(x)."""
         return np.tanh
 
@@ -167,7 +162,7 @@ class Tanh(_Activation, type="tanh"):
 class Sigmoid(_Activation, type="sigmoid"):
     """1 / (1 + exp(-x))."""
 
-    def function(self, weights: Weights, *x: Spec) -> Callable[..., Any]:
+    def function(self, weights: Weights, *x: Spec, backend: str) -> Callable[..., Any]:
         """1 / (1 + exp(-x))."""
         return lambda value: sigmoid_(value.copy())
 
@@ -184,7 +179,7 @@ class Dropout(_Activation, type="dropout"):
     whole_steps: bool = flag(False)
     locked: bool = flag(False)
 
-    def function(self, weights: Weights, *x: Spec) -> Callable[..., Any]:
+    def function(self, weights: Weights, *x: Spec, backend: str) -> Callable[..., Any]:
         """The value itself."""
         return lambda value: value
 
@@ -217,7 +212,7 @@ class Add(PointwiseNode, type="add"):
             self.need(value.size == x[0].size, value, f"{x[0].size[0]} features as its first input")
         return joined
 
-    def function(self, weights: Weights, *x: Spec) -> Callable[..., Any]:
+    def function(self, weights: Weights, *x: Spec, backend: str) -> Callable[..., Any]:
         """The sum, in order."""
         joined = _joined(self, *x)
 
@@ -240,10 +235,10 @@ class Concat(PointwiseNode, type="concat"):
         """The sum of the sizes."""
         joined = _joined(self, *x)
         for value in x:
-            self.need(len(value.size) == 1, value, "one axis of features")
+            self.need_features(value)
         return joined._replace(size=(sum(value.features for value in x),))
 
-    def function(self, weights: Weights, *x: Spec) -> Callable[..., Any]:
+    def function(self, weights: Weights, *x: Spec, backend: str) -> Callable[..., Any]:
         """Along the last axis."""
         joined = _joined(self, *x)
 
@@ -264,7 +259,7 @@ class Flatten(PointwiseNode, type="flatten"):
         self.need(x[0].tokens is None and len(x[0].size) > 1, x[0], "several axes of features")
         return x[0]._replace(size=(int(np.prod(x[0].size)),))
 
-    def function(self, weights: Weights, *x: Spec) -> Callable[..., Any]:
+    def function(self, weights: Weights, *x: Spec, backend: str) -> Callable[..., Any]:
         """Reshaped."""
         axes = len(x[0].size)
         size = int(np.prod(x[0].size))

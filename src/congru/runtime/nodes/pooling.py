@@ -21,9 +21,7 @@ LOWEST = np.finfo(np.float32).min  # the running maximum of nothing
 class _Pooling(Node):
     def infer(self, *x: Spec) -> Spec:
         """[B, F], running [T, B, F]."""
-        (value,) = x
-        fits = value.axes == "steps" and value.tokens is None and len(value.size) == 1
-        self.need(fits, value, "one axis of features, one value per step")
+        value = self.need_sequence(x[0])
         return value if getattr(self, "running", False) else value._replace(axes="row")
 
     def stream_problem(self, *x: Spec) -> str | None:

@@ -82,10 +82,7 @@ class RecurrentNode(Node):
 
     def infer(self, *x: Spec) -> Spec:
         """[T, B, D*H]."""
-        (value,) = x
-        fits = value.axes == "steps" and value.tokens is None and len(value.size) == 1
-        self.need(fits, value, "one axis of features, one value per step")
-        return value._replace(size=(self.hidden_size * self.num_directions,))
+        return self.need_sequence(x[0])._replace(size=(self.hidden_size * self.num_directions,))
 
     def weights(self, *x: Spec) -> Shapes:
         """As torch.nn's."""
