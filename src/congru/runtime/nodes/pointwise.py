@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from congru.errors import SettingsError
+from congru.kernels import binding, rows
 from congru.runtime.cells import Array, sigmoid_
 from congru.runtime.dense import dense
 from congru.runtime.nodes.node import (
@@ -120,6 +121,8 @@ class LayerNorm(PointwiseNode, type="layer_norm"):
     def function(self, weights: Weights, *x: Spec, backend: str) -> Callable[..., Any]:
         """The formula above."""
         weight, bias = weights["weight"], weights["bias"]
+        if backend == "native" and binding.is_available():
+            return lambda value: rows.layer_norm(np.ascontiguousarray(value), weight, bias)
         return lambda value: layer_norm(value, weight, bias)
 
 
