@@ -293,9 +293,8 @@ def _check_kind(
                 )
 
 
-def _check_weights(cell: str, weights: Weights, x: Array, options: Options, reset_before: bool) -> int:
-    """Check the weights against each other and x; returns the hidden size."""
-    names = (*CELLS[cell].weights, *options.gains(cell, reset_before))
+def check_blocks(cell: str, names: Sequence[str], weights: Weights) -> tuple[int, int]:
+    """Check that the named weights are all there, and W [G*H, I] in blocks of a gate each; returns G*H and H."""
     num_gates = len(CELLS[cell].gates)
     if len(weights) != len(names):
         raise ShapeError(
@@ -309,7 +308,14 @@ def _check_weights(cell: str, weights: Weights, x: Array, options: Options, rese
         raise ShapeError(
             f"W has shape {tuple(W.shape)}, expected [{num_gates}H, I]: {cell} has {num_gates} blocks of rows"
         )
-    rows, hidden_size = W.shape[0], W.shape[0] // num_gates
+    return W.shape[0], W.shape[0] // num_gates
+
+
+def _check_weights(cell: str, weights: Weights, x: Array, options: Options, reset_before: bool) -> int:
+    """Check the weights against each other and x; returns the hidden size."""
+    names = (*CELLS[cell].weights, *options.gains(cell, reset_before))
+    rows, hidden_size = check_blocks(cell, names, weights)
+    num_gates = len(CELLS[cell].gates)
     columns = options.recurrent_width(hidden_size)
     one_head = columns == hidden_size
     sizes = {"W": (rows, x.shape[-1]), "U": (rows, columns), "g_c": (hidden_size,), "b_c": (hidden_size,)}
