@@ -25,6 +25,7 @@ from bench.record import ROOT, write_result
 from bench.timing import interleaved, ratio, summary
 from congru import ops
 from congru.kernels import binding, packed
+from congru.kernels import dense as dense_layers
 from congru.runtime.graph import Graph
 from congru.runtime.network import Network
 from congru.runtime.session import Session, advance
@@ -143,7 +144,7 @@ def dense(size: int, repetitions: int) -> dict[str, Any]:
     """Microseconds of a head of 65 outputs, and of NumPy's product, whose bits depend on the batch."""
     rng = np.random.default_rng(size)
     weight, bias = rng.standard_normal((NUM_OUTPUTS, size), np.float32), rng.standard_normal(65, np.float32)
-    layer, transposed, figures = packed.dense(weight, bias), np.ascontiguousarray(weight.T), {}
+    layer, transposed, figures = dense_layers.dense(weight, bias), np.ascontiguousarray(weight.T), {}
     for N in (1, 64):
         x = rng.standard_normal((N, size), np.float32)
         y, expected = layer(x), x @ transposed + bias

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 import torch
 
 from congru.errors import ShapeError
-from congru.kernels import binding, packed, rows
+from congru.kernels import binding, dense, rows
 from tolerances import assert_close
 
 pytestmark = pytest.mark.skipif(binding._CORE is None, reason=f"no C core: {binding._REASON}")
@@ -23,16 +22,6 @@ FUNCTIONS: dict[str, Any] = {
     "tanh": rows.tanh,
     "layer_norm": lambda x, **out: rows.layer_norm(x, None, None, **out),
 }
-
-
-@pytest.fixture
-def core() -> Iterator[Any]:
-    """The extension; its instruction set and threads are put back."""
-    core = binding.extension()
-    isa, threads = core.isa(), core.get_threads()
-    yield core
-    core.set_isa(isa)
-    core.set_threads(threads)
 
 
 def draw(*shape: int, dtype: Any = np.float32) -> np.ndarray:
@@ -47,7 +36,7 @@ def test_dense_has_the_bits_of_a_row_alone(core: Any, isa: str, dtype: Any) -> N
     for N, F, O in ((600, 20, 65), (5, 128, 7), (3, 1, 1), (64, 33, 200)):
         weight, bias, x = draw(O, F, dtype=dtype), draw(O, dtype=dtype), draw(N, F, dtype=dtype)
         core.set_isa(isa)
-        layer = packed.dense(weight, bias)
+        layer = dense.dense(weight, bias)
         y = layer(x)
         expected = x.astype(float) @ weight.T.astype(float) + bias
         assert_close("core dense, float32", y, expected)
@@ -80,17 +69,17 @@ def test_avx2_gives_the_bits_of_avx512(core: Any) -> None:
     found = []
     for isa in ("avx2", "avx512"):
         core.set_isa(isa)
-        one = [packed.dense(weight)(x), rows.layer_norm(x, gain, gain), *(f(x) for f in FUNCTIONS.values())]
+        one = [dense.dense(weight)(x), rows.layer_norm(x, gain, gain), *(f(x) for f in FUNCTIONS.values())]
         found.append([part.tobytes() for part in one])
     assert found[0] == found[1]
 
 
 def test_dense_without_bias_without_inputs_and_with_nan() -> None:
-    layer = packed.dense(np.zeros((3, 0), "f"), np.arange(3, dtype="f"))
+    layer = dense.dense(np.zeros((3, 0), "f"), np.arange(3, dtype="f"))
     np.testing.assert_array_equal(layer(np.zeros((2, 0), "f")), [[0, 1, 2], [0, 1, 2]])
     weight = draw(4, 3)
     x = np.array([[1, np.nan, 2], [1, 2, 3]], "f")
-    y = packed.dense(weight)(x)
+    y = dense.dense(weight)(x)
     assert np.isnan(y[0]).all()
     assert np.isfinite(y[1]).all()
 
@@ -103,8 +92,8 @@ def test_dense_refuses_what_does_not_fit() -> None:
         (np.ones((2, 3), "f"), np.ones(2), "bias has dtype float64, expected float32 as weight: convert it"),
     ):
         with pytest.raises(ShapeError, match=message):
-            packed.dense(weight, bias)
-    layer, x = packed.dense(np.ones((2, 3), "f")), np.ones((4, 3), "f")
+            dense.dense(weight, bias)
+    layer, x = dense.dense(np.ones((2, 3), "f")), np.ones((4, 3), "f")
     expected = r"expected a last axis of F = 3, in float32: pass np.ascontiguousarray\(x, dtype\)"
     for wrong, shown in (
         (x[:, :2], r"\(4, 2\) and dtype float32"),
@@ -127,7 +116,7 @@ def test_dense_refuses_what_does_not_fit() -> None:
 @pytest.mark.parametrize("taps", [1, 3])
 def test_convolution_is_that_of_torch_in_any_chunking(taps: int) -> None:
     weight, bias, x = draw(7, 5, taps), draw(7), draw(4, 20, 5)
-    layer = packed.convolution(weight, bias)
+    layer = dense.convolution(weight, bias)
     y, history = layer(x)
     padded = torch.nn.functional.pad(torch.from_numpy(x).transpose(1, 2).double(), (taps - 1, 0))
     expected = torch.nn.functional.conv1d(
@@ -148,10 +137,10 @@ def test_convolution_is_that_of_torch_in_any_chunking(taps: int) -> None:
 
 def test_convolution_refuses_what_does_not_fit() -> None:
     with pytest.raises(ShapeError, match=r"weight has shape \(2, 3\), expected \[O, F, K\]"):
-        packed.convolution(np.ones((2, 3), "f"))
+        dense.convolution(np.ones((2, 3), "f"))
     with pytest.raises(ShapeError, match=r"weight has shape \(2, 3, 0\), expected at least one tap"):
-        packed.convolution(np.ones((2, 3, 0), "f"))
-    layer, x = packed.convolution(np.ones((2, 3, 4), "f")), np.ones((1, 5, 3), "f")
+        dense.convolution(np.ones((2, 3, 0), "f"))
+    layer, x = dense.convolution(np.ones((2, 3, 4), "f")), np.ones((1, 5, 3), "f")
     with pytest.raises(ShapeError, match=r"x has shape \(1, 5, 2\), expected \[B, T, F\] = \(any, any, 3\)"):
         layer(x[..., :2])
     with pytest.raises(

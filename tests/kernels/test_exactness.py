@@ -5,7 +5,6 @@ hashes over 2,000 steps, for every cell and instruction set; and AVX2 gives the 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,16 +20,6 @@ CELLS = [form for form in FORMS if form[0] != "mingru"]
 ISAS = ("avx512", "avx2", "baseline")
 B, T = 9, 2000
 Arrays = tuple[np.ndarray, ...]
-
-
-@pytest.fixture
-def core() -> Iterator[Any]:
-    """The extension; its instruction set and threads are put back."""
-    core = binding.extension()
-    isa, threads = core.isa(), core.get_threads()
-    yield core
-    core.set_isa(isa)
-    core.set_threads(threads)
 
 
 def case_of(cell: str) -> Case:

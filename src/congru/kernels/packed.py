@@ -2,8 +2,7 @@
 
 `pack` copies the weights of one layer in one direction into an immutable `Packed`. A stepper holds states only, so that a
 thousand streams of a model cost a thousand states; `Packed.advance` steps many of them in one call, and `Packed.sequence`
-runs whole sequences. `dense` and `convolution` pack a dense layer and a causal convolution. float32 and float64; whatever is
-computed has the same bits for any batch, chunking and number of threads.
+runs whole sequences. float32 and float64; whatever is computed has the same bits for any batch, chunking and number of threads.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 from congru.errors import SettingsError, ShapeError, check_shape
 from congru.kernels import heads
 from congru.kernels.binding import CODES, DTYPES, WEIGHT_DTYPES, extension
-from congru.kernels.call import CELLS, Array, State, Weights
+from congru.kernels.call import CELLS, Array, State, Weights, check_blocks
 from congru.kernels.rounding import rounded
 from congru.reference.option_equations import gain_names
 from congru.reference.options import check_heads
@@ -36,16 +35,6 @@ class Stepper(Protocol):
 
     def copy(self) -> Stepper:
         """Another stepper in the same state, on the same weights."""
-
-
-class Dense(Protocol):
-    """``y = x W^T + b`` on packed weights."""
-
-    inputs: int
-    outputs: int
-
-    def __call__(self, x: Array, /, *, out: Array | None = None) -> Array:
-        """``x [.., F] -> y [.., O]``; the last axis of x is contiguous, `out` is a contiguous array for y."""
 
 
 class Packed:
@@ -265,22 +254,15 @@ def pack(
 
 def _checked_weights(cell: str, names: Sequence[str], weights: Weights, num_heads: int) -> tuple[Array, ...]:
     """The weights, contiguous, all of one dtype and of fitting shapes."""
-    if len(weights) != len(names):
-        raise ShapeError(
-            f"weights has {len(weights)} arrays, expected {len(names)} for {cell}: pass ({', '.join(names)})"
-        )
-    for name, part in zip(names, weights):
-        if part is None and not name.startswith("b_"):
-            raise ShapeError(f"{name} is None, expected an array for {cell}: only a bias may be None")
-    W: Array = weights[0]
+    rows, H = check_blocks(cell, names, weights)
     num_gates = len(CELLS[cell].gates)
-    if len(W.shape) != 2 or W.shape[0] % num_gates or not W.shape[0]:
+    W: Array = weights[0]
+    if not rows:
         raise ShapeError(
             f"W has shape {tuple(W.shape)}, expected [{num_gates}H, I]: {cell} has {num_gates} blocks of rows"
         )
     if str(W.dtype) not in DTYPES:
         raise ShapeError(f"W has dtype {W.dtype}, expected float32 or float64: convert it")
-    rows, H = W.shape[0], W.shape[0] // num_gates
     if num_heads != 1 or num_heads is True:
         check_heads(num_heads, H)
     sizes = {"W": (rows, W.shape[1]), "U": (rows, H // num_heads), "g_c": (H,), "b_c": (H,)}
@@ -342,68 +324,3 @@ class _HeadsStepper:
             check_shape(
                 name, part, "[B, H]", (self._batch, self._packed.hidden_size), "pass an array of the state"
             )
-
-
-def dense(weight: Array, bias: Array | None = None) -> Dense:
-    """Pack ``y = x W^T + b`` with weight [O, F] and bias [O], float32 or float64: copied, and shared by threads.
-
-    Each output is one ordered sum over its inputs that begins with its bias, so that a row has the same bits in any batch.
-
-    >>> layer = dense(np.ones((2, 3), "float32"), np.ones(2, "float32"))
-    >>> layer(np.ones((4, 3), "float32")).tolist()[0]
-    [4.0, 4.0]
-    """
-    check_shape("weight", weight, "[O, F]", (None, None), "pass one row for each output")
-    if str(weight.dtype) not in DTYPES:
-        raise ShapeError(f"weight has dtype {weight.dtype}, expected float32 or float64: convert it")
-    if bias is not None:
-        check_shape("bias", bias, "[O]", (weight.shape[0],), "pass one value for each row of weight")
-        if bias.dtype != weight.dtype:
-            raise ShapeError(f"bias has dtype {bias.dtype}, expected {weight.dtype} as weight: convert it")
-    weight = np.ascontiguousarray(weight)
-    bias = None if bias is None else np.ascontiguousarray(bias)
-    bias_at = 0 if bias is None else bias.ctypes.data
-    made: Dense = extension().Dense(DTYPES[str(weight.dtype)], *weight.shape, weight.ctypes.data, bias_at)
-    return made
-
-
-class Convolution:
-    """Causal convolution over time, packed by `convolution`: ``y_t = b + sum_k W_k x_(t - K + 1 + k)``, k = 0 .. K - 1.
-
-    Its state is the last K - 1 inputs. A window of K inputs lies in one piece of memory, so that it is one row of a dense
-    layer; no window is copied.
-    """
-
-    __slots__ = ("dense", "features", "taps")
-
-    def __init__(self, packed: Dense, taps: int, features: int) -> None:
-        self.dense, self.taps, self.features = packed, taps, features
-
-    def __call__(self, x: Array, history: Array | None = None) -> tuple[Array, Array]:
-        """``x [B, T, F] -> y [B, T, O]`` and the history [B, K - 1, F] after it; None begins with zeros."""
-        check_shape("x", x, "[B, T, F]", (None, None, self.features), "give x the features of the weight")
-        B, T, F = x.shape
-        if history is None:
-            history = np.zeros((B, self.taps - 1, F), x.dtype)
-        check_shape("history", history, "[B, K - 1, F]", (B, self.taps - 1, F), "pass None for zeros")
-        if history.dtype != x.dtype:
-            raise ShapeError(f"history has dtype {history.dtype}, expected {x.dtype} as x: convert it")
-        line = np.concatenate([history, x], axis=1)
-        windows = np.lib.stride_tricks.as_strided(
-            line, (B, T, self.taps * F), (line.strides[0], line.strides[1], line.strides[2]), writeable=False
-        )
-        return self.dense(windows), line[:, T:].copy()
-
-
-def convolution(weight: Array, bias: Array | None = None) -> Convolution:
-    """Pack a causal convolution with weight [O, F, K] as in torch.nn.Conv1d, the last tap at the newest input; bias [O].
-
-    >>> layer = convolution(np.ones((1, 1, 3), "float32"))
-    >>> layer(np.ones((1, 4, 1), "float32"))[0].ravel().tolist()
-    [1.0, 2.0, 3.0, 3.0]
-    """
-    check_shape("weight", weight, "[O, F, K]", (None, None, None), "pass the weight of a Conv1d")
-    O, F, K = weight.shape
-    if K < 1:
-        raise ShapeError(f"weight has shape {weight.shape}, expected at least one tap: pass [O, F, K]")
-    return Convolution(dense(weight.transpose(0, 2, 1).reshape(O, K * F), bias), K, F)

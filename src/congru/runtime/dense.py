@@ -10,14 +10,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from congru.kernels import binding, packed
+from congru.kernels import binding
+from congru.kernels import dense as core
 from congru.runtime.cells import Array
 
 
 def dense(weight: Array, bias: Array | None, backend: str) -> Callable[[Array], Array]:
     """The function x [..., F] -> [..., O] of weight [O, F] and bias [O], on the core where the network's `backend` is that."""
     if backend == "native" and binding.is_available():
-        return packed.dense(weight, bias)
+        return core.dense(weight, bias)
     weight_t = np.ascontiguousarray(weight.T)
 
     def product(x: Array) -> Array:
