@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from congru.tasks.registry import TASKS, find_task
+from congru.cli.per_task import add_subcommands, subcommand
+from congru.tasks.registry import Task
 
 app = App(name="compare", help="Compare GRU, LSTM, RNN and minGRU at the same budget.")
 
@@ -29,13 +31,7 @@ def _split(words: tuple[str, ...]) -> list[str]:
     return [word for chunk in words for word in chunk.split(",") if word]
 
 
-def __getattr__(name: str) -> App:
-    """The subcommand of a task, made when it is asked for: the overview loads no task."""
-    if name not in TASKS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    task = find_task(name)
-    settings_class = task.settings
-
+def _compare(task: Task) -> tuple[Callable[..., int], dict[str, Any]]:
     def command(
         *data: str,
         cells: Any = ("gru", "lstm", "rnn", "mingru"),
@@ -46,7 +42,7 @@ def __getattr__(name: str) -> App:
         from congru.train.compare import compare
         from congru.train.resolve import resolve
 
-        resolved, _ = resolve(settings_class, settings if settings is not None else {}, source="flag")
+        resolved, _ = resolve(task.settings, settings if settings is not None else {}, source="flag")
         task.check_data(data)
         say = None if resolved.quiet else print
         comparison = compare(task.make_learner, data, resolved, _split(cells), seeds, match, say)
@@ -54,18 +50,12 @@ def __getattr__(name: str) -> App:
         return 0
 
     command.__doc__ = f"Compare cells. {task.summary}"
-    command.__annotations__ = {
-        "data": Annotated[str, Parameter(help="Files or folders to learn from.")],
-        "cells": _CELLS,
-        "seeds": _SEEDS,
-        "match": _MATCH,
-        "settings": Annotated[settings_class | None, Parameter(name="*")],
-        "return": int,
-    }
-    subcommand = App(name=name, help=task.summary)
-    subcommand.default(command)
-    return subcommand
+    return command, {"cells": _CELLS, "seeds": _SEEDS, "match": _MATCH}
 
 
-for _name, _task in TASKS.items():
-    app.command(f"{__name__}:{_name}", name=_name, help=_task.summary)
+def __getattr__(name: str) -> App:
+    """The subcommand of a task."""
+    return subcommand(__name__, name, _compare)
+
+
+add_subcommands(app, __name__)
