@@ -9,7 +9,7 @@ NO_AVX512 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 CONGRU_ISA=avx2
 KERNELS   := $(addprefix tests/kernels/test_,aten.py native.py exactness.py golden.py weight_dtype.py)
 LAYERS    := tests/nn/test_layers.py tests/nn/test_against_torch.py tests/tasks/test_text_learner.py
 
-.PHONY: setup demo test check bench docs clean
+.PHONY: setup demo test check bench pages docs clean
 
 setup: $(STAMP)
 
@@ -39,9 +39,13 @@ bench: $(STAMP)
 	$(BIN)/pip install --quiet --editable '.[bench]'
 	$(BIN)/python -m bench
 
-docs: $(STAMP)
+# Writes the pages that are made from the code; a test fails where they are not current.
+pages: $(STAMP)
+	$(BIN)/python -m pages
+
+docs: pages
 	$(BIN)/pip install --quiet --editable '.[docs]'
-	$(BIN)/zensical build
+	$(BIN)/zensical build --strict
 
 clean:
 	rm -rf build $(VENV)

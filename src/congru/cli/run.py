@@ -62,12 +62,11 @@ def call_task(app: App, command: str, part: str, model: Path, tokens: Sequence[s
 def overview(task: Task, command: str, part: str) -> list[str]:
     """What a command does with the models of a task: its first sentence, what it takes, its flags."""
     function = task.use(part)
-    positional, flags = [], []
-    for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
-            flags.append("--" + name.replace("_", "-"))
-        else:
-            positional.append(name.upper())
+    program = App(name=command)
+    program.default(function)
+    names = [argument.names[0] for argument in program.assemble_argument_collection() if argument.show]
+    flags = [name for name in names if name.startswith("-")]
+    positional = [name for name in names if not name.startswith("-")]
     sentence = (inspect.getdoc(function) or task.summary).split("\n\n")[0].replace("\n", " ")
     return [
         f"{task.name}: {sentence}",
