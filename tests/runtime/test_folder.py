@@ -18,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 import congru
 from congru.errors import BackendError, ModelFolderError, SettingsError
 from congru.kernels.rounding import to_bfloat16
+from congru.runtime import atomic
 from congru.runtime import folder as folder_module
 from congru.runtime.folder import config_sum, save_again, save_model
 from congru.runtime.golden import make_golden
@@ -388,17 +389,22 @@ def test_a_full_disk_leaves_the_old_model(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
 
 
+@pytest.mark.parametrize("step_in_one", [True, False])
 def test_a_failed_rename_brings_the_old_model_back(
-    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    step_in_one: bool, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rename = Path.rename
 
-    def refuse(path: Path, target: Path) -> Path:
-        if path.name == "new":
+    def refuse(*paths: Path) -> Any:
+        if paths[0].name == "new":
             raise OSError(1, "Operation not permitted")
-        return rename(path, target)
+        return rename(*paths)
 
-    monkeypatch.setattr(Path, "rename", refuse)
+    if step_in_one:
+        monkeypatch.setattr(atomic, "_exchange", refuse)
+    else:
+        monkeypatch.setattr(atomic, "_exchange", lambda *_: False)
+        monkeypatch.setattr(Path, "rename", refuse)
     with pytest.raises(ModelFolderError, match=r"cannot be written \(Operation not permitted\)"):
         save_model(model_folder, **parts())
     assert congru.load(model_folder).task_config == {"levels": [80, 95]}

@@ -10,6 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from congru.errors import DataError, ModelFolderError, SettingsError, ShapeError
+from congru.runtime import session_file
 from congru.runtime.model import Model
 from congru.runtime.network import Network
 from runtime_models import CELLS, random_weights, save, save_text, token_config, vector_config
@@ -171,12 +172,50 @@ def test_restore_refuses(text: Model, vectors: Model, tmp_path: Path) -> None:
     with pytest.raises(ModelFolderError, match="is truncated or not a saved session"):
         vectors.session().restore(path)
     save_file({"x": np.zeros(1)}, path)
-    with pytest.raises(ModelFolderError, match="has the format None, expected 'congru-session-1'"):
+    with pytest.raises(ModelFolderError, match="has the format None, expected 'congru-session-2'"):
         vectors.session().restore(path)
     with pytest.raises(ModelFolderError, match="cannot be read"):
         vectors.session().restore(tmp_path / "none")
     with pytest.raises(ModelFolderError, match=r"cannot be written \(No such file or directory\)"):
         vectors.session().save(tmp_path / "none" / "state")
+
+
+def test_a_changed_file_is_refused_and_the_session_stays_as_it_was(vectors: Model, tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    saved = vectors.session(seed=1).feed(X[:1])
+    saved.save(path)
+    whole = path.read_bytes()
+    session = vectors.session(seed=2).feed(X[1:2])
+    before, last, drawn = session.state, session.last.copy(), session.rng.bit_generator.state
+    refused = 0
+    for byte in range(len(whole)):
+        path.write_bytes(whole[:byte] + bytes([whole[byte] ^ 4]) + whole[byte + 1 :])
+        try:
+            session.restore(path)
+        except ModelFolderError:
+            refused += 1
+            assert all((session.state[name] == value).all() for name, value in before.items())
+            assert (session.last == last).all()
+            assert session.rng.bit_generator.state == drawn
+        else:  # padding of the header
+            assert all((session.state[name] == value).all() for name, value in saved.state.items())
+            session = vectors.session(seed=2).feed(X[1:2])
+            drawn = session.rng.bit_generator.state
+    assert refused > len(whole) - 16
+
+
+def test_files_of_the_first_version_are_read(vectors: Model, tmp_path: Path) -> None:
+    session = vectors.session(seed=1).feed(X[:1])
+    session.save(tmp_path / "state")
+    metadata, tensors = session_file.read(tmp_path / "state")
+    save_file(tensors, tmp_path / "old", {**metadata, "format": "congru-session-1"})
+    restored = vectors.session().restore(tmp_path / "old")
+    assert (restored.last == session.last).all()
+    save_file(tensors, tmp_path / "old", {**metadata, "format": "congru-session-1", "rng": "{}"})
+    with pytest.raises(
+        ModelFolderError, match="holds no state of a random generator, expected that of PCG64"
+    ):
+        vectors.session().restore(tmp_path / "old")
 
 
 def test_another_seed_of_weights_is_another_model(tmp_path: Path) -> None:

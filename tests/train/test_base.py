@@ -14,7 +14,7 @@ from toy import ToyLearner, ToySettings, run
 
 import congru
 from congru.errors import DataError, RunFolderError, SettingsError
-from congru.train import estimate
+from congru.train import checkpoint, estimate
 from congru.train.averaging import LastEvaluations, MovingAverage
 from congru.train.base import Sample
 from congru.train.batches import Batches
@@ -257,7 +257,7 @@ def test_a_result_stands_for_its_run_folder(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
     run(**FAST, steps=2, out=tmp_path / "run")
-    path = tmp_path / "run" / "last" / "checkpoint.pt"
-    torch.save({**torch.load(path, weights_only=True), "version": 1}, path)
-    with pytest.raises(RunFolderError, match="is not a checkpoint of version 2: start another run"):
+    path = tmp_path / "run" / "last" / checkpoint.FILE
+    path.write_bytes(path.read_bytes().replace(b'"version":"3"', b'"version":"1"'))
+    with pytest.raises(RunFolderError, match="is not a checkpoint of version 3: start another run"):
         run(out=tmp_path / "run", resume=True, quiet=True)

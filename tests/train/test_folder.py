@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save as save_tensors
 
 from congru.errors import RunFolderError
 from congru.train import checkpoint
@@ -44,12 +45,12 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(RunFolderError) as caught:
         checkpoint.save(tmp_path, {"step": 2})
     assert str(caught.value) == (
-        f"{tmp_path}/checkpoint.pt cannot be written (no space left on device), expected room for it: "
+        f"{tmp_path}/checkpoint.safetensors cannot be written (no space left on device), expected room for it: "
         "free some space, then continue with --resume"
     )
     monkeypatch.undo()
     assert checkpoint.load(tmp_path)["step"] == 1
-    assert os.listdir(tmp_path) == ["checkpoint.pt"]
+    assert os.listdir(tmp_path) == ["checkpoint.safetensors"]
 
 
 def test_a_checkpoint_reads_back_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
@@ -57,18 +58,62 @@ def test_a_checkpoint_reads_back_and_a_damaged_one_is_refused(tmp_path: Path) ->
     checkpoint.save(tmp_path, state)
     loaded = checkpoint.load(tmp_path)
     assert torch.equal(loaded["carries"][0][0], state["carries"][0][0])  # type: ignore[index]
-    path = tmp_path / "checkpoint.pt"
+    path = tmp_path / "checkpoint.safetensors"
     whole = path.read_bytes()
     for content in (whole[: len(whole) // 2], b"", b"not a checkpoint at all"):
         path.write_bytes(content)
         with pytest.raises(RunFolderError, match=r"cannot be read \(.*\), expected a checkpoint"):
             checkpoint.load(tmp_path)
-    torch.save({"format": "congru-checkpoint", "version": 99}, path)
-    with pytest.raises(RunFolderError, match="is not a checkpoint of version 2"):
+    path.write_bytes(save_tensors({}, {"format": "congru-checkpoint", "version": "99"}))
+    with pytest.raises(RunFolderError, match="is not a checkpoint of version 3"):
         checkpoint.load(tmp_path)
     torch.save({"code": Evil()}, path)
     with pytest.raises(RunFolderError, match="cannot be read"):
         checkpoint.load(tmp_path)
+
+
+def test_a_checkpoint_keeps_every_kind_of_value(tmp_path: Path) -> None:
+    tied = torch.arange(4.0)
+    state = {
+        "weights": {
+            "a": tied,
+            "b": tied,
+            "half": tied.to(torch.bfloat16),
+            "view": tied[::2],
+            "one": torch.tensor(3),
+        },
+        "optimizer": {0: (1.5, math.inf), 1: [True, None, "text", -7, 1 / 3, 2**70]},
+        "empty": [{}, (), [], torch.zeros(0, 3)],
+    }
+    checkpoint.save(tmp_path, state)
+    loaded = checkpoint.load(tmp_path)
+    for name, weight in state["weights"].items():  # type: ignore[union-attr]
+        assert loaded["weights"][name].dtype == weight.dtype
+        assert torch.equal(loaded["weights"][name], weight)
+    assert loaded["optimizer"] == state["optimizer"]
+    assert loaded["empty"][:3] == [{}, (), []]
+    assert loaded["empty"][3].shape == (0, 3)
+    with pytest.raises(TypeError, match="a checkpoint cannot hold a complex"):
+        checkpoint.save(tmp_path, {"x": 1j})
+
+
+def test_no_flipped_bit_of_a_checkpoint_is_accepted(tmp_path: Path) -> None:
+    state = {"weights": {"a": torch.arange(5.0)}, "carries": [(torch.ones(2, 3), None)], "seconds": 1.5}
+    checkpoint.save(tmp_path, state)
+    path = tmp_path / checkpoint.FILE
+    whole, changed = path.read_bytes(), 0
+    for byte in range(len(whole)):
+        for bit in (0, 3, 7):
+            path.write_bytes(whole[:byte] + bytes([whole[byte] ^ 1 << bit]) + whole[byte + 1 :])
+            try:
+                loaded = checkpoint.load(tmp_path)
+            except RunFolderError:
+                changed += 1
+            else:  # padding of the header
+                assert torch.equal(loaded["weights"]["a"], torch.arange(5.0))
+                assert torch.equal(loaded["carries"][0][0], torch.ones(2, 3))
+                assert loaded["seconds"] == 1.5
+    assert changed > 2.5 * len(whole)
 
 
 class Evil:

@@ -238,7 +238,7 @@ def test_resuming_a_finished_run_changes_nothing_and_more_steps_go_on(tmp_path: 
 def test_a_start_that_failed_before_its_first_checkpoint_can_be_resumed(tmp_path: Path) -> None:
     run(**FAST, steps=10, out=tmp_path / "whole")
     run(**FAST, steps=10, out=tmp_path / "run")
-    (tmp_path / "run" / "last" / "checkpoint.pt").unlink()
+    (tmp_path / "run" / "last" / "checkpoint.safetensors").unlink()
     run(out=tmp_path / "run", resume=True, quiet=True)
     assert numbers(tmp_path / "run") == numbers(tmp_path / "whole")
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from congru.errors import CongruError, ModelFolderError
+from congru.runtime.atomic import clear_leftovers, folder_beside, put_folder
 from congru.runtime.golden import golden_of_chain, golden_problem
 from congru.runtime.graph import Graph
 from congru.runtime.model import Model
@@ -42,6 +41,7 @@ _CONFIG_TYPES: dict[str, type] = {
     "task_config": dict,
     "sha256": dict,
 }
+_MOST_READS = 5  # of a folder that is replaced while it is read
 _AGAIN = "copy the folder again or train anew"
 
 
@@ -70,9 +70,9 @@ def save_model(
             raise ModelFolderError(f"files holds {name!r}, expected plain names of side files: rename it")
     contents[WEIGHTS] = format_arrays(prefixed(weights, "."))
     contents[GOLDEN] = format_arrays(prefixed(golden, "/"))
+    contents[CARD] = card.encode()
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())}
     contents[CONFIG] = _format_config(config, sums)
-    contents[CARD] = card.encode()
     try:
         _write_folder(target, contents)
     except OSError as error:
@@ -82,25 +82,14 @@ def save_model(
 
 
 def _write_folder(target: Path, contents: dict[str, bytes]) -> None:
-    """Fill a folder beside the target, load it once, and put it in the target's place by renaming."""
+    """Fill a folder beside the target, load it once, and put it in the target's place."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    place = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        fresh, old = place / "new", place / "old"
-        fresh.mkdir()
+    clear_leftovers(target.parent, target.name)
+    with folder_beside(target) as fresh:
         for name, content in contents.items():
             _write(fresh / name, content)
         load(fresh)
-        if target.exists():
-            target.rename(old)
-        try:
-            fresh.rename(target)
-        except OSError:
-            if old.exists():
-                old.rename(target)
-            raise
-    finally:
-        shutil.rmtree(place)
+        put_folder(fresh, target)
 
 
 def load(path: str | os.PathLike[str], backend: str = "auto", weight_dtype: str = "float32") -> Model:
@@ -111,9 +100,28 @@ def load(path: str | os.PathLike[str], backend: str = "auto", weight_dtype: str 
     `backend` and `weight_dtype` ("float32" or "bfloat16") say how its recurrent layers run, see
     :class:`congru.runtime.network.Network`; the cases are replayed in float32.
     Raises :class:`ModelFolderError` with one line for whatever is missing, truncated, changed or of another
-    format.
+    format. A folder that is replaced meanwhile is read again.
     """
-    folder = find_model_folder(path)
+    for _ in range(_MOST_READS - 1):
+        folder = find_model_folder(path)
+        before = _inode(folder)
+        try:
+            return _load(folder, backend, weight_dtype)
+        except ModelFolderError:
+            if _inode(folder) == before:
+                raise
+    return _load(find_model_folder(path), backend, weight_dtype)
+
+
+def _inode(folder: Path) -> int | None:
+    """Tells a folder from the one that takes its place."""
+    try:
+        return folder.stat().st_ino
+    except OSError:
+        return None
+
+
+def _load(folder: Path, backend: str, weight_dtype: str) -> Model:
     config = _read_config(folder)
     sums = {name: value for name, value in config["sha256"].items() if name != CONFIG}
     contents = {name: _read(folder / name) for name in (WEIGHTS, GOLDEN, *sums)}
@@ -134,7 +142,7 @@ def load(path: str | os.PathLike[str], backend: str = "auto", weight_dtype: str 
             raise ModelFolderError(f"{folder / GOLDEN} {problem}: {_AGAIN}")
     if weight_dtype != "float32":
         networks = {name: Network(net, own, backend, weight_dtype) for name, (net, own) in by_network.items()}
-    files = {name: content for name, content in contents.items() if name not in (WEIGHTS, GOLDEN)}
+    files = {name: content for name, content in contents.items() if name not in (WEIGHTS, GOLDEN, CARD)}
     return Model(folder, config, networks, weights, files)
 
 

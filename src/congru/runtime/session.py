@@ -16,11 +16,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as format_tensors
 
 from congru.errors import ModelFolderError, SettingsError, ShapeError
-from congru.runtime.atomic import write_whole
+from congru.runtime import session_file
 from congru.runtime.cells import Array
 from congru.runtime.decoding.sampling import Sampling, sample
 from congru.runtime.graph import alone
@@ -29,7 +27,6 @@ from congru.runtime.run import Run, State, twin_of
 from congru.runtime.steps import Steps
 from congru.runtime.tokenizer import Tokenizer
 
-_FORMAT = "congru-session-1"
 _SHORT = 16  # steps up to which a chunk runs step by step, its state staying where it lies
 
 
@@ -224,25 +221,17 @@ class Session:
         if self._last is not None:
             tensors.update({f"last.{name}": value for name, value in self._last.items()})
         metadata = {
-            "format": _FORMAT,
             "model": self._identity(),
             "batch_size": str(self.batch_size),
             "rng": json.dumps(self.rng.bit_generator.state),
         }
-        target = Path(path).absolute()
-        content = format_tensors({name: np.ascontiguousarray(v) for name, v in tensors.items()}, metadata)
-        try:
-            write_whole(target, content)
-        except OSError as error:
-            raise ModelFolderError(
-                f"{path} cannot be written ({error.strerror}): check its folder and space"
-            ) from None
+        session_file.write(Path(path), tensors, metadata)
 
     def restore(self, path: str | os.PathLike[str]) -> Session:
-        """Go on from a file that `save` wrote; refuses one of another model or batch size. Returns the
-        session.
+        """Go on from a file that `save` wrote; refuses one of another model or batch size, or that was changed, and the
+        session is then as before. Returns the session.
         """
-        metadata, tensors = _read_session(Path(path))
+        metadata, tensors = session_file.read(Path(path))
         if metadata["model"] != self._identity():
             raise ModelFolderError(
                 f"{path} was saved by another model, expected this one: load the model of the file"
@@ -256,9 +245,15 @@ class Session:
         last = {name: tensors.pop(f"last.{name}") for name in outputs if f"last.{name}" in tensors}
         if "last" in tensors:  # as written before networks had several outputs
             last = {outputs[0]: tensors.pop("last")}
+        generator = np.random.Generator(np.random.PCG64(0))
+        try:
+            generator.bit_generator.state = json.loads(metadata["rng"])
+        except (ValueError, TypeError, KeyError):
+            raise ModelFolderError(
+                f"{path} holds no state of a random generator, expected that of PCG64: save it again"
+            ) from None
         self.state = {name.removeprefix("state."): value for name, value in tensors.items()}
-        self._last = last or None
-        self.rng.bit_generator.state = json.loads(metadata["rng"])
+        self._last, self._rng = last or None, generator
         return self
 
     def _current(self) -> State:
@@ -368,23 +363,3 @@ def _held_back(text: str, stops: list[str]) -> int:
         if any(stop.startswith(text[-size:]) for stop in stops):
             return size
     return 0
-
-
-def _read_session(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
-    try:
-        with safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except OSError as error:
-        raise ModelFolderError(
-            f"{path} cannot be read ({error.strerror}), expected a saved session"
-        ) from None
-    except SafetensorError as error:
-        raise ModelFolderError(
-            f"{path} is truncated or not a saved session ({error}): save it again"
-        ) from None
-    if metadata.get("format") != _FORMAT or not {"model", "batch_size", "rng"} <= set(metadata):
-        raise ModelFolderError(
-            f"{path} has the format {metadata.get('format')!r}, expected {_FORMAT!r}: check the path"
-        )
-    return metadata, tensors

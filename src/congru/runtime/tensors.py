@@ -5,6 +5,7 @@ An int8 tensor "<name>" has a float32 companion "<name>.scale", one number per r
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -81,6 +82,15 @@ def of_owner(arrays: Mapping[str, NDArray[Any]], owner: str, separator: str) -> 
     """The arrays of one network, by their own names."""
     prefix = owner + separator
     return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+
+
+def checksum(arrays: Mapping[str, NDArray[Any]], text: str) -> str:
+    """The sha256, as hexadecimal digits, of arrays with their names, dtypes and shapes, and of a text beside them."""
+    total = hashlib.sha256(text.encode())
+    for name, array in sorted(arrays.items()):
+        total.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
+        total.update(np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()
 
 
 def format_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
