@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -161,3 +164,17 @@ def test_doctor_checks_the_unit_against_the_equations(capsys, monkeypatch):
 def test_data_lists_the_public_sets(capsys):
     assert run("data", "list") == 0
     assert "tinyshakespeare" in capsys.readouterr().out
+
+
+def test_a_reader_that_leaves_ends_the_command_as_other_programs_end():
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(
+        [sys.executable, "-c", "from congru.cli.main import main; main(['--help'])"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (141, "")

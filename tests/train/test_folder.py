@@ -14,8 +14,18 @@ import torch
 from safetensors.torch import save as save_tensors
 
 from congru.errors import RunFolderError
-from congru.train import checkpoint
-from congru.train.folder import HEADER, Metric, RunFolder, check_out, next_free, read_metrics, write_bytes
+from congru.runtime import atomic
+from congru.train import checkpoint, folder
+from congru.train.folder import (
+    HEADER,
+    Metric,
+    RunFolder,
+    check_out,
+    claim_next,
+    next_free,
+    read_metrics,
+    write_bytes,
+)
 from congru.train.nests import tree_map
 
 
@@ -211,3 +221,40 @@ def test_status_and_log(tmp_path: Path) -> None:
     status = json.loads((tmp_path / "run" / "status.json").read_text())
     assert (status["state"], status["step"]) == ("running", 2)
     assert (tmp_path / "run" / "log.txt").read_text().endswith(" hello\n")
+
+
+def test_a_start_that_left_only_its_log_may_start_again(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    RunFolder(out).close()
+    (out / ".config.yaml.0123abcd.tmp").write_bytes(b"half")  # as a kill leaves it
+    assert sorted(os.listdir(out)) == [".config.yaml.0123abcd.tmp", "log.txt"]
+    with pytest.raises(RunFolderError, match=r"expected a run folder with config.yaml: leave out --resume"):
+        check_out(out, resume=True)
+    RunFolder(out).close()
+    assert os.listdir(out) == ["log.txt"]
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(RunFolderError, match="which holds files already, expected a new folder"):
+        check_out(out, resume=False)
+
+
+def test_what_another_process_is_writing_stays(tmp_path: Path) -> None:
+    with atomic.folder_beside(tmp_path / "model") as fresh:
+        atomic.clear_leftovers(tmp_path)
+        assert fresh.is_dir()
+    assert os.listdir(tmp_path) == []
+
+
+def test_each_training_claims_a_number_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert claim_next(tmp_path / "runs", "toy").name == "toy-1"
+    free = iter([tmp_path / "runs" / "toy-1", tmp_path / "runs" / "toy-2"])  # both looked before either began
+    monkeypatch.setattr(folder, "next_free", lambda *_: next(free))
+    assert claim_next(tmp_path / "runs", "toy").name == "toy-2"
+
+
+def test_files_have_the_rights_that_the_umask_leaves(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_bytes(tmp_path / "a", b"")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640

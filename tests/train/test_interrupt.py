@@ -11,7 +11,7 @@ import pytest
 from congru.train.interrupt import StopSignal
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_asks_for_a_stop_and_the_old_handlers_come_back(number: int) -> None:
     before = signal.getsignal(number)
     with StopSignal() as stop:
@@ -19,6 +19,16 @@ def test_a_signal_asks_for_a_stop_and_the_old_handlers_come_back(number: int) ->
         os.kill(os.getpid(), number)
         assert stop.requested
     assert signal.getsignal(number) is before
+
+
+def test_under_nohup_a_closed_terminal_changes_nothing() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignal() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.requested
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_an_echo_is_ignored_and_a_second_signal_interrupts() -> None:

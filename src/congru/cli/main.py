@@ -1,6 +1,7 @@
 """The `congru` program: finds the command, prints one line for wrong input, sets the exit status.
 
-Exit status: 0 done, 1 a check failed, 2 wrong input (one line on standard error), 130 interrupted.
+Exit status: 0 done, 1 a check failed, 2 wrong input (one line on standard error), 130 interrupted,
+141 the reader of its output (head, less) has left.
 A traceback is printed only with ``--debug``.
 """
 
@@ -18,6 +19,7 @@ from congru.version import __version__
 
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
 
 # Command name -> (where its cyclopts App is, one line for the overview).
 COMMANDS = {
@@ -81,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(_report(error))
     except BrokenPipeError:  # the reader (head, less) has left: nothing more to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        sys.exit(EXIT_BROKEN_PIPE)
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -104,6 +104,11 @@ def clear_leftovers(folder: Path, name: str = "*") -> None:
                 left.unlink()
 
 
+def is_leftover(path: Path) -> bool:
+    """Whether a name is that of something being written, or left by a kill."""
+    return path.name.startswith(".") and path.name.endswith(_SUFFIX)
+
+
 def sync_to_disk(path: Path) -> None:
     """Wait until what was written to a file or folder is on the disk."""
     if os.name == "nt" and path.is_dir():  # Windows opens no folders

@@ -63,7 +63,6 @@ def save_model(
     `load` accepts, and leaves what was there.
     """
     target = Path(folder).absolute()
-    _check_target(target)
     contents = dict(files)
     for name in contents:
         if name in (CONFIG, WEIGHTS, GOLDEN, CARD) or Path(name).name != name or name.startswith("."):
@@ -74,6 +73,7 @@ def save_model(
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())}
     contents[CONFIG] = _format_config(config, sums)
     try:
+        _check_target(target)
         _write_folder(target, contents)
     except OSError as error:
         raise ModelFolderError(
@@ -210,7 +210,7 @@ def _check_target(target: Path) -> None:
     if any(target.iterdir()):
         try:
             config = json.loads((target / CONFIG).read_bytes())
-        except (OSError, ValueError):
+        except (FileNotFoundError, ValueError):
             config = None
         if not isinstance(config, dict) or config.get("format") != FORMAT:
             raise ModelFolderError(
@@ -243,8 +243,9 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"{folder} is not a model folder, expected a folder with {CONFIG}: check the path"
         )
     path = folder / CONFIG
+    content = _read(path)
     try:
-        config = json.loads(_read(path))
+        config = json.loads(content)
     except ValueError as error:  # broken JSON or not UTF-8
         raise ModelFolderError(f"{path} is not valid JSON ({error}): {_AGAIN}") from None
     if not isinstance(config, dict) or config.get("format") != FORMAT:

@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from congru.errors import RunFolderError
-from congru.runtime.atomic import sync_to_disk, write_whole
+from congru.runtime.atomic import clear_leftovers, is_leftover, sync_to_disk, write_whole
 
+LOG = "log.txt"
 HEADER = ("step", "time", "split", "name", "value")
 
 
@@ -70,17 +71,31 @@ def next_free(parent: Path, task: str) -> Path:
     return parent / f"{task}-{number}"
 
 
+def claim_next(parent: Path, task: str) -> Path:
+    """The folder of :func:`next_free`, made empty: two trainings that start at once get one each."""
+    with writing(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            out = next_free(parent, task)
+            with contextlib.suppress(FileExistsError):
+                out.mkdir()
+                return out
+
+
 def check_out(out: Path, resume: bool) -> None:
-    """Refuse a folder that holds something (without ``resume``) or that is no run folder (with it)."""
+    """Refuse a folder that holds something (without ``resume``) or that is no run folder (with it).
+
+    A log alone is what a start leaves that was killed before it wrote anything else: it may start again.
+    """
     if resume:
         if not (out / "config.yaml").is_file():
             raise RunFolderError(
                 f"out is '{out}', expected a run folder with config.yaml: leave out --resume"
             )
         return
-    if out.is_file():
+    if out.exists() and not out.is_dir():
         raise RunFolderError(f"out is '{out}', a file, expected a folder: choose another --out")
-    if out.is_dir() and any(out.iterdir()):
+    if out.is_dir() and any(path.name != LOG and not is_leftover(path) for path in out.iterdir()):
         raise RunFolderError(
             f"out is '{out}', which holds files already, expected a new folder: "
             "continue that run with --resume, or choose another --out"
@@ -97,7 +112,7 @@ class RunFolder:
         self.last = path / "last"
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
-            self._log: IO[str] = open(path / "log.txt", "a", encoding="utf-8")  # noqa: SIM115
+            self._log: IO[str] = open(path / LOG, "a", encoding="utf-8")  # noqa: SIM115
         try:
             fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -105,6 +120,8 @@ class RunFolder:
             raise RunFolderError(
                 f"out is '{path}', in use by another run: wait for it or choose another --out"
             ) from None
+        for part in (path, self.last, path / "plots", path / "samples"):
+            clear_leftovers(part)
         self._metrics = path / "metrics.csv"
         self._status: dict[str, Any] = {}
 
@@ -141,7 +158,7 @@ class RunFolder:
 
     def log(self, line: str) -> None:
         """Append a line, with the time, to ``log.txt``."""
-        with writing(self.path / "log.txt"):
+        with writing(self.path / LOG):
             self._log.write(f"{utc_now()} {line}\n")
             self._log.flush()
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a run at the next step: it is saved, and the line that continues it is printed."""
+"""Ctrl-C, SIGTERM and a closed terminal end a run at the next step: it is saved, and the line that continues it printed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 
 class StopSignal:
-    """``with StopSignal() as stop:`` -> ``stop.requested`` turns True at the first SIGINT or SIGTERM.
+    """``with StopSignal() as stop:`` -> ``stop.requested`` turns True at the first SIGINT, SIGTERM or SIGHUP.
+
+    SIGHUP comes when the terminal closes; under ``nohup`` it stays ignored.
 
     A second one interrupts at once, unless it comes within a second: ``torchrun`` passes on what the
     terminal has sent already. Outside the main thread signals cannot be caught, and nothing changes.
@@ -31,7 +33,10 @@ class StopSignal:
 
     def __enter__(self) -> StopSignal:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            hangup = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []  # Windows has none
+            if hangup and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+                hangup = []
+            for number in (signal.SIGINT, signal.SIGTERM, *hangup):
                 self._before[number] = signal.signal(number, self._handle)
         return self
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from congru.train.devices import (
 )
 from congru.train.estimate import Estimate, try_steps
 from congru.train.events import Reporter
-from congru.train.folder import check_out, next_free
+from congru.train.folder import check_out, claim_next, next_free
 from congru.train.interrupt import StopSignal, TrainingInterrupted
 from congru.train.progress import make_reporter
 from congru.train.provenance import resume_line
@@ -70,8 +71,12 @@ def fit(
         SettingsError, RunFolderError, TrainingError: one line each, see their names.
         TrainingInterrupted: Ctrl-C or SIGTERM; the run is saved.
     """
-    out = settings.out if settings.out is not None else next_free(Path("runs"), learner.task)
-    if is_rank_zero() and not settings.dry_run:
+    out, named = settings.out, settings.out is not None
+    writes = is_rank_zero() and not settings.dry_run
+    if out is None:
+        claims = writes and not settings.resume
+        out = (claim_next if claims else next_free)(Path("runs"), learner.task)
+    if writes:
         check_out(out, settings.resume)
     unused = num_processes(settings) > 1 and has_unused_parameters(learner)
     fabric = open_fabric(settings, unused)
@@ -82,6 +87,9 @@ def fit(
             return _fit(fabric, learner, settings, origin or {}, out, reporter, sections)
     finally:
         reporter.close()
+        if not named and is_rank_zero():
+            with contextlib.suppress(OSError):  # a folder that holds something stays
+                out.rmdir()
 
 
 def _fit(
@@ -105,7 +113,8 @@ def _fit(
     try:
         status = _train_or_raise(trainer, out)
     except BaseException as error:
-        leave_folder(trainer, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed", str(error))
+        stopped = isinstance(error, (KeyboardInterrupt, BrokenPipeError))
+        leave_folder(trainer, "interrupted" if stopped else "failed", str(error))
         raise
     result = result_of(trainer, status, out)
     on_rank_zero(fabric, lambda: sum_up(trainer, result, sections))
