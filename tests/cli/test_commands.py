@@ -170,7 +170,7 @@ def test_a_reader_that_leaves_ends_the_command_as_other_programs_end():
     reader, writer = os.pipe()
     os.close(reader)
     ended = subprocess.run(
-        [sys.executable, "-c", "from congru.cli.main import main; main(['--help'])"],
+        [sys.executable, "-c", "from congru.cli.main import main; main(['data', 'list'])"],
         stdout=writer,
         stderr=subprocess.PIPE,
         text=True,
