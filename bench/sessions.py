@@ -30,7 +30,12 @@ from congru.runtime.graph import Graph
 from congru.runtime.network import Network
 from congru.runtime.session import Session, advance
 
-BARS = {"megabytes of 1,000 steppers": 30.0, "megabytes of 50 forks": 2.0, "fork in steps": 2.0}
+BARS = {
+    "megabytes of 1,000 steppers": 30.0,
+    "megabytes of 50 forks": 2.0,
+    "fork in steps": 2.0,
+    "together times one by one": 1.0,
+}
 MODEL = {"input_size": 204, "hidden_size": 512}  # 4.4 MB of weights
 HIDDEN_SIZES = (64, 256, 512)
 BATCHES = (8, 64, 256)

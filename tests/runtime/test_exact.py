@@ -169,3 +169,36 @@ def test_what_cannot_advance_together_has_its_line() -> None:
         advance([sessions[0], Session(network_and_input("text")[0])], x[:, 0])
     with pytest.raises(ShapeError, match="x has 1 rows, expected 2, one for each session"):
         advance(sessions, x[:1, 0])
+
+
+@pytest.mark.parametrize("end", ["head", "rnn"])
+def test_the_last_output_of_sessions_that_advanced_together_is_their_own(end: str) -> None:
+    nodes = [
+        {"type": "gru", "name": "rnn", "hidden_size": 6},
+        {"type": "linear", "name": "head", "size": 4},
+    ]
+    config = {"inputs": {"x": {"features": 5}}, "nodes": nodes[: 1 + (end == "head")], "outputs": [end]}
+    network, rng = Network(config, random_weights(config)), np.random.default_rng(0)
+    x = rng.standard_normal((3, 4, 5)).astype(np.float32)
+    sessions, whole = [Session(network) for _ in x], network.run(x)[0]
+    answer = advance(sessions, x[:, 0])
+    answer[:] = 7  # the caller's own
+    forks = [session.fork() for session in sessions]
+    advance(sessions, x[:, 1])
+    sessions[0].step(x[0, 2])
+    sessions[0].run(x[0, 3:])
+    np.testing.assert_array_equal(np.stack([fork.last for fork in forks]), whole[:, 0])
+    for _ in range(2):
+        np.testing.assert_array_equal(np.stack([session.last for session in sessions[1:]]), whole[1:, 1])
+    np.testing.assert_array_equal(sessions[0].last, whole[0, 3])
+    sessions[1].step(x[1, 2])
+    fork = sessions[1].fork()
+    sessions[1].step(x[1, 3])
+    np.testing.assert_array_equal(fork.last, whole[1, 2])
+    assert sessions[1].reset().last is None
+
+
+def test_a_negative_token_is_refused_by_sessions_together() -> None:
+    network, _ = network_and_input("text", 2)
+    with pytest.raises(ShapeError, match="holds the token -1, expected 0 to 64"):
+        advance([Session(network), Session(network)], np.array([3, -1]))

@@ -15,6 +15,7 @@ Weights and states are called "<node>.<part>". `{"layers": [...]}` of format 1 r
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from congru.errors import SettingsError, ShapeError
@@ -85,7 +86,7 @@ class Graph:
         """The GRU, LSTM, RNN and minGRU nodes, in order."""
         return [placed.node for placed in self.placed if isinstance(placed.node, RecurrentNode)]
 
-    @property
+    @cached_property
     def step_inputs(self) -> list[str]:
         """The inputs with one value per step."""
         return [name for name, spec in self.inputs.items() if spec.axes == "steps"]

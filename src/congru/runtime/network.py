@@ -326,8 +326,19 @@ def _check_rows(name: str, rows: int, batch_size: int) -> None:
         )
 
 
+def _are_tokens(array: NDArray[Any], rank: int, count: int) -> bool:
+    """Whether an array is plainly right: contiguous int64 tokens below `count`. False asks for a closer look."""
+    if array.dtype != np.int64 or array.ndim != rank or not array.size or not array.flags.c_contiguous:
+        return False
+    return bool(
+        np.maximum.reduce(array.view(np.uint64), axis=None) < count
+    )  # a negative one is large without its sign
+
+
 def _check_value(array: NDArray[Any], spec: Spec, axes: str, what: str) -> NDArray[Any]:
     rank = axes.count(",") + 1 if axes != "[]" else 0
+    if spec.tokens is not None and not spec.size and _are_tokens(array, rank, spec.tokens[0]):
+        return array
     free = (None,) * rank
     if spec.tokens is None:
         letters = ", I" if len(spec.size) == 1 else "".join(f", {side}" for side in spec.size)

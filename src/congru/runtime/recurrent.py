@@ -21,7 +21,7 @@ from congru.runtime import cells
 from congru.runtime.cells import Array
 from congru.runtime.form import Form
 from congru.runtime.option_cells import OptionCell
-from congru.runtime.run import Run, twin_of
+from congru.runtime.run import Run
 
 BACKENDS = ("auto", "numpy", "native", "reference")
 FEW_ROWS = (
@@ -113,50 +113,51 @@ class Recurrent:
 class RecurrentSteps:
     """One recurrent node in a stream: a stepper of the native core for every depth; the state lies in them."""
 
+    __slots__ = ("_batch_size", "_layer", "_steppers")  # a copy is cheaper than with a dictionary
+
     def __init__(self, layer: Recurrent, batch_size: int) -> None:
-        form = layer.form
-        self._parts, self._shape = layer.parts, (form.num_layers, batch_size, form.hidden_size)
-        self._packed = layer.packed()
-        self._steppers = [weights.stepper(batch_size) for weights in self._packed]
-        self._stages = [stepper.step for stepper in self._steppers]
+        self._layer, self._batch_size = layer, batch_size
+        self._steppers = [weights.stepper(batch_size) for weights in layer.packed()]
 
     @property
     def function(self) -> Callable[[Array], Array]:
         """y [B, H] of x [B, F]."""
-        return self._stages[0] if len(self._stages) == 1 else self.step
+        return self._steppers[0].step if len(self._steppers) == 1 else self.step
 
     def copy(self) -> RecurrentSteps:
         """An independent twin with the same state."""
-        twin = twin_of(self)
+        twin = object.__new__(RecurrentSteps)
+        twin._layer, twin._batch_size = self._layer, self._batch_size
         twin._steppers = [stepper.copy() for stepper in self._steppers]
-        twin._stages = [stepper.step for stepper in twin._steppers]
         return twin
 
     def step(self, x: Array) -> Array:
         """y [B, H] of x [B, F]."""
-        for stage in self._stages:
-            x = stage(x)
+        for stepper in self._steppers:
+            x = stepper.step(x)
         return x
 
     def together(self, parts: list[RecurrentSteps], *rows: Any) -> Array:
         """One step of N streams at once, without a lock: y [N, H] of x [N, F]; each row as if alone."""
         (x,) = rows
-        for depth, weights in enumerate(self._packed):
+        for depth, weights in enumerate(self._layer.packed()):
             x = weights.advance([part._steppers[depth] for part in parts], x)
         y: Array = x
         return y
 
     def read(self) -> dict[str, Array]:
         """The state in arrays of its own, [L, B, H] by name."""
-        parts = [np.empty(self._shape, np.float32) for _ in self._parts]
+        form = self._layer.form
+        shape = (form.num_layers, self._batch_size, form.hidden_size)
+        parts = [np.empty(shape, np.float32) for _ in self._layer.parts]
         for depth, stepper in enumerate(self._steppers):
             stepper.read(*(part[depth] for part in parts))
-        return dict(zip(self._parts, parts))
+        return dict(zip(self._layer.parts, parts))
 
     def write(self, state: Mapping[str, Array]) -> None:
         """Go on from a state as `read` returns it."""
         for depth, stepper in enumerate(self._steppers):
-            stepper.write(*(state[name][depth] for name in self._parts))
+            stepper.write(*(state[name][depth] for name in self._layer.parts))
 
 
 def choose_backend(layers: Mapping[Form, Sequence[DirectionWeights]], backend: str) -> tuple[str, str]:

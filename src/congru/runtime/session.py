@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from congru.errors import ModelFolderError, SettingsError, ShapeError
 from congru.runtime import session_file
 from congru.runtime.cells import Array
+from congru.runtime.decoding.draws import Draws
 from congru.runtime.decoding.sampling import Sampling, sample
 from congru.runtime.graph import alone
 from congru.runtime.network import Network
@@ -60,26 +61,24 @@ class Session:
             if not isinstance(value, (int, np.integer)) or value < least:
                 raise SettingsError(f"{name} is {value!r}, expected a whole number of at least {least}")
         self.network, self.tokenizer, self.batch_size = network, tokenizer, int(batch_size)
-        self._rng: np.random.Generator | None = np.random.Generator(np.random.PCG64(seed))
-        self._rng_state: Any = None
+        self._draws = Draws(seed)
         self._identity = identity
         self._constants = network.check_constants(constants or {}, lengths or {}, self.batch_size)
         self._steps: Steps | None = None  # made by the first step
         self._state: State | None = network.initial_state(self.batch_size)  # None: in the steps
         self._last: dict[str, Array] | None = None
+        self._last_row: int | None = None  # which row of `_last` is its own, where sessions stepped together
 
     @property
     def rng(self) -> np.random.Generator:
         """The random generator that `generate` draws from."""
-        if self._rng is None:
-            self._rng = np.random.Generator(np.random.PCG64(0))
-            self._rng.bit_generator.state = self._rng_state
-        return self._rng
+        return self._draws.hand_out()
 
     @property
     def last(self) -> Any:
         """The output of the last step, [O] or [B, O] where batch_size > 1; None before the first step."""
-        return None if self._last is None else self._answer(self._last, self.batch_size > 1)
+        last = self._own_last()
+        return None if last is None else self._answer(last, self.batch_size > 1)
 
     @property
     def state(self) -> State:
@@ -95,7 +94,7 @@ class Session:
 
     def reset(self) -> Session:
         """Go back to the initial state; the random generator goes on. Returns the session."""
-        self._state, self._last = self.network.initial_state(self.batch_size), None
+        self._state, self._last, self._last_row = self.network.initial_state(self.batch_size), None, None
         return self
 
     def feed(self, x: str | ArrayLike | Mapping[str, ArrayLike]) -> Session:
@@ -118,7 +117,7 @@ class Session:
         stages = steps.stages
         if stages is None:
             inputs, batched = self._check(x, 0)
-            self._last = steps.step(inputs)
+            self._last, self._last_row = steps.step(inputs), None
             return self._answer(self._last, batched)
         row = steps.row(x) if self.batch_size == 1 else None
         batched = False
@@ -127,7 +126,7 @@ class Session:
             row = steps.rows(array)
         for stage in stages:
             row = stage(row)
-        self._last = {steps.output: row}
+        self._last, self._last_row = {steps.output: row}, None
         return row.copy() if batched else row[0].copy()
 
     def run(self, x: Any) -> Any:
@@ -136,13 +135,15 @@ class Session:
         """
         inputs, batched = self._check(x, 1)
         xs = [np.ascontiguousarray(array.swapaxes(0, 1)) for array in inputs]
-        if len(xs[0]) == 0 and self._last is not None and all(self._is_row(name) for name in self._last):
-            return self._answer(self._last, batched)
+        last = self._own_last()
+        if len(xs[0]) == 0 and last is not None and all(self._is_row(name) for name in last):
+            return self._answer(last, batched)
         outputs = self._advance(xs)
         if len(xs[0]) or all(self._is_row(name) for name in outputs):
-            self._last = {
-                name: out if self._is_row(name) else out[-1].copy() for name, out in outputs.items()
-            }
+            self._last_row, self._last = (
+                None,
+                {name: out if self._is_row(name) else out[-1].copy() for name, out in outputs.items()},
+            )
         whole = {name: out if self._is_row(name) else out.swapaxes(0, 1) for name, out in outputs.items()}
         return self._answer(whole, batched)
 
@@ -152,12 +153,9 @@ class Session:
         """
         twin = twin_of(self)  # nobody writes to the arrays of a state
         twin._steps = None if self._steps is None else self._steps.copy()
-        last = self._last  # it may lie in the steps
-        twin._last = None if last is None else {name: row.copy() for name, row in last.items()}
-        if seed is not None:
-            twin._rng = np.random.Generator(np.random.PCG64(seed))
-        elif self._rng is not None:  # the copy is made when it first draws
-            twin._rng, twin._rng_state = None, self._rng.bit_generator.state
+        if self._last is not None and self._steps is not None and self._steps.lends:
+            twin._last = {name: row.copy() for name, row in self._last.items()}
+        twin._draws = self._draws.fork() if seed is None else Draws(seed)
         return twin
 
     def generate(
@@ -200,8 +198,9 @@ class Session:
         decoder, pending = tokenizer.stream(), ""
         for remaining in range(n, -1, -1):
             if remaining:
-                assert self._last is not None  # held by generate
-                token = sample(next(iter(self._last.values()))[0], sampling, self.rng)
+                last = self._own_last()
+                assert last is not None  # held by generate
+                token = sample(next(iter(last.values()))[0], sampling, self._draws.generator())
                 self.step(token)
                 pending += decoder.push(token)
             else:
@@ -218,12 +217,13 @@ class Session:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write state, last output and random generator to a safetensors file, whole or not at all."""
         tensors = {f"state.{name}": value for name, value in self._current().items()}
-        if self._last is not None:
-            tensors.update({f"last.{name}": value for name, value in self._last.items()})
+        last = self._own_last()
+        if last is not None:
+            tensors.update({f"last.{name}": value for name, value in last.items()})
         metadata = {
             "model": self._identity(),
             "batch_size": str(self.batch_size),
-            "rng": json.dumps(self.rng.bit_generator.state),
+            "rng": json.dumps(self._draws.generator().bit_generator.state),
         }
         session_file.write(Path(path), tensors, metadata)
 
@@ -253,7 +253,8 @@ class Session:
                 f"{path} holds no state of a random generator, expected that of PCG64: save it again"
             ) from None
         self.state = {name.removeprefix("state."): value for name, value in tensors.items()}
-        self._last, self._rng = last or None, generator
+        self._last, self._last_row = last or None, None
+        self._draws.generator().bit_generator.state = generator.bit_generator.state
         return self
 
     def _current(self) -> State:
@@ -262,6 +263,14 @@ class Session:
             assert self._steps is not None
             self._state = self._steps.read()
         return self._state
+
+    def _own_last(self) -> dict[str, Array] | None:
+        """The outputs [B, O] of the last step by name; None before the first."""
+        row = self._last_row
+        if row is not None and self._last is not None:
+            self._last = {name: out[row : row + 1] for name, out in self._last.items()}
+            self._last_row = None
+        return self._last
 
     def _stepping(self) -> Steps:
         """The network step by step, holding the state."""
@@ -331,13 +340,12 @@ def advance(sessions: Sequence[Session], x: Any) -> Any:
     if not sessions:
         raise SettingsError("sessions is empty, expected at least one: pass the sessions that have an input")
     network = sessions[0].network
-    for session in sessions:
-        if session.network is not network or session.batch_size != 1:
-            raise SettingsError(
-                "sessions holds one of another network or with batch_size above 1, expected sessions of one network:"
-                " call advance once for each network"
-            )
-    if len(set(map(id, sessions))) != len(sessions):
+    if any([session.network is not network or session.batch_size != 1 for session in sessions]):
+        raise SettingsError(
+            "sessions holds one of another network or with batch_size above 1, expected sessions of one network:"
+            " call advance once for each network"
+        )
+    if len(set(sessions)) != len(sessions):
         raise SettingsError(
             "sessions holds a session twice, expected each once: its steps follow one another"
         )
@@ -349,11 +357,15 @@ def advance(sessions: Sequence[Session], x: Any) -> Any:
                 f"x has {len(array)} rows, expected {len(sessions)}, one for each session: pass as many"
             )
         rows.append(array)
-    steps = [session._stepping() for session in sessions]
+    steps = cast(  # without a state of its own, a session has steps that hold it
+        "list[Steps]",
+        [session._steps if session._state is None else session._stepping() for session in sessions],
+    )
     outputs = steps[0].together(steps, rows)
+    kept = {name: out.copy() for name, out in outputs.items()}
     for k, session in enumerate(sessions):
-        session._last = {name: out[k : k + 1].copy() for name, out in outputs.items()}
-    return alone({name: out.copy() for name, out in outputs.items()})
+        session._last, session._last_row = kept, k
+    return alone({name: out.copy() for name, out in outputs.items()} if steps[0].lends else outputs)
 
 
 def _held_back(text: str, stops: list[str]) -> int:

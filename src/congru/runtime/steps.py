@@ -16,7 +16,7 @@ from congru.kernels import binding
 from congru.runtime.cells import Array
 from congru.runtime.graph import Graph, Placed
 from congru.runtime.nodes.node import Compute, Pointwise
-from congru.runtime.nodes.pointwise import Dropout
+from congru.runtime.nodes.pointwise import Dropout, Linear
 from congru.runtime.nodes.pooling import Last
 from congru.runtime.recurrent import Recurrent
 from congru.runtime.run import Run, State, twin_of
@@ -45,9 +45,8 @@ class Stateful(Protocol):
 
 
 class _Call(NamedTuple):
-    """One node of the plan: its function, where its inputs lie, where its output goes."""
+    """One node of the plan: where its inputs lie, where its output goes."""
 
-    function: Callable[..., Any]
     inputs: tuple[int, ...]
     output: int
     part: int | None = None  # which of the parts with a state computes it
@@ -98,11 +97,27 @@ class _ByRun:
         self._state = {name: state[name].copy() for name in self._names}
 
 
+class _Shared(NamedTuple):
+    """What all copies of a stream have in common."""
+
+    calls: list[_Call]
+    places: list[int]  # which call each part with a state computes
+    step_slots: list[int]  # where the inputs with steps go
+    outputs: dict[str, int]
+    fixed: list[Any]  # what holds for the whole stream; None where steps write
+    table: Array | None  # of the embedding a chain begins with
+    features: int  # of the first input, where it holds vectors
+    is_row: Callable[..., bool] | None
+
+
 class Steps:
     """The nodes of a streaming network in the order they run; its state is what was written last, and the steps since.
 
     `stages` is the whole network where it is a chain from one input to one output: functions of one row each. None else.
+    `output` is its first output; `lends`: whether outputs may be arrays that the next step, or the caller, writes over.
     """
+
+    __slots__ = ("_functions", "_shared", "_stateful", "_values", "lends", "output", "stages")
 
     def __init__(
         self,
@@ -114,81 +129,94 @@ class Steps:
         table: Array | None,
     ) -> None:
         self._stateful: list[Stateful] = []
-        self._slots = {name: index for index, name in enumerate(graph.inputs)}
+        self._functions: list[Callable[..., Any]] = []  # of the calls; those with a state are each copy's own
         self._values: list[Any] = [constants.get(name) for name in graph.inputs]
-        self._step_slots = [self._slots[name] for name in graph.step_inputs]
-        self._calls: list[_Call] = []
+        slots = {name: index for index, name in enumerate(graph.inputs)}
+        first = next(iter(graph.inputs.values()))
+        self._shared = shared = _Shared(
+            calls=[],
+            places=[],
+            step_slots=[slots[name] for name in graph.step_inputs],
+            outputs={},
+            fixed=[],
+            table=table,
+            features=first.features if first.tokens is None and len(first.size) == 1 else 0,
+            is_row=binding.extension().is_row if binding.is_available() else None,
+        )
+        fresh = set()  # slots that every step fills with an array of its own
         constant = set(graph.constant_inputs)
-        fixed = Run({}, None, memory_lengths)
+        once = Run({}, None, memory_lengths)
         for placed in graph.placed:
             node = placed.node
             if isinstance(node, (Dropout, Last)):  # in a stream: the step as it is
-                self._slots[node.name] = self._slots[node.of[0]]
+                slots[node.name] = slots[node.of[0]]
                 continue
-            self._slots[node.name] = slot = len(self._values)
+            slots[node.name] = slot = len(self._values)
             self._values.append(None)
-            inputs = tuple(self._slots[name] for name in node.of)
+            inputs = tuple(slots[name] for name in node.of)
             if constant.issuperset(node.of):
                 constant.add(node.name)
-                self._values[slot] = computes[node.name](fixed, *(self._values[index] for index in inputs))
+                self._values[slot] = computes[node.name](once, *(self._values[index] for index in inputs))
             else:
                 self._add(placed, computes[node.name], batch_size, memory_lengths, inputs, slot)
-        self._fixed = list(self._values)  # what holds for the whole stream; None where steps write
-        self._outputs = {name: self._slots[name] for name in graph.outputs}
+                if isinstance(node, Linear):
+                    fresh.add(slot)
+        shared.fixed.extend(self._values)
+        shared.outputs.update({name: slots[name] for name in graph.outputs})
         self.output = next(iter(graph.outputs))
-        self._table = table  # of the embedding a chain begins with
-        first = next(iter(graph.inputs.values()))
-        self._features = first.features if first.tokens is None and len(first.size) == 1 else 0
-        self._is_row = binding.extension().is_row if binding.is_available() else None
+        self.lends = not fresh.issuperset(shared.outputs.values())
         self.stages = self._chain()
 
     def row(self, x: Any) -> Array | None:
         """The row that enters `stages` for one step of one stream, where x is plainly right: a token in range, a finite
         float32 vector. None asks for a closer look.
         """
-        if self._table is not None:
-            if type(x) is int and 0 <= x < len(self._table):
-                return self._table[x : x + 1]
-        elif self._is_row is not None and self._features and self._is_row(x, self._features):
+        shared = self._shared
+        table = shared.table
+        if table is not None:
+            if type(x) is int and 0 <= x < len(table):
+                return table[x : x + 1]
+        elif shared.is_row is not None and shared.features and shared.is_row(x, shared.features):
             row: Array = x[None]
             return row
         return None
 
     def rows(self, x: NDArray[Any]) -> Any:
         """The rows that enter `stages` for checked tokens [B] or vectors [B, I]."""
-        return x if self._table is None else self._table[x]
+        table = self._shared.table
+        return x if table is None else table[x]
 
     def step(self, rows: list[NDArray[Any]]) -> dict[str, Array]:
         """The outputs of one step by name, for checked rows in the order of the inputs with steps."""
         values = self._values
-        for slot, row in zip(self._step_slots, rows):
+        for slot, row in zip(self._shared.step_slots, rows):
             values[slot] = row
-        for function, inputs, output, _ in self._calls:
+        for function, (inputs, output, _) in zip(self._functions, self._shared.calls):
             values[output] = function(*(values[index] for index in inputs))
-        return {name: values[slot] for name, slot in self._outputs.items()}
+        return {name: values[slot] for name, slot in self._shared.outputs.items()}
 
     def together(self, many: list[Steps], rows: list[NDArray[Any]]) -> dict[str, Array]:
         """The outputs [N, O] by name of one step of N streams of this network, of one row each; rows [N, ..] for every input."""
         values: list[Any] = [
             None if fixed is None else [steps._values[slot] for steps in many]
-            for slot, fixed in enumerate(self._fixed)
+            for slot, fixed in enumerate(self._shared.fixed)
         ]
-        for slot, row in zip(self._step_slots, rows):
+        for slot, row in zip(self._shared.step_slots, rows):
             values[slot] = row
-        for function, inputs, output, part in self._calls:
-            given = [values[index] for index in inputs]
+        for function, (inputs, output, part) in zip(self._functions, self._shared.calls):
+            read = [values[index] for index in inputs]
             if part is None:
-                flat = [np.concatenate(value) if isinstance(value, list) else value for value in given]
+                flat = [np.concatenate(value) if isinstance(value, list) else value for value in read]
                 values[output] = function(*flat)
             else:
                 values[output] = self._stateful[part].together(
-                    [steps._stateful[part] for steps in many], *given
+                    [steps._stateful[part] for steps in many], *read
                 )
-        return {name: values[slot] for name, slot in self._outputs.items()}
+        return {name: values[slot] for name, slot in self._shared.outputs.items()}
 
     def run(self, xs: list[NDArray[Any]]) -> dict[str, Array]:
         """The outputs [T, B, O] by name, for checked inputs [T, B, ..], T >= 1."""
-        parts: dict[str, list[Array]] = {name: [] for name in self._outputs}
+        parts: dict[str, list[Array]] = {name: [] for name in self._shared.outputs}
         for rows in zip(*xs):
             for name, row in self.step(list(rows)).items():
                 parts[name].append(row.copy())
@@ -208,13 +236,12 @@ class Steps:
 
     def copy(self) -> Steps:
         """An independent twin with the same state; the weights are shared."""
-        twin = twin_of(self)
+        twin = object.__new__(Steps)
+        twin._shared, twin.output, twin.lends = self._shared, self.output, self.lends
         twin._values, twin._stateful = list(self._values), [part.copy() for part in self._stateful]
-        functions = [part.function for part in twin._stateful]
-        twin._calls = [
-            call if call.part is None else call._replace(function=functions[call.part])
-            for call in self._calls
-        ]
+        twin._functions = list(self._functions)
+        for part, index in enumerate(self._shared.places):
+            twin._functions[index] = twin._stateful[part].function
         twin.stages = None if self.stages is None else twin._stages()
         return twin
 
@@ -229,26 +256,28 @@ class Steps:
     ) -> None:
         """Add what one node does in a step."""
         if isinstance(compute, Pointwise):
-            self._calls.append(_Call(compute.function, inputs, slot))
+            self._shared.calls.append(_Call(inputs, slot))
+            self._functions.append(compute.function)
             return
         part: Stateful = _ByRun(placed, compute, lengths)
         if isinstance(compute, Recurrent) and compute.backend == "native":
             part = compute.steps(batch_size)
-        self._calls.append(_Call(part.function, inputs, slot, len(self._stateful)))
+        self._shared.places.append(len(self._shared.calls))
+        self._shared.calls.append(_Call(inputs, slot, len(self._stateful)))
+        self._functions.append(part.function)
         self._stateful.append(part)
 
     def _chain(self) -> list[Stage] | None:
         """The functions, one after the other, where each reads the one before alone; the first table is left to `rows`."""
-        if len(self._step_slots) != 1 or len(self._outputs) != 1:
+        if len(self._shared.step_slots) != 1 or len(self._shared.outputs) != 1:
             return None
-        calls = self._calls
-        slots = [self._step_slots[0], *(call.output for call in calls)]
+        calls = self._shared.calls
+        slots = [self._shared.step_slots[0], *(call.output for call in calls)]
         if any(call.inputs != (slot,) for call, slot in zip(calls, slots)):
             return None
-        if next(iter(self._outputs.values())) != slots[-1]:
+        if next(iter(self._shared.outputs.values())) != slots[-1]:
             return None
         return self._stages()
 
     def _stages(self) -> list[Stage]:
-        calls = self._calls if self._table is None else self._calls[1:]
-        return [call.function for call in calls]
+        return self._functions if self._shared.table is None else self._functions[1:]

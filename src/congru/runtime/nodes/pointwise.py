@@ -55,7 +55,7 @@ class Embedding(PointwiseNode, type="embedding"):
         tables = [weights[name] for name in self.weights(*x)]
         if not x[0].size:
             (table,) = tables
-            return lambda tokens: table[tokens]
+            return lambda tokens: table.take(tokens, 0)
         if self.combine == "concat":
             return lambda tokens: np.concatenate([t[tokens[..., k]] for k, t in enumerate(tables)], axis=-1)
 

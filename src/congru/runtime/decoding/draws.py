@@ -1,0 +1,45 @@
+"""The random generator of a stream, which forks for less than a microsecond: it is copied when one of the two first draws."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class Draws:
+    """A generator of its own, seeded with `seed` (None: by the operating system).
+
+    >>> one = Draws(0)
+    >>> two = one.fork()
+    >>> bool(one.generator().random() == two.generator().random())
+    True
+    """
+
+    __slots__ = ("_generator", "_handed_out", "_shared")
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._generator = np.random.Generator(np.random.PCG64(seed))
+        self._shared = False  # with a fork: nobody draws from it, each copies it first
+        self._handed_out = False  # whoever holds it may draw at any time, so that it cannot be shared
+
+    def generator(self) -> np.random.Generator:
+        """The generator, to draw from at once; another one after the next fork."""
+        if self._shared:
+            own = np.random.Generator(np.random.PCG64(0))
+            own.bit_generator.state = self._generator.bit_generator.state
+            self._generator, self._shared = own, False
+        return self._generator
+
+    def hand_out(self) -> np.random.Generator:
+        """The generator, to be kept: it stays the same for good."""
+        self._handed_out = True
+        return self.generator()
+
+    def fork(self) -> Draws:
+        """Another one that will draw the same numbers."""
+        twin = object.__new__(Draws)
+        twin._generator, twin._shared, twin._handed_out = self._generator, True, False
+        if self._handed_out:
+            twin.generator()
+        else:
+            self._shared = True
+        return twin
