@@ -1,8 +1,7 @@
-"""Dense layers, causal convolutions and the functions of rows: right, and the same bits for any batch, chunking and layout."""
+"""Dense layers and the functions of rows: right, and the same bits for any batch, chunking and layout."""
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,6 @@ FUNCTIONS: dict[str, Any] = {
     "softmax": rows.softmax,
     "log_softmax": rows.log_softmax,
     "sigmoid": rows.sigmoid,
-    "tanh": rows.tanh,
     "layer_norm": lambda x, **out: rows.layer_norm(x, None, None, **out),
 }
 
@@ -113,44 +111,6 @@ def test_dense_refuses_what_does_not_fit() -> None:
         layer(x, to=x)  # type: ignore[call-arg]
 
 
-@pytest.mark.parametrize("taps", [1, 3])
-def test_convolution_is_that_of_torch_in_any_chunking(taps: int) -> None:
-    weight, bias, x = draw(7, 5, taps), draw(7), draw(4, 20, 5)
-    layer = dense.convolution(weight, bias)
-    y, history = layer(x)
-    padded = torch.nn.functional.pad(torch.from_numpy(x).transpose(1, 2).double(), (taps - 1, 0))
-    expected = torch.nn.functional.conv1d(
-        padded, torch.from_numpy(weight).double(), torch.from_numpy(bias).double()
-    )
-    assert_close("core dense, float32", y, expected.transpose(1, 2).numpy())
-    np.testing.assert_array_equal(history, x[:, 20 - (taps - 1) :])
-    for cuts in ((0, 1, 2, 3, 9, 9, 20), tuple(range(21))):
-        pieces, state = [], None
-        for begin, end in pairwise(cuts):
-            piece, state = layer(x[:, begin:end], state)
-            pieces.append(piece)
-        np.testing.assert_array_equal(np.concatenate(pieces, axis=1), y)
-        assert state is not None
-        np.testing.assert_array_equal(state, history)
-    np.testing.assert_array_equal(layer(x[2:3])[0][0], y[2])
-
-
-def test_convolution_refuses_what_does_not_fit() -> None:
-    with pytest.raises(ShapeError, match=r"weight has shape \(2, 3\), expected \[O, F, K\]"):
-        dense.convolution(np.ones((2, 3), "f"))
-    with pytest.raises(ShapeError, match=r"weight has shape \(2, 3, 0\), expected at least one tap"):
-        dense.convolution(np.ones((2, 3, 0), "f"))
-    layer, x = dense.convolution(np.ones((2, 3, 4), "f")), np.ones((1, 5, 3), "f")
-    with pytest.raises(ShapeError, match=r"x has shape \(1, 5, 2\), expected \[B, T, F\] = \(any, any, 3\)"):
-        layer(x[..., :2])
-    with pytest.raises(
-        ShapeError, match=r"history has shape \(1, 2, 3\), expected .* = \(1, 3, 3\): pass None"
-    ):
-        layer(x, x[:, :2])
-    with pytest.raises(ShapeError, match="history has dtype float64, expected float32 as x: convert it"):
-        layer(x, np.ones((1, 3, 3)))
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_of_rows(name: str, dtype: Any) -> None:
@@ -160,7 +120,6 @@ def test_functions_of_rows(name: str, dtype: Any) -> None:
         "softmax": lambda: tensor.softmax(-1),
         "log_softmax": lambda: tensor.log_softmax(-1),
         "sigmoid": tensor.sigmoid,
-        "tanh": tensor.tanh,
         "layer_norm": lambda: torch.nn.functional.layer_norm(tensor, (37,)),
     }[name]()
     y = function(x)
@@ -203,4 +162,4 @@ def test_layer_norm_with_gain_and_bias_and_what_does_not_fit() -> None:
     with pytest.raises(ShapeError, match=r"x has shape .*, expected a contiguous array of at least one axis"):
         rows.softmax(x[:, ::2])
     with pytest.raises(ShapeError, match=r"x has shape \(3,\) and dtype int64, expected a contiguous array"):
-        rows.tanh(np.arange(3))
+        rows.sigmoid(np.arange(3))

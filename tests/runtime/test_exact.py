@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from congru.errors import SettingsError, ShapeError
-from congru.runtime.graph import Graph
+from congru.runtime.graph import Graph, alone
 from congru.runtime.network import Network
 from congru.runtime.session import Session, advance
+from nodes_cases import CASES
+from nodes_cases import one as network_of_one
 from runtime_models import random_weights, recurrent
 
 TEXT = {
@@ -66,6 +68,30 @@ def test_a_row_of_a_batch_has_the_bits_of_the_row_alone(name: str) -> None:
         np.testing.assert_array_equal(alone[0], whole[row])
         for key, value in after.items():
             np.testing.assert_array_equal(value[:, 0], state[key][:, row])
+
+
+ONE_FEATURE = {  # sums over the steps of a single number
+    f"{kind} of one feature": network_of_one(kind, {"x": {"features": 1}}, **keys)
+    for kind, keys in (("mean", {}), ("attention_pool", {"size": 3}))
+}
+
+
+@pytest.mark.parametrize("name", [*CASES, *ONE_FEATURE])
+def test_every_node_gives_a_row_of_a_batch_the_bits_of_the_row_alone(name: str) -> None:
+    config = {**CASES, **ONE_FEATURE}[name]
+    network, rng = Network(config, random_weights(config, scale=0.4)), np.random.default_rng(1)
+    inputs = {}
+    for key, spec in network.graph.inputs.items():
+        shape = {"steps": (9, 140), "row": (9,), "memory": (9, 33)}[spec.axes]
+        if spec.tokens is None:
+            inputs[key] = rng.standard_normal((*shape, *spec.size)).astype(np.float32)
+        else:
+            inputs[key] = rng.integers(0, min(spec.tokens), (*shape, *spec.size))
+    whole = network.graph.named_outputs(network.run(alone(inputs))[0])
+    for row in (0, 5, 8):
+        part = {key: value[row : row + 1] for key, value in inputs.items()}
+        for key, output in network.graph.named_outputs(network.run(alone(part))[0]).items():
+            np.testing.assert_array_equal(output[0], whole[key][row])
 
 
 @pytest.mark.parametrize("name", MODELS)

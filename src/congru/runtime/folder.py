@@ -132,7 +132,7 @@ def _load(folder: Path, backend: str, weight_dtype: str) -> Model:
             raise ModelFolderError(
                 f"{folder / name} is not the file that was saved, expected the sha256 in {CONFIG}: {_AGAIN}"
             )
-    networks = {name: Network(net, own, backend) for name, (net, own) in by_network.items()}
+    networks = {name: Network.of_checked(graph, own, backend) for name, (graph, own) in by_network.items()}
     for name, network in networks.items():
         cases = (
             of_owner(golden, name, "/") if "networks" in config else golden_of_chain(golden, network.graph)
@@ -141,7 +141,10 @@ def _load(folder: Path, backend: str, weight_dtype: str) -> Model:
         if problem:
             raise ModelFolderError(f"{folder / GOLDEN} {problem}: {_AGAIN}")
     if weight_dtype != "float32":
-        networks = {name: Network(net, own, backend, weight_dtype) for name, (net, own) in by_network.items()}
+        networks = {
+            name: Network.of_checked(graph, own, backend, weight_dtype)
+            for name, (graph, own) in by_network.items()
+        }
     files = {name: content for name, content in contents.items() if name not in (WEIGHTS, GOLDEN, CARD)}
     return Model(folder, config, networks, weights, files)
 
@@ -286,8 +289,8 @@ def declared_networks(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _split(
     folder: Path, config: dict[str, Any], weights: dict[str, NDArray[Any]]
-) -> dict[str, tuple[Any, dict[str, NDArray[Any]]]]:
-    """The declaration and the weights of every network, checked."""
+) -> dict[str, tuple[Graph, dict[str, NDArray[Any]]]]:
+    """The graph and the weights of every network, checked."""
     networks, parts = declared_networks(config), {}
     if not networks:
         raise ModelFolderError(f"{folder / CONFIG}: networks is empty, expected at least one: {_AGAIN}")
@@ -304,7 +307,7 @@ def _split(
         problem = weight_problem(graph, own)
         if problem:
             raise ModelFolderError(f"{folder / WEIGHTS} {problem}: {_AGAIN}")
-        parts[name] = (declaration, own)
+        parts[name] = (graph, own)
     known = (*networks, TASK)
     for tensor in weights if "networks" in config else ():
         if tensor.partition(".")[0] not in known:

@@ -88,10 +88,23 @@ class Network:
         backend: str = "auto",
         weight_dtype: str = "float32",
     ) -> None:
-        self.graph = graph = Graph(config)
+        graph = Graph(config)
         problem = weight_problem(graph, weights)
         if problem:
             raise ShapeError(f"weights: the dictionary {problem}: pass the weights of this network")
+        self._build(graph, weights, backend, weight_dtype)
+
+    @classmethod
+    def of_checked(
+        cls, graph: Graph, weights: Weights, backend: str = "auto", weight_dtype: str = "float32"
+    ) -> Network:
+        """A network of a graph and of weights in which :func:`weight_problem` has found nothing."""
+        network = cls.__new__(cls)
+        network._build(graph, weights, backend, weight_dtype)
+        return network
+
+    def _build(self, graph: Graph, weights: Weights, backend: str, weight_dtype: str) -> None:
+        self.graph = graph
         self.num_parameters = sum(int(weight.size) for weight in weights.values())
         self.weight_dtype = weight_dtype
         self.weights = rounded_weights(weights, {node.name for node in graph.recurrent}, weight_dtype)

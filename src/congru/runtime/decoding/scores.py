@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from congru.errors import ShapeError
+from congru.kernels import binding, rows
 
 _ABOVE_ZERO = 1e-3  # what rounding may leave above log 1 in float32 or bfloat16
 
@@ -21,8 +22,11 @@ def log_softmax(logits: ArrayLike) -> NDArray[np.float64]:
     [[0.5, 0.5], [0.75, 0.25]]
     """
     scores = np.asarray(logits, np.float64)
+    if binding.is_available() and scores.ndim:  # several times as fast
+        result: NDArray[np.float64] = rows.log_softmax(np.ascontiguousarray(scores))
+        return result
     shifted = scores - scores.max(axis=-1, keepdims=True)
-    result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    result = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return result
 
 

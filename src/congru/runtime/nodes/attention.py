@@ -14,6 +14,7 @@ from congru.runtime.cells import Array
 from congru.runtime.dense import dense
 from congru.runtime.nodes.node import Compute, Node, Shapes, Spec, Weights, choice, whole
 from congru.runtime.run import Run
+from congru.runtime.softmax import softmax
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,7 @@ class Attention(Node, type="attention"):
         """One product per step and row, so that neither chunks nor other rows change a bit."""
         source = x[1].source
         backend = how.get("backend", "numpy")
+        weights_of = softmax(backend)
         products = {name: dense(w, None, backend) for name, w in weights.items() if w.ndim == 2}
         if self.score == "bilinear":  # the query is turned, the memory stays as it is
             products["weight"] = dense(np.ascontiguousarray(weights["weight"].T), None, backend)
@@ -78,20 +80,10 @@ class Attention(Node, type="attention"):
             counts = run.memory_lengths.get(source)
             if counts is not None:
                 s = np.where(np.arange(memory.shape[1]) < counts[:, None], s, np.float32(-np.inf))
-            w = softmax(s)
+            w = weights_of(s)
             if run.pictures is not None:
                 run.pictures[self.name] = w
             out: Array = np.matmul(w[:, :, None], memory)[:, :, 0]
             return out
 
         return attend
-
-
-def softmax(s: Array) -> Array:
-    """exp(s) / sum exp(s) over the last axis; zeros where every score is minus infinity, and where there is none."""
-    if s.shape[-1] == 0:
-        return s
-    largest = s.max(axis=-1, keepdims=True)
-    w: Array = np.exp(s - np.where(np.isfinite(largest), largest, np.float32(0)))
-    w /= np.maximum(w.sum(axis=-1, keepdims=True), np.finfo(np.float32).tiny)
-    return w

@@ -167,6 +167,8 @@ class Sigmoid(_Activation, type="sigmoid"):
 
     def function(self, weights: Weights, *x: Spec, backend: str) -> Callable[..., Any]:
         """1 / (1 + exp(-x))."""
+        if backend == "native" and binding.is_available():
+            return lambda value: rows.sigmoid(np.ascontiguousarray(value))
         return lambda value: sigmoid_(value.copy())
 
 

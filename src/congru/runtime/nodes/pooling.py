@@ -14,6 +14,7 @@ from congru.runtime.cells import Array
 from congru.runtime.dense import dense
 from congru.runtime.nodes.node import Compute, Node, Shapes, Spec, Weights, flag, whole
 from congru.runtime.run import Lengths, Run
+from congru.runtime.softmax import softmax
 
 LOWEST = np.finfo(np.float32).min  # the running maximum of nothing
 
@@ -32,6 +33,12 @@ class _Pooling(Node):
 def _valid(x: Array, lengths: Lengths) -> Any:
     """[T, B]: not padding."""
     return np.arange(len(x))[:, None] < (len(x) if lengths is None else lengths)
+
+
+def _sum(x: Array) -> Array:
+    """The sum over the steps, one after the other: `sum` takes a row alone in another order than many."""
+    total: Array = np.add.accumulate(x, axis=0)[-1] if len(x) else np.zeros(x.shape[1:], x.dtype)
+    return total
 
 
 def _after(states: Array, before: Array, lengths: Lengths) -> Array:
@@ -83,7 +90,7 @@ class Mean(_Pooling, type="mean"):
 
 def _mean(run: Run, x: Array) -> Array:
     lengths = np.full(x.shape[1], len(x)) if run.lengths is None else run.lengths
-    total = np.where(_valid(x, lengths)[:, :, None], x, np.float32(0)).sum(axis=0)
+    total = _sum(np.where(_valid(x, lengths)[:, :, None], x, np.float32(0)))
     average: Array = (total / np.maximum(lengths, 1)[:, None]).astype(np.float32)
     return average
 
@@ -145,7 +152,7 @@ class AttentionPool(_Pooling, type="attention_pool"):
     def build(self, weights: Weights, *x: Spec, **how: Any) -> Compute:
         """The formula above; the weights [T, B] go to `run.pictures`."""
         product = dense(weights["weight"], weights["bias"], how.get("backend", "numpy"))
-        query = weights["query"]
+        query, weights_of = weights["query"], softmax(how.get("backend", "numpy"))
 
         def scores(y: Array) -> Array:
             found: Array = (np.tanh(product(y)) * query).sum(axis=-1)
@@ -155,13 +162,10 @@ class AttentionPool(_Pooling, type="attention_pool"):
             if len(y) == 0:
                 return np.zeros(y.shape[1:], np.float32)
             s = np.where(_valid(y, run.lengths), scores(y), np.float32(-np.inf))
-            largest = s.max(axis=0)
-            w = np.exp(s - np.where(np.isfinite(largest), largest, np.float32(0)))
-            w /= np.maximum(w.sum(axis=0), np.finfo(np.float32).tiny)
+            w = weights_of(s.T).T
             if run.pictures is not None:
                 run.pictures[self.name] = w
-            out: Array = (w[:, :, None] * np.where(w[:, :, None] > 0, y, np.float32(0))).sum(axis=0)
-            return out
+            return _sum(w[:, :, None] * np.where(w[:, :, None] > 0, y, np.float32(0)))
 
         def pool_so_far(run: Run, y: Array) -> Array:
             names = [f"{self.name}.{part}" for part in ("largest", "total", "sum")]
