@@ -21,6 +21,8 @@ from congru.train.nests import to_tensors
 
 Position = tuple[int, int]  # epoch, step
 _AHEAD = 4  # batches that each worker keeps ready
+# Forked workers share the learner's data; elsewhere it is pickled.
+START_METHOD = "fork" if sys.platform == "linux" else "spawn"
 
 
 class Batches:
@@ -62,8 +64,7 @@ class Batches:
             collate_fn=to_tensors,
             worker_init_fn=_start_worker,
             generator=torch.Generator(),  # torch's own stays as it is
-            # Forked workers share the learner's data; elsewhere it is pickled.
-            multiprocessing_context="fork" if sys.platform == "linux" else "spawn",
+            multiprocessing_context=START_METHOD,
         )
         return iter(loader)
 
