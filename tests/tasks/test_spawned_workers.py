@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from contract_cases import CASES
 
 from congru.tasks.registry import TASKS
 from congru.train import batches
 from congru.train.nests import to_tensors, tree_map
-from contract_cases import CASES
 
 
 def learner_of(name: str, folder: Path) -> Any:

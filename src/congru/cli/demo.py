@@ -7,7 +7,10 @@ The data is the daily maximum temperature of the package vega_datasets (NOAA, 20
 from __future__ import annotations
 
 import io
+import os
+import shutil
 import statistics
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +64,8 @@ def demo(
     total = time.perf_counter() - began
     setup = "" if setup_seconds is None else f"set-up {setup_seconds:.0f} s, "
     print(f"\n{setup}table after {trained:.0f} s, everything after {total:.0f} s")
+    if shutil.which("congru") is None:
+        print(f"  . {os.path.relpath(Path(sys.executable).parent / 'activate')}    (puts congru on the path)")
     print(f"  open {page}")
     print(f"  congru run {best.model.folder}")
     print(f"  congru inspect {best.model.folder}")
