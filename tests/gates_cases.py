@@ -54,11 +54,13 @@ def random_trace(
     seed: int = 0,
     readout: str | None = "steps",
     outputs: int = 4,
+    zoneout: float = 0.0,
     **options: Any,
 ) -> Trace:
     """A trace of a random stack from a random start, with a random linear read-out."""
     random = np.random.default_rng(seed)
     stack = random_stack(cell, reset_before, I=I, H=H, layers=layers, ways=ways, seed=seed)
+    stack = stack._replace(zoneout=zoneout)
     parts = 2 if cell == "lstm" else 1
     h0 = tuple(random.normal(size=(layers * ways, B, H)) * 0.5 for _ in range(parts))
     trace = inspect(stack, random.normal(size=(B, T, I)), h0=h0, **options)

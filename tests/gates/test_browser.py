@@ -59,17 +59,26 @@ def numbers(line: str) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    ("cell", "reset_before"),
-    [("gru", False), ("gru", True), ("lstm", False), ("mingru", False), ("rnn", False)],
+    ("cell", "reset_before", "zoneout"),
+    [
+        ("gru", False, 0.0),
+        ("gru", True, 0.3),
+        ("lstm", False, 0.0),
+        ("lstm", False, 0.3),
+        ("mingru", False, 0.0),
+        ("rnn", False, 0.3),
+    ],
 )
-def test_hovering_fills_in_the_equations(browser: Any, tmp_path: Path, cell: str, reset_before: bool) -> None:
-    trace = random_trace(cell, reset_before, T=8, B=1, tokens=list("abcdefgh"))
+def test_hovering_fills_in_the_equations(
+    browser: Any, tmp_path: Path, cell: str, reset_before: bool, zoneout: float
+) -> None:
+    trace = random_trace(cell, reset_before, T=8, B=1, tokens=list("abcdefgh"), zoneout=zoneout)
     opened = Opened(browser, report(trace, tmp_path / "report.html"))
     text = opened.hover("film-0-0-state", 2.5 / 8, 1.5 / 5)
     unit = int(congru.gates.strips.unit_order(trace.top)[1])
     assert text.startswith(f'unit {unit}, step 2, token "c"')
     lines = text.splitlines()[1:]
-    for letter, line in zip(congru.gates.equations.GATES[cell], lines):
+    for letter, line in zip(congru.gates.form.GATES[cell], lines):
         assert line.startswith(f"{letter} = ")
         assert numbers(line)[-1] == pytest.approx(trace.gate(letter)[0, 0, 0, 2, unit], abs=2e-3)
     assert numbers(lines[-1])[-1] == pytest.approx(trace.state[0, 0, 0, 2, unit], abs=2e-3)
@@ -82,19 +91,20 @@ def test_hovering_fills_in_the_equations(browser: Any, tmp_path: Path, cell: str
 
 
 @pytest.mark.parametrize(
-    ("cell", "reset_before", "ways", "readout"),
+    ("cell", "reset_before", "ways", "readout", "zoneout"),
     [
-        ("gru", False, 1, "steps"),
-        ("gru", True, 1, "last"),
-        ("gru", False, 2, "final"),
-        ("lstm", False, 2, "mean"),
-        ("mingru", False, 1, "mean"),
+        ("gru", False, 1, "steps", 0.0),
+        ("gru", True, 1, "last", 0.3),
+        ("gru", False, 2, "final", 0.0),
+        ("lstm", False, 2, "mean", 0.0),
+        ("lstm", False, 1, "last", 0.3),
+        ("mingru", False, 1, "mean", 0.0),
     ],
 )
 def test_the_memory_map_follows_the_output_picked(
-    browser: Any, tmp_path: Path, cell: str, reset_before: bool, ways: int, readout: str
+    browser: Any, tmp_path: Path, cell: str, reset_before: bool, ways: int, readout: str, zoneout: float
 ) -> None:
-    trace = random_trace(cell, reset_before, T=8, B=1, ways=ways, readout=readout)
+    trace = random_trace(cell, reset_before, T=8, B=1, ways=ways, readout=readout, zoneout=zoneout)
     opened = Opened(browser, report(trace, tmp_path / "report.html"))
     on = "cell" if cell == "lstm" else "state"
     for output in (1, 3):
@@ -112,6 +122,15 @@ def test_the_memory_map_follows_the_output_picked(
         memory = trace.memory(3, at=4)
         shown = numbers(opened.page.locator("#pick .note").inner_text())
         assert abs(shown[0]) == pytest.approx(abs(memory.output), abs=1e-2)
+    assert opened.faults == []
+
+
+def test_layer_norm_says_what_the_page_leaves_out(browser: Any, tmp_path: Path) -> None:
+    layer = congru.nn.GRU(3, 4, batch_first=True, layer_norm=True)
+    opened = Opened(browser, report(congru.inspect(layer, np.ones((1, 5, 3))), tmp_path / "report.html"))
+    assert opened.hover("film-0-0-state", 0.5, 0.5).startswith(
+        "The numbers of single cells are not in this page: with layer norm"
+    )
     assert opened.faults == []
 
 

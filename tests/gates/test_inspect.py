@@ -33,7 +33,7 @@ def export(module: torch.nn.Module, x: torch.Tensor, path: Path, **options: Any)
 def assert_same(trace: Trace, other: Trace, tolerance: float = 1e-6) -> None:
     assert trace.shape == other.shape
     np.testing.assert_allclose(trace.state, other.state, atol=tolerance)
-    for letter in congru.gates.equations.GATES[trace.cell]:
+    for letter in congru.gates.form.GATES[trace.cell]:
         np.testing.assert_allclose(trace.gate(letter), other.gate(letter), atol=tolerance)
 
 
@@ -261,7 +261,7 @@ def test_onnx_nodes_of_both_reset_forms_and_every_direction(linear_before_reset:
     x = np.random.default_rng(1).normal(size=(6, 2, 3)).astype(np.float32)
     trace = inspect(model, x)
     assert trace.shape == (1, 2 if direction == "bidirectional" else 1, 2, 6, 4)
-    assert trace.top.reset_before == (linear_before_reset == 0)
+    assert trace.top.form.reset_before == (linear_before_reset == 0)
     assert trace.top.reverse == (direction == "reverse")
     trace.check(1e-6)
 

@@ -19,23 +19,25 @@ ALL_FORMS = [*FORMS, ("rnn_relu", False)]
 def trace_of(cell: str, reset_before: bool, **options: object):
     if cell != "rnn_relu":
         return random_trace(cell, reset_before, **options)
-    weights = tuple(random_trace("rnn").top.weights)
+    weights = random_trace("rnn").top.weights[:4]
     x = np.random.default_rng(0).normal(size=(2, 6, 3))
     return congru.inspect(Stack("rnn_relu", [[weights]]), x)
 
 
 def autograd_jacobian(trace, row: int, t: int) -> np.ndarray:
     layer = trace.top
-    entering = [torch.tensor(part[row, t][None]) for part in layer.recovered.entering]
-    given = layer.weights if trace.cell != "mingru" else (layer.weights.W, layer.weights.b_i)
+    state_prev = [torch.tensor(part[row, t][None]) for part in layer.recovered.state_prev]
+    given = layer.weights[:4] if trace.cell != "mingru" else (layer.weights.W, layer.weights.b_i)
     weights = tuple(torch.tensor(part) for part in given)
     x = torch.tensor(layer.x[row, t][None])
 
     def step(*state: torch.Tensor) -> torch.Tensor:
-        new = ops.step(trace.cell, x, state, weights, reset_before=layer.reset_before, backend="composite")
+        new = ops.step(
+            trace.cell, x, state, weights, reset_before=layer.form.reset_before, backend="composite"
+        )
         return torch.cat([part[0] for part in new])
 
-    parts = torch.autograd.functional.jacobian(step, tuple(entering))
+    parts = torch.autograd.functional.jacobian(step, tuple(state_prev))
     return torch.cat([part[:, 0] for part in parts], dim=1).numpy()
 
 

@@ -77,7 +77,7 @@ def test_learned_start_counts_as_start() -> None:
     reset = np.zeros((2, 6), bool)
     reset[:, 3] = True
     x = random.normal(size=(2, 6, 3))
-    trace = congru.inspect(Stack("gru", [[tuple(stack.weights)]], h_reset=h_reset), x, reset=reset)
+    trace = congru.inspect(Stack("gru", [[stack.weights]], h_reset=h_reset), x, reset=reset)
     trace = with_readout(trace, Readout("head", "last", random.normal(size=(2, 5)), np.zeros(2)))
     assert abs(trace.memory(1).start) > 1e-3
     assert completeness(trace, target=1) < 1e-12
@@ -145,7 +145,7 @@ def test_cell_state_of_an_lstm() -> None:
 def autograd_sensitivity(trace: Trace, u: np.ndarray) -> np.ndarray:
     """dL/dh_k for L = u . h_T, every path, by torch: the rest of the run as a function of h_k."""
     layer = trace.top
-    cell = congru.nn.GRU(3, 5, batch_first=True, dtype=torch.float64, reset_before=layer.reset_before)
+    cell = congru.nn.GRU(3, 5, batch_first=True, dtype=torch.float64, reset_before=layer.form.reset_before)
     with torch.no_grad():
         for parameter, part in zip(cell.parameters(), layer.weights):
             parameter.copy_(torch.tensor(part))

@@ -11,7 +11,7 @@ import torch
 
 import congru
 from congru.gates import Trace
-from congru.gates.equations import GATES
+from congru.gates.form import GATES
 from congru.gates.inspect import inspect
 from congru.reference.conventions import from_canonical
 from congru.runtime.golden import make_golden

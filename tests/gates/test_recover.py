@@ -14,9 +14,11 @@ import congru
 from cases import make_case
 from congru.errors import CongruError, ShapeError
 from congru.gates import recover
-from congru.gates.equations import GATES, as_weights, gates_of, input_part, sigmoid, update
+from congru.gates.equations import gates_of, input_part, sigmoid, update
+from congru.gates.form import GATES, Form
 from congru.gates.layer import make_layer
 from congru.gates.simulate import simulate
+from congru.gates.weights import as_weights
 from congru.reference import conventions
 from congru.reference.stack import CELLS
 from gates_cases import FORMS, random_trace
@@ -50,12 +52,15 @@ def test_gates_are_those_of_the_reference(cell: str, reset_before: bool, options
 @pytest.mark.parametrize(("cell", "reset_before"), FORMS)
 def test_equations_are_those_of_the_reference(cell: str, reset_before: bool) -> None:
     case = make_case(cell, T=1)
-    weights = as_weights(cell, case.weights, np.float64)
-    gates = gates_of(cell, input_part(case.x[:, 0], weights), case.state[0], weights, reset_before)
+    own = Form(cell, reset_before)
+    weights = as_weights(own, case.weights, np.float64)
+    gates = gates_of(own, input_part(own, case.x[:, 0], weights), case.state[0], weights)
     form = {"reset_before": reset_before} if cell == "gru" else {}
     expected, rows = CELLS[cell].step(case.x[:, 0], case.state, case.weights, **form)
     np.testing.assert_allclose(np.stack(gates, 1), rows, atol=1e-14)
-    np.testing.assert_allclose(np.stack(update(cell, gates, case.state)), np.stack(expected), atol=1e-14)
+    np.testing.assert_allclose(
+        np.stack(update(own, gates, case.state, weights)), np.stack(expected), atol=1e-14
+    )
 
 
 def test_relu_layers_are_recovered_too() -> None:
@@ -110,7 +115,7 @@ def test_a_wrong_equation_is_noticed() -> None:
 def test_check_names_the_layer_and_the_residual() -> None:
     trace = random_trace("gru")
     assert trace.check(1e-12) < 1e-12
-    broken = make_layer("encoder", "gru", trace.x, trace.top.y + 0.5, (*trace.top.weights,))
+    broken = make_layer("encoder", "gru", trace.x, trace.top.y + 0.5, trace.top.weights)
     with pytest.raises(
         CongruError, match=r"encoder \(GRU\): the equations miss its output by .*expected at most"
     ):
@@ -122,8 +127,8 @@ def test_simulation_runs_the_same_equations() -> None:
         trace = random_trace(cell, reset_before, lengths=[6, 3])
         layer = trace.top
         y, _ = simulate(
-            cell, layer.x, layer.weights, layer.start, layer.restart,
-            valid=layer.recovered.valid, fresh=layer.recovered.fresh, reset_before=reset_before,
+            layer.form, layer.x, layer.weights, layer.start, layer.restart,
+            valid=layer.recovered.valid, is_first=layer.recovered.is_first,
         )  # fmt: skip
         np.testing.assert_allclose(y, layer.y, atol=1e-14)
 

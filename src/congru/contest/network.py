@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from congru.contest.problem import Problem
-from congru.gates.equations import GATES
+from congru.gates.form import GATES
 from congru.nn import Network
 from congru.train.compare import hidden_for_parameters
 

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from congru import ops
 from congru.contest.problem import Batch, Problem
-from congru.gates.equations import KEEP
+from congru.gates.form import KEEP
 from congru.gates.inspect import inspect
 from congru.gates.jacobian import steps_of
 from congru.gates.sensitivity import sensitivity
@@ -104,10 +104,10 @@ def entered(trace: Trace, row: int, cotangent: Floats, at: int, neutral: Floats)
     """E_k [T] of u . h_at, with u = `cotangent` [H]: d_k . (h_k - F(h_{k-1}, neutral)), `neutral` [I]; one layer only."""
     layer = trace.top
     steps = steps_of(layer, row)
-    W, U, b_i, b_h = layer.weights.wide()
+    W, U, b_i, b_h = layer.weights.wide()[:4]
     weights = (W, b_i) if trace.cell == "mingru" else (W, U, b_i, b_h)
     x = np.broadcast_to(neutral, (len(steps.h), len(neutral)))
-    (without,) = ops.step(trace.cell, x, (steps.h,), weights, reset_before=layer.reset_before)
+    (without,) = ops.step(trace.cell, x, (steps.h,), weights, reset_before=layer.form.reset_before)
     u = np.zeros_like(steps.h)
     u[at] = cotangent
     change: Floats = (sensitivity(steps, u) * (layer.y[row] - without)).sum(axis=1)

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from congru.errors import CongruError
-from congru.gates.equations import Array
 from congru.gates.layer import Layer
+from congru.gates.weights import Array
 
 
 class Age(NamedTuple):
@@ -46,7 +46,7 @@ def age_of(layer: Layer, row: int) -> Age:
     age = np.zeros(run.keep.shape[1], run.keep.dtype)
     ages = np.empty_like(run.keep)
     for k, keep in enumerate(run.keep):
-        age = next_age(np.zeros_like(age) if run.fresh[k] else age, keep)
+        age = next_age(np.zeros_like(age) if run.is_first[k] else age, keep)
         ages[k] = age
     return Age(run.steps, ages)
 

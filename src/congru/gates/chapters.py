@@ -14,8 +14,9 @@ from congru.gates.age import age_of
 from congru.gates.chapter import Chapter, heading, picture_html
 from congru.gates.context import Context
 from congru.gates.dynamics import fixed_points_of, lyapunov_of
-from congru.gates.equations import KEEP, TITLES
 from congru.gates.flow import flow_of
+from congru.gates.form import KEEP, TITLES
+from congru.gates.formulas import formulas_of
 from congru.gates.layer import Layer
 from congru.gates.memory import attribute
 from congru.gates.pictures import age_ribbon, film, landscape, memory_map, saturation, timescale
@@ -28,22 +29,6 @@ from congru.gates.target import top_states
 from congru.report.markup import figure, paragraphs, preformatted
 from congru.report.table import html_table
 
-EQUATIONS = {
-    "gru": "r = sigmoid(W_r x + b_ir + U_r h + b_hr)            reset\n"
-    "z = sigmoid(W_z x + b_iz + U_z h + b_hz)            keep\n"
-    "n = tanh   (W_n x + b_in + r * (U_n h + b_hn))      candidate\n"
-    "h' = (1 - z) * n + z * h                            new state",
-    "lstm": "i, f, o = sigmoid(W x + b_i + U h + b_h)   input, keep (forget), output\n"
-    "g = tanh(W_g x + b_ig + U_g h + b_hg)      candidate\n"
-    "c' = f * c + i * g                         cell\n"
-    "h' = o * tanh(c')                          new state",
-    "rnn": "h' = tanh(W x + b_i + U h + b_h)            nothing is kept by a gate",
-    "rnn_relu": "h' = relu(W x + b_i + U h + b_h)            nothing is kept by a gate",
-    "mingru": "z = sigmoid(W_z x + b_z)     keep, from the input alone\n"
-    "n = g(W_n x + b_n)           candidate, g(a) = a + 0.5 if a >= 0 else sigmoid(a)\n"
-    "h' = (1 - z) * n + z * h     new state",
-}
-BEFORE = "n = tanh   (W_n x + b_in + U_n (r * h) + b_hn)      candidate, reset before"
 STARTS = 16  # of the search for fixed points
 
 
@@ -78,6 +63,18 @@ def asked(record: Record, context: Context) -> tuple[Any, str]:
     return last / max(float(np.linalg.norm(last)), 1e-12), words
 
 
+def _cell_itself(record: Record, row: int) -> tuple[Any, str]:
+    """The last cell state as the target: what an LSTM with layer norm has exact shares of."""
+    last = np.concatenate([way.memory[row, way.order(row)[-1]] for way in record.layers[-1]]).astype(
+        np.float64
+    )
+    words = (
+        "Layer norm mixes the units between cell and state, so an output has no exact shares here: this explains the "
+        "last cell state itself, its length |c|."
+    )
+    return last / max(float(np.linalg.norm(last)), 1e-12), words
+
+
 def _each(record: Record) -> Iterator[tuple[int, int, Layer, bool]]:
     """(depth, direction, layer, whether there are several), bottom up."""
     several = record.shape[0] * record.shape[1] > 1
@@ -92,21 +89,20 @@ def _about(record: Record, context: Context) -> Chapter:
     rows = [
         *((str(name), str(value)) for name, value in context.about.items()),
         ("model", record.title),
-        ("layers shown", f"{depth} x {ways} {TITLES[record.cell]} of {hidden} units"),
+        ("layers shown", f"{depth} x {ways} {layer.form.title} of {hidden} units"),
         ("input", f"{batch} row(s), {steps} steps of {layer.x.shape[2]} features"),
         ("shown", f"row {context.row}, {record.lengths[context.row]} steps"),
         ("how far the equations miss the layer's own output", f"{record.residual:.1e}"),
     ]
     if len(record.found) > 1:
         rows.append(("recurrent layers found", ", ".join(record.found)))
-    text = EQUATIONS[record.cell]
-    if layer.reset_before:
-        lines = text.split("\n")
-        text = "\n".join([*lines[:2], BEFORE, lines[3]])
     note = "keep is the share of the old memory that stays; 1 - keep is written. Products are per unit."
-    if record.cell == "lstm":
+    if layer.form.zoneout:
+        note = "keep is the share of the old memory that stays, zoneout's part with it: p + (1 - p) times the gate."
+    elif record.cell == "lstm":
         note = "The forget gate f keeps; the input gate i writes. Products are per unit."
-    body = f'{html_table(rows)}{preformatted(text)}<p class="note">{note}</p>'
+    equations = preformatted("\n".join(formulas_of(layer.form)))
+    body = f'{html_table(rows)}{equations}<p class="note">{note}</p>'
     return Chapter("about", "What it is", "", body)
 
 
@@ -120,6 +116,8 @@ def _film(record: Record, context: Context) -> Chapter:
 
 def _memory(record: Record, context: Context) -> Chapter:
     target, words = asked(record, context)
+    if record.cell == "lstm" and record.top.form.layer_norm:
+        target, words = _cell_itself(record, context.row)
     memory = attribute(record, target, row=context.row, on="cell" if record.cell == "lstm" else "state")
     drawn, trust = memory_map.memory_map(memory), trust_view(memory)
     lines = [words] if words else []
@@ -184,7 +182,12 @@ def _flow(record: Record, context: Context) -> Chapter:
         lines.append(f"The gradient stays above one half over all {reached} steps back.")
     if record.cell not in KEEP:
         lines.append(
-            f"A {TITLES[record.cell]} has no carry path: nothing is kept by a gate, all is recomputed."
+            f"A {TITLES[record.cell]} has no carry path: nothing is kept by a gate, all is recomputed"
+            + (
+                f" but for the {record.top.form.zoneout:g} that zoneout keeps."
+                if record.top.form.zoneout
+                else "."
+            )
         )
     return Chapter(
         "flow", "Gradient flow", drawn.question, picture_html(drawn) + paragraphs(lines), drawn.limit

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from congru.errors import CongruError, check_shape
-from congru.gates.equations import Array
 from congru.gates.jacobian import Steps, after, jacobian, jacobians, states_at, steps_of
 from congru.gates.layer import Layer
+from congru.gates.weights import Array
 
 SPEED = 1e-12  # q below this is a fixed point, not a slow place
 ALIKE = 1e-3  # states closer than this (per unit, root mean square) are one point

@@ -1,13 +1,17 @@
 """The cells over any leading axes, in the dtype of their arrays: what recovery, what-if runs and pictures
 share.
 
-    gi = W x + b_i            what the input adds to the gates' arguments
-    gh = U h + b_h            what the state that enters the step adds
-    GRU     r = s(gi_r + gh_r)   z = s(gi_z + gh_z)   n = tanh(gi_n + r * gh_n)   h' = (1 - z) n + z h
-            reset before: gh_n = U_n (r * h) + b_hn and n = tanh(gi_n + gh_n)
-    LSTM    i, f, o = s(gi + gh)   g = tanh(gi_g + gh_g)   c' = f c + i g   h' = o tanh(c')
-    RNN     n = tanh(gi + gh), or relu   h' = n
-    minGRU  z = s(gi_z)   n = g(gi_n)   h' = (1 - z) n + z h
+    gi = P(x; W, g_i) + b_i      what the input adds to the gates' arguments
+    gh = P(h; U, g_h) + b_h      what the state before the step adds
+         P(v; M, g) = M v, with layer norm g * norm(M v) gate by gate (and head by head)
+    GRU     r = s(gi_r + gh_r)   z = s(gi_z + gh_z)   n = tanh(gi_n + r * gh_n)   h~ = (1 - z) n + z h
+            reset before: gh_n = P(r * h; U_n) + b_hn and n = tanh(gi_n + gh_n)
+            "dreamer": a = g_i * norm(W x + U h + b_h) + b_i   r = s(a_r)   z = s(a_z + 1)   n = tanh(r * a_n)
+    LSTM    i, f, o = s(gi + gh)   g = tanh(gi_g + gh_g)   c~ = f c + i g   h~ = o tanh(c~)
+            with layer norm: h~ = o tanh(g_c * norm(c~) + b_c)
+    RNN     n = tanh(gi + gh), or relu   h~ = n
+    minGRU  z = s(gi_z)   n = g(gi_n)   h~ = (1 - z) n + z h
+    h' = p h + (1 - p) h~   and so for c: zoneout as it acts in use; without it h' = h~
 
 `congru.reference` defines these in float64, one step at a time; a test holds the two equal. x [..., I], h
 [..., H], gates a tuple of [..., H] in the row order of the cell's weights.
@@ -16,56 +20,19 @@ share.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-from congru.errors import CongruError, ShapeError, check_shape
+from congru.gates.form import Form
+from congru.gates.norm import norm_of
+from congru.gates.weights import Array, Weights
+from congru.reference.option_equations import DREAMER_EPSILON, UPDATE_BIAS
 
-Array: TypeAlias = npt.NDArray[np.floating[Any]]
 State: TypeAlias = tuple[Array, ...]
 Gates: TypeAlias = tuple[Array, ...]
 # (row of the gate, its values) -> the values to go on with.
 Adjust: TypeAlias = Callable[[int, Array], Array]
-
-GATES = {
-    "gru": ("r", "z", "n"),
-    "lstm": ("i", "f", "g", "o"),
-    "rnn": ("n",),
-    "rnn_relu": ("n",),
-    "mingru": ("z", "n"),
-}
-# The row that says how much of the old memory stays, and the row that is written.
-KEEP = {"gru": "z", "lstm": "f", "mingru": "z"}
-CANDIDATE = {"gru": "n", "lstm": "g", "rnn": "n", "rnn_relu": "n", "mingru": "n"}
-TITLES = {
-    "gru": "GRU",
-    "lstm": "LSTM",
-    "rnn": "plain RNN",
-    "rnn_relu": "plain RNN (relu)",
-    "mingru": "minGRU",
-}
-
-
-class Weights(NamedTuple):
-    """W [G*H, I], U [G*H, H] (None for minGRU), b_i and b_h [G*H] (zeros where the layer has no bias)."""
-
-    W: Array
-    U: Array | None
-    b_i: Array
-    b_h: Array
-
-    def wide(self) -> Weights:
-        """The same in float64."""
-        U = None if self.U is None else self.U.astype(np.float64)
-        W, b_i, b_h = (part.astype(np.float64) for part in (self.W, self.b_i, self.b_h))
-        return Weights(W, U, b_i, b_h)
-
-
-def hidden_size(cell: str, W: Array) -> int:
-    """H: the rows of W over the number of gates."""
-    return int(W.shape[0]) // len(GATES[cell])
 
 
 def sigmoid(a: Array) -> Array:
@@ -85,55 +52,27 @@ def _sigmoid_in_place(a: Array) -> Array:
     return np.reciprocal(a, out=a)
 
 
-def as_weights(cell: str, weights: Any, dtype: npt.DTypeLike) -> Weights:
-    """Return the cell's weight tuple in `dtype`, its shapes checked against each other.
-
-    >>> as_weights("gru", (np.ones((6, 1)), np.ones((6, 3)), None, None), float)
-    Traceback (most recent call last):
-    congru.errors.ShapeError: U has shape (6, 3), expected [3H, H] = (6, 2): H is the rows of W over the gates
-    """
-    if cell not in GATES:
-        raise CongruError(f"cell is {cell!r}, expected one of {', '.join(GATES)}: pass one of these names")
-    parts = [None if part is None else np.asarray(part, dtype) for part in weights]
-    expected = 2 if cell == "mingru" else 4
-    if len(parts) != expected or parts[0] is None or parts[0].ndim != 2:
-        names = "(W, b_i)" if cell == "mingru" else "(W, U, b_i, b_h)"
-        raise ShapeError(f"weights has {len(parts)} parts, expected {expected} for {cell}: pass {names}")
-    num_gates = len(GATES[cell])
-    rows = parts[0].shape[0]
-    num_hidden = rows // num_gates
-    if rows % num_gates or rows == 0:
-        raise ShapeError(
-            f"W has {rows} rows, expected a multiple of {num_gates}: {cell} has {num_gates} blocks"
-        )
-    if cell == "mingru":
-        U, biases = None, [parts[1], None]
-    else:
-        U, biases = parts[1], parts[2:]
-        if U is None:
-            raise ShapeError("U is None, expected [G*H, H]: pass the recurrent weights")
-        fix = "H is the rows of W over the gates"
-        check_shape("U", U, f"[{num_gates}H, H]", (rows, num_hidden), fix)
-    for name, bias in zip(("b_i", "b_h"), biases):
-        if bias is not None:
-            check_shape(name, bias, f"[{num_gates}H]", (rows,), "pass None for no bias")
-    b_i, b_h = (np.zeros(rows, dtype) if bias is None else bias for bias in biases)
-    return Weights(parts[0], U, b_i, b_h)
-
-
-def input_part(x: Array, weights: Weights) -> Array:
-    """gi = W x + b_i, [..., G*H]."""
+def input_part(form: Form, x: Array, weights: Weights) -> Array:
+    """gi, [..., G*H]; for "dreamer" W x alone, because its norm and b_i come after the sum."""
     gi = _product(x, weights.W)
+    if form.layer_norm == "dreamer":
+        return gi
+    if form.layer_norm:
+        gi = _scaled(gi, weights.g_i, len(form.gates) * form.num_heads)
     gi += weights.b_i
     return gi
 
 
-def state_part(h: Array, weights: Weights) -> Array:
-    """gh = U h + b_h, [..., G*H]; zeros for minGRU, whose gates do not see the state."""
+def state_part(form: Form, h: Array, weights: Weights, gates: slice = slice(None)) -> Array:
+    """gh of the gates chosen, [..., k*H]; zeros for minGRU, whose gates do not see the state."""
     if weights.U is None:
         return np.zeros((*h.shape[:-1], weights.W.shape[0]), h.dtype)
-    gh = _product(h, weights.U)
-    gh += weights.b_h
+    first, stop, _ = gates.indices(len(form.gates))
+    rows = slice(first * h.shape[-1], stop * h.shape[-1])
+    gh = _product(h, weights.U[rows])
+    if form.layer_norm is True:
+        gh = _scaled(gh, weights.g_h[rows], (stop - first) * form.num_heads)
+    gh += weights.b_h[rows]
     return gh
 
 
@@ -143,74 +82,136 @@ def _product(a: Array, M: Array) -> Array:
     return rows.reshape(*a.shape[:-1], len(M))
 
 
-def argument_size(x: Array, h: Array, weights: Weights) -> Array:
-    """|W| |x| + |b_i| + |U| |h| + |b_h|, the largest of each unit's gates, [..., H].
-
-    It is the yardstick of rounding: a sum of such terms in floating point is off by a few eps times their size.
-    """
-    size = _product(np.abs(x), np.abs(weights.W)) + (np.abs(weights.b_i) + np.abs(weights.b_h))
-    if weights.U is not None:
-        size += _product(np.abs(h), np.abs(weights.U))
-    result: Array = size.reshape(*size.shape[:-1], -1, h.shape[-1]).max(axis=-2)
-    return result
+def _scaled(a: Array, gain: Array, num_parts: int) -> Array:
+    """gain * norm(a), part by part."""
+    scaled: Array = (gain * norm_of(a, num_parts).hat).reshape(a.shape)
+    return scaled
 
 
-def gates_of(
-    cell: str,
-    gi: Array,
-    h: Array,
-    weights: Weights,
-    reset_before: bool = False,
-    adjust: Adjust | None = None,
-) -> Gates:
-    """The gates of every leading index, from gi [..., G*H] and the state that entered, h [..., H].
+def gates_of(form: Form, gi: Array, h: Array, weights: Weights, adjust: Adjust | None = None) -> Gates:
+    """The gates of every leading index, from gi [..., G*H] and the state before the step, h [..., H].
 
     `adjust(row, gate)` may replace a gate as soon as it is known, so that a changed reset gate reaches the
     candidate.
     """
     adjust = adjust or (lambda _row, gate: gate)
-    if weights.U is None:
+    if form.cell == "mingru":
         a_z, a_n = np.split(gi, 2, axis=-1)
         n = np.where(a_n >= 0, a_n + gi.dtype.type(0.5), sigmoid(a_n))
         return adjust(0, sigmoid(a_z)), adjust(1, n)
-    if cell == "gru":
-        return _gru_gates(gi, h, weights, reset_before, adjust)
-    a = state_part(h, weights)
+    if form.layer_norm == "dreamer":
+        a_r, a_z, a_n = np.split(dreamer_sums(gi, h, weights), 3, axis=-1)
+        r, z = adjust(0, sigmoid(a_r)), adjust(1, sigmoid(a_z + gi.dtype.type(UPDATE_BIAS)))
+        return r, z, adjust(2, np.tanh(r * a_n))
+    if form.cell == "gru":
+        return _gru_gates(form, gi, h, weights, adjust)
+    a = state_part(form, h, weights)
     a += gi
-    if cell == "lstm":
+    if form.cell == "lstm":
         i, f, g, o = np.split(a, 4, axis=-1)
         return adjust(0, sigmoid(i)), adjust(1, sigmoid(f)), adjust(2, np.tanh(g)), adjust(3, sigmoid(o))
-    return (adjust(0, np.tanh(a) if cell == "rnn" else np.maximum(a, 0)),)
+    return (adjust(0, np.tanh(a) if form.cell == "rnn" else np.maximum(a, 0)),)
 
 
-def _gru_gates(gi: Array, h: Array, weights: Weights, reset_before: bool, adjust: Adjust) -> Gates:
+def _gru_gates(form: Form, gi: Array, h: Array, weights: Weights, adjust: Adjust) -> Gates:
     """r, z and n; arrays are overwritten in place, because a whole sequence is large."""
-    assert weights.U is not None
     size = h.shape[-1]
-    rz, n = slice(2 * size), slice(2 * size, None)
-    gh = _product(h, weights.U[rz] if reset_before else weights.U)
-    gh += weights.b_h[rz] if reset_before else weights.b_h
-    gates_rz = gh[..., rz]
-    gates_rz += gi[..., rz]
+    gh = state_part(form, h, weights, slice(2) if form.reset_before else slice(3))
+    gates_rz = gh[..., : 2 * size]
+    gates_rz += gi[..., : 2 * size]
     _sigmoid_in_place(gates_rz)
     r, z = adjust(0, gates_rz[..., :size]), adjust(1, gates_rz[..., size:])
-    if reset_before:
-        candidate = _product(r * h, weights.U[n])
-        candidate += weights.b_h[n]
+    if form.reset_before:
+        candidate = state_part(form, r * h, weights, slice(2, 3))
     else:
-        candidate = gh[..., n]
+        candidate = gh[..., 2 * size :]
         candidate *= r
-    candidate += gi[..., n]
+    candidate += gi[..., 2 * size :]
     return r, z, adjust(2, np.tanh(candidate, out=candidate))
 
 
-def update(cell: str, gates: Gates, state: State) -> State:
-    """The new state from the gates and the state that entered: (h,) or, for the LSTM, (h, c)."""
-    if cell == "lstm":
+def dreamer_sums(gi: Array, h: Array, weights: Weights) -> Array:
+    """a = g_i * norm(W x + U h + b_h) + b_i, [..., 3H], from gi = W x."""
+    assert weights.U is not None
+    total = gi + _product(h, weights.U) + weights.b_h
+    hat = norm_of(total, 1, DREAMER_EPSILON).hat.reshape(total.shape)
+    a: Array = weights.g_i * hat + weights.b_i
+    return a
+
+
+def update(form: Form, gates: Gates, state: State, weights: Weights) -> State:
+    """The new state from the gates and the state before: (h,) or, for the LSTM, (h, c)."""
+    new: State = gates
+    if form.cell == "lstm":
         i, f, g, o = gates
         c = f * state[1] + i * g
-        return o * np.tanh(c), c
-    if cell in ("gru", "mingru"):
+        new = (o * np.tanh(cell_read(form, c, weights)), c)
+    elif form.cell in ("gru", "mingru"):
         z, n = gates[-2:]
-        return ((1 - z) * n + z * state[0],)
-    return gates
+        new = ((1 - z) * n + z * state[0],)
+    p = form.zoneout
+    return tuple(p * old + (1 - p) * part for old, part in zip(state, new)) if p else new
+
+
+def cell_read(form: Form, c: Array, weights: Weights) -> Array:
+    """What the LSTM's output tanh reads of its cell: c, or g_c * norm(c) + b_c."""
+    if not form.layer_norm:
+        return c
+    return _scaled(c, weights.g_c, form.num_heads) + weights.b_c
+
+
+def kept_share(form: Form, gate: Array) -> Array:
+    """The share of the old memory that stays in all, from the gate that keeps: p + (1 - p) gate."""
+    return form.zoneout + (1 - form.zoneout) * gate if form.zoneout else gate
+
+
+def written_part(form: Form, gates: Gates) -> Array:
+    """What the step adds to the memory: (1 - p) (1 - z) n, or (1 - p) i g of an LSTM."""
+    if form.cell == "lstm":
+        written = gates[0] * gates[2]
+    else:
+        written = (1 - gates[-2]) * gates[-1]
+    return (1 - form.zoneout) * written if form.zoneout else written
+
+
+def rounding_size(form: Form, x: Array, state: State, weights: Weights, gates: Gates) -> Array:
+    """The yardstick of rounding: what a gate's argument sums up, the largest of each unit's gates, [..., H].
+
+        |W| |x| + |b_i| + |U| |h| + |b_h|          a norm multiplies its side by |g| / sqrt(var + eps)
+
+    A sum of such terms in floating point is off by a few eps times their size; a norm passes on the error of its
+    sum, divided by the spread that it divides by. An LSTM's second norm does so once more.
+    """
+    size, rows = state[0].shape[-1], (-1, weights.W.shape[0])
+    on_input: Array = _product(np.abs(x), np.abs(weights.W)).reshape(rows)
+    on_state: Array = np.zeros_like(on_input)
+    read = state[0]
+    total: Array
+    grown: Array
+    sums: Array
+    if weights.U is not None:
+        on_state = _product(np.abs(read), np.abs(weights.U)).reshape(rows)
+    if form.layer_norm == "dreamer":
+        assert weights.U is not None
+        sums = _product(x, weights.W) + _product(read, weights.U) + weights.b_h
+        grown = np.abs(weights.g_i) * norm_of(sums, 1, DREAMER_EPSILON).amplification()
+        total = grown * (on_input + on_state + np.abs(weights.b_h)) + np.abs(weights.b_i)
+    else:
+        if form.layer_norm:
+            assert weights.U is not None
+            num_parts = len(form.gates) * form.num_heads
+            sums = _product(read, weights.U).reshape(rows)
+            if form.reset_before:
+                sums[:, 2 * size :] = _product(gates[0] * read, weights.U[2 * size :]).reshape(-1, size)
+            on_input = (
+                on_input * np.abs(weights.g_i) * norm_of(_product(x, weights.W), num_parts).amplification()
+            )
+            on_state = on_state * np.abs(weights.g_h) * norm_of(sums, num_parts).amplification()
+        total = on_input + on_state + np.abs(weights.b_i) + np.abs(weights.b_h)
+    largest = total.reshape(len(total), -1, size).max(axis=1)
+    if form.cell == "lstm" and form.layer_norm:
+        c = gates[1] * state[1] + gates[0] * gates[2]
+        grown = np.abs(weights.g_c) * norm_of(c, form.num_heads).amplification()
+        largest = np.maximum(largest, 1.0) * np.maximum(grown, 1.0)
+    result: Array = largest.reshape(state[0].shape)
+    return result

@@ -13,11 +13,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from congru.gates.equations import KEEP, Array
+from congru.gates.form import KEEP
 from congru.gates.jacobian import steps_of
 from congru.gates.record import Record
-from congru.gates.sensitivity import by_memory, carry, sensitivity, state_pull
+from congru.gates.sensitivity import (
+    by_memory,
+    carry,
+    cell_cotangent,
+    held_state,
+    sensitivity,
+    state_cotangent,
+)
 from congru.gates.target import find_target
+from congru.gates.weights import Array
 
 
 class Flow(NamedTuple):
@@ -44,16 +52,19 @@ def flow_of(
 ) -> Flow:
     """The gradient flow of one output through the top layer in one direction; see `Trace.gradient_flow`."""
     layer = record.layer(-1, direction)
-    found = find_target(record, target, at, row)
-    pull = np.split(found.pull, record.shape[1], axis=1)[direction]
+    asked = find_target(record, target, at, row)
     steps = steps_of(layer, row)
-    pull = pull[steps.steps]
-    last = int(np.flatnonzero(np.abs(pull).sum(axis=1))[-1]) if np.abs(pull).any() else len(pull) - 1
-    on_state = state_pull(layer, pull)
-    gradient = by_memory(steps, sensitivity(steps, on_state))
+    u = np.split(asked.cotangent, record.shape[1], axis=1)[direction][steps.steps]
+    last = int(np.flatnonzero(np.abs(u).sum(axis=1))[-1]) if np.abs(u).any() else len(u) - 1
+    gradient = by_memory(steps, sensitivity(steps, state_cotangent(layer, u)))
     carried = None
     if layer.cell in KEEP:
-        carried = np.linalg.norm(carry(layer.run(row), by_memory(steps, on_state)), axis=1)[last::-1]
+        of_memory = u
+        if layer.cell == "lstm":
+            held = held_state(layer.form, u, steps.is_first)
+            shown = by_memory(steps, state_cotangent(layer, held))
+            of_memory = cell_cotangent(layer.form, shown, steps.is_first)
+        carried = np.linalg.norm(carry(layer.run(row), of_memory), axis=1)[last::-1]
     return Flow(
-        layer.cell, found.name, np.arange(last + 1), np.linalg.norm(gradient, axis=1)[last::-1], carried
+        layer.cell, asked.name, np.arange(last + 1), np.linalg.norm(gradient, axis=1)[last::-1], carried
     )

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from congru.errors import CongruError
-from congru.gates.equations import Array
 from congru.gates.layer import Layer
 from congru.gates.readout import Readout, find_readout
 from congru.gates.sources import keras_layer, model_folder, onnx_nodes, torch_layers, torch_model
 from congru.gates.sources.stack import Stack, trace_stack
 from congru.gates.trace import Trace, label_steps
+from congru.gates.weights import Array
 
 Layers = tuple[tuple[Layer, ...], ...]
 Linears = Mapping[str, tuple[Array, Array | None]]

@@ -16,28 +16,25 @@ import numpy.typing as npt
 
 from congru.errors import CongruError
 from congru.gates.equations import (
-    CANDIDATE,
-    GATES,
-    KEEP,
-    TITLES,
-    Array,
     State,
-    Weights,
-    argument_size,
-    as_weights,
     gates_of,
     input_part,
+    kept_share,
+    rounding_size,
     update,
+    written_part,
 )
+from congru.gates.form import CANDIDATE, GATES, KEEP, TITLES, Form, as_form
 from congru.gates.recover import Recovered, recover, starts_of
+from congru.gates.weights import Array, Weights, as_weights
 from congru.reference.arguments import Bools
 
 
 class Run(NamedTuple):
     """One row as the layer processed it: N valid steps, first processed first.
 
-    steps [N] are their places in the input; memory_k = keep_k * entering_k + written_k, where memory is h
-    (GRU, minGRU) or c (LSTM); `fresh` [N] marks steps that began from `restart` [H] instead of the step
+    steps [N] are their numbers in the input; memory_k = keep_k * memory_{k-1} + written_k, where memory is h
+    (GRU, minGRU) or c (LSTM); `is_first` [N] marks steps that began from `restart` [H] instead of the step
     before.
     """
 
@@ -47,7 +44,7 @@ class Run(NamedTuple):
     memory: Array
     start: Array
     restart: Array
-    fresh: Bools
+    is_first: Bools
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class Layer:
     """
 
     name: str
-    cell: str
+    form: Form
     weights: Weights
     x: Array
     y: Array
@@ -66,7 +63,11 @@ class Layer:
     start: State
     restart: State
     reverse: bool = False
-    reset_before: bool = False
+
+    @property
+    def cell(self) -> str:
+        """gru, lstm, rnn, rnn_relu or mingru."""
+        return self.form.cell
 
     @property
     def hidden_size(self) -> int:
@@ -75,8 +76,8 @@ class Layer:
 
     @property
     def title(self) -> str:
-        """Name and cell, for captions: `rnn layer 2 backward (GRU)`."""
-        return f"{self.name} ({TITLES[self.cell]}{', reset before' if self.reset_before else ''})"
+        """Name, cell and options, for captions: `rnn layer 2 backward (GRU)`."""
+        return f"{self.name} ({self.form.title})"
 
     def gate(self, letter: str) -> Array:
         """The gate of that row letter (r, z, n; i, f, g, o), [B, T, H]."""
@@ -84,20 +85,18 @@ class Layer:
 
     @cached_property
     def keep(self) -> Array:
-        """The share of the old memory that stays, [B, T, H]: z, or the LSTM's forget gate."""
+        """The share of the old memory that stays, [B, T, H]: z, or the LSTM's forget gate; zoneout keeps more, p + (1 - p) z."""
         if self.cell not in KEEP:
             raise CongruError(
                 f"keep is asked of a {TITLES[self.cell]}, expected a cell with a keep gate: h' = n, "
                 "nothing is kept by a gate; read candidate and state"
             )
-        return self.gate(KEEP[self.cell])
+        return kept_share(self.form, self.gate(KEEP[self.cell]))
 
     @property
     def written(self) -> Array:
-        """What a step adds to the memory, [B, T, H]: (1 - z) n, or i g of an LSTM."""
-        if self.cell == "lstm":
-            return self.gate("i") * self.gate("g")
-        return (1 - self.keep) * self.gate("n")
+        """What a step adds to the memory, [B, T, H]: (1 - keep) n, or i g of an LSTM (with zoneout (1 - p) i g)."""
+        return written_part(self.form, self.recovered.gates)
 
     @property
     def reset(self) -> Array:
@@ -118,7 +117,7 @@ class Layer:
     def memory(self) -> Array:
         """What the keep gate keeps, [B, T, H]: the state h, or the LSTM's cell state c."""
         if self.cell == "lstm":
-            return update(self.cell, self.recovered.gates, self.recovered.entering)[1]
+            return update(self.form, self.recovered.gates, self.recovered.state_prev, self.weights)[1]
         return self.y
 
     @cached_property
@@ -128,19 +127,19 @@ class Layer:
             max over steps and units of  |h_t - F(x_t, h_{t-1})| / max(1, |m_t|, |W||x_t| + |U||h_{t-1}| + |b|)
 
         m is the memory, h or c. Every step starts from the state the layer itself returned, so errors do not
-        add up over T. The divisor is the size of what a gate's argument sums up: no arithmetic of relative
-        precision eps can promise less than about eps of it, whatever the size of weights and inputs. So 1e-6,
-        eight times float32's eps, says: these equations, with its weights to one part in a million.
+        add up over T. The divisor is the size of what a gate's argument sums up (`rounding_size`, which says what
+        layer norm does to it): no arithmetic of relative precision eps can promise less than about eps of it,
+        whatever the size of weights and inputs. So 1e-6, eight times float32's eps, says: these equations, with
+        its weights to one part in a million.
         """
         valid = self.recovered.valid
         if not valid.any():
             return 0.0
-        wide = self.weights.wide()
-        entering = tuple(part.astype(np.float64) for part in self.recovered.entering)
-        gi = input_part(self.x.astype(np.float64), wide)
-        gates = gates_of(self.cell, gi, entering[0], wide, self.reset_before)
-        after = update(self.cell, gates, entering)
-        scale = np.maximum(1.0, argument_size(self.x, self.recovered.entering[0], self.weights))
+        wide, x = self.weights.wide(), self.x.astype(np.float64)
+        state_prev = tuple(part.astype(np.float64) for part in self.recovered.state_prev)
+        gates = gates_of(self.form, input_part(self.form, x, wide), state_prev[0], wide)
+        after = update(self.form, gates, state_prev, wide)
+        scale = np.maximum(1.0, rounding_size(self.form, x, state_prev, wide, gates))
         scale = np.maximum(scale, np.abs(after[-1]))
         return float((np.abs(self.y - after[0]) / scale)[valid].max())
 
@@ -160,13 +159,13 @@ class Layer:
             self.memory[row, steps],
             self.start[part][row],
             self.restart[part],
-            self.recovered.fresh[row, steps],
+            self.recovered.is_first[row, steps],
         )
 
 
 def make_layer(
     name: str,
-    cell: str,
+    cell: str | Form,
     x: npt.ArrayLike,
     y: npt.ArrayLike,
     weights: Any,
@@ -179,14 +178,13 @@ def make_layer(
     reset_before: bool = False,
 ) -> Layer:
     """Recover the gates of a layer that turned x into y and keep them with their weights; see `recover`."""
-    found = recover(
-        cell, x, y, weights, state, lengths=lengths, reset=reset, h_reset=h_reset, reverse=reverse,
-        reset_before=reset_before,
-    )  # fmt: skip
-    dtype = found.gates[0].dtype
+    form = as_form(cell, reset_before)
+    recovered = recover(
+        form, x, y, weights, state, lengths=lengths, reset=reset, h_reset=h_reset, reverse=reverse
+    )
+    dtype = recovered.gates[0].dtype
     x, y = np.asarray(x, dtype), np.asarray(y, dtype)
-    if not found.valid.all():
-        x, y = (np.where(found.valid[:, :, None], part, 0) for part in (x, y))
-    starts, restarts = starts_of(cell, state, h_reset, (y.shape[0], y.shape[2]), dtype)
-    weights = as_weights(cell, weights, dtype)
-    return Layer(name, cell, weights, x, y, found, starts, restarts, reverse, reset_before)
+    if not recovered.valid.all():
+        x, y = (np.where(recovered.valid[:, :, None], part, 0) for part in (x, y))
+    starts, restarts = starts_of(form.cell, state, h_reset, (y.shape[0], y.shape[2]), dtype)
+    return Layer(name, form, as_weights(form, weights, dtype), x, y, recovered, starts, restarts, reverse)

@@ -21,22 +21,25 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from congru.errors import CongruError
-from congru.gates.equations import KEEP, TITLES, Array
+from congru.gates.form import KEEP, TITLES
 from congru.gates.jacobian import steps_of
 from congru.gates.layer import Layer, Run
 from congru.gates.record import Record
 from congru.gates.sensitivity import (
     by_memory,
     carry,
+    cell_cotangent,
+    held_state,
     joined_trust,
     last_read,
     mean_trust,
     sensitivity,
-    state_pull,
+    state_cotangent,
     trust_sentence,
     trust_share,
 )
 from congru.gates.target import find_target, need_readout, pooling_weights
+from congru.gates.weights import Array
 
 
 @dataclass(frozen=True)
@@ -90,35 +93,40 @@ def attribute(
     record: Record, target: Any = None, at: int | None = None, row: int = 0, on: str = "state"
 ) -> Memory:
     """The shares of one output of one row; see `Trace.memory`."""
-    check_attribution(record, on)
-    found = find_target(record, target, at, row)
     of_cell = on == "cell" and isinstance(target, (list, np.ndarray))  # u . c itself, not u . h seen from c
+    check_attribution(record, on, of_cell)
+    asked = find_target(record, target, at, row)
     layers = record.layers[-1]
-    num_steps = len(found.pull)
+    num_steps = len(asked.cotangent)
     parts, trusts = np.zeros((len(layers), num_steps)), np.zeros((len(layers), num_steps))
-    start, value, own = 0.0, found.value, []
-    for way, (layer, pull) in enumerate(zip(layers, np.split(found.pull, len(layers), axis=1))):
+    start, value, own = 0.0, asked.value, []
+    for way, (layer, u) in enumerate(zip(layers, np.split(asked.cotangent, len(layers), axis=1))):
         run, steps = _wide(layer.run(row)), steps_of(layer, row)
-        pull = pull[run.steps]
-        B = carry(run, pull if on == "state" or of_cell else pull * _shown(layer, row, run))
+        u = u[run.steps]
+        of_memory = u
+        if on == "cell" and not of_cell:
+            held = held_state(layer.form, u, run.is_first)
+            of_memory = cell_cotangent(layer.form, held * _shown(layer, row, run), run.is_first)
+            start += _start_of_state(layer, row, run, held)
+        B = carry(run, of_memory)
         parts[way, run.steps] = (run.written * B).sum(axis=1)
         start += float(_start_per_unit(run, B).sum())
-        d = by_memory(steps, sensitivity(steps, state_pull(layer, pull, of_cell)))
+        d = by_memory(steps, sensitivity(steps, state_cotangent(layer, u, of_cell)))
         trusts[way] = trust_share(B, d, run.steps, num_steps)
-        own.append(last_read(pull, run.steps))
+        own.append(last_read(u, run.steps))
         if of_cell:
-            value += float((pull * (run.memory - layer.y[row, run.steps])).sum())
+            value += float((u * (run.memory - layer.y[row, run.steps])).sum())
     contributions = parts.sum(axis=0)
     return Memory(
-        target=found.name,
-        at=found.at,
+        target=asked.name,
+        at=asked.at,
         tokens=record.tokens[row],
         contributions=contributions,
         directions=parts,
         start=start,
-        bias=found.bias,
+        bias=asked.bias,
         output=value,
-        residual=value - float(contributions.sum() + start + found.bias),
+        residual=value - float(contributions.sum() + start + asked.bias),
         trust=joined_trust(trusts, parts),
         share=mean_trust(trusts, parts, own),
         note=_note(record, on),
@@ -131,10 +139,10 @@ def attribute_all(record: Record, at: int | None = None, row: int = 0) -> Shares
     """
     check_attribution(record, "state")
     readout = need_readout(record)
-    found = find_target(record, 0, at, row)
+    asked = find_target(record, 0, at, row)
     layers = record.layers[-1]
-    num_steps, length = len(found.pull), int(record.lengths[row])
-    weights = pooling_weights(readout.kind, len(layers), num_steps, length, found.at)
+    num_steps, length = len(asked.cotangent), int(record.lengths[row])
+    weights = pooling_weights(readout.kind, len(layers), num_steps, length, asked.at)
     contributions = np.zeros((num_steps, len(readout.weight)))
     start, output = np.zeros(len(readout.weight)), readout.bias.astype(np.float64)
     for layer, weight, how_much in zip(layers, np.split(readout.weight, len(layers), axis=1), weights):
@@ -147,7 +155,7 @@ def attribute_all(record: Record, at: int | None = None, row: int = 0) -> Shares
     return Shares(contributions, start, readout.bias.astype(np.float64), output)
 
 
-def check_attribution(record: Record, on: str) -> None:
+def check_attribution(record: Record, on: str, of_cell: bool = False) -> None:
     """Raise CongruError where the cell has no exact shares, or not of what is asked."""
     if on not in ("state", "cell"):
         raise CongruError(f"on is {on!r}, expected 'state' or 'cell': the LSTM's cell has shares of its own")
@@ -161,6 +169,11 @@ def check_attribution(record: Record, on: str) -> None:
             "memory is asked of an LSTM's state, expected on='cell': its output gate and tanh stand "
             "between the cell, whose sum is exact, and the state; on='cell' reads the output through "
             "both, held as they were"
+        )
+    if record.cell == "lstm" and record.top.form.layer_norm and not of_cell:
+        raise CongruError(
+            "memory is asked of an output of an LSTM with layer norm, expected target=u [D*H] with on='cell': the norm "
+            "mixes the units between cell and state, so no output has exact shares; those of u . c are exact"
         )
     if record.cell != "lstm" and on == "cell":
         raise CongruError(
@@ -177,22 +190,38 @@ def _wide(run: Run) -> Run:
 
 
 def _shown(layer: Layer, row: int, run: Run) -> Array:
-    """o tanh(c) / c: the factor by which an LSTM shows its cell, [N, H]."""
-    o = layer.gate("o")[row, run.steps].astype(np.float64)
-    small = np.abs(run.memory) < 1e-6
-    safe = np.where(small, 1.0, run.memory)
+    """o tanh(c~) / c~: the factor by which an LSTM shows its cell, before zoneout, [N, H]."""
+    i, f, g, o = (gate[row, run.steps].astype(np.float64) for gate in layer.recovered.gates)
+    c = f * layer.recovered.state_prev[1][row, run.steps] + i * g
+    small = np.abs(c) < 1e-6
+    safe = np.where(small, 1.0, c)
     shown: Array = o * np.where(small, 1.0, np.tanh(safe) / safe)
     return shown
+
+
+def _start_of_state(layer: Layer, row: int, run: Run, held: Array) -> float:
+    """What zoneout keeps of the state h that the run (and every new start) began with: p v . h, and less of its cell.
+
+    The start of the cell, `_start_per_unit`, reads the keep share with zoneout's part of the shown cell in it.
+    """
+    p = layer.form.zoneout
+    if not p or len(held) == 0:
+        return 0.0
+    begins = run.is_first.copy()
+    begins[0] = True
+    h, c = (part[row, run.steps].astype(np.float64) for part in layer.recovered.state_prev)
+    shown = held * _shown(layer, row, run)
+    return float(p * ((held * h - shown * c)[begins]).sum())
 
 
 def _start_per_unit(run: Run, B: Array) -> Array:
     """What each unit's start gives, [H]: keep_1 B_1 h_0, and the same at every later new start."""
     if len(B) == 0:
         return np.zeros(run.keep.shape[1])
-    entering = np.where(run.fresh[:, None], run.restart, 0.0)
-    if not run.fresh[0]:
-        entering[0] = run.start
-    result: Array = (run.keep * B * entering).sum(axis=0)
+    starts = np.where(run.is_first[:, None], run.restart, 0.0)
+    if not run.is_first[0]:
+        starts[0] = run.start
+    result: Array = (run.keep * B * starts).sum(axis=0)
     return result
 
 

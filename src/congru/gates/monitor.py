@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from congru.errors import CongruError, require
-from congru.gates.equations import KEEP
+from congru.gates.form import KEEP
 from congru.gates.record import Record
 from congru.gates.saturation import saturation_of
 from congru.gates.timescales import timescales_of

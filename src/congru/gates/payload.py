@@ -14,12 +14,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from congru.gates.equations import GATES, Array, input_part
+from congru.gates.equations import input_part
+from congru.gates.form import GATES
 from congru.gates.layer import Layer
 from congru.gates.readout import Readout
 from congru.gates.record import Record
 from congru.gates.strips import unit_order
 from congru.gates.target import need_readout
+from congru.gates.weights import Array
 
 Payload: TypeAlias = dict[str, Any]
 
@@ -37,8 +39,10 @@ def payload_of(record: Record, row: int, target: int | None, at: int) -> Payload
     first = length - shown if len(layers) == 1 else 0
     return {
         "cell": record.cell,
+        "zoneout": layers[0].form.zoneout,
+        "norm": bool(layers[0].form.layer_norm),
         "gates": GATES[record.cell],
-        "resetBefore": layers[0].reset_before,
+        "resetBefore": layers[0].form.reset_before,
         "depth": len(record.layers) - 1,
         "first": first,
         "steps": length - first,
@@ -87,21 +91,21 @@ def _steps_that_fit(layers: tuple[Layer, ...], length: int, outputs: int) -> int
 
 def _direction(layer: Layer, row: int, first: int, stop: int) -> Payload:
     steps = slice(first, stop)
-    fresh = np.flatnonzero(layer.recovered.fresh[row, steps])
+    is_first = np.flatnonzero(layer.recovered.is_first[row, steps])
     starts = [np.asarray(part[row], np.float64) for part in layer.start]
     if first > 0:
-        starts = [part[row, first] for part in layer.recovered.entering]
+        starts = [part[row, first] for part in layer.recovered.state_prev]
     U = layer.weights.U
     return {
         "reverse": layer.reverse,
         "order": unit_order(layer).tolist(),
-        "gi": pack(input_part(layer.x[row, steps], layer.weights)),
+        "gi": pack(input_part(layer.form, layer.x[row, steps], layer.weights)),
         "h": pack(layer.y[row, steps]),
         "U": None if U is None else pack(U),
         "bh": pack(layer.weights.b_h),
         "start": [pack(part) for part in starts],
         "restart": [pack(part) for part in layer.restart],
-        "fresh": fresh.tolist(),
+        "isFirst": is_first.tolist(),
     }
 
 

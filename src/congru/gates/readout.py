@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from congru.gates.equations import Array
+from congru.gates.weights import Array
 
 TOLERANCE = 1e-4  # of the largest output: float32 products in another order
 KINDS = {

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from congru.errors import CongruError
-from congru.gates.equations import Array
 from congru.gates.layer import Layer
 from congru.gates.readout import Readout
+from congru.gates.weights import Array
 
 
 @dataclass(frozen=True)

@@ -19,22 +19,23 @@ import numpy as np
 import numpy.typing as npt
 
 from congru.errors import ShapeError, check_shape
-from congru.gates.equations import Array, State, as_weights, gates_of, hidden_size, input_part
+from congru.gates.equations import State, gates_of, input_part, kept_share, written_part
+from congru.gates.form import Form, as_form
+from congru.gates.weights import Array, as_weights, hidden_size
 from congru.reference.arguments import Bools, check_lengths, check_reset
 
 
 class Recovered(NamedTuple):
     """What went on inside. `gates` hold one [B, T, H] per gate, in the row order of the cell's weights.
 
-    `entering` holds the state parts that entered each step, (h,) or (h, c), each [B, T, H]; `valid` and
-    `fresh` [B, T] mark steps that are no padding and steps that began from a new start. Padding is zero
-    everywhere.
+    `state_prev` holds the state before each step, (h,) or (h, c), each [B, T, H]; `valid` and `is_first` [B, T]
+    mark steps that are no padding and steps that began from a new start. Padding is zero everywhere.
     """
 
     gates: tuple[Array, ...]
-    entering: State
+    state_prev: State
     valid: Bools
-    fresh: Bools
+    is_first: Bools
 
     def stacked(self) -> Array:
         """The gates as one array [B, T, G, H], as `congru.ops.sequence` returns them."""
@@ -42,7 +43,7 @@ class Recovered(NamedTuple):
 
 
 def recover(
-    cell: str,
+    cell: str | Form,
     x: npt.ArrayLike,
     y: npt.ArrayLike,
     weights: Any,
@@ -56,9 +57,10 @@ def recover(
 ) -> Recovered:
     """Return the gates of one layer in one direction that turned x [B, T, I] into y [B, T, H].
 
-    weights as in `congru.reference`, each bias None or zeros where the layer has none; state (h [B, H],) or
-    (h, c), None = zeros; the options are those the layer ran with. Computes in the dtype of y (at least
-    float32). Raises ShapeError where the arrays do not fit.
+    cell is a cell's name, or a `Form` where the layer has layer norm, heads or zoneout. weights as in
+    `congru.reference` (with gains: `congru.gates.weights.as_weights`), each bias None or zeros where the layer has
+    none; state (h [B, H],) or (h, c), None = zeros; the options are those the layer ran with. Computes in the dtype
+    of y (at least float32). Raises ShapeError where the arrays do not fit.
 
     >>> from congru.reference import gru
     >>> random = np.random.default_rng(0)
@@ -67,28 +69,29 @@ def recover(
     >>> np.allclose(recover("gru", x, y, weights).stacked(), gates)
     True
     """
+    form = as_form(cell, reset_before)
     y = np.asarray(y)
     y = y.astype(np.result_type(y.dtype, np.float32), copy=False)
-    w = as_weights(cell, weights, y.dtype)
-    num_hidden = hidden_size(cell, w.W)
+    w = as_weights(form, weights, y.dtype)
+    num_hidden = hidden_size(form.cell, w.W)
     x = np.asarray(x, y.dtype)
     check_shape("x", x, "[B, T, I]", (None, None, w.W.shape[1]), "I is the number of columns of W")
     num_batch, num_steps, _ = x.shape
     check_shape("y", y, "[B, T, H]", (num_batch, num_steps, num_hidden), "y is what the layer returned for x")
-    valid, fresh = marks(lengths, reset, num_batch, num_steps, reverse)
+    valid, is_first = marks(lengths, reset, num_batch, num_steps, reverse)
     padded = not valid.all()
     if padded:
         x, y = (np.where(valid[:, :, None], part, 0) for part in (x, y))
-    starts, restarts = starts_of(cell, state, h_reset, (num_batch, num_hidden), y.dtype)
-    h = _entering(y, starts[0], restarts[0], valid.sum(axis=1), fresh, reverse)
-    gates = gates_of(cell, input_part(x, w), h, w, reset_before)
+    starts, restarts = starts_of(form.cell, state, h_reset, (num_batch, num_hidden), y.dtype)
+    h = _shifted(y, starts[0], restarts[0], valid.sum(axis=1), is_first, reverse)
+    gates = gates_of(form, input_part(form, x, w), h, w)
     if padded:
         gates = tuple(np.where(valid[:, :, None], gate, 0) for gate in gates)
         h = np.where(valid[:, :, None], h, 0)
-    entering: State = (h,)
-    if cell == "lstm":
-        entering = (h, _cell_states(gates, starts[1], restarts[1], valid, fresh, reverse))
-    return Recovered(gates, entering, valid, fresh)
+    state_prev: State = (h,)
+    if form.cell == "lstm":
+        state_prev = (h, _cell_states(form, gates, starts[1], restarts[1], valid, is_first, reverse))
+    return Recovered(gates, state_prev, valid, is_first)
 
 
 def marks(
@@ -98,15 +101,15 @@ def marks(
     num_steps: int,
     reverse: bool,
 ) -> tuple[Bools, Bools]:
-    """Return (valid, fresh) [B, T]: steps that are no padding, and steps that begin from a new start.
+    """Return (valid, is_first) [B, T]: steps that are no padding, and steps that begin from a new start.
 
     In reverse the boundary marked at t lies between t and t-1, so it is step t-1 that begins anew.
     """
     valid = np.arange(num_steps) < check_lengths(lengths, num_batch, num_steps)[:, None]
-    fresh = check_reset(reset, num_batch, num_steps) & valid
+    is_first = check_reset(reset, num_batch, num_steps) & valid
     if reverse:
-        fresh = np.concatenate([fresh[:, 1:], np.zeros_like(fresh[:, :1])], axis=1)
-    return valid, fresh
+        is_first = np.concatenate([is_first[:, 1:], np.zeros_like(is_first[:, :1])], axis=1)
+    return valid, is_first
 
 
 def starts_of(
@@ -116,14 +119,14 @@ def starts_of(
     state part.
     """
     num_parts = 2 if cell == "lstm" else 1
-    given = (None,) * num_parts if state is None else tuple(state)
-    if len(given) != num_parts or isinstance(state, np.ndarray):
+    first = (None,) * num_parts if state is None else tuple(state)
+    if len(first) != num_parts or isinstance(state, np.ndarray):
         parts = "(h, c)" if num_parts == 2 else "(h,)"
-        raise ShapeError(f"state has {len(given)} parts, expected {parts} for {cell}: pass None for zeros")
+        raise ShapeError(f"state has {len(first)} parts, expected {parts} for {cell}: pass None for zeros")
     later = h_reset if isinstance(h_reset, tuple) else (h_reset,)
     later = (*later, *(None,) * (num_parts - len(later)))
     starts, restarts = [], []
-    for name, start, restart in zip(("h", "c"), given, later):
+    for name, start, restart in zip(("h", "c"), first, later):
         starts.append(np.zeros(size, dtype) if start is None else np.asarray(start, dtype))
         check_shape(f"state {name}", starts[-1], "[B, H]", size, "pass state=None for zeros")
         restarts.append(np.zeros(size[1], dtype) if restart is None else np.asarray(restart, dtype))
@@ -131,10 +134,10 @@ def starts_of(
     return tuple(starts), tuple(restarts)
 
 
-def _entering(
-    y: Array, start: Array, restart: Array, lengths: npt.NDArray[np.int64], fresh: Bools, reverse: bool
+def _shifted(
+    y: Array, start: Array, restart: Array, lengths: npt.NDArray[np.int64], is_first: Bools, reverse: bool
 ) -> Array:
-    """The state that entered each step: y one step earlier in the direction of the run, or a start."""
+    """The state before each step: y one step earlier in the direction of the run, or a start."""
     h = np.empty_like(y)
     if y.shape[1] == 0:
         return h
@@ -146,20 +149,25 @@ def _entering(
     else:
         h[:, 1:] = y[:, :-1]
         h[:, 0] = start
-    return np.where(fresh[:, :, None], restart, h) if fresh.any() else h
+    return np.where(is_first[:, :, None], restart, h) if is_first.any() else h
 
 
 def _cell_states(
-    gates: tuple[Array, ...], start: Array, restart: Array, valid: Bools, fresh: Bools, reverse: bool
+    form: Form,
+    gates: tuple[Array, ...],
+    start: Array,
+    restart: Array,
+    valid: Bools,
+    is_first: Bools,
+    reverse: bool,
 ) -> Array:
-    """The LSTM's cell state that entered each step [B, T, H], by c' = f c + i g."""
-    i, f, g, _ = gates
-    written = i * g
-    entering = np.zeros_like(written)
+    """The LSTM's cell state before each step [B, T, H], by c' = keep c + written."""
+    keep, written = kept_share(form, gates[1]), written_part(form, gates)
+    c_prev = np.zeros_like(written)
     c = start
     num_steps = written.shape[1]
     for t in range(num_steps - 1, -1, -1) if reverse else range(num_steps):
-        before = np.where(fresh[:, t, None], restart, c)
-        entering[:, t] = np.where(valid[:, t, None], before, 0)
-        c = np.where(valid[:, t, None], f[:, t] * before + written[:, t], c)
-    return entering
+        before = np.where(is_first[:, t, None], restart, c)
+        c_prev[:, t] = np.where(valid[:, t, None], before, 0)
+        c = np.where(valid[:, t, None], keep[:, t] * before + written[:, t], c)
+    return c_prev

@@ -3,7 +3,7 @@
 (function () {
   "use strict";
   const data = JSON.parse(document.getElementById("congru-data").textContent);
-  const H = data.units, T = data.steps, G = data.gates.length;
+  const H = data.units, T = data.steps, G = data.gates.length, p = data.zoneout;
   const sigmoid = (a) => 1 / (1 + Math.exp(-a));
   const show = (v) => (v < 0 ? "-" : " ") + Math.abs(v).toFixed(3);
   const plain = (v) => v.toFixed(3);
@@ -18,12 +18,12 @@
 
   const ways = data.directions.map((d) => ({
     reverse: d.reverse, order: d.order, gi: unpack(d.gi), h: unpack(d.h), U: d.U && unpack(d.U), bh: unpack(d.bh),
-    start: d.start.map(unpack), restart: d.restart.map(unpack), fresh: new Set(d.fresh), gates: null,
+    start: d.start.map(unpack), restart: d.restart.map(unpack), isFirst: new Set(d.isFirst), gates: null,
   }));
 
-  // The state that entered step t: the neighbour's, or a start.
-  function entering(way, t, part, states) {
-    if (way.fresh.has(t)) return way.restart[part];
+  // The state before step t: the neighbour's, or a start.
+  function stateBefore(way, t, part, states) {
+    if (way.isFirst.has(t)) return way.restart[part];
     const before = way.reverse ? t + 1 : t - 1;
     return before < 0 || before >= T ? way.start[part] : states.subarray(before * H, before * H + H);
   }
@@ -42,12 +42,13 @@
     if (way.gates) return way.gates;
     const g = { keep: new Float64Array(T * H), written: new Float64Array(T * H), memory: new Float64Array(T * H) };
     for (const name of data.gates) g[name] = new Float64Array(T * H);
+    g.cell = new Float64Array(T * H); // of an LSTM, before zoneout
     g.a = new Float64Array(T * H);
     const rh = new Float64Array(H);
     for (let k = 0; k < T; k++) {
       const t = way.reverse ? T - 1 - k : k, base = t * H, gi = t * G * H;
-      const h = entering(way, t, 0, way.h);
-      const c = data.cell === "lstm" ? entering(way, t, 1, g.memory) : null;
+      const h = stateBefore(way, t, 0, way.h);
+      const c = data.cell === "lstm" ? stateBefore(way, t, 1, g.memory) : null;
       const gate = (name, i, f) => (g[name][base + i] = f);
       if (data.cell === "gru") {
         for (let i = 0; i < H; i++) {
@@ -69,16 +70,17 @@
           gate("f", i, sigmoid(input(1) + stateTerm(way, 1, i, h)));
           gate("g", i, Math.tanh(input(2) + stateTerm(way, 2, i, h)));
           gate("o", i, sigmoid(input(3) + stateTerm(way, 3, i, h)));
-          g.keep[at] = g.f[at];
-          g.written[at] = g.i[at] * g.g[at];
-          g.memory[at] = g.f[at] * c[i] + g.written[at];
+          g.keep[at] = p + (1 - p) * g.f[at];
+          g.written[at] = (1 - p) * g.i[at] * g.g[at];
+          g.cell[at] = g.f[at] * c[i] + g.i[at] * g.g[at];
+          g.memory[at] = g.keep[at] * c[i] + g.written[at];
         } else {
           const a = input(0) + stateTerm(way, 0, i, h);
           gate("n", i, data.cell === "rnn" ? Math.tanh(a) : Math.max(a, 0));
         }
         if (g.z) {
-          g.keep[at] = g.z[at];
-          g.written[at] = (1 - g.z[at]) * g.n[at];
+          g.keep[at] = p + (1 - p) * g.z[at];
+          g.written[at] = (1 - g.keep[at]) * g.n[at];
           g.memory[at] = way.h[at];
         }
       }
@@ -89,34 +91,42 @@
 
   // The equations of one unit at one step, with its numbers.
   function equations(w, t, i) {
-    const way = ways[w], g = compute(way), at = t * H + i, h = entering(way, t, 0, way.h);
+    const way = ways[w], g = compute(way), at = t * H + i, h = stateBefore(way, t, 0, way.h);
     const input = (row) => way.gi[t * G * H + row * H + i], state = (row) => stateTerm(way, row, i, h);
     const squash = (name, f, row) =>
       `${name} = ${f}(W x + b + U h + b) = ${f}(${show(input(row))} + ${show(state(row))}) = ${plain(g[name][at])}`;
     const kept = (z, n) => `h' = (1 - z) * n + z * h = ${plain(1 - z)} * ${show(n)} + ${plain(z)} * ${show(h[i])} = ` +
       show((1 - z) * n + z * h[i]);
+    const held = (name, old, fresh) => p === 0 ? [] : [`${name}' = p * ${name} + (1 - p) * ${name}' = ${plain(p)} * ` +
+      `${show(old)} + ${plain(1 - p)} * ${show(fresh)} = ${show(p * old + (1 - p) * fresh)}   zoneout`];
     if (data.cell === "gru") {
       const n = data.resetBefore
         ? `n = tanh(W x + b + U (r * h) + b) = tanh(${show(input(2))} + ${show(g.a[at])}) = ${plain(g.n[at])}`
         : `n = tanh(W x + b + r * (U h + b)) = tanh(${show(input(2))} + ${plain(g.r[at])} * ${show(g.a[at])}) = ` +
           plain(g.n[at]);
-      return [squash("r", "sigmoid", 0), squash("z", "sigmoid", 1), n, kept(g.z[at], g.n[at])];
+      return [squash("r", "sigmoid", 0), squash("z", "sigmoid", 1), n, kept(g.z[at], g.n[at]),
+        ...held("h", h[i], (1 - g.z[at]) * g.n[at] + g.z[at] * h[i])];
     }
     if (data.cell === "mingru")
       return [`z = sigmoid(W x + b) = sigmoid(${show(input(0))}) = ${plain(g.z[at])}`,
         `n = g(W x + b) = g(${show(input(1))}) = ${plain(g.n[at])}`, kept(g.z[at], g.n[at])];
     if (data.cell === "lstm") {
-      const c = entering(way, t, 1, g.memory)[i];
+      const c = stateBefore(way, t, 1, g.memory)[i], shown = g.o[at] * Math.tanh(g.cell[at]);
       return [squash("i", "sigmoid", 0), squash("f", "sigmoid", 1), squash("g", "tanh", 2), squash("o", "sigmoid", 3),
-        `c' = f * c + i * g = ${plain(g.f[at])} * ${show(c)} + ${plain(g.i[at])} * ${show(g.g[at])} = ${show(g.memory[at])}`,
-        `h' = o * tanh(c') = ${plain(g.o[at])} * ${show(Math.tanh(g.memory[at]))} = ` +
-          show(g.o[at] * Math.tanh(g.memory[at]))];
+        `c' = f * c + i * g = ${plain(g.f[at])} * ${show(c)} + ${plain(g.i[at])} * ${show(g.g[at])} = ${show(g.cell[at])}`,
+        `h' = o * tanh(c') = ${plain(g.o[at])} * ${show(Math.tanh(g.cell[at]))} = ${show(shown)}`,
+        ...held("c", c, g.cell[at]), ...held("h", h[i], shown)];
     }
-    return [squash("n", data.cell === "rnn" ? "tanh" : "relu", 0), `h' = n = ${show(g.n[at])}`];
+    return [squash("n", data.cell === "rnn" ? "tanh" : "relu", 0), `h' = n = ${show(g.n[at])}`, ...held("h", h[i], g.n[at])];
   }
 
   // ---- the cell under the pointer -----------------------------------------------------------------------------
   const panel = document.getElementById("cell");
+  if (data.norm) {
+    panel.textContent = "The numbers of single cells are not in this page: with layer norm each depends on all units of its gate.";
+    panel.hidden = false;
+    return;
+  }
   const chosen = { way: 0, step: T - 1, unit: ways[0].order[0], pinned: false };
 
   function fill() {
@@ -182,12 +192,12 @@
 
   // d J of step t: the gradient by the state before (and, for an LSTM, by the cell before) from that after.
   function pullBack(way, g, t, dh, dc) {
-    const base = t * H, h = entering(way, t, 0, way.h), through = [];
+    const base = t * H, h = stateBefore(way, t, 0, way.h), through = [];
     const rows = data.gates.map(() => new Float64Array(H)), out = new Float64Array(H), cell = new Float64Array(H);
     for (let i = 0; i < H; i++) {
       const at = base + i;
       if (data.cell === "lstm") {
-        const c = entering(way, t, 1, g.memory)[i], squashed = Math.tanh(g.memory[at]);
+        const c = stateBefore(way, t, 1, g.memory)[i], squashed = Math.tanh(g.cell[at]);
         const d = dc[i] + dh[i] * g.o[at] * (1 - squashed * squashed);
         rows[0][i] = d * g.g[at] * g.i[at] * (1 - g.i[at]);
         rows[1][i] = d * c * g.f[at] * (1 - g.f[at]);
@@ -205,6 +215,8 @@
       }
     }
     if (!way.U) return [out, cell];
+    // Zoneout: p d + (1 - p) d J.
+    const mixed = () => p === 0 ? [out, cell] : [out.map((v, i) => p * dh[i] + (1 - p) * v), cell.map((v, i) => p * dc[i] + (1 - p) * v)];
     const product = (row, into) => {
       for (let i = 0; i < H; i++) {
         const d = rows[row][i], line = (row * H + i) * H;
@@ -222,23 +234,30 @@
     } else {
       data.gates.forEach((_, row) => product(row, out));
     }
-    return [out, cell];
+    return mixed();
   }
 
-  // B_k = u_k + keep_{k+1} B_{k+1} and d_k = u_k + J' d_{k+1}, from the last step processed to the first.
+  // B_k = u_k + keep_{k+1} B_{k+1} and d_k = u_k + J' d_{k+1}, from the last step processed to the first. An LSTM's u is
+  // what its state shows of the cell: v_k = u_k + p v_{k+1} (zoneout keeps a share of h too), s_k = shown v_k, s_k - p s_{k+1}.
   function shares(output, at) {
     const written = new Float64Array(T);
     let start = 0, above = 0, below = 0;
     ways.forEach((way, w) => {
       const g = compute(way), u = weight.subarray((output * D + w) * H, (output * D + w + 1) * H), read = reads(w, at);
-      let B = new Float64Array(H), dh = new Float64Array(H), dc = new Float64Array(H), own = true;
+      let [B, dh, dc, v, s] = Array.from({ length: 5 }, () => new Float64Array(H)), own = true;
       for (let k = 0; k < T; k++) {
         const t = way.reverse ? k : T - 1 - k, base = t * H;
         let sum = 0, inner = 0, size = 0;
         for (let i = 0; i < H; i++) {
-          const c = g.memory[base + i], squashed = Math.tanh(c);
-          const shown = data.cell === "lstm" ? g.o[base + i] * (Math.abs(c) < 1e-6 ? 1 : squashed / c) : 1;
-          B[i] += read[t] * u[i] * shown;
+          const c = g.cell[base + i], squashed = Math.tanh(c);
+          let pulled = read[t] * u[i];
+          if (data.cell === "lstm") {
+            v[i] = pulled + p * v[i];
+            const shown = v[i] * g.o[base + i] * (Math.abs(c) < 1e-6 ? 1 : squashed / c);
+            pulled = shown - p * s[i];
+            s[i] = shown;
+          }
+          B[i] += pulled;
           dh[i] += read[t] * u[i];
           sum += g.written[base + i] * B[i];
           const d = data.cell === "lstm" ? dc[i] + dh[i] * g.o[base + i] * (1 - squashed * squashed) : dh[i];
@@ -251,11 +270,15 @@
           below += Math.abs(sum);
         }
         if (read[t] !== 0) own = false;
-        const first = way.fresh.has(t) || (way.reverse ? t === T - 1 : t === 0);
-        const part = data.cell === "lstm" ? 1 : 0, before = entering(way, t, part, g.memory);
+        const first = way.isFirst.has(t) || (way.reverse ? t === T - 1 : t === 0);
+        const part = data.cell === "lstm" ? 1 : 0, before = stateBefore(way, t, part, g.memory);
         if (first) for (let i = 0; i < H; i++) start += g.keep[base + i] * B[i] * before[i];
-        if (way.fresh.has(t)) {
-          [B, dh, dc] = [B, dh, dc].map(() => new Float64Array(H));
+        if (first && data.cell === "lstm" && p) {
+          const h = stateBefore(way, t, 0, way.h);
+          for (let i = 0; i < H; i++) start += p * (v[i] * h[i] - s[i] * before[i]);
+        }
+        if (way.isFirst.has(t)) {
+          [B, dh, dc, v, s] = [B, dh, dc, v, s].map(() => new Float64Array(H));
         } else {
           for (let i = 0; i < H; i++) B[i] *= g.keep[base + i];
           [dh, dc] = pullBack(way, g, t, dh, dc);

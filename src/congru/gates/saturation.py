@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from congru.gates.equations import CANDIDATE, GATES, KEEP, TITLES, Array
+from congru.gates.form import CANDIDATE, GATES, KEEP, TITLES
 from congru.gates.layer import Layer
+from congru.gates.weights import Array
 
 LOW, HIGH = 0.1, 0.9
 NAMES = {"r": "reset", "z": "keep", "i": "input", "f": "keep (forget)", "o": "output", "n": "candidate"}
@@ -49,6 +50,9 @@ def saturation_of(layer: Layer) -> Saturation:
     valid = layer.recovered.valid
     letters = [letter for letter in GATES[layer.cell] if letter != CANDIDATE[layer.cell]] or ["n"]
     gates = {letter: _use(letter, layer.gate(letter)[valid]) for letter in letters}
+    if layer.cell in KEEP:
+        letter = KEEP[layer.cell]
+        gates[letter] = _use(letter, layer.keep[valid])  # zoneout keeps more than the gate
     correlation = None
     if layer.cell == "gru":
         correlation = _correlation(layer.gate("z")[valid], layer.gate("r")[valid])

@@ -11,9 +11,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from congru.gates.equations import Array
-from congru.gates.jacobian import Steps, after, pull_back
+from congru.gates.form import Form
+from congru.gates.jacobian import Steps, cell_pull, pull_back
 from congru.gates.layer import Layer, Run
+from congru.gates.weights import Array
+from congru.reference.arguments import Bools
 
 
 def trust_sentence(share: float) -> str:
@@ -31,44 +33,68 @@ def trust_sentence(share: float) -> str:
     )
 
 
-def carry(run: Run, pull: Array) -> Array:
-    """B_k = pull_k + keep_{k+1} B_{k+1}, [N, ...]; nothing is carried over a new start."""
-    B = np.array(pull, np.float64)
+def carry(run: Run, cotangent: Array) -> Array:
+    """B_k = u_k + keep_{k+1} B_{k+1}, [N, ...], from the cotangent u of the memory; nothing is carried over a new
+    start.
+    """
+    B = np.array(cotangent, np.float64)
     for k in range(len(B) - 2, -1, -1):
-        if not run.fresh[k + 1]:
+        if not run.is_first[k + 1]:
             B[k] += run.keep[k + 1] * B[k + 1]
     return B
 
 
-def sensitivity(s: Steps, pull: Array) -> Array:
-    """d_k = pull_k + J_{k+1}' d_{k+1}, [N, S]: the gradient of L by the state after step k, every path
+def sensitivity(s: Steps, cotangent: Array) -> Array:
+    """d_k = u_k + J_{k+1}' d_{k+1}, [N, S]: the gradient of L by the state after step k, every path
     included.
     """
-    d = np.array(pull, np.float64)
+    d = np.array(cotangent, np.float64)
     for k in range(len(d) - 2, -1, -1):
-        if not s.fresh[k + 1]:
+        if not s.is_first[k + 1]:
             d[k] += pull_back(s, k + 1, d[k + 1])
     return d
 
 
-def state_pull(layer: Layer, pull: Array, on_cell: bool = False) -> Array:
-    """A pull on h (or on the cell) as a pull on the whole state, [N, S]."""
+def state_cotangent(layer: Layer, cotangent: Array, on_cell: bool = False) -> Array:
+    """A cotangent of h (or of the cell) as one of the whole state, [N, S]."""
     if layer.cell != "lstm":
-        return pull
-    nothing = np.zeros_like(pull)
-    return np.concatenate([nothing, pull] if on_cell else [pull, nothing], axis=1)
+        return cotangent
+    nothing = np.zeros_like(cotangent)
+    return np.concatenate([nothing, cotangent] if on_cell else [cotangent, nothing], axis=1)
 
 
 def by_memory(s: Steps, d: Array) -> Array:
     """A gradient by the state [N, S] as one by what the keep gate keeps, [N, H]: h, or the LSTM's c with
     its own h.
     """
-    if s.cell != "lstm":
+    if s.form.cell != "lstm":
         return d
-    c = np.split(after(s), 2, axis=1)[1]
     d_h, d_c = np.split(d, 2, axis=1)
-    result: Array = d_c + d_h * s.gates[3] * (1 - np.tanh(c) ** 2)
-    return result
+    return d_c + cell_pull(s, d_h)
+
+
+def held_state(form: Form, cotangent: Array, is_first: Bools) -> Array:
+    """The cotangent of an LSTM's state h with what zoneout keeps of it, v_k = u_k + p v_{k+1}, [N, H]."""
+    v = np.array(cotangent, np.float64)
+    if form.zoneout:
+        for k in range(len(v) - 2, -1, -1):
+            if not is_first[k + 1]:
+                v[k] += form.zoneout * v[k + 1]
+    return v
+
+
+def cell_cotangent(form: Form, shown: Array, is_first: Bools) -> Array:
+    """The cotangent of the cell whose `carry` is the whole carry path of an LSTM's state.
+
+        q_k = s_k - p s_{k+1}       s_k: what `held_state` is by the cell of its own step
+
+    Without zoneout q = s. With it h itself keeps a share p, so the path through an older h is in s_k already, and
+    the cell's carry, which would count it again, loses it.
+    """
+    q = np.array(shown, np.float64)
+    if form.zoneout:
+        q[:-1] -= np.where(is_first[1:, None], 0.0, form.zoneout * shown[1:])
+    return q
 
 
 def trust_share(B: Array, d: Array, steps: npt.NDArray[np.int64], num_steps: int) -> Array:
@@ -81,11 +107,9 @@ def trust_share(B: Array, d: Array, steps: npt.NDArray[np.int64], num_steps: int
     return trust
 
 
-def last_read(pull: Array, steps: npt.NDArray[np.int64]) -> int:
-    """The last processed step that the output reads, as a place in the input; the very last where it reads
-    none.
-    """
-    read = np.flatnonzero(np.abs(pull).sum(axis=1))
+def last_read(cotangent: Array, steps: npt.NDArray[np.int64]) -> int:
+    """The last processed step that the output reads, counted in the input; the very last where it reads none."""
+    read = np.flatnonzero(np.abs(cotangent).sum(axis=1))
     return int(steps[read[-1] if len(read) else -1])
 
 

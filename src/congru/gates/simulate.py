@@ -14,14 +14,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from congru.gates.equations import Adjust, Array, State, Weights, gates_of, input_part, update
+from congru.gates.equations import Adjust, State, gates_of, input_part, update
+from congru.gates.form import Form
+from congru.gates.weights import Array, Weights
 from congru.reference.arguments import Bools
 
 
 class Held(NamedTuple):
-    """One gate held at a value: `row` is its place among the cell's gates, `where` [T, H] marks steps and
-    units.
-    """
+    """One gate held at a value: `row` counts the cell's gates, `where` [T, H] marks steps and units."""
 
     row: int
     where: Bools
@@ -29,35 +29,34 @@ class Held(NamedTuple):
 
 
 def simulate(
-    cell: str,
+    form: Form,
     x: Array,
     weights: Weights,
     start: State,
     restart: State,
     *,
     valid: Bools,
-    fresh: Bools,
+    is_first: Bools,
     reverse: bool = False,
-    reset_before: bool = False,
     held: Sequence[Held] = (),
 ) -> tuple[Array, State]:
-    """Return y [B, T, H] and the final state of x [B, T, I]; `valid` and `fresh` [B, T] as in `Recovered`.
+    """Return y [B, T, H] and the final state of x [B, T, I]; `valid` and `is_first` [B, T] as in `Recovered`.
 
     start [B, H] and restart [H], one per part of the state; padding gives y = 0 and keeps the state.
     """
     num_batch, num_steps, _ = x.shape
     num_hidden = start[0].shape[1]
-    gi = input_part(x, weights)
+    gi = input_part(form, x, weights)
     y = np.zeros((num_batch, num_steps, num_hidden), gi.dtype)
     state = start
-    every_valid, any_fresh = bool(valid.all()), bool(fresh.any())
+    every_valid, any_first = bool(valid.all()), bool(is_first.any())
     for t in range(num_steps - 1, -1, -1) if reverse else range(num_steps):
-        entering = state
-        if any_fresh:
-            entering = tuple(np.where(fresh[:, t, None], new, old) for new, old in zip(restart, state))
+        state_prev = state
+        if any_first:
+            state_prev = tuple(np.where(is_first[:, t, None], new, old) for new, old in zip(restart, state))
         adjust = _adjust(held, t) if held else None
-        gates = gates_of(cell, gi[:, t], entering[0], weights, reset_before, adjust)
-        before, state = state, update(cell, gates, entering)
+        gates = gates_of(form, gi[:, t], state_prev[0], weights, adjust)
+        before, state = state, update(form, gates, state_prev, weights)
         if not every_valid:
             state = tuple(np.where(valid[:, t, None], new, old) for new, old in zip(state, before))
         y[:, t] = state[0]

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from congru.gates.equations import GATES, KEEP, Array
+from congru.gates.form import GATES, KEEP
 from congru.gates.layer import Layer
 from congru.gates.timescales import timescales_of
+from congru.gates.weights import Array
 
 
 class Strip(NamedTuple):
@@ -30,14 +31,18 @@ def strips_of(layer: Layer, row: int) -> list[Strip]:
     strips = []
     if layer.cell == "lstm":
         strips = [
-            Strip("keep", "keep (forget gate f): 1 = the old cell stays", gate["f"], False),
+            Strip("keep", "keep (forget gate f): 1 = the old cell stays", layer.keep[row, steps], False),
             Strip("input", "input gate i: 1 = the candidate is written", gate["i"], False),
             Strip("output", "output gate o: 1 = the cell is shown", gate["o"], False),
             Strip("candidate", "candidate g", gate["g"], True),
             Strip("cell", "cell state c", layer.memory[row, steps], True),
         ]
     elif layer.cell in ("gru", "mingru"):
-        strips = [Strip("keep", "keep: 1 = the old state stays, 0 = it is overwritten", gate["z"], False)]
+        strips = [
+            Strip(
+                "keep", "keep: 1 = the old state stays, 0 = it is overwritten", layer.keep[row, steps], False
+            )
+        ]
         if layer.cell == "gru":
             strips.append(
                 Strip("reset", "reset: how much of the old state the candidate reads", gate["r"], False)

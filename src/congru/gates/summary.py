@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy.typing as npt
 
-from congru.gates.equations import KEEP
+from congru.gates.form import KEEP
 from congru.gates.record import Record
 from congru.gates.saturation import saturation_of
 from congru.gates.timescales import Timescales, autocorrelation_length, timescales_of

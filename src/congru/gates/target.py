@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from congru.errors import CongruError, ShapeError
-from congru.gates.equations import Array
 from congru.gates.readout import KINDS, Readout
 from congru.gates.record import Record
+from congru.gates.weights import Array
 
 
 class Target(NamedTuple):
     """u [T, D*H] float64 in input order, the constant, the value of L, a name, and the step asked about."""
 
-    pull: Array
+    cotangent: Array
     bias: float
     value: float
     name: str
@@ -32,16 +32,16 @@ def find_target(record: Record, target: Any, at: int | None, row: int) -> Target
     y = top_states(record, record.check_row(row))
     length = int(record.lengths[row])
     if isinstance(target, (list, np.ndarray)):
-        return _given(np.asarray(target, np.float64), y, _step(at, length))
+        return _direction(np.asarray(target, np.float64), y, _step(at, length))
     readout = need_readout(record)
     index, step = find_output(record, target, at, row)
     weights = pooling_weights(readout.kind, record.shape[1], len(y), length, step)
     value = float(_outputs(readout, weights, y)[index])
     u = readout.weight[index].astype(np.float64)
-    pull = np.concatenate(
+    cotangent = np.concatenate(
         [weights[way][:, None] * part for way, part in enumerate(np.split(u, len(weights)))], axis=1
     )
-    return Target(pull, float(readout.bias[index]), value, readout.label(index), step)
+    return Target(cotangent, float(readout.bias[index]), value, readout.label(index), step)
 
 
 def find_output(record: Record, target: int | str | None, at: int | None, row: int) -> tuple[int, int]:
@@ -118,18 +118,18 @@ def _index(readout: Readout, target: Any, outputs: Array) -> int:
     return int(target)
 
 
-def _given(u: Array, y: Array, step: int) -> Target:
+def _direction(u: Array, y: Array, step: int) -> Target:
     if u.shape == y.shape[1:]:
-        pull = np.zeros_like(y)
-        pull[step] = u
+        cotangent = np.zeros_like(y)
+        cotangent[step] = u
     elif u.shape == y.shape:
-        pull = u
+        cotangent = u
     else:
         raise ShapeError(
             f"target has shape {u.shape}, expected [D*H] = {y.shape[1:]} or [T, D*H] = {y.shape}: one "
             "weight per unit"
         )
-    return Target(pull, 0.0, float((pull * y).sum()), "given direction", step)
+    return Target(cotangent, 0.0, float((cotangent * y).sum()), "given direction", step)
 
 
 def _step(at: int | None, length: int) -> int:

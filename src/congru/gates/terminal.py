@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from congru.errors import CongruError
-from congru.gates.equations import Array
 from congru.gates.layer import Layer
 from congru.gates.strips import Strip, strips_of, unit_order
+from congru.gates.weights import Array
 from congru.report.colors import color, reach_of
 from congru.report.steps import Columns, average, columns_of, printable
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from congru.gates.equations import Array
 from congru.gates.layer import Layer
+from congru.gates.weights import Array
 
 HALF = float(np.log(2.0))
 

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from congru.errors import CongruError, ShapeError
 from congru.gates.age import Age, age_of, check_streaming
 from congru.gates.dynamics import FixedPoints, Lyapunov, fixed_points_of, lyapunov_of
-from congru.gates.equations import GATES, Array
 from congru.gates.flow import Flow, flow_of
+from congru.gates.form import GATES
 from congru.gates.jacobian import jacobians, steps_of
 from congru.gates.memory import Memory, Shares, attribute, attribute_all
 from congru.gates.notebook import trace_html
@@ -31,6 +31,7 @@ from congru.gates.summary import summary_of, timescales_with_data
 from congru.gates.terminal import film_text
 from congru.gates.timescales import Timescales
 from congru.gates.units import Units, units_of
+from congru.gates.weights import Array
 from congru.gates.whatif import WhatIf, clamp_gate
 from congru.report.style import Picture
 

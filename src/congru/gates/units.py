@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from congru.errors import CongruError
-from congru.gates.equations import Array
 from congru.gates.record import Record
+from congru.gates.weights import Array
 
 
 class Snippet(NamedTuple):

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from congru.errors import CongruError
-from congru.gates.equations import CANDIDATE, GATES, KEEP, TITLES, Array
+from congru.gates.form import CANDIDATE, GATES, KEEP, TITLES
 from congru.gates.layer import Layer
 from congru.gates.record import Record
 from congru.gates.simulate import Held, simulate
+from congru.gates.weights import Array
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ def clamp_gate(
         raise CongruError(f"value is {value}, expected {span} for {gate}: a gate is a share")
     num_steps, size = chosen.y.shape[1:]
     where = _selected("steps", steps, num_steps)[:, None] & _selected("units", units, size)[None]
-    held = Held(GATES[chosen.cell].index(letter), where, value)
+    p = chosen.form.zoneout if gate == "keep" else 0.0  # the gate that makes p + (1 - p) gate = value
+    held = Held(GATES[chosen.cell].index(letter), where, (value - p) / (1 - p))
     before = np.concatenate([way.y for way in record.layers[-1]], axis=2)
     after = _run_again(record, layer % len(record.layers), direction, held)
     outputs, losses = None, None
@@ -147,15 +149,14 @@ def _run_again(record: Record, depth: int, direction: int, held: Held) -> Array:
 
 def _simulated(layer: Layer, x: Array, held: Sequence[Held]) -> Array:
     y, _ = simulate(
-        layer.cell,
+        layer.form,
         x,
         layer.weights,
         layer.start,
         layer.restart,
         valid=layer.recovered.valid,
-        fresh=layer.recovered.fresh,
+        is_first=layer.recovered.is_first,
         reverse=layer.reverse,
-        reset_before=layer.reset_before,
         held=held,
     )
     return y

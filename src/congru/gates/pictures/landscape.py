@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from congru.gates.dynamics import FixedPoints
-from congru.gates.equations import Array
+from congru.gates.weights import Array
 from congru.report.steps import printable
 from congru.report.style import GREY, INK, ORANGE, PALE, Picture, color_map, new_figure, styled
 

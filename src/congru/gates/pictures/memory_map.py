@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from congru.gates.equations import Array
 from congru.gates.memory import Memory
 from congru.gates.sensitivity import trust_sentence
+from congru.gates.weights import Array
 from congru.report.steps import Columns, columns_of, label_axis, printable, total
 from congru.report.style import BLUE, GREY, INK, ORANGE, PALE, Picture, new_figure, styled
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from congru.gates.equations import Array
 from congru.gates.timescales import Timescales
+from congru.gates.weights import Array
 from congru.report.style import DASHES, GREY, INK, LINES, Picture, new_figure, styled
 
 QUESTION = "Can it reach far enough back?"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from congru.gates.equations import Array
+from congru.gates.weights import Array
 from congru.gates.whatif import WhatIf
 from congru.report.steps import Columns, average, columns_of, label_axis, printable
 from congru.report.style import BLUE, LINES, ORANGE, Picture, new_figure, styled

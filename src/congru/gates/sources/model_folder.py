@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from congru.errors import CongruError, ShapeError
-from congru.gates.equations import Array
 from congru.gates.layer import Layer
 from congru.gates.sources.stack import Stack, trace_stack
+from congru.gates.weights import Array
 from congru.runtime.nodes.pointwise import Linear
 from congru.runtime.nodes.recurrent import RecurrentNode
 
@@ -52,11 +52,11 @@ def trace_folder(
 
 
 def _stack(node: RecurrentNode, weights: Mapping[str, Array]) -> Stack:
-    if node.form().has_options:
-        raise CongruError(
-            f"{node.name} has layer_norm, num_heads or zoneout, expected none: its gates come from network.trace(x)"
-        )
+    form = node.form()
     flat, ways = node.direction_weights(weights), node.num_directions
     parts = [flat[depth * ways : (depth + 1) * ways] for depth in range(node.num_layers)]
     h_reset = tuple(weights[f"{part}0"] for part in node.state_parts) if node.learn_h0 else None
-    return Stack(node.type, parts, node.reset_first, node.name, h_reset)
+    return Stack(
+        node.type, parts, node.reset_first, node.name, h_reset,
+        layer_norm=form.layer_norm, num_heads=form.num_heads, zoneout=form.zoneout,
+    )  # fmt: skip

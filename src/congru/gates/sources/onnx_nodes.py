@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from congru.errors import CongruError, require
-from congru.gates.equations import Array
 from congru.gates.layer import Layer
 from congru.gates.sources.stack import Stack, trace_stack
+from congru.gates.weights import Array
 from congru.reference import conventions
 
 _KINDS = ("GRU", "LSTM", "RNN")

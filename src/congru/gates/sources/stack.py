@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from congru.errors import CongruError, ShapeError, check_shape
-from congru.gates.equations import Array, as_weights, hidden_size
+from congru.gates.form import Form, as_form
 from congru.gates.layer import Layer, make_layer
 from congru.gates.recover import marks, starts_of
 from congru.gates.simulate import simulate
+from congru.gates.weights import Array, as_weights, hidden_size
 
 
 class Stack(NamedTuple):
@@ -22,7 +23,8 @@ class Stack(NamedTuple):
     or 2).
 
     `h_reset` holds one array [L*D, H] per part of the state: the learned start, None = zeros. `backward`
-    says that a stack of one direction runs from the last step to the first.
+    says that a stack of one direction runs from the last step to the first. layer_norm, num_heads (U is [G*H,
+    H/num_heads]) and zoneout are the options of `congru.gates.form.Form`.
 
     >>> layer = Stack("gru", [[(np.ones((3, 2)), np.ones((3, 1)), None, None)]])
     >>> layer.num_layers, layer.num_directions, layer.input_size
@@ -35,6 +37,14 @@ class Stack(NamedTuple):
     name: str = "layer"
     h_reset: tuple[Any, ...] | None = None
     backward: bool = False
+    layer_norm: bool | str = False
+    num_heads: int = 1
+    zoneout: float = 0.0
+
+    @property
+    def form(self) -> Form:
+        """The equations of every layer."""
+        return as_form(Form(self.cell, self.reset_before, self.layer_norm, self.num_heads, self.zoneout))
 
     @property
     def num_layers(self) -> int:
@@ -98,29 +108,27 @@ def trace_stack(
             outputs = np.split(np.asarray(y), stack.num_directions, axis=2)
         row = []
         for way, weights in enumerate(directions):
-            place = depth * stack.num_directions + way
-            start, restart = _starts(stack, state, place, array.shape[0])
+            start, restart = _starts(stack, state, depth * stack.num_directions + way, array.shape[0])
             shared: dict[str, Any] = {
                 "lengths": lengths,
                 "reset": reset,
                 "reverse": way == 1 or stack.backward,
-                "reset_before": stack.reset_before,
             }
             output = (
                 outputs[way]
                 if outputs is not None
-                else _run(stack.cell, array, weights, start, restart, **shared)
+                else _run(stack.form, array, weights, start, restart, **shared)
             )
             name = _layer_name(stack, depth, way)
-            row.append(make_layer(name, stack.cell, array, output, weights, start, h_reset=restart, **shared))
+            row.append(make_layer(name, stack.form, array, output, weights, start, h_reset=restart, **shared))
         layers.append(tuple(row))
         array = np.concatenate([layer.y for layer in row], axis=2)
     return tuple(layers)
 
 
-def _starts(stack: Stack, state: tuple[Any, ...] | None, place: int, num_batch: int) -> tuple[Any, Any]:
+def _starts(stack: Stack, state: tuple[Any, ...] | None, index: int, num_batch: int) -> tuple[Any, Any]:
     """The start ([B, H], ...) or None, and the restart ([H], ...) or None, of one layer and direction."""
-    restart = None if stack.h_reset is None else tuple(np.asarray(part)[place] for part in stack.h_reset)
+    restart = None if stack.h_reset is None else tuple(np.asarray(part)[index] for part in stack.h_reset)
     if state is not None:
         num_parts = 2 if stack.cell == "lstm" else 1
         if len(state) != num_parts:
@@ -131,14 +139,14 @@ def _starts(stack: Stack, state: tuple[Any, ...] | None, place: int, num_batch: 
         size = (stack.num_layers * stack.num_directions, num_batch, stack.hidden_size)
         for part in state:
             check_shape("h0", np.asarray(part), "[L*D, B, H]", size, "pass h0=None for the model's own start")
-        return tuple(np.asarray(part)[place] for part in state), restart
+        return tuple(np.asarray(part)[index] for part in state), restart
     if restart is not None:
         return tuple(np.broadcast_to(part, (num_batch, len(part))) for part in restart), restart
     return None, None
 
 
 def _run(
-    cell: str,
+    form: Form,
     x: Array,
     weights: Any,
     state: Any,
@@ -147,16 +155,17 @@ def _run(
     lengths: npt.ArrayLike | None,
     reset: npt.ArrayLike | None,
     reverse: bool,
-    reset_before: bool,
 ) -> Array:
     """What the layer returns for x, by the equations."""
     num_batch, num_steps, _ = x.shape
-    checked = as_weights(cell, weights, x.dtype)
-    valid, fresh = marks(lengths, reset, num_batch, num_steps, reverse)
-    start, restart = starts_of(cell, state, h_reset, (num_batch, hidden_size(cell, checked.W)), x.dtype)
+    checked = as_weights(form, weights, x.dtype)
+    valid, is_first = marks(lengths, reset, num_batch, num_steps, reverse)
+    start, restart = starts_of(
+        form.cell, state, h_reset, (num_batch, hidden_size(form.cell, checked.W)), x.dtype
+    )
     y, _ = simulate(
-        cell, np.where(valid[:, :, None], x, 0), checked, start, restart, valid=valid, fresh=fresh,
-        reverse=reverse, reset_before=reset_before,
+        form, np.where(valid[:, :, None], x, 0), checked, start, restart, valid=valid, is_first=is_first,
+        reverse=reverse,
     )  # fmt: skip
     return y
 

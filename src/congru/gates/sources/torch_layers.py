@@ -20,6 +20,8 @@ from congru.gates.sources.stack import Stack, check_steps, trace_stack
 
 _MODES = {"GRU": "gru", "LSTM": "lstm", "RNN_TANH": "rnn", "RNN_RELU": "rnn_relu"}
 
+_OPTIONS = ("reset_before", "layer_norm", "num_heads", "zoneout")
+
 
 def is_recurrent(module: Any) -> bool:
     """Whether this is a recurrent layer of torch.nn or congru.nn (or one with their names)."""
@@ -62,13 +64,8 @@ def stack_of(module: Any, name: str) -> Stack:
         raise CongruError(
             f"{name} has proj_size {module.proj_size}, expected 0: a projected LSTM is not covered"
         )
-    for option, plain in {"layer_norm": False, "num_heads": 1, "zoneout": 0.0}.items():
-        if getattr(module, option, plain) != plain:
-            raise CongruError(
-                f"{name} has {option}={getattr(module, option)!r}, expected {plain!r}: its gates come with return_gates=True"
-            )
     cell = getattr(module, "cell", None) or _MODES[module.mode]
-    stems = ("weight_ih", "bias_ih") if cell == "mingru" else ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    stems = getattr(module, "stems", ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
     suffixes = ("", "_reverse") if module.bidirectional else ("",)
     weights = [
         [
@@ -80,7 +77,8 @@ def stack_of(module: Any, name: str) -> Stack:
     h_reset = None
     if getattr(module, "learn_h0", False):
         h_reset = tuple(to_numpy(getattr(module, part)) for part in ("h0", "c0") if hasattr(module, part))
-    return Stack(cell, weights, bool(getattr(module, "reset_before", False)), name, h_reset)
+    options = {option: getattr(module, option) for option in _OPTIONS if hasattr(module, option)}
+    return Stack(cell, weights, name=name, h_reset=h_reset, **options)
 
 
 def trace_module(

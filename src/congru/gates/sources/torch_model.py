@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from congru.errors import CongruError, require
-from congru.gates.equations import Array
 from congru.gates.layer import Layer
 from congru.gates.sources.torch_layers import as_in_use, is_packed, is_recurrent, to_numpy, trace_call
+from congru.gates.weights import Array
 
 
 class Call(NamedTuple):
