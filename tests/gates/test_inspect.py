@@ -14,7 +14,9 @@ import congru
 from congru.errors import CongruError, ConventionError
 from congru.gates import Stack, Trace
 from congru.gates.inspect import inspect
+from congru.runtime.folder import save_model
 from congru.runtime.golden import make_golden
+from congru.runtime.graph import Graph
 from congru.runtime.network import Network
 from gates_cases import random_stack
 from golden.case_file import FOLDER, load
@@ -461,3 +463,33 @@ def test_cells_say_what_they_do_not_have() -> None:
 def test_stack_of_weights_alone_knows_its_sizes() -> None:
     stack = Stack("lstm", random_stack("lstm", layers=2, ways=2).weights)
     assert (stack.num_layers, stack.num_directions, stack.input_size, stack.hidden_size) == (2, 2, 3, 5)
+
+
+def test_of_several_networks_the_one_with_these_inputs_is_traced(tmp_path: Path) -> None:
+    nodes = [
+        {"type": "linear", "name": "inner", "size": 4, "of": "x"},
+        {"type": "add", "name": "sum", "of": ["inner", "y"]},
+        {"type": "gru", "name": "rnn", "hidden_size": 5},
+        {"type": "linear", "name": "head", "size": 2},
+    ]
+    inputs = {"x": {"features": 3}, "y": {"features": 4}}
+    networks = {
+        "other": {"inputs": {"z": {"features": 2}}, "nodes": [nodes[3]], "outputs": ["head"]},
+        "main": {"inputs": inputs, "nodes": nodes, "outputs": ["head", "rnn"]},
+    }
+    rng = np.random.default_rng(0)
+    weights, golden = {}, {}
+    for name, config in networks.items():
+        shapes = Graph(config).weight_shapes
+        weights[name] = {part: rng.normal(size=shape).astype(np.float32) for part, shape in shapes.items()}
+        golden[name] = make_golden(config, Network(config, weights[name]).run)
+    config = {"task": "toy", "cell": "gru", "networks": networks, "task_config": {}}
+    save_model(tmp_path / "model", config=config, weights=weights, golden=golden, files={}, card="")
+    model = congru.load(tmp_path / "model")
+    x = {name: rng.normal(size=(1, 6, size)).astype(np.float32) for name, size in (("x", 3), ("y", 4))}
+    trace = congru.inspect(model, x)
+    assert trace.check() <= 1e-5
+    out, _ = model.networks["main"].run(x)
+    np.testing.assert_allclose(trace.state[0, 0], out["rnn"], atol=1e-6)
+    with pytest.raises(CongruError, match="x has the inputs q, expected those of a network"):
+        congru.inspect(model, {"q": x["x"]})

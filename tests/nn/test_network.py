@@ -163,3 +163,47 @@ def test_a_name_that_torch_uses_has_its_line(name):
 def test_the_checks_are_the_runtimes():
     with pytest.raises(SettingsError, match="network layer 0: type is 'attention', expected one of"):
         nn.Network({"layers": [{"type": "attention"}]})
+
+
+def test_recurrent_layers_stay_in_float32_where_they_are_told_to():
+    config = {
+        "inputs": {"x": {"features": 6}},
+        "nodes": [
+            {"type": "linear", "name": "inner", "size": 8},
+            {"type": "gru", "name": "rnn", "hidden_size": 8},
+            {"type": "linear", "name": "head", "size": 3},
+        ],
+        "outputs": ["head", "rnn"],
+    }
+    torch.manual_seed(0)
+    network = nn.Network(config, recurrent_float32=True)
+    x, reset = torch.randn(2, 5, 6), torch.zeros(2, 5, dtype=torch.bool)
+    reset[1, 3] = True
+    with torch.autocast("cpu", torch.bfloat16):
+        out, _ = network(x, reset=reset)
+        inner = network.inner(None, x)
+    assert (inner.dtype, out["rnn"].dtype, out["head"].dtype) == (
+        torch.bfloat16,
+        torch.float32,
+        torch.bfloat16,
+    )
+    expected, _ = network.rnn(inner.float(), reset=reset)
+    torch.testing.assert_close(out["rnn"], expected, rtol=0, atol=0)
+
+
+def test_a_sum_of_embeddings_has_the_gradient_of_its_tables():
+    config = {
+        "inputs": {"t": {"tokens": [7, 3]}},
+        "nodes": [{"type": "embedding", "name": "rows", "size": 4}],
+        "outputs": ["rows"],
+    }
+    network = nn.Network(config)
+    tokens = torch.tensor([[[6, 0], [6, 2], [1, 2]]])
+    dy = torch.randn(1, 3, 4)
+    y, _ = network(tokens)
+    first, second = network.rows.weight_0, network.rows.weight_1
+    torch.testing.assert_close(y, first[tokens[..., 0]] + second[tokens[..., 1]])
+    y.backward(dy)
+    expected = torch.zeros(7, 4).index_add(0, tokens[0, :, 0], dy[0])
+    torch.testing.assert_close(first.grad, expected)
+    torch.testing.assert_close(second.grad, torch.zeros(3, 4).index_add(0, tokens[0, :, 1], dy[0]))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from chess_cases import write_games
 from forecast_cases import two_series
 
 
@@ -51,7 +52,33 @@ def _wrong_date(folder: Path) -> list[str]:
     return [str(folder / "bad.csv")]
 
 
+def _games(folder: Path) -> list[str]:
+    write_games(folder / "games.pgn", 60)
+    return [str(folder / "games.pgn")]
+
+
+def _illegal_game(folder: Path) -> list[str]:
+    (folder / "bad.pgn").write_text('[White "A"]\n[Black "B"]\n[Result "1-0"]\n\n1. e4 e5 2. Ke3 1-0\n')
+    return [str(folder / "bad.pgn")]
+
+
 CASES = {
+    "chess": Case(
+        data=_games,
+        settings={
+            "hidden_size": 12,
+            "move_size": 8,
+            "player_size": 4,
+            "min_games": 5,
+            "batch_size": 4,
+            "chunk": 8,
+            "workers": 0,
+            "precision": "float32",
+        },
+        bad=_illegal_game,
+        complaint="bad.pgn has no game that can be followed",
+        run={"moves": "1. e4 e5 2. Nf3"},
+    ),
     "text": Case(
         data=_text,
         settings={"hidden_size": 16, "batch_size": 8, "chunk": 12, "precision": "float32"},

@@ -255,6 +255,30 @@ def test_a_result_stands_for_its_run_folder(tmp_path: Path) -> None:
         os.fspath(run(**FAST, steps=2, dry_run=True))
 
 
+class Taught(ToyLearner):
+    """Has a second network that only its loss uses."""
+
+    teachers = ("teacher",)
+
+    def networks(self, cell: str, hidden_size: int) -> dict[str, Any]:
+        head = {"type": "linear", "name": "out", "size": 1}
+        teacher = {"inputs": {"x": {"features": 1}}, "nodes": [head], "outputs": ["out"]}
+        return {**super().networks(cell, hidden_size), "teacher": teacher}
+
+    def loss(self, networks: Networks, batch: Any, carry: Any) -> Any:
+        total, count, carry = super().loss(networks, batch, carry)
+        return total + (networks["teacher"](torch.ones(1, 1, 1))[0] - 1).square().sum(), count, carry
+
+
+def test_a_teacher_is_trained_and_not_saved(tmp_path: Path) -> None:
+    learner = train(Taught, tmp_path / "run", steps=30)
+    start = Taught(learner.settings).module.get_parameter("teacher.out.weight")
+    assert not torch.equal(learner.module.get_parameter("teacher.out.weight"), start)
+    model = congru.load(tmp_path / "run")
+    assert list(model.networks) == ["main"]
+    assert not [name for name in model.weights if name.startswith("teacher")]
+
+
 def test_a_checkpoint_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
     run(**FAST, steps=2, out=tmp_path / "run")
     path = tmp_path / "run" / "last" / checkpoint.FILE

@@ -55,7 +55,7 @@ def inspect(
     """
     if isinstance(model, (str, os.PathLike)):
         model = _open(Path(model))
-    if hasattr(model, "network") and hasattr(model, "files"):
+    if hasattr(model, "networks") and hasattr(model, "files"):
         _refuse(h0, reset)
         if isinstance(x, str):
             x, tokens = _encode(model, x, tokens)
@@ -112,6 +112,8 @@ def _labels_of(model: Any) -> Sequence[str]:
     """Names of the outputs: labels.json, or the tokens of a model that predicts the next one."""
     if model.labels:
         return list(model.labels)
+    if len(model.networks) != 1:
+        return ()
     tokenizer, size = model.tokenizer, model.network.output_size
     if tokenizer is not None and model.network.num_tokens == size:
         return [tokenizer.decode([one]) for one in range(size)]

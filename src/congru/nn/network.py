@@ -6,6 +6,7 @@ Parameters are called "<node>.<part>": `state_dict()` holds the tensors of a net
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -23,7 +24,8 @@ from congru.runtime.nodes.recurrent import RecurrentNode
 class Network(nn.Module):
     """A network built from its declaration; `congru.runtime.graph` has the keys and checks them.
 
-    `backend` goes to its recurrent layers. Raises `SettingsError` for a wrong declaration.
+    `backend` goes to its recurrent layers. `recurrent_float32` keeps these in float32 where autocast asks for another dtype:
+    only there has the compiled core layers with lengths, resets or layer norm. Raises `SettingsError` for a wrong declaration.
 
     >>> config = {"inputs": {"text": {"tokens": 9}},
     ...           "nodes": [{"type": "embedding", "name": "embed", "size": 4},
@@ -35,8 +37,11 @@ class Network(nn.Module):
     ((2, 5, 9), {'rnn.h': (1, 2, 4)})
     """
 
-    def __init__(self, config: Mapping[str, Any], *, backend: str = "auto") -> None:
+    def __init__(
+        self, config: Mapping[str, Any], *, backend: str = "auto", recurrent_float32: bool = False
+    ) -> None:
         super().__init__()
+        self.recurrent_float32 = recurrent_float32
         self.graph = Graph(config)
         self.state_names = tuple(self.graph.state_shapes)
         for node, inputs, _ in self.graph.placed:
@@ -87,7 +92,9 @@ class Network(nn.Module):
             parts = [f"{node.name}.{part}" for part in node.state_parts]
             before = None if run.state is None else tuple(run.state[part] for part in parts)
             hx = before[0] if before is not None and len(before) == 1 else before
-            y, final = module(of[0], hx, lengths=run.lengths, reset=run.reset)
+            x = of[0].float() if self.recurrent_float32 else of[0]
+            with torch.autocast(x.device.type, enabled=False) if self.recurrent_float32 else nullcontext():
+                y, final = module(x, hx, lengths=run.lengths, reset=run.reset)
             run.after.update(zip(parts, final if len(parts) > 1 else (final,)))
             out: Tensor = y
         elif isinstance(node, Linear) and node.tied:

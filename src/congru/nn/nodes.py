@@ -6,6 +6,7 @@ Legend: B batch, T time, S memory positions, F features.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from congru.errors import SettingsError
 from congru.nn.gru import GRU
@@ -96,11 +98,35 @@ class EmbeddingTwin(Twin):
             self.register_parameter(name, nn.Parameter(torch.randn(shape)))
 
     def forward(self, run: Run, tokens: Tensor) -> Tensor:
-        tables = [self.get_parameter(name) for name in self.names]
+        tables: list[Tensor] = [self.get_parameter(name) for name in self.names]
         if not self.several:
             return F.embedding(tokens, tables[0])
-        rows = [F.embedding(tokens[..., k], table) for k, table in enumerate(tables)]
-        return torch.cat(rows, -1) if self.concat else torch.stack(rows).sum(0)
+        if self.concat:
+            return torch.cat([F.embedding(tokens[..., k], table) for k, table in enumerate(tables)], -1)
+        begins = [0, *itertools.accumulate(len(table) for table in tables[:-1])]
+        rows = (tokens + torch.tensor(begins, device=tokens.device)).flatten(0, -2)
+        summed: Tensor = _SumOfRows.apply(rows, torch.cat(tables))  # type: ignore[no-untyped-call]
+        return summed.view(*tokens.shape[:-1], -1)
+
+
+class _SumOfRows(torch.autograd.Function):
+    """y_n = sum over k of table[rows[n, k]]; backward adds up column by column, PyTorch's own sorts all rows first."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, table: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        ctx.table = table.shape, table.dtype
+        return F.embedding_bag(rows, table, mode="sum")
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[None, Tensor]:
+        (rows,) = ctx.saved_tensors
+        shape, dtype = ctx.table
+        dtable = dy.new_zeros(shape)
+        for column in rows.unbind(1):
+            dtable.index_add_(0, column, dy)
+        return None, dtable.to(dtype)
 
 
 @_twin(pointwise.Linear)

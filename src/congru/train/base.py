@@ -98,6 +98,8 @@ class TaskLearner(ABC, Generic[Settings]):
     """Patterns of the parameters that never move (``main.embed.*``), beside those of ``--freeze``."""
     rate_factors: Mapping[str, float] = {}
     """Pattern of parameter names -> factor on the learning rate, for example ``{"encoder.*": 0.1}``."""
+    teachers: tuple[str, ...] = ()
+    """Networks that only help to train, such as a head for a side task: they are not saved in the model folder."""
     uses: str = "Not said."
     """A sentence of the model card: what the model is meant for."""
     limits: str = "Not said."

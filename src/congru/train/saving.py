@@ -28,7 +28,8 @@ def save(learner: AnyLearner, folder: Path, parts: Sequence[Any], training: Mapp
         training: what the model card says about the training.
     """
     settings, networks = learner.settings, learner.module
-    declarations = learner.networks(settings.cell, settings.hidden_size)
+    declared = learner.networks(settings.cell, settings.hidden_size)
+    declarations = {name: entry for name, entry in declared.items() if name not in learner.teachers}
     task_config = learner.task_config(parts)
     config = {
         "task": learner.task,
@@ -46,9 +47,7 @@ def save(learner: AnyLearner, folder: Path, parts: Sequence[Any], training: Mapp
         folder,
         config=config,
         weights={**weights, TASK: own} if own else weights,
-        golden={
-            name: make_golden(declared, runner(networks[name])) for name, declared in declarations.items()
-        },
+        golden={name: make_golden(entry, runner(networks[name])) for name, entry in declarations.items()},
         files=files,
         card=write_card(config, training, uses=learner.uses, limits=learner.limits, run=learner.commands),
     )

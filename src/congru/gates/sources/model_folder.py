@@ -20,15 +20,20 @@ def trace_folder(
 ) -> tuple[dict[str, tuple[tuple[Layer, ...], ...]], Array, dict[str, tuple[Array, Array | None]]]:
     """Return the traced layers by name, the network's output for x, and its Linear layers' (weight, bias).
 
-    model is what `congru.load` returns; x [B, T] tokens or [B, T, I] (or one sequence of either), `state`
-    as the network's own.
+    model is what `congru.load` returns; x [B, T] tokens or [B, T, I] (or one sequence of either), for a network with several
+    inputs a dictionary of them with B and T; `state` as the network's own. Where the model has several networks, the one
+    with these inputs is traced, and of several outputs the first is returned.
     """
-    network = model.network
-    x = np.asarray(x)
-    x = x[None] if x.ndim == (1 if network.tokens else 2) else x
-    if x.ndim >= 2 and (x.shape[1] == 0 or x.shape[0] == 0):
+    network = _network_of(model, x)
+    if isinstance(x, Mapping):
+        first = np.asarray(next(iter(x.values())))
+    else:
+        x = np.asarray(x)
+        x = x[None] if x.ndim == (1 if network.tokens else 2) else x
+        first = x
+    if first.ndim >= 2 and (first.shape[1] == 0 or first.shape[0] == 0):
         raise ShapeError(
-            f"x has shape {x.shape}, expected at least one row and one step (T >= 1): there is nothing to see"
+            f"x has shape {first.shape}, expected at least one row and one step (T >= 1): there is nothing to see"
         )
     graph = network.graph
     if not graph.recurrent:
@@ -48,7 +53,21 @@ def trace_folder(
             )
         elif isinstance(node, Linear):
             linears[node.name] = (weights["weight"], weights.get("bias"))
-    return traced, recording.output, linears
+    output = recording.output
+    return traced, next(iter(output.values())) if isinstance(output, Mapping) else output, linears
+
+
+def _network_of(model: Any, x: Any) -> Any:
+    """The network that takes the inputs of x, where there are several."""
+    if len(model.networks) == 1 or not isinstance(x, Mapping):
+        return model.network
+    for network in model.networks.values():
+        if set(network.graph.inputs) == set(x):
+            return network
+    known = "; ".join(f"{name}: {', '.join(n.graph.inputs)}" for name, n in model.networks.items())
+    raise ShapeError(
+        f"x has the inputs {', '.join(x)}, expected those of a network ({known}): pass just these"
+    )
 
 
 def _stack(node: RecurrentNode, weights: Mapping[str, Array]) -> Stack:

@@ -1,0 +1,234 @@
+"""The training problem of chess: streams of games in, the loss of the next move among the legal ones.
+
+    loss = -log p(move) - w_r log p(result) [ - w_t mean over the squares of log p(piece on it) ]
+
+p(move) is a softmax over the legal moves for a network with the board, and over all moves of the side to move for one
+that reads moves only: it must learn by itself what is legal.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from congru.nn.network import Network
+from congru.runtime.answer import Answer
+from congru.runtime.decoding.scores import log_softmax
+from congru.tasks.chess.attacks import Ints
+from congru.tasks.chess.data import ChessData, prepare
+from congru.tasks.chess.moves import MOVE_INDEX
+from congru.tasks.chess.networks import NUM_PIECES, declarations
+from congru.tasks.chess.positions import Board, relative
+from congru.tasks.chess.predict import PLAYERS, Predicted
+from congru.tasks.chess.reading import Reader
+from congru.tasks.chess.said import arrays_of, is_hit, move_nats, read, result_nats
+from congru.tasks.chess.san import write_san
+from congru.tasks.chess.scoring import legal_log_softmax
+from congru.tasks.chess.settings import Settings
+from congru.tasks.chess.streams import (
+    BLACK_HIDDEN,
+    CARRIED,
+    WHITE_HIDDEN,
+    Drawing,
+    game_batches,
+    pair_blocks,
+    plies_of,
+    stream_rows,
+    unpack,
+)
+from congru.train.base import Sample, TaskLearner
+from congru.train.networks import Networks
+
+METRIC = "top1"
+_EVALUATION_PLIES = 4096
+_SAMPLE_PLIES = 40
+_ANSWER_PLIES = 64
+
+
+class ChessLearner(TaskLearner[Settings]):
+    """See :class:`congru.train.base.TaskLearner`; a row is T plies of a stream, see :mod:`congru.tasks.chess.streams`."""
+
+    task = "chess"
+    metric = METRIC
+    minimize = False
+    evaluation_batch = 1
+    teachers = ("teacher",)
+    uses = "Following a game of chess: how probable each legal move is for both players, and how the game will end."
+    limits = (
+        "It predicts what people play, not what is best, and looks no move ahead. It knows the players whose games it"
+        " was trained on; others are read as an unknown player until a vector is fitted for them."
+    )
+    commands = ("congru eval MODEL GAMES", "congru inspect MODEL")
+
+    def __init__(self, data: ChessData, settings: Settings) -> None:
+        super().__init__(settings)
+        self.data = data
+        self.baselines = data.baselines
+        self.reader = Reader(data.games, data.numbers)
+        self.with_board = settings.variant == "b"
+
+    def networks(self, cell: str, hidden_size: int) -> dict[str, Any]:
+        """See :mod:`congru.tasks.chess.networks`."""
+        return declarations(self.settings, cell, hidden_size, 1 + len(self.data.known))
+
+    def build_network(self, name: str, declaration: Mapping[str, Any]) -> nn.Module:
+        """One network in torch; its recurrent layer runs on the core, which knows where games begin in float32 only."""
+        return Network(declaration, recurrent_float32=True)
+
+    def start(self, networks: Networks) -> None:
+        """Embeddings whose sum is about as large as one row of torch's."""
+        with torch.no_grad():
+            for name, parameter in networks.named_parameters():
+                if name.startswith(("main.rows.", "move.rows.")) or name in (
+                    "player.vector.weight",
+                    "main.moves.weight",
+                ):
+                    parameter.mul_(0.1)
+
+    def rows(self, epoch: int) -> NDArray[np.int64]:
+        """The streams of an epoch, [steps * B, T]."""
+        settings = self.settings
+        drawing = Drawing(settings.player_dropout, settings.carried)
+        return stream_rows(
+            self.data.games.offsets,
+            self._blocks,
+            settings.batch_size,
+            settings.chunk,
+            drawing,
+            self.generator(epoch),
+        )
+
+    @cached_property
+    def _blocks(self) -> list[Ints]:
+        games = self.data.games
+        return pair_blocks(self.data.train, games.white.astype(np.int64), games.black.astype(np.int64))
+
+    def batch(self, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        """What the networks read of rows [B, T], and what they are to say."""
+        plies, flags = unpack(rows)
+        arrays = arrays_of(self.reader, plies, self.with_board, flags & (WHITE_HIDDEN | BLACK_HIDDEN))
+        arrays["reset"] &= flags & CARRIED == 0
+        return arrays
+
+    def loss(self, networks: Networks, batch: dict[str, Tensor], carry: Any) -> tuple[Tensor, int, Any]:
+        """The summed loss of a batch's plies, how many there are, and the state to go on from."""
+        settings = self.settings
+        said = read(networks, batch, carry)
+        total = move_nats(said, batch).sum() + settings.result_weight * result_nats(said, batch).sum()
+        if not self.with_board:
+            squares = networks["teacher"](said.seen)[0].unflatten(-1, (64, NUM_PIECES)).float()
+            nats = F.cross_entropy(squares.flatten(0, -2), batch["squares"].flatten(), reduction="sum")
+            total = total + settings.teacher_weight / 64 * nats
+        return total, batch["reset"].numel(), said.state
+
+    def validation_rows(self) -> range:
+        """The groups of validation games that are read together."""
+        return range(len(self._groups))
+
+    @cached_property
+    def _groups(self) -> list[Ints]:
+        return game_batches(self.data.games.offsets, self.data.valid, _EVALUATION_PLIES)
+
+    def evaluate(self, networks: Networks, rows: range) -> NDArray[np.float64]:
+        """Sums over the plies of groups of games: plies, hits, nats of the moves, of the results, results."""
+        sums = np.zeros(5)
+        for number in rows:
+            games, offsets = self._groups[number], self.data.games.offsets
+            lengths = offsets[games + 1] - offsets[games]
+            plies = offsets[games][:, None] + np.minimum(np.arange(int(lengths.max())), lengths[:, None] - 1)
+            counted = torch.from_numpy(np.arange(plies.shape[1]) < lengths[:, None])
+            batch = self.tensors(arrays_of(self.reader, plies, self.with_board), networks)
+            batch["reset"] = torch.zeros_like(batch["reset"])
+            said = read(networks, batch, None)
+            nats, hits = move_nats(said, batch), is_hit(said, batch)
+            result, known = result_nats(said, batch), batch["result"] >= 0
+            for place, values in enumerate(
+                (counted, hits & counted, nats * counted, result * counted, known & counted)
+            ):
+                sums[place] += float(values.sum())
+        return sums
+
+    def metrics(self, parts: Sequence[NDArray[np.float64]]) -> dict[str, float]:
+        """The share of moves hit, bits a move, bits of the result."""
+        plies, hits, nats, result, results = np.sum(parts, axis=0)
+        return {
+            METRIC: hits / plies,
+            "bits_per_move": nats / plies / math.log(2),
+            "result_bits": result / max(results, 1) / math.log(2),
+        }
+
+    def sample(self, networks: Networks) -> Sample:
+        """A validation game, move by move: the probability of what was played, and what was thought most probable."""
+        games, number = self.data.games, int(self.data.valid[0])
+        plies = plies_of(games.offsets, self.data.valid[:1])[:_SAMPLE_PLIES]
+        said, moves = self._said(networks, plies), games.moves[plies].tolist()
+        lines = [f"{games.players[games.white[number]]} - {games.players[games.black[number]]}"]
+        game = Board()
+        for ply, code in enumerate(moves):
+            begin, end = np.searchsorted(said.row, [ply, ply + 1])
+            codes, p = said.code[begin:end], np.exp(said.log_p[begin:end])
+            best = int(p.argmax())
+            mark = (
+                "" if codes[best] == code else f"   ({write_san(game.rules, int(codes[best]))} {p[best]:.0%})"
+            )
+            turn = f"{ply // 2 + 1}." if ply % 2 == 0 else ""
+            lines.append(
+                f"{turn:>3} {write_san(game.rules, code):<7} {float(p[codes == code][0]):4.0%}{mark}"
+            )
+            game.play(code)
+        return Sample("\n".join(lines))
+
+    def _said(self, networks: Networks, plies: Ints) -> Predicted:
+        """What the networks say of the plies [T] of one game."""
+        arrays = arrays_of(self.reader, plies[None], self.with_board)
+        said = read(networks, self.tensors(arrays, networks), None)
+        positions = self.reader.positions(plies)
+        code = relative(positions.code, positions.side[positions.row])
+        scores = said.scores if self.with_board else said.scores[0][positions.row, MOVE_INDEX[code]]
+        log_p = legal_log_softmax(scores.float().cpu().numpy(), positions.row, len(plies))
+        result = log_softmax(said.result[0].cpu().numpy())
+        ones = np.ones(len(plies))
+        return Predicted(
+            0, positions.side, positions.row, code, log_p, result, said.seen[0].cpu().numpy(), ones, ones > 0
+        )
+
+    def task_config(self, parts: Sequence[Any]) -> dict[str, Any]:
+        """Which of the two networks it is."""
+        return {"variant": self.settings.variant}
+
+    def files(self, parts: Sequence[Any]) -> dict[str, bytes]:
+        """The names of the players with a vector, in the order of their numbers."""
+        return {PLAYERS: (json.dumps(self.data.known, ensure_ascii=False, indent=0) + "\n").encode()}
+
+    def answer(self, networks: Networks, task_config: Mapping[str, Any]) -> Answer:
+        """log p of every legal move [C] and of the results [T, 3], for the beginning of a validation game."""
+        games, number = self.data.games, int(self.data.valid[0])
+        plies = plies_of(games.offsets, self.data.valid[:1])[:_ANSWER_PLIES]
+        said = self._said(networks, plies)
+        players = self.data.numbers[[games.white[number], games.black[number]]]
+        inputs = {
+            "moves": games.moves[plies].astype(np.int64),
+            "players": players,
+            "elo": games.elo[number][None].astype(np.int64),
+        }
+        return Answer(inputs, {"log_p": said.log_p, "result": said.result})
+
+    def describe(self) -> dict[str, Any]:
+        """What was read, and how it is cut into streams."""
+        settings = self.settings
+        streams = f"{settings.batch_size} x {self.steps_per_epoch} chunks of {settings.chunk} plies"
+        return {**self.data.describe(), "streams": streams}
+
+
+def make_learner(source: str, /, *, settings: Settings) -> ChessLearner:
+    """Read games."""
+    return ChessLearner(prepare(str(source), settings), settings)

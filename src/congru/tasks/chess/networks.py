@@ -1,0 +1,121 @@
+"""The networks of a chess model, as named graphs.
+
+    player   a player's number -> a vector; 0 is an unknown player
+    board    features of the position -> a vector (variant b)
+    main     ply by ply: the last move, both players and ratings, the board -> a query or move logits, the result, the state
+    move     tokens of a legal move -> a key; its score is query . key / sqrt(size) (variant b)
+    teacher  the state -> what stands on the 64 squares (variant m, in training only)
+
+The softmax over the legal moves is the task's: `congru.tasks.chess.predict`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from congru.tasks.chess.features import BOARD_FEATURES, MOVE_TOKENS, NUM_MOVES
+from congru.tasks.chess.plies import PLY_TOKENS, START_TOKEN
+from congru.tasks.chess.settings import Settings
+
+NUM_RESULTS = 3  # lost, drawn, won, for the side to move
+NUM_PIECES = 13
+_DROP = "dropout"
+
+
+def declarations(settings: Settings, cell: str, hidden_size: int, num_players: int) -> dict[str, Any]:
+    """The networks by name; `num_players` counts the unknown one."""
+    networks = {
+        "player": _network(
+            {"number": {"tokens": num_players}},
+            [{"type": "embedding", "name": "vector", "size": settings.player_size}],
+        )
+    }
+    if settings.variant == "m":
+        networks["main"] = _moves_only(settings, cell, hidden_size)
+        networks["teacher"] = _network(
+            {"state": {"features": hidden_size}},
+            [{"type": "linear", "name": "squares", "size": 64 * NUM_PIECES}],
+        )
+        return networks
+    networks["board"] = _network(
+        {"squares": {"features": BOARD_FEATURES}},
+        [{"type": "linear", "name": "pieces", "size": hidden_size}],
+    )
+    networks["main"] = _with_board(settings, cell, hidden_size)
+    networks["move"] = _network(
+        {"tokens": {"tokens": list(MOVE_TOKENS)}},
+        [
+            {"type": "embedding", "name": "rows", "size": settings.move_size // 2 or 1},
+            {"type": "linear", "name": "inner", "size": settings.move_size},
+            {"type": "relu", "name": "open"},
+            {"type": "linear", "name": "key", "size": settings.move_size},
+        ],
+    )
+    return networks
+
+
+def _network(
+    inputs: dict[str, Any], nodes: list[dict[str, Any]], outputs: list[str] | None = None
+) -> dict[str, Any]:
+    return {"inputs": inputs, "nodes": nodes, "outputs": outputs or [nodes[-1]["name"]]}
+
+
+def _inputs(settings: Settings) -> dict[str, Any]:
+    return {
+        "ply": {"tokens": list(PLY_TOKENS)},
+        "own": {"features": settings.player_size},
+        "their": {"features": settings.player_size},
+    }
+
+
+def _reading(hidden_size: int, parts: list[str]) -> list[dict[str, Any]]:
+    """The sum of what a ply brings, normalised."""
+    return [
+        {"type": "embedding", "name": "rows", "size": hidden_size, "of": "ply"},
+        {"type": "linear", "name": "own_player", "size": hidden_size, "of": "own"},
+        {"type": "linear", "name": "their_player", "size": hidden_size, "bias": False, "of": "their"},
+        {"type": "add", "name": "read", "of": ["rows", "own_player", "their_player", *parts]},
+        {"type": "layer_norm", "name": "norm"},
+        {"type": "relu", "name": "open"},
+    ]
+
+
+def _with_board(settings: Settings, cell: str, hidden_size: int) -> dict[str, Any]:
+    drop = settings.dropout
+    nodes = [
+        *_reading(hidden_size, ["board"]),
+        {"type": "linear", "name": "inner", "size": hidden_size},
+        {"type": "relu", "name": "seen"},
+        {"type": _DROP, "name": "drop_seen", "p": drop},
+        {"type": cell, "name": "rnn", "hidden_size": hidden_size, "num_layers": settings.num_layers},
+        {"type": "concat", "name": "both", "of": ["rnn", "drop_seen"]},
+        {"type": "linear", "name": "joint", "size": hidden_size},
+        {"type": "relu", "name": "decided"},
+        {"type": _DROP, "name": "drop_decided", "p": drop},
+        {"type": "linear", "name": "query", "size": settings.move_size, "of": "drop_decided"},
+        {"type": "linear", "name": "result", "size": NUM_RESULTS, "of": "drop_decided"},
+    ]
+    inputs = {**_inputs(settings), "board": {"features": hidden_size}}
+    return _network(inputs, nodes, ["query", "result", "rnn"])
+
+
+def _moves_only(settings: Settings, cell: str, hidden_size: int) -> dict[str, Any]:
+    drop = settings.dropout
+    nodes = [
+        {"type": "embedding", "name": "moves", "size": settings.move_size, "of": "last"},
+        {"type": "linear", "name": "last_move", "size": hidden_size},
+        *_reading(hidden_size, ["last_move"]),
+        {"type": cell, "name": "rnn", "hidden_size": hidden_size, "num_layers": settings.num_layers},
+        {"type": _DROP, "name": "drop_rnn", "p": drop},
+        {"type": "linear", "name": "joint", "size": hidden_size},
+        {"type": "relu", "name": "decided"},
+        {"type": _DROP, "name": "drop_decided", "p": drop},
+        {"type": "linear", "name": "bottleneck", "size": settings.move_size, "of": "drop_decided"},
+        {"type": "linear", "name": "move", "size": START_TOKEN + 1, "tied": "moves"},
+        {"type": "linear", "name": "result", "size": NUM_RESULTS, "of": "drop_decided"},
+    ]
+    inputs = {"last": {"tokens": START_TOKEN + 1}, **_inputs(settings)}
+    return _network(inputs, nodes, ["move", "result", "rnn"])
+
+
+assert START_TOKEN == 2 * NUM_MOVES

@@ -1,0 +1,76 @@
+"""What the network reads at every ply beside the board: the last move, whose turn it is, both ratings, the clock.
+
+The move is seen by the player who made it. At the first ply of a game there is none: START.
+
+Legend: N plies of any games, each before a move of its own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from congru.tasks.chess.attacks import Ints
+from congru.tasks.chess.features import NUM_MOVES
+from congru.tasks.chess.moves import MOVE_INDEX
+from congru.tasks.chess.positions import relative
+
+START = NUM_MOVES
+START_TOKEN = 2 * NUM_MOVES
+"""Of the tokens that hold the move with its colour: white's are 0 .. 1967, black's follow, as white sees them all."""
+_RATINGS, _CLOCKS = 21, 14
+PLY_TOKENS = (NUM_MOVES + 1, 7, 7, 5, 2, _RATINGS, _RATINGS, _CLOCKS)
+"""Last move, its piece, what it took (6: castled), promotion, side to move, own and their rating, own clock."""
+
+
+def rating_token(elo: NDArray[np.integer]) -> Ints:
+    """0 for an unknown rating (0 or less), else 1 .. 20 in steps of 100 from 900 on.
+
+    >>> rating_token(np.array([0, 850, 2500, 2850, 3200])).tolist()
+    [0, 1, 17, 20, 20]
+    """
+    bins = 1 + (np.asarray(elo, np.int64) - 900) // 100
+    return np.where(np.asarray(elo) <= 0, 0, np.clip(bins, 1, _RATINGS - 1))
+
+
+def clock_token(seconds: NDArray[np.floating]) -> Ints:
+    """0 for an unknown clock (NaN), else 1 + log2(1 + seconds), at most 13.
+
+    >>> clock_token(np.array([np.nan, 0.0, 3.0, 600.0, 90000.0])).tolist()
+    [0, 1, 3, 10, 13]
+    """
+    known = np.nan_to_num(np.asarray(seconds, np.float64), nan=0.0).clip(0)
+    bins = 1 + np.log2(1 + known).astype(np.int64)
+    return np.where(np.isnan(seconds), 0, np.minimum(bins, _CLOCKS - 1))
+
+
+def ply_tokens(side: Ints, last: Ints, own_elo: Ints, their_elo: Ints, clock: NDArray[np.floating]) -> Ints:
+    """The tokens [N, 8] of :data:`PLY_TOKENS`.
+
+    `last` [N, 3] as in :class:`Positions`; `own_elo`, `their_elo` [N]; `clock` [N] of the side to move, in seconds, NaN
+    where unknown.
+    """
+    code, piece, taken = last.T
+    known = code >= 0
+    number = MOVE_INDEX[np.where(known, relative(code, 1 - side), 0)]
+    columns = (
+        np.where(known, number, START),
+        piece,
+        taken,
+        np.where(known, code >> 12, 0),
+        side,
+        rating_token(own_elo),
+        rating_token(their_elo),
+        clock_token(clock),
+    )
+    return np.stack(columns, axis=1).astype(np.int64)
+
+
+def move_token(last: Ints, side: Ints) -> Ints:
+    """The last move and its colour as one token [N]; `side` is to move after it.
+
+    The vocabulary holds both colours' moves, so that the same square is the same number for both.
+    """
+    known = last >= 0
+    number = MOVE_INDEX[np.where(known, last, 0)].astype(np.int64)
+    return np.where(known, number + NUM_MOVES * (1 - side), START_TOKEN)

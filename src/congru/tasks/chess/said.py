@@ -1,0 +1,117 @@
+"""The networks of a chess model in torch: arrays of plies in, scores of moves out, and the losses of what was played.
+
+    log p(c) = s_c - log sum over the legal c' of exp(s_c')            with the board
+    log p(c) = s_c - log sum over all moves of the side to move        moves only
+
+Legend: B games or streams, T plies of each, C legal moves of all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from congru.tasks.chess.attacks import Ints
+from congru.tasks.chess.features import NUM_MOVES
+from congru.tasks.chess.moves import MOVE_INDEX
+from congru.tasks.chess.plies import START_TOKEN
+from congru.tasks.chess.positions import absolute, relative
+from congru.tasks.chess.reading import Reader, chosen
+from congru.train.networks import Networks
+
+
+def arrays_of(
+    reader: Reader, plies: Ints, with_board: bool, hidden: Ints | None = None
+) -> dict[str, NDArray[Any]]:
+    """Plies [B, T] as the arrays of a batch: [B, T, ...], those of the legal moves [C, ...]; `hidden` players [B, T]."""
+    flat, shape = plies.ravel(), plies.shape
+    positions = reader.positions(flat)
+    inputs = reader.inputs_at(positions, flat, with_board, None if hidden is None else hidden.ravel())
+    played, moves = reader.played(flat), {}
+    steps: dict[str, NDArray[Any]] = {
+        "ply": inputs.ply,
+        "own": inputs.own,
+        "their": inputs.their,
+        "reset": flat == reader.games.offsets[reader.game_of(flat)],
+        "result": reader.results(flat),
+    }
+    if with_board:
+        moves = {
+            "tokens": inputs.tokens,
+            "row": inputs.row,
+            "played": chosen(inputs.row, inputs.code, played),
+        }
+        steps["board"] = inputs.board
+    else:
+        steps["last"], steps["side"] = inputs.last, positions.side
+        steps["played"] = MOVE_INDEX[relative(played, positions.side)]
+        steps["squares"] = absolute(positions.board, positions.side).astype("int64")
+    return {**{name: part.reshape(*shape, *part.shape[1:]) for name, part in steps.items()}, **moves}
+
+
+class Said(NamedTuple):
+    """What the networks say of plies [B, T]: move scores, result logits [B, T, 3], the output [B, T, H] and state after.
+
+    `scores`: [C] of the legal moves, or [B, T, 1968] of all moves of the side to move.
+    """
+
+    scores: Tensor
+    result: Tensor
+    seen: Tensor
+    state: Any
+
+
+def read(networks: Networks, batch: Mapping[str, Tensor], carry: Any, vectors: Tensor | None = None) -> Said:
+    """Run the networks over plies [B, T]; `vectors` [players, E] stand in for the network "player"."""
+
+    def player(numbers: Tensor) -> Tensor:
+        vector: Tensor = networks["player"](numbers)[0] if vectors is None else F.embedding(numbers, vectors)
+        return vector
+
+    inputs = {name: player(batch[name]) for name in ("own", "their")}
+    inputs["ply"] = batch["ply"]
+    if "board" not in batch:
+        out, state = networks["main"]({**inputs, "last": batch["last"]}, carry, reset=batch["reset"])
+        moves = out["move"][..., :START_TOKEN].unflatten(-1, (2, NUM_MOVES))
+        own = moves.gather(-2, batch["side"][..., None, None].expand(*batch["side"].shape, 1, NUM_MOVES))
+        return Said(own.squeeze(-2).float(), out["result"].float(), out["rnn"], state)
+    inputs["board"] = networks["board"](batch["board"])[0]
+    out, state = networks["main"](inputs, carry, reset=batch["reset"])
+    keys = networks["move"](batch["tokens"][None])[0][0]
+    query = out["query"].flatten(0, 1)[batch["row"]]
+    scores = (query * keys).sum(-1).float() / keys.shape[-1] ** 0.5
+    return Said(scores, out["result"].float(), out["rnn"], state)
+
+
+def move_nats(said: Said, batch: Mapping[str, Tensor]) -> Tensor:
+    """-log p [B, T] of the moves played."""
+    if "row" not in batch:
+        nats = F.cross_entropy(said.scores.flatten(0, 1), batch["played"].flatten(), reduction="none")
+        return nats.view(batch["played"].shape)
+    shape, row = batch["reset"].shape, batch["row"]
+    count = batch["reset"].numel()
+    largest = said.scores.new_full((count,), -math.inf).scatter_reduce(0, row, said.scores.detach(), "amax")
+    total = said.scores.new_zeros(count).index_add(0, row, (said.scores - largest[row]).exp())
+    return (total.log() + largest - said.scores[batch["played"]]).view(shape)
+
+
+def is_hit(said: Said, batch: Mapping[str, Tensor]) -> Tensor:
+    """Whether no move scores higher than the one played, [B, T]."""
+    if "row" not in batch:
+        return said.scores.argmax(-1) == batch["played"]
+    scores, row = said.scores, batch["row"]
+    largest = scores.new_full((batch["reset"].numel(),), -math.inf).scatter_reduce(0, row, scores, "amax")
+    return (scores[batch["played"]] >= largest).view(batch["reset"].shape)
+
+
+def result_nats(said: Said, batch: Mapping[str, Tensor]) -> Tensor:
+    """-log p [B, T] of the game's result; 0 where it has none."""
+    nats = F.cross_entropy(
+        said.result.flatten(0, 1), batch["result"].flatten(), ignore_index=-1, reduction="none"
+    )
+    return nats.view(batch["result"].shape)

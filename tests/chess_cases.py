@@ -1,0 +1,50 @@
+"""Made-up games of chess for tests: random legal moves, three players of different taste."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from congru.tasks.chess.rules import Position
+from congru.tasks.chess.san import write_san
+
+PLAYERS = ("Attack, Anna", "Block, Bert", "Castle, Carl")
+
+
+def random_game(rng: np.random.Generator, first: int, plies: int) -> list[str]:
+    """The words of a game; White's first move is one of two, by `first`, and captures are preferred."""
+    position, words = Position(), []
+    for ply in range(plies):
+        codes = position.legal()
+        if not codes:
+            break
+        pieces = position.pieces()
+        takes = [code for code in codes if pieces[code >> 6 & 63] and not position.castles(code)]
+        pool = takes if takes and rng.random() < 0.6 else codes
+        code = (
+            position.read_uci(("e2e4", "d2d4", "g1f3")[first]) if ply == 0 else pool[rng.integers(len(pool))]
+        )
+        words.append(write_san(position, code))
+        position.play(code)
+    return words
+
+
+def write_games(path: Path, count: int, plies: int = 24, seed: int = 0) -> None:
+    """Write games as PGN; each player opens in an own way."""
+    rng = np.random.default_rng(seed)
+    texts = []
+    for number in range(count):
+        white, black = rng.permutation(3)[:2].tolist()
+        words = random_game(rng, white, plies)
+        result = ("1-0", "1/2-1/2", "0-1")[int(rng.integers(3))]
+        tags = {
+            "White": PLAYERS[white],
+            "Black": PLAYERS[black],
+            "Date": f"{2000 + number // 4}.01.01",
+            "WhiteElo": str(2400 + 100 * white),
+            "Result": result,
+        }
+        lines = [f'[{name} "{value}"]' for name, value in tags.items()]
+        texts.append("\n".join([*lines, "", " ".join([*words, result]), ""]))
+    path.write_text("\n".join(texts) + "\n")

@@ -1,0 +1,143 @@
+"""Streams of games and the losses of a training step, against plain NumPy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from congru.errors import DataError
+from congru.tasks.chess.adaptation import fit_player
+from congru.tasks.chess.data import TEST, TRAIN, VALID, prepare, split_games
+from congru.tasks.chess.games import Games
+from congru.tasks.chess.learner import ChessLearner, make_learner
+from congru.tasks.chess.predict import Predictor
+from congru.tasks.chess.said import arrays_of, move_nats, read
+from congru.tasks.chess.scoring import legal_log_softmax
+from congru.tasks.chess.settings import Settings
+from congru.tasks.chess.sources import read_games
+from congru.tasks.chess.streams import Drawing, game_batches, pair_blocks, plies_of, stream_rows, unpack
+from congru.train.nests import to_tensors
+
+SMALL = {"hidden_size": 12, "move_size": 8, "player_size": 4, "min_games": 5, "batch_size": 4, "chunk": 8}
+
+
+def learner(games: Path, **settings: object) -> ChessLearner:
+    return make_learner(str(games), settings=Settings.model_validate({**SMALL, **settings}))
+
+
+def test_streams_hold_every_game_whole_and_pairs_stay_together() -> None:
+    offsets = np.cumsum([0, 5, 3, 7, 4, 6, 2])
+    blocks = pair_blocks(np.arange(6), np.array([0, 1, 0, 2, 1, 3]), np.array([1, 2, 1, 1, 0, 4]))
+    assert [block.tolist() for block in blocks] == [[0, 2, 4], [1, 3], [5]]
+    rows = stream_rows(offsets, blocks, 1, 3, Drawing(0.5, 1.0), np.random.default_rng(0))
+    plies, flags = unpack(rows)
+    stream = plies.ravel()
+    assert len(set(stream.tolist())) == len(stream) == 27
+    game = np.searchsorted(offsets, stream, side="right") - 1
+    starts = np.flatnonzero(np.isin(stream, offsets[:-1]))
+    order = game[starts].tolist()
+    assert order.index(2) == order.index(0) + 1
+    carried = dict(zip(order, (flags.ravel()[starts] & 4 > 0).tolist()))
+    assert carried == {0: False, 2: True, 4: True, 1: False, 3: True, 5: False}
+    for number in order:  # what is drawn holds for the whole game
+        assert len(set(flags.ravel()[game == number].tolist())) == 1
+
+
+def test_streams_side_by_side_go_on_in_the_next_step() -> None:
+    offsets = np.array([0, 40])
+    plies, _ = unpack(stream_rows(offsets, [np.array([0])], 2, 5, Drawing(0, 0), np.random.default_rng(0)))
+    assert plies[:, 0].tolist() == [0, 20, 5, 25, 10, 30, 15, 35]
+
+
+def test_batches_of_games_are_padded_little() -> None:
+    offsets = np.cumsum([0, 5, 3, 7, 4])
+    groups = game_batches(offsets, np.arange(4), 14)
+    assert [group.tolist() for group in groups] == [[2, 0], [3, 1]]
+    assert plies_of(offsets, groups[1]).tolist() == [15, 16, 17, 18, 5, 6, 7]
+
+
+@pytest.mark.parametrize("variant", ["b", "m"])
+def test_the_loss_of_the_moves_is_that_of_a_softmax_by_hand(games: Path, variant: str) -> None:
+    task = learner(games, variant=variant)
+    batch = to_tensors(task.batch(task.rows(0)[:4]))
+    with torch.no_grad():
+        said = read(task.module.eval(), batch, None)
+        nats = move_nats(said, batch).numpy()
+    if variant == "b":
+        row, played = batch["row"].numpy(), batch["played"].numpy()
+        expected = -legal_log_softmax(said.scores.numpy(), row, nats.size)[played].reshape(nats.shape)
+    else:
+        scores = said.scores.double().numpy()
+        total = np.log(np.exp(scores).sum(-1))
+        expected = total - np.take_along_axis(scores, batch["played"].numpy()[..., None], -1)[..., 0]
+    np.testing.assert_allclose(nats, expected, atol=1e-5)
+    total, count, _ = task.loss(task.module, batch, None)
+    assert count == 32
+    assert float(total.detach()) > nats.sum()
+
+
+def test_a_game_begins_anew_unless_its_state_is_carried(games: Path) -> None:
+    task = learner(games, carried=1.0, player_dropout=0.0)
+    rows = task.rows(0)
+    batch = task.batch(rows[:40])
+    plies, flags = unpack(rows[:40])
+    starts = np.isin(plies, task.data.games.offsets)
+    assert (batch["reset"] == (starts & (flags & 4 == 0))).all()
+    assert batch["reset"].sum() < starts.sum()
+    networks = task.module.eval()
+    first = np.arange(8)[None]  # the first game
+    arrays = to_tensors(arrays_of(task.reader, first, True))
+    fresh = read(networks, arrays, None).seen
+    state = {name: torch.ones_like(part) for name, part in read(networks, arrays, None).state.items()}
+    torch.testing.assert_close(read(networks, arrays, state).seen, fresh)
+    arrays["reset"] = torch.zeros_like(arrays["reset"])
+    assert not torch.allclose(read(networks, arrays, state).seen, fresh, atol=1e-3)
+
+
+def test_hidden_players_are_unknown_ones(games: Path) -> None:
+    task = learner(games, player_dropout=0.9)
+    plies, flags = unpack(task.rows(0)[:12])
+    batch = task.batch(task.rows(0)[:12])
+    side = task.reader.side_of(plies.ravel()).reshape(plies.shape)
+    hidden = flags >> side & 1 == 1
+    assert (batch["own"][hidden] == 0).all()
+    assert (batch["own"][~hidden] > 0).all()
+    assert hidden.mean() > 0.7
+
+
+def test_the_game_is_split_by_its_moves_or_by_date(games: Path) -> None:
+    read_ = read_games(games)[0]
+    by_game, rule = split_games(read_, "auto")
+    assert "sum over the moves" in rule
+    again, _ = split_games(read_.select(np.arange(20)), "game")
+    assert again.split.tolist() == by_game.split[:20].tolist()
+    by_time, _ = split_games(read_, "time")
+    assert by_time.date[by_time.split == TRAIN].max() <= by_time.date[by_time.split == VALID].min()
+    assert by_time.date[by_time.split == VALID].max() <= by_time.date[by_time.split == TEST].min()
+    assert np.bincount(by_time.split).tolist() == [64, 8, 8]
+
+
+def test_games_can_be_filtered_and_too_few_are_one_line(games: Path) -> None:
+    data = prepare(str(games), Settings.model_validate({**SMALL, "player": "block", "result": "1-0"}))
+    block = data.games.players.index("Block, Bert")
+    assert ((data.games.white == block) | (data.games.black == block)).all()
+    with pytest.raises(DataError, match="no game is left, expected some"):
+        prepare(str(games), Settings.model_validate({**SMALL, "min_elo": 3500}))
+    with pytest.raises(DataError, match="validation games, expected at least 32000 plies"):
+        prepare(str(games), Settings.model_validate({**SMALL, "batch_size": 4000}))
+
+
+def test_an_unseen_player_gets_a_vector_that_fits_their_games(model: Path, games: Path) -> None:
+    predictor, read_ = Predictor.load(model), read_games(games)[0]
+    renamed = Games(**{**vars(read_), "players": tuple(f"New {name}" for name in read_.players)})
+    player = renamed.players.index("New Block, Bert")
+    own = np.flatnonzero((renamed.white == player) | (renamed.black == player))
+    fitted = fit_player(predictor, renamed, player, own[:12], rounds=15)
+    assert fitted.after < fitted.before
+    assert fitted.plies > 100
+    np.testing.assert_array_equal(predictor.vectors[0], Predictor.load(model).vectors[0])
+    none = fit_player(predictor, renamed, player, own[:1], rounds=0)
+    np.testing.assert_array_equal(none.vector, predictor.vectors[0])

@@ -1,0 +1,193 @@
+"""A trained model without torch: games at once and move by move, scores by hand, players, the board in the state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load as parse_tensors
+
+import congru
+from congru.errors import ModelFolderError
+from congru.runtime.folder import save_again
+from congru.tasks.chess.evaluation import bootstrap, by_ply, calibration, score, summary
+from congru.tasks.chess.games import Games
+from congru.tasks.chess.identification import Middles, Points, accuracy, identify
+from congru.tasks.chess.predict import PLAYERS, Predictor
+from congru.tasks.chess.probes import board_probe
+from congru.tasks.chess.scoring import legal_log_softmax, ranks
+from congru.tasks.chess.sources import read_games
+from congru.tasks.chess.use import evaluate, run
+
+
+@pytest.fixture(scope="module")
+def read(games: Path) -> Games:
+    return read_games(games)[0]
+
+
+def test_a_game_followed_move_by_move_is_the_game_read_at_once(model: Path, read: Games) -> None:
+    predictor = Predictor.load(model)
+    whole = {said.game: said for said in predictor.predict(read, np.array([3, 5]))}
+    for number, said in whole.items():
+        names = read.players[read.white[number]], read.players[read.black[number]]
+        live = predictor.follow(*names, elo=tuple(read.elo[number].tolist()))
+        for ply, code in enumerate(read.of(number).tolist()):
+            begin, end = np.searchsorted(said.row, [ply, ply + 1])
+            now = live.prediction()
+            assert now.code.tolist() == said.code[begin:end].tolist()
+            np.testing.assert_allclose(now.log_p, said.log_p[begin:end], atol=1e-5)
+            np.testing.assert_allclose(now.result[0], said.result[ply], atol=1e-5)
+            assert now.best(1)[0][1] == pytest.approx(said.best(1, ply)[0][1], abs=1e-5)
+            live.play(code)
+
+
+def test_probabilities_are_of_the_legal_moves_alone(model: Path, read: Games) -> None:
+    for said in Predictor.load(model).predict(read, np.array([0, 1, 2])):
+        sums = np.bincount(said.row, weights=np.exp(said.log_p))
+        np.testing.assert_allclose(sums, 1, atol=1e-6)
+        np.testing.assert_allclose(np.exp(said.result).sum(axis=1), 1, atol=1e-5)
+        assert (said.legal_mass <= 1 + 1e-6).all()
+        if Predictor.load(model).with_board:
+            assert said.free_legal.all()
+        else:
+            assert said.legal_mass.min() < 0.999
+
+
+def test_a_fork_looks_ahead_and_the_game_stays(model: Path) -> None:
+    live = Predictor.load(model).follow()
+    before = live.prediction()
+    ahead = live.fork().play(before.best(1)[0][0])
+    assert ahead.side == 1
+    assert ahead.prediction().code.tolist() != before.code.tolist()
+    assert live.prediction() is before
+    assert live.side == 0
+    live.play(before.best(1)[0][0])
+    np.testing.assert_allclose(live.prediction().log_p, ahead.prediction().log_p, atol=1e-6)
+
+
+def test_the_state_of_a_game_reaches_the_next_one_of_the_pair(model: Path) -> None:
+    predictor = Predictor.load(model)
+    first, fresh = predictor.follow(), predictor.follow()
+    for _ in range(6):
+        first.play(first.prediction().best(1)[0][0])
+    again = first.again().prediction()
+    assert again.code.tolist() == fresh.prediction().code.tolist()
+    assert np.abs(again.log_p - fresh.prediction().log_p).max() > 1e-6
+
+
+def test_a_known_player_is_read_differently_from_an_unknown_one(model: Path) -> None:
+    predictor = Predictor.load(model)
+    assert sorted(predictor.players) == ["Attack, Anna", "Block, Bert", "Castle, Carl"]
+    known = predictor.follow("Block, Bert").prediction().log_p
+    unknown = predictor.follow("Nobody").prediction().log_p
+    assert np.abs(known - unknown).max() > 1e-4
+    own = predictor.vectors[predictor.number_of("Block, Bert")]
+    np.testing.assert_array_equal(known, predictor.follow(vectors=(own, None)).prediction().log_p)
+
+
+def test_scores_are_those_counted_by_hand(model: Path, read: Games) -> None:
+    predictor, wanted = Predictor.load(model), np.array([7, 2])
+    scored = score(predictor, read, wanted)
+    hits = nats = count = 0.0
+    for said in predictor.predict(read, wanted):
+        for ply, code in enumerate(read.of(said.game).tolist()):
+            begin, end = np.searchsorted(said.row, [ply, ply + 1])
+            log_p = dict(zip(said.code[begin:end].tolist(), said.log_p[begin:end].tolist()))
+            hits += log_p[code] == max(log_p.values())
+            nats -= log_p[code]
+            count += 1
+    whole = summary(scored)
+    assert whole["plies"] == count
+    assert whole["top1"] == pytest.approx(hits / count)
+    assert whole["bits_per_move"] == pytest.approx(nats / count / np.log(2))
+    assert scored.game.tolist() == [2] * len(read.of(2)) + [7] * len(read.of(7))
+    bands = by_ply(scored)
+    assert sum(row["plies"] for row in bands.values()) == count
+    assert sum(row["plies"] * row["top1"] for row in bands.values()) == pytest.approx(hits)
+
+
+def test_eval_prints_bands_and_baselines(
+    model: Path, games: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = evaluate(model, str(games), part="all", games=30, players=True, probe=True)
+    printed = capsys.readouterr().out
+    assert "plies 10-20" in printed
+    assert "Elo 2500-2600" in printed
+    assert rows["random legal move"]["top1"] < rows["model"]["top5"]
+    assert rows["players named right"]["chance"] == pytest.approx(1 / 3)
+    assert 0 < rows["board from the state"]["squares"] <= 1
+    assert evaluate(model, str(games), quiet=True)["opening book + 4-gram"]["top1"] > 0
+
+
+def test_run_shows_moves_and_replies(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(model, moves="1. e4 e5 2. Nf3", black="Block, Bert", top=3)
+    printed = capsys.readouterr().out
+    assert printed.startswith("Black to move: wins")
+    assert printed.count("then") == 3
+    run(model, moves="f3 e5 g4 Qh4#")
+    assert "the game is over: checkmate" in capsys.readouterr().out
+
+
+def test_names_that_are_missing_are_one_line(model: Path, tmp_path: Path) -> None:
+    loaded = congru.load(model)
+    save_again(loaded, tmp_path / "other", {**loaded.files, PLAYERS: b"{}"})
+    with pytest.raises(ModelFolderError, match=r"players.json is missing or no JSON list of names"):
+        Predictor.load(tmp_path / "other")
+
+
+def test_the_teacher_stays_at_home(model: Path) -> None:
+    weights = parse_tensors((model / "model.safetensors").read_bytes())
+    assert not [name for name in weights if name.startswith("teacher")]
+    assert "teacher" not in congru.load(model).networks
+
+
+def test_ranks_and_softmax_of_ragged_rows() -> None:
+    scores, row = np.array([1.0, 2.0, 0.5, 3.0, 3.0]), np.array([0, 0, 0, 1, 1])
+    log_p = legal_log_softmax(scores, row, 2)
+    np.testing.assert_allclose(np.bincount(row, weights=np.exp(log_p)), 1)
+    assert ranks(log_p, row, np.array([0, 4])).tolist() == [1, 0]
+
+
+def test_middles_find_players_that_differ_and_not_those_that_do_not() -> None:
+    rng = np.random.default_rng(0)
+    player = np.repeat(np.arange(4), 60)
+    apart = rng.normal(size=(240, 6)) + 1.5 * rng.normal(size=(4, 6))[player]
+    middles = Middles(Points(apart[::2], player[::2]), 4)
+    held_out = Points(apart[1::2], player[1::2])
+    assert accuracy(middles, held_out, 5) > 0.95
+    assert accuracy(middles, held_out, 1) < accuracy(middles, held_out, 5)
+    same = Points(rng.normal(size=(240, 6)), player)
+    assert (
+        accuracy(Middles(Points(same.x[::2], player[::2]), 4), Points(same.x[1::2], player[1::2]), 1) < 0.45
+    )
+
+
+def test_players_of_made_up_games_are_named_better_than_by_chance(model: Path, read: Games) -> None:
+    half = np.arange(len(read)) % 2 == 0
+    shares = identify(Predictor.load(model), read, np.flatnonzero(half), np.flatnonzero(~half), sizes=(1, 5))
+    assert shares["from 5 games"] > shares["chance"] + 0.1
+
+
+def test_a_probe_reads_the_start_better_than_its_control(model: Path, read: Games) -> None:
+    probe = board_probe(Predictor.load(model), read, np.arange(60), np.arange(60, 80))
+    assert probe.squares > probe.control
+    assert probe.plies == int(read.lengths[60:80].sum())
+
+
+def test_the_bounds_of_a_mean_hold_it_and_whole_games_are_drawn() -> None:
+    rng = np.random.default_rng(1)
+    games = np.repeat(np.arange(40), 25)
+    gains = 0.3 + rng.normal(size=40)[games]
+    mean, low, high = bootstrap(gains, games)
+    assert low < mean < high
+    assert high - low > 0.4  # 40 games say what 40 numbers say, not what 1,000 do
+
+
+def test_a_model_that_knows_is_calibrated(model: Path, read: Games) -> None:
+    scored = score(Predictor.load(model), read, np.arange(40))
+    error, bins = calibration(scored)
+    assert sum(count for _, _, count in bins) == len(scored.rank)
+    assert 0 <= error < 0.5
+    sure = scored.take(scored.rank == 0)
+    assert calibration(sure)[0] == pytest.approx(float(1 - sure.highest.mean()), abs=1e-9)
