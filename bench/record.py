@@ -1,8 +1,8 @@
 """Writes a measurement to results/NAME.json with all that is needed to repeat or distrust it.
 
-The file holds what was run (command, commit, date), on what (processor, cores, memory, versions), how
-often (repetitions, spread), and the figures with their baselines. Every number in the documents comes from
-such a file.
+The file holds what was run (command, commit, date), on what (processor, cores, memory, versions), at what cost
+(processor seconds), how often (repetitions, spread), and the figures with their baselines. Every number in the
+documents comes from such a file.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import resource
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -64,6 +65,12 @@ def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
     return found
 
 
+def cpu_seconds() -> float:
+    """Processor seconds of this process and of the processes it has waited for, all cores together."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(part.ru_utime + part.ru_stime for part in used)
+
+
 def spread(values: Sequence[float]) -> dict[str, float]:
     """Smallest, median and largest of repeated measurements.
 
@@ -101,6 +108,7 @@ def write_result(
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
         "machine": machine(),
         "versions": versions([*PACKAGES, *packages]),
+        "cpu_seconds": round(cpu_seconds(), 1),
         "repetitions": repetitions,
         "spread": dict(spreads or {}),
         "baselines": dict(baselines or {}),

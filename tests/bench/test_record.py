@@ -40,6 +40,7 @@ def test_a_result_holds_what_is_needed_to_repeat_it(record: ModuleType, tmp_path
     assert held["spread"] == {"step_ms": {"min": 1.0, "median": 2.5, "max": 4.0}}
     assert held["baselines"] == {"step_ms": 8.0}
     assert held["repetitions"] == 3
+    assert 0 < held["cpu_seconds"] < 1e6
     assert held["command"] == "python -m bench.question"
     assert len(held["commit"].removesuffix("-dirty")) == 40
     assert held["machine"]["cores"] >= 1
