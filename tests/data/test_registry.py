@@ -224,3 +224,21 @@ def test_every_copy_is_a_registered_set() -> None:
         path.relative_to(str(COPIES)).as_posix() for path in Path(str(COPIES)).glob("*/*") if path.is_dir()
     }
     assert {entry.folder for entry in SETS} == folders
+
+
+def test_a_set_is_here_in_the_copies_or_whole_in_the_cache(
+    served: tuple[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, requests = served
+    files = (File("a.csv", f"{address}/a.csv", SUM), File("b.csv", f"{address}/b.csv.gz"))
+    monkeypatch.setattr(registry, "SETS", (DataSet("made", "text", "", "", "text/made", files),))
+    assert not registry.is_here("made")
+    assert requests == []
+    registry.get("made")
+    assert registry.is_here("made")
+    (registry.get("made") / "b.csv").unlink()
+    assert not registry.is_here("made")
+    monkeypatch.setenv("CONGRU_DATA", str(tmp_path / "copies"))
+    assert not registry.is_here("made")
+    (tmp_path / "copies" / "text" / "made").mkdir(parents=True)
+    assert registry.is_here("made")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import gzip
 import hashlib
+import importlib.util
 import io
 import os
 import tarfile
@@ -66,6 +67,18 @@ def get(name: str, on_download: Callable[[str], None] = lambda url: None) -> Pat
     return _fetch(entry, on_download)
 
 
+def is_here(name: str) -> bool:
+    """Whether a set can be read without a download; raises :class:`DataError` for an unknown name."""
+    entry = find(name)
+    copies = os.environ.get(VARIABLE)
+    if copies:
+        return (Path(copies) / entry.folder).is_dir()
+    if importlib.util.find_spec("pooch") is None:
+        return False
+    folder = _cache() / entry.folder
+    return all((folder / file.path).is_file() for file in entry.files)
+
+
 def read(name: str, path: str) -> bytes:
     """The content of one file of a set, unzipped where its copy is gzipped.
 
@@ -83,8 +96,7 @@ def read(name: str, path: str) -> bytes:
 
 def _fetch(entry: DataSet, on_download: Callable[[str], None]) -> Path:
     """Download what the cache lacks; a file appears there only after its sum was checked."""
-    pooch = require("pooch", "train")
-    folder = Path(pooch.os_cache("congru")) / entry.folder
+    folder = _cache() / entry.folder
     archives: dict[str, bytes] = {}
     for file in entry.files:
         target = folder / file.path
@@ -107,6 +119,10 @@ def _fetch(entry: DataSet, on_download: Callable[[str], None]) -> Path:
                 f"{target} cannot be written ({error.strerror}): check space and permissions"
             ) from None
     return folder
+
+
+def _cache() -> Path:
+    return Path(require("pooch", "train").os_cache("congru"))
 
 
 def _download(url: str) -> bytes:

@@ -63,6 +63,11 @@ class Position:
         return str(self._board.shredder_fen() if self.chess960 else self._board.fen())
 
     @property
+    def key(self) -> int:
+        """The same number for the same pieces, side to move and castling rights, whatever moves led there."""
+        return int(self._board.hash_without_ep())
+
+    @property
     def in_check(self) -> bool:
         """Whether the king of the side to move is attacked."""
         return not self._board.checkers().is_empty()
