@@ -88,7 +88,7 @@ def attribution(outputs: int, repetitions: int) -> dict[str, Any]:
     weight, bias = random.normal(size=(outputs, 256)).astype(np.float32), np.zeros(outputs, np.float32)
     readout = Readout("head", "steps", weight, bias)
     output = readout.apply(trace.top.y, trace.lengths)
-    trace = Trace(trace.layers, trace.tokens, trace.title, trace.found, output, readout)
+    trace = Trace(trace.layers, trace.tokens, trace.title, trace.layer_names, output, readout)
     shares = attribute_all(trace)
     missing = np.abs(shares.contributions.sum(axis=0) + shares.start + shares.bias - output[0, -1])
     incomplete = float(missing.max() / np.abs(output[0, -1]).max())

@@ -74,7 +74,7 @@ def with_readout(trace: Trace, readout: Readout) -> Trace:
     """The same trace with that read-out."""
     y = np.concatenate([way.y for way in trace.layers[-1]], axis=2)
     output = readout.apply(y, trace.lengths)
-    return Trace(trace.layers, trace.tokens, trace.title, trace.found, output, readout)
+    return Trace(trace.layers, trace.tokens, trace.title, trace.layer_names, output, readout)
 
 
 def known_keep(keep: list[float], T: int = 40, dtype: Any = np.float64) -> Trace:

@@ -94,8 +94,12 @@ def _about(record: Record, context: Context) -> Chapter:
         ("shown", f"row {context.row}, {record.lengths[context.row]} steps"),
         ("how far the equations miss the layer's own output", f"{record.residual:.1e}"),
     ]
-    if len(record.found) > 1:
-        rows.append(("recurrent layers found", ", ".join(record.found)))
+    if record.num_calls > 1:
+        rows.append(
+            ("steps", f"joined from {record.num_calls} calls, each begun with the state of the one before")
+        )
+    if len(record.layer_names) > 1:
+        rows.append(("recurrent layers of the model", ", ".join(record.layer_names)))
     note = "keep is the share of the old memory that stays; 1 - keep is written. Products are per unit."
     if layer.form.zoneout:
         note = "keep is the share of the old memory that stays, zoneout's part with it: p + (1 - p) times the gate."

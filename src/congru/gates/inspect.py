@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 from congru.errors import CongruError
 from congru.gates.layer import Layer
 from congru.gates.readout import Readout, find_readout
-from congru.gates.sources import keras_layer, model_folder, onnx_nodes, torch_layers, torch_model
+from congru.gates.sources import keras_layer, model_folder, onnx_nodes, torch_bare, torch_layers, torch_model
 from congru.gates.sources.stack import Stack, trace_stack
 from congru.gates.trace import Trace, label_steps
 from congru.gates.weights import Array
@@ -74,12 +75,21 @@ def inspect(
         layers = trace_stack(stack, x, state=state, lengths=lengths, reset=reset)
         return _trace({stack.name: layers}, tokens, layer, stack.name, None, {}, labels)
     if torch_layers.is_recurrent(model):
-        layers = torch_layers.trace_module(model, x, h0=h0, lengths=lengths, reset=reset)
+        layers = torch_bare.trace_module(model, x, h0=h0, lengths=lengths, reset=reset)
+        return _trace({title.lower(): layers}, tokens, layer, title, None, {}, labels)
+    if torch_layers.is_cell(model):
+        _refuse(None, reset, lengths)
+        layers = torch_bare.trace_cell(model, x, h0=h0)
         return _trace({title.lower(): layers}, tokens, layer, title, None, {}, labels)
     if hasattr(model, "named_modules"):
         _refuse(h0)
         seen = torch_model.trace_model(model, x, lengths=lengths, reset=reset)
-        return _trace(seen.layers, tokens, layer, title, seen.output, seen.linears, labels)
+        if layer in seen.breaks and layer not in seen.layers:
+            raise CongruError(seen.breaks[layer])
+        if layer is None and list(seen.layers)[-1] in seen.breaks:
+            raise CongruError(seen.breaks[list(seen.layers)[-1]])
+        trace = _trace(seen.layers, tokens, layer, title, seen.output, seen.linears, labels, seen.stacked)
+        return replace(trace, num_calls=seen.num_calls[layer or list(seen.layers)[-1]])
     raise CongruError(
         f"model is {title}, expected a torch module, a model folder, an ONNX file, a Keras layer or a Stack: "
         "load it first, or call congru.gates.recover with its arrays"
@@ -134,13 +144,15 @@ def _trace(
     output: Array | None,
     linears: Linears,
     labels: Sequence[str],
+    stacked: Sequence[str] | None = None,
 ) -> Trace:
     """Choose the layers that go into one trace, label its steps and look for the read-out."""
     names = list(traced)
     if layer is not None and layer not in names:
         raise CongruError(f"layer is {layer!r}, expected one of {', '.join(names)}: pass one of these names")
     last = traced[layer or names[-1]]
-    chosen = [layer] if layer else [name for name in names if _same_size(traced[name], last)]
+    together = [name for name in names if _same_size(traced[name], last)]
+    chosen = [layer] if layer else [name for name in together if stacked is None or name in stacked]
     layers = tuple(row for name in chosen for row in traced[name])
     num_batch, num_steps, _ = last[-1][0].y.shape
     y = np.concatenate([way.y for way in layers[-1]], axis=2)

@@ -21,17 +21,18 @@ from congru.gates.weights import Array
 class Record:
     """Recurrent layers after one run. `layers[l][d]` is layer l in direction d (0 forward, 1 backward).
 
-    tokens[b][t] label the steps; `found` names every recurrent layer of the model, of which this record holds those
-    of one size; `output` is what the model returned, `readout` the linear map from the top states to it, where
-    there is one.
+    tokens[b][t] label the steps; `layer_names` names every recurrent layer of the model, of which this record holds
+    those of one size; `output` is what the model returned, `readout` the linear map from the top states to it, where
+    there is one; `num_calls` says how many calls in a loop were joined into these steps.
     """
 
     layers: tuple[tuple[Layer, ...], ...]
     tokens: tuple[tuple[str, ...], ...]
     title: str = "model"
-    found: tuple[str, ...] = ()
+    layer_names: tuple[str, ...] = ()
     output: Array | None = field(default=None, repr=False)
     readout: Readout | None = field(default=None, repr=False)
+    num_calls: int = 1
 
     def __repr__(self) -> str:
         size = ", ".join(f"{letter}={count}" for letter, count in zip("LDBTH", self.shape))

@@ -13,26 +13,22 @@ import numpy as np
 
 from congru.errors import CongruError, require
 from congru.gates.layer import Layer
-from congru.gates.sources.torch_layers import as_in_use, is_packed, is_recurrent, to_numpy, trace_call
+from congru.gates.sources.calls import Call, Joined, is_continued, join_calls, read_call
+from congru.gates.sources.torch_layers import as_in_use, is_cell, is_packed, is_recurrent, to_numpy
 from congru.gates.weights import Array
 
 
-class Call(NamedTuple):
-    """One call of a recurrent layer inside the model."""
-
-    name: str
-    module: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    output: Any
-
-
 class Seen(NamedTuple):
-    """What one run of a model showed: its recurrent layers in the order of their calls, output, Linear
-    layers.
+    """What one run of a model showed: its recurrent layers in the order of their first calls, how many calls each
+    joins, the lines for layers whose calls do not connect, its output, and its Linear layers.
+
+    `stacked` names the runs that read the same time as the last one: those that one record may hold.
     """
 
     layers: dict[str, tuple[tuple[Layer, ...], ...]]
+    num_calls: dict[str, int]
+    breaks: dict[str, str]
+    stacked: tuple[str, ...]
     output: Array | None
     linears: dict[str, tuple[Array, Array | None]]
 
@@ -44,13 +40,14 @@ def trace_model(model: Any, x: Any, *, lengths: Any = None, reset: Any = None) -
     reset are passed on as keywords where given.
     """
     torch = require("torch", "train")
-    modules = {name or "layer": part for name, part in model.named_modules() if is_recurrent(part)}
+    modules = {
+        name or "layer": part for name, part in model.named_modules() if is_recurrent(part) or is_cell(part)
+    }
     if not modules:
         kinds = sorted({type(part).__name__ for part in model.modules()} - {type(model).__name__})
         raise CongruError(
             f"{type(model).__name__} has no recurrent layer, expected a GRU, LSTM, RNN or MinGRU in it: "
-            f"it holds {', '.join(kinds) or 'nothing'}; for a cell called in a loop pass its states to "
-            "congru.gates.recover"
+            f"it holds {', '.join(kinds) or 'nothing'}; for a cell of your own pass its states to congru.gates.recover"
         )
     options = {
         key: torch.as_tensor(value)
@@ -77,10 +74,31 @@ def trace_model(model: Any, x: Any, *, lengths: Any = None, reset: Any = None) -
     finally:
         for handle in handles:
             handle.remove()
-    return Seen(_trace_calls(calls, sorted(modules)), _first_array(output), _linears(model))
+    if not calls:
+        raise CongruError(
+            f"none of {', '.join(sorted(modules))} ran, expected at least one: pass an x that reaches it"
+        )
+    joined = join_calls(calls)
+    layers = {name: run.trace() for name, run in joined.runs.items()}
+    return Seen(layers, joined.num_calls, joined.breaks, _stacked(joined), _output(output), _linears(model))
 
 
-def _given(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+def _stacked(joined: Joined) -> tuple[str, ...]:
+    """The runs that read the same time as the last: as many calls, and neither begins where the other ended."""
+    last = list(joined.runs)[-1]
+    return tuple(
+        name
+        for name, run in joined.runs.items()
+        if name == last
+        or (
+            name not in joined.breaks
+            and joined.num_calls[name] == joined.num_calls[last]
+            and not is_continued(run, joined.runs[last])
+        )
+    )
+
+
+def _arguments_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """A layer's arguments by name."""
     return dict(zip(("input", "hx"), args)) | kwargs
 
@@ -89,7 +107,7 @@ def _look(name: str) -> Any:
     """Refuse an input without rows or steps before the layer does so in its own words."""
 
     def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        x = _given(args, kwargs)["input"]
+        x = _arguments_of(args, kwargs)["input"]
         if not is_packed(x) and 0 in x.shape:
             raise CongruError(
                 f"the input of {name} has shape {tuple(x.shape)}, expected at least one row and one step "
@@ -101,7 +119,13 @@ def _look(name: str) -> Any:
 
 def _note(calls: list[Call], name: str) -> Any:
     def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        calls.append(Call(name, module, args, kwargs, output))
+        named = _arguments_of(args, kwargs)
+        calls.append(
+            read_call(
+                name, module, named["input"], named.get("hx"), output,
+                lengths=named.get("lengths"), reset=named.get("reset"),
+            )
+        )  # fmt: skip
 
     return hook
 
@@ -114,36 +138,16 @@ def _arguments(torch: Any, x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return (x if is_packed(x) else torch.as_tensor(x),), {}
 
 
-def _trace_calls(calls: list[Call], names: list[str]) -> dict[str, tuple[tuple[Layer, ...], ...]]:
-    counts = {name: sum(call.name == name for call in calls) for name in names}
-    for name, count in counts.items():
-        if count > 1:
-            raise CongruError(
-                f"{name} runs {count} times in one pass of the model, expected once: inspect that layer "
-                "alone with the whole sequence as its x"
-            )
-    if not calls:
-        raise CongruError(f"none of {', '.join(names)} ran, expected at least one: pass an x that reaches it")
-    traced = {}
-    for call in calls:
-        given = _given(call.args, call.kwargs)
-        traced[call.name] = trace_call(
-            call.module,
-            given["input"],
-            given.get("hx"),
-            call.output,
-            lengths=given.get("lengths"),
-            reset=given.get("reset"),
-            name=call.name,
-        )
-    return traced
-
-
-def _first_array(output: Any) -> Array | None:
-    """The first floating tensor in what the model returned."""
+def _output(output: Any) -> Array | None:
+    """The first floating tensor in what the model returned; a list of one tensor a step [B, ...] as [B, T, ...]."""
+    if isinstance(output, list) and len(output) > 1:
+        steps = [_output(part) for part in output]
+        first = steps[0]
+        if first is not None and all(step is not None and step.shape == first.shape for step in steps):
+            return np.stack(steps, axis=1)  # type: ignore[arg-type]
     if isinstance(output, (tuple, list)):
-        found = (_first_array(part) for part in output)
-        return next((part for part in found if part is not None), None)
+        arrays = (_output(part) for part in output)
+        return next((array for array in arrays if array is not None), None)
     if hasattr(output, "is_floating_point") and output.is_floating_point():
         array: Array = to_numpy(output)
         return array
@@ -152,9 +156,9 @@ def _first_array(output: Any) -> Array | None:
 
 def _linears(model: Any) -> dict[str, tuple[Array, Array | None]]:
     """Every module with a weight [O, F] and perhaps a bias [O] that could be a linear read-out."""
-    found = {}
+    linears = {}
     for name, part in model.named_modules():
         weight, bias = getattr(part, "weight", None), getattr(part, "bias", None)
         if weight is not None and type(part).__name__ != "Embedding" and weight.dim() == 2:
-            found[name] = (to_numpy(weight), None if bias is None else to_numpy(bias))
-    return found
+            linears[name] = (to_numpy(weight), None if bias is None else to_numpy(bias))
+    return linears
