@@ -135,8 +135,8 @@ def swap_rows(k: int, state: torch.Tensor) -> torch.Tensor:
 
 
 BREAKS = {
-    "edited": (shift_a_row, r"rnn runs 6 times in one pass of the model and call 4 begins from another state than call 3 returned "
-               r"\(1 of 3 rows differ\), expected the state that the call before it returned, unchanged: pass "
+    "edited": (shift_a_row, r"rnn runs 6 times in one pass of the model and call 4 begins from another state than "
+               r"call 3 returned \(1 of 3 rows differ\), expected the state that the call before it returned, unchanged: pass "
                r"layer='rnn calls 4 to 6' for one unbroken run \(2 in all\)"),
     "beam": (swap_rows, "call 3 begins with the rows of call 2 in another order, as a beam search does"),
     "new start": (lambda k, state: None if k == 4 else state, r"call 5 begins from a new start \(hx=None\)"),
@@ -200,8 +200,9 @@ def test_other_calls_that_do_not_connect() -> None:
 class Translator(torch.nn.Module):
     """An encoder, and a decoder of embedding, attention over the encoder's states and a GRUCell, fed its own words."""
 
-    def __init__(self, words: int = 9, steps: int = 7) -> None:
+    def __init__(self, words: int, steps: int, bridge: bool) -> None:
         super().__init__()
+        self.bridge = torch.nn.Linear(H, H) if bridge else torch.nn.Identity()
         self.embed = torch.nn.Embedding(words, I)
         self.encoder = torch.nn.GRU(I, H, batch_first=True)
         self.query = torch.nn.Linear(H, H)
@@ -211,7 +212,7 @@ class Translator(torch.nn.Module):
 
     def forward(self, source: torch.Tensor) -> list[torch.Tensor]:
         memory, h = self.encoder(self.embed(source))
-        h, word, logits = h[0], source.new_zeros(len(source)), []
+        h, word, logits = self.bridge(h[0]), source.new_zeros(len(source)), []
         for _ in range(self.steps):
             weight = torch.softmax((memory @ self.query(h)[:, :, None])[:, :, 0], 1)
             context = (weight[:, :, None] * memory).sum(1)
@@ -221,11 +222,11 @@ class Translator(torch.nn.Module):
         return logits
 
 
-@pytest.mark.parametrize("steps", [7, T])
-def test_a_decoder_with_attention_end_to_end(steps: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("steps", "bridge"), [(7, False), (T, True)])
+def test_a_decoder_with_attention_end_to_end(steps: int, bridge: bool, tmp_path: Path) -> None:
     """Gates against the cell run by hand; the read-out found in the list of logits; the encoder apart, whatever its length."""
     torch.manual_seed(0)
-    model = Translator(steps=steps)
+    model = Translator(9, steps, bridge)
     source = torch.randint(1, 9, (2, T), generator=torch.Generator().manual_seed(1))
     words = [f"w{k}" for k in range(9)]
     trace = congru.inspect(model, source, labels=words)
@@ -234,7 +235,7 @@ def test_a_decoder_with_attention_end_to_end(steps: int, tmp_path: Path) -> None
     assert trace.check() <= 1e-6
     with torch.no_grad():
         memory, h = model.encoder(model.embed(source))
-        np.testing.assert_array_equal(trace.top.start[0], h[0].numpy())
+        np.testing.assert_array_equal(trace.top.start[0], model.bridge(h[0]).numpy())
         logits = torch.stack(model(source), 1).numpy()
     assert trace.readout.kind == "steps"
     top = trace.memory(at=2)
@@ -253,6 +254,22 @@ def test_a_decoder_with_attention_end_to_end(steps: int, tmp_path: Path) -> None
     assert "encoder, decoder" in page
     assert "joined from" in page
     assert trace.text()
+
+
+def test_a_decoder_that_is_told_every_word_is_no_second_layer_of_its_encoder() -> None:
+    """As many steps, as many calls and units as the encoder: it begins where the encoder ended, so it is another time."""
+
+    class Taught(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder, self.decoder = (torch.nn.GRU(I, H, batch_first=True) for _ in range(2))
+
+        def forward(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            return self.decoder(target, self.encoder(source)[1])[0]
+
+    trace = congru.inspect(Taught(), (inputs(), inputs() + 1))
+    assert trace.shape == (1, 1, B, T, H)
+    assert trace.top.name == "decoder"
 
 
 def test_two_cells_in_one_loop_are_a_stack() -> None:
