@@ -1,9 +1,9 @@
-"""From how many steps does the C core pay through a torch layer? Each of its calls packs the weights first.
+"""How fast are the shortest calls of a torch layer? The C core does not pack the weights of calls of a few steps.
 
-One GRU layer, float32: our layer on the core and on PyTorch's kernels (the backends `native` and `aten`), our layer as it
-chooses (`auto`), and torch.nn.GRU, all in turn and in this process, results and gradients compared first. Calls are short, so
-one measurement is as many calls in a row as fill half a millisecond, without pauses. `MIN_STEPS` in
-congru/kernels/native.py stands on this.
+One GRU layer, float32, from a state: our layer on the core (what it chooses) and on PyTorch's kernels (the backend `aten`),
+and torch.nn.GRU, all in turn and in this process, results and gradients compared first, and on the core the steps one by one
+with the whole, bit for bit. Calls are short, so one measurement is as many calls in a row as fill half a millisecond, without
+pauses. What core/forward.c calls short stands on this.
 
     python -m bench.few_steps [--repetitions 21] [--threads N]
 """
@@ -16,39 +16,65 @@ from itertools import product
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from bench.cell_speed import Run, check, inference, training
+from bench.cell_speed import Run, check, training
 from bench.record import ROOT, write_result
 from bench.timing import interleaved, ratio, summary
 from congru import nn
 from congru.kernels.binding import extension
-from congru.kernels.native import MIN_STEPS
 
-STEPS = (1, 2, 4, 8, 16, 32)  # T
+STEPS = (1, 2, 3, 4, 8, 16, 32)  # T
 BATCHES = (1, 16, 128)  # B
-SIZES = ((64, 64), (256, 256), (512, 512))  # I, H
-KINDS = {"inference": inference, "training": training}
+SIZES = ((64, 64), (128, 128), (256, 256), (512, 512))  # I, H
+KINDS = ("inference", "training")
 BLOCK_S = 0.0005  # of one measurement, at least
-BUDGET_S = 4.0  # of one shape, in inference or in training
+BUDGET_S = 2.0  # of one shape, in inference or in training
 
 
 def layers(I: int, H: int) -> dict[str, torch.nn.Module]:
-    """The same GRU by four ways, batch first."""
+    """The same GRU by three ways, batch first."""
     torch.manual_seed(0)
     theirs = torch.nn.GRU(I, H, batch_first=True)
     found: dict[str, torch.nn.Module] = {"torch.nn.GRU": theirs}
-    for name, backend in (("core", "native"), ("aten", "aten"), ("auto", "auto")):
+    for name, backend in (("core", "auto"), ("aten", "aten")):
         found[name] = nn.GRU(I, H, batch_first=True, backend=backend)
         found[name].load_state_dict(theirs.state_dict())
     return found
 
 
+def inference(layer: torch.nn.Module, x: Tensor, h: Tensor) -> Run:
+    """A call from a state, as in a loop of steps."""
+
+    def run() -> Tensor:
+        with torch.inference_mode():
+            y: Tensor = layer(x, h)[0]
+        return y
+
+    return run
+
+
+def check_steps(layer: torch.nn.Module, x: Tensor, h: Tensor) -> None:
+    """End the benchmark unless single steps have the bits of the whole, without and with gradients."""
+    with torch.no_grad():
+        y, _ = layer(x, h)
+    for gradient in (False, True):
+        state = h
+        for t in range(x.shape[1]):
+            with torch.set_grad_enabled(gradient):
+                step, state = layer(x[:, t : t + 1], state)
+            if not torch.equal(step, y[:, t : t + 1]):
+                raise SystemExit(f"step {t} of {tuple(x.shape)} differs from the whole")
+
+
 def runs_at(B: int, T: int, I: int, H: int, what: str) -> dict[str, Run]:
     """One call of each way, checked against torch.nn."""
-    x, dy = torch.randn(B, T, I), torch.randn(B, T, H)
+    ways = layers(I, H)
+    x, dy, h = torch.randn(B, T, I), torch.randn(B, T, H), torch.randn(1, B, H)
+    check_steps(ways["core"], x, h)
     runs = {
-        name: inference(layer, x) if what == "inference" else training(layer, x, dy)
-        for name, layer in layers(I, H).items()
+        name: inference(layer, x, h) if what == "inference" else training(layer, x, dy)
+        for name, layer in ways.items()
     }
     for name, run in runs.items():
         check(f"{name} at {(B, T, I, H)}", run(), runs["torch.nn.GRU"]())
@@ -93,8 +119,6 @@ def main() -> None:
     figures: dict[str, Any] = {
         "threads": arguments.threads,
         "instruction_set": extension().isa(),
-        "min_steps": MIN_STEPS[False],
-        "min_steps_in_training": MIN_STEPS[True],
     }
     for what, (I, H), B, T in product(KINDS, SIZES, BATCHES, STEPS):
         entry = entry_of(runs_at(B, T, I, H, what), arguments.repetitions)

@@ -13,6 +13,16 @@
 /* Bytes of projected inputs that one group keeps in its level-2 cache. */
 #define CHUNK_BYTES (256 * 1024)
 
+/* Weights of so many bytes leave the level-2 cache while they are packed. */
+#define LARGE (1024 * 1024)
+
+/* Whether packing the weights would cost more than it saves: they are used once in every step, and every row is slower where
+ * they are not packed. Measured by bench/few_steps.py. What a packing computes (a layer norm, rounding) must be packed. */
+static int is_short(const congru_call *call) {
+  int64_t bytes = gates_of(call->cell) * call->H * (call->H + call->I) * (int64_t)sizeof(real);
+  return call->T * (call->B + 4) <= (bytes < LARGE ? 16 : 40) && call->H >= VL && !call->g_i && !call->weight_dtype;
+}
+
 void NAME(forward_project)(forward_worker *w, int64_t n) {
   const congru_call *call = w->call;
   for (int64_t i = 0; i < n; i++) w->pointer[i] = step_at(call->x, call->x_strides, w->table.row + i);
@@ -105,7 +115,10 @@ static void take_all(const scan_job *job, arena *a, forward_worker *worker, int6
   if (job->packed) {
     packed = *job->packed;
   } else {
-    NAME(take_weights)(&packed, a, job->call, most * job->chunk, most);
+    if (is_short(job->call))
+      NAME(take_unpacked)(&packed, a, job->call);
+    else
+      NAME(take_weights)(&packed, a, job->call, most * job->chunk, most);
     NAME(take_centred)(&packed, a, job->call);
   }
   for (int64_t group = 0; group < job->groups; group++) {

@@ -21,11 +21,6 @@
 #define LOWER 0, 2
 #define UPPER 1, 3
 #endif
-#if defined(__clang__)
-#define INTERLEAVE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-#define INTERLEAVE(a, b, ...) __builtin_shuffle(a, b, (wholes){__VA_ARGS__})
-#endif
 
 /* Swap rows and columns: interleaving row i with row i + VL / 2 moves the top bit of a row's number to the bottom of its
  * lane's, and the lane's top bit to the bottom of the row's; after log2(VL) rounds both numbers have changed places. */
@@ -33,8 +28,8 @@ INLINE void transpose(vec *row) {
   vec next[VEC_BYTES / sizeof(real)];
   UNROLL for (int64_t round = 1; round < VL; round *= 2) {
     UNROLL for (int64_t i = 0; i < VL / 2; i++) {
-      next[2 * i] = INTERLEAVE(row[i], row[i + VL / 2], LOWER);
-      next[2 * i + 1] = INTERLEAVE(row[i], row[i + VL / 2], UPPER);
+      next[2 * i] = SHUFFLED_2(row[i], row[i + VL / 2], LOWER);
+      next[2 * i + 1] = SHUFFLED_2(row[i], row[i + VL / 2], UPPER);
     }
     UNROLL for (int64_t i = 0; i < VL; i++) row[i] = next[i];
   }

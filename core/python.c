@@ -2,8 +2,8 @@
  *
  * forward and backward take the fields of congru_call as keywords (integers: sizes, flags, addresses), and forward also
  * packed, a Packed; the arrays behind the addresses are checked, and kept alive, by congru/kernels/native.py and packed.py.
- * Packed and Stepper are in python_stepper.c, Dense and the functions of rows in python_rows.c; all three stand on
- * python_fields.c and python_arrays.c.
+ * Packed and Stepper are in python_stepper.c, Dense and the functions of rows in python_rows.c, calls on tensors in
+ * python_tensors.c; all stand on python_fields.c and python_arrays.c.
  */
 #include "python.h"
 
@@ -123,6 +123,9 @@ static PyMethodDef methods[] = {
     {"set_threads", py_set_threads, METH_O, "set_threads(n)"},
     {"get_threads", py_get_threads, METH_NOARGS, "threads of a call that leaves it open"},
     {"is_row", (PyCFunction)(void (*)(void))py_is_row, METH_FASTCALL, "is_row(x, n): n finite float32 in one piece, no other axis"},
+    {"set_tensors", (PyCFunction)(void (*)(void))py_set_tensors, METH_FASTCALL, "set_tensors(capsule of DLPack's exchange functions, Tensor, Parameter)"},
+    {"plain", (PyCFunction)(void (*)(void))py_plain, METH_FASTCALL,
+     "plain(cell, reverse, layout, gradient, threads, x, state, weights) -> (y, state) or None"},
     {"set_team", py_set_team, METH_VARARGS, "set_team(GOMP_parallel, omp_get_thread_num, omp_get_num_threads, omp_in_parallel), addresses"},
     {NULL, NULL, 0, NULL}};
 
@@ -135,6 +138,8 @@ static int fill_module(PyObject *module) {
     if (!(state->dtypes[i] = PyObject_CallMethod(numpy, "dtype", "s", i ? "float64" : "float32"))) return -1;
   }
   Py_DECREF(numpy);
+  if (!(state->new_empty = PyUnicode_InternFromString("new_empty"))) return -1;
+  if (!(state->requires_grad = PyUnicode_InternFromString("requires_grad"))) return -1;
   if (PyModule_AddFunctions(module, row_functions)) return -1;
   return add_stepper_types(module, state) || add_dense_type(module, state) ? -1 : 0;
 }

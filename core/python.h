@@ -6,6 +6,7 @@
 #include <Python.h>
 
 #include "congru.h"
+#include "dlpack.h"
 
 /* Every field of congru_call is eight bytes wide: a name and a place. */
 #define NUM_FIELDS (sizeof(congru_call) / 8)
@@ -15,6 +16,9 @@ typedef struct {
   PyObject *empty;             /* numpy.empty */
   PyObject *dtypes[2];         /* float32, float64 */
   PyTypeObject *packed, *stepper, *dense;
+  const dlpack_exchange *exchange; /* of torch; NULL before set_tensors */
+  PyObject *tensor_types[2];       /* Tensor, Parameter */
+  PyObject *new_empty, *requires_grad; /* names */
 } module_state;
 module_state *state_of(PyObject *self); /* of an object of one of the types */
 
@@ -46,5 +50,8 @@ int view_matrix(PyObject *array, Py_buffer *buffer, int flags, int64_t dtype, in
 int add_stepper_types(PyObject *module, module_state *state);
 int add_dense_type(PyObject *module, module_state *state);
 extern PyMethodDef row_functions[];
+
+PyObject *py_set_tensors(PyObject *module, PyObject *const *arguments, Py_ssize_t n);
+PyObject *py_plain(PyObject *module, PyObject *const *arguments, Py_ssize_t n);
 
 #endif

@@ -48,12 +48,8 @@ void NAME(init_barriers)(scan_job *job, congru_barrier *group_barrier, int64_t m
     congru_barrier_init(&group_barrier[g], job->parts, call->threads < 0 ? -1 : work / RATE);
 }
 
-void NAME(take_weights)(packed_weights *packed, arena *a, const congru_call *call, int64_t input_rows, int64_t step_rows) {
-  int64_t G = gates_of(call->cell), blocks = (call->H + VL - 1) / VL, padded = blocks * VL, unit = recurrent_unit(call->cell);
-  int64_t paired = call->weight_dtype;
-  packed->W = take_panels(a, G * blocks, call->I, input_rows, G, paired);
-  packed->U = take_panels(a, unit * blocks, call->H, step_rows, unit, paired);
-  packed->U_n = take_panels(a, call->cell == CONGRU_GRU_BEFORE ? blocks : 0, call->H, step_rows, 1, paired);
+static void take_vectors(packed_weights *packed, arena *a, const congru_call *call) {
+  int64_t G = gates_of(call->cell), padded = (call->H + VL - 1) / VL * VL;
   packed->bias_x = TAKE(a, real, G * padded);
   packed->bias_h = call->cell == CONGRU_GRU || call->g_i ? TAKE(a, real, G * padded) : NULL;
   packed->norm = norm_form_of(call);
@@ -63,6 +59,24 @@ void NAME(take_weights)(packed_weights *packed, arena *a, const congru_call *cal
   packed->gain_c = TAKE(a, real, call->g_c ? padded : 0);
   packed->bias_c = TAKE(a, real, call->g_c ? padded : 0);
   packed->zeros = TAKE(a, real, packed->norm == NORM_OF_ALL ? G * padded : 0);
+}
+
+void NAME(take_weights)(packed_weights *packed, arena *a, const congru_call *call, int64_t input_rows, int64_t step_rows) {
+  int64_t G = gates_of(call->cell), blocks = (call->H + VL - 1) / VL, unit = recurrent_unit(call->cell);
+  int64_t paired = call->weight_dtype;
+  packed->W = take_panels(a, G * blocks, call->I, input_rows, G, paired);
+  packed->U = take_panels(a, unit * blocks, call->H, step_rows, unit, paired);
+  packed->U_n = take_panels(a, call->cell == CONGRU_GRU_BEFORE ? blocks : 0, call->H, step_rows, 1, paired);
+  take_vectors(packed, a, call);
+}
+
+void NAME(take_unpacked)(packed_weights *packed, arena *a, const congru_call *call) {
+  int64_t I = call->I, H = call->H;
+  packed->W = (panels){.K = I, .width = gates_of(call->cell), .unpacked = call->W, .H = H};
+  packed->U = (panels){.K = H, .width = recurrent_unit(call->cell), .unpacked = call->U, .H = H};
+  if (call->cell == CONGRU_GRU_BEFORE)
+    packed->U_n = (panels){.K = H, .width = 1, .unpacked = (const real *)call->U + 2 * H * H, .H = H};
+  take_vectors(packed, a, call);
 }
 
 void NAME(take_centred)(packed_weights *packed, arena *a, const congru_call *call) {
@@ -98,9 +112,11 @@ void NAME(pack_weights)(const packed_weights *packed, const congru_call *call, i
     NAME(centre)(packed->centred_U, U, H, H, G, packed->norm, block0, block1);
     W = packed->centred_W, U = packed->centred_U;
   }
-  NAME(pack)(&packed->W, W, H, G, 0, block0, block1);
-  NAME(pack)(&packed->U, U, H, unit, 0, block0, block1);
-  if (call->cell == CONGRU_GRU_BEFORE) NAME(pack)(&packed->U_n, U, H, 1, 2, block0, block1);
+  if (!packed->W.unpacked) {
+    NAME(pack)(&packed->W, W, H, G, 0, block0, block1);
+    NAME(pack)(&packed->U, U, H, unit, 0, block0, block1);
+    if (call->cell == CONGRU_GRU_BEFORE) NAME(pack)(&packed->U_n, U, H, 1, 2, block0, block1);
+  }
   if (block0 > 0 || block1 == block0) return; /* the biases are few: whoever packs the first block packs them all */
   if (call->cell == CONGRU_GRU) {
     NAME(pack_bias)(packed->bias_x, call->b_i, call->b_h, H, 2, 0, 3);

@@ -37,7 +37,7 @@ INLINE norm_form norm_form_of(const congru_call *call) {
  * side behind those of r, z. With layer norm bias_x and bias_h are added behind the norms; but "dreamer" has b_h, centred, in
  * bias_x, before its norm. */
 typedef struct {
-  panels W, U, U_n; /* reset before: U holds r, z and U_n holds n */
+  panels W, U, U_n; /* reset before: U holds r, z and U_n holds n; all packed or none */
   norm_form norm;
   real *bias_x, *bias_h;
   real *gain_x, *gain_h, *gain_c, *bias_c; /* layer norm; of c [padded], LSTM */
@@ -53,7 +53,7 @@ typedef struct {
 
 typedef struct {
   const congru_call *call;
-  const packed_weights *packed; /* NULL: the call packs its own */
+  const packed_weights *packed; /* NULL: the call packs its own, or reads them as they lie */
   int64_t gates;  /* G */
   int64_t blocks; /* unit blocks: ceil(H / VL) */
   int64_t padded; /* blocks * VL: stride of a padded state */
@@ -113,7 +113,7 @@ void NAME(centre)(real *centred, const real *weights, int64_t K, int64_t H, int6
 
 /* Room for `columns` packed columns of K rows, multiplied by `rows` rows at a time; `paired`: as bfloat16. */
 INLINE panels take_panels(arena *a, int64_t columns, int64_t K, int64_t rows, int64_t unit, int64_t paired) {
-  panels made = {NULL, K, panel_width(rows, unit), paired};
+  panels made = {.K = K, .width = panel_width(rows, unit), .paired = paired};
   made.at = TAKE(a, real, panels_size(&made, columns));
   return made;
 }
@@ -121,6 +121,8 @@ INLINE panels take_panels(arena *a, int64_t columns, int64_t K, int64_t rows, in
 /* Everything a forward step reads: W (for products over input_rows rows), U (over step_rows) and the biases of blocks
  * [block0, block1). */
 void NAME(take_weights)(packed_weights *packed, arena *a, const congru_call *call, int64_t input_rows, int64_t step_rows);
+/* The same with W and U as they lie, read from the call. */
+void NAME(take_unpacked)(packed_weights *packed, arena *a, const congru_call *call);
 /* What only the packing of a layer norm needs. */
 void NAME(take_centred)(packed_weights *packed, arena *a, const congru_call *call);
 void NAME(pack_weights)(const packed_weights *packed, const congru_call *call, int64_t block0, int64_t block1);

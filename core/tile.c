@@ -101,18 +101,26 @@ INLINE int64_t left_in_panel(const panels *p, int64_t c, int64_t c1) {
   return (end < c1 ? end : c1) - c;
 }
 
+/* The tile of R rows and columns c .. c + C - 1. */
+INLINE void run_tile(const panels *weights, int64_t R, int64_t C, const real *const *rows, int64_t c, const real *init, real *out,
+                     int64_t out_row) {
+  const real *start = init ? init + c * VL : NULL;
+  if (weights->unpacked)
+    NAME(tile_unpacked)(weights, R, C, rows, c, start, out, out_row);
+  else
+    tiles_of(weights)[R][C](rows, 1, weights->K, weights->at + panel_column(weights, c), weights->width * VL, start, out, out_row);
+}
+
 void NAME(product)(const real *const *rows, int64_t n, const panels *weights, int64_t c0, int64_t c1, int64_t unit,
                    const real *init, finish_fn *finish, void *context) {
   real out[ACCUMULATORS * VL] __attribute__((aligned(64)));
   if (n <= 0) return;
   int64_t most = tile_rows(n, unit);
-  tile_fn *const(*tiles)[MAX_COLUMNS + 1] = tiles_of(weights);
   for (int64_t c = c0, C; c < c1; c += C) {
     C = tile_columns(most, left_in_panel(weights, c, c1), unit);
-    const real *b = weights->at + panel_column(weights, c), *start = init ? init + c * VL : NULL;
     for (int64_t i = 0, R; i < n; i += R) {
       R = tile_rows(n - i, unit);
-      tiles[R][C](rows + i, 1, weights->K, b, weights->width * VL, start, out, C * VL);
+      run_tile(weights, R, C, rows + i, c, init, out, C * VL);
       finish(context, i, R, c, C, out);
     }
   }
@@ -122,13 +130,11 @@ void NAME(product_store)(const real *const *rows, int64_t n, const panels *weigh
                          const real *init, real *out, int64_t out_row) {
   if (n <= 0) return;
   int64_t most = tile_rows(n, unit);
-  tile_fn *const(*tiles)[MAX_COLUMNS + 1] = tiles_of(weights);
   for (int64_t c = c0, C; c < c1; c += C) {
     C = tile_columns(most, left_in_panel(weights, c, c1), unit);
-    const real *b = weights->at + panel_column(weights, c), *start = init ? init + c * VL : NULL;
     for (int64_t i = 0, R; i < n; i += R) {
       R = tile_rows(n - i, unit);
-      tiles[R][C](rows + i, 1, weights->K, b, weights->width * VL, start, out + i * out_row + c * VL, out_row);
+      run_tile(weights, R, C, rows + i, c, init, out + i * out_row + c * VL, out_row);
     }
   }
 }

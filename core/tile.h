@@ -35,10 +35,13 @@ INLINE int64_t tile_columns(int64_t R, int64_t left, int64_t unit) {
 
 /* Packed weights: panels of `width` columns, [panel_rows][width][VL] words each, so that a tile as wide as its panel reads it
  * from end to end; a narrower tile reads some of its columns. A word is a real; `paired`, it is two bfloat16, of k = 2 row (its
- * low half) and k = 2 row + 1. */
+ * low half) and k = 2 row + 1.
+ * Or weights that are not packed: [width * H, K] at `unpacked`, a panel being the `width` gates of a block; H >= VL. */
 typedef struct {
   real *at;
   int64_t K, width, paired;
+  const real *unpacked; /* NULL: packed */
+  int64_t H;
 } panels;
 INLINE int64_t panel_rows(const panels *p) { return p->paired ? (p->K + 1) / 2 : p->K; }
 INLINE int64_t panel_column(const panels *p, int64_t column) {
@@ -51,6 +54,10 @@ INLINE int64_t panels_size(const panels *p, int64_t columns) {
 INLINE int64_t panel_width(int64_t rows, int64_t unit) {
   return tile_columns(tile_rows(rows < 1 ? 1 : rows, unit), MAX_COLUMNS, unit);
 }
+
+/* A tile of columns c .. c + C - 1 of weights that are not packed, one after the other; else as a tile_fn. */
+void NAME(tile_unpacked)(const panels *weights, int64_t R, int64_t C, const real *const *rows, int64_t c, const real *init,
+                         real *out, int64_t out_row);
 
 /* What happens to a finished tile: its rows are first .. first + R - 1 of the row list, its columns c .. c + C - 1, and
  * tile[m] is at tile + m * C * VL. */

@@ -126,10 +126,12 @@ INLINE vec first_lanes(vec v, int64_t n) {
 #define ASK_FOR(p, n, to_write)                                                                                       \
   for (int64_t at_ = 0, n_ = (n); at_ < n_; at_ += 64 / (int64_t)sizeof(real)) __builtin_prefetch((p) + at_, to_write)
 
-/* SWAPPED(v, k): lane i of v ^ k. */
+/* SHUFFLED_2(a, b, ..): the lanes of these numbers, those of b behind those of a. SWAPPED(v, k): lane i of v ^ k. */
 #if defined(__clang__)
+#define SHUFFLED_2(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #define SHUFFLED(v, ...) __builtin_shufflevector(v, v, __VA_ARGS__)
 #else
+#define SHUFFLED_2(a, b, ...) __builtin_shuffle(a, b, (wholes){__VA_ARGS__})
 #define SHUFFLED(v, ...) __builtin_shuffle(v, (wholes){__VA_ARGS__})
 #endif
 #if defined(CONGRU_F64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
@@ -354,31 +355,39 @@ except ops.BackendError:
     assert done.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn", "rnn_relu"])
-def test_short_is_sequence_in_the_layout_of_torch(cell):
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
+def test_plain_is_sequence_in_the_layout_of_torch(cell):
     generator = torch.Generator().manual_seed(0)
     rows = len(CELLS[cell].gates) * 2
     W, U, b_i, b_h = (
         torch.randn(shape, generator=generator) for shape in ((rows, 3), (rows, 2), (rows,), (rows,))
     )
     start = tuple(torch.randn(1, 4, 2, generator=generator) for _ in CELLS[cell].states)
-    for state in (start, None):
-        for weights in ((W, U, b_i, b_h), (W, U, None, b_h), (W, U, b_i, None), (W, U, None, None)):
-            rows_first = state and tuple(part[0] for part in state)
-            y, final, _ = ops.sequence(cell, x, rows_first, weights, backend="aten")
-            for batch_first in (True, False):
-                steps = x if batch_first else x.transpose(0, 1)
-                found = ops.short(cell, steps, state, weights, batch_first=batch_first, backend="aten")
-                assert found is not None
-                assert torch.equal(found[0] if batch_first else found[0].transpose(0, 1), y)
-                assert torch.equal(torch.stack(found[1]), torch.stack(final).unsqueeze(1))
+    for state, weights, reverse in product(
+        (start, None), ((W, U, b_i, b_h), (W, U, None, b_h), (W, U, b_i, None)), (False, True)
+    ):
+        rows_first = state and tuple(part[0] for part in state)
+        y, final, _ = ops.sequence(cell, x, rows_first, weights, reverse=reverse, backend="native")
+        for batch_first in (True, False):
+            steps = x if batch_first else x.transpose(0, 1)
+            results = ops.plain(cell, steps, state, weights, reverse=reverse, batch_first=batch_first)
+            assert results is not None
+            assert torch.equal(results[0] if batch_first else results[0].transpose(0, 1), y)
+            assert torch.equal(torch.stack(results[1]), torch.stack(final).unsqueeze(1))
+        one = rows_first, weights
+        if not reverse:
+            assert torch.equal(ops.step(cell, x[:, 0], *one)[0], ops.sequence(cell, x[:, :1], *one)[0][:, 0])
 
 
-def test_short_leaves_to_sequence_what_other_kernels_run():
-    assert ops.short("gru", x, None, WEIGHTS, batch_first=True, backend="composite") is None
-    assert ops.short("mingru", x, None, (W, b), batch_first=True) is None
-    assert ops.short("gru", x[:, :0], None, WEIGHTS, batch_first=True) is None
-    with pytest.raises(BackendError, match="expected one that runs this gru: PyTorch's kernels refuse empty"):
-        ops.short("gru", x[:, :0], None, WEIGHTS, batch_first=True, backend="aten")
-    with pytest.raises(ShapeError, match=r"h has shape \(2, 4, 2\), expected \[B, H\]"):
-        ops.short("gru", x, (torch.ones(2, 4, 2),), WEIGHTS, batch_first=True)
+def test_plain_leaves_to_sequence_what_other_kernels_run():
+    assert ops.plain("gru", x, None, WEIGHTS, batch_first=True) is not None
+    assert ops.plain("gru", x, None, WEIGHTS, batch_first=True, backend="composite") is None
+    assert ops.plain("mingru", x, None, (W, b), batch_first=True) is None
+    assert ops.plain("gru", x[:, :0], None, WEIGHTS, batch_first=True) is None
+    assert ops.plain("gru", x, (torch.ones(2, 4, 2),), WEIGHTS, batch_first=True) is None
+
+
+@pytest.mark.usefixtures("without_native")
+def test_plain_runs_nothing_without_the_core():
+    assert ops.plain("gru", x, None, WEIGHTS, batch_first=True) is None
+    assert ops.step("gru", x[:, 0], None, WEIGHTS)[0].shape == (4, 2)

@@ -1,10 +1,10 @@
 """The one dispatcher: it picks the backend that runs a call, and can say which one and why.
 
 `native`, the C core, runs what it can on the CPU. Other NumPy arrays run on `reference` (float64 inside), other torch
-tensors on `bptt` (the GRU in training with bfloat16 products), on `aten` (PyTorch's own fused kernels: CUDA, a few
-steps) or on `composite` (torch operations; any device, dtype and number of derivatives). A backend asked for by name
+tensors on `bptt` (the GRU in training with bfloat16 products), on `aten` (PyTorch's own fused kernels: CUDA) or
+on `composite` (torch operations; any device, dtype and number of derivatives). A backend asked for by name
 runs or raises `BackendError`; only "auto" chooses. Measurements behind the order: results/cell_speed.json and
-bench/few_steps.py.
+results/few_steps.json.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ _ABOUT = {
 }
 _MAY_DECLINE = ("native", "bptt")  # "auto" asks these whether another would be faster
 _loaded: dict[str, ModuleType | None] = {}
-SHORT = 4  # steps from which `short` is not worth asking
 
 
 def sequence(
@@ -134,6 +133,12 @@ def step(
         and zoneout is recurrent_mask is weight_dtype is None
         and not reset_before
     ):
+        quick: State | None = None
+        plain_calls = None if type(x) is np.ndarray else _plain_calls(backend)
+        if plain_calls is not None:
+            quick = plain_calls.step(cell, x, state, weights)
+        if quick is not None:
+            return quick
         name, _ = _choose(describe_plain(cell, x, state, weights, "[B, I]"), backend)
         found = _kernel(name).step(cell, x, state, weights)
         return found
@@ -149,27 +154,32 @@ def step(
     return _run(_kernel(name), cell, x[:, None], state, weights, more, form)[1]
 
 
-def short(
-    cell: str, x: Array, state: State | None, weights: Weights, *, batch_first: bool, backend: str = "auto"
+def plain(
+    cell: str,
+    x: Array,
+    state: State | None,
+    weights: Weights,
+    *,
+    reset_before: bool = False,
+    reverse: bool = False,
+    batch_first: bool = False,
+    backend: str = "auto",
 ) -> tuple[Array, State] | None:
-    """A plain sequence of a few steps without a view of any array, where PyTorch's kernels run it; else None.
+    """A sequence without options and gradients on torch tensors, in torch.nn's layout; None where `sequence` must run it.
 
-    The views between the layout of torch.nn and that of `sequence` are a good part of the time of one step: here x is
-    [T, B, I] unless `batch_first`, and y likewise; parts of the state are [1, B, H]. Errors are those of `sequence`,
-    which runs what is not run here.
+    What `sequence` would do there takes longer than one step of the core: here x is [T, B, I], or [B, T, I] if `batch_first`,
+    y likewise, and parts of the state are [1, B, H]. The same bits as `sequence`, which also has the errors.
 
     >>> import torch
     >>> weights = torch.ones(6, 3), torch.ones(6, 2), None, None
-    >>> y, (h,) = short("gru", torch.ones(1, 4, 3), None, weights, batch_first=False)
-    >>> tuple(y.shape), tuple(h.shape)
-    ((1, 4, 2), (1, 4, 2))
+    >>> plain("mingru", torch.ones(1, 4, 3), None, weights) is None
+    True
     """
-    axes = "[B, T, I]" if batch_first else "[T, B, I]"
-    name, _ = _choose(describe_plain(cell, x, state, weights, axes), backend)
-    found: tuple[Array, State] | None = None
-    if name == "aten":
-        found = _kernel(name).short(cell, x, state, weights, batch_first)
-    return found
+    plain_calls = _plain_calls(backend)
+    results: tuple[Array, State] | None = None
+    if plain_calls is not None:
+        results = plain_calls.sequence(cell, x, state, weights, reset_before, reverse, batch_first)
+    return results
 
 
 def explain(
@@ -219,7 +229,7 @@ def explain(
 
 def preload(library: str) -> None:
     """Load the backends for "numpy" or "torch" now: torch.compile cannot follow an import on first use."""
-    for name in _ORDER[library]:
+    for name in (*_ORDER[library], *(("native_plain",) if library == "torch" else ())):
         _load(name)
 
 
@@ -268,6 +278,12 @@ def _kernel(name: str) -> ModuleType:
     module = _loaded.get(name) or _load(name)
     assert module is not None  # _choose has asked it
     return module
+
+
+def _plain_calls(backend: str) -> ModuleType | None:
+    """Where the core runs calls of tensors without options and gradients; None where another backend is asked for."""
+    core = backend in ("auto", "native") and (_loaded.get("native") or _load("native"))
+    return _kernel("native_plain") if core else None
 
 
 def _run(

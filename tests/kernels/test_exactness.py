@@ -81,7 +81,7 @@ def test_the_same_bits_however_it_is_cut(core: Any, cell: str, reset_before: boo
     core.set_threads(1)
     expected = digest(*run(cell, reset_before, case.x, case.state, case.weights))
     found = {"step by step": step_by_step(cell, reset_before, case)}
-    found |= {f"chunks of {n}": in_chunks(cell, reset_before, case, n) for n in (3, 64, 999)}
+    found |= {f"chunks of {n}": in_chunks(cell, reset_before, case, n) for n in (1, 2, 3, 64, 999)}
     found |= {f"batches of {n}": in_batches(cell, reset_before, case, n) for n in (1, 4)}
     row = tuple(part[:1] for part in case.state)
     alone = digest(*run(cell, reset_before, case.x[:1], row, case.weights))

@@ -114,17 +114,6 @@ def sequence(
     return y.transpose(0, 1), tuple(part.squeeze(0) for part in final), gates
 
 
-def short(
-    cell: str, x: Tensor, state: State | None, weights: Weights, batch_first: bool
-) -> tuple[Tensor, State]:
-    """x [T, B, I], or [B, T, I] if `batch_first`, from a state [1, B, H] to one; see `congru.ops.short`."""
-    weights = _both_biases(weights)
-    if state is None:
-        steps = x if batch_first else x.transpose(0, 1)
-        state = tuple(part.unsqueeze(0) for part in zeros(cell, steps, weights))
-    return _layer(cell, x, state, weights, batch_first)
-
-
 def step(cell: str, x: Tensor, state: State | None, weights: Weights, *, reset_before: bool = False) -> State:
     """One step on x [B, I]; see `congru.ops.step`."""
     weights = _both_biases(weights)

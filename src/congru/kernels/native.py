@@ -18,14 +18,6 @@ from congru.kernels.rounding import rounded
 from congru.reference.option_equations import gain_names
 
 OPTIONS = ("layer_norm=True", "layer_norm='dreamer'", "zoneout", "recurrent_mask")
-# Where both are fewer, packing the weights costs more than it saves: steps, and rows of all steps, without a gradient and with
-# one. Measured by bench/few_steps.py.
-MIN_STEPS = {False: 4, True: 2}
-MIN_ROWS = {False: 32, True: 16}
-_FEW_STEPS = {
-    gradient: f"packing the weights pays from {MIN_STEPS[gradient]} steps or {MIN_ROWS[gradient]} rows"
-    for gradient in (False, True)
-}
 
 
 def supports(call: Call) -> str | None:
@@ -46,23 +38,9 @@ def supports(call: Call) -> str | None:
 
 def declines(call: Call) -> str | None:
     """Why "auto" passes the core over although it can run this call."""
-    if call.library == "numpy":
-        return None
-    if _is_short(call):
-        return _FEW_STEPS[call.gradient]
-    if _autocast():
+    if call.library == "torch" and _autocast():
         return "autocast asks for products in another dtype than float32"
     return None
-
-
-def _is_short(call: Call) -> bool:
-    """Whether the kernels of PyTorch can run this call, and win."""
-    if call.steps is None:
-        return True
-    if call.steps >= MIN_STEPS[call.gradient]:
-        return False
-    beyond = call.lengths or call.reset or call.options or call.reset_before or call.recompute
-    return not beyond and call.batch * call.steps < MIN_ROWS[call.gradient]
 
 
 def _autocast() -> bool:

@@ -112,6 +112,10 @@ class RecurrentLayer(RecurrentModule):
         Raises `CongruError` for a wrong argument and `BackendError` if the layer's backend cannot run it.
         """
         want_gates = self.return_gates if return_gates is None else return_gates
+        if lengths is reset is None and not want_gates and self._is_plain():
+            plain = self._run_plain(input, hx)
+            if plain is not None:
+                return plain
         y: Tensor | PackedSequence
         if isinstance(input, PackedSequence):
             y, final, gates = self._run_packed(input, hx, lengths, reset, want_gates)
@@ -169,10 +173,6 @@ class RecurrentLayer(RecurrentModule):
             fix = "give each step input_size features, or [T, I] for one sequence"
             check_shape("input", input, axes, (None, None, self.input_size), fix)
         state = self._parts(hx, "[L*D, H]" if single else "[L*D, B, H]")
-        if not single and lengths is reset is None and not want_gates:
-            short = self._run_short(input, state)
-            if short is not None:
-                return (*short, None)
         lengths = None if lengths is None else torch.as_tensor(lengths, device=input.device)
         reset = None if reset is None else torch.as_tensor(reset, device=input.device)
         if not single:
@@ -186,21 +186,42 @@ class RecurrentLayer(RecurrentModule):
         gates = None if gates is None else gates.squeeze(2)
         return y.squeeze(0), tuple(part.squeeze(1) for part in final), gates
 
-    def _run_short(
-        self, input: Tensor, state: tuple[Tensor, ...] | None
-    ) -> tuple[Tensor, tuple[Tensor, ...]] | None:
-        """A plain call of a few steps, see `congru.ops.short`; a compiled graph has no use for it, and would hold T fast."""
+    def _run_plain(self, input: Any, hx: Hidden | None) -> tuple[Tensor, Hidden] | None:
+        """A call without options and gradients in a fraction of the time, see `congru.ops.plain`; else None.
+
+        A compiled graph has no use for it, and would hold T fast.
+        """
         if torch.compiler.is_compiling():
             return None
-        T, B = input.shape[:2]
-        if self.batch_first:
-            T, B = B, T
-        if T >= ops.SHORT or not self._is_plain():
-            return None
-        if state is not None:
-            self._check_state(state, B)
-        weights = self._weights(0, "")
-        return ops.short(self.cell, input, state, weights, batch_first=self.batch_first, backend=self.backend)
+        state = hx if hx is None or isinstance(hx, tuple) else (hx,)
+        count = self.num_layers * self.num_directions
+        if count > 1 and state is not None:
+            for part in state:
+                if type(part) is not Tensor or part.dim() != 3 or len(part) != count:
+                    return None
+        y: Tensor = input
+        finals: list[tuple[Tensor, ...]] = []
+        for layer in range(self.num_layers):
+            outputs = []
+            for suffix in self._suffixes():
+                k = len(finals)
+                results = ops.plain(
+                    self.cell,
+                    y,
+                    state if state is None or count == 1 else tuple(part[k : k + 1] for part in state),
+                    self._weights(layer, suffix),
+                    reset_before=self.reset_before,
+                    reverse=suffix != "",
+                    batch_first=self.batch_first,
+                    backend=self.backend,
+                )
+                if results is None:
+                    return None
+                outputs.append(results[0])
+                finals.append(results[1])
+            y = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
+        final = finals[0] if count == 1 else tuple(torch.cat(part) for part in zip(*finals))
+        return y, self._whole(final)
 
     def _run_packed(
         self,
@@ -299,10 +320,10 @@ class RecurrentLayer(RecurrentModule):
         return self._named(self._weight_names[layer, suffix])
 
     def _is_plain(self) -> bool:
-        """Whether this is one layer of torch.nn in one direction, without an option, in this mode."""
-        one = self.num_layers == 1 and not self.bidirectional and not self.learn_h0 and not self.recompute
-        form = self.reset_before or self.layer_norm or self.num_heads != 1 or self.zoneout
-        return one and not form and not (self.training and (self.input_dropout or self.recurrent_dropout))
+        """Whether this is a stack of torch.nn (or of the other form of the unit), without an option, in this mode."""
+        if self.layer_norm or self.num_heads != 1 or self.zoneout or self.learn_h0:
+            return False
+        return not (self.training and (self.dropout or self.input_dropout or self.recurrent_dropout))
 
 
 def _check_without_masks(**rates: float) -> None:
