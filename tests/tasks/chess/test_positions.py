@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from congru.tasks.chess.moves import code_of
+from congru.tasks.chess.plies import NOTHING_MOVED, moved_tokens
 from congru.tasks.chess.positions import Board, Segment, absolute, position_of, positions_of, relative
 from congru.tasks.chess.san import read_move
 
@@ -110,3 +111,20 @@ def test_a_segment_is_the_middle_of_its_game() -> None:
     last = position_of(played(words))
     assert len(last.side) == 1
     assert absolute(last.board, last.side)[0].tolist() == played(words).rules.pieces().tolist()
+
+
+def test_what_a_move_changes_is_one_symbol_each() -> None:
+    def changes(words: str) -> list[tuple[str, int, int] | None]:
+        seen = position_of(played(words))
+        symbols = moved_tokens(seen.last, seen.side)[0].tolist()
+        return [
+            None if symbol == NOTHING_MOVED else ("wb"[symbol // 384], symbol // 64 % 6 + 1, symbol % 64)
+            for symbol in symbols
+        ]
+
+    assert changes("") == [None] * 3
+    assert changes("e4") == [("w", 1, 28), ("w", 1, 12), None]
+    assert changes("e4 d5 exd5") == [("w", 1, 35), ("w", 1, 28), ("b", 1, 35)]
+    assert changes("e4 e5 Nf3 Nc6 Bc4 d6 O-O") == [("w", 6, 7), ("w", 6, 4), ("w", 6, 7)]
+    under_promotes = "a4 b5 axb5 a6 bxa6 Bb7 axb7 h5 bxa8=Q h4 Qxb8 h3 d4 hxg2 Kd2 gxh1=N"
+    assert changes(under_promotes) == [("b", 2, 7), ("b", 1, 14), ("w", 4, 7)]

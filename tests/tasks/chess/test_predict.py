@@ -9,11 +9,12 @@ import pytest
 from safetensors.numpy import load as parse_tensors
 
 import congru
-from congru.errors import ModelFolderError
+from congru.errors import ModelFolderError, SettingsError
 from congru.runtime.folder import save_again
 from congru.tasks.chess.evaluation import bootstrap, by_ply, calibration, score, summary
 from congru.tasks.chess.games import Games
 from congru.tasks.chess.identification import Middles, Points, accuracy, identify
+from congru.tasks.chess.player_table import save_with_player
 from congru.tasks.chess.predict import PLAYERS, Predictor
 from congru.tasks.chess.probes import board_probe
 from congru.tasks.chess.scoring import legal_log_softmax, ranks
@@ -191,3 +192,43 @@ def test_a_model_that_knows_is_calibrated(model: Path, read: Games) -> None:
     assert 0 <= error < 0.5
     sure = scored.take(scored.rank == 0)
     assert calibration(sure)[0] == pytest.approx(float(1 - sure.highest.mean()), abs=1e-9)
+
+
+def test_games_in_a_block_are_read_from_the_state_of_the_one_before(model: Path, read: Games) -> None:
+    predictor = Predictor.load(model)
+    blocks = [np.array([4, 9]), np.array([2])]
+    said = {one.game: one for one in predictor.predict(read, blocks=blocks)}
+    assert sorted(said) == [2, 4, 9]
+    alone = {one.game: one for one in predictor.predict(read, np.array([2, 4, 9]))}
+    for number in (2, 4):
+        np.testing.assert_allclose(said[number].log_p, alone[number].log_p, atol=1e-5)
+    assert np.abs(said[9].log_p - alone[9].log_p).max() > 1e-6
+    again = next(
+        k for k in range(5, len(read)) if (read.white[k], read.black[k]) == (read.white[4], read.black[4])
+    )
+    followed = {one.game: one for one in predictor.predict(read, blocks=[np.array([4, again])])}[again]
+    live = predictor.follow(read.players[read.white[4]], read.players[read.black[4]], elo=tuple(read.elo[4]))
+    for code in read.of(4).tolist():
+        live.play(code)
+    looked = live.fork()
+    looked.prediction()  # looking at the end of a game leaves no trace in the next one
+    for game in (live, looked):
+        first = game.again().prediction().log_p
+        np.testing.assert_allclose(first, followed.log_p[: len(first)], atol=1e-5)
+
+
+def test_a_player_more_is_saved_beside_the_others(model: Path, tmp_path: Path) -> None:
+    predictor = Predictor.load(model)
+    vector = np.full(4, 0.5, np.float32)
+    save_with_player(predictor, "Newcomer, Nora", vector, tmp_path / "more")
+    more = Predictor.load(tmp_path / "more")
+    assert more.players == [*predictor.players, "Newcomer, Nora"]
+    np.testing.assert_array_equal(more.vectors[:-1], predictor.vectors)
+    said = more.follow("Newcomer, Nora").prediction().log_p
+    np.testing.assert_array_equal(said, predictor.follow(vectors=(vector, None)).prediction().log_p)
+    save_with_player(more, "Newcomer, Nora", -vector, tmp_path / "again")
+    again = Predictor.load(tmp_path / "again")
+    assert again.players == more.players
+    np.testing.assert_array_equal(again.vectors[-1], -vector)
+    with pytest.raises(SettingsError, match=r"vector has shape \(3,\), expected \(4,\)"):
+        save_with_player(predictor, "A", vector[:3], tmp_path / "wrong")

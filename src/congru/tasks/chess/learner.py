@@ -88,7 +88,7 @@ class ChessLearner(TaskLearner[Settings]):
         """Embeddings whose sum is about as large as one row of torch's."""
         with torch.no_grad():
             for name, parameter in networks.named_parameters():
-                if name.startswith(("main.rows.", "move.rows.")) or name in (
+                if name.startswith(("main.rows.", "main.changes.", "move.rows.")) or name in (
                     "player.vector.weight",
                     "main.moves.weight",
                 ):

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from congru.tasks.chess.features import BOARD_FEATURES, MOVE_TOKENS, NUM_MOVES
-from congru.tasks.chess.plies import PLY_TOKENS, START_TOKEN
+from congru.tasks.chess.plies import MOVED_TOKENS, PLY_TOKENS, START_TOKEN
 from congru.tasks.chess.settings import Settings
 
 NUM_RESULTS = 3  # lost, drawn, won, for the side to move
@@ -104,7 +104,8 @@ def _moves_only(settings: Settings, cell: str, hidden_size: int) -> dict[str, An
     nodes = [
         {"type": "embedding", "name": "moves", "size": settings.move_size, "of": "last"},
         {"type": "linear", "name": "last_move", "size": hidden_size},
-        *_reading(hidden_size, ["last_move"]),
+        {"type": "embedding", "name": "changes", "size": hidden_size, "of": "moved"},
+        *_reading(hidden_size, ["last_move", "changes"]),
         {"type": cell, "name": "rnn", "hidden_size": hidden_size, "num_layers": settings.num_layers},
         {"type": _DROP, "name": "drop_rnn", "p": drop},
         {"type": "linear", "name": "joint", "size": hidden_size},
@@ -114,7 +115,11 @@ def _moves_only(settings: Settings, cell: str, hidden_size: int) -> dict[str, An
         {"type": "linear", "name": "move", "size": START_TOKEN + 1, "tied": "moves"},
         {"type": "linear", "name": "result", "size": NUM_RESULTS, "of": "drop_decided"},
     ]
-    inputs = {"last": {"tokens": START_TOKEN + 1}, **_inputs(settings)}
+    inputs = {
+        "last": {"tokens": START_TOKEN + 1},
+        "moved": {"tokens": list(MOVED_TOKENS)},
+        **_inputs(settings),
+    }
     return _network(inputs, nodes, ["move", "result", "rnn"])
 
 

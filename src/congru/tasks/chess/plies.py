@@ -18,6 +18,9 @@ from congru.tasks.chess.positions import relative
 START = NUM_MOVES
 START_TOKEN = 2 * NUM_MOVES
 """Of the tokens that hold the move with its colour: white's are 0 .. 1967, black's follow, as white sees them all."""
+NOTHING_MOVED = 2 * 6 * 64
+MOVED_TOKENS = (NOTHING_MOVED + 1,) * 3
+"""Colour, piece and square: where the last move put it, took it from, and removed one (castling: the rook)."""
 _RATINGS, _CLOCKS = 21, 14
 PLY_TOKENS = (NUM_MOVES + 1, 7, 7, 5, 2, _RATINGS, _RATINGS, _CLOCKS)
 """Last move, its piece, what it took (6: castled), promotion, side to move, own and their rating, own clock."""
@@ -63,6 +66,23 @@ def ply_tokens(side: Ints, last: Ints, own_elo: Ints, their_elo: Ints, clock: ND
         rating_token(their_elo),
         clock_token(clock),
     )
+    return np.stack(columns, axis=1).astype(np.int64)
+
+
+def moved_tokens(last: Ints, side: Ints) -> Ints:
+    """Which piece of which colour the last move put where, took from where, and removed there: [N, 3] of MOVED_TOKENS.
+
+    A network without the board must keep it up to date: this says what changes, each as one symbol.
+    """
+    code, piece, taken = last.T
+    colour = 1 - side  # of the player who moved
+    squares = (code >> 6 & 63, code & 63, code >> 6 & 63)
+    pieces = (np.where(code >> 12 > 0, (code >> 12) + 1, piece), piece, taken)
+    colours = (colour, colour, np.where(taken == 6, colour, side))
+    columns = [
+        np.where((code >= 0) & (kind > 0), ((own * 6 + kind - 1) << 6) + square, NOTHING_MOVED)
+        for kind, own, square in zip(pieces, colours, squares)
+    ]
     return np.stack(columns, axis=1).astype(np.int64)
 
 

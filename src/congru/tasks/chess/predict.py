@@ -24,10 +24,11 @@ from congru.errors import ModelFolderError
 from congru.runtime.answer import Arrays
 from congru.runtime.decoding.scores import log_softmax
 from congru.runtime.model import Model
-from congru.runtime.session import Session
+from congru.runtime.run import State
 from congru.tasks.chess.attacks import Ints
 from congru.tasks.chess.features import NUM_MOVES
 from congru.tasks.chess.games import Game, Games, collect
+from congru.tasks.chess.keys import FoldedKeys
 from congru.tasks.chess.moves import MOVE_INDEX
 from congru.tasks.chess.plies import START_TOKEN
 from congru.tasks.chess.positions import Board, position_of, relative
@@ -82,6 +83,7 @@ class Predictor:
             pieces = model.networks["board"].weights
             self._pieces = np.ascontiguousarray(pieces["pieces.weight"].T)
             self._bias = pieces["pieces.bias"]
+            self.keys = FoldedKeys(model.networks["move"])
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Predictor:
@@ -103,24 +105,30 @@ class Predictor:
         *,
         numbers: Ints | None = None,
         vectors: NDArray[np.float32] | None = None,
+        blocks: list[Ints] | None = None,
     ) -> Iterator[Predicted]:
         """What the model says of every ply of games (default: all of them), long games first.
 
-        `numbers` [players of the games] replaces the model's own numbering, `vectors` [.., player size] its vectors.
+        `numbers` [players of the games] replaces the model's own numbering, `vectors` [.., player size] its vectors. `blocks`
+        instead of `chosen`: games that are read one after the other, each from the state that the one before left.
         """
         reader = Reader(games, self.numbers_in(games) if numbers is None else numbers)
         table = self.vectors if vectors is None else vectors
-        wanted = np.arange(len(games.offsets) - 1) if chosen is None else np.asarray(chosen, np.int64)
-        lengths = np.diff(games.offsets)
-        for group in game_batches(games.offsets, wanted[lengths[wanted] > 0], _PLIES_AT_ONCE):
-            inputs = reader.inputs(plies_of(games.offsets, group), self.with_board)
-            yield from self._group(group, lengths[group], inputs, table)
+        if blocks is None:
+            wanted = np.arange(len(games)) if chosen is None else np.asarray(chosen, np.int64)
+            blocks = [wanted[k : k + 1] for k in np.flatnonzero(games.lengths[wanted])]
+        totals = np.cumsum([0, *(int(games.lengths[block].sum()) for block in blocks)])
+        for group in game_batches(totals, np.arange(len(blocks)), _PLIES_AT_ONCE):
+            members = [blocks[number] for number in group]
+            inputs = reader.inputs(plies_of(games.offsets, np.concatenate(members)), self.with_board)
+            yield from self._group(games, members, inputs, table)
 
     def _group(
-        self, group: Ints, lengths: Ints, inputs: Inputs, vectors: NDArray[np.float32]
+        self, games: Games, blocks: list[Ints], inputs: Inputs, vectors: NDArray[np.float32]
     ) -> Iterator[Predicted]:
-        """Some games side by side, padded at their ends."""
-        inside = np.arange(int(lengths.max())) < lengths[:, None]
+        """Some blocks of games side by side, padded at their ends."""
+        rows = np.array([int(games.lengths[block].sum()) for block in blocks], np.int64)
+        inside = np.arange(int(rows.max())) < rows[:, None]
 
         def padded(values: NDArray[Any]) -> NDArray[Any]:
             out = np.zeros((*inside.shape, *values.shape[1:]), values.dtype)
@@ -135,11 +143,14 @@ class Predictor:
         if self.with_board:
             x["board"] = self.model.networks["board"].run(inputs.board[None])[0][0]
         else:
-            x["last"] = inputs.last
-        out, _ = self.main.run({name: padded(values) for name, values in x.items()}, lengths=lengths)
+            x["last"], x["moved"] = inputs.last, inputs.moved
+        out, _ = self.main.run({name: padded(values) for name, values in x.items()}, lengths=rows)
         flat = {name: values[inside] for name, values in out.items()}
         whole = self._predicted(0, flat, inputs)
-        plies, moves = np.cumsum(lengths), np.searchsorted(inputs.row, np.cumsum(lengths))
+        group = np.concatenate(blocks)
+        lengths = games.lengths[group]
+        plies = np.cumsum(lengths)
+        moves = np.searchsorted(inputs.row, plies)
         for k, number in enumerate(group.tolist()):
             first, begin = int(plies[k] - lengths[k]), int(moves[k - 1]) if k else 0
             ply, move = slice(first, int(plies[k])), slice(begin, int(moves[k]))
@@ -157,26 +168,49 @@ class Predictor:
 
     def _predicted(self, game: int, out: Mapping[str, Floats], inputs: Inputs) -> Predicted:
         """The outputs of plies [T, ...] as probabilities of legal moves."""
-        count, row = len(inputs.ply), inputs.row
-        side = inputs.ply[:, 4]
+        if not self.with_board:
+            return self.of_all_moves(game, out, inputs)
+        keys = self.model.networks["move"].run(inputs.tokens[None])[0][0]
+        scores = np.einsum("ck,ck->c", out["query"][inputs.row], keys) / np.sqrt(keys.shape[-1])
+        return self.of_scores(game, scores, out, inputs)
+
+    def of_scores(self, game: int, scores: Floats, out: Mapping[str, Floats], inputs: Inputs) -> Predicted:
+        """Scores of the legal moves [C], and the other outputs, as probabilities."""
+        count, row, side = len(inputs.ply), inputs.row, inputs.ply[:, 4]
         code = relative(inputs.code, side[row])
-        legal_mass, free_legal = np.ones(count), np.ones(count, np.bool_)
-        scores: Floats = np.zeros(0)
-        if len(row) and self.with_board:
-            keys = self.model.networks["move"].run(inputs.tokens[None])[0][0]
-            scores = np.einsum("ck,ck->c", out["query"][row], keys) / np.sqrt(keys.shape[-1])
-        elif len(row):  # where there is none the game is over
-            free = out["move"][:, :START_TOKEN].reshape(count, 2, NUM_MOVES)[np.arange(count), side]
-            place = MOVE_INDEX[code]
-            scores = free[row, place]
-            total = np.zeros(count)
-            np.add.at(total, row, np.exp(log_softmax(free)[row, place]))
-            legal_mass, free_legal = total, np.zeros(count, np.bool_)
-            free_legal[row[place == free.argmax(axis=1)[row]]] = True
         log_p = legal_log_softmax(scores, row, count)
-        return Predicted(
-            game, side, row, code, log_p, log_softmax(out["result"]), out["rnn"], legal_mass, free_legal
-        )
+        ones = np.ones(count)
+        return Predicted(game, side, row, code, log_p, log_softmax(out["result"]), out["rnn"], ones, ones > 0)
+
+    def of_all_moves(self, game: int, out: Mapping[str, Floats], inputs: Inputs) -> Predicted:
+        """The logits of all moves as probabilities of the legal ones."""
+        count, row, side = len(inputs.ply), inputs.row, inputs.ply[:, 4]
+        free = out["move"][:, :START_TOKEN].reshape(count, 2, NUM_MOVES)[np.arange(count), side]
+        place = MOVE_INDEX[relative(inputs.code, side[row])]
+        said = self.of_scores(game, free[row, place], out, inputs)
+        mass = np.bincount(row, weights=np.exp(log_softmax(free)[row, place]), minlength=count)
+        legal = np.zeros(count, np.bool_)
+        legal[row[place == free.argmax(axis=1)[row]]] = True
+        return replace(said, legal_mass=mass.astype(np.float64), free_legal=legal)
+
+    def log_p_at(self, plain: Inputs, states: NDArray[np.float32], seen: NDArray[np.float32]) -> Floats:
+        """log p [K, C] of the legal moves of one position for states [K, H] of the last recurrent layer.
+
+        `seen` [F]: what that layer read. This is the part of "main" above the layer, for "what if" questions.
+        """
+        weights = self.main.weights
+
+        def linear(name: str, x: Floats) -> Floats:
+            return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+
+        if self.with_board:
+            both = np.concatenate([states, np.broadcast_to(seen, (len(states), len(seen)))], axis=1)
+            query = linear("query", np.maximum(linear("joint", both), 0))
+            keys = self.model.networks["move"].run(plain.tokens[None])[0][0]
+            return log_softmax(query @ keys.T / np.sqrt(keys.shape[-1]))
+        narrow = linear("bottleneck", np.maximum(linear("joint", states), 0))
+        rows = NUM_MOVES * int(plain.ply[0, 4]) + MOVE_INDEX[relative(plain.code, int(plain.ply[0, 4]))]
+        return log_softmax(narrow @ weights["moves.weight"][rows].T + weights["move.bias"][rows])
 
     def follow(
         self,
@@ -214,12 +248,14 @@ class LiveGame:
         elo: tuple[int, int] = (0, 0),
         board: Board | None = None,
     ) -> None:
-        self.predictor, self.vectors, self.elo = predictor, vectors, elo
+        self.predictor, self.vectors = predictor, vectors
         self.board, self.moves = board or Board(), list[int]()
         self.clocks = [float("nan"), float("nan")]
-        self._session: Session = predictor.model.session(network="main")
+        self._elo = np.array(elo, np.int64)[:, None]
+        self._steps = predictor.main.steps()
+        self._steps.write(predictor.main.initial_state())
+        self._behind = self._steps  # before the position on the board was read
         self._said: Predicted | None = None
-        self._numbers = np.zeros(1, np.int64)
 
     @property
     def side(self) -> int:
@@ -245,38 +281,52 @@ class LiveGame:
         twin = object.__new__(LiveGame)
         twin.__dict__.update(self.__dict__)
         twin.moves, twin.clocks = list(self.moves), list(self.clocks)
-        twin.board, twin._session = self.board.copy(), self._session.fork()
+        twin.board, twin._steps = self.board.copy(), self._steps.copy()
         return twin
 
     def again(self) -> LiveGame:
-        """The next game of the same players: from the first position, the state stays."""
-        self.prediction()
+        """The next game of the same players: the first position, and the state of the last move (as games follow in training)."""
+        if self._said is not None:
+            self._steps = self._behind.copy()
         self.board, self.moves, self._said = Board(), [], None
         return self
 
+    def state(self) -> State:
+        """The state after all positions that were read: before :meth:`prediction`, without the one on the board."""
+        return self._steps.read()
+
     def inputs(self) -> dict[str, Any]:
         """What the network "main" reads of the position on the board, one step."""
-        return self._inputs(self._plain())
+        names = self.predictor.main.graph.step_inputs
+        return {name: row[0] for name, row in zip(names, self._rows(self.plain()))}
 
-    def _plain(self) -> Inputs:
-        side, elo = self.side, np.array(self.elo)
-        clock = np.array([self.clocks[side]])
-        context = Context(self._numbers, self._numbers, elo[[side]], elo[[1 - side]], clock)
+    def plain(self) -> Inputs:
+        """The position on the board as arrays, N = 1."""
+        side = self.side
+        context = Context(
+            _NOBODY, _NOBODY, self._elo[side], self._elo[1 - side], np.array([self.clocks[side]])
+        )
         return inputs_of(position_of(self.board), context, self.predictor.with_board)
 
-    def _inputs(self, plain: Inputs) -> dict[str, Any]:
-        side = self.side
-        x: dict[str, Any] = {"ply": plain.ply[0], "own": self.vectors[side], "their": self.vectors[1 - side]}
+    def _rows(self, plain: Inputs) -> list[NDArray[Any]]:
+        """The inputs [1, ...] of "main" in its order."""
+        own, their = self.vectors[self.side][None], self.vectors[1 - self.side][None]
         if self.predictor.with_board:
-            x["board"] = self.predictor.board_vector(plain.board)[0]
-        else:
-            x["last"] = plain.last[0]
-        return x
+            return [plain.ply, own, their, self.predictor.board_vector(plain.board)]
+        return [plain.last, plain.moved, plain.ply, own, their]
 
     def _read(self) -> Predicted:
-        plain = self._plain()
-        out = self._session.step(self._inputs(plain))
-        return self.predictor._predicted(0, {name: value[None] for name, value in out.items()}, plain)
+        plain = self.plain()
+        self._behind = self._steps.copy()
+        out = self._steps.step(self._rows(plain))
+        out = {**out, "rnn": out["rnn"].copy()}  # the others are read at once
+        if not self.predictor.with_board:
+            return self.predictor.of_all_moves(0, out, plain)
+        scores = self.predictor.keys.scores(out["query"][0], plain.tokens)
+        return self.predictor.of_scores(0, scores, out, plain)
+
+
+_NOBODY = np.zeros(1, np.int64)
 
 
 def _players(model: Model) -> list[str]:

@@ -17,7 +17,7 @@ from congru.tasks.chess.attacks import Ints, attacks_of
 from congru.tasks.chess.features import BOARD_FEATURES, MOVE_TOKENS, Floats, board_features, move_tokens
 from congru.tasks.chess.games import UNKNOWN, Games
 from congru.tasks.chess.moves import MOVE_INDEX
-from congru.tasks.chess.plies import move_token, ply_tokens
+from congru.tasks.chess.plies import move_token, moved_tokens, ply_tokens
 from congru.tasks.chess.positions import Positions, Segment, positions_of, relative
 from congru.tasks.chess.rules import Position
 
@@ -37,12 +37,14 @@ class Context(NamedTuple):
 class Inputs(NamedTuple):
     """What the networks read of N plies.
 
-    `ply` [N, 8], `last` [N] the last move with its colour, `own`, `their` [N] numbers of players; `row` [C] and relative
-    `code` [C] of the legal moves; for a network with the board `board` [N, 1221] and `tokens` [C, 7], else empty.
+    `ply` [N, 8], `last` [N] the last move with its colour, `moved` [N, 3] what it changed, `own`, `their` [N] numbers of
+    players; `row` [C] and relative `code` [C] of the legal moves; for a network with the board `board` [N, 1221] and `tokens`
+    [C, 7], else empty.
     """
 
     ply: Ints
     last: Ints
+    moved: Ints
     own: Ints
     their: Ints
     row: Ints
@@ -63,6 +65,7 @@ def inputs_of(positions: Positions, context: Context, with_board: bool) -> Input
     return Inputs(
         ply_tokens(positions.side, positions.last, context.own_elo, context.their_elo, context.clock),
         move_token(positions.last[:, 0], positions.side),
+        moved_tokens(positions.last, positions.side),
         context.own,
         context.their,
         row,

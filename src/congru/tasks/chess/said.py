@@ -48,7 +48,7 @@ def arrays_of(
         }
         steps["board"] = inputs.board
     else:
-        steps["last"], steps["side"] = inputs.last, positions.side
+        steps["last"], steps["moved"], steps["side"] = inputs.last, inputs.moved, positions.side
         steps["played"] = MOVE_INDEX[relative(played, positions.side)]
         steps["squares"] = absolute(positions.board, positions.side).astype("int64")
     return {**{name: part.reshape(*shape, *part.shape[1:]) for name, part in steps.items()}, **moves}
@@ -76,7 +76,8 @@ def read(networks: Networks, batch: Mapping[str, Tensor], carry: Any, vectors: T
     inputs = {name: player(batch[name]) for name in ("own", "their")}
     inputs["ply"] = batch["ply"]
     if "board" not in batch:
-        out, state = networks["main"]({**inputs, "last": batch["last"]}, carry, reset=batch["reset"])
+        inputs |= {"last": batch["last"], "moved": batch["moved"]}
+        out, state = networks["main"](inputs, carry, reset=batch["reset"])
         moves = out["move"][..., :START_TOKEN].unflatten(-1, (2, NUM_MOVES))
         own = moves.gather(-2, batch["side"][..., None, None].expand(*batch["side"].shape, 1, NUM_MOVES))
         return Said(own.squeeze(-2).float(), out["result"].float(), out["rnn"], state)

@@ -27,6 +27,9 @@ def legal_log_softmax(scores: NDArray[np.floating], row: Ints, count: int) -> Fl
     if not len(row):
         return np.zeros(0)
     values = np.asarray(scores, np.float64)
+    if count == 1:
+        largest = values.max()
+        return np.asarray(values - (largest + np.log(np.exp(values - largest).sum())))
     begins = np.searchsorted(row, np.arange(count))
     shifted = values - np.maximum.reduceat(values, begins)[row]
     total = np.add.reduceat(np.exp(shifted), begins)
