@@ -23,13 +23,13 @@ PACKAGES = ("congru", "numpy", "torch")
 
 
 def commit(root: Path = ROOT) -> str:
-    """The commit the code is at, with ``-dirty`` if a tracked file outside results/ differs from it."""
+    """The commit the code is at, with ``-dirty`` if a tracked file differs from it, results and their pictures aside."""
 
     def git(*arguments: str) -> str:
         done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results", ":!docs/*.svg")
     return git("rev-parse", "HEAD") + ("-dirty" if changed else "")
 
 

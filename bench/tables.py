@@ -154,6 +154,31 @@ def steps() -> str:
     return markdown(["H", *STEPS], rows)
 
 
+def sessions() -> str:
+    """A step and a fork of a text model's session, and steps of many together over one by one, by hidden size."""
+    figures = result("sessions")["figures"]
+    rows, batches = [], ("N 8", "N 64", "N 256")
+    for name, entry in figures.items():
+        if not name.startswith("H "):
+            continue
+        measured = entry["sessions"]
+        times = [f"{measured[batch]['together_times_one_by_one']:.2f}" for batch in batches]
+        us = {kind: f"{values['median']:.2f}" for kind, values in measured["us"].items()}
+        rows.append([name[2:], us["step"], us["fork"], f"{measured['fork in steps']:.2f}", *times])
+    together = [f"{batch[2:]} together" for batch in batches]
+    return markdown(["H", "a step, us", "a fork, us", "fork in steps", *together], rows)
+
+
+def graph_steps() -> str:
+    """Microseconds of a step of whole models before networks were graphs and today."""
+    rows = []
+    for name, entry in result("graph_steps")["figures"]["models"].items():
+        task, size = name.split("-")
+        us = [f"{entry['us'][which]['median']:.2f}" for which in ("before", "today")]
+        rows.append([task, size, *us, f"{entry['today_times_before']:.2f}"])
+    return markdown(["model", "H", "before, us", "today, us", "today / before"], rows)
+
+
 def few_steps(record: dict[str, Any] | None = None) -> str:
     """Time of torch.nn.GRU over that of the core, a column per number of steps; bold where the core is faster."""
     if record is None and not (ROOT / "results" / "few_steps.json").exists():
@@ -304,4 +329,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "gates": gates,
     "memory": memory,
     "planted": planted,
+    "sessions": sessions,
+    "graph_steps": graph_steps,
 }

@@ -114,6 +114,24 @@ static PyObject *py_is_row(PyObject *self, PyObject *const *arguments, Py_ssize_
   return PyBool_FromLong(fits);
 }
 
+/* are_tokens(x, axes, count): in place of NumPy's smallest and largest, each of which takes longer than a step. */
+static PyObject *py_are_tokens(PyObject *self, PyObject *const *arguments, Py_ssize_t n) {
+  (void)self;
+  Py_buffer buffer;
+  if (n != 3) return PyErr_Format(PyExc_TypeError, "are_tokens takes 3 arguments");
+  Py_ssize_t axes = PyLong_AsSsize_t(arguments[1]), count = PyLong_AsSsize_t(arguments[2]);
+  if ((axes == -1 || count == -1) && PyErr_Occurred()) return NULL;
+  if (PyObject_GetBuffer(arguments[0], &buffer, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)) {
+    PyErr_Clear();
+    Py_RETURN_FALSE;
+  }
+  int fits = buffer.ndim == axes && buffer.itemsize == 8 && buffer.format && strchr("lq", buffer.format[0]) && !buffer.format[1];
+  const int64_t *tokens = buffer.buf;
+  for (Py_ssize_t i = 0; fits && i < buffer.len / 8; i++) fits = tokens[i] >= 0 && tokens[i] < count;
+  PyBuffer_Release(&buffer);
+  return PyBool_FromLong(fits);
+}
+
 static PyMethodDef methods[] = {
     {"forward", (PyCFunction)(void (*)(void))py_forward, METH_FASTCALL | METH_KEYWORDS, "forward(packed=None, **fields of a call)"},
     {"backward", (PyCFunction)(void (*)(void))py_backward, METH_FASTCALL | METH_KEYWORDS, "backward(**fields of a call)"},
@@ -122,6 +140,7 @@ static PyMethodDef methods[] = {
     {"set_isa", py_set_isa, METH_O, "set_isa(name) -> whether it can run here"},
     {"set_threads", py_set_threads, METH_O, "set_threads(n)"},
     {"get_threads", py_get_threads, METH_NOARGS, "threads of a call that leaves it open"},
+    {"are_tokens", (PyCFunction)(void (*)(void))py_are_tokens, METH_FASTCALL, "are_tokens(x, n, V): n axes of int64 below V in one piece"},
     {"is_row", (PyCFunction)(void (*)(void))py_is_row, METH_FASTCALL, "is_row(x, n): n finite float32 in one piece, no other axis"},
     {"set_tensors", (PyCFunction)(void (*)(void))py_set_tensors, METH_FASTCALL, "set_tensors(capsule of DLPack's exchange functions, Tensor, Parameter)"},
     {"plain", (PyCFunction)(void (*)(void))py_plain, METH_FASTCALL,

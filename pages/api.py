@@ -61,7 +61,7 @@ def _entry(name: str, value: Any) -> str:
         return _directive(f"{value.__module__}.{value.__qualname__}", name)
     if isinstance(value, ModuleType):
         where = f"see [{name}](#{name.replace('.', '')})" if name in packages() else _first_paragraph(value)
-        return f"### {name}\n\n{where}"
+        return f"### `{name}`\n\n{where}"
     words = (
         "The version, as text."
         if name.endswith("__version__")
@@ -69,7 +69,7 @@ def _entry(name: str, value: Any) -> str:
         if isinstance(value, str)
         else ""
     )
-    return f"### {name}\n\n{words or 'The tasks by name.'}"
+    return f"### `{name}`\n\n{words or 'The tasks by name.'}"
 
 
 def _directive(path: str, heading: str) -> str:

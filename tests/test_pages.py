@@ -5,6 +5,7 @@ current.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import json
 import re
@@ -12,6 +13,7 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -127,7 +129,7 @@ def test_the_reference_holds_every_public_name() -> None:
     for package in packages():
         for name in importlib.import_module(package).__all__:
             full = f"{package}.{name}"
-            assert f'heading: "{full}"' in page or f"### {full}\n" in page, (
+            assert f'heading: "{full}"' in page or f"### `{full}`\n" in page, (
                 f"run: make pages ({full} is missing)"
             )
 
@@ -146,6 +148,19 @@ def test_every_entry_of_the_reference_names_something_with_a_docstring() -> None
         for part in parts[cut:]:
             owner = getattr(owner, part)
         assert inspect.getdoc(owner), path
+
+
+def test_docstrings_become_markdown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "griffe", SimpleNamespace(Extension=object, Object=object))
+    spec = importlib.util.spec_from_file_location("roles_of_pages", ROOT / "pages" / "roles.py")
+    assert spec is not None
+    assert spec.loader is not None
+    roles = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(roles)
+    text = 'See :meth:`~congru.runtime.Session.step`, "task.<name>", `<kept>` and w[l][d].\n\n    y = <x>\n\n>>> f(1)\n2\n\nEnd.'
+    assert roles.as_markdown(text) == (
+        'See `step`, "task.&lt;name>", `<kept>` and w[l]\\[d].\n\n    y = <x>\n\n\n```pycon\n>>> f(1)\n2\n```\n\nEnd.'
+    )
 
 
 def random_run(config: dict[str, Any]) -> Any:

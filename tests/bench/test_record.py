@@ -56,20 +56,24 @@ def test_nan_is_no_result(record: ModuleType, tmp_path: Path) -> None:
         record.write_result("question", "make bench", {"loss": float("nan")}, folder=tmp_path)
 
 
-def test_commit_says_dirty_only_for_changes_outside_results(record: ModuleType, tmp_path: Path) -> None:
+def test_commit_says_dirty_only_for_changes_outside_results_and_their_pictures(
+    record: ModuleType, tmp_path: Path
+) -> None:
     def git(*arguments: str) -> None:
         identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
         subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True)
 
     git("init", "-q")
     (tmp_path / "results").mkdir()
-    for name in ("code.py", "results/a.json"):
+    (tmp_path / "docs").mkdir()
+    for name in ("code.py", "results/a.json", "docs/a.svg", "docs/a.md"):
         (tmp_path / name).write_text("1\n")
     git("add", ".")
     git("commit", "-q", "-m", "first")
     clean = record.commit(tmp_path)
     assert len(clean) == 40
     (tmp_path / "results" / "a.json").write_text("2\n")
+    (tmp_path / "docs" / "a.svg").write_text("2\n")
     assert record.commit(tmp_path) == clean
     (tmp_path / "code.py").write_text("2\n")
     assert record.commit(tmp_path) == clean + "-dirty"

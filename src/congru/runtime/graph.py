@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from congru.errors import SettingsError, ShapeError
 from congru.runtime.chain import is_chain, read_chain
 from congru.runtime.nodes import Node, Spec
@@ -114,7 +116,7 @@ class Graph:
         Raises :class:`ShapeError` for other names.
         """
         expected = list(self.inputs) if names is None else names
-        if not isinstance(x, Mapping):
+        if type(x) is np.ndarray or not isinstance(x, Mapping):
             if len(expected) == 1:
                 return {expected[0]: x}
             raise ShapeError(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from congru.errors import ShapeError, check_shape
+from congru.kernels import binding
 from congru.runtime.cells import Array
 from congru.runtime.graph import Graph, alone
 from congru.runtime.nodes.node import Spec, Weights
@@ -341,11 +342,7 @@ def _check_rows(name: str, rows: int, batch_size: int) -> None:
 
 def _are_tokens(array: NDArray[Any], rank: int, count: int) -> bool:
     """Whether an array is plainly right: contiguous int64 tokens below `count`. False asks for a closer look."""
-    if array.dtype != np.int64 or array.ndim != rank or not array.size or not array.flags.c_contiguous:
-        return False
-    return bool(
-        np.maximum.reduce(array.view(np.uint64), axis=None) < count
-    )  # a negative one is large without its sign
+    return binding.is_available() and bool(binding.extension().are_tokens(array, rank, count))
 
 
 def _check_value(array: NDArray[Any], spec: Spec, axes: str, what: str) -> NDArray[Any]:

@@ -340,11 +340,12 @@ def advance(sessions: Sequence[Session], x: Any) -> Any:
     if not sessions:
         raise SettingsError("sessions is empty, expected at least one: pass the sessions that have an input")
     network = sessions[0].network
-    if any([session.network is not network or session.batch_size != 1 for session in sessions]):
-        raise SettingsError(
-            "sessions holds one of another network or with batch_size above 1, expected sessions of one network:"
-            " call advance once for each network"
-        )
+    for session in sessions:
+        if session.network is not network or session.batch_size != 1:
+            raise SettingsError(
+                "sessions holds one of another network or with batch_size above 1, expected sessions of one network:"
+                " call advance once for each network"
+            )
     if len(set(sessions)) != len(sessions):
         raise SettingsError(
             "sessions holds a session twice, expected each once: its steps follow one another"

@@ -197,6 +197,14 @@ class Steps:
 
     def together(self, many: list[Steps], rows: list[NDArray[Any]]) -> dict[str, Array]:
         """The outputs [N, O] by name of one step of N streams of this network, of one row each; rows [N, ..] for every input."""
+        if self.stages is not None:
+            (row,) = rows
+            for function, (_, _, part) in zip(self._functions, self._shared.calls):
+                if part is None:
+                    row = function(row)
+                else:
+                    row = self._stateful[part].together([steps._stateful[part] for steps in many], row)
+            return {self.output: row}
         values: list[Any] = [
             None if fixed is None else [steps._values[slot] for steps in many]
             for slot, fixed in enumerate(self._shared.fixed)
