@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from safetensors.numpy import load as parse_tensors
 
 import congru
-from congru.errors import ModelFolderError, SettingsError
+from congru.errors import DataError, ModelFolderError, SettingsError
 from congru.runtime.folder import save_again
 from congru.tasks.chess.evaluation import bootstrap, by_ply, calibration, score, summary
 from congru.tasks.chess.games import Games
@@ -121,13 +122,23 @@ def test_eval_prints_bands_and_baselines(
     assert evaluate(model, str(games), quiet=True)["opening book + 4-gram"]["top1"] > 0
 
 
-def test_run_shows_moves_and_replies(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_follows_moves_and_games_of_a_file(
+    model: Path, games: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run(model, moves="1. e4 e5 2. Nf3", black="Block, Bert", top=3)
     printed = capsys.readouterr().out
-    assert printed.startswith("Black to move: wins")
-    assert printed.count("then") == 3
+    assert printed.startswith("1. White is likely to play")
+    assert printed.count("   then ") == 12
+    assert "\n2... Black is likely to play\n" in printed
     run(model, moves="f3 e5 g4 Qh4#")
     assert "the game is over: checkmate" in capsys.readouterr().out
+    run(model, games, number=2, earlier=games, as_json=True, top=1)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["ply"] for line in lines] == list(range(25))
+    with pytest.raises(
+        DataError, match=r"number is 99, expected 1 to 80, the games of .*games.pgn that can be"
+    ):
+        run(model, games, number=99)
 
 
 def test_names_that_are_missing_are_one_line(model: Path, tmp_path: Path) -> None:

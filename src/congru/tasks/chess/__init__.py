@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 SUMMARY = "Chess: follows games, predicts the moves of both players."
+COMMANDS = {"uci": "Play as an engine that any chess program can run."}
 
 
 def train(source: str, **settings: object) -> RunResult:

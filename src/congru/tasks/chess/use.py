@@ -13,14 +13,18 @@ from numpy.typing import NDArray
 from congru.errors import DataError
 from congru.report.verdict import verdict
 from congru.runtime.model import Model
+from congru.tasks.chess import follow
 from congru.tasks.chess.data import TRAIN, baseline_rows, split_games
 from congru.tasks.chess.evaluation import by_elo, by_ply, score, summary, table_of
+from congru.tasks.chess.following import Followed
 from congru.tasks.chess.games import SPLITS, Games
 from congru.tasks.chess.identification import identify
+from congru.tasks.chess.openings import openings_or_none
 from congru.tasks.chess.predict import Predictor
 from congru.tasks.chess.probes import board_probe
 from congru.tasks.chess.san import read_move, write_san
 from congru.tasks.chess.sources import read_games
+from congru.tasks.chess.uci import converse
 
 Part = Literal["valid", "test", "train", "all"]
 _COLUMNS = ("top1", "top3", "top5", "bits_per_move", "calibration_error")
@@ -29,45 +33,97 @@ _NUMBER = re.compile(r"\d+\.+")
 
 def run(
     model: Path,
+    game: Path | None = None,
     /,
     *,
-    moves: str = "",
+    moves: Annotated[str, Parameter(alias="-m")] = "",
+    number: Annotated[int, Parameter(name="--number")] = 1,
     white: str | None = None,
     black: str | None = None,
+    white_elo: int = 0,
+    black_elo: int = 0,
+    fen: str | None = None,
+    earlier: Path | None = None,
     top: int = 5,
+    sources: int = 3,
+    boards: Annotated[bool, Parameter(negative=())] = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
-    """Follow a game: after its moves, the most probable next ones, each with the expected reply.
+    """Follow a game: after every move the likely next ones with the replies, the surprise, what the prediction stands on.
+
+    Without a file and without --moves the moves are typed one by one, in SAN or UCI.
 
     Parameters
     ----------
     model:
         A model folder.
+    game:
+        A PGN; its players and ratings are taken from its tags.
     moves:
-        The moves so far, in SAN or UCI, parted by spaces; numbers may stand between them.
+        Moves in SAN or UCI, parted by spaces; numbers may stand between them.
+    number:
+        Which game of the file, from 1.
     white:
-        The player of White, by the name in the training games.
+        The player of White; a name that the model does not know is an unknown player.
     black:
         The player of Black.
+    white_elo:
+        The rating of White; 0 is unknown.
+    black_elo:
+        The rating of Black.
+    fen:
+        Another first position.
+    earlier:
+        A PGN of earlier games of the same two players: what they played goes into the state.
     top:
         How many moves to show.
+    sources:
+        How many of the earlier moves to show that a prediction stands on.
+    boards:
+        Draw the board after every move.
+    as_json:
+        Print one JSON object for every position.
     """
-    game = Predictor.load(model).follow(white, black)
-    for word in _NUMBER.sub(" ", moves).split():
-        game.play(read_move(game.board.rules, word))
-    said = game.prediction()
-    if not len(said.code):
-        print(f"the game is over: {game.board.rules.outcome()}")
-        return 0
-    lost, drawn, won = np.exp(said.result[0])
-    print(f"{('White', 'Black')[game.side]} to move: wins {won:.0%}, draws {drawn:.0%}, loses {lost:.0%}")
-    for code, p in said.best(top):
-        after = game.fork().play(code)
-        replies = after.prediction().best(1)
-        reply = (
-            f"   then {write_san(after.board.rules, replies[0][0])} {replies[0][1]:.0%}" if replies else ""
+    predictor = Predictor.load(model)
+    played: list[str | int] = [*_NUMBER.sub(" ", moves).split()]
+    if game is not None:
+        one = follow.one_game(game, number)
+        white, black = white or one.players[0], black or one.players[1]
+        white_elo, black_elo = white_elo or int(one.elo[0]), black_elo or int(one.elo[1])
+        fen, played = one.fen, [*one.moves]
+    before = read_games(earlier)[0] if earlier is not None else None
+    openings = openings_or_none()
+    names = openings.name if openings else lambda position: None
+
+    def start() -> Followed:
+        return follow.begin(
+            predictor,
+            white=white,
+            black=black,
+            elo=(white_elo, black_elo),
+            fen=fen,
+            earlier=before,
+            names=names,
         )
-        print(f"  {write_san(game.board.rules, code):<7} {p:5.1%}{reply}")
+
+    if as_json:
+        follow.show_json(start(), played, top, sources)
+    elif played:
+        follow.show(start(), played, top, sources, boards)
+    else:
+        follow.talk(start, top, sources)
     return 0
+
+
+def uci(model: Path, /) -> int:
+    """Play as an engine of the Universal Chess Interface: for any chess program, on standard input and output.
+
+    Parameters
+    ----------
+    model:
+        A model folder.
+    """
+    return converse(Predictor.load(model))
 
 
 def evaluate(
@@ -179,3 +235,6 @@ IMMORTAL = (
     " Qf6 Nc3 Bc5 Nd5 Qxb2 Bd6 Bxg1 e5 Qxa1+ Ke2 Na6 Nxg7+ Kd8 Qf6+ Nxf6 Be7#"
 )
 """Anderssen - Kieseritzky, London 1851."""
+
+
+COMMANDS = {"uci": uci}

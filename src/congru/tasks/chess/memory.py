@@ -1,0 +1,69 @@
+"""On which earlier moves a prediction stands, from the gates.
+
+    h_t = a_0 + .. + a_t,   a_k = z_t * .. * z_(k+1) * (1 - z_k) * n_k        what step k wrote and the later gates kept
+    bits_k = log2 p(move | h_t) - log2 p(move | h_t - a_k)
+
+Step k reads the position before ply k, and with it the move of ply k - 1; step 0 is taken together with the state in which the
+game began. The sum is exact for a GRU (both reset forms, layer norm included) and a minGRU, of the last layer. bits_k answers
+"what if nothing had been written there"; the bits of different steps do not add up.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from congru.runtime.run import State
+from congru.tasks.chess.positions import relative
+from congru.tasks.chess.predict import LiveGame
+
+NODE = "rnn"
+SUMS = ("gru", "mingru")
+"""Cells whose state is a sum of what each step wrote."""
+
+
+@dataclass(frozen=True)
+class MoveMemory:
+    """What the steps so far left in the state of the last recurrent layer: `parts` [k, H], whose sum the state is.
+
+    The first part is the state in which the game began; `parts` grows by a row with every ply.
+    """
+
+    parts: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, live: LiveGame, state: State) -> MoveMemory | None:
+        """The memory of a game that begins in a state; None for a cell whose state is no such sum (LSTM, RNN)."""
+        if live.predictor.model.config["cell"] not in SUMS:
+            return None
+        return cls(np.asarray(state[f"{NODE}.h"][-1], np.float64))
+
+    def after(self, live: LiveGame, state: State) -> MoveMemory:
+        """With the step that reads the position on the board from the state before it."""
+        keep, written, _ = _step(live, state)
+        return MoveMemory(np.concatenate([keep * self.parts, written[None]]))
+
+    def shares(self, live: LiveGame, state: State, code: int) -> NDArray[np.float64]:
+        """bits_k [plies + 1] of a legal move in the position on the board, k = 0 with the start."""
+        keep, written, seen = _step(live, state)
+        parts = np.concatenate([keep * self.parts, written[None]])
+        parts = np.concatenate([parts[:1] + parts[1:2], parts[2:]])
+        whole = parts.sum(axis=0)
+        states = np.concatenate([whole[None], whole - parts])
+        log_p = live.predictor.log_p_at(live.plain(), states.astype(np.float32), seen)
+        legal = relative(live.plain().code, live.side)
+        chosen = log_p[:, np.flatnonzero(legal == code)[0]]
+        return np.asarray((chosen[0] - chosen[1:]) / math.log(2))
+
+
+def _step(live: LiveGame, state: State) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """keep [H], (1 - keep) * candidate [H] and the layer's input [F] of the step that reads the position on the board."""
+    x = {name: np.asarray(value)[None, None] for name, value in live.inputs().items()}
+    recording = live.predictor.main.record(x, state=state)
+    rows = np.asarray(recording.gates[NODE][-1, -1, 0, 0], np.float64)  # r, z, n of a GRU; z, n of a minGRU
+    keep, candidate = rows[-2], rows[-1]
+    return keep, (1 - keep) * candidate, recording.seen[NODE][0][0, 0]
