@@ -494,3 +494,27 @@ def test_of_several_networks_the_one_with_these_inputs_is_traced(tmp_path: Path)
     np.testing.assert_allclose(trace.state[0, 0], out["rnn"], atol=1e-6)
     with pytest.raises(CongruError, match="x has the inputs q, expected those of a network"):
         congru.inspect(model, {"q": x["x"]})
+
+
+def test_one_network_of_several_in_a_folder(tmp_path: Path) -> None:
+    """A decoder that reads a memory: several inputs by name, its state from outside."""
+    from runtime_models import random_weights
+
+    config = {
+        "inputs": {"x": {"features": 3}, "m": {"features": 5, "axes": "memory"}},
+        "nodes": [
+            {"type": "gru", "name": "rnn", "hidden_size": 5, "layer_norm": True, "of": "x"},
+            {"type": "attention", "name": "read", "of": ["rnn", "m"], "score": "dot"},
+            {"type": "linear", "name": "head", "size": 2, "of": "rnn"},
+        ],
+        "outputs": ["head", "read"],
+    }
+    network = Network(config, random_weights(config))
+    random = np.random.default_rng(0)
+    x, m, h = (random.normal(size=size).astype(np.float32) for size in ((2, 4, 3), (2, 6, 5), (1, 2, 5)))
+    trace = inspect(network, {"x": x, "m": m}, h0={"rnn.h": h})
+    assert trace.check() <= 1e-6
+    np.testing.assert_array_equal(trace.top.start[0], h[0])
+    outputs, _, gates = network.trace({"x": x, "m": m}, {"rnn.h": h})
+    np.testing.assert_allclose(trace.top.recovered.stacked(), gates["rnn"][0, 0], atol=1e-6)
+    assert trace.memory(1, at=2).output == pytest.approx(float(outputs["head"][0, 2, 1]), abs=1e-5)

@@ -52,9 +52,7 @@ def age_of(layer: Layer, row: int) -> Age:
 
 
 def check_streaming(num_directions: int, direction: int | None) -> int:
-    """The direction to follow; raises CongruError where two directions leave no age that grows with the
-    stream.
-    """
+    """The direction to follow; raises CongruError where two directions leave no age that grows with the stream."""
     if direction is not None or num_directions == 1:
         return direction or 0
     raise CongruError(

@@ -1,6 +1,4 @@
-"""The chapters of the report, in the order one reads them; each has a question, pictures, and the limit of
-its reading.
-"""
+"""The chapters of the report, in the order one reads them; each has a question, pictures, and the limit of its reading."""
 
 from __future__ import annotations
 
@@ -48,8 +46,7 @@ def every(record: Record, context: Context) -> list[Chapter]:
 
 
 def asked(record: Record, context: Context) -> tuple[Any, str]:
-    """The target that memory map and gradient flow explain, and a sentence where it is not an output of the
-    model.
+    """The target that memory map and gradient flow explain, and a sentence where it is not an output of the model.
 
     Without a linear read-out the last state itself is explained: u = h_T / |h_T|, so that u . h_T = |h_T|.
     """
@@ -204,7 +201,7 @@ def _stability(record: Record, context: Context) -> Chapter:
     points = fixed_points_of(record.top, context.row, starts=STARTS)
     lines.append(f"Under the mean input: {points.sentence()}.")
     states = record.top.y[context.row, : record.lengths[context.row]].astype(np.float64)
-    places = landscape.landscape(states, record.tokens[context.row], points)
-    body = picture_html(disc) + paragraphs(lines) + picture_html(places)
-    question = f"{disc.question} {places.question}"
-    return Chapter("stability", "Stability", question, body, f"{disc.limit} {places.limit}")
+    map_of_states = landscape.landscape(states, record.tokens[context.row], points)
+    body = picture_html(disc) + paragraphs(lines) + picture_html(map_of_states)
+    question = f"{disc.question} {map_of_states.question}"
+    return Chapter("stability", "Stability", question, body, f"{disc.limit} {map_of_states.limit}")

@@ -1,5 +1,4 @@
-"""What the layer does left to itself: Lyapunov exponents along a run, and fixed points under a constant
-input.
+"""What the layer does left to itself: Lyapunov exponents along a run, and fixed points under a constant input.
 
     lambda_i = mean ln |R_ii|,  Q_{t+1} R = J_t Q_t      by QR; positive: nearby states part; negative: they forget
     fixed points: minima of q(h) = |F(h, x) - h|^2 / 2   (Sussillo & Barak 2013; Jordan, Sokol & Park 2021)
@@ -45,9 +44,7 @@ class Lyapunov(NamedTuple):
 
 
 class FixedPoint(NamedTuple):
-    """state [S], q, the eigenvalues of J there [S] (largest modulus first), its kind, and how many starts
-    ended in it.
-    """
+    """state [S], q, the eigenvalues of J there [S] (largest modulus first), its kind, and how many starts ended in it."""
 
     state: Array
     speed: float
@@ -57,9 +54,7 @@ class FixedPoint(NamedTuple):
 
 
 class FixedPoints(NamedTuple):
-    """The points found under the input x [I], most visited first; `slow` counts starts that ended nowhere
-    (q too large).
-    """
+    """The points found under the input x [I], most visited first; `slow` counts starts that ended nowhere (q too large)."""
 
     x: Array
     points: list[FixedPoint]
@@ -96,8 +91,7 @@ def lyapunov_of(layer: Layer, row: int, count: int) -> Lyapunov:
 def fixed_points_of(
     layer: Layer, row: int, x: npt.ArrayLike | None = None, starts: int = 32, seed: int = 0
 ) -> FixedPoints:
-    """Search from `starts` states of the row's own run under a constant input x [I] (default: the mean
-    input).
+    """Search from `starts` states of the row's own run under a constant input x [I] (default: the mean input).
 
     Newton's method on F(h, x) - h with the closed-form Jacobian, damped (Levenberg-Marquardt) until q falls.
     An end that no run could reach counts as none.
@@ -112,12 +106,12 @@ def fixed_points_of(
     picked = random.choice(len(states), min(starts, len(states)), replace=False)
     ends = [_descend(layer, x, states[k]) for k in picked]
     reach = max(1.0, float(np.abs(states).max()))
-    found = [(state, q) for state, q in ends if q < SPEED and _reachable(layer, state, reach)]
+    at_rest = [(state, q) for state, q in ends if q < SPEED and _reachable(layer, state, reach)]
     points = [
-        _describe(layer, x, state, q, count) for state, q, count in _merge(found)
+        _describe(layer, x, state, q, count) for state, q, count in _merge(at_rest)
     ]  # fmt: skip
     points.sort(key=lambda point: -point.starts)
-    return FixedPoints(x, points, len(ends) - len(found))
+    return FixedPoints(x, points, len(ends) - len(at_rest))
 
 
 def spectrum_of(layer: Layer, row: int, most: int = 64) -> npt.NDArray[np.complex128]:
@@ -157,13 +151,13 @@ def _reachable(layer: Layer, state: Array, reach: float) -> bool:
     return layer.cell != "gru" or float(np.abs(state).max()) <= reach
 
 
-def _merge(found: list[tuple[Array, float]]) -> list[tuple[Array, float, int]]:
+def _merge(ends: list[tuple[Array, float]]) -> list[tuple[Array, float, int]]:
     """Ends that are the same point, once each: the slowest of them, its q, and how many there were."""
     merged: list[tuple[Array, float, int]] = []
-    for state, q in sorted(found, key=lambda end: end[1]):
-        for place, (other, best, count) in enumerate(merged):
+    for state, q in sorted(ends, key=lambda end: end[1]):
+        for index, (other, best, count) in enumerate(merged):
             if np.sqrt(np.mean((state - other) ** 2)) < ALIKE:
-                merged[place] = (other, best, count + 1)
+                merged[index] = (other, best, count + 1)
                 break
         else:
             merged.append((state, q, 1))

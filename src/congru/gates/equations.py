@@ -1,5 +1,4 @@
-"""The cells over any leading axes, in the dtype of their arrays: what recovery, what-if runs and pictures
-share.
+"""The cells over any leading axes, in the dtype of their arrays: what recovery, what-if runs and pictures share.
 
     gi = P(x; W, g_i) + b_i      what the input adds to the gates' arguments
     gh = P(h; U, g_h) + b_h      what the state before the step adds

@@ -1,5 +1,4 @@
-"""Gradient flow: how much an output still feels of a step, against the lag, by every path and by the carry
-path alone.
+"""Gradient flow: how much an output still feels of a step, against the lag, by every path and by the carry path alone.
 
 |d_k| with d_k = u_k + J_{k+1}' d_{k+1} is the true gradient by the state after step k; |B_k| the part that
 came through the keep gates. Where |d_k| sinks the gradient vanishes; where |B_k| stays near it, the
@@ -29,8 +28,7 @@ from congru.gates.weights import Array
 
 
 class Flow(NamedTuple):
-    """lag [N] (0 = the step asked about), |d| and |B| at that lag [N]; carry is None where a cell keeps
-    nothing.
+    """lag [N] (0 = the step asked about), |d| and |B| at that lag [N]; carry is None where a cell keeps nothing.
 
     For an LSTM both are by the cell state c, which carries, and include what it shows in its own h.
     """

@@ -21,6 +21,7 @@ from congru.gates.sources import keras_layer, model_folder, onnx_nodes, torch_ba
 from congru.gates.sources.stack import Stack, trace_stack
 from congru.gates.trace import Trace, label_steps
 from congru.gates.weights import Array
+from congru.runtime.network import Network
 
 Layers = tuple[tuple[Layer, ...], ...]
 Linears = Mapping[str, tuple[Array, Array | None]]
@@ -60,9 +61,15 @@ def inspect(
         _refuse(h0, reset)
         if isinstance(x, str):
             x, tokens = _encode(model, x, tokens)
-        traced, output, linears = model_folder.trace_folder(model, x, lengths=lengths)
+        traced, output, linears = model_folder.trace_network(
+            model_folder.network_of(model, x), x, lengths=lengths
+        )
         labels = labels or _labels_of(model)
         return _trace(traced, tokens, layer, f"{model.task} model", output, linears, labels)
+    if isinstance(model, Network):
+        _refuse(None, reset)
+        traced, output, linears = model_folder.trace_network(model, x, state=h0, lengths=lengths)
+        return _trace(traced, tokens, layer, "network", output, linears, labels)
     if isinstance(model, Path) or hasattr(getattr(model, "graph", None), "node"):
         _refuse(h0, reset, lengths)
         nodes, first = onnx_nodes.trace_onnx(model, x)

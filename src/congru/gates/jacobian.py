@@ -1,5 +1,4 @@
-"""The derivative of one step in closed form, J = d(state after) / d(state before), from gates and weights
-alone.
+"""The derivative of one step in closed form, J = d(state after) / d(state before), from gates and weights alone.
 
 GRU, reset after, with a = U_n h + b_hn and diag(v) a diagonal matrix:
 
@@ -95,9 +94,7 @@ def jacobian(s: Steps, k: int) -> Array:
 
 
 def pull_back(s: Steps, k: int, d: Array) -> Array:
-    """d J of step k for row vectors d [..., S]: the gradient by the state before, from that by the state
-    after.
-    """
+    """d J of step k for row vectors d [..., S]: the gradient by the state before, from that by the state after."""
     p = s.form.zoneout
     pulled = _plain_pull_back(s, k, d)
     return p * d + (1 - p) * pulled if p else pulled

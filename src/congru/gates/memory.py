@@ -134,9 +134,7 @@ def attribute(
 
 
 def attribute_all(record: Record, at: int | None = None, row: int = 0) -> Shares:
-    """The shares of every output of the read-out at once: one scan of [T, H] and one matrix product per
-    direction.
-    """
+    """The shares of every output of the read-out at once: one scan of [T, H] and one matrix product per direction."""
     check_attribution(record, "state")
     readout = need_readout(record)
     asked = find_target(record, 0, at, row)

@@ -31,9 +31,7 @@ STYLE = (
 
 
 def trace_html(record: Record, row: int = 0) -> str:
-    """The top layer's keep gate and state as heat maps over the tokens, what stands out, and the equations'
-    residual.
-    """
+    """The top layer's keep gate and state as heat maps over the tokens, what stands out, and the equations' residual."""
     layer = record.top
     strips = [strip for strip in strips_of(layer, row) if strip.key in ("keep", "state")]
     parts = [f"<style>{STYLE}</style>", f"<p><b>{html.escape(repr(record)[1:-1])}</b></p>"]
@@ -64,9 +62,9 @@ def _strip(strip: Strip, order: npt.NDArray[np.intp]) -> str:
 
 
 def _axis(tokens: list[str]) -> str:
-    places, texts, _ = tick_labels([token if len(token) < 13 else token[:12] for token in tokens], 100)
+    columns_at, texts, _ = tick_labels([token if len(token) < 13 else token[:12] for token in tokens], 100)
     spans = "".join(
-        f'<span style="left:{100 * place / len(tokens):.1f}%">{html.escape(text)}</span>'
-        for place, text in zip(places, texts)
+        f'<span style="left:{100 * column / len(tokens):.1f}%">{html.escape(text)}</span>'
+        for column, text in zip(columns_at, texts)
     )
     return f'<div class="axis soft">{spans}</div>'

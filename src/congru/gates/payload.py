@@ -1,5 +1,4 @@
-"""The numbers a report carries for its script: the top layer of one row, small enough to travel inside the
-page.
+"""The numbers a report carries for its script: the top layer of one row, small enough to travel inside the page.
 
 Per direction: gi = W x + b_i of every step, the states, U and b_h; the script computes everything else from
 them with the cell's own equations. Arrays are 16-bit integers with one scale each (off by at most 1/65534

@@ -48,9 +48,7 @@ class Readout:
 
 
 def pool(kind: str, y: Array, lengths: npt.NDArray[np.int64]) -> Array:
-    """What a read-out multiplies: y itself, its last step, its two final states, or its mean over valid
-    steps.
-    """
+    """What a read-out multiplies: y itself, its last step, its two final states, or its mean over valid steps."""
     rows = np.arange(len(y))
     last = y[rows, np.maximum(lengths - 1, 0)]
     if kind == "steps":
@@ -72,9 +70,7 @@ def find_readout(
     linears: Mapping[str, tuple[Array, Array | None]],
     labels: Sequence[str] = (),
 ) -> Readout | None:
-    """The linear read-out that turns the top states y [B, T, D*H] into `output`, or None where none of them
-    does.
-    """
+    """The linear read-out that turns the top states y [B, T, D*H] into `output`, or None where none of them does."""
     if output is None:
         return None
     for name, (weight, bias) in linears.items():
@@ -88,19 +84,25 @@ def find_readout(
     return None
 
 
-def _gives(found: Array, output: Array, lengths: npt.NDArray[np.int64]) -> bool:
+def _gives(computed: Array, output: Array, lengths: npt.NDArray[np.int64]) -> bool:
     """Whether two outputs agree at every valid step, as they are or up to the constant of a log-softmax."""
-    if found.shape[-1] == 1 and output.ndim == found.ndim - 1:
+    if computed.shape[-1] == 1 and output.ndim == computed.ndim - 1:
         output = output[..., None]
     candidates = [output] if output.ndim != 3 else [output, output.swapaxes(0, 1)]
-    return any(_agree(found, given, lengths) for given in candidates if given.shape == found.shape)
+    return any(
+        _agree(computed, candidate, lengths) for candidate in candidates if candidate.shape == computed.shape
+    )
 
 
-def _agree(found: Array, output: Array, lengths: npt.NDArray[np.int64]) -> bool:
-    difference = output - found
-    if found.ndim == 3:
-        difference = difference[np.arange(found.shape[1]) < lengths[:, None]]
-    if found.shape[-1] > 1 and output.max() <= 0 and np.allclose(np.exp(output).sum(axis=-1), 1, atol=1e-4):
+def _agree(computed: Array, output: Array, lengths: npt.NDArray[np.int64]) -> bool:
+    difference = output - computed
+    if computed.ndim == 3:
+        difference = difference[np.arange(computed.shape[1]) < lengths[:, None]]
+    if (
+        computed.shape[-1] > 1
+        and output.max() <= 0
+        and np.allclose(np.exp(output).sum(axis=-1), 1, atol=1e-4)
+    ):
         difference = difference - difference.mean(axis=-1, keepdims=True)
-    scale = max(1e-6, float(np.abs(found).max()))
+    scale = max(1e-6, float(np.abs(computed).max()))
     return bool(difference.size > 0 and np.abs(difference).max() <= TOLERANCE * scale)

@@ -73,9 +73,7 @@ class Record:
 
     @property
     def residual(self) -> float:
-        """How far the equations are from what the layers returned, as a relative backward error; see
-        `Layer.residual`.
-        """
+        """How far the equations are from what the layers returned, as a relative backward error; see `Layer.residual`."""
         return max(layer.residual for row in self.layers for layer in row)
 
     def layer(self, layer: int = -1, direction: int = 0) -> Layer:

@@ -1,5 +1,4 @@
-"""Every gate of a layer that has already run, from its input, its start and its output: no hooks, two
-matrix products.
+"""Every gate of a layer that has already run, from its input, its start and its output: no hooks, two matrix products.
 
 A fused layer returns every h_t, and the gates of step t depend only on x_t and h_{t-1}. So all of them come
 from
@@ -115,9 +114,7 @@ def marks(
 def starts_of(
     cell: str, state: Any, h_reset: Any, size: tuple[int, int], dtype: npt.DTypeLike
 ) -> tuple[State, State]:
-    """The start of the run [B, H] and of each later sequence [H], zeros where not given; one of each per
-    state part.
-    """
+    """The start of the run [B, H] and of each later sequence [H], zeros where not given; one of each per state part."""
     num_parts = 2 if cell == "lstm" else 1
     first = (None,) * num_parts if state is None else tuple(state)
     if len(first) != num_parts or isinstance(state, np.ndarray):

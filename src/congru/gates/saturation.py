@@ -1,6 +1,6 @@
-"""Are the gates used, stuck or redundant? Per unit the share of steps with a gate below 0.1 and above 0.9
-(Karpathy et al. 2015, arXiv 1506.02078), the correlation of keep and reset (Ravanelli et al. 2018), and
-advice in words.
+"""Are the gates used, stuck or redundant? Per unit the share of steps with a gate below
+0.1 and above 0.9 (Karpathy et al. 2015, arXiv 1506.02078), the correlation of keep and
+reset (Ravanelli et al. 2018), and advice in words.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ MANY = 0.9
 
 
 class GateUse(NamedTuple):
-    """One gate: per unit the share of steps below 0.1 (`closed`) and above 0.9 (`open`), its mean and
-    deviation, [H].
+    """One gate: per unit the share of steps below 0.1 (`closed`) and above 0.9 (`open`), its mean and deviation, [H].
 
     For a plain RNN the "gate" is its candidate: closed and open are shares with |n| < 0.1 and |n| > 0.9.
     """
@@ -36,9 +35,7 @@ class GateUse(NamedTuple):
 
 
 class Saturation(NamedTuple):
-    """Use of every gate, the correlation of keep and reset per unit [H] (GRU only), and advice, one line
-    each.
-    """
+    """Use of every gate, the correlation of keep and reset per unit [H] (GRU only), and advice, one line each."""
 
     gates: dict[str, GateUse]
     correlation: Array | None
@@ -82,12 +79,12 @@ def _correlation(a: Array, b: Array) -> Array:
 def _advice(layer: Layer, gates: dict[str, GateUse], correlation: Array | None) -> list[str]:
     """What the numbers suggest, each a sentence that names the count and what to try; never empty."""
     size, name = layer.hidden_size, layer.name
-    found = []
+    advice = []
     moving = layer.y[layer.recovered.valid].std(axis=0, dtype=np.float64)
     still = int((moving < STILL).sum())
     if still and layer.recovered.valid.sum() > 1:
         smaller = max(16, (size - still) // 16 * 16) if size > 16 else max(1, size - still)
-        found.append(
+        advice.append(
             f"{still} of {size} units of {name} never open: their state moves by less than {STILL:g}; "
             f"try hidden_size {smaller}"
         )
@@ -95,42 +92,42 @@ def _advice(layer: Layer, gates: dict[str, GateUse], correlation: Array | None) 
         keep = gates[KEEP[layer.cell]]
         blank = int((keep.closed > 0.99).sum())
         if blank:
-            found.append(
+            advice.append(
                 f"{blank} of {size} units of {name} keep nothing (keep < {LOW:g} at 99 % of the steps): "
                 "they pass the present on and hold no past; fine for a few, a plain layer does the same"
             )
     if layer.cell == "gru":
-        found += _reset_advice(layer, gates["r"], correlation)
+        advice += _reset_advice(layer, gates["r"], correlation)
     if layer.cell in ("rnn", "gru", "lstm"):
         candidate = np.abs(layer.candidate[layer.recovered.valid])
         full = int(((candidate > 0.99).mean(axis=0) > HIGH).sum())
         if full:
-            found.append(
+            advice.append(
                 f"{full} of {size} units of {name} have a saturated candidate (|n| > 0.99 at 90 % of the "
                 "steps): no gradient passes there; try a smaller learning rate or scaled inputs"
             )
-    return found or [f"{name}: every gate moves; nothing stands out ({TITLES[layer.cell]}, {size} units)"]
+    return advice or [f"{name}: every gate moves; nothing stands out ({TITLES[layer.cell]}, {size} units)"]
 
 
 def _reset_advice(layer: Layer, reset: GateUse, correlation: Array | None) -> list[str]:
     """Whether the GRU's reset gate does anything, and anything that keep does not."""
     size, name = layer.hidden_size, layer.name
     unused = int(((reset.mean > 0.95) & (reset.deviation < 0.02)).sum())
-    found = []
+    advice = []
     if unused >= MANY * size:
-        found.append(
+        advice.append(
             f"reset gate unused in {name}: above 0.95 and still in {unused} of {size} units; a cell "
             "without it (mingru) may do as well"
         )
     elif unused:
-        found.append(
+        advice.append(
             f"{unused} of {size} units of {name} do not use their reset gate (mean > 0.95, deviation < 0.02)"
         )
     if correlation is not None:
         twins = int((np.abs(correlation) > 0.9).sum())
         if twins >= size / 2:
-            found.append(
+            advice.append(
                 f"keep and reset say the same in {twins} of {size} units of {name} (correlation above 0.9 "
                 "in size): one gate would do"
             )
-    return found
+    return advice

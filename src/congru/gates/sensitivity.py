@@ -1,9 +1,8 @@
-"""How an output depends on the state at every step: by every path, by the carry path alone, and how they
-compare.
+"""How an output depends on the state at every step: by every path, by the carry path alone, and how they compare.
 
-    d_k = u_k + J_{k+1}' d_{k+1}          the true gradient by the state after step k
-    B_k = u_k + keep_{k+1} B_{k+1}        its carry path: what the keep gates hand on
-    share_k = <B_k, d_k> / |d_k|^2        near 1: a clean conveyor; low: recomputed through the candidate
+d_k = u_k + J_{k+1}' d_{k+1}          the true gradient by the state after step k
+B_k = u_k + keep_{k+1} B_{k+1}        its carry path: what the keep gates hand on
+share_k = <B_k, d_k> / |d_k|^2        near 1: a clean conveyor; low: recomputed through the candidate
 """
 
 from __future__ import annotations
@@ -34,9 +33,7 @@ def trust_sentence(share: float) -> str:
 
 
 def carry(run: Run, cotangent: Array) -> Array:
-    """B_k = u_k + keep_{k+1} B_{k+1}, [N, ...], from the cotangent u of the memory; nothing is carried over a new
-    start.
-    """
+    """B_k = u_k + keep_{k+1} B_{k+1}, [N, ...], from the cotangent u of the memory; nothing is carried over a new start."""
     B = np.array(cotangent, np.float64)
     for k in range(len(B) - 2, -1, -1):
         if not run.is_first[k + 1]:
@@ -45,9 +42,7 @@ def carry(run: Run, cotangent: Array) -> Array:
 
 
 def sensitivity(s: Steps, cotangent: Array) -> Array:
-    """d_k = u_k + J_{k+1}' d_{k+1}, [N, S]: the gradient of L by the state after step k, every path
-    included.
-    """
+    """d_k = u_k + J_{k+1}' d_{k+1}, [N, S]: the gradient of L by the state after step k, every path included."""
     d = np.array(cotangent, np.float64)
     for k in range(len(d) - 2, -1, -1):
         if not s.is_first[k + 1]:
@@ -64,9 +59,7 @@ def state_cotangent(layer: Layer, cotangent: Array, on_cell: bool = False) -> Ar
 
 
 def by_memory(s: Steps, d: Array) -> Array:
-    """A gradient by the state [N, S] as one by what the keep gate keeps, [N, H]: h, or the LSTM's c with
-    its own h.
-    """
+    """A gradient by the state [N, S] as one by what the keep gate keeps, [N, H]: h, or the LSTM's c with its own h."""
     if s.form.cell != "lstm":
         return d
     d_h, d_c = np.split(d, 2, axis=1)

@@ -1,6 +1,4 @@
-"""The heat maps of a film, whoever draws them: which gates a cell has, their titles, their values, their
-unit order.
-"""
+"""The heat maps of a film, whoever draws them: which gates a cell has, their titles, their values, their unit order."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What a question about a prediction is about: L = sum_t u_t . y_t + bias, a linear function of the top
-states.
+"""What a question about a prediction is about: L = sum_t u_t . y_t + bias, a linear function of the top states.
 
 y_t [D*H] joins both directions. u comes from the model's own linear read-out (an output by number or name),
 or is given: a vector [D*H] on one step, or one per step [T, D*H].

@@ -23,8 +23,7 @@ SHADES = " ░▒▓█"
 def heat_map(
     values: Array, *, width: int = 76, height: int = 8, signed: bool = False, colored: bool = False
 ) -> str:
-    """values [T, H] as `height` lines of at most `width` characters; larger arrays are averaged in equal
-    parts.
+    """values [T, H] as `height` lines of at most `width` characters; larger arrays are averaged in equal parts.
 
     Shares 0..1 go from blank to full; signed values are shown by size, with colour by sign.
 
@@ -43,8 +42,8 @@ def heat_map(
     reach = reach_of(values) if signed else 1.0
     if colored:
         return _half_blocks(small, signed, reach)
-    places = np.clip(small / reach * (len(SHADES) - 1) + 0.5, 0, len(SHADES) - 1).astype(int)
-    return "\n".join("".join(SHADES[place] for place in line) for line in places)
+    shades = np.clip(small / reach * (len(SHADES) - 1) + 0.5, 0, len(SHADES) - 1).astype(int)
+    return "\n".join("".join(SHADES[shade] for shade in line) for line in shades)
 
 
 def film_text(
@@ -57,9 +56,7 @@ def film_text(
     height: int = 6,
     colored: bool = False,
 ) -> str:
-    """The film of one row as text: the strips named in `gates` (keep, reset, candidate, state, ...), then
-    the tokens.
-    """
+    """The film of one row as text: the strips named in `gates` (keep, reset, candidate, state, ...), then the tokens."""
     strips = {strip.key: strip for strip in strips_of(layer, row)}
     order = unit_order(layer)
     chosen = [strips[key] for key in gates if key in strips]

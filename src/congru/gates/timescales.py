@@ -1,5 +1,4 @@
-"""How long each unit remembers: tau_i = -1 / mean(ln keep_i), in steps (Tallec & Ollivier 2018, arXiv
-1804.11188).
+"""How long each unit remembers: tau_i = -1 / mean(ln keep_i), in steps (Tallec & Ollivier 2018, arXiv 1804.11188).
 
 After tau steps a share 1/e of a unit's content is left, after half-life = 0.693 tau one half. The same
 yardstick for the data is its autocorrelation length, the lag at which its autocorrelation falls below 1/e.
@@ -19,9 +18,7 @@ HALF = float(np.log(2.0))
 
 
 class Timescales(NamedTuple):
-    """tau and half_life per unit, [H], in steps; `data` is the autocorrelation length of the input, NaN if
-    unknown.
-    """
+    """tau and half_life per unit, [H], in steps; `data` is the autocorrelation length of the input, NaN if unknown."""
 
     tau: Array
     half_life: Array
@@ -58,8 +55,7 @@ def timescales_of(layer: Layer, data: float = float("nan")) -> Timescales:
 
 
 def autocorrelation(series: npt.ArrayLike, max_lag: int | None = None) -> Array:
-    """The autocorrelation of each column of series [T, F] at lags 0..max_lag, [max_lag + 1, F]; NaN where
-    constant.
+    """The autocorrelation of each column of series [T, F] at lags 0..max_lag, [max_lag + 1, F]; NaN where constant.
 
     >>> autocorrelation([1.0, -1.0, 1.0, -1.0], 1).round(2).tolist()
     [[1.0], [-0.75]]

@@ -45,9 +45,7 @@ class Trace(Record):
 
     @property
     def keep(self) -> Array:
-        """The share of the old memory that stays (1 - keep is written), [L, D, B, T, H]; for an LSTM its
-        forget gate.
-        """
+        """The share of the old memory that stays (1 - keep is written), [L, D, B, T, H]; for an LSTM its forget gate."""
         return self.stacked("keep")
 
     @property
@@ -101,9 +99,7 @@ class Trace(Record):
     def timescales(
         self, *, layer: int = -1, direction: int = 0, series: npt.ArrayLike | None = None
     ) -> Timescales:
-        """tau per unit in steps, beside the autocorrelation length of `series` [T, F] (default: the input
-        of row 0).
-        """
+        """tau per unit in steps, beside the autocorrelation length of `series` [T, F] (default: the input of row 0)."""
         return timescales_with_data(self, layer, direction, series)
 
     def saturation(self, *, layer: int = -1, direction: int = 0) -> Saturation:
@@ -111,9 +107,7 @@ class Trace(Record):
         return saturation_of(self.layer(layer, direction))
 
     def summary(self) -> list[str]:
-        """What stands out, a line each: advice on every layer, then how far back it reaches, where it has a
-        keep gate.
-        """
+        """What stands out, a line each: advice on every layer, then how far back it reaches, where it has a keep gate."""
         return summary_of(self)
 
     def memory(
@@ -133,16 +127,13 @@ class Trace(Record):
     def gradient_flow(
         self, target: Target = None, at: int | None = None, *, row: int = 0, direction: int = 0
     ) -> Flow:
-        """How much an output feels of each step, against the lag: by every path, and by the carry path
-        alone.
-        """
+        """How much an output feels of each step, against the lag: by every path, and by the carry path alone."""
         return flow_of(self, target, at, row, direction)
 
     def jacobians(
         self, steps: npt.ArrayLike | None = None, *, layer: int = -1, direction: int = 0, row: int = 0
     ) -> Array:
-        """d(state after) / d(state before) of each step in closed form, [N, S, S]; S = H, for an LSTM 2H of
-        (h, c).
+        """d(state after) / d(state before) of each step in closed form, [N, S, S]; S = H, for an LSTM 2H of (h, c).
 
         `steps` picks some, counted in the order the layer processed them.
         """
@@ -196,8 +187,7 @@ class Trace(Record):
         return units_of([self] if corpus is None else list(corpus), layer, direction, top, width)
 
     def picture(self, view: str, **options: Any) -> Picture:
-        """One of the views film, memory, trust, age, timescales, saturation, flow, eigenvalues, landscape,
-        units, whatif.
+        """One of the views film, memory, trust, age, timescales, saturation, flow, eigenvalues, landscape, units, whatif.
 
         options: row, layer, direction, target, at, and those of the question behind the view (for whatif:
         those of `clamp`). `.save("name.svg")` or "name.png" writes it with its question and the limit of

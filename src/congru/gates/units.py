@@ -1,5 +1,4 @@
-"""The unit dictionary: on which snippets of a corpus is each unit at its ends, and which other moments look
-alike?
+"""The unit dictionary: on which snippets of a corpus is each unit at its ends, and which other moments look alike?
 
 A unit's snippets are its highest and lowest states with the tokens around them, at least a snippet's width
 apart. They show what a unit goes with, not what it is for: check with `clamp`.
@@ -48,7 +47,7 @@ class Units:
     """The dictionary of one layer over a corpus of traces: `entry(17)`, `nearest(step)`, `liveliest(8)`."""
 
     states: Array  # [N, H], every valid step of the corpus
-    places: tuple[tuple[int, int, int], ...]  # (record, row, step) of each
+    moments: tuple[tuple[int, int, int], ...]  # (record, row, step) of each
     tokens: tuple[tuple[tuple[str, ...], ...], ...]
     top: int
     width: int
@@ -66,8 +65,8 @@ class Units:
         )
         return Entry(
             unit,
-            [self._snippet(place, float(values[place])) for place in high],
-            [self._snippet(place, float(values[place])) for place in low],
+            [self._snippet(moment, float(values[moment])) for moment in high],
+            [self._snippet(moment, float(values[moment])) for moment in low],
             float(np.ptp(values)),
         )
 
@@ -78,34 +77,34 @@ class Units:
 
     def nearest(self, step: int, row: int = 0, trace: int = 0) -> list[Snippet]:
         """The moments whose whole state is most like the one given (cosine; `value` is the similarity)."""
-        place = self.places.index((trace, row, step)) if (trace, row, step) in self.places else -1
-        if place < 0:
+        moment = self.moments.index((trace, row, step)) if (trace, row, step) in self.moments else -1
+        if moment < 0:
             raise CongruError(
                 f"step is {step} of row {row}, expected a step of the corpus: it is padding or outside"
             )
         size = np.linalg.norm(self.states, axis=1)
-        alike = self.states @ self.states[place] / np.maximum(size * size[place], 1e-12)
-        alike[place] = -np.inf
-        order = self._picked(np.argsort(-alike, kind="stable"), without=place)
+        alike = self.states @ self.states[moment] / np.maximum(size * size[moment], 1e-12)
+        alike[moment] = -np.inf
+        order = self._picked(np.argsort(-alike, kind="stable"), without=moment)
         return [self._snippet(other, float(alike[other])) for other in order]
 
     def _picked(self, order: npt.NDArray[np.intp], without: int | None = None) -> list[int]:
-        """The first `top` places of an order that are at least a snippet apart."""
+        """The first `top` moments of an order that are at least a snippet apart."""
         picked: list[int] = []
         taken = [] if without is None else [without]
-        for place in order:
-            if all(not self._overlap(int(place), other) for other in (*picked, *taken)):
-                picked.append(int(place))
+        for moment in order:
+            if all(not self._overlap(int(moment), other) for other in (*picked, *taken)):
+                picked.append(int(moment))
                 if len(picked) == self.top:
                     break
         return picked
 
-    def _overlap(self, place: int, other: int) -> bool:
-        (trace_a, row_a, step_a), (trace_b, row_b, step_b) = self.places[place], self.places[other]
+    def _overlap(self, moment: int, other: int) -> bool:
+        (trace_a, row_a, step_a), (trace_b, row_b, step_b) = self.moments[moment], self.moments[other]
         return (trace_a, row_a) == (trace_b, row_b) and abs(step_a - step_b) <= self.width
 
-    def _snippet(self, place: int, value: float) -> Snippet:
-        trace, row, step = self.places[place]
+    def _snippet(self, moment: int, value: float) -> Snippet:
+        trace, row, step = self.moments[moment]
         tokens = self.tokens[trace][row]
         before = tokens[max(0, step - self.width) : step]
         return Snippet(
@@ -120,12 +119,12 @@ def units_of(records: Sequence[Record], layer: int, direction: int, top: int, wi
         raise CongruError(
             f"corpus has layers of {sorted(sizes)} units, expected one size: trace one model only"
         )
-    states, places = [], []
+    states, moments = [], []
     for number, record in enumerate(records):
         chosen = record.layer(layer, direction)
         for row, length in enumerate(record.lengths):
             states.append(chosen.y[row, :length])
-            places += [(number, row, step) for step in range(int(length))]
+            moments += [(number, row, step) for step in range(int(length))]
     return Units(
-        np.concatenate(states), tuple(places), tuple(record.tokens for record in records), top, width
+        np.concatenate(states), tuple(moments), tuple(record.tokens for record in records), top, width
     )

@@ -1,5 +1,4 @@
-"""What if a gate had been held? The causal check of the memory map: run again with some gates fixed, and
-compare.
+"""What if a gate had been held? The causal check of the memory map: run again with some gates fixed, and compare.
 
 Holding keep = 1 for some steps freezes the state there; keep = 0 erases it; reset = 1 lets the candidate
 read all. Layers above run again on the changed states; the read-out, where it is linear, gives the changed
@@ -95,13 +94,13 @@ def clamp_gate(
 
 
 def gate_letter(cell: str, gate: str) -> str:
-    """The row letter of a gate given by letter or by name: keep, reset, candidate, input, output."""
+    """The row letter of a gate, from its letter or its name: keep, reset, candidate, input, output."""
     names = {"keep": KEEP.get(cell), "candidate": CANDIDATE[cell]}
     names |= {"reset": "r"} if cell == "gru" else {}
     names |= {"input": "i", "output": "o"} if cell == "lstm" else {}
     letter = names.get(gate, gate)
     if letter not in GATES[cell]:
-        known = ", ".join(name for name, found in names.items() if found)
+        known = ", ".join(name for name, row in names.items() if row)
         raise CongruError(
             f"gate is {gate!r}, expected one of {known} for a {TITLES[cell]}: pass one of these"
         )
@@ -114,17 +113,17 @@ def _selected(name: str, chosen: Any, size: int) -> Any:
     if chosen is None:
         return ~mask
     if isinstance(chosen, (slice, int, np.integer)):
-        places = (
+        indices = (
             np.arange(size)[chosen : chosen + 1] if not isinstance(chosen, slice) else np.arange(size)[chosen]
         )
     else:
         array = np.asarray(chosen)
-        places = np.flatnonzero(array) if array.dtype == np.bool_ and array.shape == (size,) else array
-    if len(places) == 0 or places.dtype.kind not in "iu" or places.min() < -size or places.max() >= size:
+        indices = np.flatnonzero(array) if array.dtype == np.bool_ and array.shape == (size,) else array
+    if len(indices) == 0 or indices.dtype.kind not in "iu" or indices.min() < -size or indices.max() >= size:
         raise CongruError(
             f"{name} is {chosen!r}, expected numbers from 0 to {size - 1}: pass a list, a slice or None"
         )
-    mask[places] = True
+    mask[indices] = True
     return mask
 
 

@@ -1,6 +1,4 @@
-"""A picture file of a few lines: 8-bit RGB pixels as PNG (ISO/IEC 15948), for views that must not need
-matplotlib.
-"""
+"""A picture file of a few lines: 8-bit RGB pixels as PNG (ISO/IEC 15948), for views that must not need matplotlib."""
 
 from __future__ import annotations
 

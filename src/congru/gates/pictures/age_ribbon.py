@@ -24,7 +24,7 @@ def age_ribbon(age: Age, tokens: Sequence[str], *, width: float = 10.0) -> Pictu
     quantiles = age.quantiles()[:, order].T
     columns = columns_of(len(order))
     low, middle, high = average(quantiles, columns).T
-    places = np.arange(len(low))
+    columns_at = np.arange(len(low))
     oldest = average(np.arange(1, len(order) + 1, dtype=np.float64), columns)
     if age.steps[0] > age.steps[-1]:
         oldest = oldest[::-1]
@@ -32,10 +32,10 @@ def age_ribbon(age: Age, tokens: Sequence[str], *, width: float = 10.0) -> Pictu
         figure = new_figure(matplotlib, width, 2.9)
         axes = figure.subplots()
         axes.fill_between(
-            places, low, high, color=BLUE, alpha=0.25, linewidth=0, label="10 to 90 % of the units"
+            columns_at, low, high, color=BLUE, alpha=0.25, linewidth=0, label="10 to 90 % of the units"
         )
-        axes.plot(places, middle, color=BLUE, linewidth=1.8, label="median unit")
-        axes.plot(places, oldest, color=GREY, linewidth=1, linestyle=":", label="oldest possible")
+        axes.plot(columns_at, middle, color=BLUE, linewidth=1.8, label="median unit")
+        axes.plot(columns_at, oldest, color=GREY, linewidth=1, linestyle=":", label="oldest possible")
         axes.set_yscale("symlog", linthresh=1.0)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.set_ylim(0, max(2.0, float(oldest.max()) * 1.3))

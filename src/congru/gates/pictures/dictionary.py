@@ -17,9 +17,7 @@ LIMIT = (
 
 
 def dictionary(entries: Sequence[Entry], *, width: float = 10.0) -> Picture:
-    """One block per unit: highest moments on the left (orange), lowest on the right (blue), the token in
-    brackets.
-    """
+    """One block per unit: highest moments on the left (orange), lowest on the right (blue), the token in brackets."""
     lines = max((max(len(entry.high), len(entry.low)) for entry in entries), default=1)
     with styled() as matplotlib:
         figure = new_figure(matplotlib, width, 0.5 + len(entries) * (0.42 + 0.19 * lines))

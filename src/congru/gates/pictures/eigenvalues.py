@@ -18,9 +18,7 @@ LIMIT = (
 def eigenvalue_disc(
     spectrum: npt.NDArray[np.complex128], lyapunov: Lyapunov | None = None, *, width: float = 8.0
 ) -> Picture:
-    """Eigenvalues [N, S] of steps in the complex plane with the unit circle; exponents beside them where
-    given.
-    """
+    """Eigenvalues [N, S] of steps in the complex plane with the unit circle; exponents beside them where given."""
     values = spectrum.reshape(-1)
     with styled() as matplotlib:
         figure = new_figure(matplotlib, width if lyapunov is not None else width / 2, width / 2 - 0.2)

@@ -24,9 +24,7 @@ LIMIT = (
 def film(
     layer: Layer, tokens: Sequence[str], row: int = 0, *, width: float = 10.0, prefix: str = "film"
 ) -> Picture:
-    """The film of one row. In an SVG each heat map carries the id `<prefix>-<key>`, one image with T
-    columns.
-    """
+    """The film of one row. In an SVG each heat map carries the id `<prefix>-<key>`, one image with T columns."""
     strips = strips_of(layer, row)
     order = unit_order(layer)
     num_steps = strips[0].values.shape[0]

@@ -23,9 +23,7 @@ MARKS = {"stable": "o", "marginal": "D", "repeller": "X"}
 def landscape(
     states: Array, tokens: Sequence[str], points: FixedPoints | None = None, *, width: float = 7.0
 ) -> Picture:
-    """The run's states [T, H] in their two main directions (PCA), coloured by step; fixed points where
-    given.
-    """
+    """The run's states [T, H] in their two main directions (PCA), coloured by step; fixed points where given."""
     centre = states.mean(axis=0)
     _, sizes, axes_of_state = np.linalg.svd(states - centre, full_matrices=False)
     plane = axes_of_state[:2]
@@ -49,9 +47,9 @@ def landscape(
         bar = figure.colorbar(dots, ax=axes, fraction=0.04, pad=0.01)
         bar.set_label("step")
         bar.outline.set_visible(False)
-        for place in _spread(flat, 24):
+        for step in _spread(flat, 24):
             axes.annotate(
-                printable(tokens[place])[:10], flat[place], xytext=(3, 3), textcoords="offset points",
+                printable(tokens[step])[:10], flat[step], xytext=(3, 3), textcoords="offset points",
                 fontsize=7, color=INK, zorder=4,
             )  # fmt: skip
         if points is not None:
@@ -90,9 +88,9 @@ def _spread(flat: Array, count: int) -> list[int]:
     chosen = [int(np.argmax(np.abs(flat - flat.mean(axis=0)).sum(axis=1)))]
     scale = np.maximum(np.ptp(flat, axis=0), 1e-12)
     while len(chosen) < min(count, len(flat)):
-        gaps = np.min([np.hypot(*((flat - flat[place]) / scale).T) for place in chosen], axis=0)
-        place = int(np.argmax(gaps))
-        if gaps[place] < 0.06:
+        gaps = np.min([np.hypot(*((flat - flat[step]) / scale).T) for step in chosen], axis=0)
+        step = int(np.argmax(gaps))
+        if gaps[step] < 0.06:
             break
-        chosen.append(place)
+        chosen.append(step)
     return chosen

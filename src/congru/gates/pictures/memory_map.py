@@ -1,6 +1,4 @@
-"""The memory map: signed bars under the tokens. What does this prediction stand on, and how far can the
-bars be trusted?
-"""
+"""The memory map: signed bars under the tokens. What does this prediction stand on, and how far can the bars be trusted?"""
 
 from __future__ import annotations
 
@@ -49,9 +47,7 @@ def memory_map(memory: Memory, *, width: float = 10.0) -> Picture:
 
 
 def window(memory: Memory) -> tuple[int, int]:
-    """The steps worth drawing, [begin, end): all, or the last ones where they hold 99.5 % of a much longer
-    input.
-    """
+    """The steps worth drawing, [begin, end): all, or the last ones where they hold 99.5 % of a much longer input."""
     size = np.abs(memory.contributions)
     written = np.flatnonzero(size)
     end = max(memory.at, int(written[-1]) if len(written) else 0) + 1
@@ -87,10 +83,10 @@ def _bars(axes: Any, bars: Array, at: int, columns: Columns) -> None:
     span = (high - low) or 1.0
     axes.set_ylim(low - 0.12 * span * (low < 0) - 0.02 * span, high + 0.12 * span * (high > 0) + 0.02 * span)
     decimals = max(2, 2 - int(np.floor(np.log10(max(high, -low, 1e-9)))))
-    for place in _tellable(bars):
-        side = "bottom" if bars[place] > 0 else "top"
+    for bar in _tellable(bars):
+        side = "bottom" if bars[bar] > 0 else "top"
         axes.annotate(
-            f"{bars[place]:+.{decimals}f}", (place, bars[place]), ha="center", va=side, fontsize=7, color=INK
+            f"{bars[bar]:+.{decimals}f}", (bar, bars[bar]), ha="center", va=side, fontsize=7, color=INK
         )
 
 
@@ -98,18 +94,22 @@ def _tellable(bars: Array) -> list[int]:
     """Up to five of the largest bars, far enough apart for their numbers."""
     gap = max(1, len(bars) // 25)
     chosen: list[int] = []
-    for place in np.argsort(-np.abs(bars), kind="stable"):
-        apart = all(abs(int(place) - other) > gap for other in chosen)
-        if len(chosen) < 5 and apart and abs(bars[place]) > 0.05 * np.abs(bars).max() > 0:
-            chosen.append(int(place))
+    for bar in np.argsort(-np.abs(bars), kind="stable"):
+        apart = all(abs(int(bar) - other) > gap for other in chosen)
+        if len(chosen) < 5 and apart and abs(bars[bar]) > 0.05 * np.abs(bars).max() > 0:
+            chosen.append(int(bar))
     return chosen
 
 
 def _trust(axes: Any, trust: Array, columns: Columns) -> None:
-    places = np.arange(len(trust)) / columns.per_column
+    columns_at = np.arange(len(trust)) / columns.per_column
     axes.axhspan(0.7, 1.3, color=PALE, alpha=0.6, linewidth=0)
     axes.plot(
-        places, np.clip(trust, -0.2, 2.0), color=INK, linewidth=1.2, marker="." if len(trust) < 80 else None
+        columns_at,
+        np.clip(trust, -0.2, 2.0),
+        color=INK,
+        linewidth=1.2,
+        marker="." if len(trust) < 80 else None,
     )
     axes.set_ylim(-0.25, 2.05)
     axes.set_yticks([0, 1, 2], ["0", "1", "2+"])

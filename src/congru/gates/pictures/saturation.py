@@ -15,9 +15,7 @@ LIMIT = (
 
 
 def saturation_scatter(use: Saturation, *, width: float = 9.0) -> Picture:
-    """One dot per unit and gate: share of steps nearly closed against nearly open; keep against reset where
-    both.
-    """
+    """One dot per unit and gate: share of steps nearly closed against nearly open; keep against reset where both."""
     panels = len(use.gates) + (use.correlation is not None)
     with styled() as matplotlib:
         figure = new_figure(matplotlib, min(width, 3.1 * panels), 3.2)

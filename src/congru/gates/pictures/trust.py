@@ -17,9 +17,7 @@ LIMIT = (
 
 
 def trust_view(memory: Memory, *, width: float = 7.5) -> Picture:
-    """The trust share of each step against its distance from the step asked about; larger dots contribute
-    more.
-    """
+    """The trust share of each step against its distance from the step asked about; larger dots contribute more."""
     steps = np.flatnonzero(~np.isnan(memory.trust))
     lag = np.abs(memory.at - steps)
     size = np.abs(memory.contributions[steps])

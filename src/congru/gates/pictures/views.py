@@ -35,9 +35,7 @@ EXPONENTS = 16
 
 
 class Request(NamedTuple):
-    """What a view is asked for: the record, the row, layer and direction, the output, and options of its
-    own.
-    """
+    """What a view is asked for: the record, the row, layer and direction, the output, and options of its own."""
 
     record: Record
     row: int
@@ -49,7 +47,7 @@ class Request(NamedTuple):
     options: dict[str, Any]
 
     @property
-    def place(self) -> dict[str, int]:
+    def layer_choice(self) -> dict[str, int]:
         """Layer and direction, as keywords."""
         return {"layer": self.layer, "direction": self.direction}
 
@@ -75,9 +73,7 @@ def draw(
     series: Any = None,
     **options: Any,
 ) -> Picture:
-    """The picture of that name; `options` go on to the question behind it (clamp's gate, units, steps,
-    value; ...).
-    """
+    """The picture of that name; `options` go on to the question behind it (clamp's gate, units, steps, value; ...)."""
     if view not in VIEWS:
         raise CongruError(f"view is {view!r}, expected one of {', '.join(VIEWS)}: pass one of these names")
     request = Request(record, record.check_row(row), layer, direction, target, at, series, options)

@@ -19,33 +19,31 @@ LIMIT = (
 )
 
 
-def what_if(found: WhatIf, tokens: Sequence[str], row: int = 0, *, width: float = 10.0) -> Picture:
+def what_if(held: WhatIf, tokens: Sequence[str], row: int = 0, *, width: float = 10.0) -> Picture:
     """How far the top state moved at each step, and the outputs that moved most, before and after."""
     length = len(tokens)
     columns = columns_of(length)
-    outputs = None if found.outputs is None else tuple(part[row] for part in found.outputs)
+    outputs = None if held.outputs is None else tuple(part[row] for part in held.outputs)
     over_time = outputs is not None and outputs[0].ndim == 2
     with styled() as matplotlib:
         figure = new_figure(matplotlib, width, 4.2 if outputs is not None else 2.4)
         every = figure.subplots(2 if outputs is not None else 1, 1, squeeze=False)[:, 0]
-        moved = average(100 * found.moved[row, :length], columns)
+        moved = average(100 * held.moved[row, :length], columns)
         every[0].fill_between(np.arange(len(moved)), moved, step="mid", color=BLUE, alpha=0.6, linewidth=0)
         every[0].set_ylim(0, max(1e-9, float(moved.max())) * 1.1)
         every[0].set_ylabel("state moved, %")
-        every[0].set_title(found.question)
+        every[0].set_title(held.question)
         every[0].set_xlim(-0.5, len(moved) - 0.5)
         if outputs is None or not over_time:
             label_axis(every[0], tokens, columns, int(width * 11))
         if outputs is not None and over_time:
-            _lines(every[1], outputs[0][:length], outputs[1][:length], found.labels, columns)
+            _lines(every[1], outputs[0][:length], outputs[1][:length], held.labels, columns)
             every[1].set_xlim(-0.5, len(moved) - 0.5)
             every[0].set_xticks([])
             label_axis(every[1], tokens, columns, int(width * 11))
         elif outputs is not None:
-            _bars(every[1], outputs[0], outputs[1], found.labels)
-    loss = (
-        "" if found.loss is None else f" Loss {found.loss[0]:.4f} before, {found.loss[1]:.4f} with it held."
-    )
+            _bars(every[1], outputs[0], outputs[1], held.labels)
+    loss = "" if held.loss is None else f" Loss {held.loss[0]:.4f} before, {held.loss[1]:.4f} with it held."
     return Picture("whatif", figure, QUESTION + loss, LIMIT)
 
 
@@ -63,8 +61,8 @@ def _lines(axes: Any, before: Array, after: Array, labels: Sequence[str], column
 
 def _bars(axes: Any, before: Array, after: Array, labels: Sequence[str]) -> None:
     most = np.sort(np.argsort(-np.abs(after - before))[:16])
-    places = np.arange(len(most))
-    axes.bar(places - 0.2, before[most], width=0.38, color=BLUE, label="as it was")
-    axes.bar(places + 0.2, after[most], width=0.38, color=ORANGE, label="with the gate held")
-    axes.set_xticks(places, [printable(labels[output])[:12] for output in most])
+    slots = np.arange(len(most))
+    axes.bar(slots - 0.2, before[most], width=0.38, color=BLUE, label="as it was")
+    axes.bar(slots + 0.2, after[most], width=0.38, color=ORANGE, label="with the gate held")
+    axes.set_xticks(slots, [printable(labels[output])[:12] for output in most])
     axes.legend(loc="best", ncols=2)

@@ -1,9 +1,9 @@
-"""A model folder, without torch: one run hands out what went into and came out of every recurrent node."""
+"""A network of a model folder, without torch: one run hands out what went into and came out of every recurrent node."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -11,20 +11,19 @@ from congru.errors import CongruError, ShapeError
 from congru.gates.layer import Layer
 from congru.gates.sources.stack import Stack, trace_stack
 from congru.gates.weights import Array
+from congru.runtime.network import Network
 from congru.runtime.nodes.pointwise import Linear
 from congru.runtime.nodes.recurrent import RecurrentNode
 
 
-def trace_folder(
-    model: Any, x: Any, *, state: Mapping[str, Any] | None = None, lengths: Any = None
-) -> tuple[dict[str, tuple[tuple[Layer, ...], ...]], Array, dict[str, tuple[Array, Array | None]]]:
-    """Return the traced layers by name, the network's output for x, and its Linear layers' (weight, bias).
+def trace_network(
+    network: Network, x: Any, *, state: Mapping[str, Any] | None = None, lengths: Any = None
+) -> tuple[dict[str, tuple[tuple[Layer, ...], ...]], Array | None, dict[str, tuple[Array, Array | None]]]:
+    """Return the traced layers by name, the network's first output for x, and its Linear layers' (weight, bias).
 
-    model is what `congru.load` returns; x [B, T] tokens or [B, T, I] (or one sequence of either), for a network with several
-    inputs a dictionary of them with B and T; `state` as the network's own. Where the model has several networks, the one
-    with these inputs is traced, and of several outputs the first is returned.
+    x [B, T] tokens or [B, T, I] (or one sequence of either), a dictionary by name for several inputs; `state` and
+    `lengths` as `Network.run` takes them.
     """
-    network = _network_of(model, x)
     if isinstance(x, Mapping):
         first = np.asarray(next(iter(x.values())))
     else:
@@ -42,6 +41,8 @@ def trace_folder(
             f"the model has no recurrent layer, expected a gru, lstm, rnn or mingru: it has {kinds}"
         )
     recording = network.record(x, state, lengths, gates=False)
+    if isinstance(lengths, Mapping):
+        lengths = lengths.get("steps")
     traced, linears = {}, {}
     for node, inputs, _ in graph.placed:
         weights = graph.weights_of(node, inputs, network.weights)
@@ -57,13 +58,13 @@ def trace_folder(
     return traced, next(iter(output.values())) if isinstance(output, Mapping) else output, linears
 
 
-def _network_of(model: Any, x: Any) -> Any:
+def network_of(model: Any, x: Any) -> Network:
     """The network that takes the inputs of x, where there are several."""
     if len(model.networks) == 1 or not isinstance(x, Mapping):
-        return model.network
+        return cast("Network", model.network)
     for network in model.networks.values():
         if set(network.graph.inputs) == set(x):
-            return network
+            return cast("Network", network)
     known = "; ".join(f"{name}: {', '.join(n.graph.inputs)}" for name, n in model.networks.items())
     raise ShapeError(
         f"x has the inputs {', '.join(x)}, expected those of a network ({known}): pass just these"

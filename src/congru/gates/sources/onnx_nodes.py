@@ -1,5 +1,4 @@
-"""The GRU, LSTM and RNN nodes of an ONNX file: onnxruntime runs it once with their inputs added to its
-outputs.
+"""The GRU, LSTM and RNN nodes of an ONNX file: onnxruntime runs it once with their inputs added to its outputs.
 
 Both `linear_before_reset` (1: reset after, 0: reset before) and every `direction` are read.
 `congru.reference.conventions` reads the weights, and refuses `clip` and other activations: the gates would
@@ -25,9 +24,7 @@ _INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c")
 
 
 class Node(NamedTuple):
-    """One recurrent node: its ONNX operator, attributes, and the tensor names of its inputs ("" = not
-    given).
-    """
+    """One recurrent node: its ONNX operator, attributes, and the tensor names of its inputs ("" = not given)."""
 
     name: str
     kind: str
@@ -90,14 +87,14 @@ def _run(onnx: Any, model: Any, nodes: list[Node], x: Any) -> dict[str, Array]:
 def _feed(model: Any, x: Any, initializers: set[str]) -> dict[str, Any]:
     """The file's inputs: x for the first (or by name), zeros for initial states of known size."""
     inputs = [part for part in model.graph.input if part.name not in initializers]
-    given = dict(x) if isinstance(x, dict) else {inputs[0].name: x}
+    values = dict(x) if isinstance(x, dict) else {inputs[0].name: x}
     fed = {}
     for part in inputs:
         tensor = part.type.tensor_type
         sizes = [size.dim_value for size in tensor.shape.dim]
         dtype = {1: np.float32, 6: np.int32, 7: np.int64, 11: np.float64}.get(tensor.elem_type, np.float32)
-        if part.name in given:
-            value = np.asarray(given[part.name], dtype)
+        if part.name in values:
+            value = np.asarray(values[part.name], dtype)
         elif sizes and all(sizes):
             value = np.zeros(sizes, dtype)
         else:
@@ -117,10 +114,10 @@ def _feed(model: Any, x: Any, initializers: set[str]) -> dict[str, Any]:
 
 
 def _trace_node(node: Node, values: dict[str, Array]) -> tuple[tuple[Layer, ...], ...]:
-    given = {role: values[name] for role, name in node.inputs.items() if name}
+    tensors = {role: values[name] for role, name in node.inputs.items() if name}
     direction = node.attributes.get("direction", b"forward").decode()
     batch_first = node.attributes.get("layout", 0) == 1
-    x, y = given["X"], values[node.output]
+    x, y = tensors["X"], values[node.output]
     if batch_first:
         y = np.moveaxis(y, 2, 0)  # [B, T, D, H] -> [D, B, T, H]
     else:
@@ -129,13 +126,13 @@ def _trace_node(node: Node, values: dict[str, Array]) -> tuple[tuple[Layer, ...]
     options = {name: node.attributes[name] for name in _OPTIONS if name in node.attributes}
     if "activations" in options:
         options["activations"] = [part.decode() for part in options["activations"]]
-    arrays: dict[str, Any] = {role: given[role] for role in ("W", "R", "B") if role in given}
+    arrays: dict[str, Any] = {role: tensors[role] for role in ("W", "R", "B") if role in tensors}
     read = [
         conventions.to_canonical("onnx", arrays, cell=cell, direction=way, **options) for way in range(len(y))
     ]
     state = None
-    if "initial_h" in given:
-        parts = [given["initial_h"], *([given["initial_c"]] if "initial_c" in given else [])]
+    if "initial_h" in tensors:
+        parts = [tensors["initial_h"], *([tensors["initial_c"]] if "initial_c" in tensors else [])]
         state = tuple(part.swapaxes(0, 1) if batch_first else part for part in parts)
     stack = Stack(
         cell,
@@ -144,5 +141,5 @@ def _trace_node(node: Node, values: dict[str, Array]) -> tuple[tuple[Layer, ...]
         node.name,
         backward=direction == "reverse",
     )
-    lengths = given.get("sequence_lens")
+    lengths = tensors.get("sequence_lens")
     return trace_stack(stack, x, state=state, y=np.concatenate(list(y), axis=-1), lengths=lengths)

@@ -1,6 +1,4 @@
-"""The common form every source is brought to: a stack of recurrent layers as plain arrays, and the run
-through it.
-"""
+"""The common form every source is brought to: a stack of recurrent layers as plain arrays, and the run through it."""
 
 from __future__ import annotations
 
@@ -19,8 +17,7 @@ from congru.gates.weights import Array, as_weights, hidden_size
 
 
 class Stack(NamedTuple):
-    """Recurrent layers as arrays: weights[l][d] is the cell's weight tuple of layer l, direction d (D = 1
-    or 2).
+    """Recurrent layers as arrays: weights[l][d] is the cell's weight tuple of layer l, direction d (D = 1 or 2).
 
     `h_reset` holds one array [L*D, H] per part of the state: the learned start, None = zeros. `backward`
     says that a stack of one direction runs from the last step to the first. layer_norm, num_heads (U is [G*H,
@@ -68,9 +65,7 @@ class Stack(NamedTuple):
 
 
 def check_steps(x: Array, input_size: int | None = None, name: str = "x") -> Array:
-    """Return x [B, T, I], one sequence [T, I] as a batch of one; raise where it has no steps or other
-    features.
-    """
+    """Return x [B, T, I], one sequence [T, I] as a batch of one; raise where it has no steps or other features."""
     if x.ndim == 2:
         x = x[None]
     check_shape(name, x, "[B, T, I]", (None, None, input_size), f"pass {input_size} features per step")

@@ -16,9 +16,7 @@ from congru.gates.sources.torch_layers import as_in_use, is_packed, stack_of
 def trace_module(
     module: Any, x: Any, *, h0: Any = None, lengths: Any = None, reset: Any = None, name: str = ""
 ) -> tuple[tuple[Layer, ...], ...]:
-    """Run a bare recurrent layer on x (as the layer takes it: batch_first or not, packed or padded) and
-    trace it.
-    """
+    """Run a bare recurrent layer on x (as the layer takes it: batch_first or not, packed or padded) and trace it."""
     torch = require("torch", "train")
     name = name or type(module).__name__.lower()
     weight = module.weight_ih_l0
@@ -75,9 +73,7 @@ def _hidden(weight: Any, h0: Any) -> Any:
 
 
 def _call(module: Any, x: Any, hx: Any, lengths: Any, reset: Any) -> Any:
-    """module(x, hx), with lengths and resets where given: congru.nn takes them, torch.nn takes lengths by
-    packing.
-    """
+    """module(x, hx), with lengths and resets where given: congru.nn takes them, torch.nn takes lengths by packing."""
     torch = require("torch", "train")
     if lengths is None and reset is None:
         return module(x, hx)

@@ -1,5 +1,4 @@
-"""A whole torch model: runs it once, notes what went into and came out of each recurrent layer, finds the
-read-out.
+"""A whole torch model: runs it once, notes what went into and came out of each recurrent layer, finds the read-out.
 
 Only the arrays that cross the layer's border are taken, by hooks that live for that one call; the gates are
 recovered from them afterwards, as for a bare layer.
