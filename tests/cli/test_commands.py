@@ -132,6 +132,55 @@ def test_inspect_writes_one_offline_page(text_run, tmp_path, capsys):
     assert "source is empty, expected a text" in refused(capsys, "inspect", str(text_run), "")
 
 
+MODELS = """
+import torch
+
+
+class Reader(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = torch.nn.GRU(3, 5, batch_first=True)
+        self.decoder = torch.nn.LSTMCell(5, 4)
+
+    def forward(self, x, steps=None):
+        y, _ = self.encoder(x)
+        state = None
+        for t in range(3):
+            state = self.decoder(y[:, t], state)
+        return state[0]
+
+
+reader, sizes = Reader(), [3, 5]
+"""
+
+
+def test_inspect_takes_a_torch_model_from_a_python_file(tmp_path, capsys):
+    (tmp_path / "models.py").write_text(MODELS)
+    model, page = f"{tmp_path / 'models.py'}:reader", str(tmp_path / "gates.html")
+    x = np.ones((2, 6, 3), np.float32)
+    np.save(tmp_path / "x.npy", x)
+    np.savez(tmp_path / "x.npz", x=x)
+    assert run("inspect", model, str(tmp_path / "x.npy"), "-o", page) == 0
+    shown = capsys.readouterr().out
+    assert "decoder (LSTM), L=1, D=1, B=2, T=3, H=4" in shown
+    assert "recurrent layers: encoder, decoder (choose one with --layer)" in shown
+    assert run("inspect", model, str(tmp_path / "x.npz"), "--layer", "encoder", "-o", page) == 0
+    assert "encoder (GRU), L=1, D=1, B=2, T=6, H=5" in capsys.readouterr().out
+    for words, line in (
+        ([model], "input of"),
+        ([model, page], "expected a .npy file: save the array with numpy.save (several inputs: numpy.savez"),
+        ([f"{tmp_path / 'models.py'}"], "expected a torch model of that file: models.py:reader"),
+        (
+            [f"{tmp_path / 'models.py'}:sizes"],
+            "model is 'models.py:sizes', expected a torch model of that file",
+        ),
+        ([f"{tmp_path / 'none.py'}:m"], "expected a Python file"),
+        ([model, str(tmp_path / "no.npy")], "no.npy' ("),
+    ):
+        words = words if len(words) > 1 or "input of" in line else [*words, str(tmp_path / "x.npy")]
+        assert line in refused(capsys, "inspect", *words)
+
+
 def test_compare_gives_a_row_per_cell(text_run, tmp_path, capsys):
     words = ["--steps", "3", "--hidden-size", "8", "--batch-size", "4", "--chunk", "16", "--seeds", "0", "1"]
     out = tmp_path / "compared"

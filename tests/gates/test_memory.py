@@ -228,7 +228,11 @@ def test_trust_in_words(share: float, words: str) -> None:
     ("trace", "options", "message"),
     [
         (lambda: random_trace("rnn"), {}, "memory is asked of a plain RNN, expected a cell with a keep gate"),
-        (lambda: random_trace("lstm"), {}, "memory is asked of an LSTM's state, expected on='cell'"),
+        (
+            lambda: random_trace("lstm"),
+            {"on": "state"},
+            "memory is asked of an LSTM's state, expected on='cell'",
+        ),
         (lambda: random_trace("gru"), {"on": "cell"}, "on is 'cell', expected 'state' for a GRU"),
         (lambda: random_trace("gru"), {"on": "h"}, "on is 'h', expected 'state' or 'cell'"),
         (
@@ -268,3 +272,10 @@ def test_trust_in_words(share: float, words: str) -> None:
 def test_what_cannot_be_attributed_has_its_line(trace: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(CongruError, match=message):
         trace().memory(**options)
+
+
+def test_an_lstm_is_asked_about_its_cell_unless_told_otherwise() -> None:
+    trace = random_trace("lstm")
+    assert trace.memory(1).contributions.tolist() == trace.memory(1, on="cell").contributions.tolist()
+    with pytest.raises(CongruError, match="memories is asked of an LSTM, expected a GRU or a minGRU"):
+        trace.memories()

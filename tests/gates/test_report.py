@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -143,3 +144,17 @@ def test_the_script_reads_what_python_wrote(tmp_path: Path) -> None:
     found = json.loads(text)
     assert found["tokens"][0] == "</script>"
     assert found["readout"] is None
+
+
+def test_without_a_readout_an_lstms_cell_is_explained(tmp_path: Path) -> None:
+    trace = random_trace("lstm", T=8, readout=None)
+    page = report(trace, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "this explains the last cell state itself, its length |c|" in page
+    assert f"{np.linalg.norm(trace.memory_state[0, 0, 0, -1]):+.4f} =" in page
+    assert "<title>Gates of layer</title>" in page
+
+
+def test_the_page_names_the_layers_it_does_not_show(tmp_path: Path) -> None:
+    trace = replace(random_trace("gru", T=4), layer_names=("encoder", "layer", "decoder"))
+    page = report(trace, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "encoder, layer, decoder; shown here: layer, another with layer=NAME" in page

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Annotated, Any
+from zipfile import BadZipFile
 
 from cyclopts import App, Parameter
 
@@ -21,6 +23,7 @@ def inspect(
     source: str | None = None,
     /,
     *,
+    layer: str | None = None,
     out: Annotated[Path, Parameter(alias="-o")] = Path("report.html"),
 ) -> int:
     """Show what every gate does: recovered from the model's own states, checked, on one offline page.
@@ -28,42 +31,81 @@ def inspect(
     Parameters
     ----------
     model:
-        A model folder, a run folder, or an ONNX file with GRU, LSTM or RNN nodes.
+        A model folder, a run folder, an ONNX file with GRU, LSTM or RNN nodes, or a torch model in a Python file of
+        your own: FILE.py:NAME (the file is run).
     source:
-        What the model reads: a text, a file or a series for its task; for an ONNX file a .npy array.
-        Default: what the task has at hand (text: what the model writes, forecast: the last window).
+        What the model reads: a text, a file or a series for its task; for an ONNX file or a torch model a .npy array,
+        or a .npz file with one array for each of its inputs, by name. Default: what the task has at hand (text: what
+        the model writes, forecast: the last window).
+    layer:
+        The recurrent layer to show, where the model has several. Default: the last, with those of its size.
     out:
         Where to write the page.
     """
     import congru
     from congru.gates.report import report
 
-    if model.suffix == ".onnx":
-        trace = congru.inspect(model, _array(model, source))
+    file, _, name = str(model).rpartition(":")
+    if file.endswith(".py") or model.suffix == ".py":
+        loaded = _python_object(Path(file or model), name if file else "")
+        trace = congru.inspect(loaded, _arrays(str(model), source), layer=layer)
+    elif model.suffix == ".onnx":
+        trace = congru.inspect(model, _arrays(str(model), source), layer=layer)
     else:
         folder = find_model_folder(model)
         inputs = task_of(folder).use("inspect_inputs")
         loaded = congru.load(folder)
         x, labels = inputs(loaded) if source is None else inputs(loaded, source)
-        trace = congru.inspect(loaded, x, tokens=labels)
+        trace = congru.inspect(loaded, x, tokens=labels, layer=layer)
     trace.check()
     print(trace)
+    if len(trace.layer_names) > 1 and layer is None:
+        print(f"recurrent layers: {', '.join(trace.layer_names)} (choose one with --layer)")
     print(trace.text(colored=sys.stdout.isatty()))
     for line in trace.summary():
         print(f"  {line}")
-    about = {"model folder": model.name, "input": source or "default of the task"}
+    about = {"from": model.name, "read": source or "default of the task"}
     print(f"wrote {report(trace, out, title=f'Gates of {model.name}', context={'about': about})}")
     return 0
 
 
-def _array(model: Path, source: str | None) -> Any:
+def _arrays(model: str, source: str | None) -> Any:
+    """The array of a .npy file, or the arrays of a .npz file by name."""
     import numpy as np
 
-    if source is None or not source.endswith(".npy"):
+    if source is None or not source.endswith((".npy", ".npz")):
         raise SettingsError(
-            f"input of {model} is {source!r}, expected a .npy file: save the array with numpy.save"
+            f"input of {model} is {source!r}, expected a .npy file: save the array with numpy.save (several inputs: "
+            "numpy.savez, by name)"
         )
     try:
-        return np.load(source, allow_pickle=False)
-    except (OSError, ValueError) as error:
+        if source.endswith(".npy"):
+            return np.load(source, allow_pickle=False)
+        with np.load(source, allow_pickle=False) as parts:
+            return dict(parts)
+    except (OSError, ValueError, BadZipFile) as error:
         raise SettingsError(f"input is '{source}' ({error}), expected a .npy array: check the file") from None
+
+
+def _python_object(file: Path, name: str) -> Any:
+    """The object of that name in a Python file, which is run as a script of its folder is."""
+    if not file.is_file():
+        raise SettingsError(f"model is '{file}:{name}', expected a Python file: {file} does not exist")
+    spec = spec_from_file_location(file.stem, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.path.insert(0, str(file.parent.resolve()))
+    sys.modules[file.stem] = module
+    spec.loader.exec_module(module)
+    models = [
+        key
+        for key, value in vars(module).items()
+        if hasattr(value, "named_modules") and not isinstance(value, type)
+    ]
+    if name not in models:
+        known = (
+            ", ".join(f"{file.name}:{key}" for key in models) or f"{file} makes none outside its functions"
+        )
+        raise SettingsError(f"model is '{file.name}:{name}', expected a torch model of that file: {known}")
+    return vars(module)[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -61,14 +62,16 @@ def asked(record: Record, context: Context) -> tuple[Any, str]:
 
 
 def _cell_itself(record: Record, row: int) -> tuple[Any, str]:
-    """The last cell state as the target: what an LSTM with layer norm has exact shares of."""
+    """The last cell state as the target: what an LSTM has exact shares of, whatever reads it."""
     last = np.concatenate([way.memory[row, way.order(row)[-1]] for way in record.layers[-1]]).astype(
         np.float64
     )
-    words = (
-        "Layer norm mixes the units between cell and state, so an output has no exact shares here: this explains the "
-        "last cell state itself, its length |c|."
+    why = (
+        "Layer norm mixes the units between cell and state, so an output has no exact shares here"
+        if record.top.form.layer_norm
+        else "No linear read-out was found between these states and the model's output"
     )
+    words = f"{why}: this explains the last cell state itself, its length |c|."
     return last / max(float(np.linalg.norm(last)), 1e-12), words
 
 
@@ -96,7 +99,7 @@ def _about(record: Record, context: Context) -> Chapter:
             ("steps", f"joined from {record.num_calls} calls, each begun with the state of the one before")
         )
     if len(record.layer_names) > 1:
-        rows.append(("recurrent layers of the model", ", ".join(record.layer_names)))
+        rows.append(("recurrent layers of the model", _layer_names(record)))
     note = "keep is the share of the old memory that stays; 1 - keep is written. Products are per unit."
     if layer.form.zoneout:
         note = "keep is the share of the old memory that stays, zoneout's part with it: p + (1 - p) times the gate."
@@ -105,6 +108,16 @@ def _about(record: Record, context: Context) -> Chapter:
     equations = preformatted("\n".join(formulas_of(layer.form)))
     body = f'{html_table(rows)}{equations}<p class="note">{note}</p>'
     return Chapter("about", "What it is", "", body)
+
+
+def _layer_names(record: Record) -> str:
+    """All recurrent layers of the model, and which of them this page shows."""
+    drawn = {layer.name for ways in record.layers for layer in ways}
+    shown = [name for name in record.layer_names if any(f"{one} ".startswith(f"{name} ") for one in drawn)]
+    text = ", ".join(record.layer_names)
+    if len(shown) < len(record.layer_names):
+        text += f"; shown here: {', '.join(shown)}, another with layer=NAME"
+    return text
 
 
 def _film(record: Record, context: Context) -> Chapter:
@@ -117,9 +130,12 @@ def _film(record: Record, context: Context) -> Chapter:
 
 def _memory(record: Record, context: Context) -> Chapter:
     target, words = asked(record, context)
-    if record.cell == "lstm" and record.top.form.layer_norm:
+    name = "the length of the last state, |h|" if words else ""
+    if record.cell == "lstm" and (words or record.top.form.layer_norm):
         target, words = _cell_itself(record, context.row)
-    memory = attribute(record, target, row=context.row, on="cell" if record.cell == "lstm" else "state")
+        name = "the length of the last cell state, |c|"
+    memory = attribute(record, target, row=context.row)
+    memory = replace(memory, target=name) if name else memory
     drawn, trust = memory_map.memory_map(memory), trust_view(memory)
     lines = [words] if words else []
     lines.append(str(memory).split("\n")[0] + ".")

@@ -90,9 +90,10 @@ class Shares(NamedTuple):
 
 
 def attribute(
-    record: Record, target: Any = None, at: int | None = None, row: int = 0, on: str = "state"
+    record: Record, target: Any = None, at: int | None = None, row: int = 0, on: str | None = None
 ) -> Memory:
     """The shares of one output of one row; see `Trace.memory`."""
+    on = on or ("cell" if record.cell == "lstm" else "state")
     of_cell = on == "cell" and isinstance(target, (list, np.ndarray))  # u . c itself, not u . h seen from c
     check_attribution(record, on, of_cell)
     asked = find_target(record, target, at, row)
@@ -135,6 +136,11 @@ def attribute(
 
 def attribute_all(record: Record, at: int | None = None, row: int = 0) -> Shares:
     """The shares of every output of the read-out at once: one scan of [T, H] and one matrix product per direction."""
+    if record.cell == "lstm":
+        raise CongruError(
+            "memories is asked of an LSTM, expected a GRU or a minGRU: what its state shows of its cell differs from step "
+            "to step; ask for one output at a time with memory()"
+        )
     check_attribution(record, "state")
     readout = need_readout(record)
     asked = find_target(record, 0, at, row)

@@ -32,10 +32,12 @@ KNOWN = ("about", "series", "extra", "row", "target")
 def report(
     record: Record,
     path: str | os.PathLike[str],
-    title: str = "Gates",
+    title: str | None = None,
     context: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write the page and return its path; see `congru.gates.context.Context` for the keys of `context`.
+    """Write the page and return its path; title None = "Gates of" what the record is of.
+
+    `context`: see `congru.gates.context.Context` for its keys.
 
     Raises CongruError for an unknown key, MissingPackageError without matplotlib.
     """
@@ -47,7 +49,8 @@ def report(
         )
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(target, page(record, title, Context(**{"about": {}, **additions})).encode(), sync=False)
+    text = page(record, title or f"Gates of {record.title}", Context(**{"about": {}, **additions}))
+    write_whole(target, text.encode(), sync=False)
     return target
 
 

@@ -111,12 +111,13 @@ class Trace(Record):
         return summary_of(self)
 
     def memory(
-        self, target: Target = None, at: int | None = None, *, row: int = 0, on: str = "state"
+        self, target: Target = None, at: int | None = None, *, row: int = 0, on: str | None = None
     ) -> Memory:
         """On which steps an output stands: exact shares, what is left over, and how far to trust them.
 
         target: an output's number or name, None = the largest; or a vector u [D*H] (or [T, D*H]), which
-        asks about u . h. `at`: the step of the output, default the last. An LSTM needs on="cell".
+        asks about u . h. `at`: the step of the output, default the last. on: "state", or "cell" (the only one an LSTM
+        has, u then asks about u . c); None = what the cell has.
         """
         return attribute(self, target, at, row, on)
 
@@ -200,7 +201,7 @@ class Trace(Record):
         return film_text(self.top, self.tokens[self.check_row(row)], row, gates=gates, **options)
 
     def report(
-        self, path: str | os.PathLike[str], title: str = "Gates", context: Mapping[str, Any] | None = None
+        self, path: str | os.PathLike[str], title: str | None = None, context: Mapping[str, Any] | None = None
     ) -> Path:
         """Write everything as one offline page; see `congru.gates.report.report`."""
         return write_report(self, path, title, context)
