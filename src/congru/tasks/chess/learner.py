@@ -62,6 +62,9 @@ class ChessLearner(TaskLearner[Settings]):
     minimize = False
     evaluation_batch = 1
     teachers = ("teacher",)
+    rate_factors: Mapping[str, float] = {
+        "player.*": 3.0
+    }  # a player's vector moves in the player's games only
     uses = "Following a game of chess: how probable each legal move is for both players, and how the game will end."
     limits = (
         "It predicts what people play, not what is best, and looks no move ahead. It knows the players whose games it"

@@ -265,7 +265,8 @@ class LiveGame:
     def prediction(self) -> Predicted:
         """What the model says of the next move; raises nothing at the end of a game: then there is no legal move."""
         if self._said is None:
-            self._said = self._read()
+            plain = self.plain()
+            self._said = self.read(plain, self.rows(plain))
         return self._said
 
     def play(self, code: int) -> LiveGame:
@@ -298,7 +299,7 @@ class LiveGame:
     def inputs(self) -> dict[str, Any]:
         """What the network "main" reads of the position on the board, one step."""
         names = self.predictor.main.graph.step_inputs
-        return {name: row[0] for name, row in zip(names, self._rows(self.plain()))}
+        return {name: row[0] for name, row in zip(names, self.rows(self.plain()))}
 
     def plain(self) -> Inputs:
         """The position on the board as arrays, N = 1."""
@@ -308,17 +309,17 @@ class LiveGame:
         )
         return inputs_of(position_of(self.board), context, self.predictor.with_board)
 
-    def _rows(self, plain: Inputs) -> list[NDArray[Any]]:
-        """The inputs [1, ...] of "main" in its order."""
+    def rows(self, plain: Inputs) -> list[NDArray[Any]]:
+        """The inputs [1, ...] of "main" in its order, of :meth:`plain`."""
         own, their = self.vectors[self.side][None], self.vectors[1 - self.side][None]
         if self.predictor.with_board:
             return [plain.ply, own, their, self.predictor.board_vector(plain.board)]
         return [plain.last, plain.moved, plain.ply, own, their]
 
-    def _read(self) -> Predicted:
-        plain = self.plain()
+    def read(self, plain: Inputs, rows: list[NDArray[Any]]) -> Predicted:
+        """One step of the network and the softmax: what :meth:`prediction` does once for every position."""
         self._behind = self._steps.copy()
-        out = self._steps.step(self._rows(plain))
+        out = self._steps.step(rows)
         out = {**out, "rnn": out["rnn"].copy()}  # the others are read at once
         if not self.predictor.with_board:
             return self.predictor.of_all_moves(0, out, plain)

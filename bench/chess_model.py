@@ -1,0 +1,220 @@
+"""How well do trained chess models predict the moves of the test games, and what do they know of players?
+
+Reads model folders that `congru train chess` left, one with the board and one that reads moves only, and the test part of
+pgnmentor20, once: hits and bits by ply and rating, legality before other moves are ruled out, the gain of the players'
+vectors, players named from their games, the board in the state, 20 games of players never met (from the set masters:
+nobody of them is in pgnmentor20), earlier games of a pair carried in the state, microseconds of a step. The models were
+chosen on the validation part.
+
+    CONGRU_DATA=FOLDER python -m bench.chess_model RUN_WITH_BOARD [RUN_MOVES_ONLY] [--games 4310]
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.record import ROOT, write_result
+from congru.tasks.chess.adaptation import fit_player
+from congru.tasks.chess.attacks import Ints
+from congru.tasks.chess.data import TEST, TRAIN, baseline_rows
+from congru.tasks.chess.evaluation import Scored, bootstrap, by_elo, by_ply, calibration, score, summary
+from congru.tasks.chess.games import Games
+from congru.tasks.chess.identification import identify
+from congru.tasks.chess.predict import Predictor
+from congru.tasks.chess.probes import board_probe
+from congru.tasks.chess.sources import read_games
+from congru.tasks.chess.use import spread
+
+MANY_GAMES = 1000
+NEW_PLAYERS, FITTED, SCORED = 12, 20, 40
+EARLIER, PAIRS = 3, 300
+
+
+def measure(folder: Path, games: Games, test: Ints) -> tuple[dict[str, Any], Scored, Predictor]:
+    """The scores of a model on the test games, and of the same model without knowing who plays."""
+    predictor = Predictor.load(folder)
+    train = np.flatnonzero(games.split == TRAIN)
+    scored = score(predictor, games, test)
+    hidden = score(predictor, games, test, numbers=np.zeros(len(games.players), np.int64))
+    counts = np.bincount(
+        np.concatenate([games.white[train], games.black[train]]), minlength=len(games.players)
+    )
+    figures: dict[str, Any] = {
+        "all": summary(scored),
+        "by_ply": by_ply(scored),
+        "by_elo": by_elo(scored),
+        "calibration": [[round(value, 4) for value in row] for row in calibration(scored)[1]],
+        "players": gain(scored, hidden, counts[scored.player] >= MANY_GAMES),
+        "named": identify(predictor, games, train, test),
+        "step_us": step_microseconds(predictor, games, test),
+        "parameters": predictor.model.num_parameters,
+        "training": training_of(folder),
+    }
+    return figures, scored, predictor
+
+
+def gain(after: Scored, before: Scored, wanted: Any) -> dict[str, Any]:
+    """How much better the same plies are predicted, with the bounds of a bootstrap over games."""
+    hits = ((after.rank == 0).astype(np.float64) - (before.rank == 0))[wanted]
+    bits = ((before.nats - after.nats) / np.log(2))[wanted]
+    game = after.game[wanted]
+    return {
+        "plies": len(hits),
+        "top1_before": float((before.rank[wanted] == 0).mean()),
+        "top1_after": float((after.rank[wanted] == 0).mean()),
+        "top1_gain": [round(value, 5) for value in bootstrap(hits, game)],
+        "bits_gain": [round(value, 5) for value in bootstrap(bits, game)],
+    }
+
+
+def training_of(folder: Path) -> dict[str, Any]:
+    """How the model was trained: the settings that differ from the defaults, and what they came to."""
+    status = json.loads((folder / "status.json").read_text())
+    card = (folder / "model" / "README.md").read_text()
+    return {
+        "status": {key: status.get(key) for key in ("state", "step", "seconds", "best")},
+        "card": card.split("## Measured")[1].split("## Meant for")[0].strip().splitlines(),
+    }
+
+
+def step_microseconds(predictor: Predictor, games: Games, test: Ints, plies: int = 60) -> dict[str, float]:
+    """The median microseconds of a ply of a live game: the network alone, and everything with the rules and features."""
+    network, whole = [], []
+    for number in test[:10].tolist():
+        live = predictor.follow()
+        for code in games.of(number)[:plies].tolist():
+            start = time.perf_counter()
+            plain = live.plain()
+            rows = live.rows(plain)
+            middle = time.perf_counter()
+            live.read(plain, rows)
+            end = time.perf_counter()
+            network.append(end - middle)
+            whole.append(end - start)
+            live.play(code)
+    return {
+        "network": round(1e6 * float(np.median(network)), 1),
+        "with rules and features": round(1e6 * float(np.median(whole)), 1),
+    }
+
+
+def new_players(predictor: Predictor, data: Path) -> dict[str, Any]:
+    """Vectors fitted on 20 games of players that no training game knows, scored on others of their games."""
+    with gzip.open(data / "pgnmentor20" / "games.tsv.gz", "rt", encoding="utf-8") as file:
+        known = {key for line in file for key in line.split("\t")[1:3]}
+    with gzip.open(data / "masters" / "games.tsv.gz", "rt", encoding="utf-8") as file:
+        header, *lines = file.read().splitlines()
+    keys = [line.split("\t")[1:3] for line in lines]
+    counts = Counter(key for pair in keys for key in pair)
+    fresh = sorted(
+        key for key, count in counts.items() if key not in known and FITTED + SCORED <= count <= 400
+    )
+    chosen = np.random.default_rng(0).choice(fresh, min(NEW_PLAYERS, len(fresh)), replace=False).tolist()
+    gains, befores, afters, owners = [], [], [], []
+    for key in chosen:
+        own = [line for line, pair in zip(lines, keys) if key in pair][: FITTED + SCORED]
+        with tempfile.NamedTemporaryFile("w", suffix=".tsv", encoding="utf-8") as file:
+            file.write("\n".join([header, *own]) + "\n")
+            file.flush()
+            games = read_games(file.name, workers=1)[0]
+        first = own[0].split("\t")
+        player = int(games.white[0] if first[1] == key else games.black[0])
+        fitted = fit_player(predictor, games, player, np.arange(FITTED), rounds=25)
+        later = np.arange(FITTED, len(games))
+        numbers = np.zeros(len(games.players), np.int64)
+        before = score(predictor, games, later, numbers=numbers)
+        numbers[player] = len(predictor.vectors)
+        table = np.concatenate([predictor.vectors, fitted.vector[None]])
+        after = score(predictor, games, later, numbers=numbers, vectors=table)
+        mine = after.player == player
+        gains.append(gain(after, before, mine))
+        befores.append(before.take(mine))
+        afters.append(after.take(mine))
+        owners.append(np.full(int(mine.sum()), len(owners)))
+    place = np.concatenate([part.game + 1000 * who for part, who in zip(afters, range(len(afters)))])
+    hits = np.concatenate([(a.rank == 0).astype(float) - (b.rank == 0) for a, b in zip(afters, befores)])
+    bits = np.concatenate([(b.nats - a.nats) / np.log(2) for a, b in zip(afters, befores)])
+    return {
+        "players": len(chosen),
+        "games fitted": FITTED,
+        "plies": len(hits),
+        "top1_gain": [round(value, 5) for value in bootstrap(hits, place)],
+        "bits_gain": [round(value, 5) for value in bootstrap(bits, place)],
+        "bits_gain of each": [row["bits_gain"][0] for row in gains],
+    }
+
+
+def earlier_games(predictor: Predictor, games: Games, test: Ints) -> dict[str, Any]:
+    """Test games of a pair that met before: read after up to three earlier games, and alone."""
+    pair = np.sort(np.stack([games.white, games.black]), axis=0)
+    code = pair[0].astype(np.int64) * len(games.players) + pair[1]
+    order = np.argsort(games.date, kind="stable")
+    rank = np.empty(len(games), np.int64)
+    rank[order] = np.arange(len(games))
+    blocks = []
+    for number in spread(test, 4 * PAIRS).tolist():
+        same = np.flatnonzero((code == code[number]) & (rank < rank[number]) & (games.split != TEST))
+        if len(same) and games.date[same].max() < games.date[number]:
+            blocks.append(np.append(same[np.argsort(rank[same])][-EARLIER:], number))
+    last = np.array([block[-1] for block in blocks[:PAIRS]])
+    carried = score_last(predictor, games, blocks[:PAIRS], last)
+    return {
+        "games": len(last),
+        **gain(carried, score(predictor, games, last), np.ones(len(carried.rank), bool)),
+    }
+
+
+def score_last(predictor: Predictor, games: Games, blocks: list[Ints], last: Ints) -> Scored:
+    """The scores of the last game of each block."""
+    scored = score(predictor, games, np.concatenate(blocks), blocks=blocks)
+    return scored.take(np.isin(scored.game, last))
+
+
+def main() -> None:
+    """Measure, and write results/chess_model.json."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("with_board", type=Path)
+    parser.add_argument("moves_only", type=Path, nargs="?")
+    parser.add_argument("--games", type=int, help="test games at most; default: all")
+    arguments = parser.parse_args()
+    data = Path(os.environ.get("CONGRU_DATA", "."), "chess")
+    path = data / "pgnmentor20" / "games.tsv.gz"
+    if not path.is_file():
+        raise SystemExit(f"{path} is missing: set CONGRU_DATA to the folder that holds chess/pgnmentor20")
+    games = read_games(path)[0]
+    test = spread(np.flatnonzero(games.split == TEST), arguments.games)
+    baselines = baseline_rows(games, np.flatnonzero(games.split == TRAIN), test)
+    print("baselines", baselines, flush=True)
+    figures: dict[str, Any] = {"games": len(test)}
+    board, _, predictor = measure(arguments.with_board, games, test)
+    figures["with_board"] = board
+    print("with board", board["all"], board["players"], board["named"], flush=True)
+    board["new_players"] = new_players(predictor, data)
+    print("new players", board["new_players"], flush=True)
+    board["earlier_games"] = earlier_games(predictor, games, test)
+    print("earlier games", board["earlier_games"], flush=True)
+    if arguments.moves_only is not None:
+        moves, _, reader = measure(arguments.moves_only, games, test)
+        fitted = spread(np.flatnonzero(games.split == TRAIN), 400)
+        moves["board_probe"] = board_probe(reader, games, fitted, spread(test, 200))._asdict()
+        figures["moves_only"] = moves
+        print("moves only", moves["all"], moves["board_probe"], flush=True)
+    words = ["python -m bench.chess_model RUN_WITH_BOARD"]
+    words += ["RUN_MOVES_ONLY"] if arguments.moves_only is not None else []
+    words += [f"--games {arguments.games}"] if arguments.games else []
+    target = write_result("chess_model", " ".join(words), figures, baselines=baselines)
+    print(target.relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    main()
