@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 import test_architecture as architecture
+from chess_cases import write_games
 from congru.cli.main import COMMANDS, main
 from congru.data.registry import list_sets
 from congru.runtime.graph import Graph
@@ -255,6 +256,8 @@ def write_files(folder: Path) -> None:
     )
     lines = [f"Seattle,{day},{value:.1f}" for day, value in zip(days, values)]
     (folder / "weather.csv").write_text("\n".join(["unique_id,ds,y", *lines[:-7]]) + "\n")
+    write_games(folder / "games.pgn", 60)
+    write_games(folder / "new-games.pgn", 3, seed=1)
     (folder / "new.csv").write_text("\n".join(["unique_id,ds,y", *lines[-7:]]) + "\n")
 
 

@@ -19,7 +19,7 @@ TINY = {
     "workers": 0,
     "threads": 1,
     "precision": "float32",
-    "steps": 120,
+    "steps": 80,
     "evaluations": 1,
     "learning_rate": 0.01,
     "ema": 0.9,

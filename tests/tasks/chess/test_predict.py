@@ -20,7 +20,7 @@ from congru.tasks.chess.predict import PLAYERS, Predictor
 from congru.tasks.chess.probes import board_probe
 from congru.tasks.chess.scoring import legal_log_softmax, ranks
 from congru.tasks.chess.sources import read_games
-from congru.tasks.chess.use import evaluate, run
+from congru.tasks.chess.use import adapt, evaluate, run
 
 
 @pytest.fixture(scope="module")
@@ -243,3 +243,15 @@ def test_a_player_more_is_saved_beside_the_others(model: Path, tmp_path: Path) -
     np.testing.assert_array_equal(again.vectors[-1], -vector)
     with pytest.raises(SettingsError, match=r"vector has shape \(3,\), expected \(4,\)"):
         save_with_player(predictor, "A", vector[:3], tmp_path / "wrong")
+
+
+def test_adapt_writes_a_model_that_knows_one_player_more(
+    model: Path, games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = games.read_text().replace("Block, Bert", "Block, Bertha")
+    (tmp_path / "new.pgn").write_text(text)
+    adapt(model, str(tmp_path / "new.pgn"), player="bertha", out=tmp_path / "out", most=8, rounds=3)
+    assert capsys.readouterr().out.startswith("Block, Bertha: 8 games")
+    assert Predictor.load(tmp_path / "out").players[-1] == "Block, Bertha"
+    with pytest.raises(DataError, match="player 'nobody' is in none of the games"):
+        adapt(model, str(tmp_path / "new.pgn"), player="nobody", out=tmp_path / "out")

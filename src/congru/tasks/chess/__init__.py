@@ -35,7 +35,10 @@ __all__ = [
 ]
 
 SUMMARY = "Chess: follows games, predicts the moves of both players."
-COMMANDS = {"uci": "Play as an engine that any chess program can run."}
+COMMANDS = {
+    "adapt": "Fit a vector for a new player of a chess model on their games.",
+    "uci": "Play as an engine that any chess program can run.",
+}
 
 
 def train(source: str, **settings: object) -> RunResult:

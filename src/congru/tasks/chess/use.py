@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,8 @@ from congru.tasks.chess.following import Followed
 from congru.tasks.chess.games import SPLITS, Games
 from congru.tasks.chess.identification import identify
 from congru.tasks.chess.openings import openings_or_none
+from congru.tasks.chess.player_table import save_with_player
+from congru.tasks.chess.players import matches, people
 from congru.tasks.chess.predict import Predictor
 from congru.tasks.chess.probes import board_probe
 from congru.tasks.chess.san import read_move, write_san
@@ -208,6 +211,56 @@ def spread(wanted: NDArray[np.int64], limit: int | None) -> NDArray[np.int64]:
     return wanted[np.arange(limit) * len(wanted) // limit]
 
 
+def adapt(
+    model: Path,
+    games: str,
+    /,
+    *,
+    player: str,
+    out: Path,
+    most: Annotated[int, Parameter(name="--games")] = 200,
+    rounds: int = 40,
+) -> int:
+    """Fit a vector for a player on their games and write a model that knows them; all other weights stay.
+
+    Parameters
+    ----------
+    model:
+        A model folder.
+    games:
+        A PGN or table with games of the player, or a folder of them.
+    player:
+        The player's name, or a part of it that only this player has.
+    out:
+        Where to write the model.
+    most:
+        Use so many of the player's games at most, the first ones.
+    rounds:
+        Passes over the games.
+    """
+    from congru.tasks.chess.adaptation import fit_player
+
+    predictor, read = Predictor.load(model), read_games(games)[0]
+    names = matches(player, read.players)
+    if len(people(names)) > 1:
+        raise DataError(f"player is '{player}', which is {' and '.join(names)}: give a longer name")
+    number = read.players.index(names[0])
+    spelled = np.isin(np.arange(len(read.players)), [read.players.index(name) for name in names])
+    one = replace(
+        read,
+        white=np.where(spelled[read.white], number, read.white),
+        black=np.where(spelled[read.black], number, read.black),
+    )
+    own = np.flatnonzero((one.white == number) | (one.black == number))[:most]
+    fitted = fit_player(predictor, one, number, own, rounds=rounds)
+    save_with_player(predictor, names[0], fitted.vector, out)
+    print(
+        f"{names[0]}: {len(own)} games, {fitted.plies:,} moves, {fitted.before:.4f} -> {fitted.after:.4f} bits a move"
+        f" on these games; next: congru run {out} --white '{names[0]}'"
+    )
+    return 0
+
+
 def inspect_inputs(model: Model, source: str | None = None) -> tuple[dict[str, NDArray[Any]], list[str]]:
     """What the main network reads of a game, [1, T, ...] by input, and a label for each ply: the move before it.
 
@@ -237,4 +290,4 @@ IMMORTAL = (
 """Anderssen - Kieseritzky, London 1851."""
 
 
-COMMANDS = {"uci": uci}
+COMMANDS = {"adapt": adapt, "uci": uci}
