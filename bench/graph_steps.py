@@ -1,10 +1,11 @@
 """Does a step of a whole model cost more since networks are graphs?
 
-Text models (embedding, GRU, read-out of 65 symbols) and streaming forecasters (linear, relu, GRU, read-out) of three sizes,
-written as folders of format 1 by the code before the graph; that code and today's load the same folders, each in a process of its
-own, and take the same steps in turn. Correctness first: both give the same outputs. Microseconds a step of one stream.
+Text models (embedding, GRU, read-out of 65 symbols) and streaming forecasters (linear, relu, GRU, read-out) of three
+sizes, written as folders of format 1 by the code before the graph; that code and today's load the same folders, each
+in a process of its own on one core, and take the same steps in turn. Correctness first: both give the same outputs.
+Microseconds a step of one stream.
 
-    python -m bench.graph_steps --before PYTHON [--repetitions 40]
+    python -m bench.graph_steps --before PYTHON [--repetitions 200]
 
 PYTHON is an interpreter that has congru as it was before the graph (commit d9ce5de) installed, with torch.
 """
@@ -24,7 +25,7 @@ from bench.record import ROOT, write_result
 from bench.timing import ratio, summary
 
 HIDDEN_SIZES = (64, 256, 512)
-STEPS = 400  # in one measurement
+STEPS = 100  # in one measurement: short, so that both meet the same load in turn
 TOLERANCE = 1e-5
 _MAKE = """
 import sys, numpy as np, pandas as pd, congru
@@ -41,6 +42,7 @@ for size in sizes:
 """
 _STEP = """
 import os, sys, time, numpy as np, congru
+os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # both on one core, in turn
 sessions, inputs = {}, {}
 for line in sys.stdin:
     name, folder, steps = line.rstrip("\\n").split("\\t")
@@ -125,7 +127,7 @@ def main() -> None:
     """Measure, print and write results/graph_steps.json."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--before", required=True, help="interpreter with congru as it was before the graph")
-    parser.add_argument("--repetitions", type=int, default=40)
+    parser.add_argument("--repetitions", type=int, default=200)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(arguments.before, arguments.repetitions, Path(folder))
