@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from congru import ops
-from congru.kernels.call import CELLS
+from congru.kernels.cells import CELLS
 from congru.reference import gru, lstm, mingru, rnn
 from tolerances import assert_close
 

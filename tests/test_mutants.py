@@ -118,7 +118,7 @@ MUTANTS = [
         "output before the step",
         "sequence",
         "np.where(valid, new[0], 0.0)",
-        "np.where(valid, entering[0], 0.0)",
+        "np.where(valid, state_prev[0], 0.0)",
     ),
     # layers and directions
     Mutant(
@@ -150,7 +150,7 @@ MUTANTS = [
     Mutant(
         "write read as keep",
         "conventions",
-        '_sense(found, z) == "write":\n        W, U, b_i, b_h = negate_z((W, U, b_i, b_h))\n    return',
+        '_sense(row, z) == "write":\n        W, U, b_i, b_h = negate_z((W, U, b_i, b_h))\n    return',
         "False:\n        W, U, b_i, b_h = negate_z((W, U, b_i, b_h))\n    return",
     ),
     Mutant(
@@ -168,7 +168,7 @@ MUTANTS = [
     Mutant(
         "reset form of Keras and ONNX ignored",
         "conventions",
-        "return settled, bool(settled[found.reset] == before)",
+        "return settled, bool(settled[row.reset] == before)",
         "return settled, False",
     ),
     # layer norm

@@ -16,7 +16,7 @@ from backend_checks import REFERENCE, extra
 from cases import FORMS, make_case
 from congru import ops
 from congru.errors import BackendError, CongruError, SettingsError, ShapeError
-from congru.kernels.call import CELLS
+from congru.kernels.cells import CELLS
 from tolerances import assert_close
 
 W, U, b = torch.ones(6, 3), torch.ones(6, 2), torch.ones(6)
@@ -106,13 +106,15 @@ def test_the_native_backend_runs_where_it_is_asked_for_or_pays(monkeypatch):
         calls.append(call)
         return "it has no gates" if call.return_gates else None
 
-    def sequence(cell, x, state, weights, **options):
-        return "y", ("h",), sorted(options)
+    def sequence(call):
+        return "y", ("h",), call
 
     core = SimpleNamespace(supports=supports, sequence=sequence, declines=lambda call: "it rests")
     monkeypatch.setitem(ops._loaded, "native", core)
-    options = ["h_reset", "lengths", "reset", "return_gates", "reverse", "reset_before"]
-    assert ops.sequence("gru", x, None, WEIGHTS, backend="native") == ("y", ("h",), sorted(options))
+    y, state, seen = ops.sequence("gru", x, None, WEIGHTS, backend="native", reverse=True)
+    assert (y, state) == ("y", ("h",))
+    assert seen.x is x
+    assert seen.reverse
     assert (
         "'aten' (PyTorch's fused kernels), the first that can; not 'native': it rests; not"
         in congru.explain("gru", x, None, WEIGHTS)

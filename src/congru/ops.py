@@ -12,14 +12,15 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
 from congru.errors import BackendError
 from congru.kernels import heads
-from congru.kernels.call import CELLS, Array, Call, State, Weights, describe, describe_plain, is_tensor
-from congru.kernels.options import NO_OPTIONS, Options, options_of
+from congru.kernels.call import Call, Sequence
+from congru.kernels.cells import CELLS, Array, State, Weights, is_tensor
+from congru.kernels.describe import describe, describe_step
+from congru.kernels.options import NO_OPTIONS, options_of
 from congru.kernels.rounding import rounded
 
 # In the order in which "auto" tries them.
@@ -85,20 +86,23 @@ def sequence(
     >>> y.shape, h.shape, gates.shape
     ((1, 4, 2), (1, 2), (1, 4, 3, 2))
     """
-    options: dict[str, Any] = {
-        "lengths": lengths,
-        "reset": reset,
-        "h_reset": _reset_state(cell, h_reset),
-        "reverse": reverse,
-        "reset_before": reset_before,
-        "return_gates": return_gates,
-    }
-    more = options_of(layer_norm, num_heads, _tuple(zoneout), recurrent_mask, weight_dtype)
-    call = describe(cell, x, state, weights, **options, recompute=recompute, options=more)
-    name, _ = _choose(call, backend)
-    if call.recompute:
-        options["recompute"] = True
-    return _run(_kernel(name), cell, x, state, weights, more, options)
+    call = Sequence(
+        cell=cell,
+        x=x,
+        state=state,
+        weights=weights,
+        lengths=lengths,
+        reset=reset,
+        h_reset=_reset_state(cell, h_reset),
+        reverse=reverse,
+        reset_before=reset_before,
+        return_gates=return_gates,
+        recompute=recompute,
+        options=options_of(layer_norm, num_heads, _tuple(zoneout), recurrent_mask, weight_dtype),
+    )
+    kind = describe(call)
+    name, _ = _choose(kind, backend)
+    return _run(_kernel(name), call if call.recompute is kind.recompute else call._replace(recompute=False))
 
 
 def step(
@@ -125,33 +129,22 @@ def step(
     >>> h.round(3).tolist()
     [[0.762, 0.762]]
     """
-    found: State
-    one_head = num_heads is NO_OPTIONS.num_heads
-    if (
-        layer_norm is False
-        and one_head
-        and zoneout is recurrent_mask is weight_dtype is None
-        and not reset_before
-    ):
-        quick: State | None = None
-        plain_calls = None if type(x) is np.ndarray else _plain_calls(backend)
-        if plain_calls is not None:
-            quick = plain_calls.step(cell, x, state, weights)
-        if quick is not None:
-            return quick
-        name, _ = _choose(describe_plain(cell, x, state, weights, "[B, I]"), backend)
-        found = _kernel(name).step(cell, x, state, weights)
-        return found
-    more = options_of(layer_norm, num_heads, _tuple(zoneout), recurrent_mask, weight_dtype)
-    call = describe(cell, x, state, weights, reset_before=reset_before, one_step=True, options=more)
-    name, _ = _choose(call, backend)
-    if more is NO_OPTIONS:
-        found = _kernel(name).step(cell, x, state, weights, reset_before=reset_before)
-        return found
-    if more.zoneout is not None:
-        more = more._replace(zoneout=tuple(part[:, None] for part in more.zoneout))
-    form = {"reset_before": reset_before}
-    return _run(_kernel(name), cell, x[:, None], state, weights, more, form)[1]
+    options = options_of(layer_norm, num_heads, _tuple(zoneout), recurrent_mask, weight_dtype)
+    call = Sequence(cell, x, state, weights, reset_before=reset_before, options=options)
+    if options is not NO_OPTIONS:
+        name, _ = _choose(describe(call, one_step=True), backend)
+        if options.zoneout is not None:
+            options = options._replace(zoneout=tuple(part[:, None] for part in options.zoneout))
+        return _run(_kernel(name), call._replace(x=x[:, None], options=options))[1]
+    new: State | None = None
+    plain_calls = None if reset_before or type(x) is np.ndarray else _plain_calls(backend)
+    if plain_calls is not None:
+        new = plain_calls.step(cell, x, state, weights)
+    if new is None:
+        kind = describe(call, one_step=True) if reset_before else describe_step(cell, x, state, weights)
+        name, _ = _choose(kind, backend)
+        new = _kernel(name).step(cell, x, state, weights, reset_before=reset_before)
+    return new
 
 
 def plain(
@@ -208,22 +201,26 @@ def explain(
     >>> explain("mingru", np.ones((1, 4, 3)), None, (np.ones((4, 3)), None), backend="reference")
     "mingru, numpy float64 on cpu, runs on 'reference' (the NumPy float64 equations), as asked."
     """
-    options: dict[str, Any] = {
-        "lengths": lengths,
-        "reset": reset,
-        "h_reset": _reset_state(cell, h_reset),
-        "reverse": reverse,
-        "reset_before": reset_before,
-        "return_gates": return_gates,
-        "recompute": recompute,
-    }
-    options["options"] = options_of(layer_norm, num_heads, _tuple(zoneout), recurrent_mask, weight_dtype)
-    call = describe(cell, x, state, weights, **options)
-    name, passed_over = _choose(call, backend)
+    call = Sequence(
+        cell=cell,
+        x=x,
+        state=state,
+        weights=weights,
+        lengths=lengths,
+        reset=reset,
+        h_reset=_reset_state(cell, h_reset),
+        reverse=reverse,
+        reset_before=reset_before,
+        return_gates=return_gates,
+        recompute=recompute,
+        options=options_of(layer_norm, num_heads, _tuple(zoneout), recurrent_mask, weight_dtype),
+    )
+    kind = describe(call)
+    name, passed_over = _choose(kind, backend)
     why = "as asked" if backend != "auto" else "the first that can"
     for other, reason in passed_over:
         why += f"; not {other!r}: {reason}"
-    what = f"{cell}, {call.library} {call.dtype} on {call.device}"
+    what = f"{cell}, {kind.library} {kind.dtype} on {kind.device}"
     return f"{what}, runs on {name!r} ({_ABOUT[name]}), {why}."
 
 
@@ -286,29 +283,17 @@ def _plain_calls(backend: str) -> ModuleType | None:
     return _kernel("native_plain") if core else None
 
 
-def _run(
-    kernel: ModuleType,
-    cell: str,
-    x: Array,
-    state: State | None,
-    weights: Weights,
-    more: Options,
-    options: dict[str, Any],
-) -> tuple[Array, State, Array | None]:
-    """Run a sequence on a backend, head by head; it sees those options alone that were given."""
-    given = more.given()
-    num_heads = given.pop("num_heads", 1)
-    if more.weight_dtype and kernel is not _loaded.get("native"):
-        weights, _ = rounded(cell, weights), given.pop("weight_dtype")
-    found: tuple[Array, State, Array | None]
-    if num_heads == 1:
-        found = kernel.sequence(cell, x, state, weights, **options, **given)
+def _run(kernel: ModuleType, call: Sequence) -> tuple[Array, State, Array | None]:
+    """Run a checked call on a backend, head by head."""
+    if call.options.weight_dtype and kernel is not _loaded.get("native"):
+        weights = rounded(call.cell, call.weights)
+        call = call._replace(weights=weights, options=call.options._replace(weight_dtype=None))
+    results: tuple[Array, State, Array | None]
+    if call.options.num_heads == 1:
+        results = kernel.sequence(call)
     else:
-        num_gates = len(CELLS[cell].gates)
-        found = heads.sequence(
-            kernel.sequence, num_heads, num_gates, cell, x, state, weights, **options, **given
-        )
-    return found
+        results = heads.sequence(kernel.sequence, call)
+    return results
 
 
 def _tuple(parts: Array | State | None) -> State | None:

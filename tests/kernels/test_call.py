@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from congru.errors import CongruError
-from congru.kernels import call
-from congru.kernels.call import describe, describe_plain
+from congru.kernels import describe
+from congru.kernels.call import Sequence
 
 x, h = torch.ones(4, 5, 3), torch.ones(4, 2)
 W, U, b = torch.ones(6, 3), torch.ones(6, 2), torch.ones(6)
@@ -22,18 +22,18 @@ GIVEN = {
 }
 
 
-def run(**changes):
-    return describe("gru", **{**GIVEN, **changes})
+def run(cell="gru", one_step=False, **changes):
+    return describe.describe(Sequence(cell, **{**GIVEN, **changes}), one_step=one_step)
 
 
 @pytest.fixture(autouse=True)
 def empty(monkeypatch):
-    monkeypatch.setattr(call, "_checked", {})
+    monkeypatch.setattr(describe, "_checked", {})
 
 
 def count_checks(monkeypatch):
-    calls, check = [], call._check
-    monkeypatch.setattr(call, "_check", lambda *arguments: calls.append(0) or check(*arguments))
+    calls, check = [], describe.check
+    monkeypatch.setattr(describe, "check", lambda *arguments: calls.append(0) or check(*arguments))
     return calls
 
 
@@ -96,7 +96,7 @@ def test_a_wrong_call_after_a_right_one_is_refused_as_before_it(change):
     messages = []
     for _ in range(2):
         with pytest.raises(CongruError) as caught:
-            describe(cell, **{**GIVEN, **change})
+            run(cell, **change)
         messages.append(str(caught.value))
         run()
     assert messages[0] == messages[1]
@@ -123,45 +123,40 @@ def test_autocast_allows_mixed_dtypes_only_while_it_is_on():
 
 
 def test_the_memory_of_checked_calls_is_bounded(monkeypatch):
-    monkeypatch.setattr(call, "_MOST_CHECKED", 3)
+    monkeypatch.setattr(describe, "_MOST_CHECKED", 3)
     for steps in range(1, 9):
-        describe("gru", np.ones((1, steps, 3)), None, (np.ones((6, 3)), np.ones((6, 2)), None, None))
-        assert 1 <= len(call._checked) <= 3
+        describe.describe(
+            Sequence("gru", np.ones((1, steps, 3)), None, (np.ones((6, 3)), np.ones((6, 2)), None, None))
+        )
+        assert 1 <= len(describe._checked) <= 3
 
 
-@pytest.mark.parametrize("axes", ["[B, I]", "[B, T, I]", "[T, B, I]"])
-def test_a_plain_call_is_described_as_any_other_and_checked_once(monkeypatch, axes):
-    calls, weights = count_checks(monkeypatch), (W, U, b, None)
-    given, state = {
-        "[B, I]": (x[:, 0], (h,)),
-        "[B, T, I]": (x, (h[None],)),
-        "[T, B, I]": (x.transpose(0, 1), (h[None],)),
-    }[axes]
-    plain = {"one_step": True} if axes == "[B, I]" else {}
-    expected = describe("gru", x[:, 0] if plain else x, (h,), weights, **plain)
+def test_a_step_is_described_as_any_other_and_checked_once(monkeypatch):
+    calls, state, weights, row = count_checks(monkeypatch), (h,), (W, U, b, None), x[:, 0]
+    expected = describe.describe(Sequence("gru", row, state, weights), one_step=True)
     calls.clear()
-    assert [describe_plain("gru", given, state, weights, axes) for _ in range(2)] == [expected] * 2
+    assert [describe.describe_step("gru", row, state, weights) for _ in range(2)] == [expected] * 2
     assert len(calls) == 0  # of the kind that was just found right
-    without = describe_plain("gru", given, None, weights, axes)
-    assert without == expected
+    assert describe.describe_step("gru", row, None, weights) == expected
     assert len(calls) == 1
     wrong = [
-        (given[..., :2], state, weights),
-        (given.double(), state, weights),
-        (given.to("meta"), state, weights),
-        (given, tuple(part[..., :1, :] for part in state), weights),
-        (given, tuple(part.double() for part in state), weights),
-        (given, (*state, *state), weights),
-        (given, state, (W, U, b[:5], None)),
-        (given, state, (W, U.to("meta"), b, None)),
-        (given, state, (W, U, b)),
+        (row[..., :2], state, weights),
+        (row.double(), state, weights),
+        (row.to("meta"), state, weights),
+        (x, state, weights),
+        (row, (h[:, :1],), weights),
+        (row, (h.double(),), weights),
+        (row, (*state, *state), weights),
+        (row, state, (W, U, b[:5], None)),
+        (row, state, (W, U.to("meta"), b, None)),
+        (row, state, (W, U, b)),
     ]
     for arguments in wrong:
         messages = []
         for _ in range(2):
             with pytest.raises(CongruError) as caught:
-                describe_plain("gru", *arguments, axes)
+                describe.describe_step("gru", *arguments)
             messages.append(str(caught.value))
-            describe_plain("gru", given, state, weights, axes)
+            describe.describe_step("gru", row, state, weights)
         assert messages[0] == messages[1]
-    assert describe_plain("gru", given.clone().requires_grad_(), state, weights, axes).gradient
+    assert describe.describe_step("gru", row.clone().requires_grad_(), state, weights).gradient

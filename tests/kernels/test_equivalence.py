@@ -9,7 +9,7 @@ import torch
 from backend_checks import REFERENCE, check, leaf
 from cases import FORMS, make_case
 from congru import ops
-from congru.kernels.call import CELLS
+from congru.kernels.cells import CELLS
 from tolerances import assert_close, seeds
 
 OPTIONS = [

@@ -228,8 +228,8 @@ def test_dropout_on_one_layer_warns_as_torch_does():
 
 
 def test_output_can_be_viewed_whatever_layout_a_backend_has(monkeypatch):
-    def sequence(*arguments, **options):
-        y, state, gates = composite.sequence(*arguments, **options)
+    def sequence(call):
+        y, state, gates = composite.sequence(call)
         return y.contiguous(), state, gates
 
     batch_first = SimpleNamespace(supports=lambda call: None, sequence=sequence)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from congru import nn
-from congru.kernels.call import CELLS
+from congru.kernels.cells import CELLS
 from tolerances import assert_close
 
 LAYERS = {

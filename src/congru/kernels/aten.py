@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from congru.kernels.call import Call
+from congru.kernels.call import Call, Sequence
 from congru.kernels.composite import State, Weights, gate_equations, input_part, zeros
 
 _SEQUENCE: dict[str, Callable[..., Any]] = {
@@ -85,29 +85,18 @@ def _one_step(dtype: torch.dtype, products: torch.dtype) -> bool:
     return True
 
 
-def sequence(
-    cell: str,
-    x: Tensor,
-    state: State | None,
-    weights: Weights,
-    *,
-    lengths: Tensor | None = None,
-    reset: Tensor | None = None,
-    h_reset: State | None = None,
-    reverse: bool = False,
-    reset_before: bool = False,
-    return_gates: bool = False,
-) -> tuple[Tensor, State, Tensor | None]:
-    """Run x [B, T, I] through one layer in one direction; see `congru.ops.sequence`."""
-    weights = _both_biases(weights)
+def sequence(call: Sequence) -> tuple[Tensor, State, Tensor | None]:
+    """Run a call, see `congru.ops.sequence`."""
+    cell, x, state, reverse = call.cell, call.x, call.state, call.reverse
+    weights = _both_biases(call.weights)
     state = zeros(cell, x, weights) if state is None else state
     steps = x.transpose(0, 1)
     steps = steps.flip(0) if reverse else steps
     y, final = _layer(cell, steps, tuple(part.unsqueeze(0) for part in state), weights, False)
     gates = None
-    if return_gates:
-        entering = torch.cat([state[0].unsqueeze(0), y[:-1]])
-        rows = gate_equations(cell, weights)(input_part(cell, steps, weights), entering)
+    if call.return_gates:
+        h_prev = torch.cat([state[0].unsqueeze(0), y[:-1]])
+        rows = gate_equations(cell, weights)(input_part(cell, steps, weights), h_prev)
         gates = torch.stack(rows, 2)
         gates = (gates.flip(0) if reverse else gates).transpose(0, 1)
     y = y.flip(0) if reverse else y

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from congru.kernels import composite
-from congru.kernels.call import Call
-from congru.kernels.composite import State, Weights, zeros
+from congru.kernels.call import Call, Sequence
+from congru.kernels.composite import State, zeros
 
 MIN_STEPS = 4  # bench/few_steps.py
 
@@ -54,20 +54,9 @@ def declines(call: Call) -> str | None:
     return None
 
 
-def sequence(
-    cell: str,
-    x: Tensor,
-    state: State | None,
-    weights: Weights,
-    *,
-    lengths: Tensor | None = None,
-    reset: Tensor | None = None,
-    h_reset: State | None = None,
-    reverse: bool = False,
-    reset_before: bool = False,
-    return_gates: bool = False,
-) -> tuple[Tensor, State, Tensor | None]:
-    """Run x [B, T, I] through one layer in one direction; see `congru.ops.sequence`."""
+def sequence(call: Sequence) -> tuple[Tensor, State, Tensor | None]:
+    """Run a call, see `congru.ops.sequence`."""
+    cell, x, state, weights, reverse = call.cell, call.x, call.state, call.weights, call.reverse
     (h0,) = zeros(cell, x, weights) if state is None else state
     W, U, b_i, b_h = weights
     assert W is not None
@@ -179,7 +168,7 @@ def _gradient_of_composite(
 ) -> tuple[Tensor | None, ...]:
     """The same gradient as a differentiable function of inputs, dy and dh."""
     x, h0, *weights = inputs
-    y, (h,), _ = composite.sequence("gru", x.transpose(0, 1), (h0,), tuple(weights))
+    y, (h,), _ = composite.sequence(Sequence("gru", x.transpose(0, 1), (h0,), tuple(weights)))
     wanted = [part for part, need in zip(inputs, needed) if need]
-    found = iter(torch.autograd.grad((y.transpose(0, 1), h), wanted, (dy, dh), create_graph=True))
-    return tuple(next(found) if need else None for need in needed)
+    gradients = iter(torch.autograd.grad((y.transpose(0, 1), h), wanted, (dy, dh), create_graph=True))
+    return tuple(next(gradients) if need else None for need in needed)

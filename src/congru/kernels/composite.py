@@ -23,7 +23,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from congru.kernels.call import CELLS, Call
+from congru.kernels.call import Call, Sequence
+from congru.kernels.cells import CELLS
 from congru.kernels.composite_norm import dreamer, normalise, project
 from congru.kernels.scan import candidate, mingru_states
 
@@ -50,40 +51,12 @@ def supports(call: Call) -> str | None:
     return None
 
 
-def sequence(
-    cell: str,
-    x: Tensor,
-    state: State | None,
-    weights: Weights,
-    *,
-    lengths: Tensor | None = None,
-    reset: Tensor | None = None,
-    h_reset: State | None = None,
-    reverse: bool = False,
-    reset_before: bool = False,
-    return_gates: bool = False,
-    recompute: bool = False,
-    layer_norm: bool | str = False,
-    zoneout: State | None = None,
-    recurrent_mask: Tensor | None = None,
-) -> tuple[Tensor, State, Tensor | None]:
-    """Run x [B, T, I] through one layer in one direction; see `congru.ops.sequence`.
-
-    `recompute` keeps the arguments alone for the backward.
-    """
-    if recompute:
-
-        def again(x: Tensor, state: State | None, weights: Weights, h_reset: State | None) -> Any:
-            return sequence(
-                cell, x, state, weights, lengths=lengths, reset=reset, h_reset=h_reset, reverse=reverse,
-                reset_before=reset_before, return_gates=return_gates, layer_norm=layer_norm, zoneout=zoneout,
-                recurrent_mask=recurrent_mask,
-            )  # fmt: skip
-
-        found: tuple[Tensor, State, Tensor | None] = checkpoint(
-            again, x, state, weights, h_reset, use_reentrant=False, preserve_rng_state=False
-        )
-        return found
+def sequence(call: Sequence) -> tuple[Tensor, State, Tensor | None]:
+    """Run a call, see `congru.ops.sequence`; `recompute` keeps the arguments alone for the backward."""
+    if call.recompute:
+        return _recomputed(call)
+    cell, x, state, weights, lengths, reset, h_reset, reverse = call[:8]
+    layer_norm, return_gates = call.options.layer_norm, call.return_gates
     state = zeros(cell, x, weights) if state is None else state
     steps, flags = x.transpose(0, 1), make_flags(x, lengths, reset, reverse)
     if flags.valid is not None:
@@ -100,13 +73,25 @@ def sequence(
         final: State = (h,)
         rows = list(mingru_gates(gi, state[0])) if return_gates else []
     else:
-        cell_step = _cell_step(cell, weights, reset_before, layer_norm, zoneout, recurrent_mask)
+        cell_step = _cell_step(call)
         y, final, rows = _loop(cell_step, gi, state, flags, h_reset, reverse, return_gates)
     gates = torch.stack(rows, 2) if return_gates else None
     if flags.valid is not None:
         y = torch.where(flags.valid, y, 0.0)
         gates = None if gates is None else torch.where(flags.valid.unsqueeze(3), gates, 0.0)
     return y.transpose(0, 1), final, None if gates is None else gates.transpose(0, 1)
+
+
+def _recomputed(call: Sequence) -> tuple[Tensor, State, Tensor | None]:
+    """The call with `recompute`: the backward runs the forward again."""
+
+    def again(x: Tensor, state: State | None, weights: Weights, h_reset: State | None) -> Any:
+        return sequence(call._replace(x=x, state=state, weights=weights, h_reset=h_reset, recompute=False))
+
+    results: tuple[Tensor, State, Tensor | None] = checkpoint(
+        again, call.x, call.state, call.weights, call.h_reset, use_reentrant=False, preserve_rng_state=False
+    )
+    return results
 
 
 def step(cell: str, x: Tensor, state: State | None, weights: Weights, *, reset_before: bool = False) -> State:
@@ -213,16 +198,11 @@ def update(cell: str, gates: Gates, state: State, norm_of_c: Weights = ()) -> St
     return gates
 
 
-def _cell_step(
-    cell: str,
-    weights: Weights,
-    reset_before: bool,
-    layer_norm: bool | str,
-    zoneout: State | None,
-    recurrent_mask: Tensor | None,
-) -> Callable[[int, Tensor, State], tuple[State, Gates]]:
-    """The function (t, gi [B, G*H], state entering) -> (new state, gates)."""
-    gates_of = gate_equations(cell, weights, reset_before, layer_norm)
+def _cell_step(call: Sequence) -> Callable[[int, Tensor, State], tuple[State, Gates]]:
+    """The function (t, gi [B, G*H], h_prev) -> (new state, gates)."""
+    cell, weights, zoneout = call.cell, call.weights, call.options.zoneout
+    recurrent_mask = call.options.recurrent_mask
+    gates_of = gate_equations(cell, weights, call.reset_before, call.options.layer_norm)
     norm_of_c = weights[6:] if cell == "lstm" else ()
 
     def cell_step(t: int, gi: Tensor, state: State) -> tuple[State, Gates]:
@@ -250,10 +230,10 @@ def _loop(
     history: list[Gates] = []
     inputs = gi.unbind(0)
     for t in reversed(range(len(inputs))) if reverse else range(len(inputs)):
-        entering = state
+        previous = state
         if flags.is_first is not None:
-            entering = tuple(torch.where(flags.is_first[t], a, b) for a, b in zip(h_reset, state))
-        new, gates = cell_step(t, inputs[t], entering)
+            previous = tuple(torch.where(flags.is_first[t], a, b) for a, b in zip(h_reset, state))
+        new, gates = cell_step(t, inputs[t], previous)
         if flags.valid is not None:
             new = tuple(torch.where(flags.valid[t], a, b) for a, b in zip(new, state))
         state = new

@@ -11,7 +11,7 @@ import numpy as np
 
 from congru.errors import ShapeError, check_shape
 from congru.kernels.binding import DTYPES, extension
-from congru.kernels.call import Array
+from congru.kernels.cells import Array
 
 
 class Dense(Protocol):

@@ -8,32 +8,41 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-from congru.kernels.call import Array, State, Weights, is_tensor
+from congru.kernels.call import Sequence
+from congru.kernels.cells import CELLS, Array, State, Weights, is_tensor
 
 
 def sequence(
-    run: Callable[..., tuple[Array, State, Array | None]],
-    num_heads: int,
-    num_gates: int,
-    cell: str,
-    x: Array,
-    state: State | None,
-    weights: Weights,
-    **options: Any,
+    run: Callable[[Sequence], tuple[Array, State, Array | None]], call: Sequence
 ) -> tuple[Array, State, Array | None]:
     """Run every head with `run`, the `sequence` of a backend, and put y, the state and the gates together."""
-    parts = []
-    for head in range(num_heads):
-        own = {name: _own(name, value, num_heads, head) for name, value in options.items()}
-        rows = weights_of_head(weights, num_gates, num_heads, head)
-        parts.append(run(cell, x, _own("state", state, num_heads, head), rows, **own))
-    y, states, gates = zip(*parts)
+    heads = range(call.options.num_heads)
+    y, states, gates = zip(*(run(_one_head(call, head)) for head in heads))
     final = tuple(_join(part) for part in zip(*states))
     return _join(y), final, None if gates[0] is None else _join(gates)
+
+
+def _one_head(call: Sequence, head: int) -> Sequence:
+    """The call of one head: its rows of the weights, its units of states and masks, and the whole x."""
+    options, count = call.options, call.options.num_heads
+
+    def units(parts: State | None) -> State | None:
+        return parts if parts is None else units_of_head(parts, count, head)
+
+    mask = options.recurrent_mask
+    return call._replace(
+        state=units(call.state),
+        weights=weights_of_head(call.weights, len(CELLS[call.cell].gates), count, head),
+        h_reset=units(call.h_reset),
+        options=options._replace(
+            num_heads=1,
+            zoneout=units(options.zoneout),
+            recurrent_mask=mask if mask is None else _units(mask, count, head),
+        ),
+    )
 
 
 def weights_of_head(weights: Weights, num_gates: int, num_heads: int, head: int) -> Weights:
@@ -44,13 +53,6 @@ def weights_of_head(weights: Weights, num_gates: int, num_heads: int, head: int)
 def units_of_head(state: State, num_heads: int, head: int) -> State:
     """The units of one head in arrays [..., H]."""
     return tuple(_units(part, num_heads, head) for part in state)
-
-
-def _own(name: str, value: Any, num_heads: int, head: int) -> Any:
-    """The units of a head in arrays [..., H]; what is not by units is handed on."""
-    if name in ("state", "h_reset", "zoneout") and value is not None:
-        return units_of_head(value, num_heads, head)
-    return _units(value, num_heads, head) if name == "recurrent_mask" and value is not None else value
 
 
 def _units(array: Array, num_heads: int, head: int) -> Array:

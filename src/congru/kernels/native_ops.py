@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.library import Library
 
 from congru.kernels.binding import CODES, DTYPES, extension
-from congru.kernels.call import CELLS
+from congru.kernels.cells import CELLS
 
 # The differentiable inputs, in the order of the gradients; those without a gradient; what a backward reads of its forward;
 # what arrives at the results of the forward.

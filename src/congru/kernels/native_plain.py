@@ -19,7 +19,7 @@ from torch.autograd import forward_ad
 
 from congru.kernels import binding, native_torch
 from congru.kernels.binding import CODES
-from congru.kernels.call import State, Weights
+from congru.kernels.cells import State, Weights
 
 _TIME_FIRST, _BATCH_FIRST, _ONE_STEP = range(3)  # layouts
 

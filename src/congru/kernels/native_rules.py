@@ -10,8 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -19,6 +18,7 @@ from torch.autograd import forward_ad
 
 from congru.kernels import composite
 from congru.kernels.binding import CODES
+from congru.kernels.call import Sequence
 from congru.kernels.native_ops import (
     ARGUMENTS,
     GRAD_OUTPUTS,
@@ -29,6 +29,9 @@ from congru.kernels.native_ops import (
     run_backward,
     run_forward,
 )
+from congru.kernels.options import Options
+
+Tensors: TypeAlias = list[Tensor | None] | tuple[Tensor | None, ...]
 
 _CELL_OF = {code: cell for cell, code in CODES.items()}
 # Places in the argument lists of both operators.
@@ -81,7 +84,7 @@ def _setup_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...
 
 
 def composite_call(
-    cell: int, reverse: bool, arguments: Sequence[Tensor | None], return_gates: bool
+    cell: int, reverse: bool, arguments: Tensors, return_gates: bool
 ) -> tuple[Tensor, tuple[Tensor, ...], Tensor | None]:
     """The forward by torch operations; `arguments` are the tensors of ARGUMENTS. Returns y, the final state, the gates."""
     name, reset_before = _CELL_OF[cell]
@@ -94,31 +97,39 @@ def composite_call(
     zeros = x.new_zeros(x.shape[0], U.shape[1])
     shares = tuple(d for d in zoneout if d is not None)
     begin = None if h_reset is None else (h_reset, x.new_zeros(U.shape[1]) if c_reset is None else c_reset)
-    return composite.sequence(
-        name, x, (zeros if h0 is None else h0, zeros if c0 is None else c0)[:parts], (W, U, b_i, b_h, *gains),
-        lengths=lengths, reset=reset, h_reset=None if begin is None else begin[:parts], reverse=reverse,
-        reset_before=reset_before, return_gates=return_gates,
-        layer_norm="dreamer" if len(gains) == 1 else g_i is not None,
-        zoneout=shares or None, recurrent_mask=h_mask,
-    )  # fmt: skip
+    layer_norm = "dreamer" if len(gains) == 1 else g_i is not None
+    call = Sequence(
+        cell=name,
+        x=x,
+        state=(zeros if h0 is None else h0, zeros if c0 is None else c0)[:parts],
+        weights=(W, U, b_i, b_h, *gains),
+        lengths=lengths,
+        reset=reset,
+        h_reset=None if begin is None else begin[:parts],
+        reverse=reverse,
+        reset_before=reset_before,
+        return_gates=return_gates,
+        options=Options(layer_norm, zoneout=shares or None, recurrent_mask=h_mask),
+    )
+    return composite.sequence(call)
 
 
-def _first_gradients(
-    cell: int, reverse: bool, wanted: list[bool], read: Sequence[Tensor | None]
-) -> tuple[Tensor, ...]:
+def _first_gradients(cell: int, reverse: bool, wanted: list[bool], read: Tensors) -> tuple[Tensor, ...]:
     """The wanted first gradients by torch operations; `read` are the tensors of GRAD_OUTPUTS and of ARGUMENTS."""
     grad_outputs, arguments = read[: len(GRAD_OUTPUTS)], read[len(GRAD_OUTPUTS) :]
-    places = [place for place, want in enumerate(wanted) if want]
+    indices = [index for index, want in enumerate(wanted) if want]
 
     def results(*targets: Tensor) -> tuple[Tensor, ...]:
         """What a gradient arrives at, from the inputs of which a gradient is wanted."""
-        replaced = _replaced(arguments, places, targets)
+        replaced = _replaced(arguments, indices, targets)
         y, final, gates = composite_call(cell, reverse, replaced, grad_outputs[3] is not None)
-        found = (y, final[0], final[1] if len(final) == 2 else None, gates)
-        return tuple(part for part, grad in zip(found, grad_outputs) if part is not None and grad is not None)
+        outputs = (y, final[0], final[1] if len(final) == 2 else None, gates)
+        return tuple(
+            part for part, grad in zip(outputs, grad_outputs) if part is not None and grad is not None
+        )
 
     with torch.autocast("cpu", enabled=False):  # the core computed in the dtype of its inputs
-        vjp = torch.func.vjp(results, *[arguments[place] for place in places])[1]
+        vjp = torch.func.vjp(results, *[arguments[index] for index in indices])[1]
         first: tuple[Tensor, ...] = vjp(tuple(grad for grad in grad_outputs if grad is not None))
     return first
 
@@ -127,23 +138,23 @@ def _backward_of_backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     cell, reverse, wanted = ctx.settings
     saved = ctx.saved_tensors
     num_differentiable = len(GRAD_OUTPUTS + INPUTS)
-    places = [k for k in range(num_differentiable) if ctx.needs_input_grad[NUM_SETTINGS + k]]
+    indices = [k for k in range(num_differentiable) if ctx.needs_input_grad[NUM_SETTINGS + k]]
 
     def first(*targets: Tensor) -> tuple[Tensor, ...]:
-        return _first_gradients(cell, reverse, wanted, _replaced(saved, places, targets))
+        return _first_gradients(cell, reverse, wanted, _replaced(saved, indices, targets))
 
     with torch.autocast("cpu", enabled=False):
-        found, vjp = torch.func.vjp(first, *[saved[place] for place in places])  # type: ignore[misc]
+        gradients, vjp = torch.func.vjp(first, *[saved[index] for index in indices])  # type: ignore[misc]
         grad_outputs = [grad for grad, want in zip(grads, wanted) if want]
-        second = vjp(tuple(torch.zeros_like(a) if b is None else b for a, b in zip(found, grad_outputs)))
-    return tuple(_replaced((None,) * _NUM_BACKWARD, [NUM_SETTINGS + place for place in places], second))
+        second = vjp(tuple(torch.zeros_like(a) if b is None else b for a, b in zip(gradients, grad_outputs)))
+    return tuple(_replaced((None,) * _NUM_BACKWARD, [NUM_SETTINGS + index for index in indices], second))
 
 
-def _replaced(parts: Sequence[Any], places: list[int], by: tuple[Tensor, ...]) -> list[Any]:
-    """The parts with those at `places` replaced."""
+def _replaced(parts: tuple[Any, ...] | list[Any], indices: list[int], by: tuple[Tensor, ...]) -> list[Any]:
+    """The parts with those at `indices` replaced."""
     whole = list(parts)
-    for place, part in zip(places, by):
-        whole[place] = part
+    for index, part in zip(indices, by):
+        whole[index] = part
     return whole
 
 
@@ -227,7 +238,7 @@ class Backward(torch.autograd.Function):
     def vmap(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> tuple[Any, Any]:
         n, wanted, names = info.batch_size, arguments[3], (*_SETTINGS, *GRAD_OUTPUTS, *ARGUMENTS, *SAVED)
         mapped = {name for d, name in zip(in_dims, names) if isinstance(d, int)}
-        if mapped - _WITH_ROWS or any(wanted[place] for place in _WEIGHTS):
+        if mapped - _WITH_ROWS or any(wanted[index] for index in _WEIGHTS):
             return _one_by_one(Backward.apply, n, in_dims, arguments)
         whole = list(arguments)
         for k, (part, d, name) in enumerate(zip(arguments, in_dims, names)):

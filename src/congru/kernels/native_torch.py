@@ -16,7 +16,8 @@ from torch import Tensor
 
 from congru.kernels import native_rules
 from congru.kernels.binding import CODES, extension
-from congru.kernels.call import State, Weights
+from congru.kernels.call import Sequence
+from congru.kernels.cells import State
 from congru.kernels.native_ops import BFLOAT16, EXTRA, GATES, NORMS
 from congru.kernels.rounding import rounded
 
@@ -31,10 +32,10 @@ def join_team() -> bool:
     Those threads spin for a while after each operation of torch: threads of our own would share their cores with them.
     """
     folder = Path(torch.__file__).parent / "lib"
-    found = [path for name in ("gomp", "iomp", "omp") for path in folder.glob(f"lib{name}*.so*")]
-    if len(found) != 1:
+    libraries = [path for name in ("gomp", "iomp", "omp") for path in folder.glob(f"lib{name}*.so*")]
+    if len(libraries) != 1:
         return False
-    library = ctypes.CDLL(str(found[0]))  # the one torch has loaded: the same file is loaded once
+    library = ctypes.CDLL(str(libraries[0]))  # the one torch has loaded: the same file is loaded once
     if not all(hasattr(library, name) for name in _TEAM):
         return False
     addresses = [ctypes.cast(getattr(library, name), ctypes.c_void_p).value for name in _TEAM]
@@ -45,48 +46,35 @@ def join_team() -> bool:
 join_team()
 
 
-def sequence(
-    cell: str,
-    x: Tensor,
-    state: State | None,
-    weights: Weights,
-    lengths: Tensor | None,
-    reset: Tensor | None,
-    h_reset: State | None,
-    reverse: bool,
-    reset_before: bool,
-    return_gates: bool,
-    recompute: bool = False,
-    weight_dtype: str | None = None,
-    layer_norm: bool | str = False,
-    zoneout: State | None = None,
-    recurrent_mask: Tensor | None = None,
-) -> tuple[Tensor, State, Tensor | None]:
-    """Run ``x [B, T, I]`` through one layer in one direction; see :func:`congru.ops.sequence`.
+def sequence(call: Sequence) -> tuple[Tensor, State, Tensor | None]:
+    """Run a call, see :func:`congru.ops.sequence`.
 
     `recompute`: keep the states alone for the backward, and compute the gates again there.
     """
+    cell, x, state, weights, lengths, reset, h_reset, reverse, reset_before = call[:9]
+    return_gates, recompute, options = call.return_gates, call.recompute, call.options
+    layer_norm, zoneout, weight_dtype = options.layer_norm, options.zoneout, options.weight_dtype
     if weight_dtype and not torch.compiler.is_compiling() and native_rules.forward_mode():
         weights = rounded(cell, weights)
     gains = (*weights[4:], *_NO_GAINS[len(weights) - 4 :])
-    given: list[Any] = [x, *_pair(state), *weights[:4], *gains, *_pair(h_reset)]
-    masks: list[Any] = [lengths, reset, recurrent_mask, *_pair(zoneout)]
+    inputs: list[Any] = [x, *_pair(state), *weights[:4], *gains, *_pair(h_reset)]
+    masks: list[Any] = [lengths, reset, options.recurrent_mask, *_pair(zoneout)]
     compiling = torch.compiler.is_compiling()
     if torch.is_autocast_enabled("cpu"):
-        given = [None if part is None else part.to(torch.float32) for part in given]
+        inputs = [None if part is None else part.to(torch.float32) for part in inputs]
         masks[2:] = [None if part is None else part.to(torch.float32) for part in masks[2:]]
     code = CODES[cell, reset_before]
     if not compiling and native_rules.forward_mode():
         with torch.autocast("cpu", enabled=False):
-            return native_rules.composite_call(code, reverse, (*given, *masks), return_gates)
-    gradient = torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in given)
+            return native_rules.composite_call(code, reverse, (*inputs, *masks), return_gates)
+    gradient = torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in inputs)
     keep = 0
     if gradient or return_gates:
         gates_apart = cell != "rnn" or zoneout is not None
         keep = _keep(cell, reset_before, bool(layer_norm), gates_apart, gradient, recompute, return_gates)
     keep |= BFLOAT16 * (weight_dtype is not None)
     time_first = not compiling and x.stride(0) < x.stride(1)
-    y, h, c, gates, _, _ = native_rules.forward(gradient, code, reverse, time_first, keep, *given, *masks)
+    y, h, c, gates, _, _ = native_rules.forward(gradient, code, reverse, time_first, keep, *inputs, *masks)
     final = (h, c) if cell == "lstm" else (h,)
     if not return_gates:
         return y, final, None

@@ -29,7 +29,7 @@ class Options(NamedTuple):
     recurrent_mask: Array | None = None
     weight_dtype: str | None = None
 
-    def given(self) -> dict[str, Any]:
+    def changed(self) -> dict[str, Any]:
         """Those that differ from their defaults, as keywords."""
         if self is NO_OPTIONS:
             return {}
@@ -39,8 +39,8 @@ class Options(NamedTuple):
 
     def names(self) -> tuple[str, ...]:
         """What a backend must know: "layer_norm=True", "layer_norm='dreamer'", "zoneout", "recurrent_mask"."""
-        found = [name for name in ("zoneout", "recurrent_mask") if getattr(self, name) is not None]
-        return (f"layer_norm={self.layer_norm!r}", *found) if self.layer_norm else tuple(found)
+        masks = [name for name in ("zoneout", "recurrent_mask") if getattr(self, name) is not None]
+        return (f"layer_norm={self.layer_norm!r}", *masks) if self.layer_norm else tuple(masks)
 
     def gains(self, cell: str, reset_before: bool) -> tuple[str, ...]:
         """Names of the weights behind W, U, b_i and b_h; raises `SettingsError` where the cell has no such option."""
@@ -48,7 +48,7 @@ class Options(NamedTuple):
             raise SettingsError(
                 f"weight_dtype is {self.weight_dtype!r}, expected None (as x) or 'bfloat16': pass one of these"
             )
-        unknown = self._replace(weight_dtype=None).given() if cell in _WITHOUT else None
+        unknown = self._replace(weight_dtype=None).changed() if cell in _WITHOUT else None
         if unknown:
             name, value = next(iter(unknown.items()))
             shown = repr(value) if isinstance(value, (bool, int, str)) else "given"

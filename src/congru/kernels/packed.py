@@ -15,7 +15,8 @@ import numpy as np
 from congru.errors import SettingsError, ShapeError, check_shape
 from congru.kernels import heads
 from congru.kernels.binding import CODES, DTYPES, WEIGHT_DTYPES, extension
-from congru.kernels.call import CELLS, Array, State, Weights, check_blocks
+from congru.kernels.cells import CELLS, Array, State, Weights
+from congru.kernels.checks import check_blocks
 from congru.kernels.rounding import rounded
 from congru.reference.option_equations import gain_names
 from congru.reference.options import check_heads
@@ -132,9 +133,9 @@ class Packed:
             check_shape("h_reset", part, "[H]", (self.hidden_size,), "pass one vector, shared by the batch")
         count, parts = len(self.handles), []
         for head, handle in enumerate(self.handles):
-            entering = None if state is None else heads.units_of_head(state, count, head)
+            start = None if state is None else heads.units_of_head(state, count, head)
             restart = None if h_reset is None else heads.units_of_head(h_reset, count, head)
-            parts.append(self._run(handle, x, entering, restart, lengths, reset, int(reverse), return_gates))
+            parts.append(self._run(handle, x, start, restart, lengths, reset, int(reverse), return_gates))
         if count == 1:
             return parts[0]
         y, finals, gates = zip(*parts)
@@ -254,7 +255,7 @@ def pack(
 
 def _checked_weights(cell: str, names: Sequence[str], weights: Weights, num_heads: int) -> tuple[Array, ...]:
     """The weights, contiguous, all of one dtype and of fitting shapes."""
-    rows, H = check_blocks(cell, names, weights)
+    rows, H = check_blocks(cell, tuple(names), weights)
     num_gates = len(CELLS[cell].gates)
     W: Array = weights[0]
     if not rows:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from congru.kernels.call import CELLS, Array, Weights, is_tensor
+from congru.kernels.cells import CELLS, Array, Weights, is_tensor
 
 
 def to_bfloat16(array: Array) -> Array:
@@ -32,4 +32,4 @@ def rounded(cell: str, weights: Weights) -> Weights:
     """The weights with W and U rounded."""
     names = CELLS[cell].weights
     matrices = {names.index(name) for name in ("W", "U") if name in names}
-    return tuple(to_bfloat16(part) if place in matrices else part for place, part in enumerate(weights))
+    return tuple(to_bfloat16(part) if index in matrices else part for index, part in enumerate(weights))

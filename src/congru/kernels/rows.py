@@ -8,7 +8,7 @@ and may be x. Each raises `ShapeError` for other arrays.
 from __future__ import annotations
 
 from congru.kernels.binding import extension
-from congru.kernels.call import Array
+from congru.kernels.cells import Array
 
 
 def layer_norm(

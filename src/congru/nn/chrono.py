@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from congru.errors import SettingsError
-from congru.kernels.call import CELLS
+from congru.kernels.cells import CELLS
 from congru.nn.module import RecurrentModule
 
 # Cell -> row of a gate -> the sign of log u in its bias.

@@ -40,10 +40,10 @@ def zoneout_rows(x: Tensor, rate: float, hidden_size: int, training: bool) -> Te
 
 def masks_of_call(layer: Any, x: Tensor, num_states: int) -> dict[str, Any]:
     """The keywords of `congru.ops.sequence` for one layer and direction on x [B, T, I]."""
-    found: dict[str, Any] = {}
+    masks: dict[str, Any] = {}
     if layer.zoneout:
         sizes = layer.zoneout, layer.hidden_size, layer.training
-        found["zoneout"] = tuple(zoneout_rows(x, *sizes) for _ in range(num_states))
+        masks["zoneout"] = tuple(zoneout_rows(x, *sizes) for _ in range(num_states))
     if layer.recurrent_dropout and layer.training:
-        found["recurrent_mask"] = dropout_mask(x, layer.recurrent_dropout, x.shape[0], layer.hidden_size)
-    return found
+        masks["recurrent_mask"] = dropout_mask(x, layer.recurrent_dropout, x.shape[0], layer.hidden_size)
+    return masks

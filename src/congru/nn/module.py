@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from congru import ops
 from congru.errors import SettingsError, ShapeError
-from congru.kernels.call import CELLS
+from congru.kernels.cells import CELLS
 from congru.kernels.options import Options
 from congru.runtime.nodes.recurrent import GAIN_STEMS
 

@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from congru import ops
 from congru.errors import SettingsError, check_shape
-from congru.kernels.call import CELLS
+from congru.kernels.cells import CELLS
 from congru.nn.masks import check_rates, dropout_mask, masks_of_call
 from congru.nn.module import Hidden, RecurrentModule, check_flags, check_sizes
 from congru.nn.packed import repack, unpack
@@ -231,8 +231,8 @@ class RecurrentLayer(RecurrentModule):
         reset: Tensor | None,
         want_gates: bool,
     ) -> tuple[PackedSequence, tuple[Tensor, ...], Tensor | None]:
-        for name, given in {"lengths": lengths, "reset": reset}.items():
-            if given is not None:
+        for name, array in {"lengths": lengths, "reset": reset}.items():
+            if array is not None:
                 raise SettingsError(
                     f"{name} is given with a PackedSequence, expected None: pass padded input"
                 )

@@ -22,7 +22,7 @@ HReset: TypeAlias = npt.ArrayLike | tuple[npt.ArrayLike | None, ...] | None
 
 # One step of a cell: (x [B, I], state, weights) -> (new state, gates [B, G, H]).
 Step: TypeAlias = Callable[[Array, State, Weights], tuple[State, Array]]
-# Its derivative: (dstate, x, state, weights, gates) -> (dx, dstate entering, dweights).
+# Its derivative: (dstate, x, state, weights, gates) -> (dx, dstate_prev, dweights).
 StepBackward: TypeAlias = Callable[[State, Array, State, Weights, Array], tuple[Array, State, Weights]]
 
 
@@ -51,12 +51,12 @@ def as_float64(name: str, array: Any) -> Array:
     Traceback (most recent call last):
     congru.errors.ShapeError: x has dtype <U1, expected real numbers: use numpy.asarray(x, float)
     """
-    found = np.asarray(array)
-    if found.dtype.kind not in "fiu":
+    numbers = np.asarray(array)
+    if numbers.dtype.kind not in "fiu":
         raise ShapeError(
-            f"{name} has dtype {found.dtype}, expected real numbers: use numpy.asarray({name}, float)"
+            f"{name} has dtype {numbers.dtype}, expected real numbers: use numpy.asarray({name}, float)"
         )
-    return found.astype(np.float64, copy=False)
+    return numbers.astype(np.float64, copy=False)
 
 
 def check_weights(
@@ -71,11 +71,11 @@ def check_weights(
     num_rows = len(cell.gates)
     checked: list[Array | None] = []
     num_hidden = 0
-    for name, given in zip(cell.weights, weights):
-        if given is None and name.startswith("b_"):
+    for name, weight in zip(cell.weights, weights):
+        if weight is None and name.startswith("b_"):
             checked.append(None)
             continue
-        part = as_float64(name, given)
+        part = as_float64(name, weight)
         if name == "W":
             rows_fix = f"{cell.name} has {num_rows} blocks of H rows"
             check_shape(
@@ -140,26 +140,26 @@ def check_lengths(lengths: npt.ArrayLike | None, num_batch: int, num_steps: int)
     """Return the lengths [B] as integers, T for None; raise where one is not in 0..T."""
     if lengths is None:
         return np.full(num_batch, num_steps, dtype=np.int64)
-    found = np.asarray(lengths)
-    if found.dtype.kind not in "iu":
+    counts = np.asarray(lengths)
+    if counts.dtype.kind not in "iu":
         raise ShapeError(
-            f"lengths has dtype {found.dtype}, expected integers: pass the number of valid steps per row"
+            f"lengths has dtype {counts.dtype}, expected integers: pass the number of valid steps per row"
         )
-    check_shape("lengths", found, "[B]", (num_batch,), "pass one length per row of x")
-    for row, length in enumerate(found):
+    check_shape("lengths", counts, "[B]", (num_batch,), "pass one length per row of x")
+    for row, length in enumerate(counts):
         if not 0 <= length <= num_steps:
             raise CongruError(
                 f"lengths[{row}] is {length}, expected 0 to T = {num_steps}: pass the number of valid steps"
             )
-    return found.astype(np.int64)
+    return counts.astype(np.int64)
 
 
 def check_reset(reset: npt.ArrayLike | None, num_batch: int, num_steps: int) -> Bools:
     """Return the reset flags [B, T], False for None; raise ShapeError unless they are such booleans."""
     if reset is None:
         return np.zeros((num_batch, num_steps), dtype=np.bool_)
-    found = np.asarray(reset)
-    if found.dtype.kind != "b":
-        raise ShapeError(f"reset has dtype {found.dtype}, expected bool: True where a new sequence begins")
-    check_shape("reset", found, "[B, T]", (num_batch, num_steps), "pass one flag per row and step of x")
-    return found
+    flags = np.asarray(reset)
+    if flags.dtype.kind != "b":
+        raise ShapeError(f"reset has dtype {flags.dtype}, expected bool: True where a new sequence begins")
+    check_shape("reset", flags, "[B, T]", (num_batch, num_steps), "pass one flag per row and step of x")
+    return flags

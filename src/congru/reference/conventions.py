@@ -128,17 +128,17 @@ def to_canonical(
     >>> weights[0].ravel().tolist(), reset_before
     ([2.0, 3.0, 0.0, 1.0, 4.0, 5.0], False)
     """
-    found = _find(system, cell)
-    given = {name: np.asarray(array) for name, array in arrays.items()}
-    options, reset_before = _check_options(system, found, cell, options)
-    _check_arrays(system, found, cell, given, options)
+    row = _find(system, cell)
+    numbers = {name: np.asarray(array) for name, array in arrays.items()}
+    options, reset_before = _check_options(system, row, cell, options)
+    _check_arrays(system, row, cell, numbers, options)
     W, U, b_i, b_h = (
-        None if part is None else _reorder(part, found.rows[cell], ROWS[cell])
-        for part in found.layout.read(given, options)
+        None if part is None else _reorder(part, row.rows[cell], ROWS[cell])
+        for part in row.layout.read(numbers, options)
     )
     assert W is not None
     assert U is not None
-    if cell == "gru" and _sense(found, z) == "write":
+    if cell == "gru" and _sense(row, z) == "write":
         W, U, b_i, b_h = negate_z((W, U, b_i, b_h))
     return Canonical((W, U, b_i, b_h), reset_before)
 
@@ -163,31 +163,31 @@ def from_canonical(
     >>> {name: array.shape for name, array in arrays.items()}, options
     ({'W': (1, 3, 2), 'R': (1, 3, 1)}, {'linear_before_reset': 0})
     """
-    found = _find(system, cell)
+    row = _find(system, cell)
     options: dict[str, Any] = {}
-    if cell == "gru" and found.reset in ("after", "before"):
-        if reset_before != (found.reset == "before"):
+    if cell == "gru" and row.reset in ("after", "before"):
+        if reset_before != (row.reset == "before"):
             raise ConventionError(
                 f"reset_before is {reset_before}, expected {not reset_before} for {system}, which resets "
-                f"{found.reset} the recurrent product: these are two functions, not two layouts; train with "
+                f"{row.reset} the recurrent product: these are two functions, not two layouts; train with "
                 f"reset_before={not reset_before}, or choose a system that has both"
             )
     elif cell == "gru":
-        options[found.reset] = found.reset_values[1 if reset_before else 0]
+        options[row.reset] = row.reset_values[1 if reset_before else 0]
     elif reset_before:
         raise SettingsError(f"reset_before is True, expected False for {cell}: only the GRU has a reset gate")
     W, U, b_i, b_h = (None if part is None else np.asarray(part) for part in weights)
     assert W is not None
     assert U is not None
-    if cell == "gru" and _sense(found, z) == "write":
+    if cell == "gru" and _sense(row, z) == "write":
         W, U, b_i, b_h = negate_z((W, U, b_i, b_h))
-    b_i, b_h = _biases(found.layout.biases(options), b_i, b_h, cell == "gru" and not reset_before)
+    b_i, b_h = _biases(row.layout.biases(options), b_i, b_h, cell == "gru" and not reset_before)
     W, U, b_i, b_h = (
-        None if part is None else _reorder(part, ROWS[cell], found.rows[cell]) for part in (W, U, b_i, b_h)
+        None if part is None else _reorder(part, ROWS[cell], row.rows[cell]) for part in (W, U, b_i, b_h)
     )
     assert W is not None
     assert U is not None
-    return Foreign(found.layout.write(W, U, b_i, b_h, options), options)
+    return Foreign(row.layout.write(W, U, b_i, b_h, options), options)
 
 
 def negate_z(
@@ -252,48 +252,48 @@ def _find(system: str, cell: str) -> System:
     return SYSTEMS[system]
 
 
-def _sense(found: System, z: str | None) -> str:
+def _sense(row: System, z: str | None) -> str:
     """Return the sense of z: the system's, unless the caller says otherwise."""
     if z not in (None, "keep", "write"):
         raise SettingsError(f"z is {z!r}, expected 'keep' or 'write': z=None takes the system's own sense")
-    return z or found.z
+    return z or row.z
 
 
 def _check_options(
-    system: str, found: System, cell: str, options: dict[str, Any]
+    system: str, row: System, cell: str, options: dict[str, Any]
 ) -> tuple[dict[str, Any], bool]:
     """Return the options with defaults, and reset_before; raise for names and values that cannot be."""
-    by_option = cell == "gru" and found.reset not in ("after", "before")
-    known = ([found.reset] if by_option else []) + [*found.positions, *found.must_be]
+    by_option = cell == "gru" and row.reset not in ("after", "before")
+    known = ([row.reset] if by_option else []) + [*row.positions, *row.must_be]
     for name, value in options.items():
         if name not in known:
             raise SettingsError(
                 f"{name} is not an option of {system} for {cell}, "
                 f"expected one of {', '.join(known) or 'none'}: leave it out"
             )
-        if name in found.must_be:
-            _check_same_cell(name, value, found.must_be[name], cell)
-    settled = {**dict.fromkeys(found.positions, 0), **options}
+        if name in row.must_be:
+            _check_same_cell(name, value, row.must_be[name], cell)
+    settled = {**dict.fromkeys(row.positions, 0), **options}
     if not by_option:
-        return settled, cell == "gru" and found.reset == "before"
-    after, before, default = found.reset_values
-    settled.setdefault(found.reset, default)
-    if settled[found.reset] not in (after, before):
+        return settled, cell == "gru" and row.reset == "before"
+    after, before, default = row.reset_values
+    settled.setdefault(row.reset, default)
+    if settled[row.reset] not in (after, before):
         raise SettingsError(
-            f"{found.reset} is {settled[found.reset]!r}, expected {after} or {before}: pass one of them"
+            f"{row.reset} is {settled[row.reset]!r}, expected {after} or {before}: pass one of them"
         )
-    return settled, bool(settled[found.reset] == before)
+    return settled, bool(settled[row.reset] == before)
 
 
 def _check_same_cell(name: str, value: Any, expected: Any, cell: str) -> None:
     """Raise ConventionError where an option makes the layer another function; None is the default."""
     expected = expected[cell] if isinstance(expected, dict) else expected
-    found = value
+    written = value
     if name == "activations" and value is not None:
         # ONNX ignores the case, and lists them once per direction.
-        found = [str(part).capitalize() for part in value]
-        found = expected if found == expected * 2 else found
-    if value is not None and found != expected:
+        written = [str(part).capitalize() for part in value]
+        written = expected if written == expected * 2 else written
+    if value is not None and written != expected:
         raise ConventionError(
             f"{name} is {value!r}, expected {expected!r}: a layer with another {name} computes another "
             f"function than the {cell} here, so it is not converted; train it with the default"
@@ -307,16 +307,16 @@ def _reorder(part: Numbers, rows: str, wanted: str) -> Numbers:
 
 
 def _check_arrays(
-    system: str, found: System, cell: str, arrays: Mapping[str, Numbers], options: Mapping[str, Any]
+    system: str, row: System, cell: str, arrays: Mapping[str, Numbers], options: Mapping[str, Any]
 ) -> None:
     """Raise unless the arrays have the system's names and shapes that fit each other."""
-    shapes = found.layout.shapes(options)
-    needed = [name for name in shapes if name not in found.layout.optional]
+    shapes = row.layout.shapes(options)
+    needed = [name for name in shapes if name not in row.layout.optional]
     unknown, missing = sorted(set(arrays) - set(shapes)), sorted(set(needed) - set(arrays))
     if unknown or missing:
         raise ConventionError(
             f"arrays has {', '.join(sorted(arrays))}, expected {', '.join(needed)} and at most "
-            f"{', '.join(found.layout.optional)} for {system} {cell}: "
+            f"{', '.join(row.layout.optional)} for {system} {cell}: "
             + (f"{', '.join(unknown)} has no place in this cell" if unknown else f"add {', '.join(missing)}")
         )
     sizes: dict[str, int] = {}
@@ -324,7 +324,7 @@ def _check_arrays(
         if name in arrays:
             written = axes.replace("2GH", f"{2 * len(ROWS[cell])}H").replace("GH", f"{len(ROWS[cell])}H")
             _check_axes(system, name, arrays[name].shape, written, sizes, options)
-    for name in found.positions:
+    for name in row.positions:
         count = sizes["L" if name == "layer" else "D"]
         if not 0 <= options[name] < count:
             raise SettingsError(

@@ -191,8 +191,8 @@ def _dreamer_backward(
     da = np.concatenate([dra * a_n * r * (1 - r), dz * z * (1 - z), dra * r], axis=1)
     dv, dM, dg = project_backward(da, v, M, g, 1, DREAMER_EPSILON)
     (I, H) = x.shape[1], h.shape[1]
-    found = {"W": dM[:, :I], "U": dM[:, I : I + H], "b_h": dM[:, -1], "g_i": dg, "b_i": da.sum(axis=0)}
-    dw.update((name, None if dw[name] is None else found[name]) for name in found)
+    grads = {"W": dM[:, :I], "U": dM[:, I : I + H], "b_h": dM[:, -1], "g_i": dg, "b_i": da.sum(axis=0)}
+    dw.update((name, None if dw[name] is None else grads[name]) for name in grads)
     return dv[:, :I], dv[:, I : I + H], (dh_new * z,)
 
 

@@ -78,7 +78,7 @@ def step_backward(
     form: Form,
     recurrent_mask: Array | None = None,
 ) -> tuple[Array, State, Weights]:
-    """Return (dx, dstate entering, dweights) of one step; zoneout itself has no gradient, 0 in dx."""
+    """Return (dx, dstate_prev, dweights) of one step; zoneout itself has no gradient, 0 in dx."""
     w = named(form, weights)
     whole, (x, zones) = x, _split_zones(x, w)
     seen = state[0] if recurrent_mask is None else recurrent_mask * state[0]
@@ -151,7 +151,7 @@ def backward(
     plan, mask = _plan(
         form, x, state, weights, lengths, reset, h_reset, reverse, _parts(zoneout), recurrent_mask
     )
-    found = sequence.run_backward(
+    grads = sequence.run_backward(
         CELLS[cell],
         partial(step, form=form, recurrent_mask=mask),
         partial(step_backward, form=form, recurrent_mask=mask),
@@ -160,11 +160,11 @@ def backward(
         plan,
         h_reset,
     )
-    dW, dU, *rest = found.dweights
+    dW, dU, *rest = grads.dweights
     assert dW is not None
     assert dU is not None
     dU = diagonal_blocks(dU, len(CELLS[cell].gates), num_heads)
-    return found._replace(dx=found.dx[:, :, : dW.shape[1]], dweights=(dW, dU, *rest))
+    return grads._replace(dx=grads.dx[:, :, : dW.shape[1]], dweights=(dW, dU, *rest))
 
 
 def _parts(zoneout: Any) -> tuple[Any, ...]:

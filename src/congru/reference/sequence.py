@@ -1,8 +1,8 @@
 """One cell over time, written once for every cell: padding, resets, the reverse direction, their gradients.
 
-    entering[t] = start      where a sequence begins at this step (`is_first[t]`): h_reset, or zeros
-                  state      otherwise: what the step before handed over
-    state       = step(x[t], entering[t])    where step t is valid, unchanged where it is padding
+    state_prev[t] = start     where a sequence begins at this step (`is_first[t]`): h_reset, or zeros
+                    state     otherwise: what the step before handed over
+    state         = step(x[t], state_prev[t])    where step t is valid, unchanged where it is padding
 
 Forward, t runs from 0 to T-1 and `is_first[t] = reset[t]`. In reverse t runs from length-1 to 0 and the boundary
 lies between t+1 and t, so `is_first[t] = reset[t+1]`, and `reset[0]` has no effect.
@@ -85,23 +85,23 @@ def check_step(cell: Cell, x: npt.ArrayLike, state: Any, weights: Any) -> tuple[
 
 
 def run(cell: Cell, step: Step, p: Plan) -> tuple[Array, State, Array, list[State]]:
-    """Return y [B, T, H], the final state, gates [B, T, G, H], and the state that entered each step t."""
+    """Return y [B, T, H], the final state, gates [B, T, G, H], and the state that states_prev each step t."""
     num_batch, num_steps, _ = p.x.shape
     num_hidden = p.start[0].shape[0]
     y = np.zeros((num_batch, num_steps, num_hidden))
     gates = np.zeros((num_batch, num_steps, len(cell.gates), num_hidden))
-    entered: list[State] = [()] * num_steps
+    states_prev: list[State] = [()] * num_steps
     state = p.state
     for t in p.order:
         valid, is_first = p.valid[:, t, None], p.is_first[:, t, None]
-        entering = tuple(np.where(is_first, begin, part) for begin, part in zip(p.start, state))
-        entering = tuple(np.where(valid, part, 0.0) for part in entering)
-        new, gates_t = step(p.x[:, t], entering, p.weights)
+        state_prev = tuple(np.where(is_first, begin, part) for begin, part in zip(p.start, state))
+        state_prev = tuple(np.where(valid, part, 0.0) for part in state_prev)
+        new, gates_t = step(p.x[:, t], state_prev, p.weights)
         state = tuple(np.where(valid, after, before) for after, before in zip(new, state))
         y[:, t] = np.where(valid, new[0], 0.0)
         gates[:, t] = np.where(valid[:, :, None], gates_t, 0.0)
-        entered[t] = entering
-    return y, state, gates, entered
+        states_prev[t] = state_prev
+    return y, state, gates, states_prev
 
 
 def run_backward(
@@ -119,7 +119,7 @@ def run_backward(
     check_shape("dy", dy, "[B, T, H]", (*p.x.shape[:2], num_hidden), "dy has the shape of y")
     gradient = cell._replace(states=tuple(f"d{name}" for name in cell.states))
     dstate = check_state(gradient, dstate, len(dy), num_hidden, "dstate")
-    _, _, gates, entered = run(cell, step, p)
+    _, _, gates, states_prev = run(cell, step, p)
     dx = np.zeros_like(p.x)
     dweights = tuple(None if part is None else np.zeros_like(part) for part in p.weights)
     dstart = tuple(np.zeros_like(part) for part in p.start)
@@ -127,11 +127,11 @@ def run_backward(
         valid, is_first = p.valid[:, t, None], p.is_first[:, t, None]
         dnew = (dstate[0] + dy[:, t], *dstate[1:])
         dnew = tuple(np.where(valid, part, 0.0) for part in dnew)
-        dx_t, dentering, dweights_t = step_backward(dnew, p.x[:, t], entered[t], p.weights, gates[:, t])
+        dx_t, dstate_prev, dweights_t = step_backward(dnew, p.x[:, t], states_prev[t], p.weights, gates[:, t])
         dx[:, t] = np.where(valid, dx_t, 0.0)
         dweights = tuple(None if a is None or b is None else a + b for a, b in zip(dweights, dweights_t))
-        dstart = tuple(a + np.where(is_first, b, 0.0).sum(axis=0) for a, b in zip(dstart, dentering))
-        dhanded = tuple(np.where(is_first, 0.0, part) for part in dentering)
+        dstart = tuple(a + np.where(is_first, b, 0.0).sum(axis=0) for a, b in zip(dstart, dstate_prev))
+        dhanded = tuple(np.where(is_first, 0.0, part) for part in dstate_prev)
         dstate = tuple(np.where(valid, a, b) for a, b in zip(dhanded, dstate))
     return Gradients(dx, dstate, dweights, _like(h_reset, dstart))
 

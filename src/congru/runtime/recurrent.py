@@ -14,7 +14,7 @@ import numpy as np
 from congru import ops
 from congru.errors import BackendError, SettingsError
 from congru.kernels import packed
-from congru.kernels.call import CELLS
+from congru.kernels.cells import CELLS
 from congru.kernels.packed import Packed
 from congru.kernels.rounding import to_bfloat16
 from congru.runtime import cells

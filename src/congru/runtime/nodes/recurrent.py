@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from congru.errors import SettingsError
-from congru.kernels.call import CELLS
+from congru.kernels.cells import CELLS
 from congru.reference.option_equations import gain_names
 from congru.reference.options import check_heads
 from congru.runtime.cells import Array
