@@ -55,12 +55,15 @@ def random_trace(
     readout: str | None = "steps",
     outputs: int = 4,
     zoneout: float = 0.0,
+    norm: bool = False,
     **options: Any,
 ) -> Trace:
     """A trace of a random stack from a random start, with a random linear read-out."""
     random = np.random.default_rng(seed)
     stack = random_stack(cell, reset_before, I=I, H=H, layers=layers, ways=ways, seed=seed)
     stack = stack._replace(zoneout=zoneout)
+    if norm:
+        stack = _normed(stack, random)
     parts = 2 if cell == "lstm" else 1
     h0 = tuple(random.normal(size=(layers * ways, B, H)) * 0.5 for _ in range(parts))
     trace = inspect(stack, random.normal(size=(B, T, I)), h0=h0, **options)
@@ -68,6 +71,21 @@ def random_trace(
         return trace
     weight, bias = random.normal(size=(outputs, ways * H)), random.normal(size=outputs)
     return with_readout(trace, Readout("head", readout, weight, bias, tuple("abcd"[:outputs])))
+
+
+def _normed(stack: Stack, random: np.random.Generator) -> Stack:
+    """The stack with layer norm, its gains around 1."""
+    weights = []
+    for row in stack.weights:
+        rows, H = row[0][1].shape
+        sizes = (rows, rows, *((H, H) if stack.cell == "lstm" else ()))
+        weights.append(
+            [
+                (*way, *(random.uniform(0.5, 1.5, size) - (k == 3) for k, size in enumerate(sizes)))
+                for way in row
+            ]
+        )
+    return stack._replace(weights=weights, layer_norm=True)
 
 
 def with_readout(trace: Trace, readout: Readout) -> Trace:

@@ -59,20 +59,22 @@ def numbers(line: str) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    ("cell", "reset_before", "zoneout"),
+    ("cell", "reset_before", "zoneout", "norm"),
     [
-        ("gru", False, 0.0),
-        ("gru", True, 0.3),
-        ("lstm", False, 0.0),
-        ("lstm", False, 0.3),
-        ("mingru", False, 0.0),
-        ("rnn", False, 0.3),
+        ("gru", False, 0.0, False),
+        ("gru", True, 0.3, False),
+        ("gru", False, 0.0, True),
+        ("gru", True, 0.3, True),
+        ("lstm", False, 0.3, False),
+        ("lstm", False, 0.0, True),
+        ("mingru", False, 0.0, False),
+        ("rnn", False, 0.3, False),
     ],
 )
 def test_hovering_fills_in_the_equations(
-    browser: Any, tmp_path: Path, cell: str, reset_before: bool, zoneout: float
+    browser: Any, tmp_path: Path, cell: str, reset_before: bool, zoneout: float, norm: bool
 ) -> None:
-    trace = random_trace(cell, reset_before, T=8, B=1, tokens=list("abcdefgh"), zoneout=zoneout)
+    trace = random_trace(cell, reset_before, T=8, B=1, tokens=list("abcdefgh"), zoneout=zoneout, norm=norm)
     opened = Opened(browser, report(trace, tmp_path / "report.html"))
     text = opened.hover("film-0-0-state", 2.5 / 8, 1.5 / 5)
     unit = int(congru.gates.strips.unit_order(trace.top)[1])
@@ -91,20 +93,28 @@ def test_hovering_fills_in_the_equations(
 
 
 @pytest.mark.parametrize(
-    ("cell", "reset_before", "ways", "readout", "zoneout"),
+    ("cell", "reset_before", "ways", "readout", "zoneout", "norm"),
     [
-        ("gru", False, 1, "steps", 0.0),
-        ("gru", True, 1, "last", 0.3),
-        ("gru", False, 2, "final", 0.0),
-        ("lstm", False, 2, "mean", 0.0),
-        ("lstm", False, 1, "last", 0.3),
-        ("mingru", False, 1, "mean", 0.0),
+        ("gru", False, 1, "steps", 0.0, False),
+        ("gru", True, 1, "last", 0.3, False),
+        ("gru", False, 2, "final", 0.0, True),
+        ("gru", True, 1, "last", 0.3, True),
+        ("lstm", False, 2, "mean", 0.0, False),
+        ("lstm", False, 1, "last", 0.3, False),
+        ("mingru", False, 1, "mean", 0.0, False),
     ],
 )
 def test_the_memory_map_follows_the_output_picked(
-    browser: Any, tmp_path: Path, cell: str, reset_before: bool, ways: int, readout: str, zoneout: float
+    browser: Any,
+    tmp_path: Path,
+    cell: str,
+    reset_before: bool,
+    ways: int,
+    readout: str,
+    zoneout: float,
+    norm: bool,
 ) -> None:
-    trace = random_trace(cell, reset_before, T=8, B=1, ways=ways, readout=readout, zoneout=zoneout)
+    trace = random_trace(cell, reset_before, T=8, B=1, ways=ways, readout=readout, zoneout=zoneout, norm=norm)
     opened = Opened(browser, report(trace, tmp_path / "report.html"))
     on = "cell" if cell == "lstm" else "state"
     for output in (1, 3):
@@ -125,11 +135,11 @@ def test_the_memory_map_follows_the_output_picked(
     assert opened.faults == []
 
 
-def test_layer_norm_says_what_the_page_leaves_out(browser: Any, tmp_path: Path) -> None:
-    layer = congru.nn.GRU(3, 4, batch_first=True, layer_norm=True)
+def test_one_norm_over_all_gates_says_what_the_page_leaves_out(browser: Any, tmp_path: Path) -> None:
+    layer = congru.nn.GRU(3, 4, batch_first=True, layer_norm="dreamer")
     opened = Opened(browser, report(congru.inspect(layer, np.ones((1, 5, 3))), tmp_path / "report.html"))
     assert opened.hover("film-0-0-state", 0.5, 0.5).startswith(
-        "The numbers of single cells are not in this page: with layer norm"
+        "The numbers of single cells are not in this page: with one norm"
     )
     assert opened.faults == []
 

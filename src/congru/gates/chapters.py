@@ -28,6 +28,7 @@ from congru.gates.target import top_states
 from congru.report.markup import figure, paragraphs, preformatted
 from congru.report.table import html_table
 
+_DIRECTIONS = {1: "in one direction", 2: "in both directions"}
 STARTS = 16  # of the search for fixed points
 
 
@@ -89,7 +90,7 @@ def _about(record: Record, context: Context) -> Chapter:
     rows = [
         *((str(name), str(value)) for name, value in context.about.items()),
         ("model", record.title),
-        ("layers shown", f"{depth} x {ways} {layer.form.title} of {hidden} units"),
+        ("layers shown", f"{depth}, {_DIRECTIONS[ways]}: {layer.form.title} of {hidden} units"),
         ("input", f"{batch} row(s), {steps} steps of {layer.x.shape[2]} features"),
         ("shown", f"row {context.row}, {record.lengths[context.row]} steps"),
         ("how far the equations miss the layer's own output", f"{record.residual:.1e}"),

@@ -214,10 +214,14 @@ def _lstm_jacobian(s: Steps, k: int, U: Array) -> Array:
     by_argument, by_o = _lstm_parts(s, k)
     U_i, U_f, U_g, U_o = np.split(U, 4)
     f = s.gates[1][k]
-    h_by_c = cell_pull(s, np.eye(len(f)), k)
     c_by_h = sum(part[:, None] * block for part, block in zip(by_argument, (U_i, U_f, U_g)))
-    h_by_h = h_by_c @ c_by_h + by_o[:, None] * U_o
-    return np.block([[h_by_h, h_by_c * f], [c_by_h, np.diag(f)]])
+    if s.form.layer_norm:
+        h_by_c = cell_pull(s, np.eye(len(f)), k)
+        through_c = h_by_c @ c_by_h
+    else:
+        slope = cell_pull(s, np.ones((1, len(f))), k)[0]
+        h_by_c, through_c = np.diag(slope), slope[:, None] * c_by_h
+    return np.block([[through_c + by_o[:, None] * U_o, h_by_c * f], [c_by_h, np.diag(f)]])
 
 
 def _lstm_pull_back(s: Steps, k: int, d: Array, U: Array) -> Array:

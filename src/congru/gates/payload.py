@@ -39,7 +39,8 @@ def payload_of(record: Record, row: int, target: int | None, at: int) -> Payload
     return {
         "cell": record.cell,
         "zoneout": layers[0].form.zoneout,
-        "norm": bool(layers[0].form.layer_norm),
+        "norm": {True: "gates", "dreamer": "all"}.get(layers[0].form.layer_norm, ""),
+        "heads": layers[0].form.num_heads,
         "gates": GATES[record.cell],
         "resetBefore": layers[0].form.reset_before,
         "depth": len(record.layers) - 1,
@@ -94,14 +95,16 @@ def _direction(layer: Layer, row: int, first: int, stop: int) -> Payload:
     starts = [np.asarray(part[row], np.float64) for part in layer.start]
     if first > 0:
         starts = [part[row, first] for part in layer.recovered.state_prev]
-    U = layer.weights.U
+    weights, U = layer.weights, layer.weights.U
+    norm = {"gh": weights.g_h, "gc": weights.g_c, "bc": weights.b_c} if layer.form.layer_norm is True else {}
     return {
+        **{name: pack(part) for name, part in norm.items() if part.size},
         "reverse": layer.reverse,
         "order": unit_order(layer).tolist(),
-        "gi": pack(input_part(layer.form, layer.x[row, steps], layer.weights)),
+        "gi": pack(input_part(layer.form, layer.x[row, steps], weights)),
         "h": pack(layer.y[row, steps]),
         "U": None if U is None else pack(U),
-        "bh": pack(layer.weights.b_h),
+        "bh": pack(weights.b_h),
         "start": [pack(part) for part in starts],
         "restart": [pack(part) for part in layer.restart],
         "isFirst": is_first.tolist(),

@@ -19,6 +19,7 @@
   const ways = data.directions.map((d) => ({
     reverse: d.reverse, order: d.order, gi: unpack(d.gi), h: unpack(d.h), U: d.U && unpack(d.U), bh: unpack(d.bh),
     start: d.start.map(unpack), restart: d.restart.map(unpack), isFirst: new Set(d.isFirst), gates: null,
+    gh: d.gh && unpack(d.gh), gc: d.gc && unpack(d.gc), bc: d.bc && unpack(d.bc),
   }));
 
   // The state before step t: the neighbour's, or a start.
@@ -28,13 +29,47 @@
     return before < 0 || before >= T ? way.start[part] : states.subarray(before * H, before * H + H);
   }
 
-  // (U v + b_h) of gate row g and unit i.
-  function stateTerm(way, g, i, v) {
-    if (!way.U) return 0;
-    let sum = way.bh[g * H + i];
-    const row = (g * H + i) * H;
-    for (let j = 0; j < H; j++) sum += way.U[row + j] * v[j];
-    return sum;
+  // norm(a), and 1 / sqrt(variance + eps) of each of its numbers, part by part: the units of one gate and head.
+  function norm(a) {
+    const size = H / data.heads, hat = new Float64Array(a.length), scale = new Float64Array(a.length);
+    for (let begin = 0; begin < a.length; begin += size) {
+      const part = a.subarray(begin, begin + size), mean = part.reduce((x, y) => x + y, 0) / size;
+      const each = 1 / Math.sqrt(part.reduce((x, y) => x + (y - mean) * (y - mean), 0) / size + 1e-5);
+      for (let i = 0; i < size; i++) hat[begin + i] = (part[i] - mean) * each;
+      scale.fill(each, begin, begin + size);
+    }
+    return { hat, scale };
+  }
+
+  // d by g norm(a) as d by a: (d - mean(d) - hat mean(d hat)) / sqrt(variance + eps), part by part.
+  function normPull(d, { hat, scale }) {
+    const size = H / data.heads, out = new Float64Array(d.length);
+    for (let begin = 0; begin < d.length; begin += size) {
+      let mean = 0, along = 0;
+      for (let i = begin; i < begin + size; i++) {
+        mean += d[i] / size;
+        along += (d[i] * hat[i]) / size;
+      }
+      for (let i = begin; i < begin + size; i++) out[i] = (d[i] - mean - hat[i] * along) * scale[i];
+    }
+    return out;
+  }
+
+  // U v of the gate rows first to stop, [k * H].
+  function products(way, v, first, stop) {
+    const out = new Float64Array((stop - first) * H);
+    for (let r = 0; r < out.length; r++) {
+      const row = (first * H + r) * H;
+      for (let j = 0; j < H; j++) out[r] += way.U[row + j] * v[j];
+    }
+    return out;
+  }
+
+  // U v + b_h of the gate rows first to stop, [k * H]; with layer norm g_h * norm(U v) + b_h.
+  function stateTerms(way, v, first = 0, stop = G) {
+    if (!way.U) return new Float64Array((stop - first) * H);
+    const sums = products(way, v, first, stop), read = way.gh ? norm(sums).hat : sums;
+    return read.map((a, r) => (way.gh ? way.gh[first * H + r] : 1) * a + way.bh[first * H + r]);
   }
 
   // Gates, what was written, and what is kept, of every step; [T, H] each. Computed once.
@@ -43,6 +78,7 @@
     const g = { keep: new Float64Array(T * H), written: new Float64Array(T * H), memory: new Float64Array(T * H) };
     for (const name of data.gates) g[name] = new Float64Array(T * H);
     g.cell = new Float64Array(T * H); // of an LSTM, before zoneout
+    g.read = new Float64Array(T * H); // what its output tanh reads: the cell, or its norm
     g.a = new Float64Array(T * H);
     const rh = new Float64Array(H);
     for (let k = 0; k < T; k++) {
@@ -50,32 +86,33 @@
       const h = stateBefore(way, t, 0, way.h);
       const c = data.cell === "lstm" ? stateBefore(way, t, 1, g.memory) : null;
       const gate = (name, i, f) => (g[name][base + i] = f);
+      const terms = stateTerms(way, h, 0, data.resetBefore ? 2 : G), term = (row, i) => terms[row * H + i];
       if (data.cell === "gru") {
         for (let i = 0; i < H; i++) {
-          gate("r", i, sigmoid(way.gi[gi + i] + stateTerm(way, 0, i, h)));
-          gate("z", i, sigmoid(way.gi[gi + H + i] + stateTerm(way, 1, i, h)));
+          gate("r", i, sigmoid(way.gi[gi + i] + term(0, i)));
+          gate("z", i, sigmoid(way.gi[gi + H + i] + term(1, i)));
           rh[i] = g.r[base + i] * h[i];
         }
+        g.a.set(data.resetBefore ? stateTerms(way, rh, 2, 3) : terms.subarray(2 * H), base);
       }
       for (let i = 0; i < H; i++) {
         const at = base + i, input = (row) => way.gi[gi + row * H + i];
         if (data.cell === "gru") {
-          g.a[at] = stateTerm(way, 2, i, data.resetBefore ? rh : h);
           gate("n", i, Math.tanh(input(2) + (data.resetBefore ? g.a[at] : g.r[at] * g.a[at])));
         } else if (data.cell === "mingru") {
           gate("z", i, sigmoid(input(0)));
           gate("n", i, input(1) >= 0 ? input(1) + 0.5 : sigmoid(input(1)));
         } else if (data.cell === "lstm") {
-          gate("i", i, sigmoid(input(0) + stateTerm(way, 0, i, h)));
-          gate("f", i, sigmoid(input(1) + stateTerm(way, 1, i, h)));
-          gate("g", i, Math.tanh(input(2) + stateTerm(way, 2, i, h)));
-          gate("o", i, sigmoid(input(3) + stateTerm(way, 3, i, h)));
+          gate("i", i, sigmoid(input(0) + term(0, i)));
+          gate("f", i, sigmoid(input(1) + term(1, i)));
+          gate("g", i, Math.tanh(input(2) + term(2, i)));
+          gate("o", i, sigmoid(input(3) + term(3, i)));
           g.keep[at] = p + (1 - p) * g.f[at];
           g.written[at] = (1 - p) * g.i[at] * g.g[at];
           g.cell[at] = g.f[at] * c[i] + g.i[at] * g.g[at];
           g.memory[at] = g.keep[at] * c[i] + g.written[at];
         } else {
-          const a = input(0) + stateTerm(way, 0, i, h);
+          const a = input(0) + term(0, i);
           gate("n", i, data.cell === "rnn" ? Math.tanh(a) : Math.max(a, 0));
         }
         if (g.z) {
@@ -83,6 +120,10 @@
           g.written[at] = (1 - g.keep[at]) * g.n[at];
           g.memory[at] = way.h[at];
         }
+      }
+      if (data.cell === "lstm") {
+        const cell = g.cell.subarray(base, base + H), hat = way.gc && norm(cell).hat;
+        g.read.set(way.gc ? hat.map((v, i) => way.gc[i] * v + way.bc[i]) : cell, base);
       }
     }
     way.gates = g;
@@ -92,17 +133,18 @@
   // The equations of one unit at one step, with its numbers.
   function equations(w, t, i) {
     const way = ways[w], g = compute(way), at = t * H + i, h = stateBefore(way, t, 0, way.h);
-    const input = (row) => way.gi[t * G * H + row * H + i], state = (row) => stateTerm(way, row, i, h);
+    const terms = stateTerms(way, h), input = (row) => way.gi[t * G * H + row * H + i], state = (row) => terms[row * H + i];
+    const both = way.gh ? "norm(W x) + b + norm(U h) + b" : "W x + b + U h + b";
     const squash = (name, f, row) =>
-      `${name} = ${f}(W x + b + U h + b) = ${f}(${show(input(row))} + ${show(state(row))}) = ${plain(g[name][at])}`;
+      `${name} = ${f}(${both}) = ${f}(${show(input(row))} + ${show(state(row))}) = ${plain(g[name][at])}`;
     const kept = (z, n) => `h' = (1 - z) * n + z * h = ${plain(1 - z)} * ${show(n)} + ${plain(z)} * ${show(h[i])} = ` +
       show((1 - z) * n + z * h[i]);
     const held = (name, old, fresh) => p === 0 ? [] : [`${name}' = p * ${name} + (1 - p) * ${name}' = ${plain(p)} * ` +
       `${show(old)} + ${plain(1 - p)} * ${show(fresh)} = ${show(p * old + (1 - p) * fresh)}   zoneout`];
     if (data.cell === "gru") {
       const n = data.resetBefore
-        ? `n = tanh(W x + b + U (r * h) + b) = tanh(${show(input(2))} + ${show(g.a[at])}) = ${plain(g.n[at])}`
-        : `n = tanh(W x + b + r * (U h + b)) = tanh(${show(input(2))} + ${plain(g.r[at])} * ${show(g.a[at])}) = ` +
+        ? `n = tanh(${way.gh ? "norm(W x) + b + norm(U (r * h)) + b" : "W x + b + U (r * h) + b"}) = tanh(${show(input(2))} + ${show(g.a[at])}) = ${plain(g.n[at])}`
+        : `n = tanh(${way.gh ? "norm(W x) + b + r * (norm(U h) + b)" : "W x + b + r * (U h + b)"}) = tanh(${show(input(2))} + ${plain(g.r[at])} * ${show(g.a[at])}) = ` +
           plain(g.n[at]);
       return [squash("r", "sigmoid", 0), squash("z", "sigmoid", 1), n, kept(g.z[at], g.n[at]),
         ...held("h", h[i], (1 - g.z[at]) * g.n[at] + g.z[at] * h[i])];
@@ -111,10 +153,10 @@
       return [`z = sigmoid(W x + b) = sigmoid(${show(input(0))}) = ${plain(g.z[at])}`,
         `n = g(W x + b) = g(${show(input(1))}) = ${plain(g.n[at])}`, kept(g.z[at], g.n[at])];
     if (data.cell === "lstm") {
-      const c = stateBefore(way, t, 1, g.memory)[i], shown = g.o[at] * Math.tanh(g.cell[at]);
+      const c = stateBefore(way, t, 1, g.memory)[i], shown = g.o[at] * Math.tanh(g.read[at]);
       return [squash("i", "sigmoid", 0), squash("f", "sigmoid", 1), squash("g", "tanh", 2), squash("o", "sigmoid", 3),
         `c' = f * c + i * g = ${plain(g.f[at])} * ${show(c)} + ${plain(g.i[at])} * ${show(g.g[at])} = ${show(g.cell[at])}`,
-        `h' = o * tanh(c') = ${plain(g.o[at])} * ${show(Math.tanh(g.cell[at]))} = ${show(shown)}`,
+        `h' = o * tanh(${way.gc ? "norm(c')" : "c'"}) = ${plain(g.o[at])} * ${show(Math.tanh(g.read[at]))} = ${show(shown)}`,
         ...held("c", c, g.cell[at]), ...held("h", h[i], shown)];
     }
     return [squash("n", data.cell === "rnn" ? "tanh" : "relu", 0), `h' = n = ${show(g.n[at])}`, ...held("h", h[i], g.n[at])];
@@ -122,8 +164,8 @@
 
   // ---- the cell under the pointer -----------------------------------------------------------------------------
   const panel = document.getElementById("cell");
-  if (data.norm) {
-    panel.textContent = "The numbers of single cells are not in this page: with layer norm each depends on all units of its gate.";
+  if (data.norm === "all") {
+    panel.textContent = "The numbers of single cells are not in this page: with one norm over all gates each depends on all units.";
     panel.hidden = false;
     return;
   }
@@ -177,7 +219,7 @@
 
   // ---- the memory map of a picked output ----------------------------------------------------------------------
   const tool = document.getElementById("pick");
-  const possible = data.readout && data.cell !== "rnn" && data.cell !== "rnn_relu" && (ways.length === 1 || data.whole);
+  const possible = data.readout && data.cell !== "rnn" && data.cell !== "rnn_relu" && !ways[0].gc && (ways.length === 1 || data.whole);
   if (!tool || !possible) return;
   const weight = unpack(data.readout.weight), bias = unpack(data.readout.bias), D = ways.length;
 
@@ -192,7 +234,7 @@
 
   // d J of step t: the gradient by the state before (and, for an LSTM, by the cell before) from that after.
   function pullBack(way, g, t, dh, dc) {
-    const base = t * H, h = stateBefore(way, t, 0, way.h), through = [];
+    const base = t * H, h = stateBefore(way, t, 0, way.h);
     const rows = data.gates.map(() => new Float64Array(H)), out = new Float64Array(H), cell = new Float64Array(H);
     for (let i = 0; i < H; i++) {
       const at = base + i;
@@ -217,15 +259,17 @@
     if (!way.U) return [out, cell];
     // Zoneout: p d + (1 - p) d J.
     const mixed = () => p === 0 ? [out, cell] : [out.map((v, i) => p * dh[i] + (1 - p) * v), cell.map((v, i) => p * dc[i] + (1 - p) * v)];
-    const product = (row, into) => {
+    const product = (row, into, v = h) => {
+      let pulled = rows[row];
+      if (way.gh) pulled = normPull(pulled.map((d, i) => d * way.gh[row * H + i]), norm(products(way, v, row, row + 1)));
       for (let i = 0; i < H; i++) {
-        const d = rows[row][i], line = (row * H + i) * H;
+        const d = pulled[i], line = (row * H + i) * H;
         if (d !== 0) for (let j = 0; j < H; j++) into[j] += d * way.U[line + j];
       }
     };
     if (data.cell === "gru" && data.resetBefore) {
       const q = new Float64Array(H);
-      product(2, q);
+      product(2, q, h.map((v, j) => v * g.r[base + j]));
       for (let j = 0; j < H; j++) {
         out[j] += q[j] * g.r[base + j];
         rows[0][j] = q[j] * h[j] * g.r[base + j] * (1 - g.r[base + j]);
