@@ -249,6 +249,8 @@ def test_a_decoder_with_attention_end_to_end(steps: int, bridge: bool, tmp_path:
     x, h_prev = (torch.tensor(part[1, 3]) for part in (trace.x, trace.top.recovered.state_prev[0]))
     J = torch.autograd.functional.jacobian(lambda h: model.decoder(x[None], h[None])[0], h_prev)
     np.testing.assert_allclose(trace.jacobians([3], row=1)[0], J, atol=1e-5)
+    if bridge:
+        return
     page = trace.report(tmp_path / "decoder.html").read_text(encoding="utf-8")
     assert "decoder (GRU)" in page
     assert "encoder, decoder" in page
