@@ -1,0 +1,126 @@
+"""A father and his son play online: a model gets to know both, and follows their next game move by move.
+
+Both players are invented. This script makes their games: the father opens with the king's pawn, his son answers with the
+Sicilian and opens with the queen's pawn; after that the model itself plays for both, the son more adventurous. Then, as with real
+games:
+
+1. the model follows the last game, knowing neither of them;
+2. a vector is fitted for each on the games before (`congru adapt`), nothing else changes;
+3. the model follows the last game again, knowing them, and once more with their earlier games in its state.
+
+    python examples/father_and_son.py MODEL OUT [--games 24]
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from congru.runtime.decoding.sampling import Sampling, probabilities
+from congru.tasks.chess import follow
+from congru.tasks.chess.predict import LiveGame, Predictor
+from congru.tasks.chess.rules import Position
+from congru.tasks.chess.san import read_san, write_san
+from congru.tasks.chess.sources import read_games
+from congru.tasks.chess.use import adapt
+
+FATHER, SON = "Father, The", "Son, The"
+RESULTS = ("1-0", "1/2-1/2", "0-1")
+MOST_PLIES = 80
+TEMPERATURE = {FATHER: 0.6, SON: 1.1}
+OPENINGS = {  # how often a player begins so, and answers so
+    FATHER: {"": {"e4": 0.9, "d4": 0.1}, "e4": {"e5": 1.0}, "d4": {"d5": 0.8, "Nf6": 0.2}},
+    SON: {"": {"d4": 0.7, "e4": 0.3}, "e4": {"c5": 0.85, "e5": 0.15}, "d4": {"Nf6": 1.0}},
+}
+
+
+def invent(predictor: Predictor, white: str, black: str, rng: np.random.Generator) -> tuple[list[str], str]:
+    """The moves of a game in SAN, and its result."""
+    live, words = predictor.follow(), list[str]()
+    while len(words) < MOST_PLIES and live.board.rules.outcome() is None:
+        player = (white, black)[len(words) % 2]
+        code = _opening(player, words, live.board.rules, rng)
+        if code is None:
+            said = live.prediction()
+            chances = probabilities(said.log_p, Sampling(TEMPERATURE[player]))
+            code = int(said.code[rng.choice(len(chances), p=chances)])
+        words.append(write_san(live.board.rules, code))
+        live.play(code)
+    return words, _result(live)
+
+
+def _opening(player: str, words: list[str], position: Position, rng: np.random.Generator) -> int | None:
+    """The move of a player's repertoire in the first two plies; None where it has none."""
+    moves = OPENINGS[player].get(" ".join(words)) if len(words) < 2 else None
+    if not moves:
+        return None
+    return read_san(position, str(rng.choice(list(moves), p=list(moves.values()))))
+
+
+def _result(live: LiveGame) -> str:
+    """How a game ended; one that was broken off is judged by the model."""
+    outcome = live.board.rules.outcome()
+    if outcome is not None:
+        return RESULTS[1] if outcome != "checkmate" else RESULTS[2 if live.side == 0 else 0]
+    lost, drawn, won = np.exp(live.prediction().result[0])
+    white, black = (won, lost) if live.side == 0 else (lost, won)
+    return RESULTS[int(np.argmax([white, drawn, black]))]
+
+
+def write_pgn(predictor: Predictor, path: Path, numbers: range, seed: int = 0) -> None:
+    """Write invented games, a month apart, the colours in turn."""
+    parts = []
+    for number in numbers:
+        white, black = (FATHER, SON) if number % 2 == 0 else (SON, FATHER)
+        words, result = invent(predictor, white, black, np.random.default_rng((seed, number)))
+        tags = {
+            "Event": "invented by examples/father_and_son.py",
+            "Date": f"{2024 + number // 12}.{1 + number % 12:02}.01",
+            "White": white,
+            "Black": black,
+            "Result": result,
+        }
+        lines = [f'[{name} "{value}"]' for name, value in tags.items()]
+        parts.append("\n".join([*lines, "", " ".join([*words, result]), ""]))
+    path.write_text("\n".join(parts), encoding="utf-8")
+
+
+def bits(model: Path, game: Path, earlier: Path | None = None) -> float:
+    """Mean surprise of the moves of a game."""
+    one = follow.one_game(game, 1)
+    games = None if earlier is None else read_games(earlier)[0]
+    followed = follow.begin(Predictor.load(model), white=one.players[0], black=one.players[1], earlier=games)
+    return float(np.mean([followed.play(move).bits for move in one.moves]))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Tell the story."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--games", type=int, default=24)
+    parser.add_argument("--rounds", type=int, default=40, help="of fitting the players' vectors")
+    options = parser.parse_args(arguments)
+    out: Path = options.out
+    out.mkdir(parents=True, exist_ok=True)
+    base = Predictor.load(options.model)
+    earlier, last = out / "earlier.pgn", out / "last.pgn"
+    write_pgn(base, earlier, range(options.games))
+    write_pgn(base, last, range(options.games, options.games + 1))
+    print(f"{options.games} earlier games: {earlier}, the next one: {last} (both players are invented)")
+    adapt(options.model, str(earlier), player=FATHER, rounds=options.rounds, out=out / "with_father")
+    adapt(out / "with_father", str(earlier), player=SON, rounds=options.rounds, out=out / "family")
+    print("the next game, bits a move (less is better predicted)")
+    for name, model, before in (
+        ("knowing neither", options.model, None),
+        ("knowing both", out / "family", None),
+        ("knowing both, their earlier games in the state", out / "family", earlier),
+    ):
+        print(f"  {name:<48} {bits(model, last, before):.3f}")
+    print(f"next\n  congru run {out / 'family'} {last} --earlier {earlier}")
+
+
+if __name__ == "__main__":
+    main()
