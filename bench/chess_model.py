@@ -1,12 +1,11 @@
 """How well do trained chess models predict the moves of the test games, and what do they know of players?
 
-Reads model folders that `congru train chess` left, one with the board and one that reads moves only, and the test part of
-pgnmentor20, once: hits and bits by ply and rating, legality before other moves are ruled out, the gain of the players'
-vectors, players named from their games, the board in the state, 20 games of players never met (from the set masters:
-nobody of them is in pgnmentor20), earlier games of a pair carried in the state, microseconds of a step. The models were
-chosen on the validation part.
+Reads a run folder that `congru train chess` left and the test part of pgnmentor20, once: hits and bits by ply and rating,
+microseconds of a step; with the board the gain of the players' vectors, players named from their games, 20 games of players
+never met (from the set masters: nobody of them is in pgnmentor20), earlier games of a pair carried in the state; moves only
+legality before other moves are ruled out, and the board in the state. The model was chosen on the validation part.
 
-    CONGRU_DATA=FOLDER python -m bench.chess_model RUN_WITH_BOARD [RUN_MOVES_ONLY] [--games 4310]
+    CONGRU_DATA=FOLDER python -m bench.chess_model RUN [--games 4310]
 """
 
 from __future__ import annotations
@@ -40,27 +39,19 @@ NEW_PLAYERS, FITTED, SCORED = 12, 20, 40
 EARLIER, PAIRS = 3, 300
 
 
-def measure(folder: Path, games: Games, test: Ints) -> tuple[dict[str, Any], Scored, Predictor]:
-    """The scores of a model on the test games, and of the same model without knowing who plays."""
-    predictor = Predictor.load(folder)
-    train = np.flatnonzero(games.split == TRAIN)
+def scores(predictor: Predictor, games: Games, test: Ints) -> tuple[dict[str, Any], Scored]:
+    """How well a model predicts the test games, and how fast."""
     scored = score(predictor, games, test)
-    hidden = score(predictor, games, test, numbers=np.zeros(len(games.players), np.int64))
-    counts = np.bincount(
-        np.concatenate([games.white[train], games.black[train]]), minlength=len(games.players)
-    )
     figures: dict[str, Any] = {
         "all": summary(scored),
         "by_ply": by_ply(scored),
         "by_elo": by_elo(scored),
         "calibration": [[round(value, 4) for value in row] for row in calibration(scored)[1]],
-        "players": gain(scored, hidden, counts[scored.player] >= MANY_GAMES),
-        "named": identify(predictor, games, train, test),
         "step_us": step_microseconds(predictor, games, test),
         "parameters": predictor.model.num_parameters,
-        "training": training_of(folder),
     }
-    return figures, scored, predictor
+    print("all", figures["all"], flush=True)
+    return figures, scored
 
 
 def gain(after: Scored, before: Scored, wanted: Any) -> dict[str, Any]:
@@ -102,9 +93,14 @@ def step_microseconds(predictor: Predictor, games: Games, test: Ints, plies: int
             network.append(end - middle)
             whole.append(end - start)
             live.play(code)
+    tenths = {
+        "network": np.quantile(network, (0.1, 0.5)),
+        "with rules and features": np.quantile(whole, (0.1, 0.5)),
+    }
     return {
-        "network": round(1e6 * float(np.median(network)), 1),
-        "with rules and features": round(1e6 * float(np.median(whole)), 1),
+        f"{name}, {key}": round(1e6 * float(value), 1)
+        for name, pair in tenths.items()
+        for key, value in zip(("best tenth", "median"), pair)
     }
 
 
@@ -180,11 +176,36 @@ def score_last(predictor: Predictor, games: Games, blocks: list[Ints], last: Int
     return scored.take(np.isin(scored.game, last))
 
 
+def with_board(predictor: Predictor, games: Games, test: Ints, data: Path) -> dict[str, Any]:
+    """What is measured of a network with the board: players known, named, new, and met before."""
+    train = np.flatnonzero(games.split == TRAIN)
+    figures, scored = scores(predictor, games, test)
+    hidden = score(predictor, games, test, numbers=np.zeros(len(games.players), np.int64))
+    counts = np.bincount(
+        np.concatenate([games.white[train], games.black[train]]), minlength=len(games.players)
+    )
+    figures["players"] = gain(scored, hidden, counts[scored.player] >= MANY_GAMES)
+    print("players", figures["players"], flush=True)
+    figures["named"] = identify(predictor, games, train, test)
+    print("named", figures["named"], flush=True)
+    figures["new_players"] = new_players(predictor, data)
+    print("new players", figures["new_players"], flush=True)
+    figures["earlier_games"] = earlier_games(predictor, games, test)
+    return figures
+
+
+def moves_only(predictor: Predictor, games: Games, test: Ints) -> dict[str, Any]:
+    """What is measured of a network that reads moves only: legality, and the board in its state."""
+    figures, _ = scores(predictor, games, test)
+    fitted = spread(np.flatnonzero(games.split == TRAIN), 400)
+    figures["board_probe"] = board_probe(predictor, games, fitted, spread(test, 200))._asdict()
+    return figures
+
+
 def main() -> None:
-    """Measure, and write results/chess_model.json."""
+    """Measure, and write results/chess_model.json, of a model that reads moves only results/chess_model_moves.json."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("with_board", type=Path)
-    parser.add_argument("moves_only", type=Path, nargs="?")
+    parser.add_argument("run", type=Path, help="the run folder of a training")
     parser.add_argument("--games", type=int, help="test games at most; default: all")
     arguments = parser.parse_args()
     data = Path(os.environ.get("CONGRU_DATA", "."), "chess")
@@ -193,26 +214,18 @@ def main() -> None:
         raise SystemExit(f"{path} is missing: set CONGRU_DATA to the folder that holds chess/pgnmentor20")
     games = read_games(path)[0]
     test = spread(np.flatnonzero(games.split == TEST), arguments.games)
+    predictor = Predictor.load(arguments.run)
+    kind = "with_board" if predictor.with_board else "moves_only"
+    figures = (
+        with_board(predictor, games, test, data)
+        if predictor.with_board
+        else moves_only(predictor, games, test)
+    )
+    figures["training"] = training_of(arguments.run)
     baselines = baseline_rows(games, np.flatnonzero(games.split == TRAIN), test)
-    print("baselines", baselines, flush=True)
-    figures: dict[str, Any] = {"games": len(test)}
-    board, _, predictor = measure(arguments.with_board, games, test)
-    figures["with_board"] = board
-    print("with board", board["all"], board["players"], board["named"], flush=True)
-    board["new_players"] = new_players(predictor, data)
-    print("new players", board["new_players"], flush=True)
-    board["earlier_games"] = earlier_games(predictor, games, test)
-    print("earlier games", board["earlier_games"], flush=True)
-    if arguments.moves_only is not None:
-        moves, _, reader = measure(arguments.moves_only, games, test)
-        fitted = spread(np.flatnonzero(games.split == TRAIN), 400)
-        moves["board_probe"] = board_probe(reader, games, fitted, spread(test, 200))._asdict()
-        figures["moves_only"] = moves
-        print("moves only", moves["all"], moves["board_probe"], flush=True)
-    words = ["python -m bench.chess_model RUN_WITH_BOARD"]
-    words += ["RUN_MOVES_ONLY"] if arguments.moves_only is not None else []
-    words += [f"--games {arguments.games}"] if arguments.games else []
-    target = write_result("chess_model", " ".join(words), figures, baselines=baselines)
+    words = ["python -m bench.chess_model RUN", *([f"--games {arguments.games}"] if arguments.games else [])]
+    name = "chess_model" if predictor.with_board else "chess_model_moves"
+    target = write_result(name, " ".join(words), {"games": len(test), kind: figures}, baselines=baselines)
     print(target.relative_to(ROOT))
 
 

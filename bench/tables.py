@@ -37,6 +37,8 @@ def quality() -> str:
         ("text_shakespeare_30_minutes", _text),
         ("forecast_ett", _ett),
         ("forecast_m4", _m4),
+        ("chess_model", _chess),
+        ("chess_model_moves", _chess),
     )
     for name, make in tasks:
         if (ROOT / "results" / f"{name}.json").exists():
@@ -68,6 +70,15 @@ def _ett(record: dict[str, Any]) -> list[list[str]]:
         error = record["figures"][horizon]["test_mse"]
         rows.append([f"ETTh1, test MSE {horizon} hours ahead", f"**{error:.3f}**", ", ".join(beside)])
     return rows
+
+
+def _chess(record: dict[str, Any]) -> list[list[str]]:
+    kind = "with_board" if "with_board" in record["figures"] else "moves_only"
+    scores = record["figures"][kind]["all"]
+    words = "the board given" if kind == "with_board" else "moves only"
+    what = f"chess, pgnmentor20, test: share of moves predicted, {words} ({scores['bits_per_move']:.2f} bits a move)"
+    beside = ", ".join(f"{name} {row['top1']:.3f}" for name, row in record["baselines"].items())
+    return [[what, f"**{scores['top1']:.3f}**", beside]]
 
 
 def _m4(record: dict[str, Any]) -> list[list[str]]:

@@ -254,7 +254,7 @@ class LiveGame:
         self._elo = np.array(elo, np.int64)[:, None]
         self._steps = predictor.main.steps()
         self._steps.write(predictor.main.initial_state())
-        self._behind = self._steps  # before the position on the board was read
+        self._start = self.board.copy(), self._steps.copy()
         self._said: Predicted | None = None
 
     @property
@@ -287,9 +287,15 @@ class LiveGame:
 
     def again(self) -> LiveGame:
         """The next game of the same players: the first position, and the state of the last move (as games follow in training)."""
-        if self._said is not None:
-            self._steps = self._behind.copy()
-        self.board, self.moves, self._said = Board(), [], None
+        if (
+            self._said is not None
+        ):  # the last position was looked at: go through the game again, up to its last move
+            moves, self.moves, self._said = self.moves, [], None
+            self.board, self._steps = self._start[0].copy(), self._start[1].copy()
+            for code in moves:
+                self.play(code)
+        self.board, self.moves = Board(), []
+        self._start = self.board.copy(), self._steps.copy()
         return self
 
     def state(self) -> State:
@@ -318,7 +324,6 @@ class LiveGame:
 
     def read(self, plain: Inputs, rows: list[NDArray[Any]]) -> Predicted:
         """One step of the network and the softmax: what :meth:`prediction` does once for every position."""
-        self._behind = self._steps.copy()
         out = self._steps.step(rows)
         out = {**out, "rnn": out["rnn"].copy()}  # the others are read at once
         if not self.predictor.with_board:
