@@ -37,6 +37,7 @@ __all__ = [
 SUMMARY = "Chess: follows games, predicts the moves of both players."
 COMMANDS = {
     "adapt": "Fit a vector for a new player of a chess model on their games.",
+    "report": "How a chess player plays, or two against each other: one offline page.",
     "uci": "Play as an engine that any chess program can run.",
 }
 

@@ -17,6 +17,9 @@ from congru.tasks.chess.rules import Position
 
 FILES = tuple(f"{letter}.tsv" for letter in "abcde")
 COLUMNS = ["eco", "name", "pgn"]
+NO_NAMES = (
+    "the names of openings are not on this machine, expected the set 'openings': congru data get openings"
+)
 
 
 class Opening(NamedTuple):
@@ -122,9 +125,7 @@ def read_openings() -> Openings:
     Raises :class:`DataError` where it is in neither, and for a row that is no opening.
     """
     if not is_here("openings"):
-        raise DataError(
-            "the names of openings are not on this machine, expected the set 'openings': congru data get openings"
-        )
+        raise DataError(NO_NAMES)
     return Openings(row for file in FILES for row in _rows(file, read("openings", file).decode("utf-8")))
 
 

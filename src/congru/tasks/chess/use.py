@@ -25,6 +25,7 @@ from congru.tasks.chess.player_table import save_with_player
 from congru.tasks.chess.players import matches, people
 from congru.tasks.chess.predict import Predictor
 from congru.tasks.chess.probes import board_probe
+from congru.tasks.chess.report import report
 from congru.tasks.chess.san import read_move, write_san
 from congru.tasks.chess.sources import read_games
 from congru.tasks.chess.uci import converse
@@ -290,4 +291,4 @@ IMMORTAL = (
 """Anderssen - Kieseritzky, London 1851."""
 
 
-COMMANDS = {"adapt": adapt, "uci": uci}
+COMMANDS = {"adapt": adapt, "report": report, "uci": uci}
