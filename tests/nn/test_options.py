@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-import congru
 from congru.errors import CongruError
 from congru.nn import GRU, LSTM, RNN, GRUCell, LSTMCell, MinGRU
 from congru.reference import options as reference
@@ -182,10 +181,3 @@ def test_wrong_arguments():
         CongruError, match=r"zoneout is 0.1, expected 0.0 for mingru: it has no recurrent weights"
     ):
         MinGRU(3, 4, zoneout=0.1)
-
-
-def test_gates_that_the_recovery_does_not_cover_are_refused():
-    for keywords in ({"layer_norm": True}, {"num_heads": 2}, {"zoneout": 0.1}):
-        layer = GRU(3, 4, batch_first=True, **keywords)
-        with pytest.raises(CongruError, match="its gates come with return_gates=True"):
-            congru.inspect(layer, torch.randn(1, 5, 3))

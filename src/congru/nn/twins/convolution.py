@@ -1,0 +1,77 @@
+"""Twins of the nodes that see a window of steps or a picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from congru.nn.twins.twin import Run, Twin, twin, uniform
+from congru.runtime.nodes import Spec, convolution
+
+
+class _Window(Twin):
+    """The last K inputs of every step; before the first, and before the state's, zeros."""
+
+    def __init__(self, node: Any, *x: Spec) -> None:
+        super().__init__(node, *x)
+        self.taps = node.taps()
+
+    def windows(self, run: Run, x: Tensor) -> Tensor:
+        """[B, T, K * F], the oldest first."""
+        self.refuse_reset(run)
+        if self.taps == 1:
+            return x
+        batch, steps, size = x.shape
+        name = f"{self.node_name}.past"
+        past = run.before(name, x.new_zeros(self.taps - 1, batch, size)).transpose(0, 1)
+        whole = torch.cat([past, x], 1)
+        if run.lengths is None:
+            after = whole[:, steps:]
+        else:
+            rows = run.lengths.to(torch.int64)[:, None] + torch.arange(self.taps - 1, device=x.device)
+            after = whole.gather(1, rows[:, :, None].expand(-1, -1, size))
+        run.after[name] = after.transpose(0, 1)
+        return torch.cat([whole[:, k : k + steps] for k in range(self.taps)], -1)
+
+
+@twin(convolution.CausalConvolution)
+class CausalConvolutionTwin(_Window):
+    """A linear map of every window."""
+
+    def __init__(self, node: convolution.CausalConvolution, *x: Spec) -> None:
+        super().__init__(node, *x)
+        fan_in = node.kernel * x[0].features
+        self.weight = uniform(node.size, fan_in, fan_in=fan_in)
+        self.register_parameter("bias", uniform(node.size, fan_in=fan_in) if node.bias else None)
+
+    def forward(self, run: Run, x: Tensor) -> Tensor:
+        return F.linear(self.windows(run, x), self.weight, self._parameters["bias"])
+
+
+@twin(convolution.Stack)
+class StackTwin(_Window):
+    """The windows themselves."""
+
+    def forward(self, run: Run, x: Tensor) -> Tensor:
+        return self.windows(run, x)
+
+
+@twin(convolution.PictureConvolution)
+class PictureConvolutionTwin(Twin):
+    """torch.nn.Conv2d on every picture."""
+
+    def __init__(self, node: convolution.PictureConvolution, *x: Spec) -> None:
+        super().__init__(node, *x)
+        self.stride, self.padding = node.stride, node.padding
+        shape = node.weights(*x)["weight"]
+        fan_in = shape[1] * shape[2] * shape[3]
+        self.weight = uniform(*shape, fan_in=fan_in)
+        self.register_parameter("bias", uniform(node.channels, fan_in=fan_in) if node.bias else None)
+
+    def forward(self, run: Run, x: Tensor) -> Tensor:
+        flat = x.flatten(0, -4)
+        y = F.conv2d(flat, self.weight, self._parameters["bias"], self.stride, self.padding)
+        return y.reshape(*x.shape[:-3], *y.shape[1:])
