@@ -62,6 +62,26 @@ def _illegal_game(folder: Path) -> list[str]:
     return [str(folder / "bad.pgn")]
 
 
+def _reviews(folder: Path) -> list[str]:
+    good, bad = (
+        ("a warm funny film", "what a lovely story", "funny and warm"),
+        ("a dull film", "so dull and slow", "slow"),
+    )
+    lines = [
+        f"{text} {k}\t{label}"
+        for k in range(20)
+        for label, texts in (("pos", good), ("neg", bad))
+        for text in texts
+    ]
+    (folder / "reviews.tsv").write_text("\n".join(["text\tlabel", *lines]) + "\n")
+    return [str(folder / "reviews.tsv")]
+
+
+def _one_class(folder: Path) -> list[str]:
+    (folder / "one.tsv").write_text("text\tlabel\na film\tpos\nanother film\tpos\n")
+    return [str(folder / "one.tsv")]
+
+
 CASES = {
     "chess": Case(
         data=_games,
@@ -78,6 +98,13 @@ CASES = {
         bad=_illegal_game,
         complaint="bad.pgn has no game that can be followed",
         run={"moves": "1. e4 e5 2. Nf3"},
+    ),
+    "sentiment": Case(
+        data=_reviews,
+        settings={"hidden_size": 8, "embedding_size": 12, "batch_size": 16, "streaming": True},
+        bad=_one_class,
+        complaint="one.tsv has only one class with several rows: pos (2 rows)",
+        run={"text": "a warm story"},
     ),
     "text": Case(
         data=_text,

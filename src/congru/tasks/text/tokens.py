@@ -6,17 +6,16 @@ Either way the result is a `tokenizer.json` that the runtime reads without that 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from congru.errors import DataError, require
+from congru.data.byte_pairs import bpe_file
 from congru.runtime.tokenizer import Tokenizer, parse_tokenizer
 
 Ints = NDArray[np.int64]
 
-_PIECE = 65_536  # characters handed to the BPE trainer at a time
+__all__ = ["bpe_file", "char_file", "encode"]
 
 
 def char_file(text: str) -> bytes:
@@ -26,45 +25,6 @@ def char_file(text: str) -> bytes:
     b'{"type": "char", "symbols": ["a", "b"]}'
     """
     return json.dumps({"type": "char", "symbols": sorted(set(text))}, ensure_ascii=False).encode()
-
-
-def bpe_file(text: str, vocab_size: int) -> bytes:
-    """The tokenizer file of a byte-level BPE with ``vocab_size`` tokens learned from ``text``.
-
-    Raises:
-        MissingPackageError: `tokenizers` is not installed.
-        DataError: the text holds too few different pairs for so many tokens.
-    """
-    require("tokenizers", "text")
-    from tokenizers import Tokenizer as Builder
-    from tokenizers import decoders, models, pre_tokenizers, trainers
-
-    builder = Builder(models.BPE())
-    builder.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    builder.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        special_tokens=[],
-        show_progress=False,
-    )
-    builder.train_from_iterator(_pieces(text), trainer=trainer)
-    if builder.get_vocab_size() != vocab_size:
-        raise DataError(
-            f"vocab_size is {vocab_size}, expected at most {builder.get_vocab_size()}, all that this text"
-            f" gives: pass --vocab-size {builder.get_vocab_size()}"
-        )
-    return str(builder.to_str()).encode()
-
-
-def _pieces(text: str) -> Iterator[str]:
-    """The text cut at line ends into pieces of about ``_PIECE`` characters."""
-    start = 0
-    while start < len(text):
-        end = text.find("\n", start + _PIECE)
-        end = len(text) if end < 0 else end + 1
-        yield text[start:end]
-        start = end
 
 
 def encode(tokenizer_file: bytes, text: str) -> Ints:
