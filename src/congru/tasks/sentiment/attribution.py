@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from congru.errors import SettingsError
-from congru.gates.equations import KEEP
+from congru.gates.form import KEEP
 from congru.gates.memory import attribute
 from congru.gates.record import Record
 from congru.gates.sensitivity import trust_sentence
