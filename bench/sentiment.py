@@ -30,7 +30,7 @@ from congru.tasks.sentiment.classifier import Classifier
 from congru.tasks.sentiment.data import as_part, prepare
 from congru.tasks.sentiment.features import Features, make_features
 from congru.tasks.sentiment.learner import SentimentLearner
-from congru.tasks.sentiment.rows import Rows
+from congru.tasks.sentiment.rows import Rows, decode
 from congru.tasks.sentiment.scoring import scores_of
 from congru.tasks.sentiment.settings import Settings
 from congru.train.compare import hidden_for_parameters
@@ -39,10 +39,18 @@ from congru.train.loop import fit
 Labelled = list[tuple[str, str]]
 
 COMMON: dict[str, Any] = {"threads": 1, "quiet": True, "evaluations": 6}
+PHRASES: dict[str, Any] = {
+    "steps": 600,
+    "batch_size": 256,
+    "learning_rate": 6e-3,
+    "hidden_size": 48,
+    "naive_bayes": "off",
+    "pool": "attention",
+}
 SETTINGS: dict[str, dict[str, Any]] = {
     "sst2": {"steps": 450, "hidden_size": 32, "embedding_size": 50},
-    "phrases": {"steps": 1000, "batch_size": 128},
-    "five": {"steps": 1000, "batch_size": 128},
+    "phrases": PHRASES,
+    "five": PHRASES,
     "polarity": {"steps": 500, "hidden_size": 32, "embedding_size": 50},
     "nsmc": {"steps": 600, "batch_size": 64, "tokens": "bpe", "vocab_size": 4000},
     "cells": {"steps": 450, "hidden_size": 32, "embedding_size": 50},
@@ -122,13 +130,11 @@ def parts_of(name: str) -> list[dict[str, Labelled]]:
             for part, file in (("valid", "dev"), ("test", "test"))
         }
         return [{"train": train, **others}]
+    folder = data_root() / "sentiment/sentence_polarity"
     rows = [
-        (line.decode("latin-1").strip(), label)
+        (line.strip(), label)
         for label, file in (("0", "rt-polarity.neg"), ("1", "rt-polarity.pos"))
-        for line in (data_root() / "sentiment/sentence_polarity" / file)
-        .read_bytes()
-        .rstrip(b"\n")
-        .split(b"\n")
+        for line in decode((folder / file).read_bytes(), file)[0].rstrip("\n").split("\n")
     ]
     order = np.random.default_rng(0).permutation(len(rows))
     folds = [order[k::10] for k in range(10)]
