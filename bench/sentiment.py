@@ -40,7 +40,7 @@ Labelled = list[tuple[str, str]]
 
 COMMON: dict[str, Any] = {"threads": 1, "quiet": True, "evaluations": 6}
 PHRASES: dict[str, Any] = {
-    "steps": 600,
+    "steps": 420,
     "batch_size": 256,
     "learning_rate": 6e-3,
     "hidden_size": 48,

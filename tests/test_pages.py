@@ -121,7 +121,7 @@ def test_every_setting_of_a_task_is_a_flag_of_the_page_and_no_other(name: str) -
     assert listed == fields
     for command, part in (("run", "run"), ("eval", "evaluate")):
         keywords = inspect.signature(TASKS[name].use(part)).parameters.values()
-        count = sum(keyword.kind is inspect.Parameter.KEYWORD_ONLY for keyword in keywords)
+        count = sum(keyword.kind is not inspect.Parameter.POSITIONAL_ONLY for keyword in keywords)
         assert len({flag for flag in flags_of(f"congru {command}: {name}") if flag.startswith("--")}) == count
 
 
@@ -258,6 +258,13 @@ def write_files(folder: Path) -> None:
     (folder / "weather.csv").write_text("\n".join(["unique_id,ds,y", *lines[:-7]]) + "\n")
     write_games(folder / "games.pgn", 60)
     write_games(folder / "new-games.pgn", 3, seed=1)
+    reviews = [
+        f'"a {word} film, number {k}",{label}'
+        for k in range(20)
+        for word, label in (("fine", "pos"), ("dull", "neg"))
+    ]
+    for name in ("reviews.csv", "more-reviews.csv"):
+        (folder / name).write_text("\n".join(["text,label", *reviews]) + "\n")
     (folder / "new.csv").write_text("\n".join(["unique_id,ds,y", *lines[-7:]]) + "\n")
 
 
