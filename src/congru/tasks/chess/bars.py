@@ -26,8 +26,8 @@ td.number, th.number { white-space: nowrap; padding-left: .4rem; } td, th { padd
 .side td .bar, .side .whisker { display: block; width: 3.6rem; margin: .4rem 0 .1rem; } .side .n small { display: block; }
 .side table { font-size: .92rem; }
 @media (max-width: 40rem) {
-  td .bar, .whisker { display: block; width: 3.6rem; margin: .4rem 0 .1rem; } .n small { display: block; }
-  table { font-size: .88rem; } td, th { padding-right: .5rem; } .board { max-width: 100%; }
+  td .bar, .whisker { display: block; width: 3rem; margin: .4rem 0 .1rem; } .n small { display: block; }
+  .wide table { font-size: .82rem; } .wide td, .wide th { padding-right: .35rem; } .board { max-width: 100%; }
 }
 .years { margin: .6rem 0 1.2rem; } .years div { display: flex; align-items: center; gap: .6rem; margin: .15rem 0; }
 .years .label { flex: 0 0 5.4rem; font-size: .85rem; font-variant-numeric: tabular-nums; }
