@@ -72,9 +72,10 @@ def training_of(folder: Path) -> dict[str, Any]:
     """How the model was trained: the settings that differ from the defaults, and what they came to."""
     status = json.loads((folder / "status.json").read_text())
     card = (folder / "model" / "README.md").read_text()
+    lines = card.split("## Measured")[1].split("## Meant for")[0].strip().splitlines()
     return {
         "status": {key: status.get(key) for key in ("state", "step", "seconds", "best")},
-        "card": card.split("## Measured")[1].split("## Meant for")[0].strip().splitlines(),
+        "card": [line for line in lines if not line.startswith(("- source:", "- out:"))],
     }
 
 

@@ -329,7 +329,47 @@ def planted() -> str:
     return markdown(header, rows)
 
 
+def chess() -> str:
+    """What chess models reach on the test games, by ply, and what they know of players, with its bounds."""
+    rows, names = [], {"chess_model": "with_board", "chess_model_moves": "moves_only"}
+    for name, kind in names.items():
+        if not (ROOT / "results" / f"{name}.json").exists():
+            continue
+        figures, who = result(name)["figures"][kind], kind.replace("_", " ")
+        for plies, row in {"all plies": figures["all"], **figures["by_ply"]}.items():
+            legal = f"{row['legal_rate']:.1%}" if kind == "moves_only" else ""
+            rows.append([who, plies, f"{row['top1']:.1%}", f"{row['bits_per_move']:.2f}", legal])
+    table = markdown(["network", "plies", "top-1", "bits a move", "first choice legal"], rows)
+    figures = result("chess_model")["figures"]["with_board"]
+    lines = [
+        ["players with 1,000 games: their vectors", *_gain(figures["players"])],
+        [
+            f"new players: a vector from {figures['new_players']['games fitted']} games",
+            *_gain(figures["new_players"]),
+        ],
+        ["earlier games of the pair in the state", *_gain(figures["earlier_games"])],
+    ]
+    named = ", ".join(f"{share:.0%} {size}" for size, share in figures["named"].items() if size != "chance")
+    gains = markdown(
+        ["what the network knows", "top-1, points gained (95 %)", "bits a move gained (95 %)"], lines
+    )
+    return (
+        f"{table}\n{gains}\nTwenty players named right: {named}; chance {figures['named']['chance']:.0%}.\n"
+    )
+
+
+def _gain(row: dict[str, Any]) -> list[str]:
+    top1, bits = (
+        [scale * value for value in row[key]] for key, scale in (("top1_gain", 100), ("bits_gain", 1))
+    )
+    return [
+        f"{top1[0]:+.2f} ({top1[1]:+.2f} to {top1[2]:+.2f})",
+        f"{bits[0]:+.4f} ({bits[1]:+.4f} to {bits[2]:+.4f})",
+    ]
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
+    "chess": chess,
     "quality": quality,
     "speed": speed,
     "steps": steps,

@@ -12,8 +12,9 @@ from safetensors.numpy import load as parse_tensors
 import congru
 from congru.errors import DataError, ModelFolderError, SettingsError
 from congru.runtime.folder import save_again
+from congru.tasks.chess.data import split_games
 from congru.tasks.chess.evaluation import bootstrap, by_ply, calibration, score, summary
-from congru.tasks.chess.games import Games
+from congru.tasks.chess.games import SPLITS, Games
 from congru.tasks.chess.identification import Middles, Points, accuracy, identify
 from congru.tasks.chess.player_table import save_with_player
 from congru.tasks.chess.predict import PLAYERS, Predictor
@@ -255,3 +256,23 @@ def test_adapt_writes_a_model_that_knows_one_player_more(
     assert Predictor.load(tmp_path / "out").players[-1] == "Block, Bertha"
     with pytest.raises(DataError, match="player 'nobody' is in none of the games"):
         adapt(model, str(tmp_path / "new.pgn"), player="nobody", out=tmp_path / "out")
+    (tmp_path / "two.pgn").write_text(text.replace("Castle, Carl", "Block, Anton"))
+    with pytest.raises(DataError, match="player is 'block', which is Block, "):
+        adapt(model, str(tmp_path / "two.pgn"), player="block", out=tmp_path / "out")
+
+
+def test_a_part_without_games_is_one_line(model: Path, games: Path, tmp_path: Path) -> None:
+    (tmp_path / "one.pgn").write_text(games.read_text().split("\n[White ")[0] + "\n")
+    empty = next(
+        part
+        for part in ("valid", "test")
+        if not len(
+            np.flatnonzero(
+                split_games(read_games(tmp_path / "one.pgn")[0], "game")[0].split == SPLITS.index(part)
+            )
+        )
+    )
+    with pytest.raises(
+        DataError, match=f"one.pgn has no game in the part '{empty}', expected some: pass --part all"
+    ):
+        evaluate(model, str(tmp_path / "one.pgn"), part=empty)

@@ -105,8 +105,8 @@ def move_tokens(
     attacks the origin, whether it is defended; what it then attacks, check, whether the target is attacked; what it has to
     do with the moves before, and its promotion.
 
-    `origin`, `target` [C]: squares (castling: the own rook's); `promotion` [C]: 0, or 1 .. 4 for knight .. queen;
-    `move` [C]: the number in the vocabulary.
+    `origin`, `target` [C]: squares (castling: the own rook's, as if the king went there); `promotion` [C]: 0, or 1 .. 4 for
+    knight .. queen; `move` [C]: the number in the vocabulary.
     """
     kind, there = CLASS[board[row, origin]], board[row, target].astype(np.int64)
     castles = (there >= PAWN) & (there <= KING)
