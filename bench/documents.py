@@ -10,7 +10,14 @@ import re
 from bench.record import ROOT
 from bench.tables import BLOCKS
 
-DOCUMENTS = ("README.md", "docs/chess.md", "docs/gates.md", "docs/memory.md", "docs/speed.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/chess.md",
+    "docs/gates.md",
+    "docs/memory.md",
+    "docs/sentiment.md",
+    "docs/speed.md",
+)
 _BLOCK = re.compile(r"(<!-- results:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

@@ -368,6 +368,46 @@ def _gain(row: dict[str, Any]) -> list[str]:
     ]
 
 
+SENTIMENT_SETS = {
+    "sst2": "SST-2, sentences only",
+    "phrases": "SST-2, with the phrases of the trees",
+    "five": "SST, five classes, with phrases",
+    "polarity": "sentence polarity, ten folds",
+    "nsmc": "Korean film reviews (24,000)",
+    "cells": "",
+}
+
+
+def sentiment() -> str:
+    """Test accuracy of classifiers beside their baselines, a row for each set measured; then cells of equal parameters."""
+    rows = []
+    for name, title in SENTIMENT_SETS.items():
+        if not (ROOT / "results" / f"sentiment_{name}.json").exists():
+            continue
+        record = result(f"sentiment_{name}")
+        figures, beside = (
+            record["figures"],
+            [f"{key} {value:.1f}" for key, value in record["baselines"].items()],
+        )
+        cells = [cell for cell in ("gru", "lstm", "rnn") if cell in figures]
+        for what, row in [(f"SST-2, {cell}, equal parameters", figures[cell]) for cell in cells] or [
+            (title, figures)
+        ]:
+            accuracy, runs = row["accuracy"], row["runs"]
+            seconds = statistics.median(run["cpu_seconds"] for run in runs)
+            rows.append(
+                [
+                    what,
+                    f"**{accuracy['mean']:.1f}** ± {accuracy['deviation']:.1f}",
+                    f"{len(runs)}",
+                    ", ".join(beside),
+                    f"{runs[0]['parameters']:,}",
+                    f"{seconds:.0f} s",
+                ]
+            )
+    return markdown(["", "accuracy, %", "runs", "beside it", "parameters", "CPU time of a run"], rows)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "chess": chess,
     "quality": quality,
@@ -380,6 +420,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "gates": gates,
     "memory": memory,
     "planted": planted,
+    "sentiment": sentiment,
     "sessions": sessions,
     "graph_steps": graph_steps,
 }
