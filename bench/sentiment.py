@@ -52,7 +52,15 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "phrases": PHRASES,
     "five": PHRASES,
     "polarity": {"steps": 500, "hidden_size": 32, "embedding_size": 50},
-    "nsmc": {"steps": 600, "batch_size": 64, "tokens": "bpe", "vocab_size": 4000},
+    "nsmc": {
+        "steps": 700,
+        "batch_size": 64,
+        "tokens": "bpe",
+        "vocab_size": 4000,
+        "pool": "max",
+        "learning_rate": 4e-3,
+        "naive_bayes": "bias",
+    },
     "cells": {"steps": 450, "hidden_size": 32, "embedding_size": 50},
 }
 PUBLISHED = {
