@@ -82,6 +82,28 @@ def _one_class(folder: Path) -> list[str]:
     return [str(folder / "one.tsv")]
 
 
+def _requests(folder: Path) -> list[str]:
+    """Five intents, forty examples."""
+    cities = ["Rome", "Oslo", "New York", "Lima", "Cairo", "Delhi", "San Juan", "Bern"]
+    foods = ["soup", "rice", "pizza", "green tea", "bread", "fish", "pasta", "cake"]
+    lines = [f"weather\twhat is the weather in [{city}](city) now" for city in cities]
+    lines += [f"travel\tbook a flight to [{city}](city) please" for city in cities]
+    lines += [f"order\ti want to eat [{food}](food) today" for food in foods]
+    lines += [
+        f"greet\t{word} there" for word in ("hi", "hello", "hey", "howdy", "hullo", "yo", "ahoy", "hiya")
+    ]
+    lines += [
+        f"bye\tgood {word}" for word in ("bye", "night", "day", "luck", "travels", "times", "rest", "end")
+    ]
+    (folder / "requests.txt").write_text("\n".join(lines) + "\n")
+    return [str(folder / "requests.txt")]
+
+
+def _three_columns(folder: Path) -> list[str]:
+    (folder / "bad.txt").write_text("greet\thello\ngreet\thello\tthere\n")
+    return [str(folder / "bad.txt")]
+
+
 CASES = {
     "chess": Case(
         data=_games,
@@ -105,6 +127,13 @@ CASES = {
         bad=_one_class,
         complaint="one.tsv has only one class with several rows: pos (2 rows)",
         run={"text": "a warm story"},
+    ),
+    "assistant": Case(
+        data=_requests,
+        settings={"hidden_size": 8, "embedding_size": 8, "batch_size": 8},
+        bad=_three_columns,
+        complaint="bad.txt line 2 has 3 columns, expected 2 (intent, tab, sentence)",
+        run={"text": "book a flight to Rome"},
     ),
     "text": Case(
         data=_text,

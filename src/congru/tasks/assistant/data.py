@@ -1,0 +1,163 @@
+"""From files to examples for training and validation, names of intents and tags, and swapped slot values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from congru.errors import DataError
+from congru.tasks.assistant.examples import Corpus, Example, spans_of
+from congru.tasks.assistant.features import Vocabulary
+from congru.tasks.assistant.formats import has_parts, read_corpus
+from congru.tasks.assistant.settings import Settings
+
+NO_INTENT = "(none)"
+
+
+@dataclass(frozen=True)
+class AssistantData:
+    """Examples of training and validation, and the names of intents and tags in the order of the outputs."""
+
+    source: str
+    train: list[Example]
+    validation: list[Example]
+    intents: list[str]
+    tags: list[str]
+    cut_by_blanks: bool
+    warnings: list[str]
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Of the training part."""
+        return Vocabulary.of([example.words for example in self.train])
+
+    @cached_property
+    def values(self) -> dict[str, list[tuple[str, ...]]]:
+        """Slot -> its values in training, as often as they occur."""
+        values: dict[str, list[tuple[str, ...]]] = {}
+        for example in self.train:
+            for slot, begin, end in spans_of(example.tags):
+                values.setdefault(slot, []).append(example.words[begin:end])
+        return values
+
+
+def prepare(source: str, settings: Settings) -> AssistantData:
+    """Read and split.
+
+    Raises :class:`DataError` where there are fewer than two intents and no slot, or a validation part names what
+    training never shows.
+    """
+    corpus = read_corpus(_part(source, "train"))
+    train, validation = _parts(source, corpus, settings)
+    intents = sorted({example.intent or NO_INTENT for example in train})
+    slots = sorted({slot for example in train for slot, _, _ in spans_of(example.tags)})
+    if len(intents) < 2 and not slots:
+        raise DataError(
+            f"{source} has one intent ({intents[0]}) and no slot, expected two intents: add another"
+        )
+    if len({example.text for example in train}) < 2:
+        raise DataError(f"{source} leaves one sentence for training, expected at least two: add some")
+    tags = ["O", *(f"{kind}-{slot}" for slot in slots for kind in "BI")]
+    warnings = list(corpus.warnings)
+    if corpus.conflicts:
+        warnings.append(
+            f"{source}: {len(corpus.conflicts)} sentences stand under two intents, the first: {corpus.conflicts[0]!r}"
+        )
+    warnings += unknown_labels(validation, intents, tags, "validation")
+    return AssistantData(source, train, validation, intents, tags, corpus.cut_by_blanks, warnings)
+
+
+def unknown_labels(
+    examples: Sequence[Example], intents: Sequence[str], tags: Sequence[str], part: str
+) -> list[str]:
+    """One line for the intents and one for the slots that training never showed; they count as mistakes."""
+    strange = {example.intent or NO_INTENT for example in examples} - set(intents)
+    slots = {tag[2:] for example in examples for tag in example.tags if tag != "O"}
+    missing = slots - {tag[2:] for tag in tags}
+    return [
+        f"{part} has {what} never seen in training: {', '.join(sorted(names))}; they count as mistakes"
+        for what, names in (("intents", strange), ("slots", missing))
+        if names
+    ]
+
+
+def read_part(source: str, part: str, share: float) -> Corpus:
+    """The examples of a part ("validation", "test" or "all") of a source, by the rule of training.
+
+    Raises :class:`DataError` for a test part that the source lacks.
+    """
+    if part == "all":
+        return read_corpus(source)
+    name = {"validation": "val", "test": "test"}[part]
+    place = _part(source, name)
+    if place != source:
+        return read_corpus(place)
+    if has_parts(source):
+        return read_corpus(source, name)
+    if part == "test":
+        raise DataError(f"{source} has no test part, expected a folder with test/: pass --part all")
+    corpus = read_corpus(source)
+    _, rows = split(corpus.examples, share)
+    return Corpus([corpus.examples[row] for row in rows], corpus.cut_by_blanks, corpus.warnings)
+
+
+def split(examples: Sequence[Example], share: float) -> tuple[list[int], list[int]]:
+    """Rows for training and for validation: of every intent the same share, at least one where it has three.
+
+    The same sentence never stands on both sides.
+    """
+    groups: dict[str | None, list[str]] = {}
+    intents = {example.text: example.intent for example in examples}
+    for text, intent in intents.items():
+        groups.setdefault(intent, []).append(text)
+    kept: set[str] = set()
+    rng = np.random.default_rng(0)
+    for intent in sorted(groups, key=str):
+        texts = groups[intent]
+        count = max(1, round(share * len(texts))) if len(texts) >= 3 else 0
+        kept.update(texts[index] for index in rng.permutation(len(texts))[:count])
+    train = [row for row, example in enumerate(examples) if example.text not in kept]
+    return train, [row for row, example in enumerate(examples) if example.text in kept]
+
+
+def swap_values(
+    example: Example, values: dict[str, list[tuple[str, ...]]], share: float, rng: np.random.Generator
+) -> tuple[list[str], list[str]]:
+    """Words and tags with a share of the slot values replaced by other values of their slots."""
+    words: list[str] = []
+    tags: list[str] = []
+    last = 0
+    for slot, begin, end in spans_of(example.tags):
+        words += example.words[last:begin]
+        tags += example.tags[last:begin]
+        own = example.words[begin:end]
+        if rng.random() < share:
+            own = values[slot][int(rng.integers(len(values[slot])))]
+        words += own
+        tags += [f"B-{slot}", *[f"I-{slot}"] * (len(own) - 1)]
+        last = end
+    return [*words, *example.words[last:]], [*tags, *example.tags[last:]]
+
+
+def _parts(source: str, corpus: Corpus, settings: Settings) -> tuple[list[Example], list[Example]]:
+    place = _part(source, "val")
+    if place != source:
+        return corpus.examples, read_corpus(place).examples
+    if has_parts(source):
+        return corpus.examples, read_corpus(source, "val").examples
+    train, validation = split(corpus.examples, settings.validation)
+    if not validation or not train:
+        raise DataError(
+            f"{source} has {len(corpus.examples)} examples, expected three of an intent at least: add some"
+        )
+    return [corpus.examples[row] for row in train], [corpus.examples[row] for row in validation]
+
+
+def _part(source: str, name: str) -> str:
+    """The subfolder of a part, where the source is a folder that has one."""
+    names = {"train": ("train",), "val": ("valid", "val", "dev"), "test": ("test",)}[name]
+    return next((str(Path(source) / n) for n in names if (Path(source) / n).is_dir()), source)

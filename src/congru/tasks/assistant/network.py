@@ -1,0 +1,31 @@
+"""The network of an assistant: tokens of each word in, scores of tags at every word and of intents out.
+
+e_t = table rows of the word, its affixes and its shape, side by side
+h_t = bidirectional cell over e_t
+tags_t = A h_t + a          intent = B max_t h_t + b
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from congru.tasks.assistant.settings import Settings
+
+
+def network_config(
+    settings: Settings, cell: str, hidden_size: int, sizes: list[int], num_tags: int, num_intents: int
+) -> dict[str, Any]:
+    """The declaration, see :mod:`congru.runtime.graph`; `sizes`: tokens of every table."""
+    return {
+        "inputs": {"words": {"tokens": sizes}},
+        "nodes": [
+            {"type": "embedding", "name": "embed", "size": settings.embedding_size, "combine": "concat"},
+            {"type": "dropout", "name": "drop_words", "p": settings.dropout},
+            {"type": cell, "name": "rnn", "hidden_size": hidden_size, "bidirectional": True},
+            {"type": "dropout", "name": "drop", "p": settings.dropout},
+            {"type": "linear", "name": "tags", "size": num_tags},
+            {"type": "max", "name": "whole", "of": "drop"},
+            {"type": "linear", "name": "intent", "size": num_intents},
+        ],
+        "outputs": ["tags", "intent"],
+    }

@@ -1,0 +1,37 @@
+"""The settings of `congru train assistant`: the data, the network, and how it is trained. This module loads no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from congru.train.settings import BudgetKind, ModelSettings
+
+
+class Settings(ModelSettings, title="settings of assistant"):
+    """Everything `congru train assistant` takes.
+
+    >>> Settings(minutes=5).hidden_size
+    128
+    """
+
+    default_budget: ClassVar[tuple[BudgetKind, float]] = ("epochs", 30)
+
+    validation: Annotated[
+        float, Field(gt=0, lt=1, description="Share of a file kept for validation, of every intent.")
+    ] = 0.15
+    hidden_size: Annotated[int, Field(ge=1, description="Units per direction.")] = 128
+    embedding_size: Annotated[int, Field(ge=1, description="Size of the vector of a word or affix.")] = 48
+    dropout: Annotated[float, Field(ge=0, lt=1, description="Share of values dropped in training.")] = 0.4
+    unseen: Annotated[
+        float,
+        Field(ge=0, lt=1, description="Share of rare words and slot words taken as unseen in training."),
+    ] = 0.5
+    swap: Annotated[
+        float,
+        Field(ge=0, lt=1, description="Share of slot values replaced by others of the slot in training."),
+    ] = 0.3
+    batch_size: Annotated[int, Field(ge=1, description="Sentences per update.")] = 32
+    learning_rate: Annotated[float, Field(gt=0, description="Highest learning rate of AdamW.")] = 3e-3
+    evaluations: Annotated[int, Field(ge=1, description="Evaluations, spread evenly over the budget.")] = 3

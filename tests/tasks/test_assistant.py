@@ -1,0 +1,214 @@
+"""The assistant: spans, threshold, the cost of its random field, augmentation, and a conversation with a trained model."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from contract_cases import CASES
+
+from congru.cli.main import main
+from congru.errors import DataError
+from congru.runtime.decoding.viterbi import LinearChain, bio_allowed
+from congru.tasks import TASKS
+from congru.tasks.assistant.conversation import Card, Conversation
+from congru.tasks.assistant.crf import crf_nats
+from congru.tasks.assistant.data import swap_values
+from congru.tasks.assistant.decision import decide, learn_threshold
+from congru.tasks.assistant.examples import Example, cut_words, needed_slots, span_f1, spans_of
+from congru.tasks.assistant.features import Vocabulary
+from congru.tasks.assistant.scoring import Understanding, known_measures, load_assistant, measures
+
+
+def test_f1_counts_whole_spans() -> None:
+    gold = [["O", "B-a", "I-a", "O", "B-b"], ["B-a", "O"]]
+    found = [["O", "B-a", "I-a", "O", "B-a"], ["O", "O"]]
+    assert span_f1(gold, found) == pytest.approx(2 * 1 / (3 + 2))
+    assert span_f1([["O"]], [["O"]]) == 0.0
+    assert spans_of(["B-a", "I-b", "I-b", "B-b"]) == [("a", 0, 1), ("b", 1, 3), ("b", 3, 4)]
+
+
+def test_the_cost_of_the_random_field_is_that_of_the_runtime() -> None:
+    tags = ["O", "B-x", "I-x"]
+    rng = np.random.default_rng(0)
+    transitions, start = rng.normal(size=(3, 3)), rng.normal(size=3)
+    scores, lengths = rng.normal(size=(2, 4, 3)), np.array([4, 2])
+    path = np.array([[1, 2, 0, 1], [0, 1, 0, 0]])
+    allowed = bio_allowed(tags)
+    chain = LinearChain(transitions, start, allowed=allowed)
+    expected = chain.log_partition(scores, lengths) - chain.score(scores, path, lengths)
+    actual = crf_nats(
+        *(
+            torch.tensor(a, dtype=torch.float32) if a.dtype == float else torch.tensor(a)
+            for a in (scores, path, lengths)
+        ),
+        torch.tensor(transitions, dtype=torch.float32),
+        torch.tensor(start, dtype=torch.float32),
+        torch.tensor(np.concatenate([allowed.transitions, allowed.start[None]])),
+    )
+    np.testing.assert_allclose(actual.numpy(), expected, rtol=1e-5)
+
+
+def test_the_threshold_parts_known_from_strange() -> None:
+    confidence = np.array([0.9, 0.7, 0.6, 0.3])
+    right, outside = np.array([True, True, False, False]), np.array([False, False, True, True])
+    assert learn_threshold(confidence, right, outside) == pytest.approx(0.65)
+    inside = np.zeros(4, bool)
+    assert learn_threshold(confidence, right, inside) == pytest.approx(0.7 + 0.02 * 0.2)
+
+
+def test_out_of_scope_is_no_answer_and_is_counted() -> None:
+    chain = LinearChain(np.zeros((1, 1)))
+    decision = decide(np.zeros((1, 1, 1)), np.log([[0.1, 0.2, 0.7]]), np.array([1]), chain, ["a", "b", "oos"])
+    assert decision.intents.tolist() == [1]
+    assert decision.confidence.tolist() == pytest.approx([0.2])
+    examples = [Example(("w",), ("O",), intent, "w") for intent in ("a", "b", "oos", "oos")]
+    found = known_measures(examples, ["a", "b", "a", "b"], [0.9, 0.1, 0.2, 0.8], 0.5)
+    assert found == {"dont_know": 0.5, "in_scope": 0.5, "out_of_scope": 0.5}
+    assert measures(examples, ["a", "a", "a", "a"], [["O"]] * 4)["intent"] == 0.5
+
+
+def test_swapped_values_keep_the_rest_of_the_sentence() -> None:
+    example = Example(("to", "New", "York", "now"), ("O", "B-c", "I-c", "O"), "go", "to New York now")
+    rng = np.random.default_rng(0)
+    words, tags = swap_values(example, {"c": [("Rome",)]}, 0.999, rng)
+    assert (words, tags) == (["to", "Rome", "now"], ["O", "B-c", "O"])
+    assert swap_values(example, {"c": [("Rome",)]}, 0.0, rng)[0] == list(example.words)
+
+
+def test_unseen_is_a_feature_of_a_word() -> None:
+    vocabulary = Vocabulary.of([["to", "rome", "rome"]])
+    seen, unseen = vocabulary.encode(["rome", "rock"])
+    assert (seen[0] > 0, unseen[0]) == (True, 0)
+    assert unseen[1] == seen[1]  # the same first character
+    assert unseen[-1] != seen[-1]
+    assert (vocabulary.encode(["rome"], [True])[0, 0], vocabulary.rare) == (0, {"to"})
+    assert Vocabulary.parse(vocabulary.to_bytes()) == vocabulary
+
+
+def test_needed_slots_are_those_that_most_examples_hold() -> None:
+    tagged = Example(("x", "y"), ("B-a", "O"), "go", "x y")
+    assert needed_slots([tagged] * 4 + [Example(("x",), ("O",), "go", "x")]) == {"go": ["a"]}
+    assert needed_slots([tagged, Example(("x",), ("O",), "go", "x")]) == {"go": []}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A domain of five intents and forty examples."""
+    place = tmp_path_factory.mktemp("assistant")
+    settings = {"epochs": 40, "hidden_size": 32, "evaluations": 3, "threads": 1, "quiet": True}
+    TASKS["assistant"].train(*CASES["assistant"].data(place), settings={**settings, "out": place / "run"})
+    return place / "run"
+
+
+def test_forty_examples_are_enough_for_an_answer(folder: Path) -> None:
+    answer = load_assistant(folder).understand("book a flight to Paris please")
+    assert (answer.guess, answer.slots) == ("travel", {"city": ["Paris"]})
+
+
+def test_the_card_is_kept_over_turns_saved_and_undone(folder: Path, tmp_path: Path) -> None:
+    assistant = load_assistant(folder)
+    talk = Conversation(assistant)
+    talk.say("book a flight to Oslo please")
+    assert (talk.card.intent, talk.card.slots, talk.needed) == ("travel", {"city": ["Oslo"]}, [])
+    other = talk.fork()
+    talk.say("i want to eat pizza today")
+    assert (talk.card.intent, talk.card.slots) == ("order", {"food": ["pizza"]})
+    assert other.card.intent == "travel"
+    talk.save(tmp_path / "talk.json")
+    again = Conversation(assistant)
+    again.restore(tmp_path / "talk.json")
+    assert again.cards == talk.cards
+    assert again.say("book a flight to Rome please") == talk.say("book a flight to Rome please")
+    assert again.cards == talk.cards
+    assert again.undo()
+    assert again.card.intent == "order"
+    assert not Conversation(assistant).undo()
+
+
+def test_a_short_reply_fills_what_the_card_needs() -> None:
+    card = Card("travel", {"day": ["today"]}, 1)
+    reply = Understanding("Oslo", None, "greet", 0.3, {"city": ["Oslo"]})
+    filled = card.after(reply, ["city"])
+    assert (filled.intent, filled.slots) == ("travel", {"day": ["today"], "city": ["Oslo"]})
+    assert (filled.turns, filled.unknown) == (2, 0)
+    strange = card.after(reply, [])
+    assert (strange.slots, strange.unknown) == (card.slots, 1)
+
+
+def test_a_turn_that_is_not_understood_is_counted(folder: Path) -> None:
+    assistant = load_assistant(folder)
+    assistant.threshold = 1.1
+    talk = Conversation(assistant)
+    assert talk.say("hello there").intent is None
+    assert (talk.card.turns, talk.card.unknown) == (1, 1)
+    assert "I don't know" in talk.as_text(talk.say("hello there"))
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("{", "is no saved conversation"),
+        ('{"model": "x", "cards": [{}]}', "was saved with another model"),
+        (None, "cannot be read"),
+    ],
+)
+def test_wrong_saved_conversations_are_one_line(
+    folder: Path, tmp_path: Path, content: str | None, complaint: str
+) -> None:
+    if content is not None:
+        (tmp_path / "talk.json").write_text(content)
+    with pytest.raises(DataError, match=complaint):
+        Conversation(load_assistant(folder)).restore(tmp_path / "talk.json")
+
+
+def test_it_talks_in_the_terminal(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = f"book a flight to Lima please\n/save {tmp_path}/t\n/undo\n/undo\n/load {tmp_path}/t\n\n/reset\n/quit\n"
+    monkeypatch.setattr("sys.stdin", io.StringIO(lines))
+    with pytest.raises(SystemExit) as stop:
+        main(["run", str(folder)])
+    assert stop.value.code == 0
+    printed = capsys.readouterr().out
+    for told in (
+        "intent  travel",
+        "slots   city = Lima",
+        "saved to",
+        "forgot the last turn",
+        "nothing to undo",
+    ):
+        assert told in printed
+    assert "goes on after 1 turns" in printed
+    assert "text is '', expected a sentence" in printed
+
+
+def test_machines_get_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", str(folder), "book a flight to Lima please", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert (told["guess"], told["slots"], told["card"]["turns"]) == ("travel", {"city": ["Lima"]}, 1)
+
+
+def test_every_naughty_string_gets_an_answer(folder: Path) -> None:
+    path = (
+        Path(__file__).resolve().parents[3].parent / "shared" / "cases" / "assistant" / "naughty_strings.txt"
+    )
+    if not path.is_file():
+        pytest.skip("the real files of shared/cases are not here")
+    assistant = load_assistant(folder)
+    lines = path.read_bytes().decode().split("\n")
+    answered = 0
+    for line in lines:
+        if line.strip():
+            if not cut_words(line):
+                with pytest.raises(DataError, match="expected a sentence of one word"):
+                    assistant.understand(line)
+                continue
+            assert assistant.understand(line).guess in assistant.intents
+            answered += 1
+    assert answered > 400

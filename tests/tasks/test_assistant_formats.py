@@ -1,0 +1,175 @@
+"""Training files of an assistant: what comes out of each real file, and one line for what cannot be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from congru.errors import DataError
+from congru.tasks.assistant.data import prepare, split
+from congru.tasks.assistant.examples import spans_of
+from congru.tasks.assistant.formats import read_corpus
+from congru.tasks.assistant.settings import Settings
+
+CASES = Path(__file__).resolve().parents[3].parent / "shared" / "cases" / "assistant"
+needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason="the real files of shared/cases are not here")
+
+# file: intents, examples, marked values, repeated sentences, sentences under two intents, synonyms, regexes
+READ = {
+    "helpdesk/nlu.yml": (14, 452, 14, 22, 1, 1, 0),
+    "rasa_old.md": (4, 42, 14, 0, 0, 2, 1),
+    "rasa_no_dashes.yml": (3, 16, 7, 0, 0, 0, 0),
+    "multi_intent.yml": (3, 6, 3, 0, 0, 1, 1),
+    "snips_lights.json": (3, 14, 19, 0, 0, 0, 0),
+    "snips_flights.json": (2, 8, 16, 0, 0, 0, 0),
+    "luis_barista.json": (1, 432, 0, 0, 0, 0, 0),
+    "restaurant8k.json": (0, 32, 30, 0, 0, 0, 0),
+    "buses_spans.json": (0, 35, 13, 0, 0, 0, 0),
+}
+REFUSED = {
+    "helpdesk/domain.yml": "has no list 'nlu'",
+    "helpdesk/stories.yml": "has no list 'nlu'",
+    "helpdesk/rules.yml": "has no list 'nlu'",
+    "helpdesk/test_conversations.yml": "has no list 'nlu'",
+    "stories_conflict.yml": "pass nlu.yml, not stories",
+    "stories_unused_checkpoints.yml": "pass nlu.yml, not stories",
+    "chatito_dates.chatito": "holds Chatito templates, not sentences",
+    "dialogflow_export.zip": "is an archive",
+    "lex_export.zip": "is an archive",
+    "watson_sentences.txt": "line 1 has 1 columns, expected 2",
+    "nlupp_banking.json": "is JSON of another form",
+    "multiwoz_sample.json": "is JSON of another form",
+}
+
+
+@needs_cases
+@pytest.mark.parametrize("name", READ)
+def test_a_real_file_gives_what_it_holds(name: str) -> None:
+    corpus = read_corpus(str(CASES / name))
+    counts = (
+        len(corpus.intents),
+        len(corpus.examples),
+        corpus.num_slot_values,
+        corpus.num_duplicates,
+        len(corpus.conflicts),
+        corpus.num_synonyms,
+        corpus.num_regexes,
+    )
+    assert counts == READ[name]
+    for example in corpus.examples:
+        assert len(example.words) == len(example.tags) > 0
+
+
+@needs_cases
+def test_missing_dashes_are_told() -> None:
+    (warning,) = read_corpus(str(CASES / "rasa_no_dashes.yml")).warnings
+    assert "16 examples have no leading dash" in warning
+
+
+@needs_cases
+def test_records_with_line_breaks_stay_whole() -> None:
+    assert len(read_corpus(str(CASES / "banking_newlines.csv")).examples) == 410
+
+
+@needs_cases
+def test_faults_of_columns_are_named_and_the_last_sentence_is_kept() -> None:
+    corpus = read_corpus(str(CASES / "bio_faults.conll"))
+    slots = [[slot for slot, _, _ in spans_of(example.tags)] for example in corpus.examples]
+    assert slots == [["name"], ["size"], ["time"], ["artist"]]
+    assert any("line 12: I-size follows no size" in warning for warning in corpus.warnings)
+
+
+@needs_cases
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_file_that_is_no_training_file_is_refused_in_one_line(name: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read_corpus(str(CASES / name))
+    assert REFUSED[name] in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+WRONG = [
+    ("a.conll", "hello X-name\n", r"a.conll line 1: tag is 'X-name', expected O, B-slot or I-slot"),
+    ("a.conll", "hello O\nworld\n", "a.conll line 2 has one column, expected word and tag"),
+    ("a.conll", "-DOCSTART- O\n", "a.conll has no sentence"),
+    ("a.txt", " \n", "a.txt is empty, expected sentences"),
+    ("a.txt", "greet\t \n", "a.txt line 1 has no words"),
+    ("a.csv", "x,y\n1,2\n", "a.csv has the columns x, y, expected text and intent"),
+    ("a.csv", "text,intent\n,greet\n", "a.csv record 1 has no words in text"),
+    ("a.json", "{", "a.json is not JSON"),
+    ("a.json", '{"intents": {"x": {"utterances": [{}]}}}', "a.json lacks 'data' in an example"),
+    ("a.yml", "nlu: [", "a.yml is not YAML"),
+    ("a.yml", "nlu:\n- hello\n", "a.yml nlu block 1 is 'hello', expected intent and examples"),
+    ("a.yml", "nlu:\n- intent: x\n", "a.yml nlu block 1 has no examples"),
+    ("a.yml", "nlu: []\n", "a.yml has no examples"),
+    ("a.yml", 'nlu:\n- intent: x\n  examples: |\n    - [a]{"value": "b"}\n', "names no slot"),
+    ("a.md", "## intent:x\nhello\n", "a.md line 2: 'hello' is no list item under a head"),
+    ("a.md", "## intent:x\n", "a.md has no examples"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "complaint"), WRONG)
+def test_wrong_content_is_one_line(name: str, content: str, complaint: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=complaint) as caught:
+        read_corpus(str(tmp_path / name))
+    assert "\n" not in str(caught.value)
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"greet\tcaf\xe9\n")
+    with pytest.raises(DataError, match=r"a.txt byte 9 is not UTF-8"):
+        read_corpus(str(tmp_path / "a.txt"))
+
+
+def _folder(folder: Path, words: str, tags: str, labels: str) -> str:
+    folder.mkdir(exist_ok=True)
+    for name, content in (("seq.in", words), ("seq.out", tags), ("label", labels)):
+        (folder / name).write_text(content)
+    return str(folder)
+
+
+def test_folders_of_three_files_must_be_aligned(tmp_path: Path) -> None:
+    good = read_corpus(_folder(tmp_path / "a", "to rome\nhi\n", "O B-city\nO\n", "go\ngreet\n"))
+    assert [example.tags for example in good.examples] == [("O", "B-city"), ("O",)]
+    with pytest.raises(DataError, match=r"different numbers of lines \(seq.in 2, seq.out 1, label 2\)"):
+        read_corpus(_folder(tmp_path / "b", "to rome\nhi\n", "O B-city\n", "go\ngreet\n"))
+    with pytest.raises(DataError, match="line 1 has 2 words and 1 tags"):
+        read_corpus(_folder(tmp_path / "c", "to rome\n", "O\n", "go\n"))
+    with pytest.raises(DataError, match=r"seq.out line 1: tag is 'city'"):
+        read_corpus(_folder(tmp_path / "d", "to rome\n", "O city\n", "go\n"))
+    (tmp_path / "d" / "label").unlink()
+    with pytest.raises(DataError, match=r"has no label, expected seq.in, seq.out and label"):
+        read_corpus(str(tmp_path / "d"))
+
+
+def test_conflicts_and_labels_unseen_in_training_are_told(tmp_path: Path) -> None:
+    _folder(tmp_path / "train", "hi\nhi\nbye\n", "O\nO\nO\n", "greet\nhello\nbye\n")
+    _folder(tmp_path / "valid", "to rome\n", "O B-city\n", "go\n")
+    warnings = prepare(str(tmp_path), Settings()).warnings
+    assert "1 sentences stand under two intents, the first: 'hi'" in warnings[0]
+    assert "validation has intents never seen in training: go; they count as mistakes" in warnings
+    assert "validation has slots never seen in training: city; they count as mistakes" in warnings
+
+
+@pytest.mark.parametrize(
+    ("lines", "complaint"),
+    [
+        ("".join(f"greet\thi {n}\n" for n in range(9)), r"has one intent \(greet\) and no slot"),
+        ("greet\thi\nbye\tbye\n", "has 2 examples, expected three of an intent at least"),
+    ],
+)
+def test_too_little_to_learn_is_refused(lines: str, complaint: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(lines)
+    with pytest.raises(DataError, match=complaint):
+        prepare(str(tmp_path / "a.txt"), Settings())
+
+
+def test_the_same_sentence_never_stands_in_both_parts(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("".join(f"greet\thi {n % 5}\nbye\tbye {n % 7}\n" for n in range(35)))
+    examples = read_corpus(str(tmp_path / "a.txt")).examples
+    train, validation = split(examples, 0.2)
+    assert len(train) + len(validation) == 70
+    assert not {examples[row].text for row in train} & {examples[row].text for row in validation}
+    assert {examples[row].intent for row in validation} == {"greet", "bye"}
