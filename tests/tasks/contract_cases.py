@@ -28,6 +28,8 @@ class Case:
     """A part of the line that says so."""
     run: dict[str, Any] = field(default_factory=dict)
     """Keywords of `use.run`."""
+    streams: bool = True
+    """Whether a network of it can run step by step."""
 
 
 def _text(folder: Path) -> list[str]:
@@ -134,6 +136,7 @@ CASES = {
         bad=_three_columns,
         complaint="bad.txt line 2 has 3 columns, expected 2 (intent, tab, sentence)",
         run={"text": "book a flight to Rome"},
+        streams=False,
     ),
     "text": Case(
         data=_text,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from functools import partial
 
 import pytest
 
@@ -12,8 +13,11 @@ from congru.train.interrupt import StopSignal
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_asks_for_a_stop_and_the_old_handlers_come_back(number: int) -> None:
-    before = signal.getsignal(number)
+def test_a_signal_asks_for_a_stop_and_the_old_handlers_come_back(
+    number: int, request: pytest.FixtureRequest
+) -> None:
+    before = signal.default_int_handler
+    request.addfinalizer(partial(signal.signal, number, signal.signal(number, before)))  # ignored under nohup
     with StopSignal() as stop:
         assert not stop.requested
         os.kill(os.getpid(), number)
