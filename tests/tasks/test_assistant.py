@@ -11,6 +11,7 @@ import pytest
 import torch
 from contract_cases import CASES
 
+import shared_files
 from congru.cli.main import main
 from congru.errors import DataError
 from congru.runtime.decoding.viterbi import LinearChain, bio_allowed
@@ -22,6 +23,9 @@ from congru.tasks.assistant.decision import decide, learn_threshold
 from congru.tasks.assistant.examples import Example, cut_words, needed_slots, span_f1, spans_of
 from congru.tasks.assistant.features import Vocabulary
 from congru.tasks.assistant.scoring import Understanding, known_measures, load_assistant, measures
+from shared_files import needs
+
+NAUGHTY = shared_files.CASES / "assistant" / "naughty_strings.txt"
 
 
 def test_f1_counts_whole_spans() -> None:
@@ -194,14 +198,10 @@ def test_machines_get_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert (told["guess"], told["slots"], told["card"]["turns"]) == ("travel", {"city": ["Lima"]}, 1)
 
 
+@needs(NAUGHTY)
 def test_every_naughty_string_gets_an_answer(folder: Path) -> None:
-    path = (
-        Path(__file__).resolve().parents[3].parent / "shared" / "cases" / "assistant" / "naughty_strings.txt"
-    )
-    if not path.is_file():
-        pytest.skip("the real files of shared/cases are not here")
     assistant = load_assistant(folder)
-    lines = path.read_bytes().decode().split("\n")
+    lines = NAUGHTY.read_bytes().decode().split("\n")
     answered = 0
     for line in lines:
         if line.strip():

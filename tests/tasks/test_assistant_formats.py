@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
+import shared_files
 from congru.errors import DataError
 from congru.tasks.assistant.data import prepare, split
 from congru.tasks.assistant.examples import spans_of
 from congru.tasks.assistant.formats import read_corpus
 from congru.tasks.assistant.settings import Settings
 
-CASES = Path(__file__).resolve().parents[3].parent / "shared" / "cases" / "assistant"
-needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason="the real files of shared/cases are not here")
+CASES = shared_files.CASES / "assistant"
+needs_cases = shared_files.needs(CASES)
 
 # file: intents, examples, marked values, repeated sentences, sentences under two intents, synonyms, regexes
 READ = {

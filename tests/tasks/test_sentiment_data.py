@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import shared_files
 from congru.errors import CongruError, DataError
 from congru.tasks.sentiment.data import Part, overlap, prepare, split_by_text
 from congru.tasks.sentiment.folders import read_parts
@@ -19,12 +19,8 @@ from congru.tasks.sentiment.rows import read_rows
 from congru.tasks.sentiment.settings import Settings
 from congru.tasks.sentiment.tokens import Steps, words_file
 
-CASES = (
-    Path(os.environ.get("CONGRU_CASES", Path(__file__).parents[3].parent / "shared" / "cases")) / "sentiment"
-)
-if not CASES.is_dir():
-    CASES = Path("/work/shared/cases/sentiment")
-needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason=f"the awkward files are not at {CASES}")
+CASES = shared_files.CASES / "sentiment"
+needs_cases = shared_files.needs(CASES)
 
 STARS = {"1": 2, "4": 2, "5": 9, "6": 9, "7": 11, "8": 19, "9": 12, "10": 36}
 MORE_STARS = {"1": 11, "4": 1, "5": 4, "6": 1, "7": 7, "8": 14, "9": 25, "10": 237}

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import zstandard
 
+import shared_files
 from congru.errors import DataError
 from congru.tasks.chess import sources
 from congru.tasks.chess.games import BLACK_WINS, DRAW, UNKNOWN, WHITE_WINS, Games, concatenate
@@ -19,8 +20,8 @@ from congru.tasks.chess.players import matches, people
 from congru.tasks.chess.replay import Skipped, replay
 from congru.tasks.chess.sources import read_games
 
-CASES = Path(__file__).parents[4] / "shared" / "cases" / "chess"
-real = pytest.mark.skipif(not CASES.is_dir(), reason="the folder of awkward files is not here")
+CASES = shared_files.CASES / "chess"
+real = shared_files.needs(CASES)
 
 GAME = b'[White "Ann"]\n[Black "Bob"]\n[Result "1-0"]\n\n1. e4 e5 2. Nf3 1-0\n\n'
 

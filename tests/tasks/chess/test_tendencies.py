@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from pathlib import Path
 
@@ -31,9 +30,9 @@ from congru.tasks.chess.tendencies import (
     usual,
     wilson,
 )
+from shared_files import DATA, needs
 
-COPIES = os.environ.get("CONGRU_DATA", str(Path(__file__).parents[4] / "shared" / "data"))
-MASTERS = Path(COPIES) / "chess" / "pgnmentor20" / "games.tsv.gz"
+MASTERS = DATA / "chess" / "pgnmentor20" / "games.tsv.gz"
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +131,7 @@ def test_a_game_from_another_position_opens_nothing(tmp_path: Path) -> None:
     assert first_moves(games, np.arange(1)) == Counter()
 
 
-@pytest.mark.skipif(not MASTERS.is_file(), reason="the set pgnmentor20 is not here")
+@needs(MASTERS)
 def test_three_masters_as_they_were_counted_elsewhere() -> None:
     games, _ = read_games(MASTERS)
 

@@ -11,8 +11,9 @@ import pytest
 
 from congru.tasks.chess.predict import Predictor
 from congru.tasks.chess.uci import Engine
+from shared_files import CASES, needs
 
-CASE = Path(__file__).parents[4] / "shared" / "cases" / "chess" / "uci_multipv.log"
+CASE = CASES / "chess" / "uci_multipv.log"
 
 
 @pytest.fixture
@@ -204,7 +205,7 @@ def test_searchmoves_narrows_the_choice(predictor: Predictor) -> None:
     assert answers[-1] in ("bestmove a2a3", "bestmove h2h3")
 
 
-@pytest.mark.skipif(not CASE.is_file(), reason="the recorded conversation is not here")
+@needs(CASE)
 def test_a_recorded_conversation_is_held(predictor: Predictor) -> None:
     commands = [line[2:] for line in CASE.read_text().splitlines() if line.startswith("> ")]
     answers = talk(predictor, *commands)
