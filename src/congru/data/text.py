@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from congru.data.files import read_bytes
 from congru.errors import DataError
 
 # What counts as text inside a folder; a file given by itself may have any name.
@@ -123,13 +124,7 @@ def _list_folder(folder: Path) -> tuple[list[Path], list[tuple[str, str]]]:
 
 
 def _read_file(path: Path) -> tuple[str, TextFile]:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DataError(
-            f"{path} cannot be read ({reason}), expected a text file or a folder: check the path"
-        ) from None
+    content = read_bytes(path, "a text file or a folder")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -11,12 +11,12 @@ Rasa            .yml, .yaml, .md: see rasa.py
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
 from pathlib import Path
 from typing import Any
 
+from congru.data.files import read_unpacked
 from congru.errors import DataError
 from congru.tasks.assistant.examples import Corpus, Example, Span, check_tag, make_example
 from congru.tasks.assistant.rasa import read_markdown, read_marked, read_yaml
@@ -35,7 +35,7 @@ def read_corpus(path: str, part: str = "train") -> Corpus:
         return read_folder(place)
     if not place.is_file():
         raise DataError(f"source is {path!r}, expected a file or a folder: check the path")
-    raw = gzip.decompress(place.read_bytes()) if place.suffix == ".gz" else place.read_bytes()
+    raw = read_unpacked(place, "a file or a folder")
     suffix = Path(place.name.removesuffix(".gz")).suffix.lower()
     if suffix == ".zip":
         raise DataError(
@@ -71,7 +71,7 @@ def has_parts(path: str) -> bool:
     place = Path(path)
     if not place.is_file() or ".json" not in place.suffixes:
         return False
-    raw = gzip.decompress(place.read_bytes()) if place.suffix == ".gz" else place.read_bytes()
+    raw = read_unpacked(place, "a file or a folder")
     try:
         document = json.loads(raw)
     except ValueError:

@@ -7,7 +7,6 @@ longest column, the label the one with the fewest values. Nothing is left out he
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from congru.data.files import read_unpacked
 from congru.errors import DataError
 
 TEXT_NAMES = (
@@ -95,20 +95,8 @@ def read_table(path: Path) -> Table:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file, unpacked."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DataError(
-            f"{path} cannot be read ({reason}), expected a table or folder of labelled texts: check the path"
-        ) from None
-    if path.suffix != ".gz":
-        return content
-    try:
-        return gzip.decompress(content)
-    except (OSError, EOFError):
-        raise DataError(f"{path} is not a whole gzip file, expected one: compress it again") from None
+    """The bytes of a file of labelled texts, unpacked."""
+    return read_unpacked(path, "a table or folder of labelled texts")
 
 
 def decode(content: bytes, name: str) -> tuple[str, str]:
