@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from congru.tasks.chess.games import Game, Games, collect
+from congru.tasks.chess.replay import Skipped, as_codes
 from congru.tasks.chess.rules import Position
 from congru.tasks.chess.san import write_san
 
@@ -48,3 +50,13 @@ def write_games(path: Path, count: int, plies: int = 24, seed: int = 0) -> None:
         lines = [f'[{name} "{value}"]' for name, value in tags.items()]
         texts.append("\n".join([*lines, "", " ".join([*words, result]), ""]))
     path.write_text("\n".join(texts) + "\n")
+
+
+def games_of(*lines: str) -> Games:
+    """Games of moves in SAN, parted by blanks, between two players whom no model knows."""
+    games = []
+    for line in lines:
+        codes = as_codes(line.split())
+        assert not isinstance(codes, Skipped)
+        games.append(Game(codes, "White", "Black"))
+    return collect(games)

@@ -7,22 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from congru.tasks.chess.baselines import NO_MOVE, BookAndNgrams, random_legal, share_of_hits
-from congru.tasks.chess.games import Game, Games, collect
+from chess_cases import games_of
+from congru.tasks.chess.baselines import NO_MOVE, BookAndNgrams, share_of_hits
+from congru.tasks.chess.data import baseline_rows
+from congru.tasks.chess.games import Games
 from congru.tasks.chess.moves import name_of
-from congru.tasks.chess.replay import Skipped, as_codes
 from congru.tasks.chess.sources import read_games
+from shared_files import DATA, needs
 
-SET = Path(__file__).parents[4] / "shared" / "data" / "chess" / "pgnmentor20" / "games.tsv.gz"
-
-
-def games_of(*lines: str) -> Games:
-    games = []
-    for line in lines:
-        codes = as_codes(line.split())
-        assert not isinstance(codes, Skipped)
-        games.append(Game(codes, "a", "b"))
-    return collect(games)
+SET = DATA / "chess" / "pgnmentor20" / "games.tsv.gz"
 
 
 def names(row: np.ndarray) -> list[str]:
@@ -30,6 +23,11 @@ def names(row: np.ndarray) -> list[str]:
 
 
 TRAIN = games_of("e4 e5 Nf3 Nc6", "e4 e5 Nf3 Nf6", "e4 e5 Nf3 Nf6", "e4 c5", "d4 d5 c4", "c4 e5 Nc3 Nf6")
+
+
+def random_legal(games: Games) -> float:
+    rows = baseline_rows(games, np.zeros(0, np.int64), np.arange(len(games)))
+    return rows["random legal move"]["top1"]
 
 
 def test_the_book_offers_what_was_played_most_often_from_the_same_opening() -> None:
@@ -53,10 +51,10 @@ def test_shares_are_counted() -> None:
     offered = np.array([[1, 2], [3, NO_MOVE]], np.uint16)
     assert share_of_hits(offered, np.array([2, 3], np.uint16), 1).tolist() == [False, True]
     assert share_of_hits(offered, np.array([2, 3], np.uint16), 2).tolist() == [True, True]
-    assert random_legal(games_of("e4"), 1) == pytest.approx(1 / 20)
+    assert random_legal(games_of("e4")) == pytest.approx(1 / 20)
 
 
-@pytest.mark.skipif(not SET.is_file(), reason="the set of 42,117 games is not here")
+@needs(SET)
 def test_a_file_of_the_set_is_read_in_part(tmp_path: Path) -> None:
     import gzip
     import itertools
@@ -69,4 +67,4 @@ def test_a_file_of_the_set_is_read_in_part(tmp_path: Path) -> None:
     train, rest = games.select(half), games.select(~half)
     offered = BookAndNgrams(train).top(rest)
     top1, top5 = (float(share_of_hits(offered, rest.moves, most).mean()) for most in (1, 5))
-    assert random_legal(rest, 5000) < top1 < top5
+    assert random_legal(rest) < top1 < top5

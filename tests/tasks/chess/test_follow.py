@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from chess_cases import games_of
 from congru.errors import DataError
 from congru.tasks.chess import follow
 from congru.tasks.chess.following import Followed
-from congru.tasks.chess.games import Game, Games, collect
 from congru.tasks.chess.memory import MoveMemory
 from congru.tasks.chess.predict import Predictor
-from congru.tasks.chess.replay import Skipped, as_codes
 from congru.tasks.chess.rules import Position
 from congru.tasks.chess.terminal import board_lines
 
@@ -26,15 +25,6 @@ MOVES = ["e4", "c5", "Nf3", "d6", "d4", "cxd4", "Nxd4", "Nf6", "Nc3", "a6"]
 @pytest.fixture
 def predictor(model: Path) -> Predictor:
     return Predictor.load(model)
-
-
-def games_of(*lines: str) -> Games:
-    games = []
-    for line in lines:
-        codes = as_codes(line.split())
-        assert not isinstance(codes, Skipped)
-        games.append(Game(codes, "White", "Black"))
-    return collect(games)
 
 
 def test_a_view_says_what_whole_games_say(predictor: Predictor) -> None:
@@ -83,7 +73,7 @@ def test_sources_are_what_would_be_lost_without_a_move(predictor: Predictor) -> 
     said, memory = game.live.prediction(), game._memory
     assert memory is not None
     code = said.best(1)[0][0]
-    bits = memory.shares(game.live, game._state, code)
+    bits = memory.after(game.live, game._state).shares(game.live, code)
     assert bits.shape == (len(MOVES) + 1,)
     seen = predictor.main.record(
         {name: np.asarray(value)[None, None] for name, value in game.live.inputs().items()}, state=game._state

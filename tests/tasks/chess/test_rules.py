@@ -7,8 +7,10 @@ import random
 import chess
 import pytest
 
+from bench.chess_rules import perft
 from congru.errors import DataError
-from congru.tasks.chess.moves import MOVE_CODES, MOVE_INDEX, NUM_MOVES, code_of, flip, name_of
+from congru.tasks.chess.moves import MOVE_CODES, MOVE_INDEX, NUM_MOVES, code_of, name_of
+from congru.tasks.chess.positions import relative
 from congru.tasks.chess.rules import START, Position
 from congru.tasks.chess.san import NullMove, read_san, write_san
 
@@ -23,18 +25,6 @@ PERFT = [
     ("bqnb1rkr/pp3ppp/3ppn2/2p5/5P2/P2P4/NPP1P1PP/BQ1BNRKR w HFhf - 2 9", True, (21, 528, 12189)),
     ("1rqbkrbn/1ppppp1p/1n6/p1N3p1/8/2P4P/PP1PPPP1/1RQBKRBN w FBfb - 0 9", True, (29, 502)),
 ]
-
-
-def perft(position: Position, depth: int) -> int:
-    moves = position.legal()
-    if depth == 1:
-        return len(moves)
-    total = 0
-    for move in moves:
-        after = position.copy()
-        after.play(move)
-        total += perft(after, depth - 1)
-    return total
 
 
 @pytest.mark.parametrize(("fen", "chess960", "counts"), PERFT)
@@ -73,9 +63,9 @@ def test_the_vocabulary_is_that_of_uci() -> None:
     assert len(MOVE_CODES) == len(set(MOVE_CODES.tolist())) == NUM_MOVES == 1968
     assert (MOVE_INDEX[MOVE_CODES] == range(NUM_MOVES)).all()
     assert (MOVE_INDEX >= 0).sum() == NUM_MOVES
-    assert (MOVE_INDEX[flip(MOVE_CODES)] >= 0).all()
-    assert (flip(flip(MOVE_CODES)) == MOVE_CODES).all()
-    assert name_of(int(flip(MOVE_CODES[MOVE_INDEX[code_of("a7b8n")]]))) == "a2b1n"
+    assert (MOVE_INDEX[relative(MOVE_CODES, 1)] >= 0).all()
+    assert (relative(relative(MOVE_CODES, 1), 1) == MOVE_CODES).all()
+    assert name_of(int(relative(MOVE_CODES[MOVE_INDEX[code_of("a7b8n")]], 1))) == "a2b1n"
 
 
 def test_castling_is_read_in_every_spelling() -> None:

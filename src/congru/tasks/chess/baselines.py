@@ -10,7 +10,6 @@ Legend: P plies of all games, K moves offered for a ply.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -22,7 +21,7 @@ from congru.tasks.chess.rules import Position
 
 Keys = NDArray[np.uint64]
 NO_MOVE = 0xFFFF  # no code of a move
-ORDERS = (3, 2, 1, 0)  # moves that a context looks back
+LOOK_BACK = 3  # moves that a context looks back at most
 _OFFERED = 24  # moves kept of a context, of which some are not legal
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _START = np.uint64(0xD1B54A32D192ED03)
@@ -107,12 +106,6 @@ def share_of_hits(offered: NDArray[np.uint16], played: NDArray[np.uint16], most:
     return hits
 
 
-def random_legal(games: Games, most: int = 100_000) -> float:
-    """The share that a random legal move would hit, over the first `most` plies: the mean of 1 / number of legal moves."""
-    counts = [len(position.legal()) for position in itertools.islice(_positions(games), most)]
-    return float(np.mean(1 / np.array(counts))) if counts else 0.0
-
-
 def _positions(games: Games) -> Iterator[Position]:
     """The position before every ply."""
     for game in range(len(games)):
@@ -128,7 +121,7 @@ def _contexts(games: Games) -> list[Keys]:
     starts = games.offsets[:-1]
     game = np.repeat(np.arange(len(games)), games.lengths)
     ply = np.arange(len(moves)) - starts[game]
-    return [_whole(moves, games, ply), *(_last(moves, ply, order) for order in ORDERS)]
+    return [_whole(moves, games, ply), *reversed(list(_last(moves, ply)))]
 
 
 def _whole(moves: Keys, games: Games, ply: NDArray[np.int64]) -> Keys:
@@ -146,14 +139,15 @@ def _whole(moves: Keys, games: Games, ply: NDArray[np.int64]) -> Keys:
     return keys
 
 
-def _last(moves: Keys, ply: NDArray[np.int64], order: int) -> Keys:
-    """A key of the last moves before a ply, of fewer at the beginning of a game, and of the side to move."""
+def _last(moves: Keys, ply: NDArray[np.int64]) -> Iterator[Keys]:
+    """A key of the side to move, then with the last move, the last two, .. LOOK_BACK, of fewer at the beginning of a game."""
     value = np.full(len(moves), _START, np.uint64) + (ply % 2).astype(np.uint64)
-    for back in range(1, order + 1):
+    yield value
+    for back in range(1, LOOK_BACK + 1):
         before = np.zeros(len(moves), np.uint64)
         before[back:] = moves[:-back]
         value = _mix(value * _FACTOR + np.where(ply >= back, before, np.uint64(0)))
-    return value
+        yield value
 
 
 def _mix(value: Keys) -> Keys:

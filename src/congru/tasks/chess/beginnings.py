@@ -48,8 +48,6 @@ class Beginnings:
                     keys.append(position.key)
                     parents.append(node)
                     played.append(code)
-                elif position is not None:
-                    position.play(code)
                 self.at[game, ply + 1] = node = further
         self.keys = np.array(keys, np.uint64)
         self.parents, self.moves = np.array(parents), np.array(played)

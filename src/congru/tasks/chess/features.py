@@ -26,11 +26,11 @@ from congru.tasks.chess.attacks import (
     Ints,
     reached_from,
 )
+from congru.tasks.chess.moves import NUM_MOVES
 
 Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
-NUM_MOVES = 1968
 NO_SQUARE = 64
 _PLANES = 12 * 64  # where the planes of attacks begin
 _LAST_SQUARE = _PLANES + 6 * 64

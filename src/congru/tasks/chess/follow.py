@@ -14,7 +14,7 @@ import numpy as np
 from congru.errors import DataError
 from congru.tasks.chess.following import Followed, OpeningName, Played, View
 from congru.tasks.chess.games import Games
-from congru.tasks.chess.players import matches, people
+from congru.tasks.chess.players import matches, one_person
 from congru.tasks.chess.positions import Board
 from congru.tasks.chess.predict import LiveGame, Predictor
 from congru.tasks.chess.sources import read_games
@@ -31,14 +31,10 @@ def known_player(predictor: Predictor, name: str | None) -> str | None:
     if not name or name in predictor.players:
         return name or None
     try:
-        names = matches(name, predictor.players)
+        matches(name, predictor.players)
     except DataError:
         return None
-    groups = people(names)
-    if len(groups) > 1:
-        offered = "; ".join(group[0] for group in groups[:8])
-        raise DataError(f"player '{name}' is {len(groups)} people for this model, expected one of: {offered}")
-    return names[0]
+    return one_person(name, predictor.players)[0]
 
 
 def begin(
@@ -137,7 +133,7 @@ def talk(start: Callable[[], Followed], most: int, sources: int, lines: TextIO |
                 game.undo()
             elif word not in ("board", "", "help"):
                 played = game.play(word)
-                print(played_line(game, len(game.history) - 1, played, game.view(1, 0).opening))
+                print(played_line(game, len(game.history) - 1, played, game.opening))
         except DataError as error:
             print(error)
             continue

@@ -80,12 +80,18 @@ class Followed:
     def __post_init__(self) -> None:
         self._state = self.live.state()
         self._memory = MoveMemory.of(self.live, self._state)
+        self._read: MoveMemory | None = None
 
     @property
     def position(self) -> Position:
         """The rules' view of the board."""
         position: Position = self.live.board.rules
         return position
+
+    @property
+    def opening(self) -> str | None:
+        """The name of the opening so far."""
+        return self._opening
 
     def number(self, ply: int) -> str:
         """How a ply, counted from 0, is written: ``12.`` for White, ``12...`` for Black."""
@@ -105,7 +111,7 @@ class Followed:
             white_wins=white,
             draws=drawn,
             black_wins=black,
-            opening=self._opening,
+            opening=self.opening,
             outcome=self.position.outcome(),
             sources=self._sources(choices, sources),
         )
@@ -124,10 +130,8 @@ class Followed:
             -math.log2(max(chance, 1e-12)),
             int((chances > chance).sum()) + 1,
         )
-        memory = self._memory
-        self._before.append((self.live.fork(), memory, self._state, self._opening))
-        if memory is not None:
-            self._memory = memory.after(self.live, self._state)
+        self._before.append((self.live.fork(), self._memory, self._state, self._opening))
+        self._memory, self._read = self._memory_here(), None
         self.live.play(code)
         self._state = self.live.state()
         self.history.append(played)
@@ -139,7 +143,14 @@ class Followed:
         if not self._before:
             raise DataError("undo has no move to take back, expected one that was played: type a move first")
         self.live, self._memory, self._state, self._opening = self._before.pop()
+        self._read = None
         self.history.pop()
+
+    def _memory_here(self) -> MoveMemory | None:
+        """The memory with the position on the board, read once."""
+        if self._read is None and self._memory is not None:
+            self._read = self._memory.after(self.live, self._state)
+        return self._read
 
     def _choice(self, code: int, probability: float) -> Choice:
         position = self.position
@@ -154,9 +165,10 @@ class Followed:
 
     def _sources(self, choices: tuple[Choice, ...], most: int) -> tuple[Source, ...]:
         """The earlier moves that the likeliest move stands on."""
-        if self._memory is None or not choices or most < 1:
+        memory = self._memory_here() if choices and most > 0 else None
+        if memory is None:
             return ()
-        bits = self._memory.shares(self.live, self._state, choices[0].code)
+        bits = memory.shares(self.live, choices[0].code)
         order = np.argsort(-bits, kind="stable")[:most]
         return tuple(
             Source(

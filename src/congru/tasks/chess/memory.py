@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +29,12 @@ SUMS = ("gru", "mingru")
 class MoveMemory:
     """What the steps so far left in the state of the last recurrent layer: `parts` [k, H], whose sum the state is.
 
-    The first part is the state in which the game began; `parts` grows by a row with every ply.
+    The first part is the state in which the game began; `parts` grows by a row with every ply. `seen` [F] is what the layer read
+    last, None at the beginning.
     """
 
     parts: NDArray[np.float64]
+    seen: NDArray[np.float32] | None = None
 
     @classmethod
     def of(cls, live: LiveGame, state: State) -> MoveMemory | None:
@@ -44,26 +45,23 @@ class MoveMemory:
 
     def after(self, live: LiveGame, state: State) -> MoveMemory:
         """With the step that reads the position on the board from the state before it."""
-        keep, written, _ = _step(live, state)
-        return MoveMemory(np.concatenate([keep * self.parts, written[None]]))
+        x = {name: np.asarray(value)[None, None] for name, value in live.inputs().items()}
+        recording = live.predictor.main.record(x, state=state)
+        rows = np.asarray(
+            recording.gates[NODE][-1, -1, 0, 0], np.float64
+        )  # r, z, n of a GRU; z, n of a minGRU
+        keep, candidate = rows[-2], rows[-1]
+        parts = np.concatenate([keep * self.parts, ((1 - keep) * candidate)[None]])
+        return MoveMemory(parts, recording.seen[NODE][0][0, 0])
 
-    def shares(self, live: LiveGame, state: State, code: int) -> NDArray[np.float64]:
-        """bits_k [plies + 1] of a legal move in the position on the board, k = 0 with the start."""
-        keep, written, seen = _step(live, state)
-        parts = np.concatenate([keep * self.parts, written[None]])
-        parts = np.concatenate([parts[:1] + parts[1:2], parts[2:]])
+    def shares(self, live: LiveGame, code: int) -> NDArray[np.float64]:
+        """bits_k [plies + 1] of a legal move in the position on the board, which was read last; k = 0 with the start."""
+        assert self.seen is not None  # a position was read
+        parts = np.concatenate([self.parts[:1] + self.parts[1:2], self.parts[2:]])
         whole = parts.sum(axis=0)
         states = np.concatenate([whole[None], whole - parts])
-        log_p = live.predictor.log_p_at(live.plain(), states.astype(np.float32), seen)
-        legal = relative(live.plain().code, live.side)
+        plain = live.plain()
+        log_p = live.predictor.log_p_at(plain, states.astype(np.float32), self.seen)
+        legal = relative(plain.code, live.side)
         chosen = log_p[:, np.flatnonzero(legal == code)[0]]
         return np.asarray((chosen[0] - chosen[1:]) / math.log(2))
-
-
-def _step(live: LiveGame, state: State) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """keep [H], (1 - keep) * candidate [H] and the layer's input [F] of the step that reads the position on the board."""
-    x = {name: np.asarray(value)[None, None] for name, value in live.inputs().items()}
-    recording = live.predictor.main.record(x, state=state)
-    rows = np.asarray(recording.gates[NODE][-1, -1, 0, 0], np.float64)  # r, z, n of a GRU; z, n of a minGRU
-    keep, candidate = rows[-2], rows[-1]
-    return keep, (1 - keep) * candidate, recording.seen[NODE][0][0, 0]

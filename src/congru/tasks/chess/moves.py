@@ -15,6 +15,7 @@ SQUARES = tuple(f"{file}{rank}" for rank in range(1, 9) for file in "abcdefgh")
 PROMOTIONS = ("", "n", "b", "r", "q")
 NUM_CODES = 1 << 15
 NUM_MOVES = 1968
+MIRROR = 56 | 56 << 6  # code ^ MIRROR: the same move seen from the other side, rows 1 .. 8 become 8 .. 1
 
 _CODES = {
     a + b + p: i | j << 6 | k << 12
@@ -56,15 +57,6 @@ def target(code: int) -> int:
 def promotion(code: int) -> int:
     """0, or 1 .. 4 for knight, bishop, rook, queen."""
     return int(code) >> 12
-
-
-def flip(codes: NDArray[np.integer]) -> NDArray[np.uint16]:
-    """Moves [...] as they look from the other side of the board: rows 1 .. 8 become 8 .. 1, files stay.
-
-    >>> [name_of(code) for code in flip(np.array([code_of("e7e5"), code_of("g1f3")]))]
-    ['e2e4', 'g8f6']
-    """
-    return (np.asarray(codes, np.int64) ^ (56 | 56 << 6)).astype(np.uint16)
 
 
 def _vocabulary() -> list[int]:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from congru.tasks.chess.features import BOARD_FEATURES, MOVE_TOKENS, NUM_MOVES
+from congru.tasks.chess.features import BOARD_FEATURES, MOVE_TOKENS
+from congru.tasks.chess.moves import NUM_MOVES
 from congru.tasks.chess.plies import MOVED_TOKENS, PLY_TOKENS, START_TOKEN
 from congru.tasks.chess.settings import Settings
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from congru.data.registry import is_here, read
 from congru.errors import DataError
+from congru.tasks.chess.beginnings import Beginnings
 from congru.tasks.chess.games import Games
 from congru.tasks.chess.replay import Skipped, as_codes
 from congru.tasks.chess.rules import Position
@@ -86,37 +87,15 @@ class Openings:
 
         A beginning that several games share is played once.
         """
-        return [last for _, last in self._last_named(games)]
-
-    def _last_named(self, games: Games) -> Iterator[tuple[int, Opening | None]]:
-        following: list[dict[int, int]] = [
-            {}
-        ]  # of each beginning: move -> the number of the longer beginning
-        names: list[Opening | None] = [None]
-        for game in range(len(games)):
-            position, at = None, 0
-            if games.start[game] >= 0:
-                yield game, None
-                continue
-            moves = games.of(game)[: self.longest].tolist()
-            for ply, code in enumerate(moves):
-                further = following[at].get(code)
-                if further is None:
-                    if position is None:
-                        position = _after(moves[:ply])
-                    position.play(code)
-                    further = following[at][code] = len(names)
-                    following.append({})
-                    names.append(self.at(position) or names[at])
-                at = further
-            yield game, names[at]
-
-
-def _after(moves: Iterable[int]) -> Position:
-    position = Position()
-    for code in moves:
-        position.play(code)
-    return position
+        tree = Beginnings(games, self.longest)
+        names: list[Opening | None] = []
+        for key, parent in zip(tree.keys.tolist(), tree.parents.tolist()):
+            known = self._at.get(key)
+            names.append(known[1] if known else names[parent] if parent >= 0 else None)
+        last = tree.at.max(
+            axis=1, initial=-1
+        )  # a longer beginning has a higher number; -1 where the board was set up
+        return [names[node] if node >= 0 else None for node in last.tolist()]
 
 
 def read_openings() -> Openings:

@@ -49,7 +49,7 @@ class Pgn:
 
     @property
     def broken_off(self) -> bool:
-        """Whether the moves end although the tags say who won, or within a variation or comment."""
+        """Whether no result stands after the moves although the tags say how the game ended."""
         return not self.result and self.tags.get("Result", "*").translate(_DASHES) in (
             "1-0",
             "0-1",

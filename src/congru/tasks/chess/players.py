@@ -47,6 +47,17 @@ def matches(player: str, names: Sequence[str]) -> list[str]:
     return hits
 
 
+def one_person(player: str, names: Sequence[str]) -> list[str]:
+    """The spellings of a player among names, as :func:`matches`.
+
+    Raises :class:`DataError` as that, and where the names can be those of several people.
+    """
+    spellings = matches(player, names)
+    if len(people(spellings)) > 1:
+        raise DataError(f"player is '{player}', which is {' and '.join(spellings)}: give a longer name")
+    return spellings
+
+
 def people(names: Sequence[str]) -> list[list[str]]:
     """Names grouped by the person they can be: every word of the shorter name begins a word of the longer one.
 

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from congru.tasks.chess.attacks import Ints
-from congru.tasks.chess.features import NUM_MOVES
-from congru.tasks.chess.moves import MOVE_INDEX
+from congru.tasks.chess.moves import MOVE_INDEX, NUM_MOVES
 from congru.tasks.chess.positions import relative
 
 START = NUM_MOVES

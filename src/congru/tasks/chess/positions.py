@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from congru.tasks.chess.attacks import KING, PAWN, Bytes, Ints
 from congru.tasks.chess.features import NO_SQUARE, Past
+from congru.tasks.chess.moves import MIRROR
 from congru.tasks.chess.rules import Position
 
-_MIRROR = 56 | 56 << 6
 _FLIP = np.arange(64) ^ 56
 _SWAP = np.array([0, 7, 8, 9, 10, 11, 12, 1, 2, 3, 4, 5, 6], np.uint8)
 _START = bytes([4, 2, 3, 5, 6, 3, 2, 4, *[1] * 8, *[0] * 32, *[7] * 8, 10, 8, 9, 11, 12, 9, 8, 10])
@@ -69,7 +69,7 @@ def relative(code: NDArray[np.integer] | int, side: NDArray[np.integer] | int) -
     >>> int(relative(52 | 36 << 6, 1)) == 12 | 28 << 6
     True
     """
-    return np.asarray(np.asarray(code, np.int64) ^ np.where(np.asarray(side) == 1, _MIRROR, 0), np.int64)
+    return np.asarray(np.asarray(code, np.int64) ^ np.where(np.asarray(side) == 1, MIRROR, 0), np.int64)
 
 
 class Board:

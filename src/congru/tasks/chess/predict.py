@@ -26,10 +26,9 @@ from congru.runtime.decoding.scores import log_softmax
 from congru.runtime.model import Model
 from congru.runtime.run import State
 from congru.tasks.chess.attacks import Ints
-from congru.tasks.chess.features import NUM_MOVES
 from congru.tasks.chess.games import Game, Games, collect
 from congru.tasks.chess.keys import FoldedKeys
-from congru.tasks.chess.moves import MOVE_INDEX
+from congru.tasks.chess.moves import MOVE_INDEX, NUM_MOVES
 from congru.tasks.chess.plies import START_TOKEN
 from congru.tasks.chess.positions import Board, position_of, relative
 from congru.tasks.chess.reading import Context, Inputs, Reader, inputs_of

@@ -76,12 +76,15 @@ class Position:
         """The codes of all legal moves, in the order of the library."""
         return [code_of(str(move)) for move in self._board.generate_moves()]
 
-    def legal_from(self, piece: int, to: int) -> list[int]:
-        """The codes of the legal moves of the side to move with a piece 1 .. 6 (pawn .. king) to a square."""
+    def legal_with(self, piece: int) -> list[int]:
+        """The codes of the legal moves of the side to move with a piece 1 .. 6 (pawn .. king)."""
         rules, board = _rules(), self._board
         mask = board.colors(board.side_to_move()) & board.pieces(_kinds(rules)[piece - 1])
-        codes = [code_of(str(move)) for move in board.generate_moves_for(mask)]
-        return [code for code in codes if code >> 6 & 63 == to]
+        return [code_of(str(move)) for move in board.generate_moves_for(mask)]
+
+    def legal_from(self, piece: int, to: int) -> list[int]:
+        """Those of :meth:`legal_with` that go to a square."""
+        return [code for code in self.legal_with(piece) if code >> 6 & 63 == to]
 
     def is_legal(self, code: int) -> bool:
         """Whether a move may be played."""

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from congru.tasks.chess.attacks import Ints
-from congru.tasks.chess.features import NUM_MOVES
-from congru.tasks.chess.moves import MOVE_INDEX
+from congru.tasks.chess.moves import MOVE_INDEX, NUM_MOVES
 from congru.tasks.chess.plies import START_TOKEN
 from congru.tasks.chess.positions import absolute, relative
 from congru.tasks.chess.reading import Reader, chosen

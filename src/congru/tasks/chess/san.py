@@ -39,7 +39,7 @@ def read_san(position: Position, text: str) -> int:
     castling = _CASTLING.match(word)
     if castling:
         long = castling[1] is not None
-        codes = [code for code in _king_moves(position) if (target(code) < origin(code)) == long]
+        codes = [code for code in _castlings(position) if (target(code) < origin(code)) == long]
     else:
         match = _SAN.match(word)
         if match is None or (match[1] is None and match[2] and match[3]):
@@ -97,11 +97,9 @@ def read_move(position: Position, text: str) -> int:
     return read_san(position, text.strip())
 
 
-def _king_moves(position: Position) -> list[int]:
+def _castlings(position: Position) -> list[int]:
     """The legal castlings."""
-    row = 56 * position.turn
-    moves = [code for square in range(row, row + 8) for code in position.legal_from(KING, square)]
-    return [code for code in moves if position.castles(code)]
+    return [code for code in position.legal_with(KING) if position.castles(code)]
 
 
 def _read_uci(position: Position, text: str, word: str) -> int:

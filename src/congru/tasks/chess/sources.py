@@ -18,6 +18,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -143,7 +144,7 @@ def _outcomes(path: Path, workers: int | None, chess960: bool) -> Iterator[tuple
     table = is_table(first)
     items: Iterable[Any] = read_rows(lines, path.name) if table else read_pgn(lines)
     work: Callable[[Any], list[tuple[str, Game | Skipped]]] = (
-        _play_rows if table else _play_960 if chess960 else _play
+        _play_rows if table else partial(_play, chess960=chess960)
     )
     chunks = _chunks(enumerate(items, 1))
     start = list(itertools.islice(chunks, _FEW // _CHUNK))
@@ -168,12 +169,8 @@ def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
         yield chunk
 
 
-def _play(chunk: list[tuple[int, Pgn]]) -> list[tuple[str, Game | Skipped]]:
-    return [(f"game {number}, line {pgn.line}", replay(pgn)) for number, pgn in chunk]
-
-
-def _play_960(chunk: list[tuple[int, Pgn]]) -> list[tuple[str, Game | Skipped]]:
-    return [(f"game {number}, line {pgn.line}", replay(pgn, True)) for number, pgn in chunk]
+def _play(chunk: list[tuple[int, Pgn]], chess960: bool) -> list[tuple[str, Game | Skipped]]:
+    return [(f"game {number}, line {pgn.line}", replay(pgn, chess960)) for number, pgn in chunk]
 
 
 def _play_rows(chunk: list[tuple[int, dict[str, str]]]) -> list[tuple[str, Game | Skipped]]:

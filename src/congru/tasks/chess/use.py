@@ -22,7 +22,7 @@ from congru.tasks.chess.games import SPLITS, Games
 from congru.tasks.chess.identification import identify
 from congru.tasks.chess.openings import openings_or_none
 from congru.tasks.chess.player_table import save_with_player
-from congru.tasks.chess.players import matches, people
+from congru.tasks.chess.players import one_person
 from congru.tasks.chess.predict import Predictor
 from congru.tasks.chess.probes import board_probe
 from congru.tasks.chess.report import report
@@ -242,9 +242,7 @@ def adapt(
     from congru.tasks.chess.adaptation import fit_player
 
     predictor, read = Predictor.load(model), read_games(games)[0]
-    names = matches(player, read.players)
-    if len(people(names)) > 1:
-        raise DataError(f"player is '{player}', which is {' and '.join(names)}: give a longer name")
+    names = one_person(player, read.players)
     number = read.players.index(names[0])
     spelled = np.isin(np.arange(len(read.players)), [read.players.index(name) for name in names])
     one = replace(
