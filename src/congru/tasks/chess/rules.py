@@ -105,12 +105,11 @@ class Position:
         twin.chess960, twin._board, twin._hashes = self.chess960, self._board.__copy__(), list(self._hashes)
         return twin
 
-    def piece_at(self, square: int) -> int:
-        """0 for nothing, 1 .. 6 for White's pawn, knight, bishop, rook, queen, king, 7 .. 12 for Black's."""
-        return int(self.pieces()[square])
-
     def pieces(self) -> NDArray[np.uint8]:
-        """The pieces on the 64 squares, a1 b1 .. h8, as :meth:`piece_at` numbers them."""
+        """The pieces on the 64 squares, a1 b1 .. h8.
+
+        0 for nothing, 1 .. 6 for White's pawn, knight, bishop, rook, queen, king, 7 .. 12 for Black's.
+        """
         board = np.zeros(64, np.uint8)
         square = 56
         for letter in str(self._board.fen()).split(" ", 1)[0]:
