@@ -26,12 +26,12 @@ import numpy as np
 
 from bench.record import ROOT, write_result
 from congru.data.registry import VARIABLE
+from congru.tasks.class_scores import scores_of
 from congru.tasks.sentiment.classifier import Classifier
 from congru.tasks.sentiment.data import as_part, prepare
 from congru.tasks.sentiment.features import Features, make_features
 from congru.tasks.sentiment.learner import SentimentLearner
 from congru.tasks.sentiment.rows import Rows, decode
-from congru.tasks.sentiment.scoring import scores_of
 from congru.tasks.sentiment.settings import Settings
 from congru.train.compare import hidden_for_parameters
 from congru.train.loop import fit

@@ -13,13 +13,13 @@ import torch
 import congru
 from congru.cli.main import main
 from congru.errors import DataError, SettingsError
+from congru.tasks.class_scores import f1_per_class, fit_temperature, scores_of
 from congru.tasks.sentiment.attribution import attribute_text
 from congru.tasks.sentiment.classifier import Classifier
 from congru.tasks.sentiment.data import prepare
 from congru.tasks.sentiment.features import make_features
 from congru.tasks.sentiment.learner import SentimentLearner, make_learner
 from congru.tasks.sentiment.naive_bayes import NaiveBayes, folds_of
-from congru.tasks.sentiment.scoring import f1_per_class, fit_temperature, scores_of
 from congru.tasks.sentiment.settings import Settings
 from congru.tasks.sentiment.tokens import Steps, words_file
 from congru.tasks.sentiment.use import evaluate, run

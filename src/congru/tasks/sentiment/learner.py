@@ -20,13 +20,13 @@ from torch import Tensor
 
 from congru.runtime import network as runtime
 from congru.runtime.answer import Answer
+from congru.tasks.class_scores import confusion, confusion_table, fit_temperature, scores_of
 from congru.tasks.sentiment.attribution import attribute_text, colorless
 from congru.tasks.sentiment.classifier import RULES_FILE, SCALE, Classifier, labels_file, rules_config
 from congru.tasks.sentiment.data import SentimentData, class_counts, prepare
 from congru.tasks.sentiment.features import Features, Read, make_features
 from congru.tasks.sentiment.naive_bayes import FILE
 from congru.tasks.sentiment.network import network_config
-from congru.tasks.sentiment.scoring import confusion, confusion_table, fit_temperature, scores_of
 from congru.tasks.sentiment.settings import Settings
 from congru.train.base import Probe, Sample, TaskLearner
 from congru.train.networks import Networks

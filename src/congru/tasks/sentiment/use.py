@@ -17,12 +17,12 @@ from congru.report.page import Section, page
 from congru.report.table import text_table
 from congru.report.verdict import verdict
 from congru.runtime.model import Model
+from congru.tasks.class_scores import calibration_error, confusion, confusion_table, scores_of
 from congru.tasks.sentiment.attribution import STYLE, Explained, as_html, attribute_text, colored, colorless
 from congru.tasks.sentiment.classifier import Classifier
 from congru.tasks.sentiment.data import as_part, choose_part, drop_empty
 from congru.tasks.sentiment.folders import read_parts
 from congru.tasks.sentiment.rows import decode, read_bytes
-from congru.tasks.sentiment.scoring import calibration_error, confusion, confusion_table, scores_of
 
 _BARS = 30
 
