@@ -1,6 +1,6 @@
 """What the contract test needs of every task: a tiny data set, settings for a second of training, what is wrong input.
 
-A new task adds one case here, and test_contract.py runs over it.
+A new task adds one case here, and test_contract.py runs over it. The first word of a case is its task.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from dialogue_cases import write_dialogues
 
 from chess_cases import write_games
 from forecast_cases import two_series
@@ -106,6 +108,11 @@ def _three_columns(folder: Path) -> list[str]:
     return [str(folder / "bad.txt")]
 
 
+def _unnumbered(folder: Path) -> list[str]:
+    (folder / "bad.txt").write_text("1 hi\thello\nbye\tbye\n")
+    return [str(folder / "bad.txt")]
+
+
 CASES = {
     "chess": Case(
         data=_games,
@@ -137,6 +144,13 @@ CASES = {
         complaint="bad.txt line 2 has 3 columns, expected 2 (intent, tab, sentence)",
         run={"text": "book a flight to Rome"},
         streams=False,
+    ),
+    "assistant of dialogues": Case(
+        data=write_dialogues,
+        settings={"hidden_size": 8, "batch_size": 8},
+        bad=_unnumbered,
+        complaint="bad.txt line 2 begins with no number, expected '1 sentence<TAB>reply'",
+        run={"text": "hi"},
     ),
     "text": Case(
         data=_text,

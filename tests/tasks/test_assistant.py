@@ -22,7 +22,8 @@ from congru.tasks.assistant.data import swap_values
 from congru.tasks.assistant.decision import decide, learn_threshold
 from congru.tasks.assistant.examples import Example, cut_words, needed_slots, span_f1, spans_of
 from congru.tasks.assistant.features import Vocabulary
-from congru.tasks.assistant.scoring import Understanding, known_measures, load_assistant, measures
+from congru.tasks.assistant.scoring import Understanding, known_measures, measures
+from congru.tasks.assistant.trained import load_assistant
 from shared_files import needs
 
 NAUGHTY = shared_files.CASES / "assistant" / "naughty_strings.txt"

@@ -46,10 +46,10 @@ class Trained:
         return self.result.folder
 
 
-@pytest.fixture(scope="module", params=sorted(TASKS))
+@pytest.fixture(scope="module", params=sorted(CASES))
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    assert request.param in CASES, f"give the task {request.param} a case in contract_cases.py"
-    folder, case, task = tmp_path_factory.mktemp(request.param), CASES[request.param], TASKS[request.param]
+    name = request.param.split()[0]
+    folder, case, task = tmp_path_factory.mktemp(name), CASES[request.param], TASKS[name]
     data = case.data(folder)
     settings = {**COMMON, **case.settings, "out": folder / "run"}
     return Trained(task, case, data, task.train(*data, settings=settings))
@@ -201,7 +201,7 @@ def test_a_model_of_another_task_is_refused(trained: Trained, tmp_path: Path) ->
 
 
 def test_every_task_is_four_files_and_has_a_line_for_the_overview() -> None:
-    assert set(CASES) == set(TASKS)
+    assert {name.split()[0] for name in CASES} == set(TASKS)
     for task in TASKS.values():
         for part in PARTS:
             assert task.part(part).__doc__

@@ -4,6 +4,8 @@
     talk = Conversation(load_assistant("helpdesk"))
     talk.say("book a table in Rome").slots
 
+Trained on dialogues, it replies: ``Talk(load_policy("restaurants")).say("a table in Rome please").replies``.
+
 ``train`` loads torch; everything else does not.
 """
 
@@ -16,8 +18,9 @@ from congru.tasks.registry import TASKS, lazy_names
 if TYPE_CHECKING:
     from congru.tasks.assistant.conversation import Conversation
     from congru.tasks.assistant.learner import make_learner
-    from congru.tasks.assistant.scoring import load_assistant
     from congru.tasks.assistant.settings import Settings
+    from congru.tasks.assistant.talk import Talk
+    from congru.tasks.assistant.trained import load_assistant, load_policy
     from congru.tasks.assistant.use import evaluate, inspect_inputs, run
     from congru.train.summary import RunResult
 
@@ -25,21 +28,24 @@ __all__ = [
     "SUMMARY",
     "Conversation",
     "Settings",
+    "Talk",
     "evaluate",
     "inspect_inputs",
     "load_assistant",
+    "load_policy",
     "make_learner",
     "run",
     "train",
 ]
 
-SUMMARY = "Assistant: intent and slots of a sentence, kept over the turns of a conversation."
+SUMMARY = "Assistant: intent and slots of a sentence, or the next reply of a dialogue, kept over its turns."
 
 
 def train(source: str, **settings: object) -> RunResult:
-    """Train on a file of marked sentences or a folder of parts; keywords are the fields of :class:`Settings`.
+    """Train on marked sentences or on dialogues, a file or a folder of parts; keywords are the fields of :class:`Settings`.
 
-    Returns the :class:`RunResult`: ``result.best`` is the share of validation sentences with intent and slots right.
+    Returns the :class:`RunResult`: ``result.best`` is the share of validation sentences with intent and slots right, or
+    the nats per validation reply.
     """
     return TASKS["assistant"].train(str(source), settings=settings)
 
@@ -51,7 +57,9 @@ __getattr__ = lazy_names(
         "Settings": "settings",
         "evaluate": "use",
         "inspect_inputs": "use",
-        "load_assistant": "scoring",
+        "load_assistant": "trained",
+        "load_policy": "trained",
+        "Talk": "talk",
         "make_learner": "learner",
         "run": "use",
     },

@@ -7,14 +7,12 @@ a turn below the threshold without slots                    is counted as "I don
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from congru.errors import DataError
-from congru.runtime.atomic import write_whole
+from congru.tasks.assistant.saved import load_turns, save_turns
 from congru.tasks.assistant.scoring import Assistant, Understanding
 
 DONT_KNOW = "I don't know"
@@ -62,7 +60,7 @@ class Conversation:
         return [slot for slot in wanted if slot not in self.card.slots]
 
     def say(self, text: str) -> Understanding:
-        """Understand a sentence and take it into the card; raises :class:`DataError` for one without words."""
+        """Understand a sentence and take it into the card; raises :class:`~congru.errors.DataError` for one without words."""
         turn = self.assistant.understand(text)
         self.cards = (*self.cards, self.card.after(turn, self.needed))
         return turn
@@ -78,28 +76,22 @@ class Conversation:
         self.cards = self.cards[:-1]
         return True
 
+    def reset(self) -> None:
+        """Forget all turns."""
+        self.cards = self.cards[:1]
+
     def save(self, path: str | Path) -> None:
         """Write all cards as JSON, with the fingerprint of the model."""
-        content = {"model": self.assistant.model.fingerprint, "cards": [asdict(card) for card in self.cards]}
-        write_whole(Path(path), json.dumps(content, ensure_ascii=False, indent=1).encode())
+        save_turns(Path(path), self.assistant.model, [asdict(card) for card in self.cards])
 
     def restore(self, path: str | Path) -> None:
-        """Go on from a saved file; raises :class:`DataError` for another file or another model's."""
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-            cards = tuple(Card(**card) for card in content["cards"])
-            model = content["model"]
-        except OSError as error:
-            raise DataError(
-                f"{path} cannot be read ({error.strerror}), expected a saved conversation: check the path"
-            ) from None
-        except (ValueError, KeyError, TypeError):
-            raise DataError(
-                f"{path} is no saved conversation, expected a file of /save: choose one"
-            ) from None
-        if model != self.assistant.model.fingerprint or not cards:
-            raise DataError(f"{path} was saved with another model, expected this one: load that model")
-        self.cards = cards
+        """Go on from a saved file; raises :class:`~congru.errors.DataError` for another file or another model's."""
+        self.cards = tuple(load_turns(Path(path), self.assistant.model, lambda card: Card(**card)))
+
+    @property
+    def told(self) -> str:
+        """How far the conversation is."""
+        return f"goes on after {self.card.turns} turns"
 
     def as_json(self, turn: Understanding) -> dict[str, Any]:
         """The turn and the card, for machines."""

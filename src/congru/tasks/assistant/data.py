@@ -92,6 +92,8 @@ def read_part(source: str, part: str, share: float) -> Corpus:
     """
     if part == "all":
         return read_corpus(source)
+    if part == "oov":
+        raise DataError(f"{source} has no part oov, expected dialogues with one: pass --part test")
     name = {"validation": "val", "test": "test"}[part]
     place = _part(source, name)
     if place != source:

@@ -1,8 +1,10 @@
-"""The network of an assistant: tokens of each word in, scores of tags at every word and of intents out.
+"""The networks of an assistant: words in, tags and intent out; or turns of a dialogue in, scores of actions out.
 
 e_t = table rows of the word, its affixes and its shape, side by side
 h_t = bidirectional cell over e_t
 tags_t = A h_t + a          intent = B max_t h_t + b
+
+h_t = cell over the turns x_t of turns.py          actions_t = A h_t + a
 """
 
 from __future__ import annotations
@@ -28,4 +30,19 @@ def network_config(
             {"type": "linear", "name": "intent", "size": num_intents},
         ],
         "outputs": ["tags", "intent"],
+    }
+
+
+def policy_config(
+    settings: Settings, cell: str, hidden_size: int, num_features: int, num_actions: int
+) -> dict[str, Any]:
+    """The declaration of the network over turns; it runs step by step."""
+    return {
+        "inputs": {"turn": {"features": num_features}},
+        "nodes": [
+            {"type": cell, "name": "rnn", "hidden_size": hidden_size},
+            {"type": "dropout", "name": "drop", "p": settings.dropout},
+            {"type": "linear", "name": "action", "size": num_actions},
+        ],
+        "outputs": ["action"],
     }

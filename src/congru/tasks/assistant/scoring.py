@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +16,9 @@ from congru.tasks.assistant.decision import Decision, decide, make_chain
 from congru.tasks.assistant.examples import Example, cut_words, span_f1, spans_of
 from congru.tasks.assistant.features import Vocabulary, pad
 from congru.tasks.assistant.formats import OUT_OF_SCOPE
-from congru.tasks.loading import load_model
 
 VOCABULARY = "vocabulary.json"
-TASK = "assistant"
+_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -75,11 +73,6 @@ class Assistant:
         return Understanding(text, guess if known else None, guess, confidence, slots)
 
 
-def load_assistant(path: str | os.PathLike[str]) -> Assistant:
-    """Load a model folder; its stored answer is replayed. Raises :class:`~congru.errors.ModelFolderError`."""
-    return Assistant(load_model(path, TASK, reply))
-
-
 def reply(model: Model, inputs: Arrays) -> Arrays:
     """The whole answer: probabilities and tags of the stored sentence, and the threshold."""
     assistant = Assistant(model)
@@ -131,3 +124,25 @@ def known_measures(
     if outside:
         result["out_of_scope"] = float(np.mean(outside))
     return result
+
+
+def score(assistant: Assistant, examples: list[Example]) -> dict[str, dict[str, float]]:
+    """Rows "model", "model at the threshold" and "most frequent" (the most frequent intent, no slot)."""
+    guesses: list[str] = []
+    confidence: list[float] = []
+    paths: list[list[str]] = []
+    for begin in range(0, len(examples), _BATCH):
+        words = [example.words for example in examples[begin : begin + _BATCH]]
+        decision = assistant.decide(words)
+        guesses += [assistant.intents[index] for index in decision.intents]
+        confidence += decision.confidence.tolist()
+        paths += assistant.paths(decision, words)
+    named = [example.intent or NO_INTENT for example in examples]
+    common = max(sorted(set(named)), key=named.count)
+    return {
+        "model": measures(examples, guesses, paths),
+        "model at the threshold": known_measures(examples, guesses, confidence, assistant.threshold),
+        "most frequent": measures(
+            examples, [common] * len(examples), [["O"] * len(e.words) for e in examples]
+        ),
+    }

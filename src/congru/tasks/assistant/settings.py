@@ -8,6 +8,8 @@ from pydantic import Field
 
 from congru.train.settings import BudgetKind, ModelSettings
 
+TASK = "assistant"
+
 
 class Settings(ModelSettings, title="settings of assistant"):
     """Everything `congru train assistant` takes.
@@ -35,3 +37,13 @@ class Settings(ModelSettings, title="settings of assistant"):
     batch_size: Annotated[int, Field(ge=1, description="Sentences per update.")] = 32
     learning_rate: Annotated[float, Field(gt=0, description="Highest learning rate of AdamW.")] = 3e-3
     evaluations: Annotated[int, Field(ge=1, description="Evaluations, spread evenly over the budget.")] = 3
+    dialogues: Annotated[
+        int | None,
+        Field(ge=1, description="Dialogues only: use so many of the training file, from the first."),
+    ] = None
+    rank: Annotated[
+        str | None,
+        Field(
+            description="Dialogues only: the property of numbers by which results are offered, highest first."
+        ),
+    ] = None

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from cyclopts import Parameter
 from numpy.typing import NDArray
 
-from congru.errors import CongruError, DataError
+from congru.errors import DataError
 from congru.runtime.model import Model
 from congru.tasks.assistant.conversation import Conversation
-from congru.tasks.assistant.data import NO_INTENT, read_part, unknown_labels
-from congru.tasks.assistant.examples import Example, cut_words
-from congru.tasks.assistant.scoring import Assistant, known_measures, load_assistant, measures
+from congru.tasks.assistant.data import read_part, unknown_labels
+from congru.tasks.assistant.dialogue_data import baseline_measures, dialogue_measures
+from congru.tasks.assistant.dialogue_files import find_dialogues
+from congru.tasks.assistant.dialogues import Dialogue, Turn, parse_dialogues, read_dialogues
+from congru.tasks.assistant.examples import cut_words
+from congru.tasks.assistant.policy import EXAMPLE, Policy
+from congru.tasks.assistant.scoring import Assistant, score
+from congru.tasks.assistant.talk import Talk
+from congru.tasks.assistant.terminal import answer, talk
+from congru.tasks.assistant.trained import is_dialogue, load_trained
 
-_HELP = "Write a sentence. /undo forgets the last, /save FILE and /load FILE keep and restore, /reset, /quit."
-_BATCH = 256
+Rows = dict[str, dict[str, float]]
 
 
 def run(
@@ -37,7 +43,7 @@ def run(
     model:
         A model folder.
     text:
-        One sentence; without it sentences are read line by line.
+        One sentence; without it sentences are read line by line (dialogues: an empty line is silence).
     json:
         One JSON object a turn.
     load:
@@ -45,59 +51,17 @@ def run(
     save:
         Save the conversation at the end.
     """
-    conversation = Conversation(load_assistant(model))
+    trained = load_trained(model)
+    conversation: Any = Talk(trained) if isinstance(trained, Policy) else Conversation(trained)
     if load is not None:
         conversation.restore(load)
     if text is not None:
-        print(_answer(conversation, text, json))
+        print(answer(conversation, text, json))
     else:
-        _talk(conversation, json)
+        talk(conversation, json)
     if save is not None:
         conversation.save(save)
     return 0
-
-
-def _answer(conversation: Conversation, text: str, as_json: bool) -> str:
-    turn = conversation.say(text)
-    return (
-        json.dumps(conversation.as_json(turn), ensure_ascii=False) if as_json else conversation.as_text(turn)
-    )
-
-
-def _talk(conversation: Conversation, as_json: bool) -> None:
-    """Lines until the end of input; what cannot be done costs one line."""
-    if not as_json:
-        print(_HELP)
-    while True:
-        try:
-            line = input("" if as_json else "> ").strip()
-        except EOFError:
-            return
-        if line == "/quit":
-            return
-        try:
-            told = _command(conversation, line) if line.startswith("/") else ""
-            told = told or _answer(conversation, line, as_json)
-        except CongruError as error:
-            told = json.dumps({"error": str(error)}) if as_json else str(error)
-        print(told)
-
-
-def _command(conversation: Conversation, line: str) -> str:
-    """What a command did, empty where the line is none."""
-    word, _, path = line.partition(" ")
-    if word == "/undo":
-        return "forgot the last turn" if conversation.undo() else "nothing to undo"
-    if word == "/reset":
-        conversation.cards = conversation.cards[:1]
-        return "forgot everything"
-    if word == "/save" and path:
-        conversation.save(path)
-        return f"saved to {path}"
-    if word == "/load" and path:
-        conversation.restore(path)
-        return f"goes on after {conversation.card.turns} turns"
-    return ""
 
 
 def evaluate(
@@ -105,11 +69,11 @@ def evaluate(
     data: str,
     /,
     *,
-    part: Literal["validation", "test", "all"] = "validation",
+    part: Literal["validation", "test", "oov", "all"] = "validation",
     json: Annotated[bool, Parameter(negative=())] = False,
     quiet: bool = False,
-) -> dict[str, dict[str, float]]:
-    """Score marked sentences: intent accuracy, slot F1 over spans, both right; and at the threshold.
+) -> Rows:
+    """Score marked sentences (intent accuracy, slot F1 over spans, both right; at the threshold) or dialogues.
 
     Parameters
     ----------
@@ -118,66 +82,90 @@ def evaluate(
     data:
         A training file or a folder with parts.
     part:
-        validation: the part that training kept aside; test: a folder's or file's own; all: the whole file.
+        validation: the part that training kept aside; test: a folder's or file's own; oov: dialogues with values that
+        training never shows; all: the whole file.
     json:
         Print one JSON object.
     quiet:
         Print nothing.
     """
-    assistant = load_assistant(model)
-    examples = read_part(data, part, float(assistant.model.task_config["validation"])).examples
-    if not examples:
-        raise DataError(f"{data} has no examples in part {part}, expected some: pass --part all")
-    rows = score(assistant, examples)
+    trained = load_trained(model)
+    if isinstance(trained, Policy):
+        count, rows, notes = _score_dialogues(trained, data, part)
+    else:
+        count, rows, notes = _score_sentences(trained, data, part)
     if not quiet:
-        print(_table(rows, len(examples), as_json=json))
+        print(_table(rows, count, as_json=json))
         if not json:
-            for line in unknown_labels(examples, assistant.intents, assistant.tags, part):
+            for line in notes:
                 print(line)
     return rows
 
 
-def score(assistant: Assistant, examples: list[Example]) -> dict[str, dict[str, float]]:
-    """Rows "model", "model at the threshold" and "most frequent" (the most frequent intent, no slot)."""
-    guesses: list[str] = []
-    confidence: list[float] = []
-    paths: list[list[str]] = []
-    for begin in range(0, len(examples), _BATCH):
-        words = [example.words for example in examples[begin : begin + _BATCH]]
-        decision = assistant.decide(words)
-        guesses += [assistant.intents[index] for index in decision.intents]
-        confidence += decision.confidence.tolist()
-        paths += assistant.paths(decision, words)
-    named = [example.intent or NO_INTENT for example in examples]
-    common = max(sorted(set(named)), key=named.count)
-    return {
-        "model": measures(examples, guesses, paths),
-        "model at the threshold": known_measures(examples, guesses, confidence, assistant.threshold),
-        "most frequent": measures(
-            examples, [common] * len(examples), [["O"] * len(e.words) for e in examples]
-        ),
+def _score_sentences(assistant: Assistant, data: str, part: str) -> tuple[dict[str, int], Rows, list[str]]:
+    examples = read_part(data, part, float(assistant.model.task_config["validation"])).examples
+    if not examples:
+        raise DataError(f"{data} has no examples in part {part}, expected some: pass --part all")
+    notes = unknown_labels(examples, assistant.intents, assistant.tags, part)
+    return {"sentences": len(examples)}, score(assistant, examples), notes
+
+
+def _score_dialogues(policy: Policy, data: str, part: str) -> tuple[dict[str, int], Rows, list[str]]:
+    """The figures of the model and of what a person would try first, the right reply before each turn given."""
+    files = find_dialogues(data)
+    if files is None:
+        raise DataError(
+            f"{data} holds no dialogues, expected '1 sentence<TAB>reply': pass a file or folder of them"
+        )
+    config = policy.model.task_config
+    followed = policy.follow(files.read(part, float(config["validation"])))
+    count = {"dialogues": len(followed), "replies": sum(len(one.actions) for one in followed)}
+    rows = {
+        "model": dialogue_measures(followed, policy.probabilities(followed), policy.reader),
+        **baseline_measures(config["next"], followed, policy.reader),
     }
+    strange = sum(int((one.actions == len(policy.reader.actions)).sum()) for one in followed)
+    notes = [f"{strange} replies are none of training's; they count as mistakes"] if strange else []
+    return count, rows, notes
 
 
-def _table(rows: dict[str, dict[str, float]], count: int, *, as_json: bool) -> str:
+def _table(rows: Rows, count: dict[str, int], *, as_json: bool) -> str:
     if as_json:
-        return json.dumps({"sentences": count, **rows})
-    lines = [f"{count} sentences"]
+        return json.dumps({**count, **rows})
+    lines = [", ".join(f"{number} {what}" for what, number in count.items())]
     for name, values in rows.items():
-        told = "  ".join(f"{key} {100 * value:.2f} %" for key, value in values.items())
-        lines.append(f"  {name:24}{told}")
+        told = "  ".join(
+            f"{key} {value:.4f}" if key == "nats" else f"{key} {100 * value:.2f} %"
+            for key, value in values.items()
+        )
+        lines.append(f"  {name:36}{told}")
     return "\n".join(lines)
 
 
-def inspect_inputs(model: Model, source: str | None = None) -> tuple[NDArray[np.int64], list[str]]:
-    """The tokens [1, T, 8] of a sentence and its words; without one, a sentence of known words.
+def inspect_inputs(model: Model, source: str | None = None) -> tuple[NDArray[Any], list[str]]:
+    """What the network reads, and a label for each step.
+
+    A model of sentences: the tokens [1, T, 8] of a sentence and its words; without one, of known words. A model of
+    dialogues: the turns [1, T, F] of the first dialogue of a file and their sentences; without one, of its example.
 
     Raises:
         DataError: a sentence without words.
     """
+    if is_dialogue(model):
+        policy, dialogue = Policy(model), _dialogue_of(model, source)
+        return policy.reader.follow(dialogue).x[None], [turn.said for turn in dialogue.turns]
     assistant = Assistant(model)
     known = list(assistant.vocabulary.tables[0])[:12]
     words = known if source is None else [word for word, _, _ in cut_words(source, assistant.cut_by_blanks)]
     if not words:
         raise DataError(f"source is {source!r}, expected a sentence: write some words")
-    return assistant.vocabulary.encode(words)[None], words
+    return assistant.vocabulary.encode(words)[None].astype(np.int64), words
+
+
+def _dialogue_of(model: Model, source: str | None) -> Dialogue:
+    """The first dialogue of a file, the stored example, or one turn with a sentence."""
+    if source is None:
+        return parse_dialogues(model.files[EXAMPLE].decode(), EXAMPLE)[0]
+    if Path(source).is_file():
+        return read_dialogues(Path(source))[0]
+    return Dialogue((Turn(source, "-"),))

@@ -1,0 +1,212 @@
+"""The training problem of understanding: intent and tags of each sentence, unseen words and swapped slot values.
+
+loss = mean over sentences of -log p(intent) - log p(tags), the second by a conditional random field
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from congru.runtime.answer import Answer
+from congru.runtime.decoding.viterbi import LinearChain, bio_allowed
+from congru.tasks.assistant.baselines import WordCounts
+from congru.tasks.assistant.crf import crf_nats
+from congru.tasks.assistant.data import NO_INTENT, AssistantData, swap_values
+from congru.tasks.assistant.decision import Decision, decide, learn_threshold, make_chain
+from congru.tasks.assistant.examples import needed_slots, spans_of
+from congru.tasks.assistant.features import pad
+from congru.tasks.assistant.formats import OUT_OF_SCOPE
+from congru.tasks.assistant.network import network_config
+from congru.tasks.assistant.scoring import VOCABULARY, measures, outputs_of
+from congru.tasks.assistant.settings import TASK, Settings
+from congru.train.base import Probe, Sample, TaskLearner
+from congru.train.networks import Networks
+
+_FEWEST_STEPS = 5  # of an epoch
+
+
+class UnderstandingLearner(TaskLearner[Settings]):
+    """See :class:`congru.train.base.TaskLearner`; a row is an example and the seed of what is drawn for it."""
+
+    task = TASK
+    metric = "exact"
+    minimize = False
+    uses = "Finding what a request wants (its intent) and the values that it names (its slots)."
+    limits = (
+        "It knows the intents and slots of its training file only, and one intent a sentence. It understands, it does"
+        ' not act or write replies. Below a threshold it says "I don\'t know"; confident mistakes remain.'
+    )
+    commands = ('congru run MODEL "a sentence"', "congru run MODEL", "congru eval MODEL DATA")
+
+    def __init__(self, data: AssistantData, settings: Settings) -> None:
+        super().__init__(settings)
+        self.data = data
+        self._intents = {name: index for index, name in enumerate(data.intents)}
+        self._tags = {tag: index for index, tag in enumerate(data.tags)}
+        allowed = bio_allowed(data.tags)
+        self._allowed = np.concatenate([allowed.transitions, allowed.start[None]])
+        counts = WordCounts(data.train)
+        words = [example.words for example in data.validation]
+        naive = measures(data.validation, [counts.intent(w) for w in words], [counts.path(w) for w in words])
+        common = counts.intents.most_common(1)[0][0]
+        trivial = measures(data.validation, [common] * len(words), [["O"] * len(w) for w in words])
+        self.baselines = {"naive Bayes and word tags": naive["exact"], "most frequent": trivial["exact"]}
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Every sentence at least once an epoch; small files are read several times."""
+        return max(_FEWEST_STEPS, -(-len(self.data.train) // self.settings.batch_size))
+
+    def networks(self, cell: str, hidden_size: int) -> dict[str, Any]:
+        """One network with two outputs."""
+        sizes = self.data.vocabulary.sizes
+        return {
+            "main": network_config(
+                self.settings, cell, hidden_size, sizes, len(self.data.tags), len(self.data.intents)
+            )
+        }
+
+    def weights(self, cell: str, hidden_size: int) -> dict[str, Tensor]:
+        """Transitions [K, K] and start [K] of the conditional random field."""
+        size = len(self.data.tags)
+        return {"transitions": torch.zeros(size, size), "start": torch.zeros(size)}
+
+    def rows(self, epoch: int) -> NDArray[np.int64]:
+        """Examples in random order, again and again until the batches are full, each with a seed [N, 2]."""
+        rng, count = self.generator(epoch), self.steps_per_epoch * self.settings.batch_size
+        rounds = [rng.permutation(len(self.data.train)) for _ in range(-(-count // len(self.data.train)))]
+        order = np.concatenate(rounds)[:count]
+        return np.stack([order, rng.integers(2**31, size=len(order))], axis=1)
+
+    def batch(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
+        """Words [B, T, 8], lengths [B], tags [B, T], intents [B]."""
+        words, tags, intents = [], [], []
+        vocabulary = self.data.vocabulary
+        for index, seed in rows:
+            rng, example = np.random.default_rng(seed), self.data.train[index]
+            names, path = swap_values(example, self.data.values, self.settings.swap, rng)
+            hidden = [
+                bool(draw < self.settings.unseen) and (tag != "O" or name.lower() in vocabulary.rare)
+                for name, tag, draw in zip(names, path, rng.random(len(names)))
+            ]
+            words.append(vocabulary.encode(names, hidden, rng))
+            tags.append(np.array([self._tags[tag] for tag in _regular(path)], np.int64))
+            intents.append(self._intents[example.intent or NO_INTENT])
+        padded, lengths = pad(words)
+        return padded, lengths, pad(tags)[0], np.array(intents, np.int64)
+
+    def loss(self, networks: Networks, batch: Any, carry: Any) -> tuple[Tensor, int, Any]:
+        """Summed nats of intents and tag paths, and the number of sentences."""
+        words, lengths, tags, intents = batch
+        outputs, _ = networks["main"](words, lengths=lengths)
+        total = F.cross_entropy(outputs["intent"].float(), intents, reduction="sum")
+        if len(self.data.tags) > 1:
+            allowed = torch.from_numpy(self._allowed).to(networks.device)
+            transitions, start = networks.get_parameter("transitions"), networks.get_parameter("start")
+            total = total + crf_nats(outputs["tags"], tags, lengths, transitions, start, allowed).sum()
+        else:
+            total = total + 0.0 * (
+                outputs["tags"].sum()
+                + networks.get_parameter("transitions").sum()
+                + networks.get_parameter("start").sum()
+            )
+        return total, len(intents), None
+
+    def validation_rows(self) -> range:
+        """The validation examples."""
+        return range(len(self.data.validation))
+
+    def evaluate(self, networks: Networks, rows: range) -> list[tuple[str, float, list[str]]]:
+        """Intent, confidence and tags of each sentence."""
+        sentences = [self.data.validation[row].words for row in rows]
+        decision = self._decide(networks, sentences)
+        paths = [[self.data.tags[k] for k in path[: len(w)]] for path, w in zip(decision.paths, sentences)]
+        guesses = [self.data.intents[index] for index in decision.intents]
+        return list(zip(guesses, decision.confidence.tolist(), paths))
+
+    def metrics(self, parts: Sequence[Any]) -> dict[str, float]:
+        """exact, intent and slot_f1 without a threshold, over the sentences in scope."""
+        answers = [answer for part in parts for answer in part]
+        return measures(self.data.validation, [a[0] for a in answers], [a[2] for a in answers])
+
+    def probe(self) -> Probe:
+        """The first validation sentence."""
+        return Probe(torch.from_numpy(self.data.vocabulary.encode(self.data.validation[0].words)[None]))
+
+    def sample(self, networks: Networks) -> Sample:
+        """What it understands of five validation sentences."""
+        rows = range(min(5, len(self.data.validation)))
+        lines = []
+        for row, (intent, confidence, path) in zip(rows, self.evaluate(networks, rows)):
+            words = self.data.validation[row].words
+            slots = ", ".join(f"{slot}={' '.join(words[a:b])}" for slot, a, b in spans_of(path))
+            lines.append(f"{' '.join(words)} -> {intent} {confidence:.2f} {slots}".rstrip())
+        return Sample("\n".join(lines))
+
+    def task_config(self, parts: Sequence[Any]) -> dict[str, Any]:
+        """Names, the threshold learnt on validation, and the slots that each intent needs."""
+        answers = [answer for part in parts for answer in part]
+        examples = self.data.validation
+        right = [(e.intent or NO_INTENT) == a[0] for e, a in zip(examples, answers)]
+        outside = np.array([example.intent == OUT_OF_SCOPE for example in examples], bool)
+        confidence = np.array([answer[1] for answer in answers])
+        return {
+            "intents": self.data.intents,
+            "tags": self.data.tags,
+            "cut_by_blanks": self.data.cut_by_blanks,
+            "threshold": learn_threshold(confidence, np.array(right, bool), outside),
+            "needed": needed_slots(self.data.train),
+            "validation": self.settings.validation,
+        }
+
+    def files(self, parts: Sequence[Any]) -> dict[str, bytes]:
+        """The vocabulary."""
+        return {VOCABULARY: self.data.vocabulary.to_bytes()}
+
+    def answer(self, networks: Networks, task_config: Mapping[str, Any]) -> Answer:
+        """Probabilities, tags and threshold for the first validation sentence."""
+        words = self.data.validation[0].words
+        stored = np.frombuffer("\n".join(words).encode(), np.uint8).copy()
+        return Answer(
+            {"words": stored}, outputs_of(self._decide(networks, [words]), task_config["threshold"])
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Counts, names and warnings."""
+        data = self.data
+        return {
+            "source": data.source,
+            "split": "its own parts, or the same share of every intent",
+            "train": len(data.train),
+            "validation": len(data.validation),
+            "intents": len(data.intents),
+            "slots": (len(data.tags) - 1) // 2,
+            **({"warnings": data.warnings} if data.warnings else {}),
+        }
+
+    def _decide(self, networks: Networks, sentences: Sequence[Sequence[str]]) -> Decision:
+        batch, lengths = pad([self.data.vocabulary.encode(words) for words in sentences])
+        outputs, _ = networks["main"](self.tensors(batch, networks), lengths=self.tensors(lengths, networks))
+        scores, logits = (outputs[name].detach().float().cpu().numpy() for name in ("tags", "intent"))
+        return decide(scores, logits, lengths, self._chain(networks), self.data.intents)
+
+    def _chain(self, networks: Networks) -> LinearChain:
+        transitions, start = (
+            networks.get_parameter(n).detach().cpu().numpy() for n in ("transitions", "start")
+        )
+        return make_chain(transitions, start, self.data.tags)
+
+
+def _regular(tags: Sequence[str]) -> list[str]:
+    """The same spans with B- at the beginning of each."""
+    path = ["O"] * len(tags)
+    for slot, begin, end in spans_of(tags):
+        path[begin:end] = [f"B-{slot}", *[f"I-{slot}"] * (end - begin - 1)]
+    return path
