@@ -265,6 +265,12 @@ def write_files(folder: Path) -> None:
     ]
     for name in ("reviews.csv", "more-reviews.csv"):
         (folder / name).write_text("\n".join(["text,label", *reviews]) + "\n")
+    letters = "CDEFGABc"
+    tunes = [
+        f"X:{n}\nK:C\n{''.join(letters[(n + k * (1 + n % 3)) % 8] for k in range(16))}|\n" for n in range(20)
+    ]
+    (folder / "tunes.abc").write_text("\n".join(tunes))
+    (folder / "melody.abc").write_text("X:1\nL:1/4\nK:C\ncdef|gfed|\n")
     (folder / "new.csv").write_text("\n".join(["unique_id,ds,y", *lines[-7:]]) + "\n")
 
 

@@ -113,6 +113,23 @@ def _unnumbered(folder: Path) -> list[str]:
     return [str(folder / "bad.txt")]
 
 
+def _tunes(folder: Path) -> list[str]:
+    """Twelve tunes in one key, all different."""
+    lines = []
+    for number in range(12):
+        notes = "".join("CDEFGABc"[(number + k * (1 + number % 3)) % 8] for k in range(16))
+        lines.append(
+            f"X:{number + 1}\nT:Tune {number}\nM:4/4\nL:1/8\nK:C\n[{notes[0]}E]{notes[1:8]}|{notes[8:]}|]\n"
+        )
+    (folder / "tunes.abc").write_text("\n".join(lines))
+    return [str(folder / "tunes.abc")]
+
+
+def _only_rests(folder: Path) -> list[str]:
+    (folder / "rests.abc").write_text("X:1\nK:C\nz4|\n")
+    return [str(folder / "rests.abc")]
+
+
 CASES = {
     "chess": Case(
         data=_games,
@@ -151,6 +168,13 @@ CASES = {
         bad=_unnumbered,
         complaint="bad.txt line 2 begins with no number, expected '1 sentence<TAB>reply'",
         run={"text": "hi"},
+    ),
+    "music": Case(
+        data=_tunes,
+        settings={"hidden_size": 8, "notes_size": 8, "batch_size": 4, "chunk": 32, "grid": 2},
+        bad=_only_rests,
+        complaint="rests.abc line 1: tune 1 has no note",
+        run={"bars": 1},
     ),
     "text": Case(
         data=_text,
