@@ -31,6 +31,7 @@ from pages.__main__ import PAGES
 from pages.api import packages
 from pages.drawing import EXTENSION
 from pages.place import DOCS, ROOT
+from video_cases import square, write_classes, write_video
 
 NAMES = sorted(path.name for path in DOCS.glob("*.md"))
 TEXTS = {
@@ -121,7 +122,8 @@ def test_every_setting_of_a_task_is_a_flag_of_the_page_and_no_other(name: str) -
     assert listed == fields
     for command, part in (("run", "run"), ("eval", "evaluate")):
         keywords = inspect.signature(TASKS[name].use(part)).parameters.values()
-        count = sum(keyword.kind is not inspect.Parameter.POSITIONAL_ONLY for keyword in keywords)
+        unnamed = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
+        count = sum(keyword.kind not in unnamed for keyword in keywords)
         assert len({flag for flag in flags_of(f"congru {command}: {name}") if flag.startswith("--")}) == count
 
 
@@ -272,6 +274,8 @@ def write_files(folder: Path) -> None:
     (folder / "tunes.abc").write_text("\n".join(tunes))
     (folder / "melody.abc").write_text("X:1\nL:1/4\nK:C\ncdef|gfed|\n")
     (folder / "new.csv").write_text("\n".join(["unique_id,ds,y", *lines[-7:]]) + "\n")
+    write_classes(folder / "clips", 4)
+    write_video(folder / "new.mp4", square(6, rightward=True))
 
 
 @pytest.fixture(scope="module")

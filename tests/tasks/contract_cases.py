@@ -14,6 +14,7 @@ from dialogue_cases import write_dialogues
 
 from chess_cases import write_games
 from forecast_cases import two_series
+from video_cases import write_paths, write_unlabelled_paths
 
 
 @dataclass(frozen=True)
@@ -196,5 +197,11 @@ CASES = {
         },
         bad=_wrong_date,
         complaint="bad.csv row 3: ds '2024-13-02' is not",
+    ),
+    "video": Case(
+        data=write_paths,
+        settings={"hidden_size": 8, "batch_size": 8, "streaming": True},
+        bad=write_unlabelled_paths,
+        complaint="bad.npz has no labels for the 3 clips of X, expected y [3]",
     ),
 }

@@ -1,0 +1,90 @@
+"""What a person would try first: the nearest training clip by its average frame, or by its whole path; the most frequent class.
+
+frame average   nearest neighbour of mean_t x_t: what is seen, without order or motion
+whole path      nearest neighbour of the track at 32 moments, for tracks
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from congru.runtime.tensors import format_arrays, parse_tensors
+from congru.tasks.video.clips import Clip
+
+FILE = "neighbours.safetensors"
+_MOMENTS, _MOST = 32, 2000
+_SURE = 3.0  # the logit of what a neighbour says
+
+Floats = NDArray[np.float32]
+
+
+def frame_average(clip: Clip) -> Floats:
+    """mean_t x_t, flat.
+
+    >>> frame_average(np.array([[0.0, 2.0], [2.0, 4.0]])).tolist()
+    [1.0, 3.0]
+    """
+    return np.asarray(clip.mean(0, dtype=np.float64).ravel(), np.float32)
+
+
+def whole_path(clip: Clip) -> Floats:
+    """A track at 32 moments, linear in between, flat."""
+    at = np.linspace(0, len(clip) - 1, _MOMENTS)
+    columns = [np.interp(at, np.arange(len(clip)), column) for column in clip.T]
+    return np.asarray(np.stack(columns, 1).ravel(), np.float32)
+
+
+def views(shape: Sequence[int]) -> dict[str, Callable[[Clip], Floats]]:
+    """Name -> what is compared, for clips of frames of `shape`."""
+    found: dict[str, Callable[[Clip], Floats]] = {"frame average": frame_average}
+    return found if len(shape) == 3 else {**found, "whole path": whole_path}
+
+
+class Neighbours:
+    """The training clips as vectors, by what is compared: name -> [N, F] of float16, and their labels [N]."""
+
+    def __init__(
+        self, vectors: Mapping[str, NDArray[np.float16]], labels: NDArray[np.int64], num_classes: int
+    ) -> None:
+        self.vectors, self.labels, self.num_classes = dict(vectors), labels, num_classes
+
+    @classmethod
+    def fit(cls, clips: Sequence[Clip], labels: NDArray[np.int64], num_classes: int) -> Neighbours:
+        """From training clips, at most 2000."""
+        clips = clips[:_MOST]
+        vectors = {
+            name: np.stack([view(clip) for clip in clips]).astype(np.float16)
+            for name, view in views(clips[0].shape[1:]).items()
+        }
+        return cls(vectors, labels[: len(clips)], num_classes)
+
+    @classmethod
+    def from_bytes(cls, content: bytes, num_classes: int) -> Neighbours:
+        """From the side file of a model folder."""
+        arrays: dict[str, Any] = parse_tensors(content)
+        labels = arrays.pop("labels")
+        return cls({name.replace("_", " "): value for name, value in arrays.items()}, labels, num_classes)
+
+    def to_bytes(self) -> bytes:
+        """The side file."""
+        named = {name.replace(" ", "_"): value for name, value in self.vectors.items()}
+        return format_arrays({**named, "labels": self.labels})
+
+    def scores(self, clips: Sequence[Clip]) -> dict[str, Floats]:
+        """Logits [N, K] of every baseline."""
+        out: dict[str, Floats] = {}
+        for name, vectors in self.vectors.items():
+            known = vectors.astype(np.float32)
+            view = views(clips[0].shape[1:])[name]
+            logits = np.zeros((len(clips), self.num_classes), np.float32)
+            for row, clip in enumerate(clips):
+                nearest = int(np.square(known - view(clip)).sum(1).argmin())
+                logits[row, self.labels[nearest]] = _SURE
+            out[name] = logits
+        counts = np.bincount(self.labels, minlength=self.num_classes)
+        out["most frequent class"] = np.tile(np.log(counts + 1.0).astype(np.float32), (len(clips), 1))
+        return out

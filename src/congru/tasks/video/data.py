@@ -1,0 +1,245 @@
+"""Labelled clips made ready: listed, read, split; what was found on the way is counted and told.
+
+* Clips that cannot be used stop the training with one line; with --bad skip they are left out and counted.
+* Groups (people) named by --leave-out are kept for the test. Validation clips are a part where there is one, else whole
+  groups where the table has groups, else a share of each class, chosen by the sha256 of the name: the same on every machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from congru.errors import DataError
+from congru.tasks.video.clips import Clip, ClipSet, Found, load_clips, some
+from congru.tasks.video.frames import Look
+from congru.tasks.video.listing import Entry, Listing, list_clips
+from congru.tasks.video.settings import ClipSettings, PictureSettings
+
+
+class Clips(Protocol):
+    """N labelled clips: of files, or made (`moving_digits`)."""
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The numbers of their classes [N]."""
+        ...
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """How many frames each has [N]."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def clip(self, row: int, draw: int = 0) -> Clip:
+        """Clip `row`; `draw` chooses one where clips are made."""
+        ...
+
+
+@dataclass(frozen=True)
+class VideoData:
+    """The parts of a set; `found` maps what was found to words about it."""
+
+    source: str
+    classes: list[str]
+    train: Clips
+    validation: Clips
+    shape: tuple[int, ...]
+    split: str
+    test: str = ""
+    found: dict[str, Any] = field(default_factory=dict)
+
+
+def look_of(settings: PictureSettings) -> Look:
+    """How the settings have pictures read."""
+    return Look(settings.height, settings.width, settings.color, settings.rate, settings.max_frames)
+
+
+def prepare(source: str, settings: PictureSettings) -> VideoData:
+    """List, read and split.
+
+    Raises:
+        DataError: clips that cannot be used (unless they are skipped), fewer than two classes, nothing for validation.
+    """
+    listing = list_clips(source)
+    parts = dict(listing.parts)
+    left_out = _leave_out(parts, settings, source)
+    test = parts.pop("test", [])
+    found, told = Found(list(listing.faults)), dict[str, Any]()
+    entries = [entry for part in parts.values() for entry in part]
+    part_of = {id(entry): name for name, part in parts.items() for entry in part}
+    good, clips, lengths = load_clips(
+        entries,
+        look_of(settings),
+        processes=settings.decoders,
+        memory_bytes=settings.memory_mb * 2**20,
+        found=found,
+    )
+    tell(found, told, len(entries) + len(listing.faults), settings.bad, source)
+    chosen = [part_of[id(entry)] for entry in good]
+    rule = "as given"
+    if "validation" not in parts:
+        chosen, rule = split(good, settings.validation, settings.fold)
+    if left_out:
+        rule += f"; {', '.join(left_out)} left out for the test"
+    classes = sorted({entry.label for entry in good}, key=_label_key)
+    whole = as_set(good, clips, lengths, classes, look_of(settings))
+    rows = {name: [k for k, part in enumerate(chosen) if part == name] for name in ("train", "validation")}
+    _check(source, whole, rows, classes)
+    shape = tuple(whole.clip(0).shape[1:])
+    return VideoData(
+        source,
+        classes,
+        whole.chosen(rows["train"]),
+        whole.chosen(rows["validation"]),
+        shape,
+        rule,
+        f"{len(test)} clips, not looked at" if test else "",
+        told,
+    )
+
+
+def _leave_out(parts: dict[str, list[Entry]], settings: ClipSettings, source: str) -> tuple[str, ...]:
+    """Move the clips of the groups that are left out to the test part."""
+    if not settings.leave_out:
+        return ()
+    groups = {entry.group for part in parts.values() for entry in part} - {""}
+    for name in settings.leave_out:
+        if name not in groups:
+            raise DataError(
+                f"leave_out is {name!r}, expected a group of {source}: {', '.join(sorted(groups)) or 'it has none'}"
+            )
+    for name in ("train", "validation"):
+        for entry in [entry for entry in parts.get(name, []) if entry.group in settings.leave_out]:
+            parts[name].remove(entry)
+            parts.setdefault("test", []).append(entry)
+    return settings.leave_out
+
+
+def tell(found: Found, told: dict[str, Any], total: int, bad: str, source: str) -> None:
+    """Put what was found into words; raise where clips are bad and not to be skipped."""
+    if found.bad and bad == "stop":
+        raise DataError(
+            f"{source}: {len(found.bad)} of {total} clips cannot be used ({some(found.bad)}): mend them, or pass --bad skip"
+        )
+    if found.bad:
+        told["left out"] = f"{len(found.bad)} of {total} clips: {some(found.bad)}"
+    if found.cut:
+        told["cut"] = f"{found.cut} clips are longer than max_frames"
+    if found.uneven:
+        told["uneven times"] = f"{some(found.uneven)} between frames; --rate takes frames by their times"
+    if found.not_kept:
+        told["memory"] = (
+            f"{found.not_kept} clips exceed memory_mb and are decoded anew each time; --workers helps"
+        )
+
+
+def split(entries: Sequence[Entry], share: float, fold: int) -> tuple[list[str], str]:
+    """ "train" or "validation" for every clip, and the rule in words."""
+    groups = sorted({entry.group for entry in entries} - {""}, key=_hash)
+    if len(groups) >= 2:
+        size = max(1, round(share * len(groups)))
+        kept = {groups[(fold * size + k) % len(groups)] for k in range(size)}
+        words = f"{', '.join(sorted(kept))} of {len(groups)} groups for validation"
+        return ["validation" if entry.group in kept else "train" for entry in entries], words
+    parts = ["train"] * len(entries)
+    for label in {entry.label for entry in entries}:
+        rows = sorted(
+            (row for row, entry in enumerate(entries) if entry.label == label),
+            key=lambda row: _hash(entries[row].place),
+        )
+        size = max(1, round(share * len(rows))) if len(rows) > 1 else 0
+        for k in range(size):
+            parts[rows[(fold * size + k) % len(rows)]] = "validation"
+    return parts, f"{share:.0%} of each class for validation, by the sha256 of the name"
+
+
+def _hash(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def _label_key(label: str) -> tuple[float, str]:
+    """Numbers by size, then names."""
+    return (float(label), "") if label.isdigit() else (float("inf"), label)
+
+
+def as_set(
+    entries: list[Entry],
+    clips: Sequence[Clip | None],
+    lengths: Sequence[int],
+    classes: Sequence[str],
+    look: Look,
+) -> ClipSet:
+    """Clips with the numbers of their classes.
+
+    Raises:
+        DataError: a label that is no class.
+    """
+    numbers = {name: number for number, name in enumerate(classes)}
+    for entry in entries:
+        if entry.label not in numbers:
+            raise DataError(
+                f"{entry.place} has the label {entry.label!r}, expected one of {', '.join(classes[:8])}: it was never learnt"
+            )
+    kept = {row: clip for row, clip in enumerate(clips) if clip is not None}
+    labels = np.array([numbers[entry.label] for entry in entries], np.int64)
+    return ClipSet(list(entries), labels, np.array(lengths, np.int64), kept, look)
+
+
+def _check(source: str, whole: ClipSet, rows: Mapping[str, Sequence[int]], classes: Sequence[str]) -> None:
+    counts = Counter(whole.labels[np.array(rows["train"], np.int64)].tolist())
+    if len(counts) < 2 or not rows["validation"]:
+        shown = (
+            ", ".join(f"{classes[label]} {count}" for label, count in sorted(counts.items())) or "no clips"
+        )
+        raise DataError(
+            f"{source} leaves {shown} for training and {len(rows['validation'])} clips for validation, expected at"
+            " least two classes and one clip: add clips"
+        )
+
+
+def class_counts(labels: NDArray[np.int64], classes: Sequence[str]) -> str:
+    """How many clips each class has, in words.
+
+    >>> class_counts(np.array([0, 1, 1]), ["walk", "run"])
+    'walk 1, run 2'
+    """
+    counts = np.bincount(labels, minlength=len(classes)).tolist()
+    listed = ", ".join(f"{name} {count}" for name, count in list(zip(classes, counts))[:12])
+    return listed + (f", .. ({len(classes)} classes)" if len(classes) > 12 else "")
+
+
+def part_to_score(listing: Listing, part: str, config: Mapping[str, Any]) -> tuple[str, list[Entry]]:
+    """The clips of a part; "auto": those left out, else the test part, else the validation clips of training.
+
+    Raises:
+        DataError: a part that is not there.
+    """
+    parts, leave_out = dict(listing.parts), tuple(config["leave_out"])
+    held = [entry for entry in listing.entries if entry.group and entry.group in leave_out]
+    if held:
+        parts = {
+            name: [entry for entry in entries if entry.group not in leave_out]
+            for name, entries in parts.items()
+        }
+        parts["test"] = parts.get("test", []) + held
+    if "validation" not in parts:
+        chosen, _ = split(parts["train"], float(config["validation"]), int(config["fold"]))
+        for name in ("validation", "train"):
+            parts[name] = [entry for entry, own in zip(parts["train"], chosen) if own == name]
+    parts["all"] = listing.entries
+    if part == "auto":
+        part = next((name for name in ("test", "validation") if parts.get(name)), "all")
+    if not parts.get(part):
+        there = ", ".join(name for name, entries in parts.items() if entries) or "none"
+        raise DataError(
+            f"{listing.source} has no clips in part {part!r}, expected one of {there}: choose with --part"
+        )
+    return part, parts[part]

@@ -1,0 +1,255 @@
+"""The training problem of a classifier of clips: changed copies of like length side by side, cross-entropy, step logits.
+
+    loss = - sum over clips of log softmax(out)[label]
+
+Where it streams, the mean over all frames counts `early_weight` of that, the last frame the rest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from congru.runtime import network as runtime
+from congru.runtime.answer import Answer
+from congru.tasks.class_scores import confusion, confusion_table, fit_temperature, scores_of
+from congru.tasks.video import early
+from congru.tasks.video.baselines import FILE, Neighbours
+from congru.tasks.video.changes import Changes
+from congru.tasks.video.classifier import LABELS_FILE, Classifier, joined
+from congru.tasks.video.clips import Clip
+from congru.tasks.video.data import Clips, VideoData, class_counts, prepare
+from congru.tasks.video.features import Features, Preparation, pad
+from congru.tasks.video.network import network_config
+from congru.tasks.video.settings import Settings
+from congru.train.base import Probe, Sample, TaskLearner
+from congru.train.networks import Networks
+
+Batch = dict[str, Any]
+Evaluated = tuple[list[NDArray[np.float32]], NDArray[np.int64]]
+
+_FITTED = 400  # clips that mean and deviation come from, and at most 2000 that baselines compare with
+_COMPARED = 2000
+_NEIGHBOURS = 20  # batches whose clips are sorted by length together
+_ANSWERS, _SAMPLES = 3, 4
+
+
+def make_learner(source: str, /, *, settings: Settings) -> VideoLearner:
+    """Read a folder of clips by class, a table of clips, or a .npz of tracks."""
+    return VideoLearner(prepare(str(source), settings), settings)
+
+
+class VideoLearner(TaskLearner[Settings]):
+    """See :class:`congru.train.base.TaskLearner`; a row is the number of a training clip and of a draw."""
+
+    task = "video"
+    evaluation_batch = 64
+    uses = "Telling which of the trained classes a clip belongs to; with --streaming after every frame."
+    limits = (
+        "It knows scenes and movements like those of its training clips, at the same size and about the same speed."
+        " Probabilities and the threshold of early decisions come from the validation clips and hold for clips like those."
+    )
+    commands = ("congru run MODEL CLIP", "congru eval MODEL DATA", "congru inspect MODEL CLIP")
+
+    def __init__(self, data: VideoData, settings: Settings) -> None:
+        super().__init__(settings)
+        self.data = data
+        self.metric: str = settings.metric
+        self.minimize = settings.metric == "nats"
+        fitted = [data.train.clip(row, row) for row in range(min(_FITTED, len(data.train)))]
+        self.preparation = Preparation.fit(fitted, settings.differences)
+        self.changes = Changes.of(settings, data.shape, self.preparation.deviation)
+        compared = [data.train.clip(row, row) for row in range(min(_COMPARED, len(data.train)))]
+        self.neighbours = Neighbours.fit(compared, data.train.labels, len(data.classes))
+        clips = [data.validation.clip(row) for row in range(len(data.validation))]
+        self.baselines = {
+            name: scores_of(scores, data.validation.labels)[settings.metric]
+            for name, scores in self.neighbours.scores(clips).items()
+        }
+
+    @cached_property
+    def steps_per_epoch(self) -> int:
+        """Whole batches; one where there are fewer clips."""
+        return max(1, len(self.data.train) // self.settings.batch_size)
+
+    def networks(self, cell: str, hidden_size: int) -> dict[str, Any]:
+        """One network from frames to a number per class."""
+        changed = self.settings.model_copy(update={"cell": cell, "hidden_size": hidden_size})
+        shape = self.preparation.shape(self.data.shape)
+        return {"main": network_config(changed, shape, len(self.data.classes))}
+
+    def rows(self, epoch: int) -> NDArray[np.int64]:
+        """[N, 2]: the clips in random order, neighbours sorted by length and cut into batches in random order; a draw each."""
+        rng, size = self.generator(epoch), self.settings.batch_size
+        order = rng.permutation(len(self.data.train))
+        order = np.resize(order, max(size, len(order) // size * size))
+        lengths, chunk = self.data.train.lengths, size * _NEIGHBOURS
+        parts = [order[k : k + chunk] for k in range(0, len(order), chunk)]
+        arranged = np.concatenate([part[np.argsort(lengths[part], kind="stable")] for part in parts])
+        shuffled = arranged.reshape(-1, size)[rng.permutation(len(arranged) // size)].ravel()
+        return np.stack([shuffled, rng.integers(0, 2**62, len(shuffled))], 1)
+
+    def batch(self, rows: NDArray[np.int64]) -> Batch:
+        """Changed clips, see `collate`."""
+        clips = [self.changed(row, draw) for row, draw in rows.tolist()]
+        return self.collate(clips, self.data.train.labels[rows[:, 0]])
+
+    def changed(self, row: int, draw: int) -> Features:
+        """The steps of a training clip after random changes, noise included."""
+        rng = np.random.default_rng(draw)
+        clip = self.changes(self.data.train.clip(row, draw), rng)[: self.settings.max_frames]
+        x = self.preparation(clip)
+        if self.settings.noise:
+            x = x + rng.normal(0, self.settings.noise, x.shape).astype(np.float32)
+        return x
+
+    def collate(self, clips: Sequence[Features], labels: NDArray[np.int64]) -> Batch:
+        """x [B, T, ...], lengths [B], labels [B]."""
+        x, lengths = pad(clips)
+        return {"x": x, "lengths": lengths, "labels": labels}
+
+    def outputs(self, networks: Networks, batch: Batch) -> Tensor:
+        """Logits [B, K], by step [B, T, K] where it streams."""
+        out, _ = networks["main"](batch["x"], lengths=batch["lengths"])
+        logits: Tensor = out.float()
+        return logits
+
+    def loss(self, networks: Networks, batch: Batch, carry: Any) -> tuple[Tensor, int, None]:
+        """The summed cross-entropy, and the number of clips."""
+        logits, labels, lengths = self.outputs(networks, batch), batch["labels"], batch["lengths"]
+        if not self.settings.streaming:
+            return F.cross_entropy(logits, labels, reduction="sum"), len(labels), None
+        expected = labels[:, None].expand(-1, logits.shape[1])
+        nats = F.cross_entropy(logits.transpose(1, 2), expected, reduction="none")
+        valid = torch.arange(nats.shape[1], device=nats.device) < lengths[:, None]
+        every = (nats * valid).sum(1) / lengths
+        last = nats.gather(1, lengths[:, None] - 1)[:, 0]
+        share = self.settings.early_weight
+        return (share * every + (1 - share) * last).sum(), len(labels), None
+
+    def validation_rows(self) -> NDArray[np.int64]:
+        """The validation clips, short ones first."""
+        return np.argsort(self.data.validation.lengths, kind="stable")
+
+    def evaluate(self, networks: Networks, rows: NDArray[np.int64]) -> Evaluated:
+        """Logits [T, K] of some validation clips after every frame ([1, K] where it does not stream), and their labels."""
+        return self.step_logits(networks, self.data.validation, rows), self.data.validation.labels[rows]
+
+    def step_logits(
+        self, networks: Networks, clips: Clips, rows: NDArray[np.int64]
+    ) -> list[NDArray[np.float32]]:
+        """Logits [T, K] of some clips as they are."""
+        batch = self.collate([self.preparation(clips.clip(row)) for row in rows.tolist()], clips.labels[rows])
+        out = self.outputs(networks, self.tensors(batch, networks)).cpu().numpy()
+        if not self.settings.streaming:
+            return list(out[:, None])
+        return [own[:length] for own, length in zip(out, batch["lengths"].tolist())]
+
+    def metrics(self, parts: Sequence[Evaluated]) -> dict[str, float]:
+        """Accuracy, macro F1 and nats at the ends of all validation clips; where it streams, also after 60 % of the frames."""
+        steps, labels = _joined(parts)
+        scores = scores_of(_ends(steps), labels)
+        if self.settings.streaming:
+            part_way = np.stack([own[max(1, round(0.6 * len(own))) - 1] for own in steps])
+            scores["accuracy_at_60"] = scores_of(part_way, labels)["accuracy"]
+        return scores
+
+    def probe(self) -> Probe:
+        """The first validation clip, [1, T, ...]."""
+        return Probe(torch.from_numpy(self.preparation(self.data.validation.clip(0))[None]))
+
+    def task_config(self, parts: Sequence[Evaluated]) -> dict[str, Any]:
+        """How clips are read, temperature and threshold, and which clips were kept for validation and test."""
+        steps, labels = _joined(parts)
+        temperature = fit_temperature(_ends(steps), labels)
+        threshold = 1.0
+        if self.settings.streaming:
+            softened = [_softmax(own / temperature) for own in steps]
+            threshold = early.fit_threshold(softened, labels, self.settings.early_loss)
+        return {
+            **self.preparation.config(),
+            "shape": list(self.data.shape),
+            "rate": self.settings.rate,
+            "max_frames": self.settings.max_frames,
+            "temperature": temperature,
+            "threshold": threshold,
+            "validation": self.settings.validation,
+            "fold": self.settings.fold,
+            "leave_out": list(self.settings.leave_out),
+        }
+
+    def files(self, parts: Sequence[Evaluated]) -> dict[str, bytes]:
+        """Classes, baselines; the confusion matrix of the validation clips to read."""
+        steps, labels = _joined(parts)
+        matrix = confusion(_ends(steps).argmax(1), labels, len(self.data.classes))
+        return {
+            LABELS_FILE: json.dumps(self.data.classes, ensure_ascii=False).encode(),
+            FILE: self.neighbours.to_bytes(),
+            "confusion.txt": (confusion_table(matrix, self.data.classes) + "\n").encode(),
+        }
+
+    def classifier(self, networks: Networks, task_config: Mapping[str, Any]) -> Classifier:
+        """What a user loads, from the weights as they are now."""
+        declared = self.networks(self.settings.cell, self.settings.hidden_size)["main"]
+        weights = {
+            name: value.detach().cpu().numpy() for name, value in networks["main"].state_dict().items()
+        }
+        return Classifier.around(runtime.Network(declared, weights), self.data.classes, task_config)
+
+    def sample(self, networks: Networks) -> Sample:
+        """The first validation clips: label, answer, and where it streams when the answer settled."""
+        rows = np.arange(min(_SAMPLES, len(self.data.validation)))
+        lines = []
+        for row, steps in zip(rows.tolist(), self.step_logits(networks, self.data.validation, rows)):
+            label = self.data.classes[int(self.data.validation.labels[row])]
+            answers = steps.argmax(1)
+            line = f"label {label!r}, answer {self.data.classes[int(answers[-1])]!r}"
+            if self.settings.streaming:
+                changed = np.flatnonzero(answers != answers[-1])
+                settled = int(changed[-1]) + 2 if len(changed) else 1
+                line += f", settled at frame {settled} of {len(steps)}"
+            lines.append(line)
+        return Sample("\n".join(lines))
+
+    def answer(self, networks: Networks, task_config: Mapping[str, Any]) -> Answer:
+        """Probabilities of some validation clips after every frame, temperature included."""
+        rows = np.arange(min(_ANSWERS, len(self.data.validation)))
+        steps = self.step_logits(networks, self.data.validation, rows)
+        probabilities = self.classifier(networks, task_config).soften(np.concatenate(steps))
+        clips: list[Clip] = [self.data.validation.clip(row) for row in rows.tolist()]
+        return Answer(joined(clips), {"probabilities": probabilities})
+
+    def describe(self) -> dict[str, Any]:
+        """What was read, how it is split, and what was found on the way."""
+        data = self.data
+        summary: dict[str, Any] = {"source": data.source, "split": data.split}
+        for name, clips in (("train", data.train), ("validation", data.validation)):
+            frames = f"{int(clips.lengths.min())}-{int(clips.lengths.max())} frames"
+            summary[name] = f"{len(clips)} clips of {frames}: {class_counts(clips.labels, data.classes)}"
+        if data.test:
+            summary["test"] = data.test
+        shape = data.shape
+        summary["frames"] = f"{shape[0]} numbers" if len(shape) == 1 else f"{shape[1]} x {shape[2]} pixels"
+        return {**summary, **data.found}
+
+
+def _joined(parts: Sequence[Evaluated]) -> Evaluated:
+    steps = [own for part, _ in parts for own in part]
+    return steps, np.concatenate([labels for _, labels in parts])
+
+
+def _ends(steps: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    return np.stack([own[-1] for own in steps])
+
+
+def _softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
+    shifted = np.exp(logits - logits.max(-1, keepdims=True), dtype=np.float64)
+    return np.asarray(shifted / shifted.sum(-1, keepdims=True))

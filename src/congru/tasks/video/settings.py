@@ -1,0 +1,137 @@
+"""The settings of `congru train video`: which clips are read and how, the network, what is changed at random in training.
+
+Fields are flat; the classes only group them for reading. This module loads no torch.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+from typing_extensions import Self
+
+from congru.train.settings import BudgetKind, ModelSettings
+
+
+class ClipSettings(ModelSettings):
+    """Which clips are read, and which are kept for validation and test."""
+
+    bad: Annotated[
+        Literal["stop", "skip"],
+        Field(description="A clip that cannot be used: stop with one line, or leave it out and count it."),
+    ] = "stop"
+    validation: Annotated[
+        float,
+        Field(gt=0, lt=0.9, description="Share kept for validation where no part is given."),
+    ] = 0.15
+    fold: Annotated[int, Field(ge=0, description="Which share: 0 to 5 are six different ones at 0.15.")] = 0
+    leave_out: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Groups (people) kept for the test: names of the table's group column; several times."
+        ),
+    ] = ()
+    rate: Annotated[
+        float | None,
+        Field(gt=0, description="Frames a second, taken by their times; default: every frame of the file."),
+    ] = None
+    max_frames: Annotated[int, Field(ge=2, description="Longer clips are cut here, and counted.")] = 300
+    memory_mb: Annotated[
+        int,
+        Field(ge=1, description="Small pictures kept in memory; clips beyond are decoded anew each time."),
+    ] = 1024
+    decoders: Annotated[
+        int, Field(ge=0, description="Processes that decode clips before training; 0: all in this one.")
+    ] = 2
+
+
+class PictureSettings(ClipSettings):
+    """How pictures become numbers."""
+
+    height: Annotated[int, Field(ge=4, le=512, description="Rows of a picture after scaling.")] = 36
+    width: Annotated[int, Field(ge=4, le=512, description="Columns of a picture after scaling.")] = 48
+    color: Annotated[bool, Field(description="Red, green and blue instead of brightness.")] = False
+    differences: Annotated[
+        bool, Field(description="Also give what changed since the frame before: motion.")
+    ] = True
+    channels: Annotated[
+        tuple[int, ...],
+        Field(min_length=1, description="Channels of the convolutions, each halving the picture."),
+    ] = (16, 32, 32)
+    encoder_size: Annotated[int, Field(ge=1, description="Numbers of a picture after the convolutions.")] = 64
+
+
+class ChangeSettings(PictureSettings):
+    """What is changed at random in every training clip, one draw for all its frames."""
+
+    coordinates: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="Track numbers per landmark: 2 for x, y; default: 2 where it divides them, else 1.",
+        ),
+    ] = None
+    shift: Annotated[
+        float, Field(ge=0, le=1, description="Largest shift, as a share of a side or of a track's deviation.")
+    ] = 0.1
+    zoom: Annotated[float, Field(ge=0, lt=1, description="Largest change of size, as a share.")] = 0.1
+    turn: Annotated[float, Field(ge=0, le=180, description="Largest turn in the plane, in degrees.")] = 0.0
+    stretch: Annotated[float, Field(ge=0, lt=1, description="Largest change of speed, as a share.")] = 0.1
+    warp: Annotated[
+        float, Field(ge=0, lt=1, description="Largest change of speed that comes and goes within a clip.")
+    ] = 0.0
+    noise: Annotated[
+        float, Field(ge=0, description="Deviation of noise, as a share of the values' deviation.")
+    ] = 0.05
+    flip: Annotated[bool, Field(description="Also learn mirrored clips, left for right.")] = False
+
+
+class Settings(ChangeSettings, title="settings of video"):
+    """Everything `congru train video` takes.
+
+    >>> Settings(cell="lstm", streaming=True).streaming
+    True
+    """
+
+    default_budget: ClassVar[tuple[BudgetKind, float]] = ("epochs", 30)
+
+    streaming: Annotated[
+        bool, Field(description="Forward direction only: an answer after every frame, and early decisions.")
+    ] = False
+    early_weight: Annotated[
+        float,
+        Field(ge=0, le=1, description="Where it streams: what the frames before the last count in training."),
+    ] = 0.5
+    early_loss: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            description="Share of validation clips that early decisions may get wrong in addition.",
+        ),
+    ] = 0.0
+    pool: Annotated[
+        Literal["last", "mean", "max", "attention"],
+        Field(description="How the states of all frames become one vector."),
+    ] = "mean"
+    reset_before: Annotated[
+        bool, Field(description="GRU with the reset gate applied before the recurrent product.")
+    ] = False
+    hidden_size: Annotated[int, Field(ge=1, description="Units per layer and direction.")] = 64
+    dropout: Annotated[float, Field(ge=0, lt=1, description="Share of units dropped in training.")] = 0.3
+    metric: Annotated[
+        Literal["accuracy", "macro_f1", "nats"],
+        Field(description="Validation metric that chooses the best model."),
+    ] = "accuracy"
+    batch_size: Annotated[int, Field(ge=1, description="Clips per optimizer step, over all devices.")] = 16
+    evaluations: Annotated[int, Field(ge=1, description="Evaluations, spread evenly over the budget.")] = 10
+
+    @model_validator(mode="after")
+    def _each_convolution_halves(self) -> Self:
+        smallest = 2 ** len(self.channels)
+        if min(self.height, self.width) < smallest:
+            raise ValueError(
+                f"height is {self.height} and width is {self.width}, expected at least {smallest} for"
+                f" {len(self.channels)} convolutions: raise them, or give fewer --channels"
+            )
+        return self
