@@ -63,8 +63,9 @@ class ChessLearner(TaskLearner[Settings]):
     evaluation_batch = 1
     teachers = ("teacher",)
     rate_factors: Mapping[str, float] = {
-        "player.*": 3.0
-    }  # a player's vector moves in the player's games only
+        "player.*": 3.0,  # a player's vector moves in the player's games only
+        "main.tracker.*": 2.0,
+    }
     uses = "Following a game of chess: how probable each legal move is for both players, and how the game will end."
     limits = (
         "It predicts what people play, not what is best, and looks no move ahead. It knows the players whose games it"
@@ -88,14 +89,22 @@ class ChessLearner(TaskLearner[Settings]):
         return Network(declaration, recurrent_float32=True)
 
     def start(self, networks: Networks) -> None:
-        """Embeddings whose sum is about as large as one row of torch's."""
+        """Embeddings whose sum is about as large as one row of torch's; a tracker whose gates keep what it holds.
+
+        The gate of GRU and LSTM that keeps is the second one. What a move changes must be able to open it: large embeddings.
+        """
+        hidden = self.settings.hidden_size
         with torch.no_grad():
             for name, parameter in networks.named_parameters():
-                if name.startswith(("main.rows.", "main.changes.", "move.rows.")) or name in (
+                if name.startswith(("main.rows.", "move.rows.")) or name in (
                     "player.vector.weight",
                     "main.moves.weight",
                 ):
                     parameter.mul_(0.1)
+                elif name.startswith("main.changes."):
+                    parameter.mul_(2)
+                elif name == "main.tracker.bias_ih_l0" and self.settings.cell in ("gru", "lstm"):
+                    parameter[hidden : 2 * hidden] += 5
 
     def rows(self, epoch: int) -> NDArray[np.int64]:
         """The streams of an epoch, [steps * B, T]."""
@@ -199,10 +208,8 @@ class ChessLearner(TaskLearner[Settings]):
         scores = said.scores if self.with_board else said.scores[0][positions.row, MOVE_INDEX[code]]
         log_p = legal_log_softmax(scores.float().cpu().numpy(), positions.row, len(plies))
         result = log_softmax(said.result[0].cpu().numpy())
-        ones = np.ones(len(plies))
-        return Predicted(
-            0, positions.side, positions.row, code, log_p, result, said.seen[0].cpu().numpy(), ones, ones > 0
-        )
+        ones, state = np.ones(len(plies)), said.seen[0].cpu().numpy()
+        return Predicted(0, positions.side, positions.row, code, log_p, result, state, state, ones, ones > 0)
 
     def task_config(self, parts: Sequence[Any]) -> dict[str, Any]:
         """Which of the two networks it is."""

@@ -4,7 +4,7 @@
     board    features of the position -> a vector (variant b)
     main     ply by ply: the last move, both players and ratings, the board -> a query or move logits, the result, the state
     move     tokens of a legal move -> a key; its score is query . key / sqrt(size) (variant b)
-    teacher  the state -> what stands on the 64 squares (variant m, in training only)
+    teacher  what the tracker holds -> what stands on the 64 squares (variant m, in training only)
 
 The softmax over the legal moves is the task's: `congru.tasks.chess.predict`.
 """
@@ -82,17 +82,9 @@ def _reading(hidden_size: int, parts: list[str]) -> list[dict[str, Any]]:
 
 
 def _with_board(settings: Settings, cell: str, hidden_size: int) -> dict[str, Any]:
-    drop = settings.dropout
     nodes = [
         *_reading(hidden_size, ["board"]),
-        {"type": "linear", "name": "inner", "size": hidden_size},
-        {"type": "relu", "name": "seen"},
-        {"type": _DROP, "name": "drop_seen", "p": drop},
-        {"type": cell, "name": "rnn", "hidden_size": hidden_size, "num_layers": settings.num_layers},
-        {"type": "concat", "name": "both", "of": ["rnn", "drop_seen"]},
-        {"type": "linear", "name": "joint", "size": hidden_size},
-        {"type": "relu", "name": "decided"},
-        {"type": _DROP, "name": "drop_decided", "p": drop},
+        *_remembering(settings, cell, hidden_size),
         {"type": "linear", "name": "query", "size": settings.move_size, "of": "drop_decided"},
         {"type": "linear", "name": "result", "size": NUM_RESULTS, "of": "drop_decided"},
     ]
@@ -100,18 +92,31 @@ def _with_board(settings: Settings, cell: str, hidden_size: int) -> dict[str, An
     return _network(inputs, nodes, ["query", "result", "rnn"])
 
 
-def _moves_only(settings: Settings, cell: str, hidden_size: int) -> dict[str, Any]:
+def _remembering(settings: Settings, cell: str, hidden_size: int, width: int = 1) -> list[dict[str, Any]]:
+    """The recurrent layer, and what is decided from its output and from what it read."""
     drop = settings.dropout
-    nodes = [
-        {"type": "embedding", "name": "moves", "size": settings.move_size, "of": "last"},
-        {"type": "linear", "name": "last_move", "size": hidden_size},
-        {"type": "embedding", "name": "changes", "size": hidden_size, "of": "moved"},
-        *_reading(hidden_size, ["last_move", "changes"]),
+    return [
+        {"type": "linear", "name": "inner", "size": hidden_size},
+        {"type": "relu", "name": "seen"},
+        {"type": _DROP, "name": "drop_seen", "p": drop},
         {"type": cell, "name": "rnn", "hidden_size": hidden_size, "num_layers": settings.num_layers},
-        {"type": _DROP, "name": "drop_rnn", "p": drop},
-        {"type": "linear", "name": "joint", "size": hidden_size},
+        {"type": "concat", "name": "both", "of": ["rnn", "drop_seen"]},
+        {"type": "linear", "name": "joint", "size": width * hidden_size},
         {"type": "relu", "name": "decided"},
         {"type": _DROP, "name": "drop_decided", "p": drop},
+    ]
+
+
+def _moves_only(settings: Settings, cell: str, hidden_size: int) -> dict[str, Any]:
+    """As with the board, which here is the output of a recurrent layer of its own: it reads what each move changed."""
+    nodes = [
+        {"type": "embedding", "name": "changes", "size": hidden_size, "of": "moved"},
+        {"type": cell, "name": "tracker", "hidden_size": hidden_size},
+        {"type": "linear", "name": "tracked", "size": hidden_size},
+        {"type": "embedding", "name": "moves", "size": settings.move_size, "of": "last"},
+        {"type": "linear", "name": "last_move", "size": hidden_size},
+        *_reading(hidden_size, ["last_move", "tracked"]),
+        *_remembering(settings, cell, hidden_size, width=2),
         {"type": "linear", "name": "bottleneck", "size": settings.move_size, "of": "drop_decided"},
         {"type": "linear", "name": "move", "size": START_TOKEN + 1, "tied": "moves"},
         {"type": "linear", "name": "result", "size": NUM_RESULTS, "of": "drop_decided"},
@@ -121,7 +126,7 @@ def _moves_only(settings: Settings, cell: str, hidden_size: int) -> dict[str, An
         "moved": {"tokens": list(MOVED_TOKENS)},
         **_inputs(settings),
     }
-    return _network(inputs, nodes, ["move", "result", "rnn"])
+    return _network(inputs, nodes, ["move", "result", "rnn", "tracker"])
 
 
 assert START_TOKEN == 2 * NUM_MOVES

@@ -46,9 +46,10 @@ class Predicted:
     """What a model says of plies [T] of a game, or of one position (T = 1).
 
     `side` [T]: who is to move, 0 white, 1 black; `row`, `code`, `log_p` [C]: the legal moves as codes, and log p of each;
-    `result` [T, 3]: log p that the side to move loses, draws, wins; `state` [T, H]: the recurrent output; `legal_mass`,
-    `free_legal` [T]: of a network that reads moves only, the probability of all legal moves before others are ruled out,
-    and whether the most probable of all moves is legal (else 1 and True).
+    `result` [T, 3]: log p that the side to move loses, draws, wins; `state` [T, H]: the recurrent output; `tracked`
+    [T, H]: of a network that reads moves only, the output of the layer that tracks the board (else `state`); `legal_mass`,
+    `free_legal` [T]: of such a network, the probability of all legal moves before others are ruled out, and whether the most
+    probable of all moves is legal (else 1 and True).
     """
 
     game: int
@@ -58,6 +59,7 @@ class Predicted:
     log_p: Floats
     result: Floats
     state: Floats
+    tracked: Floats
     legal_mass: Floats
     free_legal: NDArray[np.bool_]
 
@@ -161,6 +163,7 @@ class Predictor:
                 whole.log_p[move],
                 whole.result[ply],
                 whole.state[ply],
+                whole.tracked[ply],
                 whole.legal_mass[ply],
                 whole.free_legal[ply],
             )
@@ -178,8 +181,9 @@ class Predictor:
         count, row, side = len(inputs.ply), inputs.row, inputs.ply[:, 4]
         code = relative(inputs.code, side[row])
         log_p = legal_log_softmax(scores, row, count)
-        ones = np.ones(count)
-        return Predicted(game, side, row, code, log_p, log_softmax(out["result"]), out["rnn"], ones, ones > 0)
+        ones, state = np.ones(count), out["rnn"]
+        result, tracked = log_softmax(out["result"]), out.get("tracker", state)
+        return Predicted(game, side, row, code, log_p, result, state, tracked, ones, ones > 0)
 
     def of_all_moves(self, game: int, out: Mapping[str, Floats], inputs: Inputs) -> Predicted:
         """The logits of all moves as probabilities of the legal ones."""
@@ -202,12 +206,13 @@ class Predictor:
         def linear(name: str, x: Floats) -> Floats:
             return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
 
+        both = np.concatenate([states, np.broadcast_to(seen, (len(states), len(seen)))], axis=1)
+        decided = np.maximum(linear("joint", both), 0)
         if self.with_board:
-            both = np.concatenate([states, np.broadcast_to(seen, (len(states), len(seen)))], axis=1)
-            query = linear("query", np.maximum(linear("joint", both), 0))
+            query = linear("query", decided)
             keys = self.model.networks["move"].run(plain.tokens[None])[0][0]
             return log_softmax(query @ keys.T / np.sqrt(keys.shape[-1]))
-        narrow = linear("bottleneck", np.maximum(linear("joint", states), 0))
+        narrow = linear("bottleneck", decided)
         rows = NUM_MOVES * int(plain.ply[0, 4]) + MOVE_INDEX[relative(plain.code, int(plain.ply[0, 4]))]
         return log_softmax(narrow @ weights["moves.weight"][rows].T + weights["move.bias"][rows])
 
@@ -324,7 +329,8 @@ class LiveGame:
     def read(self, plain: Inputs, rows: list[NDArray[Any]]) -> Predicted:
         """One step of the network and the softmax: what :meth:`prediction` does once for every position."""
         out = self._steps.step(rows)
-        out = {**out, "rnn": out["rnn"].copy()}  # the others are read at once
+        kept: dict[str, Floats] = {name: out[name].copy() for name in ("rnn", "tracker") if name in out}
+        out = {**out, **kept}  # the others are read at once
         if not self.predictor.with_board:
             return self.predictor.of_all_moves(0, out, plain)
         scores = self.predictor.keys.scores(out["query"][0], plain.tokens)

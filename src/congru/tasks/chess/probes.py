@@ -102,7 +102,7 @@ def _same_ply(plies: Ints, rng: np.random.Generator) -> Ints:
 def _states(predictor: Predictor, games: Games, wanted: Ints) -> tuple[Floats, Bytes, Ints]:
     """States [N, H], boards as white sees them [N, 64] and plies [N] of some games."""
     reader = Reader(games, predictor.numbers_in(games))
-    parts = {said.game: said.state for said in predictor.predict(games, wanted)}
+    parts = {said.game: said.tracked for said in predictor.predict(games, wanted)}
     ordered = np.array(sorted(parts), np.int64)
     positions = reader.positions(plies_of(games.offsets, ordered))
     plies = np.concatenate([np.arange(len(parts[number])) for number in ordered.tolist()])

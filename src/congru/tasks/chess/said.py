@@ -56,7 +56,8 @@ def arrays_of(
 class Said(NamedTuple):
     """What the networks say of plies [B, T]: move scores, result logits [B, T, 3], the output [B, T, H] and state after.
 
-    `scores`: [C] of the legal moves, or [B, T, 1968] of all moves of the side to move.
+    `scores`: [C] of the legal moves, or [B, T, 1968] of all moves of the side to move. `seen`: the output of the recurrent
+    layer; without the board, that of the layer that tracks it.
     """
 
     scores: Tensor
@@ -79,7 +80,7 @@ def read(networks: Networks, batch: Mapping[str, Tensor], carry: Any, vectors: T
         out, state = networks["main"](inputs, carry, reset=batch["reset"])
         moves = out["move"][..., :START_TOKEN].unflatten(-1, (2, NUM_MOVES))
         own = moves.gather(-2, batch["side"][..., None, None].expand(*batch["side"].shape, 1, NUM_MOVES))
-        return Said(own.squeeze(-2).float(), out["result"].float(), out["rnn"], state)
+        return Said(own.squeeze(-2).float(), out["result"].float(), out["tracker"], state)
     inputs["board"] = networks["board"](batch["board"])[0]
     out, state = networks["main"](inputs, carry, reset=batch["reset"])
     keys = networks["move"](batch["tokens"][None])[0][0]

@@ -69,7 +69,7 @@ class Settings(NetworkSettings):
     result_weight: Annotated[float, Field(ge=0, description="Weight of the loss of the game's result.")] = 0.1
     teacher_weight: Annotated[
         float, Field(ge=0, description="Variant m: weight of the loss that teaches the 64 squares.")
-    ] = 0.3
+    ] = 3.0
     learning_rate: Annotated[float, Field(gt=0, description="Highest learning rate of AdamW.")] = 2e-3
     ema: Annotated[
         float | None, Field(gt=0, lt=1, description="Use the moving average of the weights with this decay.")
