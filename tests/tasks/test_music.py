@@ -345,7 +345,7 @@ def test_run_writes_what_it_is_asked_for(
     assert [note.pitch for note in piece.notes][:3] == [72, 74, 76]
     assert (3.0, 77) in [(note.start, note.pitch) for note in piece.notes]
     for wrong, line in (
-        (["--out", "a.ogg"], "out is 'a.ogg', expected a name that ends in .mid"),
+        (["--out", "a.ogg"], "out is 'a.ogg', expected a name that ends in .mid, .wav, .svg"),
         (["--lock", "soprano"], "lock is 'soprano', expected voice=FILE"),
         (["--bars", "0"], "bars is 0, expected at least 1"),
         (["--lock", f"descant={tmp_path / 'melody.abc'}"], "voice is 'descant'"),

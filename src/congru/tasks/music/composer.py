@@ -33,6 +33,7 @@ from congru.tasks.music.frames import (
 )
 from congru.tasks.music.pieces import KEYS, Roll
 
+_GATES = {"gru": {"reset": 0, "keep": 1}, "lstm": {"input": 0, "forget": 1}, "mingru": {"keep": 0}}
 _PASSAGE = 512  # frames whose notes are scored in one go
 
 
@@ -126,15 +127,13 @@ class Composer:
                 "the model is one of events, expected one of frames: train with --unit frames"
             )
 
-    def gates(self, roll: Roll) -> Iterator[tuple[str, NDArray[np.float64]]]:
-        """Mean of each gate over the units, [T], by name and layer; none where the cell has no gates."""
-        _, _, gates = self.main.trace(self.inputs(self.read(roll).past))
-        names = {"gru": ("reset", "keep"), "lstm": ("input", "forget"), "mingru": ("keep",)}.get(
-            self.cell, ()
-        )
+    def gates(self, inputs: Any) -> Iterator[tuple[str, NDArray[np.float64]]]:
+        """Mean of each gate over the units, [T], by name and layer, for inputs of the main network; none without gates."""
+        _, _, gates = self.main.trace(inputs)
+        names = _GATES.get(self.cell, {})
         for rows in gates.values():
             for layer in range(rows.shape[0]):
-                for number, name in enumerate(names):
+                for name, number in names.items():
                     title = name if rows.shape[0] == 1 else f"{name} {layer + 1}"
                     yield title, rows[layer, 0, 0, :, number].mean(-1).astype(np.float64)
 

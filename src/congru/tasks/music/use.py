@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from cyclopts import Parameter
-from numpy.typing import NDArray
 
-from congru.errors import DataError, SettingsError
+from congru.errors import DataError
 from congru.report.table import text_table
 from congru.report.verdict import verdict
 from congru.runtime.answer import ANSWER
@@ -17,15 +15,18 @@ from congru.runtime.model import Model
 from congru.runtime.tensors import parse_tensors
 from congru.tasks.music.baselines import event_baselines, frame_baselines
 from congru.tasks.music.composer import Composer
-from congru.tasks.music.composition import Wishes, compose, compose_events
 from congru.tasks.music.data import EVENT_METRIC, FRAME_METRIC, make_events, make_rolls
-from congru.tasks.music.events import NUM_EVENTS, decode, encode, event_name
-from congru.tasks.music.midi import write_midi
-from congru.tasks.music.pieces import Piece, Roll, frame_name, from_roll, to_roll
+from congru.tasks.music.events import NUM_EVENTS, encode, event_name
+from congru.tasks.music.performance import (
+    WRITERS,
+    Request,
+    check_names,
+    only_piece,
+    originality_of,
+    perform,
+)
+from congru.tasks.music.pieces import Piece, frame_name, to_roll
 from congru.tasks.music.sources import first_lines, read_source, split
-from congru.tasks.music.voices import line_of
-
-_SHOWN = 64  # frames on the screen
 
 
 def run(
@@ -41,16 +42,19 @@ def run(
     voices: int | None = None,
     candidates: int = 16,
     tempo: float | None = None,
+    transpose: int = 0,
+    sound_font: Path | None = None,
+    beside: str | None = None,
     seed: int = 0,
 ) -> int:
-    """Compose: from nothing, after a primer, or around locked voices; prints the frames, writes what --out names.
+    """Compose: from nothing, after a primer, or around locked voices; prints the piece, writes what --out names.
 
     Parameters
     ----------
     model:
         A model folder.
     out:
-        Where to write it: .mid; may be given several times.
+        Where to write it: .mid; .wav, sound; .svg, the piano roll with the gates under it; may be given several times.
     bars:
         How many bars to write; with locked voices at most as long as they are.
     primer:
@@ -66,82 +70,29 @@ def run(
     candidates:
         Frames drawn for one that holds the locked voices.
     tempo:
-        Quarter notes a minute in the file; default: the middle of the training pieces.
+        Quarter notes a minute in the files; default: the middle of the training pieces.
+    transpose:
+        Write the files so many half tones higher.
+    sound_font:
+        Let fluidsynth play the .wav with this sound font.
+    beside:
+        The training pieces: also say how much of the piece is copied from them.
     seed:
         The same seed writes the same piece.
     """
     composer = Composer.load(model)
+    check_names(out)
+    request = Request(
+        bars, primer, primer_bars, lock, temperature, voices, candidates, tempo, transpose, seed
+    )
+    made = perform(composer, request, Path(model).name)
+    print(made.words)
+    for line in originality_of(composer, made, beside) if beside else ():
+        print(line)
     for path in out:
-        if path.suffix.lower() not in _WRITERS:
-            raise SettingsError(
-                f"out is '{path}', expected a name that ends in {', '.join(_WRITERS)}: rename it"
-            )
-    if bars < 1:
-        raise SettingsError(f"bars is {bars}, expected at least 1: try 8")
-    pace = tempo or float(composer.config["tempo"])
-    frames = round(bars * float(composer.config["bar"]) * composer.grid)
-    first = primer and _only_piece(primer)
-    primed = round(primer_bars * float(composer.config["bar"]) * composer.grid)
-    if composer.reads_frames:
-        lines = _lines(lock, composer.grid)
-        if lines:
-            frames = min(frames, max(map(len, lines.values())))
-        wishes = Wishes(temperature, lines, voices, candidates)
-        start = to_roll(first, composer.grid)[:primed] if first else None
-        roll = compose(composer, frames, wishes, seed, start)
-        piece = from_roll(roll, composer.grid, Path(model).name, tempo=pace)
-        _print_roll(composer, roll)
-    else:
-        if lock or voices:
-            raise SettingsError(
-                "lock and voices are for models of frames, expected none: train with --unit frames"
-            )
-        tokens = _primer_events(first, primed, composer.grid) if first else None
-        written = compose_events(composer, frames, temperature[0], seed, tokens)
-        piece = decode(written, composer.grid, pace, Path(model).name)
-        print(" ".join(map(event_name, written.tolist())))
-    for path in out:
-        path.write_bytes(_WRITERS[path.suffix.lower()](piece))
+        path.write_bytes(WRITERS[path.suffix.lower()](made, sound_font))
         print(f"wrote {path}")
     return 0
-
-
-_WRITERS = {".mid": write_midi}
-
-
-def _only_piece(path: Path) -> Piece:
-    """The first piece of a file."""
-    source = read_source(str(path))
-    return next(piece for pieces in source.parts.values() for piece in pieces)
-
-
-def _primer_events(piece: Piece, steps: int, grid: int) -> NDArray[np.int64]:
-    notes = tuple(note for note in piece.notes if round(note.start * grid) < steps)
-    if not notes:
-        raise DataError(
-            f"{piece.name} has no note in its first bars, expected some: pass a larger --primer-bars"
-        )
-    return encode(Piece(piece.name, notes), grid).tokens[:-1]
-
-
-def _lines(locks: tuple[str, ...], grid: int) -> dict[str, NDArray[np.int64]]:
-    """voice=FILE as lines of keys."""
-    lines = {}
-    for lock in locks:
-        voice, sign, path = lock.partition("=")
-        if not sign or not path:
-            raise SettingsError(f"lock is {lock!r}, expected voice=FILE: for example soprano=melody.mid")
-        lines[voice] = line_of(to_roll(_only_piece(Path(path)), grid), voice)
-    return lines
-
-
-def _print_roll(composer: Composer, roll: Roll) -> None:
-    nats = composer.nats(roll)
-    shown = [(t, frame_name(frame), float(nats[t])) for t, frame in enumerate(roll[:_SHOWN])]
-    print(text_table(shown, ("frame", "notes", "nats"), decimals=2))
-    if len(roll) > _SHOWN:
-        print(f"and {len(roll) - _SHOWN} frames more")
-    print(f"{len(roll)} frames, {nats.mean() if len(nats) else 0:.2f} nats a frame")
 
 
 def evaluate(
@@ -237,10 +188,10 @@ def inspect_inputs(model: Model, source: str | None = None, *, limit: int = 400)
     composer = Composer.of(model)
     stored = parse_tensors(model.files[ANSWER]) if source is None else {}
     if composer.reads_frames:
-        roll = stored["input.roll"] if source is None else to_roll(_only_piece(Path(source)), composer.grid)
+        roll = stored["input.roll"] if source is None else to_roll(only_piece(Path(source)), composer.grid)
         piece = composer.read(roll[:limit])
         return composer.inputs(piece.past), ["start", *map(frame_name, piece.roll[:-1])]
     tokens = (
-        stored["input.events"] if source is None else encode(_only_piece(Path(source)), composer.grid).tokens
+        stored["input.events"] if source is None else encode(only_piece(Path(source)), composer.grid).tokens
     )
     return tokens[None, :limit], [event_name(token) for token in tokens[:limit].tolist()]
