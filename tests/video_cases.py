@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -81,3 +82,15 @@ def write_unlabelled_paths(folder: Path) -> list[str]:
     """Three tracks with two labels."""
     np.savez(folder / "bad.npz", X=np.zeros((3, 4, 2)), y=np.zeros(2))
     return [str(folder / "bad.npz")]
+
+
+def write_digits(folder: Path) -> Path:
+    """MNIST's two files with 200 pictures that fill their squares: a frame of the label's brightness around noise."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(200) % 10
+    pictures = np.repeat(100 + 15 * labels, 28 * 28).reshape(200, 28, 28).astype(np.uint8)
+    pictures[:, 4:24, 4:24] = rng.integers(1, 255, (200, 20, 20))
+    for name, values in (("images-idx3-ubyte", pictures), ("labels-idx1-ubyte", labels.astype(np.uint8))):
+        head = struct.pack(f">4B{values.ndim}I", 0, 0, 8, values.ndim, *values.shape)
+        (folder / name).write_bytes(head + values.tobytes())
+    return folder

@@ -122,7 +122,11 @@ def test_features_are_normal_and_differences_go_on_from_the_frame_before() -> No
     whole = preparation(clips[0])
     assert whole.shape == (4, *preparation.shape((2, 3, 3)))
     np.testing.assert_array_equal(whole[0, 2:], 0)
-    np.testing.assert_allclose(whole[2, 2:], whole[2, :2] - whole[1, :2], atol=1e-6)
+    step = np.array(preparation.step, np.float32)[:, None, None]
+    np.testing.assert_allclose(whole[2, 2:], (whole[2, :2] - whole[1, :2]) / step, atol=1e-5)
+    moves = np.concatenate([preparation(clip)[1:, 2:] for clip in clips])
+    np.testing.assert_allclose(np.square(moves).mean((0, 2, 3)), 1, atol=1e-4)
+    assert preparation(clips[0]).shape[1] == 2 * Preparation.fit(clips, differences=False)(clips[0]).shape[1]
     np.testing.assert_array_equal(preparation(clips[0][2:], clips[0][1:2]), whole[2:])
 
 

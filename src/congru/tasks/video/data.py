@@ -11,6 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +21,7 @@ from congru.errors import DataError
 from congru.tasks.video.clips import Clip, ClipSet, Found, load_clips, some
 from congru.tasks.video.frames import Look
 from congru.tasks.video.listing import Entry, Listing, list_clips
+from congru.tasks.video.moving_digits import CLASSES, DigitClips
 from congru.tasks.video.settings import ClipSettings, PictureSettings
 
 
@@ -68,6 +70,8 @@ def prepare(source: str, settings: PictureSettings) -> VideoData:
     Raises:
         DataError: clips that cannot be used (unless they are skipped), fewer than two classes, nothing for validation.
     """
+    if settings.moving_digits is not None:
+        return _made(source, settings.moving_digits, settings)
     listing = list_clips(source)
     parts = dict(listing.parts)
     left_out = _leave_out(parts, settings, source)
@@ -104,6 +108,15 @@ def prepare(source: str, settings: PictureSettings) -> VideoData:
         f"{len(test)} clips, not looked at" if test else "",
         told,
     )
+
+
+def _made(source: str, kind: str, settings: PictureSettings) -> VideoData:
+    """Clips of moving digits: new ones every epoch to train on, fixed ones of other digits for validation."""
+    look = look_of(settings)
+    counts = {"train": settings.made_clips, "validation": max(2, settings.made_clips // 8)}
+    made = {part: DigitClips(Path(source), kind, part, count, look) for part, count in counts.items()}
+    rule = "8 of 10 pictures of digits to train, 1 to validate, 1 to test; training clips are new every epoch"
+    return VideoData(source, list(CLASSES[kind]), made["train"], made["validation"], look.shape, rule)
 
 
 def _leave_out(parts: dict[str, list[Entry]], settings: ClipSettings, source: str) -> tuple[str, ...]:

@@ -85,11 +85,12 @@ def by_time(frames: Iterator[Frame], rate: float) -> Iterator[Frame]:
 def _scaled(source: Path | BinaryIO, look: Look, name: str) -> Iterator[Frame]:
     first: float | None = None
     before = -_SEQUENCE_MS
+    resizer = require("av.video.reformatter", "video", "av").VideoReformatter()  # one for all frames: quicker
     for picture in pictures_of(source, name):
         time_ms = before + _SEQUENCE_MS if picture.time_ms is None else picture.time_ms
         first = time_ms if first is None else first
         before = time_ms
-        yield Frame(time_ms - first, scale(picture.frame, look))
+        yield Frame(time_ms - first, scale(picture.frame, look, resizer))
 
 
 def pictures_of(source: Path | BinaryIO, name: str) -> Iterator[Picture]:
@@ -141,6 +142,7 @@ def _decode(source: Path | BinaryIO, name: str) -> Iterator[Picture]:
         ) from None
     with container:
         stream = _stream(container, name)
+        stream.thread_count = 1  # clips are shared out over processes
         number = 0
         try:
             for frame in container.decode(stream):
@@ -206,7 +208,7 @@ def rotation_of(frame: Any) -> int:
     return round(getattr(frame, "rotation", 0) / 90) % 4
 
 
-def scale(frame: Any, look: Look) -> Pixels:
+def scale(frame: Any, look: Look, resizer: Any) -> Pixels:
     """A PyAV frame turned upright, scaled with its proportions, centred on black: [C, height, width]."""
     turns = rotation_of(frame)
     rows, columns = (frame.width, frame.height) if turns % 2 else (frame.height, frame.width)
@@ -214,16 +216,11 @@ def scale(frame: Any, look: Look) -> Pixels:
     height = min(look.height, max(1, round(rows * factor)))
     width = min(look.width, max(1, round(columns * factor)))
     stored = (width, height) if turns % 2 else (height, width)
-    small = _resize(frame, *stored, "rgb24" if look.color else "gray")
-    small = np.rot90(small, turns)
+    layout = "rgb24" if look.color else "gray"
+    resized = resizer.reformat(frame, width=stored[1], height=stored[0], format=layout, interpolation="AREA")
+    array = resized.to_ndarray()
+    small = np.rot90(array if array.ndim == 3 else array[:, :, None], turns)
     out = np.zeros((look.height, look.width, small.shape[2]), np.uint8)
     top, left = (look.height - height) // 2, (look.width - width) // 2
     out[top : top + height, left : left + width] = small
     return np.ascontiguousarray(out.transpose(2, 0, 1))
-
-
-def _resize(frame: Any, height: int, width: int, layout: str) -> Pixels:
-    resized = frame.reformat(width=width, height=height, format=layout, interpolation="AREA")
-    array = resized.to_ndarray()
-    pixels: Pixels = array if array.ndim == 3 else array[:, :, None]
-    return pixels

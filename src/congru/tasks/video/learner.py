@@ -183,6 +183,7 @@ class VideoLearner(TaskLearner[Settings]):
             "threshold": threshold,
             "validation": self.settings.validation,
             "fold": self.settings.fold,
+            "moving_digits": self.settings.moving_digits,
             "leave_out": list(self.settings.leave_out),
         }
 

@@ -31,7 +31,7 @@ def network_config(settings: Settings, shape: Sequence[int], num_classes: int) -
     return {
         "inputs": {"frames": {"features": list(shape) if pictures else shape[0]}},
         "nodes": [
-            *(encoder(settings) if pictures else []),
+            *(encoder(settings) if pictures else window(settings)),
             {
                 **cell,
                 "num_layers": settings.num_layers,
@@ -44,6 +44,14 @@ def network_config(settings: Settings, shape: Sequence[int], num_classes: int) -
         ],
         "outputs": ["head"],
     }
+
+
+def window(settings: Settings) -> list[dict[str, Any]]:
+    """A convolution over the last frames of a track, where one is asked for."""
+    if not settings.window:
+        return []
+    size = {"size": settings.encoder_size, "kernel": settings.window}
+    return [{"type": "causal_conv", "name": "window", **size}, {"type": "relu", "name": "encoded"}]
 
 
 def encoder(settings: Settings) -> list[dict[str, Any]]:

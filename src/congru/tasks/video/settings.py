@@ -14,7 +14,17 @@ from congru.train.settings import BudgetKind, ModelSettings
 
 
 class ClipSettings(ModelSettings):
-    """Which clips are read, and which are kept for validation and test."""
+    """Which clips are read or made, and which are kept for validation and test."""
+
+    moving_digits: Annotated[
+        Literal["digit", "direction", "order"] | None,
+        Field(
+            description="Make clips of moving digits from the MNIST files in the folder, new ones every epoch."
+        ),
+    ] = None
+    made_clips: Annotated[
+        int, Field(ge=2, description="Moving digits: clips of an epoch; an eighth as many for validation.")
+    ] = 4096
 
     bad: Annotated[
         Literal["stop", "skip"],
@@ -110,6 +120,10 @@ class Settings(ChangeSettings, title="settings of video"):
             description="Share of validation clips that early decisions may get wrong in addition.",
         ),
     ] = 0.0
+    window: Annotated[
+        int,
+        Field(ge=0, description="Tracks: a convolution over so many frames before the GRU; 0: none."),
+    ] = 0
     pool: Annotated[
         Literal["last", "mean", "max", "attention"],
         Field(description="How the states of all frames become one vector."),

@@ -25,8 +25,10 @@ from congru.tasks.video.clips import Clip, Found, load_clips
 from congru.tasks.video.data import as_set, part_to_score, tell
 from congru.tasks.video.frames import read_frames
 from congru.tasks.video.listing import list_clips
+from congru.tasks.video.moving_digits import DigitClips, holds_digits
 
 _BARS = 30
+_MADE = 1000  # clips of moving digits that are scored
 
 
 def run(
@@ -207,6 +209,16 @@ def _read_part(
     classifier: Classifier, data: str, part: str, bad: str, decoders: int
 ) -> tuple[str, list[Clip], NDArray[np.int64], dict[str, Any]]:
     """The clips of a part with their labels, and what was found on the way."""
+    kind = classifier.config.get("moving_digits")
+    if kind and holds_digits(Path(data)):
+        name = "test" if part == "auto" else part
+        made = DigitClips(Path(data), kind, name, _MADE, classifier.look)
+        return (
+            name,
+            [made.clip(row) for row in range(len(made))],
+            made.labels,
+            {"clips": "made of the part's digits"},
+        )
     listing = list_clips(data)
     name, entries = part_to_score(listing, part, classifier.config)
     found, told = Found(list(listing.faults)), dict[str, Any]()
