@@ -120,6 +120,15 @@ def test_the_game_is_split_by_its_moves_or_by_date(games: Path) -> None:
     assert np.bincount(by_time.split).tolist() == [64, 8, 8]
 
 
+def test_a_game_that_cannot_be_followed_stops_or_is_left_out(tmp_path: Path, games: Path) -> None:
+    file = tmp_path / "games.pgn"
+    file.write_bytes(games.read_bytes() + b'\n[White "Ann"]\n[Black "Bob"]\n\n1. e4 e5 2. Ke3 *\n')
+    left_out = prepare(str(file), Settings.model_validate(SMALL)).describe()["left out"]
+    assert left_out.startswith("left out 1: illegal move")
+    with pytest.raises(DataError, match=r"Ke3.*: mend the game or pass --bad skip$"):
+        prepare(str(file), Settings.model_validate({**SMALL, "bad": "stop"}))
+
+
 def test_games_can_be_filtered_and_too_few_are_one_line(games: Path) -> None:
     data = prepare(str(games), Settings.model_validate({**SMALL, "player": "block", "result": "1-0"}))
     block = data.games.players.index("Block, Bert")

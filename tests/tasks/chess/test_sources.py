@@ -104,13 +104,31 @@ def test_what_cannot_be_followed_is_left_out_and_its_place_named(name: str) -> N
     assert len(left_out) == {"chess960_engines.pgn": 4}.get(name, 1)
     assert place.split(": ", 1)[-1] in left_out[0].detail
     with pytest.raises(DataError) as caught:
-        read_games(CASES / name, bad="error")
+        read_games(CASES / name, bad="stop")
     assert "\n" not in str(caught.value)
     assert place in str(caught.value)
     assert str(caught.value).endswith("mend the game or pass --bad skip")
     if len(left_out) == len(outcomes):
         with pytest.raises(DataError, match=f"has no game that can be followed.*left out .: {reason}"):
             read_games(CASES / name)
+
+
+@real
+@pytest.mark.parametrize("name", ["lasker_trap.bin", "book.bin", "book_odd_size.bin"])
+def test_an_opening_book_is_no_set_of_games(name: str) -> None:
+    with pytest.raises(DataError, match=rf"{name} looks like a polyglot opening book, which holds no games"):
+        read_games(CASES / name)
+
+
+def test_a_large_file_says_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sources, "_SAID_EVERY", 2)
+    file = tmp_path / "five.pgn"
+    file.write_bytes(GAME * 5)
+    read_games(file, say=sources.tell)
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "five.pgn: 2 games read\nfive.pgn: 4 games read\n")
 
 
 @real

@@ -179,6 +179,17 @@ def test_a_line_is_answered_and_the_position_stays(predictor: Predictor, line: s
     assert answers[-1] == talk(predictor, "position startpos moves e2e4", "go")[-1]
 
 
+def test_a_name_of_two_players_is_not_taken(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predictor, "players", ["Polgar, Judit", "Polgar, Susan"])
+    answers = talk(
+        predictor, "setoption name Player value Polgar", "setoption name Player value Polgar, Judit"
+    )
+    assert answers == [
+        NOT_TAKEN.format("Player", "Polgar")
+        + "player is 'Polgar', which is Polgar, Judit and Polgar, Susan: give a longer name"
+    ]
+
+
 def test_a_finished_game_has_no_move(predictor: Predictor) -> None:
     stalemate = talk(predictor, "position fen 7k/5Q2/6K1/8/8/8/8/8 b - - 0 1", "go")
     assert stalemate == ["info depth 0 score cp 0", "bestmove (none)"]

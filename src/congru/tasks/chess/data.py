@@ -15,7 +15,7 @@ from congru.tasks.chess.baselines import BookAndNgrams, share_of_hits
 from congru.tasks.chess.games import SPLITS, Games
 from congru.tasks.chess.reading import Reader
 from congru.tasks.chess.settings import Settings
-from congru.tasks.chess.sources import Report, read_games
+from congru.tasks.chess.sources import Report, read_games, tell
 from congru.tasks.chess.streams import plies_of
 
 TRAIN, VALID, TEST = range(len(SPLITS))
@@ -69,7 +69,7 @@ def prepare(source: str, settings: Settings) -> ChessData:
     Raises:
         DataError: nothing to read, or too few games for the split and the streams.
     """
-    games, report = read_games(source)
+    games, report = read_games(source, bad=settings.bad, say=_silent if settings.quiet else tell)
     games, rule = split_games(filtered(games, settings), settings.split)
     train, valid = (np.flatnonzero(games.split == part) for part in (TRAIN, VALID))
     num_plies = int(games.lengths[train].sum())
@@ -96,6 +96,10 @@ def prepare(source: str, settings: Settings) -> ChessData:
         [games.players[player] for player in players],
         numbers,
     )
+
+
+def _silent(line: str) -> None:
+    """Say nothing."""
 
 
 def baseline_rows(games: Games, train: Ints, scored: Ints) -> dict[str, dict[str, float]]:

@@ -15,7 +15,7 @@ from congru.runtime.atomic import write_whole
 from congru.tasks.chess.openings import NO_NAMES, openings_or_none
 from congru.tasks.chess.player_page import player_page, read_position
 from congru.tasks.chess.predict import Predictor
-from congru.tasks.chess.sources import read_games
+from congru.tasks.chess.sources import Bad, read_games, tell
 from congru.tasks.chess.study import Study
 from congru.tasks.chess.tendencies import find_player
 from congru.tasks.chess.versus_page import versus_page
@@ -31,6 +31,7 @@ def report(
     out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("player.html"),
     position: str | None = None,
     most: int = 400,
+    bad: Bad = "skip",
 ) -> int:
     """Write one offline page about how a player plays, or how two are likely to play against each other.
 
@@ -50,6 +51,8 @@ def report(
         A FEN or moves: what the player does there.
     most:
         How many games of a player the model reads, evenly spread.
+    bad:
+        A game that cannot be followed: leave it out and count it, or stop with one line.
     """
     if versus is not None and position is not None:
         raise DataError("position is given together with versus, expected one of them: leave one out")
@@ -57,7 +60,7 @@ def report(
         raise DataError(f"most is {most}, expected at least 1: leave it out for 400")
     if position is not None:
         read_position(position)
-    read, left_out = read_games(games)
+    read, left_out = read_games(games, bad=bad, say=tell)
     for line in left_out.lines():
         print(line)
     one = find_player(read, player, print)

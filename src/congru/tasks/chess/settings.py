@@ -21,6 +21,12 @@ class ChessDataSettings(ModelSettings):
     result: Annotated[
         Literal["1-0", "1/2-1/2", "0-1"] | None, Field(description="Only games that ended so.")
     ] = None
+    bad: Annotated[
+        Literal["skip", "stop"],
+        Field(
+            description="A game that cannot be followed: leave it out and count it, or stop with one line."
+        ),
+    ] = "skip"
     split: Annotated[
         Literal["auto", "game", "time"],
         Field(

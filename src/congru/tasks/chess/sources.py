@@ -34,7 +34,8 @@ SUFFIXES = (".pgn", ".tsv")
 COMPRESSED = (".gz", ".bz2", ".zst")
 _CHUNK = 200  # games handed to a worker at a time
 _FEW = 2000  # games of a file that are read without workers
-Bad = Literal["skip", "error"]
+_SAID_EVERY = 20_000  # games
+Bad = Literal["skip", "stop"]
 
 
 @dataclass
@@ -56,6 +57,11 @@ class Report:
         ]
 
 
+def tell(line: str) -> None:
+    """Say how far the reading of a large file is: on standard error, where no table or JSON line goes."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def read_games(
     source: str | os.PathLike[str],
     *,
@@ -69,7 +75,7 @@ def read_games(
 
     Args:
         source: a PGN, the TSV of a data set, either with .gz, .bz2 or .zst, or a folder of them.
-        bad: "skip" counts a game that cannot be followed; "error" raises at the first.
+        bad: "skip" counts a game that cannot be followed; "stop" raises at the first.
         workers: processes that play games through; None takes one for each processor.
         cache: keep what large files came to in the user's cache, and use it.
         chess960: read games of Chess960 too.
@@ -102,6 +108,11 @@ def _files(path: Path) -> list[Path]:
         return files
     if not path.is_file():
         raise DataError(f"{path} does not exist, expected a PGN file or a folder of them: check the path")
+    if path.suffix.lower() == ".bin":
+        raise DataError(
+            f"{path} looks like a polyglot opening book, which holds no games, expected a PGN or a table: pass the games"
+            " that the book was made from"
+        )
     return [path]
 
 
@@ -124,11 +135,11 @@ def _read_file(
     for number, (where, outcome) in enumerate(_outcomes(path, workers, chess960), 1):
         if isinstance(outcome, Game):
             games.append(outcome)
-        elif bad == "error":
+        elif bad == "stop":
             raise DataError(f"{path} {where}: {outcome.detail}: mend the game or pass --bad skip")
         else:
             report.add(outcome.reason, f"{path.name} {where}: {outcome.detail}")
-        if number % 20_000 == 0:
+        if number % _SAID_EVERY == 0:
             say(f"{path.name}: {number:,} games read")
     arrays = collect(games)
     if kept is not None and len(games) > _FEW:

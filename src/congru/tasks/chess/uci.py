@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from congru.errors import CongruError
 from congru.runtime.decoding.sampling import Sampling, probabilities
-from congru.tasks.chess.players import matches
+from congru.tasks.chess.players import one_person
 from congru.tasks.chess.positions import Board
 from congru.tasks.chess.predict import LiveGame, Predictor
 from congru.version import __version__
@@ -145,7 +145,7 @@ class Engine:
         """A game that begins; `player` is whoever is to move after so many plies."""
         options, names = self.options, self.predictor.players
         board = Board(start, options.chess960)
-        pair = [matches(name, names)[0] if name else None for name in (options.player, options.opponent)]
+        pair = [one_person(name, names)[0] if name else None for name in (options.player, options.opponent)]
         white, black = pair if (board.side + plies) % 2 == 0 else reversed(pair)
         return self.predictor.follow(white, black, elo=(options.elo, options.elo), board=board)
 
@@ -260,7 +260,7 @@ def _flag(name: str) -> Callable[[Engine, str], None]:
 def _player(name: str) -> Callable[[Engine, str], None]:
     def set_option(engine: Engine, value: str) -> None:
         if value:
-            matches(value, engine.predictor.players)
+            one_person(value, engine.predictor.players)
         setattr(engine.options, name, value)
 
     return set_option

@@ -27,7 +27,7 @@ from congru.tasks.chess.predict import Predictor
 from congru.tasks.chess.probes import board_probe
 from congru.tasks.chess.report import report
 from congru.tasks.chess.san import read_move, write_san
-from congru.tasks.chess.sources import read_games
+from congru.tasks.chess.sources import Bad, read_games, tell
 from congru.tasks.chess.uci import converse
 
 Part = Literal["valid", "test", "train", "all"]
@@ -139,6 +139,7 @@ def evaluate(
     games: Annotated[int | None, Parameter(name="--games")] = None,
     probe: bool = False,
     players: bool = False,
+    bad: Bad = "skip",
     quiet: bool = False,
 ) -> dict[str, dict[str, float]]:
     """Score the moves of games: hits and bits over the legal moves, by ply and by rating, beside the baselines.
@@ -157,11 +158,13 @@ def evaluate(
         Also read the board from the state by a linear map, beside a control.
     players:
         Also name the players of 1, 5 and 20 games by the nearest middle of their training games.
+    bad:
+        A game that cannot be followed: leave it out, or stop with one line.
     quiet:
         Print nothing.
     """
     predictor = Predictor.load(model)
-    read, wanted = part_of(data, part, games)
+    read, wanted = part_of(data, part, games, bad)
     scored = score(predictor, read, wanted)
     whole = summary(scored)
     train = np.flatnonzero(read.split == TRAIN) if part in ("valid", "test") else np.zeros(0, np.int64)
@@ -192,13 +195,15 @@ def evaluate(
     return {**rows, **bands, **ratings, **others}
 
 
-def part_of(data: str, part: Part, limit: int | None = None) -> tuple[Games, NDArray[np.int64]]:
+def part_of(
+    data: str, part: Part, limit: int | None = None, bad: Bad = "skip"
+) -> tuple[Games, NDArray[np.int64]]:
     """The games of a source, and the numbers of those in a part, `limit` at most.
 
     Raises:
         DataError: the part is empty.
     """
-    games, _ = split_games(read_games(data)[0], "auto")
+    games, _ = split_games(read_games(data, bad=bad, say=tell)[0], "auto")
     wanted = np.arange(len(games)) if part == "all" else np.flatnonzero(games.split == SPLITS.index(part))
     if not len(wanted):
         raise DataError(f"{data} has no game in the part {part!r}, expected some: pass --part all")
@@ -221,6 +226,7 @@ def adapt(
     out: Path,
     most: Annotated[int, Parameter(name="--games")] = 200,
     rounds: int = 40,
+    bad: Bad = "skip",
 ) -> int:
     """Fit a vector for a player on their games and write a model that knows them; all other weights stay.
 
@@ -238,10 +244,12 @@ def adapt(
         Use so many of the player's games at most, the first ones.
     rounds:
         Passes over the games.
+    bad:
+        A game that cannot be followed: leave it out, or stop with one line.
     """
     from congru.tasks.chess.adaptation import fit_player
 
-    predictor, read = Predictor.load(model), read_games(games)[0]
+    predictor, read = Predictor.load(model), read_games(games, bad=bad, say=tell)[0]
     names = one_person(player, read.players)
     number = read.players.index(names[0])
     spelled = np.isin(np.arange(len(read.players)), [read.players.index(name) for name in names])
