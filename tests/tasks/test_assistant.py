@@ -37,6 +37,17 @@ def test_f1_counts_whole_spans() -> None:
     assert spans_of(["B-a", "I-b", "I-b", "B-b"]) == [("a", 0, 1), ("b", 1, 3), ("b", 3, 4)]
 
 
+def test_spans_and_f1_are_those_of_seqeval() -> None:
+    cases = json.loads((Path(__file__).parents[1] / "golden" / "seqeval_spans.json").read_text())["cases"]
+    assert len(cases) == 30
+    for case in cases:
+        actual, predicted = ([path.split() for path in case[name]] for name in ("actual", "predicted"))
+        assert span_f1(actual, predicted) == pytest.approx(case["f1"], abs=1e-12)
+        assert [spans_of(path) for path in actual] == [
+            [tuple(span) for span in path] for path in case["spans"]
+        ]
+
+
 def test_the_cost_of_the_random_field_is_that_of_the_runtime() -> None:
     tags = ["O", "B-x", "I-x"]
     rng = np.random.default_rng(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -27,20 +28,21 @@ READ = {
     "luis_barista.json": (1, 432, 0, 0, 0, 0, 0),
     "restaurant8k.json": (0, 32, 30, 0, 0, 0, 0),
     "buses_spans.json": (0, 35, 13, 0, 0, 0, 0),
+    "dialogflow_export.zip": (2, 67, 171, 1, 0, 0, 0),
+    "lex_export.zip": (1, 50, 171, 0, 0, 0, 0),
+    "nlupp_banking.json": (86, 104, 44, 0, 0, 0, 0),
+    "helpdesk/test_conversations.yml": (10, 16, 0, 3, 0, 0, 0),
 }
 REFUSED = {
-    "helpdesk/domain.yml": "has no list 'nlu'",
-    "helpdesk/stories.yml": "has no list 'nlu'",
-    "helpdesk/rules.yml": "has no list 'nlu'",
-    "helpdesk/test_conversations.yml": "has no list 'nlu'",
-    "stories_conflict.yml": "pass nlu.yml, not stories",
-    "stories_unused_checkpoints.yml": "pass nlu.yml, not stories",
+    "helpdesk/domain.yml": "a domain (17 intents, 3 entities, 9 slots, 21 responses, 2 forms, 7 actions), no sentences",
+    "helpdesk/stories.yml": "holds 11 stories (59 steps, names used twice: 2), no sentences",
+    "helpdesk/rules.yml": "holds 7 rules (18 steps), no sentences",
+    "stories_conflict.yml": "holds 3 stories (9 steps; after greet, default the next action is utter_default and utter_goodbye)",
+    "stories_unused_checkpoints.yml": "holds 3 stories (12 steps; checkpoints that lead nowhere: check_end_1, check_end_2;"
+    " checkpoints that nothing leads to: check_start)",
     "chatito_dates.chatito": "holds Chatito templates, not sentences",
-    "dialogflow_export.zip": "is an archive",
-    "lex_export.zip": "is an archive",
-    "watson_sentences.txt": "line 1 has 1 columns, expected 2",
-    "nlupp_banking.json": "is JSON of another form",
-    "multiwoz_sample.json": "is JSON of another form",
+    "watson_sentences.txt": "has 432 sentences without labels, expected intent, tab, sentence",
+    "multiwoz_sample.json": "holds 6 replies with their histories, no marked sentences",
 }
 
 
@@ -60,6 +62,25 @@ def test_a_real_file_gives_what_it_holds(name: str) -> None:
     assert counts == READ[name]
     for example in corpus.examples:
         assert len(example.words) == len(example.tags) > 0
+
+
+@needs_cases
+def test_several_intents_of_a_sentence_are_told() -> None:
+    (warning,) = read_corpus(str(CASES / "nlupp_banking.json")).warnings
+    assert "47 intents, several in " in warning
+    assert "of 104 sentences and none in 8: several are read as one, joined by +" in warning
+
+
+@needs_cases
+def test_places_of_an_export_are_filled_with_their_values() -> None:
+    corpus = read_corpus(str(CASES / "lex_export.zip"))
+    first = corpus.examples[0]
+    assert first.text.startswith("brew a ")
+    assert "{" not in "".join(example.text for example in corpus.examples)
+    assert [slot for slot, _, _ in spans_of(first.tags)] == ["size", "roast", "coffeeDrink", "sugarAmount"]
+    roasts = {e.words[a:b] for e in corpus.examples for slot, a, b in spans_of(e.tags) if slot == "roast"}
+    assert len(roasts) > 1
+    assert "filled with the values of its list in turn" in corpus.warnings[0]
 
 
 @needs_cases
@@ -100,6 +121,9 @@ WRONG = [
     ("a.csv", "text,intent\n,greet\n", "a.csv record 1 has no words in text"),
     ("a.json", "{", "a.json is not JSON"),
     ("a.json", '{"intents": {"x": {"utterances": [{}]}}}', "a.json lacks 'data' in an example"),
+    ("a.json", '[{"text": "hi", "intents": ["a"], "slots": {"x": {}}}]', "a.json lacks 'span' in an example"),
+    ("a.txt", "hello there\nhi\n", "a.txt has 2 sentences without labels, expected intent, tab, sentence"),
+    ("a.yml", "version: 3\n", "a.yml has no list of sentences under nlu"),
     ("a.yml", "nlu: [", "a.yml is not YAML"),
     ("a.yml", "nlu:\n- hello\n", "a.yml nlu block 1 is 'hello', expected intent and examples"),
     ("a.yml", "nlu:\n- intent: x\n", "a.yml nlu block 1 has no examples"),
@@ -116,6 +140,74 @@ def test_wrong_content_is_one_line(name: str, content: str, complaint: str, tmp_
     with pytest.raises(DataError, match=complaint) as caught:
         read_corpus(str(tmp_path / name))
     assert "\n" not in str(caught.value)
+
+
+def _archive(path: Path, files: dict[str, str]) -> str:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("files", "complaint"),
+    [
+        ({"a.json": "{}", "b.txt": "x"}, "is an archive of 2 files, none of which holds sentences"),
+        ({"a.json": "{"}, "is no whole archive of JSON files"),
+        ({"a_usersays_en.json": '[{"data": [{"alias": "x"}]}]'}, "lacks 'text' in a sentence"),
+        ({"a_usersays_en.json": "[]"}, "has no sentences, expected some under an intent"),
+    ],
+)
+def test_wrong_archives_are_one_line(files: dict[str, str], complaint: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=complaint) as caught:
+        read_corpus(_archive(tmp_path / "a.zip", files))
+    assert "\n" not in str(caught.value)
+    (tmp_path / "b.zip").write_bytes(b"PK but not whole")
+    with pytest.raises(DataError, match="is no whole archive"):
+        read_corpus(str(tmp_path / "b.zip"))
+
+
+def test_exports_give_sentences_with_slots(tmp_path: Path) -> None:
+    pieces = '[{"data": [{"text": "a "}, {"text": "big one", "alias": "size"}, {"text": " now"}]}]'
+    (example,) = read_corpus(
+        _archive(tmp_path / "d.zip", {"intents/order_usersays_en.json": pieces})
+    ).examples
+    assert (example.intent, example.tags) == ("order", ("O", "B-size", "I-size", "O"))
+    types = (
+        '{"name": "t", "enumerationValues": [{"value": "tea"}, {"value": "coffee", "synonyms": ["mocha"]}]}'
+    )
+    lex = (
+        '{"resource": {"intents": [{"name": "order", "slots": [{"name": "drink", "slotType": "t"}],'
+        f' "sampleUtterances": ["a {{drink}}", "one {{drink}}", "my {{drink}}", "{{other}}"]}}], "slotTypes": [{types}]}}}}'
+    )
+    texts = [e.text for e in read_corpus(_archive(tmp_path / "l.zip", {"bot.json": lex})).examples]
+    assert texts == ["a tea", "one coffee", "my mocha", "other"]
+
+
+STORIES = """
+stories:
+- story: a
+  steps: [{intent: hi}, {action: hello}, {checkpoint: c}]
+- story: b
+  steps: [{checkpoint: c}, {intent: x}, {action: 'yes'}]
+- story: b
+  steps: [{checkpoint: c}, {intent: x}, {action: 'no'}]
+"""
+
+
+def test_stories_are_counted_and_followed_through_checkpoints(tmp_path: Path) -> None:
+    (tmp_path / "s.yml").write_text(STORIES)
+    told = r"holds 3 stories \(9 steps, names used twice: 1; after hi, x the next action is yes and no\), no sentences"
+    with pytest.raises(DataError, match=told):
+        read_corpus(str(tmp_path / "s.yml"))
+    (tmp_path / "s.yml").write_text(STORIES.replace("'no'", "'yes'"))
+    with pytest.raises(DataError, match=r"names used twice: 1\), no sentences"):
+        read_corpus(str(tmp_path / "s.yml"))
+    (tmp_path / "s.yml").write_text(
+        "stories:\n- steps: [{intent: hi, user: 'in [rome](town)'}, {action: a}]\n"
+    )
+    (example,) = read_corpus(str(tmp_path / "s.yml")).examples
+    assert (example.intent, example.tags) == ("hi", ("O", "B-town"))
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -230,6 +231,24 @@ def test_validation_rows_come_in_order_and_in_small_groups(tmp_path: Path) -> No
     assert groups[:2] == [[0, 1, 2], [3]]
     for row, other in zip(numbers(tmp_path / "threes"), numbers(tmp_path / "whole")):
         assert row[3] == pytest.approx(other[3], rel=1e-5)
+
+
+def test_a_second_metric_decides_where_the_first_is_equal(tmp_path: Path) -> None:
+    class Tied(ToyLearner):
+        def __init__(self, settings: ToySettings) -> None:
+            super().__init__(settings)
+            self.nats = iter([3.0, 1.0, 2.0, 1.0])
+
+        def metrics(self, parts: Any) -> dict[str, float]:
+            return {"mse": 0.5, "nats": next(self.nats)}
+
+    class Decided(Tied):
+        tie_metric = "nats"
+
+    for learner, best in ((Tied, 0), (Decided, 2)):
+        train(learner, tmp_path / learner.__name__, steps=6, evaluations=3)
+        status = json.loads((tmp_path / learner.__name__ / "status.json").read_text())
+        assert (status["best"], status["best_step"]) == (0.5, best)
 
 
 def test_samples_are_text_and_files_and_may_be_left_out(tmp_path: Path) -> None:

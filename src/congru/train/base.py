@@ -90,6 +90,8 @@ class TaskLearner(ABC, Generic[Settings]):
     """The validation metric that chooses the best model: a key of what :meth:`metrics` returns."""
     minimize: bool = True
     """True where a smaller metric is better."""
+    tie_metric: str | None = None
+    """A metric whose smaller value decides where ``metric`` is equal; without one the earlier model stays."""
     baselines: Mapping[str, float] = {}
     """Name of each trivial baseline -> its value of ``metric`` on the same validation data."""
     evaluation_batch: int = 1024

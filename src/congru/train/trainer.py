@@ -8,6 +8,7 @@ g = clip(d loss / d parameters);  AdamW(g, learning_rate * factor(used share of 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ class State:
     step: int = 0
     seconds: float = 0.0
     best: float | None = None
+    best_tie: float | None = None
     best_step: int = 0
     without_better: int = 0
     evaluations: int = 0
@@ -197,9 +199,16 @@ class Trainer:
         rows = [Metric(state.step, state.seconds, "train", name, value) for name, value in values]
         on_rank_zero(self.fabric, lambda: self.folder.append_metrics(rows) if self.folder else None)
 
-    def is_better(self, value: float) -> bool:
-        """Whether a validation value is the best so far."""
-        best = self.state.best
+    def tie_value(self, metrics: Mapping[str, float]) -> float | None:
+        """The value that decides between equal ones; None where the task has none."""
+        return None if self.learner.tie_metric is None else metrics[self.learner.tie_metric]
+
+    def is_better(self, metrics: Mapping[str, float]) -> bool:
+        """Whether these validation metrics are the best so far."""
+        value, best = metrics[self.learner.metric], self.state.best
+        if value == best:
+            tie = self.tie_value(metrics)
+            return tie is not None and self.state.best_tie is not None and tie < self.state.best_tie
         return best is None or (value < best if self.learner.minimize else value > best)
 
     def save(self) -> None:

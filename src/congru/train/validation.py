@@ -43,9 +43,12 @@ def evaluate(trainer: Trainer) -> None:
     state.evaluation_seconds = ended - began
     state.evaluated_step = state.step
     state.evaluations += 1
-    value = state.validation[trainer.learner.metric]
-    if trainer.is_better(value):
-        state.best, state.best_step, state.without_better = value, state.step, 0
+    if trainer.is_better(state.validation):
+        state.best, state.best_tie = (
+            state.validation[trainer.learner.metric],
+            trainer.tie_value(state.validation),
+        )
+        state.best_step, state.without_better = state.step, 0
     else:
         state.without_better += 1
 
@@ -90,7 +93,7 @@ def _write(trainer: Trainer, parts: list[Any]) -> dict[str, float]:
             folder.write_text(f"samples/step-{step:07d}.txt", sample.text)
             for name, content in sample.files.items():
                 folder.write_file(f"samples/step-{step:07d}-{name}", content)
-        if trainer.is_better(value):
+        if trainer.is_better(metrics):
             _save(trainer, folder, parts, value)
         trainer.state.validation = metrics
         trainer.reporter.evaluated(trainer.standing(), metrics, sample.text if sample is not None else None)

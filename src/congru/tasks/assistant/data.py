@@ -12,7 +12,7 @@ import numpy as np
 from congru.errors import DataError
 from congru.tasks.assistant.examples import Corpus, Example, spans_of
 from congru.tasks.assistant.features import Vocabulary
-from congru.tasks.assistant.formats import has_parts, read_corpus
+from congru.tasks.assistant.formats import read_corpora, read_corpus
 from congru.tasks.assistant.settings import Settings
 
 NO_INTENT = "(none)"
@@ -51,8 +51,9 @@ def prepare(source: str, settings: Settings) -> AssistantData:
     Raises :class:`DataError` where there are fewer than two intents and no slot, or a validation part names what
     training never shows.
     """
-    corpus = read_corpus(_part(source, "train"))
-    train, validation = _parts(source, corpus, settings)
+    corpora = read_corpora(_part(source, "train"))
+    corpus = corpora["train"]
+    train, validation = _parts(source, corpora, settings)
     intents = sorted({example.intent or NO_INTENT for example in train})
     slots = sorted({slot for example in train for slot, _, _ in spans_of(example.tags)})
     if len(intents) < 2 and not slots:
@@ -98,11 +99,12 @@ def read_part(source: str, part: str, share: float) -> Corpus:
     place = _part(source, name)
     if place != source:
         return read_corpus(place)
-    if has_parts(source):
-        return read_corpus(source, name)
+    corpora = read_corpora(source)
+    if name in corpora:
+        return corpora[name]
     if part == "test":
         raise DataError(f"{source} has no test part, expected a folder with test/: pass --part all")
-    corpus = read_corpus(source)
+    corpus = corpora["train"]
     _, rows = split(corpus.examples, share)
     return Corpus([corpus.examples[row] for row in rows], corpus.cut_by_blanks, corpus.warnings)
 
@@ -145,12 +147,15 @@ def swap_values(
     return [*words, *example.words[last:]], [*tags, *example.tags[last:]]
 
 
-def _parts(source: str, corpus: Corpus, settings: Settings) -> tuple[list[Example], list[Example]]:
+def _parts(
+    source: str, corpora: dict[str, Corpus], settings: Settings
+) -> tuple[list[Example], list[Example]]:
+    corpus = corpora["train"]
     place = _part(source, "val")
     if place != source:
         return corpus.examples, read_corpus(place).examples
-    if has_parts(source):
-        return corpus.examples, read_corpus(source, "val").examples
+    if "val" in corpora:
+        return corpus.examples, corpora["val"].examples
     train, validation = split(corpus.examples, settings.validation)
     if not validation or not train:
         raise DataError(

@@ -4,8 +4,9 @@ lines           intent<TAB>sentence with [value](slot) marks; an empty intent is
 CSV             a head with `text` and `intent`, `label` or `category`
 CoNLL           word, blank or tab, tag; a blank line ends a sentence
 SNIPS folder    seq.in, seq.out, label
-JSON            Snips (`intents`), CLINC150 (`train`, `oos_train`, ...), LUIS (`utterances`), spans (`userInput`)
+JSON            Snips (`intents`), CLINC150 (`train`, `oos_train`, ...), LUIS (`utterances`), spans (`userInput`), NLU++
 Rasa            .yml, .yaml, .md: see rasa.py
+.zip            Dialogflow and Lex: see archives.py
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 from congru.data.files import read_unpacked
 from congru.errors import DataError
+from congru.tasks.assistant.archives import read_archive
 from congru.tasks.assistant.examples import Corpus, Example, Span, check_tag, make_example
 from congru.tasks.assistant.rasa import read_markdown, read_marked, read_yaml
 
@@ -25,22 +27,25 @@ OUT_OF_SCOPE = "oos"
 _TEXT, _INTENT = ("text", "sentence", "utterance"), ("intent", "label", "category")
 
 
-def read_corpus(path: str, part: str = "train") -> Corpus:
-    """Read a file or a SNIPS folder; `part` chooses within a CLINC150 file: train, val or test.
+def read_corpus(path: str) -> Corpus:
+    """The training examples of a file or a SNIPS folder. Raises as :func:`read_corpora`."""
+    return read_corpora(path)["train"]
+
+
+def read_corpora(path: str) -> dict[str, Corpus]:
+    """Read a file or a SNIPS folder: "train", and "val" and "test" where a file names them as CLINC150 does.
 
     Raises :class:`DataError` for a file that is missing, not UTF-8, empty or of another form.
     """
     place = Path(path)
     if place.is_dir():
-        return read_folder(place)
+        return {"train": read_folder(place)}
     if not place.is_file():
         raise DataError(f"source is {path!r}, expected a file or a folder: check the path")
     raw = read_unpacked(place, "a file or a folder")
     suffix = Path(place.name.removesuffix(".gz")).suffix.lower()
     if suffix == ".zip":
-        raise DataError(
-            f"{path} is an archive, expected a training file: export sentences as text and intent"
-        )
+        return {"train": read_archive(raw, path)}
     try:
         content = raw.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
@@ -53,34 +58,20 @@ def read_corpus(path: str, part: str = "train") -> Corpus:
         raise DataError(
             f"{path} holds Chatito templates, not sentences: expand them with chatito and pass its output"
         )
-    if suffix in (".yml", ".yaml"):
-        return read_yaml(content, path)
-    if suffix in (".md", ".markdown"):
-        return read_markdown(content, path)
     if suffix == ".json":
-        return read_json(content, path, part)
-    if suffix == ".csv":
-        return read_csv(content, path)
-    if suffix in (".conll", ".bio", ".iob"):
-        return read_columns(content, path)
-    return read_lines(content, path)
-
-
-def has_parts(path: str) -> bool:
-    """Whether a file holds training and validation under names of their own, as CLINC150 does."""
-    place = Path(path)
-    if not place.is_file() or ".json" not in place.suffixes:
-        return False
-    raw = read_unpacked(place, "a file or a folder")
-    try:
-        document = json.loads(raw)
-    except ValueError:
-        return False
-    return isinstance(document, dict) and {"train", "val"} <= set(document)
+        return read_json(content, path)
+    readers = {".yml": read_yaml, ".md": read_markdown, ".csv": read_csv, ".conll": read_columns}
+    kinds = {".yaml": ".yml", ".markdown": ".md", ".bio": ".conll", ".iob": ".conll"}
+    return {"train": readers.get(kinds.get(suffix, suffix), read_lines)(content, path)}
 
 
 def read_lines(content: str, path: str) -> Corpus:
     """intent<TAB>sentence, one a line; the sentence may hold [value](slot) marks."""
+    filled = [line for line in content.split("\n") if line.strip()]
+    if not any("\t" in line for line in filled):
+        raise DataError(
+            f"{path} has {len(filled)} sentences without labels, expected intent, tab, sentence on each line: add the intents"
+        )
     examples = []
     for number, line in enumerate(content.split("\n"), 1):
         if not line.strip():
@@ -170,27 +161,76 @@ def read_folder(folder: Path) -> Corpus:
     return Corpus(examples, cut_by_blanks=True)
 
 
-def read_json(content: str, path: str, part: str) -> Corpus:
-    """One of the JSON forms, told apart by their keys."""
+def read_json(content: str, path: str) -> dict[str, Corpus]:
+    """One of the JSON forms, told apart by their keys, by part."""
     try:
         document = json.loads(content)
     except ValueError as error:
         raise DataError(f"{path} is not JSON ({error}), expected a training file: correct it") from None
     try:
-        if isinstance(document, dict) and isinstance(document.get("intents"), dict):
-            return Corpus(_snips(document))
-        if isinstance(document, dict) and part in document:
-            rows = [*document[part], *document.get(f"oos_{part}", [])]
-            return Corpus([make_example(text, [], intent) for text, intent in rows])
-        if isinstance(document, dict) and "utterances" in document:
-            return Corpus([make_example(row["text"], [], row["intent"]) for row in document["utterances"]])
-        if isinstance(document, list) and document and "userInput" in document[0]:
-            return Corpus([_span_row(row) for row in document])
+        corpora = _corpora(document, path)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} lacks {error} in an example, expected it in each: correct it") from None
-    raise DataError(
-        f"{path} is JSON of another form, expected Snips, CLINC150, LUIS or spans with userInput: convert it to lines"
+    if corpora is None:
+        entries = list(document.values()) if isinstance(document, dict) else document
+        replies = [row for row in entries if isinstance(row, dict) and {"history", "reply"} <= set(row)]
+        if replies:
+            raise DataError(
+                f"{path} holds {len(replies)} replies with their histories, no marked sentences, expected dialogues as"
+                " '1 sentence<TAB>reply': write them so"
+            )
+        raise DataError(
+            f"{path} is JSON of another form, expected Snips, CLINC150, LUIS, NLU++ or spans with userInput:"
+            " convert it to lines"
+        )
+    return corpora
+
+
+def _corpora(document: Any, path: str) -> dict[str, Corpus] | None:
+    """The parts of a known form; None for another."""
+    if isinstance(document, dict) and isinstance(document.get("intents"), dict):
+        return {"train": Corpus(_snips(document))}
+    if isinstance(document, dict) and "train" in document:
+        return {
+            part: Corpus(
+                [
+                    make_example(text, [], intent)
+                    for text, intent in [*document[part], *document.get(f"oos_{part}", [])]
+                ]
+            )
+            for part in ("train", "val", "test")
+            if part in document
+        }
+    if isinstance(document, dict) and "utterances" in document:
+        return {
+            "train": Corpus([make_example(row["text"], [], row["intent"]) for row in document["utterances"]])
+        }
+    if not isinstance(document, list) or not document or not isinstance(document[0], dict):
+        return None
+    if "userInput" in document[0]:
+        return {"train": Corpus([_span_row(row) for row in document])}
+    if "text" in document[0] and any("intents" in row for row in document):
+        return {"train": _several_intents(document, path)}
+    return None
+
+
+def _several_intents(rows: list[dict[str, Any]], path: str) -> Corpus:
+    """NLU++: the intents of a sentence in alphabetical order, joined by +; slots by character spans."""
+    names = [sorted(row.get("intents") or []) for row in rows]
+    several = sum(len(intents) > 1 for intents in names)
+    told = (
+        f"{path}: {len({name for intents in names for name in intents})} intents, several in {several} of {len(rows)}"
+        f" sentences and none in {sum(not intents for intents in names)}: several are read as one, joined by +"
     )
+    examples = [
+        make_example(
+            row["text"],
+            [Span(slot["span"][0], slot["span"][1], name) for name, slot in (row.get("slots") or {}).items()],
+            "+".join(intents) or None,
+        )
+        for row, intents in zip(rows, names)
+    ]
+    return Corpus(examples, warnings=[told])
 
 
 def _snips(document: dict[str, Any]) -> list[Example]:

@@ -22,9 +22,9 @@ def network_config(
         "inputs": {"words": {"tokens": sizes}},
         "nodes": [
             {"type": "embedding", "name": "embed", "size": settings.embedding_size, "combine": "concat"},
-            {"type": "dropout", "name": "drop_words", "p": settings.dropout},
+            {"type": "dropout", "name": "drop_words", "p": settings.dropout, "locked": True},
             {"type": cell, "name": "rnn", "hidden_size": hidden_size, "bidirectional": True},
-            {"type": "dropout", "name": "drop", "p": settings.dropout},
+            {"type": "dropout", "name": "drop", "p": settings.dropout, "locked": True},
             {"type": "linear", "name": "tags", "size": num_tags},
             {"type": "max", "name": "whole", "of": "drop"},
             {"type": "linear", "name": "intent", "size": num_intents},

@@ -1,4 +1,4 @@
-"""Rasa's training data: YAML (versions 2 and 3), and the older markdown.
+"""Rasa's training data: YAML (versions 2 and 3), the sentences of test conversations, and the older markdown.
 
     - intent: search                           ## intent:search
       examples: |                              - food in the [north](area)
@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import yaml
 
 from congru.errors import DataError
 from congru.tasks.assistant.examples import Corpus, Example, Span, make_example
+from congru.tasks.assistant.rasa_stories import describe
 
 _MARK = re.compile(r"\[(?P<words>[^\[\]]+)\](?:\((?P<slot>[^():]+)(?::[^()]*)?\)|(?P<json>\{[^{}]*\}))")
 _HEAD = re.compile(r"##\s*(?P<kind>\w+)\s*:\s*(?P<name>.+)")
@@ -65,8 +67,13 @@ def read_yaml(content: str, path: str) -> Corpus:
         ) from None
     blocks = document.get("nlu") if isinstance(document, dict) else None
     if not isinstance(blocks, list):
+        said = _conversations(document, path) if isinstance(document, dict) else []
+        if said:
+            return Corpus(said)
+        holds = describe(document) if isinstance(document, dict) else ""
         raise DataError(
-            f"{path} has no list 'nlu', expected Rasa's training sentences: pass nlu.yml, not stories, rules or domain"
+            f"{path} {f'holds {holds}, no sentences' if holds else 'has no list of sentences under nlu'},"
+            " expected Rasa's training sentences: pass nlu.yml"
         )
     examples: list[Example] = []
     counts = {"synonym": 0, "regex": 0}
@@ -97,6 +104,22 @@ def read_yaml(content: str, path: str) -> Corpus:
         raise DataError(f"{path} has no examples, expected some under an intent: add sentences")
     warnings = [f"{path}: {num_bare} examples have no leading dash, read all the same"] if num_bare else []
     return Corpus(examples, warnings=warnings, num_synonyms=counts["synonym"], num_regexes=counts["regex"])
+
+
+def _conversations(document: dict[str, Any], path: str) -> list[Example]:
+    """The sentences of test conversations: the steps of stories that hold `user` and `intent`."""
+    stories = document.get("stories")
+    steps = [
+        step
+        for story in (stories if isinstance(stories, list) else [])
+        if isinstance(story, dict)
+        for step in (story.get("steps") or [])
+        if isinstance(step, dict) and "user" in step and "intent" in step
+    ]
+    return [
+        read_marked(" ".join(str(step["user"]).split()), str(step["intent"]).strip(), f"{path} user {number}")
+        for number, step in enumerate(steps, 1)
+    ]
 
 
 def read_markdown(content: str, path: str) -> Corpus:

@@ -34,7 +34,11 @@ class Settings(ModelSettings, title="settings of assistant"):
         float,
         Field(ge=0, lt=1, description="Share of slot values replaced by others of the slot in training."),
     ] = 0.3
-    batch_size: Annotated[int, Field(ge=1, description="Sentences per update.")] = 32
+    batch_size: Annotated[int, Field(ge=1, description="Sentences, or dialogues, per update.")] = 32
+    threads: Annotated[
+        int | None,
+        Field(ge=1, description="CPU threads per process; networks as small as these gain nothing by two."),
+    ] = 1
     learning_rate: Annotated[float, Field(gt=0, description="Highest learning rate of AdamW.")] = 3e-3
     evaluations: Annotated[int, Field(ge=1, description="Evaluations, spread evenly over the budget.")] = 3
     dialogues: Annotated[

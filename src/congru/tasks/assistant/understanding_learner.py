@@ -20,7 +20,7 @@ from congru.tasks.assistant.baselines import WordCounts
 from congru.tasks.assistant.crf import crf_nats
 from congru.tasks.assistant.data import NO_INTENT, AssistantData, swap_values
 from congru.tasks.assistant.decision import Decision, decide, learn_threshold, make_chain
-from congru.tasks.assistant.examples import needed_slots, spans_of
+from congru.tasks.assistant.examples import Example, needed_slots, spans_of
 from congru.tasks.assistant.features import pad
 from congru.tasks.assistant.formats import OUT_OF_SCOPE
 from congru.tasks.assistant.network import network_config
@@ -30,6 +30,8 @@ from congru.train.base import Probe, Sample, TaskLearner
 from congru.train.networks import Networks
 
 _FEWEST_STEPS = 5  # of an epoch
+_NEIGHBOURS = 20  # batches whose sentences are sorted by length together
+_LEAST = 1e-6  # probability of a label that training never shows
 
 
 class UnderstandingLearner(TaskLearner[Settings]):
@@ -38,6 +40,7 @@ class UnderstandingLearner(TaskLearner[Settings]):
     task = TASK
     metric = "exact"
     minimize = False
+    tie_metric = "nats"
     uses = "Finding what a request wants (its intent) and the values that it names (its slots)."
     limits = (
         "It knows the intents and slots of its training file only, and one intent a sentence. It understands, it does"
@@ -79,11 +82,15 @@ class UnderstandingLearner(TaskLearner[Settings]):
         return {"transitions": torch.zeros(size, size), "start": torch.zeros(size)}
 
     def rows(self, epoch: int) -> NDArray[np.int64]:
-        """Examples in random order, again and again until the batches are full, each with a seed [N, 2]."""
-        rng, count = self.generator(epoch), self.steps_per_epoch * self.settings.batch_size
-        rounds = [rng.permutation(len(self.data.train)) for _ in range(-(-count // len(self.data.train)))]
-        order = np.concatenate(rounds)[:count]
-        return np.stack([order, rng.integers(2**31, size=len(order))], axis=1)
+        """Examples in random order until the batches are full, neighbours by length together; each with a seed [N, 2]."""
+        rng, size, count = self.generator(epoch), self.settings.batch_size, len(self.data.train)
+        total = self.steps_per_epoch * size
+        order = np.concatenate([rng.permutation(count) for _ in range(-(-total // count))])[:total]
+        lengths = np.array([len(example.words) for example in self.data.train])
+        chunks = [order[k : k + size * _NEIGHBOURS] for k in range(0, total, size * _NEIGHBOURS)]
+        order = np.concatenate([chunk[np.argsort(lengths[chunk], kind="stable")] for chunk in chunks])
+        order = order.reshape(-1, size)[rng.permutation(len(order) // size)].ravel()
+        return np.stack([order, rng.integers(2**31, size=total)], axis=1)
 
     def batch(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
         """Words [B, T, 8], lengths [B], tags [B, T], intents [B]."""
@@ -123,18 +130,45 @@ class UnderstandingLearner(TaskLearner[Settings]):
         """The validation examples."""
         return range(len(self.data.validation))
 
-    def evaluate(self, networks: Networks, rows: range) -> list[tuple[str, float, list[str]]]:
-        """Intent, confidence and tags of each sentence."""
-        sentences = [self.data.validation[row].words for row in rows]
-        decision = self._decide(networks, sentences)
+    def evaluate(self, networks: Networks, rows: range) -> list[tuple[str, float, list[str], float]]:
+        """Intent, confidence, tags and nats of each sentence."""
+        examples = [self.data.validation[row] for row in rows]
+        sentences = [example.words for example in examples]
+        scores, logits, lengths = self._outputs(networks, sentences)
+        chain = self._chain(networks)
+        decision = decide(scores, logits, lengths, chain, self.data.intents)
         paths = [[self.data.tags[k] for k in path[: len(w)]] for path, w in zip(decision.paths, sentences)]
         guesses = [self.data.intents[index] for index in decision.intents]
-        return list(zip(guesses, decision.confidence.tolist(), paths))
+        nats = self._nats(examples, decision, scores, lengths, chain)
+        return list(zip(guesses, decision.confidence.tolist(), paths, nats.tolist()))
+
+    def _nats(
+        self,
+        examples: Sequence[Example],
+        decision: Decision,
+        scores: NDArray[Any],
+        lengths: NDArray[np.int64],
+        chain: LinearChain,
+    ) -> NDArray[np.float64]:
+        """-log p(intent) - log p(tags) of each sentence; a label that training never shows counts as probability 1e-6."""
+        padded = np.concatenate([decision.probabilities, np.zeros((len(examples), 1))], axis=1)
+        numbers = [self._intents.get(example.intent or NO_INTENT, -1) for example in examples]
+        nats = -np.log(np.maximum(padded[np.arange(len(examples)), numbers], _LEAST))
+        known = [all(tag in self._tags for tag in example.tags) for example in examples]
+        gold, _ = pad(
+            [
+                np.array([self._tags[tag] if ok else 0 for tag in _regular(example.tags)], np.int64)
+                for example, ok in zip(examples, known)
+            ]
+        )
+        tags = chain.log_partition(scores, lengths) - chain.score(scores, gold, lengths)
+        return np.asarray(nats + np.where(known, tags, -np.log(_LEAST)), np.float64)
 
     def metrics(self, parts: Sequence[Any]) -> dict[str, float]:
-        """exact, intent and slot_f1 without a threshold, over the sentences in scope."""
+        """exact, intent and slot_f1 without a threshold, over the sentences in scope; nats a sentence over all."""
         answers = [answer for part in parts for answer in part]
-        return measures(self.data.validation, [a[0] for a in answers], [a[2] for a in answers])
+        found = measures(self.data.validation, [a[0] for a in answers], [a[2] for a in answers])
+        return {**found, "nats": float(np.mean([a[3] for a in answers]))}
 
     def probe(self) -> Probe:
         """The first validation sentence."""
@@ -144,7 +178,7 @@ class UnderstandingLearner(TaskLearner[Settings]):
         """What it understands of five validation sentences."""
         rows = range(min(5, len(self.data.validation)))
         lines = []
-        for row, (intent, confidence, path) in zip(rows, self.evaluate(networks, rows)):
+        for row, (intent, confidence, path, _) in zip(rows, self.evaluate(networks, rows)):
             words = self.data.validation[row].words
             slots = ", ".join(f"{slot}={' '.join(words[a:b])}" for slot, a, b in spans_of(path))
             lines.append(f"{' '.join(words)} -> {intent} {confidence:.2f} {slots}".rstrip())
@@ -192,10 +226,17 @@ class UnderstandingLearner(TaskLearner[Settings]):
         }
 
     def _decide(self, networks: Networks, sentences: Sequence[Sequence[str]]) -> Decision:
+        scores, logits, lengths = self._outputs(networks, sentences)
+        return decide(scores, logits, lengths, self._chain(networks), self.data.intents)
+
+    def _outputs(
+        self, networks: Networks, sentences: Sequence[Sequence[str]]
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int64]]:
+        """Tag scores [B, T, K], logits of intents [B, N], lengths [B]."""
         batch, lengths = pad([self.data.vocabulary.encode(words) for words in sentences])
         outputs, _ = networks["main"](self.tensors(batch, networks), lengths=self.tensors(lengths, networks))
         scores, logits = (outputs[name].detach().float().cpu().numpy() for name in ("tags", "intent"))
-        return decide(scores, logits, lengths, self._chain(networks), self.data.intents)
+        return scores, logits, lengths
 
     def _chain(self, networks: Networks) -> LinearChain:
         transitions, start = (
