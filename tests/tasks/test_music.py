@@ -20,7 +20,7 @@ from congru.tasks.music import events
 from congru.tasks.music.baselines import event_baselines, frame_baselines
 from congru.tasks.music.composer import Composer
 from congru.tasks.music.composition import Wishes, compose, draw_frame
-from congru.tasks.music.data import rows_of
+from congru.tasks.music.data import rows_of, shifted, with_past
 from congru.tasks.music.frames import END, Past, anchors, logits_of, note_steps, past_of, places_of
 from congru.tasks.music.learner import joined_heads
 from congru.tasks.music.network import frame_networks
@@ -275,6 +275,22 @@ def test_passages_cover_beginnings_and_ends() -> None:
     long = rows[rows[:, 0] == 1, 1]
     assert (long.min(), long.max()) == (0, 92)
     assert np.mean(rows[:, 0] == 1) == pytest.approx(7 / 8, abs=0.02)
+
+
+def test_shifted_passages_are_the_piece_in_another_key() -> None:
+    roll = random_roll(12, keys=30)
+    moved = np.roll(roll, 5, 1)
+    piece, expected = shifted(with_past(roll), 5), with_past(moved)
+    np.testing.assert_array_equal(piece.roll, moved)
+    for one, other in zip(piece.past, expected.past):
+        np.testing.assert_array_equal(one, other)
+    lowest = int(np.flatnonzero(roll.any(0))[0])
+    np.testing.assert_array_equal(shifted(with_past(roll), -99).roll, np.roll(roll, -lowest, 1))
+    rows = rows_of(np.array([10, 10]), 600, 16, np.random.default_rng(0), transpose=2)
+    assert np.bincount(rows[:, 2] + 2, minlength=5).min() > 80
+    assert not rows_of(np.array([10]), 9, 16, np.random.default_rng(0))[:, 2].any()
+    tokens = np.array([events.START, events.PITCH + 126, events.LENGTH, events.END])
+    assert events.transposed(tokens, 7).tolist() == [0, events.PITCH + 127, events.LENGTH, events.END]
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -11,11 +13,12 @@ import numpy as np
 import pytest
 
 import shared_files
-from congru.errors import DataError, SettingsError
+from congru.errors import DataError, MissingPackageError, SettingsError
 from congru.tasks.music.abc_keys import accidentals_of_key
 from congru.tasks.music.abc_notation import read_abc
 from congru.tasks.music.mat import read_mat
 from congru.tasks.music.midi import read_midi, write_midi
+from congru.tasks.music.musicxml import read_musicxml
 from congru.tasks.music.pieces import Note, Piece, from_roll, to_roll
 from congru.tasks.music.rolls import read_rolls
 from congru.tasks.music.sources import read_source, split
@@ -68,9 +71,6 @@ REFUSED = {
     "cut_in_third_track.mid": "3 of 5 tracks are whole",
     "empty.mid": "has no pitched note",
     "drum_loop.mid": "has no pitched note (390 notes of drums)",
-    "nested_tuplets.musicxml": "is a score of the kind .musicxml",
-    "voices_with_chords.musicxml": "is a score of the kind .musicxml",
-    "wrong_time_signature.mxl": "is a score of the kind .mxl",
     "score_example.krn": "is a score of the kind .krn",
 }
 # File -> tunes, notes as written, notes as played before ties are joined.
@@ -116,6 +116,104 @@ def test_abc_tunes_have_their_notes_and_repeats(name: str) -> None:
     assert (len(tunes), sum(tune.written for tune in tunes)) == (count, written)
     ties = 2 if name.startswith("oneill") else 0  # `.G->.G` twice in 631: two notes written, one played
     assert sum(len(tune.piece.notes) for tune in tunes) == played - ties
+
+
+# File -> pitches.
+SCORES = {
+    "nested_tuplets.musicxml": 10,
+    "voices_with_chords.musicxml": 37,
+    "wrong_time_signature.mxl": 167,
+}
+
+
+@needs_cases
+@pytest.mark.parametrize("name", SCORES)
+def test_musicxml_scores_give_their_pitches(name: str) -> None:
+    (piece,) = read_source(str(CASES / name)).parts[""]
+    assert len(piece.notes) == SCORES[name]
+    assert all(note.length > 0 for note in piece.notes)
+
+
+def score(bars: str, head: str = "") -> bytes:
+    """A score of one part."""
+    return f'<?xml version="1.0"?>{head}<score-partwise><part id="P1">{bars}</part></score-partwise>'.encode()
+
+
+def sung(pitch: str, duration: int, more: str = "") -> str:
+    """A note in MusicXML."""
+    return f"<note>{more}<pitch><step>{pitch[0]}</step><octave>{pitch[1]}</octave></pitch><duration>{duration}</duration></note>"
+
+
+def test_musicxml_in_time() -> None:
+    attributes = "<attributes><divisions>2</divisions><time><beats>3</beats><beat-type>4</beat-type></time></attributes>"
+    first = (
+        f'<measure number="1">{attributes}<direction><sound tempo="90"/></direction>'
+        f"{sung('C4', 2)}{sung('E4', 2, '<chord/>')}{sung('D4', 4)}<backup><duration>6</duration></backup>"
+        f"<forward><duration>2</duration></forward>{sung('G3', 4, '')}"
+        "<note><grace/><pitch><step>A</step><octave>4</octave></pitch></note></measure>"
+    )
+    tied = sung("D5", 2).replace("</note>", '<tie type="start"/></note>')
+    ended = sung("D5", 3).replace("</note>", '<tie type="stop"/></note>')
+    rest = "<note><rest/><duration>4</duration></note>"
+    second = f'<measure number="2">{rest}{tied}</measure><measure number="3">{ended}</measure>'
+    piece = read_musicxml(Path("s.xml"), score(first + second))
+    assert [note[:3] for note in piece.notes] == [
+        (0.0, 1.0, 60),
+        (0.0, 1.0, 64),
+        (1.0, 2.0, 55),
+        (1.0, 2.0, 62),
+        (5.0, 2.5, 74),
+    ]
+    assert (piece.bar, piece.tempo) == (3.0, 90.0)
+    horn = "<attributes><transpose><chromatic>-2</chromatic></transpose></attributes>"
+    piece = read_musicxml(Path("s.xml"), score(f'<measure number="1">{horn}{sung("C4", 1)}</measure>'))
+    assert piece.notes[0].pitch == 58
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"<score-partwise><part>", "s.xml is not whole XML"),
+        (b"<score-timewise/>", "s.xml has the root <score-timewise>, expected <score-partwise>"),
+        (score("", '<!DOCTYPE a [<!ENTITY b "c">]>'), "s.xml declares entities"),
+        (
+            score(f'<measure number="7">{sung("C4", 1).replace("1<", "x<")}</measure>'),
+            "s.xml bar 7: 'x' is no number",
+        ),
+        (score(f'<measure number="7">{sung("H4", 1)}</measure>'), "s.xml bar 7: a note has no pitch"),
+        (
+            score(f'<measure number="7">{sung("C4", 1).replace("4<", "99<")}</measure>'),
+            "bar 7: a note has the pitch 1200",
+        ),
+        (b"PK\x03\x04", "s.xml is not a whole zip"),
+    ],
+)
+def test_scores_that_cannot_be_read_are_one_line(content: bytes, line: str) -> None:
+    with pytest.raises(DataError, match=re.escape(line)) as caught:
+        read_musicxml(Path("s.xml"), content)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_scores_of_music21_are_found_without_importing_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "music21", raising=False)
+    importlib.invalidate_caches()
+    with pytest.raises(
+        MissingPackageError, match=r"expected for 'music21:bach': pip install --no-deps music21"
+    ):
+        read_source("music21:bach")
+    folder = tmp_path / "music21" / "corpus" / "bach"
+    folder.mkdir(parents=True)
+    (tmp_path / "music21" / "__init__.py").write_text("raise RuntimeError('it must not be imported')\n")
+    (folder / "one.xml").write_bytes(score(f'<measure number="1">{sung("C4", 1)}</measure>'))
+    importlib.invalidate_caches()
+    (piece,) = read_source("music21:bach").parts[""]
+    assert piece.notes[0].pitch == 60
+    for name in ("music21:", "music21:..", "music21:mozart"):
+        with pytest.raises(DataError, match="is no folder of music21's corpus"):
+            read_source(name)
 
 
 def test_the_chunk_table_is_ours_and_the_notes_survive_writing(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from congru.tasks.music.events import Events, encode
 from congru.tasks.music.frames import Past, past_of
-from congru.tasks.music.pieces import Piece, Roll, check_rolls, from_roll, to_roll
+from congru.tasks.music.pieces import KEYS, Piece, Roll, check_rolls, from_roll, to_roll
 from congru.tasks.music.recall import recalled
 from congru.tasks.music.settings import Settings
 from congru.tasks.music.sources import Source, first_lines, read_source, split
@@ -93,12 +93,13 @@ def describe(data: MusicData, counts: dict[str, str], step: str) -> dict[str, An
 
 
 def rows_of(
-    lengths: NDArray[np.int64], count: int, chunk: int, rng: np.random.Generator
+    lengths: NDArray[np.int64], count: int, chunk: int, rng: np.random.Generator, transpose: int = 0
 ) -> NDArray[np.int64]:
-    """Passages of an epoch as (piece, begin) [count, 2]: whole pieces in random order, of longer ones any passage.
+    """Passages of an epoch as (piece, begin, shift) [count, 3]: whole pieces in random order, of longer ones any passage.
 
     A passage begins anywhere such that at least half a chunk follows; passages that would begin before the piece begin at its
-    start, so that beginnings are read as often as the middle. Pieces are drawn by the number of their chunks.
+    start, so that beginnings are read as often as the middle. Pieces are drawn by the number of their chunks. Shifts are drawn
+    from -transpose .. transpose half tones.
     """
     chunks = np.maximum(1, -(-lengths // chunk))
     pool = np.repeat(np.arange(len(lengths)), chunks)
@@ -106,4 +107,17 @@ def rows_of(
     latest = np.maximum(lengths[order] - chunk // 2, 0)
     begins = np.maximum(rng.integers(-(chunk // 4), latest + 1), 0)
     begins[lengths[order] <= chunk] = 0
-    return np.stack([order, begins], 1)
+    shifts = rng.integers(-transpose, transpose + 1, count) if transpose else np.zeros(count, np.int64)
+    return np.stack([order, begins, shifts], 1)
+
+
+def shifted(piece: RollPiece, shift: int) -> RollPiece:
+    """A piece so many keys higher, or as far as the keyboard reaches."""
+    sounding = np.flatnonzero(piece.roll.any(0))
+    if not shift or not len(sounding):
+        return piece
+    shift = int(np.clip(shift, -sounding[0], KEYS - 1 - sounding[-1]))
+    past = Past(
+        np.roll(piece.past.before, shift, 1), np.roll(piece.past.recalled, shift, 1), piece.past.lengths
+    )
+    return RollPiece(np.roll(piece.roll, shift, 1), past)

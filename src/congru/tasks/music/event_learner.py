@@ -23,7 +23,7 @@ from congru.tasks.music.baselines import event_baselines
 from congru.tasks.music.composer import Composer
 from congru.tasks.music.composition import compose_events
 from congru.tasks.music.data import EVENT_METRIC, MusicData, describe, make_events, rows_of
-from congru.tasks.music.events import NUM_EVENTS, decode, event_name
+from congru.tasks.music.events import NUM_EVENTS, decode, event_name, transposed
 from congru.tasks.music.frames import note_nats
 from congru.tasks.music.midi import write_midi
 from congru.tasks.music.network import event_networks
@@ -36,7 +36,7 @@ _ANSWER_EVENTS, _PROBE_EVENTS, _SAMPLE_STEPS = 64, 256, 96
 
 
 class EventLearner(TaskLearner[Settings]):
-    """See :class:`congru.train.base.TaskLearner`; a row is a passage: the number of a piece, and where it begins."""
+    """See :class:`congru.train.base.TaskLearner`; a row is a passage: a piece's number, where it begins, a shift."""
 
     task = "music"
     metric = EVENT_METRIC
@@ -78,14 +78,18 @@ class EventLearner(TaskLearner[Settings]):
     def rows(self, epoch: int) -> Rows:
         """Passages in random order."""
         count = self.steps_per_epoch * self.settings.batch_size
-        return rows_of(self._lengths, count, self.settings.chunk, self.generator(epoch))
+        return rows_of(
+            self._lengths, count, self.settings.chunk, self.generator(epoch), self.settings.transpose
+        )
 
     def batch(self, rows: Rows) -> dict[str, Any]:
         """See `collate`."""
         chunk = self.settings.chunk
-        return collate(
-            [self.train[number].tokens[begin : begin + chunk + 1] for number, begin in rows.tolist()]
+        passages = (
+            (self.train[number].tokens[begin : begin + chunk + 1], shift)
+            for number, begin, shift in rows.tolist()
         )
+        return collate([transposed(tokens, shift) for tokens, shift in passages])
 
     def loss(self, networks: Networks, batch: dict[str, Any], carry: Any) -> tuple[Tensor, Any, Any]:
         """Summed nats of the passages' events, and how many there are."""

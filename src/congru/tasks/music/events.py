@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from congru.tasks.music.pieces import Note, Piece
+from congru.tasks.music.pieces import Note, Piece, pitch_name
 
 START, END = 0, 1
 WAITS, LENGTHS, VELOCITIES, PITCHES = 48, 96, 8, 128
@@ -80,6 +80,19 @@ def decode(tokens: NDArray[np.int64], grid: int, tempo: float = 120.0, name: str
     return Piece(name, tuple(notes), tempo=tempo, seconds=end * 60 / tempo)
 
 
+def transposed(tokens: NDArray[np.int64], shift: int) -> NDArray[np.int64]:
+    """Events with every pitch so many half tones higher, or as far as pitches reach.
+
+    >>> transposed(np.array([START, PITCH + 60, LENGTH]), 2).tolist() == [START, PITCH + 62, LENGTH]
+    True
+    """
+    pitched = tokens >= PITCH
+    if not shift or not pitched.any():
+        return tokens
+    low, high = int(tokens[pitched].min()) - PITCH, int(tokens[pitched].max()) - PITCH
+    return tokens + pitched * int(np.clip(shift, -low, PITCHES - 1 - high))
+
+
 def allowed_after(token: int) -> NDArray[np.bool_]:
     """Which events may follow one [NUM_EVENTS]: a length after a pitch and only there, no pitch after the end."""
     allowed = np.ones(NUM_EVENTS, bool)
@@ -100,8 +113,6 @@ def event_name(token: int) -> str:
     >>> event_name(PITCH + 60), event_name(WAIT + 2)
     ('C4', 'wait 3')
     """
-    from congru.tasks.music.pieces import pitch_name
-
     if token >= PITCH:
         return pitch_name(token - PITCH)
     for begin, name, offset in ((VELOCITY, "loudness", 1), (LENGTH, "length", 1), (WAIT, "wait", 1)):

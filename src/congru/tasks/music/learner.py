@@ -21,7 +21,17 @@ from congru.runtime.answer import Answer
 from congru.tasks.music.baselines import frame_baselines
 from congru.tasks.music.composer import Composer
 from congru.tasks.music.composition import Wishes, compose
-from congru.tasks.music.data import FRAME_METRIC, MusicData, RollPiece, describe, make_rolls, prepare, rows_of
+from congru.tasks.music.data import (
+    FRAME_METRIC,
+    MusicData,
+    RollPiece,
+    describe,
+    make_rolls,
+    prepare,
+    rows_of,
+    shifted,
+    with_past,
+)
 from congru.tasks.music.event_learner import EventLearner
 from congru.tasks.music.frames import REACH, WINDOW, frame_inputs, note_steps
 from congru.tasks.music.midi import write_midi
@@ -44,7 +54,7 @@ def make_learner(source: str, /, *, settings: Settings) -> FrameLearner | EventL
 
 
 class FrameLearner(TaskLearner[Settings]):
-    """See :class:`congru.train.base.TaskLearner`; a row is a passage: the number of a piece, and where it begins."""
+    """See :class:`congru.train.base.TaskLearner`; a row is a passage: a piece's number, where it begins, a shift."""
 
     task = "music"
     metric = FRAME_METRIC
@@ -81,12 +91,17 @@ class FrameLearner(TaskLearner[Settings]):
     def rows(self, epoch: int) -> Rows:
         """Passages in random order."""
         count = self.steps_per_epoch * self.settings.batch_size
-        return rows_of(self._lengths, count, self.settings.chunk, self.generator(epoch))
+        return rows_of(
+            self._lengths, count, self.settings.chunk, self.generator(epoch), self.settings.transpose
+        )
 
     def batch(self, rows: Rows) -> Batch:
         """See `collate`."""
         chunk = self.settings.chunk
-        return self.collate([(self.train[number], begin, chunk) for number, begin in rows.tolist()])
+        passages = [
+            (shifted(self.train[number], shift), begin, chunk) for number, begin, shift in rows.tolist()
+        ]
+        return self.collate(passages)
 
     def collate(self, passages: Sequence[tuple[RollPiece, int, int]]) -> Batch:
         """Inputs [B, T, F] by name, lengths [B], and the frames to be said: keys [B, T, K], or note steps [N].
@@ -194,8 +209,6 @@ class FrameLearner(TaskLearner[Settings]):
 
     def torch_nats(self, networks: Networks, roll: NDArray[np.uint8]) -> NDArray[np.float64]:
         """-log p of every frame [T] of a roll, from torch: one frame after the other is left out of the sum."""
-        from congru.tasks.music.data import with_past
-
         piece = with_past(roll, self.settings.recall)
         totals = []
         for frames in range(1, len(roll) + 1):

@@ -66,24 +66,30 @@ class Settings(FrameSettings, title="settings of music"):
     'keys'
     """
 
-    default_budget: ClassVar[tuple[BudgetKind, float]] = ("epochs", 30)
+    default_budget: ClassVar[tuple[BudgetKind, float]] = ("epochs", 40)
 
     hidden_size: Annotated[int, Field(ge=1, description="Units per layer.")] = 192
     embedding_size: Annotated[int, Field(ge=1, description="Size of an event's vector.")] = 64
     dropout: Annotated[
         float, Field(ge=0, lt=1, description="Share of the state's units dropped in training.")
-    ] = 0.5
+    ] = 0.6
     notes_dropout: Annotated[
         float, Field(ge=0, lt=1, description="Share of the notes network's units dropped in training.")
-    ] = 0.3
+    ] = 0.5
     input_dropout: Annotated[float, Field(ge=0, lt=1, description="Share of inputs dropped in training.")] = (
-        0.2
+        0.3
     )
     chunk: Annotated[
         int, Field(ge=2, description="Longest passage of a piece in one row; gradients reach back this far.")
     ] = 256
+    transpose: Annotated[
+        int,
+        Field(
+            ge=0, le=12, description="Train on passages moved by up to so many half tones; 0: as they are."
+        ),
+    ] = 0
     batch_size: Annotated[int, Field(ge=1, description="Passages per optimizer step, over all devices.")] = 16
-    learning_rate: Annotated[float, Field(gt=0, description="Highest learning rate of AdamW.")] = 4e-3
+    learning_rate: Annotated[float, Field(gt=0, description="Highest learning rate of AdamW.")] = 6e-3
     ema: Annotated[
         float | None, Field(gt=0, lt=1, description="Use the moving average of the weights with this decay.")
     ] = 0.99

@@ -1,4 +1,4 @@
-"""From the path that a user names to pieces by part: a file or a folder of MIDI, ABC and rolls, with what was left out.
+"""From the path that a user names to pieces by part: a file or a folder of MIDI, ABC, MusicXML and rolls, with what was left out.
 
 A folder may hold folders train, valid and test; a roll file may name parts itself. Without them a share of the pieces is kept
 for validation, chosen by the sha256 of their notes, so that copies of a piece stand on one side.
@@ -7,21 +7,26 @@ for validation, chosen by the sha256 of their notes, so that copies of a piece s
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from congru.data.files import read_bytes
-from congru.errors import DataError
+from congru.errors import DataError, MissingPackageError
 from congru.tasks.music.abc_notation import read_abc
 from congru.tasks.music.midi import read_midi
+from congru.tasks.music.musicxml import read_musicxml
 from congru.tasks.music.pieces import Piece
 from congru.tasks.music.rolls import Parts, part_of_name, read_rolls
 
 _MIDI = (".mid", ".midi", ".kar", ".rmi")
 _ROLLS = (".mat", ".npz")
-_SCORES = (".musicxml", ".mxl", ".xml", ".krn", ".mei", ".mscz")
-KNOWN = (*_MIDI, ".abc", *_ROLLS)
+_SCORES = (".musicxml", ".mxl", ".xml")
+_UNREAD = (".krn", ".mei", ".mscz", ".mscx", ".ly")
+KNOWN = (*_MIDI, ".abc", *_SCORES, *_ROLLS)
+PACKAGE = "music21:"
+"""`music21:bach` is the folder `bach` of the scores that the package music21 carries; none of its code is loaded."""
 
 
 @dataclass
@@ -46,9 +51,9 @@ def read_source(path: str, bad: str = "stop") -> Source:
     Raises:
         DataError: nothing there, no file that can be read, or with bad="stop" one that cannot.
     """
-    root, source = Path(path), Source(path)
+    root, source = corpus_folder(path) if path.startswith(PACKAGE) else Path(path), Source(path)
     if root.is_dir():
-        files = sorted(file for file in root.rglob("*") if file.suffix.lower() in (*KNOWN, *_SCORES))
+        files = sorted(file for file in root.rglob("*") if file.suffix.lower() in (*KNOWN, *_UNREAD))
         if not files:
             raise DataError(
                 f"{path} holds no music, expected files {', '.join(KNOWN)}: choose another folder"
@@ -72,17 +77,38 @@ def read_source(path: str, bad: str = "stop") -> Source:
     return source
 
 
+def corpus_folder(path: str) -> Path:
+    """The folder of music21's corpus that `music21:NAME` names, found without importing the package.
+
+    Raises:
+        MissingPackageError: it is not installed.
+        DataError: it has no such folder.
+    """
+    found = importlib.util.find_spec("music21")
+    if found is None or not found.submodule_search_locations:
+        raise MissingPackageError(
+            f"music21 is not installed, expected for {path!r}: pip install --no-deps music21 (20 MB, only its scores are read)"
+        )
+    corpus = Path(next(iter(found.submodule_search_locations))) / "corpus"
+    name = path.removeprefix(PACKAGE)
+    if name in ("", "..") or Path(name).name != name or not (corpus / name).is_dir():
+        raise DataError(f"{path} is no folder of music21's corpus, expected one: for example {PACKAGE}bach")
+    return corpus / name
+
+
 def _read_file(file: Path, source: Source, bad: str) -> Parts:
     suffix = file.suffix.lower()
-    if suffix in _SCORES:
+    if suffix in _UNREAD:
         raise DataError(
-            f"{file} is a score of the kind {suffix}, expected {', '.join(KNOWN)}: export it as MIDI from a notation program"
+            f"{file} is a score of the kind {suffix}, expected {', '.join(KNOWN)}: export it as MusicXML or MIDI"
         )
     content = read_bytes(file, f"music ({', '.join(KNOWN)})")
     if suffix in _ROLLS:
         return read_rolls(file, content)
     if suffix == ".abc":
         pieces = [tune.piece for tune in read_abc(file, content, source.skipped if bad == "skip" else None)]
+    elif suffix in _SCORES:
+        pieces = [read_musicxml(file, content)]
     elif suffix in _MIDI or content[:4] == b"MThd":
         pieces = [read_midi(file, content)]
     else:
