@@ -29,17 +29,24 @@ from congru.train.compare import hidden_for_parameters
 from congru.train.loop import fit
 
 COMMON: dict[str, Any] = {"threads": 1, "quiet": True}
-JSB: dict[str, Any] = {"epochs": 40, "learning_rate": 6e-3, "evaluations": 10}
+JSB: dict[str, Any] = {"epochs": 40, "evaluations": 10}
+LARGE: dict[str, Any] = {
+    "evaluations": 5,
+    "dropout": 0.5,
+    "notes_dropout": 0.3,
+    "input_dropout": 0.2,
+    "learning_rate": 4e-3,
+}
 SETTINGS: dict[str, dict[str, Any]] = {
     "jsb": JSB,
-    "nottingham": {"epochs": 10, "evaluations": 5},
-    "musedata": {"epochs": 5, "evaluations": 5},
-    "piano": {"epochs": 10, "evaluations": 5},
+    "nottingham": {"epochs": 5, **LARGE},
+    "musedata": {"epochs": 3, **LARGE},
+    "piano": {"epochs": 8, **LARGE},
     "variants": JSB,
     "cells": JSB,
     "tunes": {
         "unit": "events",
-        "epochs": 8,
+        "epochs": 6,
         "batch_size": 32,
         "dropout": 0.3,
         "input_dropout": 0.1,
