@@ -1,17 +1,19 @@
 """Writes the measured tables of the documents from results/: `python -m bench.documents`; a test holds text and files equal.
 
-A block between `<!-- results:NAME -->` and `<!-- end -->` is what `tables.BLOCKS[NAME]` makes of results/.
+A block between `<!-- results:NAME -->` and `<!-- end -->` is what `BLOCKS[NAME]` makes of results/.
 """
 
 from __future__ import annotations
 
 import re
 
+from bench import assistant_tables, tables
 from bench.record import ROOT
-from bench.tables import BLOCKS
 
+BLOCKS = {**tables.BLOCKS, **assistant_tables.BLOCKS}
 DOCUMENTS = (
     "README.md",
+    "docs/assistant.md",
     "docs/chess.md",
     "docs/gates.md",
     "docs/memory.md",
