@@ -33,6 +33,14 @@ PICTURE = {
     ],
     "outputs": ["flat"],
 }
+PICTURES_ON = {
+    "inputs": {"x": {"features": [2, 4, 5]}},
+    "nodes": [
+        {"type": "conv_gru", "name": "node", "channels": 3, "kernel": 3},
+        {"type": "flatten", "name": "flat"},
+    ],
+    "outputs": ["flat"],
+}
 TIED = {
     "inputs": {"t": {"tokens": 7}},
     "nodes": [
@@ -57,6 +65,7 @@ CASES: dict[str, dict[str, Any]] = {
     "add": joined("add"),
     "concat": joined("concat"),
     "conv2d, flatten": PICTURE,
+    "conv_gru": PICTURES_ON,
     "gru": one("gru", hidden_size=8, num_layers=2, layer_norm=True, num_heads=2, learn_h0=True),
     "gru before": one("gru", hidden_size=8, reset_before=True, zoneout=0.1),
     "gru both ways": one("gru", hidden_size=8, bidirectional=True),

@@ -124,6 +124,8 @@ def test_any_cutting_gives_the_same_bits(name: str, backend: str) -> None:
             "look_ahead is 2, expected less than kernel = 2",
         ),
         (one("attention", of=["x"]), "'of' names 1 inputs, expected 2"),
+        (one("conv_gru", channels=2, kernel=4), "kernel is 4, expected an odd number"),
+        (one("conv_gru", channels=2), "its input is 6 features, one value per step, expected pictures"),
         ({**one("relu"), "inputs": {"x": {"features": 2}, "y": {"features": 2}}}, "'y' leads to no output"),
         ({**one("relu"), "outputs": ["nod"]}, "outputs names 'nod', expected one of node"),
     ],
@@ -142,3 +144,26 @@ def test_a_missing_input_has_its_line() -> None:
         ours.run({"x": inputs["x"]})
     with pytest.raises(CongruError, match="constants has nothing, expected m"):
         Session(ours)
+
+
+def test_a_convolutional_gru_of_one_pixel_is_a_gru() -> None:
+    torch.manual_seed(0)
+    gru = torch.nn.GRU(4, 3, batch_first=True)
+    config = {
+        "inputs": {"x": {"features": [4, 1, 1]}},
+        "nodes": [
+            {"type": "conv_gru", "name": "node", "channels": 3, "kernel": 1},
+            {"type": "flatten", "name": "flat"},
+        ],
+        "outputs": ["flat"],
+    }
+    weights = {
+        f"node.{part}": getattr(gru, f"{part}_l0").detach().numpy()
+        for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    }
+    weights = {name: w[:, :, None, None] if w.ndim == 2 else w for name, w in weights.items()}
+    x, h0 = torch.randn(B, T, 4), torch.randn(1, B, 3)
+    y, state = Network(config, weights).run(x[..., None, None].numpy(), {"node.h": h0.numpy()})
+    expected, last = gru(x, h0)
+    np.testing.assert_allclose(y, expected.detach().numpy(), atol=1e-6)
+    np.testing.assert_allclose(state["node.h"], last.detach().numpy(), atol=1e-6)

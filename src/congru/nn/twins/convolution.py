@@ -75,3 +75,37 @@ class PictureConvolutionTwin(Twin):
         flat = x.flatten(0, -4)
         y = F.conv2d(flat, self.weight, self._parameters["bias"], self.stride, self.padding)
         return y.reshape(*x.shape[:-3], *y.shape[1:])
+
+
+@twin(convolution.ConvolutionalGru)
+class ConvolutionalGruTwin(Twin):
+    """The equations of the node, step by step."""
+
+    def __init__(self, node: convolution.ConvolutionalGru, *x: Spec) -> None:
+        super().__init__(node, *x)
+        self.edge, self.size = node.kernel // 2, (node.channels, *x[0].size[1:])
+        fan_in = node.channels * node.kernel**2
+        for part, shape in node.weights(*x).items():
+            self.register_parameter(part, uniform(*shape, fan_in=fan_in))
+
+    def forward(self, run: Run, x: Tensor) -> Tensor:
+        self.refuse_reset(run)
+        weight_ih, weight_hh = self.get_parameter("weight_ih"), self.get_parameter("weight_hh")
+        bias_ih, bias_hh = self.get_parameter("bias_ih"), self.get_parameter("bias_hh")
+        batch, steps = x.shape[:2]
+        name, c = f"{self.node_name}.h", self.size[0]
+        flat = run.before(name, x.new_zeros(1, batch, c * self.size[1] * self.size[2]))[0]
+        h, after = flat.reshape(batch, *self.size), flat
+        driven = F.conv2d(x.flatten(0, 1), weight_ih, bias_ih, 1, self.edge)
+        driven = driven.reshape(batch, steps, *driven.shape[1:])
+        outputs = []
+        for t in range(steps):
+            a = F.conv2d(h, weight_hh, bias_hh, 1, self.edge)
+            r, z = torch.sigmoid(driven[:, t, : 2 * c] + a[:, : 2 * c]).chunk(2, 1)
+            n = torch.tanh(driven[:, t, 2 * c :] + r * a[:, 2 * c :])
+            h = z * h + (1 - z) * n
+            outputs.append(h)
+            going_on = x.new_tensor(True) if run.lengths is None else (run.lengths > t)[:, None]
+            after = torch.where(going_on.bool(), h.flatten(1), after)
+        run.after[name] = after[None]
+        return torch.stack(outputs, 1) if outputs else x.new_zeros(batch, 0, *self.size)

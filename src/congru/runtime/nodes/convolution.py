@@ -1,7 +1,8 @@
-"""Nodes that look at neighbours: causal convolution over time, stacking of frames, convolution of a picture per frame."""
+"""Nodes that look at neighbours: causal convolution over time, stacking of frames, convolution of pictures, a GRU of pictures."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from congru.errors import SettingsError
-from congru.runtime.cells import Array
+from congru.runtime.cells import Array, sigmoid_
 from congru.runtime.dense import dense
 from congru.runtime.nodes.node import Compute, Node, PointwiseNode, Shapes, Spec, Weights, flag, whole
 from congru.runtime.run import Run
@@ -126,24 +127,92 @@ class PictureConvolution(PointwiseNode, type="conv2d"):
 
     def function(self, weights: Weights, *x: Spec, backend: str) -> Any:
         """One product per picture."""
-        matrix = np.ascontiguousarray(weights["weight"].reshape(self.channels, -1).T)
-        bias, stride, kernel = weights.get("bias"), self.stride, self.kernel
-        edge = (self.padding, self.padding)
+        return picture_convolution(weights["weight"], weights.get("bias"), self.stride, self.padding)
 
-        def convolve(pictures: Array) -> Array:
-            lead = pictures.shape[:-3]
-            padded = np.pad(pictures, [(0, 0)] * (len(lead) + 1) + [edge, edge])
-            patches = sliding_window_view(padded, (kernel, kernel), axis=(-2, -1))[
-                ..., ::stride, ::stride, :, :
-            ]
-            rows, columns = patches.shape[-4], patches.shape[-3]
-            flat = np.moveaxis(patches, -5, -3).reshape(*lead, rows * columns, matrix.shape[0])
-            y = np.matmul(flat, matrix)
-            if bias is not None:
-                y += bias
-            out: Array = np.ascontiguousarray(np.swapaxes(y, -1, -2)).reshape(
-                *lead, self.channels, rows, columns
+
+def picture_convolution(
+    weight: Array, bias: Array | None, stride: int, padding: int
+) -> Callable[[Array], Array]:
+    """The function of pictures [.., C, H, W]: one product per picture, so that each has the bits it has alone."""
+    channels, kernel = weight.shape[0], weight.shape[-1]
+    matrix = np.ascontiguousarray(weight.reshape(channels, -1).T)
+    edge = (padding, padding)
+
+    def convolve(pictures: Array) -> Array:
+        lead = pictures.shape[:-3]
+        padded = np.pad(pictures, [(0, 0)] * (len(lead) + 1) + [edge, edge])
+        patches = sliding_window_view(padded, (kernel, kernel), axis=(-2, -1))[..., ::stride, ::stride, :, :]
+        rows, columns = patches.shape[-4], patches.shape[-3]
+        flat = np.moveaxis(patches, -5, -3).reshape(*lead, rows * columns, matrix.shape[0])
+        y = np.matmul(flat, matrix)
+        if bias is not None:
+            y += bias
+        out: Array = np.ascontiguousarray(np.swapaxes(y, -1, -2)).reshape(*lead, channels, rows, columns)
+        return out
+
+    return convolve
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvolutionalGru(Node, type="conv_gru"):
+    """A GRU whose state is a picture: its products are convolutions with zeros at the edges (Ballas et al. 2016).
+
+    r = sigmoid(W_r * x + b_ir + U_r * h + b_hr);  z = sigmoid(W_z * x + b_iz + U_z * h + b_hz);
+    n = tanh(W_n * x + b_in + r (U_n * h + b_hn));  h' = z h + (1 - z) n: the share z is kept, reset after the product.
+    """
+
+    channels: int = whole()
+    kernel: int = whole(3)
+
+    def __post_init__(self) -> None:
+        if self.kernel % 2 == 0:
+            raise SettingsError(
+                f"{self}: kernel is {self.kernel}, expected an odd number, so that pictures keep their size: change it"
             )
-            return out
 
-        return convolve
+    def infer(self, *x: Spec) -> Spec:
+        """[T, B, channels, H, W]."""
+        (value,) = x
+        fits = value.axes == "steps" and value.tokens is None and len(value.size) == 3
+        self.need(fits, value, "pictures of channels x rows x columns, one per step")
+        return value._replace(size=(self.channels, *value.size[1:]))
+
+    def weights(self, *x: Spec) -> Shapes:
+        """weight_ih [3 channels, C, kernel, kernel], weight_hh [3 channels, channels, kernel, kernel]; rows r, z, n."""
+        rows, square = 3 * self.channels, (self.kernel, self.kernel)
+        return {
+            "weight_ih": (rows, x[0].size[0], *square),
+            "weight_hh": (rows, self.channels, *square),
+            "bias_ih": (rows,),
+            "bias_hh": (rows,),
+        }
+
+    def state(self, *x: Spec) -> dict[str, tuple[int, int]]:
+        """h [1, B, channels * H * W]."""
+        return {"h": (1, self.channels * x[0].size[1] * x[0].size[2])}
+
+    def build(self, weights: Weights, *x: Spec, **how: Any) -> Compute:
+        """The inputs' convolution for all steps at once, the state's step by step."""
+        edge = self.kernel // 2
+        of_input = picture_convolution(weights["weight_ih"], weights["bias_ih"], 1, edge)
+        of_state = picture_convolution(weights["weight_hh"], weights["bias_hh"], 1, edge)
+        name, size = f"{self.name}.h", (self.channels, *x[0].size[1:])
+
+        def compute(run: Run, value: Array) -> Array:
+            flat = run.state[name][0]
+            batch = flat.shape[0]
+            h, c = flat.reshape(batch, *size), self.channels
+            after, driven = flat.copy(), of_input(value)
+            y = np.empty((len(value), batch, *size), np.float32)
+            for t in range(len(value)):
+                a = of_state(h)
+                r, z = np.split(sigmoid_(driven[t, :, : 2 * c] + a[:, : 2 * c]), 2, axis=1)
+                n = np.tanh(driven[t, :, 2 * c :] + r * a[:, 2 * c :])
+                h = z * h + (np.float32(1) - z) * n
+                y[t] = h
+                going_on = slice(None) if run.lengths is None else run.lengths > t
+                after[going_on] = h.reshape(batch, -1)[going_on]
+            run.after[name] = after[None]
+            return y
+
+        return compute

@@ -22,7 +22,7 @@ from congru.tasks.video.clips import Clip, ClipSet, Found, load_clips, some
 from congru.tasks.video.frames import Look
 from congru.tasks.video.listing import Entry, Listing, list_clips
 from congru.tasks.video.moving_digits import CLASSES, DigitClips
-from congru.tasks.video.settings import ClipSettings, PictureSettings
+from congru.tasks.video.settings import ClipSettings, FrameSettings, PictureSettings
 
 
 class Clips(Protocol):
@@ -64,7 +64,7 @@ def look_of(settings: PictureSettings) -> Look:
     return Look(settings.height, settings.width, settings.color, settings.rate, settings.max_frames)
 
 
-def prepare(source: str, settings: PictureSettings) -> VideoData:
+def prepare(source: str, settings: FrameSettings) -> VideoData:
     """List, read and split.
 
     Raises:
@@ -72,7 +72,8 @@ def prepare(source: str, settings: PictureSettings) -> VideoData:
     """
     if settings.moving_digits is not None:
         return _made(source, settings.moving_digits, settings)
-    listing = list_clips(source)
+    labelled = settings.predict == "class"
+    listing = list_clips(source, labelled=labelled)
     parts = dict(listing.parts)
     left_out = _leave_out(parts, settings, source)
     test = parts.pop("test", [])
@@ -96,7 +97,7 @@ def prepare(source: str, settings: PictureSettings) -> VideoData:
     classes = sorted({entry.label for entry in good}, key=_label_key)
     whole = as_set(good, clips, lengths, classes, look_of(settings))
     rows = {name: [k for k, part in enumerate(chosen) if part == name] for name in ("train", "validation")}
-    _check(source, whole, rows, classes)
+    _check(source, whole, rows, classes, least=2 if labelled else 1)
     shape = tuple(whole.clip(0).shape[1:])
     return VideoData(
         source,
@@ -206,9 +207,11 @@ def as_set(
     return ClipSet(list(entries), labels, np.array(lengths, np.int64), kept, look)
 
 
-def _check(source: str, whole: ClipSet, rows: Mapping[str, Sequence[int]], classes: Sequence[str]) -> None:
+def _check(
+    source: str, whole: ClipSet, rows: Mapping[str, Sequence[int]], classes: Sequence[str], least: int
+) -> None:
     counts = Counter(whole.labels[np.array(rows["train"], np.int64)].tolist())
-    if len(counts) < 2 or not rows["validation"]:
+    if len(counts) < least or not rows["validation"]:
         shown = (
             ", ".join(f"{classes[label]} {count}" for label, count in sorted(counts.items())) or "no clips"
         )

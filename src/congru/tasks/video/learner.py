@@ -28,6 +28,7 @@ from congru.tasks.video.classifier import LABELS_FILE, Classifier, joined
 from congru.tasks.video.clips import Clip
 from congru.tasks.video.data import Clips, VideoData, class_counts, prepare
 from congru.tasks.video.features import Features, Preparation, pad
+from congru.tasks.video.frame_learner import FrameLearner
 from congru.tasks.video.network import network_config
 from congru.tasks.video.settings import Settings
 from congru.train.base import Probe, Sample, TaskLearner
@@ -42,9 +43,10 @@ _NEIGHBOURS = 20  # batches whose clips are sorted by length together
 _ANSWERS, _SAMPLES = 3, 4
 
 
-def make_learner(source: str, /, *, settings: Settings) -> VideoLearner:
-    """Read a folder of clips by class, a table of clips, or a .npz of tracks."""
-    return VideoLearner(prepare(str(source), settings), settings)
+def make_learner(source: str, /, *, settings: Settings) -> VideoLearner | FrameLearner:
+    """Read a folder of clips by class, a table of clips, or a .npz of tracks; for frames also a folder of clips."""
+    data = prepare(str(source), settings)
+    return FrameLearner(data, settings) if settings.predict == "frames" else VideoLearner(data, settings)
 
 
 class VideoLearner(TaskLearner[Settings]):
@@ -184,6 +186,7 @@ class VideoLearner(TaskLearner[Settings]):
             "validation": self.settings.validation,
             "fold": self.settings.fold,
             "moving_digits": self.settings.moving_digits,
+            "predict": "class",
             "leave_out": list(self.settings.leave_out),
         }
 

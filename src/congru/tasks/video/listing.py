@@ -60,8 +60,8 @@ class Listing:
         return [entry for part in self.parts.values() for entry in part]
 
 
-def list_clips(source: str | Path) -> Listing:
-    """The clips that a path names.
+def list_clips(source: str | Path, *, labelled: bool = True) -> Listing:
+    """The clips that a path names; not `labelled`: a folder may hold clips without class folders.
 
     Raises:
         DataError: nothing there, or nothing that is a labelled clip.
@@ -72,7 +72,7 @@ def list_clips(source: str | Path) -> Listing:
             f"{source} does not exist, expected a folder of clips, a table or a .npz: check the path"
         )
     if path.is_dir():
-        return Listing(str(source), _folders(path))
+        return Listing(str(source), _folders(path, labelled))
     if path.suffix.lower() == ".npz":
         return Listing(str(source), _set(path))
     if path.suffix.lower() in (".tsv", ".csv", ".txt"):
@@ -97,7 +97,7 @@ def _set(path: Path) -> dict[str, list[Entry]]:
     }
 
 
-def _folders(path: Path) -> dict[str, list[Entry]]:
+def _folders(path: Path, labelled: bool) -> dict[str, list[Entry]]:
     folders = {entry.name.lower(): entry for entry in sorted(path.iterdir()) if entry.is_dir()}
     named = {
         part: next((folders[name] for name in names if name in folders), None)
@@ -105,6 +105,8 @@ def _folders(path: Path) -> dict[str, list[Entry]]:
     }
     if named["train"] is not None:
         return {part: _classes(folder) for part, folder in named.items() if folder is not None}
+    if not labelled and not any(clips_in(folder) for folder in folders.values() if not picture_files(folder)):
+        return {"train": [Entry(clip.name, clip, "clip") for clip in clips_in(path)]}
     return {"train": _classes(path)}
 
 

@@ -96,7 +96,28 @@ class ChangeSettings(PictureSettings):
     flip: Annotated[bool, Field(description="Also learn mirrored clips, left for right.")] = False
 
 
-class Settings(ChangeSettings, title="settings of video"):
+class FrameSettings(ChangeSettings):
+    """What is told of a clip: its class, or the frames that come next."""
+
+    predict: Annotated[
+        Literal["class", "frames"],
+        Field(
+            description="class: what a clip shows; frames: how it goes on, by a convolutional GRU, without labels."
+        ),
+    ] = "class"
+    observed: Annotated[
+        int, Field(ge=2, description="Frames: how many are seen before it goes on alone.")
+    ] = 10
+    ahead: Annotated[
+        int, Field(ge=1, description="Frames: how many are predicted, each from the one before.")
+    ] = 5
+    patch: Annotated[
+        int, Field(ge=1, description="Frames: the side of the squares a picture is cut into.")
+    ] = 4
+    state_channels: Annotated[int, Field(ge=1, description="Frames: channels of the state.")] = 32
+
+
+class Settings(FrameSettings, title="settings of video"):
     """Everything `congru train video` takes.
 
     >>> Settings(cell="lstm", streaming=True).streaming
@@ -139,6 +160,14 @@ class Settings(ChangeSettings, title="settings of video"):
     ] = "accuracy"
     batch_size: Annotated[int, Field(ge=1, description="Clips per optimizer step, over all devices.")] = 16
     evaluations: Annotated[int, Field(ge=1, description="Evaluations, spread evenly over the budget.")] = 10
+
+    @model_validator(mode="after")
+    def _whole_patches(self) -> Self:
+        if self.predict == "frames" and (self.height % self.patch or self.width % self.patch):
+            raise ValueError(
+                f"patch is {self.patch}, expected a divisor of height {self.height} and width {self.width}: change it"
+            )
+        return self
 
     @model_validator(mode="after")
     def _each_convolution_halves(self) -> Self:

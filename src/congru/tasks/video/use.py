@@ -13,19 +13,21 @@ import numpy as np
 from cyclopts import Parameter
 from numpy.typing import NDArray
 
-from congru.errors import DataError
+from congru.errors import DataError, SettingsError
 from congru.report.table import text_table
 from congru.report.verdict import verdict
+from congru.runtime.answer import Arrays
 from congru.runtime.model import Model
 from congru.tasks.class_scores import calibration_error, confusion, confusion_table, scores_of
 from congru.tasks.loading import load_model
-from congru.tasks.video import early
+from congru.tasks.video import early, predictor
 from congru.tasks.video.classifier import Classifier, neighbours_of, reply, stored_clip
 from congru.tasks.video.clips import Clip, Found, load_clips
 from congru.tasks.video.data import as_set, part_to_score, tell
 from congru.tasks.video.frames import read_frames
 from congru.tasks.video.listing import list_clips
 from congru.tasks.video.moving_digits import DigitClips, holds_digits
+from congru.tasks.video.prediction import evaluate_frames, run_frames
 
 _BARS = 30
 _MADE = 1000  # clips of moving digits that are scored
@@ -36,10 +38,11 @@ def run(
     /,
     *clips: Path,
     stream: bool = False,
+    strip: Path | None = None,
     json_lines: Annotated[bool, Parameter(name="--json", negative=())] = False,
     weight_dtype: Literal["float32", "bfloat16"] = "float32",
 ) -> int:
-    """Say the class of clips; with --stream after every frame, and when the decision falls.
+    """Say the class of clips; with --stream after every frame, and when the decision falls. Or: how clips go on.
 
     Parameters
     ----------
@@ -50,12 +53,25 @@ def run(
         model folder holds as its example.
     stream:
         Print the most probable class after every frame; for models trained with --streaming.
+    strip:
+        Models that predict frames: write the truth and the prediction as one picture (.png).
     json_lines:
         Print one JSON object per clip, with --stream per frame.
     weight_dtype:
         bfloat16 halves the bytes that a recurrent step reads; its matrices are rounded to 8 bits.
     """
-    loaded = load_model(model, "video", reply, weight_dtype)
+    loaded = _load(model, weight_dtype)
+    if predicts_frames(loaded):
+        if stream:
+            raise SettingsError(
+                "stream is asked of a model that predicts frames, expected --strip FILE.png: leave it out"
+            )
+        run_frames(loaded, clips, strip, json_lines)
+        return 0
+    if strip is not None:
+        raise SettingsError(
+            f"strip is '{strip}', expected a model trained with --predict frames: leave it out for this one"
+        )
     classifier = Classifier.of(loaded)
     if stream:
         for name, frames in _frames(loaded, classifier, clips):
@@ -65,6 +81,21 @@ def run(
         steps = classifier.soften(classifier.step_logits([clip])[0])
         _say(classifier, name, len(clip), steps, json_lines)
     return 0
+
+
+def _load(path: Path, weight_dtype: str) -> Model:
+    """A model of this task, of either kind; its whole answer is replayed."""
+    return load_model(path, "video", answer_again, weight_dtype)
+
+
+def answer_again(model: Model, inputs: Arrays) -> Arrays:
+    """What training stored, by the kind of the model."""
+    return predictor.reply(model, inputs) if predicts_frames(model) else reply(model, inputs)
+
+
+def predicts_frames(model: Model) -> bool:
+    """Whether a model tells how clips go on, rather than what they show."""
+    return bool(model.task_config.get("predict") == "frames")
 
 
 def _clips(model: Model, classifier: Classifier, paths: tuple[Path, ...]) -> Iterator[tuple[str, Clip]]:
@@ -184,7 +215,9 @@ def evaluate(
     weight_dtype:
         bfloat16 halves the bytes that a recurrent step reads; its matrices are rounded to 8 bits.
     """
-    loaded = load_model(model, "video", reply, weight_dtype)
+    loaded = _load(model, weight_dtype)
+    if predicts_frames(loaded):
+        return evaluate_frames(loaded, data, part=part, bad=bad, decoders=decoders, made=_MADE, quiet=quiet)
     classifier = Classifier.of(loaded)
     name, clips, labels, told = _read_part(classifier, data, part, bad, decoders)
     steps = [classifier.soften(own) for own in classifier.step_logits(clips)]
@@ -267,6 +300,10 @@ def inspect_inputs(model: Model, source: str | None = None) -> tuple[NDArray[np.
     Raises:
         DataError: nothing that can be read.
     """
+    if predicts_frames(model):
+        raise SettingsError(
+            f"{model.folder} predicts frames with a convolutional GRU, expected a model of classes: its gates are pictures"
+        )
     classifier = Classifier.of(model)
     clip = stored_clip(model) if source is None else classifier.read(Path(source))
     return classifier.preparation(clip)[None], [str(number + 1) for number in range(len(clip))]

@@ -1,0 +1,239 @@
+"""Accuracy of classifiers of clips: hand paths (Libras), moving digits, silhouettes; the error of predicted frames.
+
+    python -m bench.video libras | online | cells | digit | direction | order | weizmann | frames
+
+Beside the GRU stand the nearest training clip by its average frame (and by its whole path, for tracks) and the most frequent
+class, on the same test clips. Settings were chosen on validation clips taken from the training part (Weizmann: on people
+of the training part), a run's model is its best evaluation on them, and the test clips are read once by it.
+
+    libras      180 paths to train, 180 to test; both directions
+    online      the same, forward only: at the end, after 60 % of the frames, and with early decisions
+    cells       the same as libras: GRU, LSTM and RNN with as many parameters
+    digit, direction, order   clips of moving digits as .mp4 files, new ones every epoch, other digits to test
+    weizmann    whole silhouettes, nine folds: one person left out, another one to validate
+    frames      a convolutional GRU that sees 10 frames of a moving digit and predicts 5; writes docs/video_strip.png
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.record import ROOT, cpu_seconds, write_result
+from congru.data.registry import VARIABLE
+from congru.tasks.video.learner import make_learner
+from congru.tasks.video.settings import Settings
+from congru.tasks.video.use import evaluate
+from congru.tasks.video.use import run as run_model
+from congru.train.compare import hidden_for_parameters
+from congru.train.loop import fit
+
+COMMON: dict[str, Any] = {"threads": 1, "quiet": True, "evaluations": 6, "ema": 0.99}
+PATHS: dict[str, Any] = {
+    "steps": 1500,
+    "stretch": 0.2,
+    "shift": 1.0,
+    "zoom": 0.4,
+    "turn": 10,
+    "warp": 0.3,
+    "noise": 0.02,
+    "learning_rate": 5e-3,
+    "weight_decay": 0.05,
+    "window": 7,
+    "pool": "max",
+    "hidden_size": 96,
+    "encoder_size": 96,
+    "validation": 0.08,
+    "metric": "nats",
+}
+DIGITS: dict[str, Any] = {
+    "steps": 1500,
+    "height": 32,
+    "width": 32,
+    "batch_size": 32,
+    "made_clips": 1600,
+    "workers": 1,
+    "learning_rate": 4e-3,
+    "shift": 0.05,
+    "turn": 10,
+    "stretch": 0,
+    "noise": 0.02,
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "libras": PATHS,
+    "online": {**PATHS, "streaming": True, "pool": "last"},
+    "cells": PATHS,
+    **{kind: {**DIGITS, "moving_digits": kind} for kind in ("digit", "direction", "order")},
+    "weizmann": {"steps": 600, "height": 36, "width": 45},
+    "frames": {
+        "predict": "frames",
+        "moving_digits": "digit",
+        "steps": 1200,
+        "height": 32,
+        "width": 32,
+        "batch_size": 16,
+        "made_clips": 1600,
+        "workers": 1,
+        "learning_rate": 4e-3,
+    },
+}
+SOURCES = {
+    "libras": "video/libras/libras.npz",
+    "online": "video/libras/libras.npz",
+    "cells": "video/libras/libras.npz",
+    **dict.fromkeys(("digit", "direction", "order", "frames"), "video/mnist10k"),
+    "weizmann": "video/weizmann_silhouettes/clips.tsv",
+}
+PUBLISHED = {
+    "libras": {"ResNet (another split)": 95.4, "FCN (another split)": 96.4},
+}
+PEOPLE = tuple(f"s{number}" for number in range(1, 10))
+
+
+def source_of(name: str) -> str:
+    """Where the clips lie, in the folder that CONGRU_DATA names: these sets are never downloaded."""
+    if VARIABLE not in os.environ:
+        raise SystemExit(f"{VARIABLE} is not set, expected the folder that holds video/: set it")
+    return str(Path(os.environ[VARIABLE]) / SOURCES[name])
+
+
+STRIP = ROOT / "docs" / "video_strip.png"
+
+
+def measure(source: str, settings: Settings) -> dict[str, Any]:
+    """Train once; scores on the test clips, what it took, and the baselines."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = settings.model_copy(update={"out": Path(folder, "run")})
+        wall, cpu = time.perf_counter(), cpu_seconds()
+        result = fit(make_learner(source, settings=settings), settings)
+        seconds, used = time.perf_counter() - wall, cpu_seconds() - cpu
+        scores = evaluate(Path(folder, "run"), source, part="test", quiet=True)
+        size = sum(path.stat().st_size for path in Path(folder, "run", "model").iterdir())
+        if settings.predict == "frames":
+            run_model(Path(folder, "run"), strip=STRIP)
+    run = foreseen(scores) if settings.predict == "frames" else recognised(scores)
+    return {
+        **run,
+        "validation": result.best,
+        "seed": settings.seed,
+        "seconds": round(seconds, 1),
+        "cpu_seconds": round(used, 1),
+        "steps": result.steps,
+        "parameters": result.num_parameters,
+        "model_mb": round(size / 1e6, 2),
+    }
+
+
+def recognised(scores: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """Accuracies in per cent, of the model and of what stands beside it."""
+    run = {name: 100 * scores["model"][name] for name in ("accuracy", "macro_f1")}
+    run["nats"] = scores["model"]["nats"]
+    if "model, early decisions" in scores:
+        run["accuracy_at_60"] = 100 * scores["model after 60 % of the frames"]["accuracy"]
+        run["early_accuracy"] = 100 * scores["model, early decisions"]["accuracy"]
+        run["frames_saved"] = 100 * scores["model, early decisions"]["frames_saved"]
+    beside = {
+        title: round(100 * row["accuracy"], 2)
+        for title, row in scores.items()
+        if not title.startswith("model")
+    }
+    return {**{name: round(value, 4) for name, value in run.items()}, "baselines": beside}
+
+
+def foreseen(scores: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """Mean squared errors by frames ahead, and their shares of the copy's."""
+    own, copied = scores["model"], scores["copy the last frame"]
+    return {
+        **own,
+        **{name.replace("mse", "share_of_copy"): round(own[name] / copied[name], 4) for name in own},
+        "baselines": {f"copy the last frame, {name}": round(value, 5) for name, value in copied.items()},
+    }
+
+
+def mean_and_spread(runs: Sequence[dict[str, Any]], key: str) -> dict[str, float]:
+    """Mean and sample standard deviation over runs."""
+    values = [run[key] for run in runs]
+    return {
+        "mean": round(statistics.fmean(values), 4),
+        "deviation": round(statistics.stdev(values), 4) if len(values) > 1 else 0.0,
+    }
+
+
+def variants(name: str, seeds: Sequence[int]) -> list[Settings]:
+    """The settings of every run: one per seed, or for silhouettes one per person left out."""
+    settings = Settings(**COMMON, **SETTINGS[name])
+    if name == "weizmann":
+        return [
+            settings.model_copy(update={"leave_out": (person,), "seed": k}) for k, person in enumerate(PEOPLE)
+        ]
+    return [settings.model_copy(update={"seed": seed}) for seed in seeds]
+
+
+def cells(source: str, seeds: Sequence[int]) -> dict[str, list[dict[str, Any]]]:
+    """GRU, LSTM and RNN with as many parameters, the same steps and seeds."""
+    runs: dict[str, list[dict[str, Any]]] = {"gru": [], "lstm": [], "rnn": []}
+    for settings in variants("cells", seeds):
+        learner = make_learner(source, settings=settings)
+        target = sum(parameter.numel() for parameter in learner.module.parameters())
+        for cell in runs:
+            hidden = hidden_for_parameters(functools.partial(learner.build, cell), target)
+            chosen = settings.model_copy(update={"cell": cell, "hidden_size": hidden})
+            runs[cell].append({**measure(source, chosen), "hidden_size": hidden})
+            print(cell, settings.seed, runs[cell][-1], flush=True)
+    return runs
+
+
+def main() -> None:
+    """Measure one set, and write results/video_NAME.json."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("name", choices=sorted(SETTINGS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--folder", type=Path, default=ROOT / "results", help="where the result goes")
+    arguments = parser.parse_args()
+    name, seeds, source = arguments.name, arguments.seeds, source_of(arguments.name)
+    figures: dict[str, Any] = {"settings": {**COMMON, **SETTINGS[name]}}
+    if name == "cells":
+        by_cell = cells(source, seeds)
+        for cell, runs in by_cell.items():
+            figures[cell] = {"accuracy": mean_and_spread(runs, "accuracy"), "runs": runs}
+        runs = by_cell["gru"]
+    else:
+        runs = []
+        for settings in variants(name, seeds):
+            runs.append(measure(source, settings))
+            print(name, runs[-1], flush=True)
+        figures["runs"] = runs
+        keys = (
+            *("accuracy", "macro_f1", "accuracy_at_60", "early_accuracy", "frames_saved"),
+            *("mse_1_ahead", "mse_5_ahead", "share_of_copy_1_ahead", "share_of_copy_5_ahead"),
+        )
+        figures.update({key: mean_and_spread(runs, key) for key in keys if key in runs[0]})
+    baselines = {
+        f"{baseline} (measured)": round(statistics.fmean(run["baselines"][baseline] for run in runs), 5)
+        for baseline in runs[0]["baselines"]
+    }
+    written = "" if name == "weizmann" else " --seeds " + " ".join(map(str, seeds))
+    path = write_result(
+        f"video_{name}",
+        f"python -m bench.video {name}{written}",
+        figures,
+        repetitions=len(runs),
+        spreads={
+            key: figures[key] for key in figures if isinstance(figures[key], dict) and "mean" in figures[key]
+        },
+        baselines={**baselines, **PUBLISHED.get(name, {})},
+        packages=("av",),
+        folder=arguments.folder,
+    )
+    print(path)
+
+
+if __name__ == "__main__":
+    main()
