@@ -267,6 +267,10 @@ def write_files(folder: Path) -> None:
     ]
     for name in ("reviews.csv", "more-reviews.csv"):
         (folder / name).write_text("\n".join(["text,label", *reviews]) + "\n")
+    sides = ("train.de", "ein {} .", ("hund", "mann")), ("train.en", "a {} .", ("dog", "man"))
+    for name, sentence, words in sides:
+        for part in (name, name.replace("train", "test")):
+            (folder / part).write_text("".join(f"{sentence.format(words[k % 2])}\n" for k in range(8)))
     letters = "CDEFGABc"
     tunes = [
         f"X:{n}\nK:C\n{''.join(letters[(n + k * (1 + n % 3)) % 8] for k in range(16))}|\n" for n in range(20)

@@ -131,7 +131,42 @@ def _only_rests(folder: Path) -> list[str]:
     return [str(folder / "rests.abc")]
 
 
+def _sentences(folder: Path) -> list[str]:
+    """Two aligned files of a toy language."""
+    nouns = {"hund": "dog", "mann": "man", "ball": "ball", "baum": "tree"}
+    verbs = {"sieht": "sees", "holt": "fetches", "mag": "likes"}
+    pairs = [
+        (f"ein {a} {v} einen {b} .", f"a {nouns[a]} {verbs[v]} a {nouns[b]} .")
+        for a in nouns
+        for v in verbs
+        for b in nouns
+    ]
+    for name, sentences in zip(("train.de", "train.en"), zip(*pairs)):
+        (folder / name).write_text("\n".join(sentences) + "\n")
+    return [str(folder / "train.de"), str(folder / "train.en")]
+
+
+def _not_aligned(folder: Path) -> list[str]:
+    (folder / "bad.de").write_text("ein hund\nein mann\nein ball\n")
+    (folder / "bad.en").write_text("a dog\na man\n")
+    return [str(folder / "bad.de"), str(folder / "bad.en")]
+
+
 CASES = {
+    "translate": Case(
+        data=_sentences,
+        settings={
+            "hidden_size": 8,
+            "embedding_size": 12,
+            "vocab_size": 300,
+            "batch_size": 8,
+            "precision": "float32",
+            "bleu_tokenize": "none",
+        },
+        bad=_not_aligned,
+        complaint="bad.de has 3 lines and bad.en has 2, expected as many",
+        run={"text": "ein hund mag einen ball ."},
+    ),
     "chess": Case(
         data=_games,
         settings={

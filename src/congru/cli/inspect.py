@@ -45,6 +45,7 @@ def inspect(
     import congru
     from congru.gates.report import report
 
+    extra: list[tuple[str, str, str]] = []
     file, _, name = str(model).rpartition(":")
     if file.endswith(".py") or model.suffix == ".py":
         loaded = _python_object(Path(file or model), name if file else "")
@@ -53,8 +54,10 @@ def inspect(
         trace = congru.inspect(model, _arrays(str(model), source), layer=layer)
     else:
         folder = find_model_folder(model)
-        inputs = task_of(folder).use("inspect_inputs")
+        task = task_of(folder)
+        inputs, more = task.use("inspect_inputs"), getattr(task.part("use"), "inspect_extra", None)
         loaded = congru.load(folder)
+        extra = more(loaded, source) if more is not None else []
         x, labels = inputs(loaded) if source is None else inputs(loaded, source)
         trace = congru.inspect(loaded, x, tokens=labels, layer=layer)
     trace.check()
@@ -64,8 +67,8 @@ def inspect(
     print(trace.text(colored=sys.stdout.isatty()))
     for line in trace.summary():
         print(f"  {line}")
-    about = {"from": model.name, "read": source or "default of the task"}
-    print(f"wrote {report(trace, out, title=f'Gates of {model.name}', context={'about': about})}")
+    context = {"about": {"from": model.name, "read": source or "default of the task"}, "extra": extra}
+    print(f"wrote {report(trace, out, title=f'Gates of {model.name}', context=context)}")
     return 0
 
 

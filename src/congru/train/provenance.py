@@ -65,18 +65,23 @@ def describe(learner: AnyLearner) -> dict[str, object]:
 
 
 def data_record(description: dict[str, object]) -> dict[str, object]:
-    """A learner's description and, where its ``source`` is a file or folder, ``files``: path, sha256, bytes."""
-    source = description.get("source")
-    if "files" in description or not isinstance(source, (str, Path)) or not Path(source).exists():
+    """A learner's description and ``files``: path, sha256 and bytes of what ``source`` and ``target`` name, where they exist."""
+    if "files" in description:
         return dict(description)
-    root = Path(source)
+    named = [description.get(key) for key in ("source", "target")]
+    roots = [Path(path) for path in named if isinstance(path, (str, Path)) and Path(path).exists()]
+    files = [entry for root in roots for entry in _file_records(root)]
+    return {**description, "files": files} if files else dict(description)
+
+
+def _file_records(root: Path) -> list[dict[str, object]]:
+    """Path, sha256 and bytes of a file, or of every file below a folder."""
     paths = sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else [root]
     base = root if root.is_dir() else root.parent
-    files = [
+    return [
         {"path": str(path.relative_to(base)), "sha256": sha256_of(path), "bytes": path.stat().st_size}
         for path in paths
     ]
-    return {**description, "files": files}
 
 
 def sha256_of(path: Path) -> str:
@@ -90,8 +95,12 @@ def sha256_of(path: Path) -> str:
 
 def resume_line(learner: AnyLearner, out: Path, command: str = "train", **flags: Iterable[object]) -> str:
     """The command that continues the run in ``out``; everything else is in its ``config.yaml``."""
-    source = str(learner.describe().get("source", "DATA"))
-    words = ["congru", command, learner.task, source, "--out", str(out), "--resume"]
+    described = learner.describe()
+    paths = [
+        str(described.get("source", "DATA")),
+        *([str(described["target"])] if "target" in described else []),
+    ]
+    words = ["congru", command, learner.task, *paths, "--out", str(out), "--resume"]
     for name, values in flags.items():
         words += [f"--{name}", *map(str, values)]
     return shlex.join(words)

@@ -1,0 +1,120 @@
+"""From the files of a training to sentences: training pairs, validation sentences with their references, what was found.
+
+Without validation files some source sentences are kept, each once with all its translations as references; none of them stays in
+training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from congru.errors import DataError
+from congru.tasks.translate.pairs import Pairs, read_pairs
+from congru.tasks.translate.settings import PairSettings
+
+_NAMED = 20  # lines that are named one by one
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """N source sentences with their references; the first reference is the translation that a loss is taken of."""
+
+    source: list[str]
+    references: list[list[str]]
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+
+@dataclass(frozen=True)
+class TranslateData:
+    """What a training reads."""
+
+    files: tuple[str, ...]
+    split: str
+    train: Pairs
+    validation: Sentences
+    found: dict[str, Any] = field(default_factory=dict)
+
+
+def prepare(files: tuple[Path, ...], settings: PairSettings) -> TranslateData:
+    """Read the files and keep some sentences for validation.
+
+    Raises:
+        DataError: see `read_pairs`; or too few different source sentences to keep some.
+    """
+    pairs = read_pairs(files, settings)
+    found = findings(pairs)
+    if settings.valid:
+        held = read_pairs(tuple(settings.valid), settings)
+        known = set(zip(pairs.source, pairs.target))
+        repeated = sum(pair in known for pair in zip(held.source, held.target))
+        if repeated:
+            found["validation pairs that also stand in training"] = repeated
+        split = "validation files of their own"
+        return TranslateData(
+            tuple(map(str, files)),
+            split,
+            pairs,
+            Sentences(held.source, [[one] for one in held.target]),
+            found,
+        )
+    train, validation = split_pairs(pairs, settings.validation, settings.max_validation)
+    split = f"{len(validation)} source sentences drawn for validation, with all their translations"
+    return TranslateData(tuple(map(str, files)), split, train, validation, found)
+
+
+def findings(pairs: Pairs) -> dict[str, Any]:
+    """What a reader should know of the pairs: left-out lines, copies, repeated pairs, quotes that never close."""
+    found: dict[str, Any] = {}
+    if pairs.bad:
+        shown = "; ".join(pairs.bad[:_NAMED])
+        found["left out"] = f"{len(pairs.bad)} lines: {shown}{' ...' if len(pairs.bad) > _NAMED else ''}"
+    for remark in pairs.remarks:
+        found["encoding" if " read as " in remark else "languages"] = remark
+    seen: set[tuple[str, str]] = set()
+    copies, repeated, quotes = [], [], []
+    for place, source, target in zip(pairs.places, pairs.source, pairs.target):
+        if source == target:
+            copies.append(place)
+        if (source, target) in seen:
+            repeated.append(place)
+        seen.add((source, target))
+        if source.count('"') % 2 or target.count('"') % 2:
+            quotes.append(place)
+    for what, places in (
+        ("translation equal to its source", copies),
+        ("pairs that stand there already", repeated),
+        ("a quotation mark that never closes", quotes),
+    ):
+        if places:
+            shown = ", ".join(places[:_NAMED])
+            found[what] = f"{len(places)} ({shown}{', ...' if len(places) > _NAMED else ''})"
+    return found
+
+
+def split_pairs(pairs: Pairs, share: float, most: int) -> tuple[Pairs, Sentences]:
+    """Training pairs, and a share of the different source sentences with all their translations; the same at every call.
+
+    Raises:
+        DataError: fewer than two different source sentences.
+    """
+    distinct = list(dict.fromkeys(pairs.source))
+    if len(distinct) < 2:
+        raise DataError(
+            f"{pairs.name} holds {len(distinct)} different source sentence, expected at least 2: add pairs, or pass --valid"
+        )
+    count = min(max(1, round(len(distinct) * share)), most)
+    kept = np.random.default_rng(0).permutation(len(distinct))[:count]
+    held: dict[str, list[str]] = {distinct[k]: [] for k in sorted(kept.tolist())}
+    train = Pairs(pairs.name, bad=pairs.bad, remarks=pairs.remarks)
+    for place, source, target in zip(pairs.places, pairs.source, pairs.target):
+        if source in held:
+            held[source].append(target)
+        else:
+            train.add(place, source, target)
+    return train, Sentences(list(held), list(held.values()))
