@@ -32,14 +32,22 @@ def random_game(rng: np.random.Generator, first: int, plies: int) -> list[str]:
     return words
 
 
-def write_games(path: Path, count: int, plies: int = 24, seed: int = 0) -> None:
-    """Write games as PGN; each player opens in an own way."""
+def write_games(
+    path: Path, count: int, plies: int = 24, seed: int = 0, thinks: tuple[int, int] | None = None
+) -> None:
+    """Write games as PGN; each player opens in an own way. `thinks`: seconds of each move of White and of Black, as clocks."""
     rng = np.random.default_rng(seed)
     texts = []
     for number in range(count):
         white, black = rng.permutation(3)[:2].tolist()
         words = random_game(rng, white, plies)
         result = ("1-0", "1/2-1/2", "0-1")[int(rng.integers(3))]
+        if thinks is not None:
+            words = [
+                f"{word} {{[%clk {left // 3600}:{left // 60 % 60:02}:{left % 60:02}]}}"
+                for ply, word in enumerate(words)
+                for left in [5400 - thinks[ply % 2] * (1 + ply // 2)]
+            ]
         tags = {
             "White": PLAYERS[white],
             "Black": PLAYERS[black],

@@ -13,6 +13,7 @@ from congru.errors import DataError
 from congru.tasks.chess.attacks import Ints
 from congru.tasks.chess.baselines import BookAndNgrams, share_of_hits
 from congru.tasks.chess.games import SPLITS, Games
+from congru.tasks.chess.plies import NUM_TIMES
 from congru.tasks.chess.reading import Reader
 from congru.tasks.chess.settings import Settings
 from congru.tasks.chess.sources import Report, read_games, tell
@@ -124,6 +125,17 @@ def baseline_rows(games: Games, train: Ints, scored: Ints) -> dict[str, dict[str
         hits = {f"top{k}": float(share_of_hits(offered, part.moves, k).mean()) for k in (1, 3, 5)}
         rows = {"opening book + 4-gram": hits, **rows}
     return rows
+
+
+def time_baseline(games: Games, train: Ints, scored: Ints) -> float | None:
+    """Bits of the time that a move takes by how often each class is in the training games; None where there is no time."""
+    reader = Reader(games, np.zeros(len(games.players), np.int64))
+    seen, wanted = (reader.times(plies_of(games.offsets, part)) for part in (train, scored))
+    counts = 1.0 + np.bincount(seen[seen >= 0], minlength=NUM_TIMES)
+    wanted = wanted[wanted >= 0]
+    return (
+        float(-np.log2(counts / counts.sum())[wanted].mean()) if len(wanted) and (seen >= 0).any() else None
+    )
 
 
 def filtered(games: Games, settings: Settings) -> Games:

@@ -19,7 +19,7 @@ from congru.report.table import text_table
 from congru.tasks.chess.attacks import Ints
 from congru.tasks.chess.games import UNKNOWN, Games
 from congru.tasks.chess.predict import Predicted, Predictor
-from congru.tasks.chess.reading import chosen
+from congru.tasks.chess.reading import Reader, chosen
 from congru.tasks.chess.scoring import BANDS, band_names, by_group, ranks
 
 ELO_BANDS = (1, 2200, 2400, 2500, 2600, 2700)
@@ -33,7 +33,8 @@ class Scored:
 
     `game`, `ply` [N]; `rank` [N]: how many moves were more probable; `nats` [N]; `highest` [N]: the probability of the most
     probable move; `result_nats` [N], NaN where the game has no result; `legal_mass`, `free_legal` [N] as in
-    :class:`congru.tasks.chess.predict.Predicted`; `elo` [N] of the mover, 0 where unknown; `player` [N] the mover.
+    :class:`congru.tasks.chess.predict.Predicted`; `elo` [N] of the mover, 0 where unknown; `player` [N] the mover; `time_nats`
+    [N] of the time that the move took, NaN where that is not known or not predicted.
     """
 
     game: Ints
@@ -46,6 +47,7 @@ class Scored:
     free_legal: NDArray[np.bool_]
     elo: Ints
     player: Ints
+    time_nats: Values
 
     def take(self, wanted: Any) -> Scored:
         """Some plies, by a mask or by numbers."""
@@ -54,16 +56,17 @@ class Scored:
 
 def score(predictor: Predictor, games: Games, wanted: Ints, **how: Any) -> Scored:
     """Score every ply of some games, in the games' order; `how` goes to :meth:`Predictor.predict`."""
-    parts = {said.game: _scored(said, games) for said in predictor.predict(games, wanted, **how)}
+    reader = Reader(games, np.zeros(len(games.players), np.int64))
+    parts = {said.game: _scored(said, reader) for said in predictor.predict(games, wanted, **how)}
     ordered = [parts[number] for number in sorted(parts)]
     return Scored(
         **{name: np.concatenate([getattr(part, name) for part in ordered]) for name in vars(ordered[0])}
     )
 
 
-def _scored(said: Predicted, games: Games) -> Scored:
+def _scored(said: Predicted, reader: Reader) -> Scored:
     """The plies of one game."""
-    number, count = said.game, len(said.state)
+    games, number, count = reader.games, said.game, len(said.state)
     begin = int(games.offsets[number])
     places = chosen(said.row, said.code, games.moves[begin : begin + count].astype(np.int64))
     side = said.side
@@ -72,6 +75,10 @@ def _scored(said: Predicted, games: Games) -> Scored:
     if result != UNKNOWN:
         outcome = 1 + np.where(side == 1, -result, result)
         result_nats = -said.result[np.arange(count), outcome].astype(np.float64)
+    time_nats = np.full(count, np.nan)
+    if said.time is not None:
+        time = reader.times(begin + np.arange(count))
+        time_nats[time >= 0] = -said.time[np.arange(count), time][time >= 0]
     return Scored(
         np.full(count, number),
         np.arange(count),
@@ -83,22 +90,30 @@ def _scored(said: Predicted, games: Games) -> Scored:
         said.free_legal,
         games.elo[number].astype(np.int64)[side],
         np.array([games.white[number], games.black[number]], np.int64)[side],
+        time_nats,
     )
 
 
 def summary(scored: Scored) -> dict[str, float]:
     """The means over all plies."""
     hits = {f"top{k}": float((scored.rank < k).mean()) for k in (1, 3, 5)}
-    known = ~np.isnan(scored.result_nats)
+    timed = ~np.isnan(scored.time_nats)
     return {
         **hits,
         "bits_per_move": float(scored.nats.mean() / np.log(2)),
-        "result_bits": float(scored.result_nats[known].mean() / np.log(2)) if known.any() else float("nan"),
+        "result_bits": _bits(scored.result_nats),
+        **({"time_bits": _bits(scored.time_nats)} if timed.any() else {}),
         "legal_mass": float(scored.legal_mass.mean()),
         "legal_rate": float(scored.free_legal.mean()),
         "calibration_error": calibration(scored)[0],
         "plies": float(len(scored.rank)),
     }
+
+
+def _bits(nats: Values) -> float:
+    """The mean of what is known, in bits; NaN where nothing is."""
+    known = ~np.isnan(nats)
+    return float(nats[known].mean() / np.log(2)) if known.any() else float("nan")
 
 
 def by_ply(scored: Scored) -> dict[str, dict[str, float]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
@@ -73,19 +75,29 @@ def _carry(live: LiveGame, games: Games) -> None:
 
 
 def follow_moves(
-    game: Followed, moves: Iterable[str | int], most: int, sources: int
+    game: Followed, moves: Iterable[str | int], most: int, sources: int, clocks: Iterable[float] = ()
 ) -> Iterator[tuple[Played | None, View]]:
-    """What is known before the first move, then after each: the move that was played and what may come next."""
+    """What is known before the first move, then after each: the move that was played and what may come next.
+
+    `clocks`: the seconds left after each move, as far as they are known.
+    """
     yield None, game.view(most, sources)
-    for move in moves:
-        played = game.play(move)
+    for move, clock in zip(moves, itertools.chain(clocks, itertools.repeat(math.nan))):
+        played = game.play(move, clock)
         yield played, game.view(most, sources)
 
 
-def show(game: Followed, moves: Iterable[str | int], most: int, sources: int, boards: bool) -> None:
+def show(
+    game: Followed,
+    moves: Iterable[str | int],
+    most: int,
+    sources: int,
+    boards: bool,
+    clocks: Iterable[float] = (),
+) -> None:
     """Print a game move by move, and at its end how well it was predicted."""
     first = game.position.turn
-    for played, view in follow_moves(game, moves, most, sources):
+    for played, view in follow_moves(game, moves, most, sources, clocks):
         if played is not None:
             print(played_line(game, view.ply - 1, played, view.opening))
         if boards:
@@ -97,9 +109,11 @@ def show(game: Followed, moves: Iterable[str | int], most: int, sources: int, bo
         print(line)
 
 
-def show_json(game: Followed, moves: Iterable[str | int], most: int, sources: int) -> None:
+def show_json(
+    game: Followed, moves: Iterable[str | int], most: int, sources: int, clocks: Iterable[float] = ()
+) -> None:
     """Print one JSON object per position: the move that led to it, and the view."""
-    for played, view in follow_moves(game, moves, most, sources):
+    for played, view in follow_moves(game, moves, most, sources, clocks):
         print(json.dumps(as_json(game, played, view), ensure_ascii=False))
 
 
@@ -146,12 +160,16 @@ def talk(start: Callable[[], Followed], most: int, sources: int, lines: TextIO |
 
 
 class OneGame(NamedTuple):
-    """A game to follow: White and Black, their ratings (0 unknown), the codes of the moves, another first position."""
+    """A game to follow: White and Black, their ratings (0 unknown), the codes of the moves, another first position, the clocks.
+
+    `clocks`: the seconds left after each move, NaN where unknown; empty where the game has none.
+    """
 
     players: tuple[str, str]
     elo: tuple[int, int]
     moves: list[int]
     fen: str | None
+    clocks: list[float]
 
 
 def one_game(path: Path, number: int) -> OneGame:
@@ -168,4 +186,5 @@ def one_game(path: Path, number: int) -> OneGame:
         (int(games.elo[game, 0]), int(games.elo[game, 1])),
         games.of(game).tolist(),
         games.fens[start] if start >= 0 else None,
+        [] if games.clocks is None else games.clocks[games.offsets[game] : games.offsets[game + 1]].tolist(),
     )

@@ -17,6 +17,7 @@ from congru.errors import DataError
 from congru.runtime.run import State
 from congru.tasks.chess.memory import MoveMemory
 from congru.tasks.chess.moves import name_of
+from congru.tasks.chess.plies import seconds_of
 from congru.tasks.chess.predict import LiveGame, Predictor
 from congru.tasks.chess.rules import Position
 from congru.tasks.chess.san import read_move, write_san
@@ -53,7 +54,10 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True)
 class View:
-    """What is known before a move. `white_wins`, `draws`, `black_wins` sum to 1; `sources` the earlier moves that count most."""
+    """What is known before a move. `white_wins`, `draws`, `black_wins` sum to 1; `sources` the earlier moves that count most.
+
+    `seconds`: how long the player is likely to think, None where the model learnt from games without clocks.
+    """
 
     ply: int
     turn: int
@@ -64,6 +68,7 @@ class View:
     opening: str | None
     outcome: str | None
     sources: tuple[Source, ...]
+    seconds: float | None = None
 
 
 @dataclass
@@ -114,10 +119,14 @@ class Followed:
             opening=self.opening,
             outcome=self.position.outcome(),
             sources=self._sources(choices, sources),
+            seconds=None if said.time is None else seconds_of(said.time[0]),
         )
 
-    def play(self, move: str | int) -> Played:
-        """Play a move in SAN or UCI, or a code. Raises :class:`DataError` where it is not legal; nothing has changed then."""
+    def play(self, move: str | int, clock: float = math.nan) -> Played:
+        """Play a move in SAN or UCI, or a code; `clock`: the seconds that the player has left after it, where known.
+
+        Raises :class:`DataError` where it is not legal; nothing has changed then.
+        """
         code = read_move(self.position, move) if isinstance(move, str) else move
         if not self.position.is_legal(code):
             raise DataError(f"move is {name_of(code)}, which is not legal in {self.position.fen}")
@@ -132,7 +141,9 @@ class Followed:
         )
         self._before.append((self.live.fork(), self._memory, self._state, self._opening))
         self._memory, self._read = self._memory_here(), None
+        mover = self.live.side
         self.live.play(code)
+        self.live.clocks[mover] = clock
         self._state = self.live.state()
         self.history.append(played)
         self._opening = self.names(self.position) or self._opening

@@ -1,6 +1,6 @@
 """The training problem of chess: streams of games in, the loss of the next move among the legal ones.
 
-    loss = -log p(move) - w_r log p(result) [ - w_t mean over the squares of log p(piece on it) ]
+    loss = -log p(move) - w_r log p(result) [ - w_c log p(time it takes) ] [ - w_t mean over the squares of log p(piece on it) ]
 
 p(move) is a softmax over the legal moves for a network with the board, and over all moves of the side to move for one
 that reads moves only: it must learn by itself what is legal.
@@ -30,7 +30,7 @@ from congru.tasks.chess.networks import NUM_PIECES, declarations
 from congru.tasks.chess.positions import Board, relative
 from congru.tasks.chess.predict import PLAYERS, Predicted
 from congru.tasks.chess.reading import Reader
-from congru.tasks.chess.said import arrays_of, is_hit, move_nats, read, result_nats
+from congru.tasks.chess.said import arrays_of, is_hit, move_nats, read, result_nats, time_nats
 from congru.tasks.chess.san import write_san
 from congru.tasks.chess.scoring import legal_log_softmax
 from congru.tasks.chess.settings import Settings
@@ -79,10 +79,14 @@ class ChessLearner(TaskLearner[Settings]):
         self.baselines = data.baselines
         self.reader = Reader(data.games, data.numbers)
         self.with_board = settings.variant == "b"
+        clocks = data.games.clocks
+        self.with_times = clocks is not None and bool(
+            (self.reader.times(plies_of(data.games.offsets, data.train)) >= 0).any()
+        )
 
     def networks(self, cell: str, hidden_size: int) -> dict[str, Any]:
         """See :mod:`congru.tasks.chess.networks`."""
-        return declarations(self.settings, cell, hidden_size, 1 + len(self.data.known))
+        return declarations(self.settings, cell, hidden_size, 1 + len(self.data.known), self.with_times)
 
     def build_network(self, name: str, declaration: Mapping[str, Any]) -> nn.Module:
         """One network in torch; its recurrent layer runs on the core, which knows where games begin in float32 only."""
@@ -136,6 +140,7 @@ class ChessLearner(TaskLearner[Settings]):
         settings = self.settings
         said = read(networks, batch, carry)
         total = move_nats(said, batch).sum() + settings.result_weight * result_nats(said, batch).sum()
+        total = total + settings.time_weight * time_nats(said, batch).sum()
         if not self.with_board:
             squares = networks["teacher"](said.seen)[0].unflatten(-1, (64, NUM_PIECES)).float()
             nats = F.cross_entropy(squares.flatten(0, -2), batch["squares"].flatten(), reduction="sum")
@@ -151,8 +156,8 @@ class ChessLearner(TaskLearner[Settings]):
         return game_batches(self.data.games.offsets, self.data.valid, _EVALUATION_PLIES)
 
     def evaluate(self, networks: Networks, rows: range) -> NDArray[np.float64]:
-        """Sums over the plies of groups of games: plies, hits, nats of the moves, of the results, results."""
-        sums = np.zeros(5)
+        """Sums over the plies of groups of games: plies, hits, nats of the moves; nats of the results, results; of the times."""
+        sums = np.zeros(7)
         for number in rows:
             games, offsets = self._groups[number], self.data.games.offsets
             lengths = offsets[games + 1] - offsets[games]
@@ -162,21 +167,23 @@ class ChessLearner(TaskLearner[Settings]):
             batch["reset"] = torch.zeros_like(batch["reset"])
             said = read(networks, batch, None)
             nats, hits = move_nats(said, batch), is_hit(said, batch)
-            result, known = result_nats(said, batch), batch["result"] >= 0
-            for place, values in enumerate(
-                (counted, hits & counted, nats * counted, result * counted, known & counted)
-            ):
-                sums[place] += float(values.sum())
+            result, time = result_nats(said, batch), time_nats(said, batch)
+            known = [batch[name] >= 0 for name in ("result", "time")]
+            values = (torch.ones_like(hits), hits, nats, result, known[0], time, known[1])
+            sums += [float((value * counted).sum()) for value in values]
         return sums
 
     def metrics(self, parts: Sequence[NDArray[np.float64]]) -> dict[str, float]:
-        """The share of moves hit, bits a move, bits of the result."""
-        plies, hits, nats, result, results = np.sum(parts, axis=0)
-        return {
+        """The share of moves hit, bits a move, bits of the result, and of the time a move takes where that is predicted."""
+        plies, hits, nats, result, results, time, times = np.sum(parts, axis=0)
+        values = {
             METRIC: hits / plies,
             "bits_per_move": nats / plies / math.log(2),
             "result_bits": result / max(results, 1) / math.log(2),
         }
+        if self.with_times:
+            values["time_bits"] = time / max(times, 1) / math.log(2)
+        return values
 
     def sample(self, networks: Networks) -> Sample:
         """A validation game, move by move: the probability of what was played, and what was thought most probable."""
@@ -209,7 +216,10 @@ class ChessLearner(TaskLearner[Settings]):
         log_p = legal_log_softmax(scores.float().cpu().numpy(), positions.row, len(plies))
         result = log_softmax(said.result[0].cpu().numpy())
         ones, state = np.ones(len(plies)), said.seen[0].cpu().numpy()
-        return Predicted(0, positions.side, positions.row, code, log_p, result, state, state, ones, ones > 0)
+        time = None if said.time is None else log_softmax(said.time[0].cpu().numpy())
+        return Predicted(
+            0, positions.side, positions.row, code, log_p, result, state, state, ones, ones > 0, time
+        )
 
     def task_config(self, parts: Sequence[Any]) -> dict[str, Any]:
         """Which of the two networks it is."""
@@ -230,7 +240,12 @@ class ChessLearner(TaskLearner[Settings]):
             "players": players,
             "elo": games.elo[number][None].astype(np.int64),
         }
-        return Answer(inputs, {"log_p": said.log_p, "result": said.result})
+        if games.clocks is not None:
+            inputs["clocks"] = games.clocks[plies].astype(np.float32)
+        outputs = {"log_p": said.log_p, "result": said.result}
+        if said.time is not None:
+            outputs["time"] = said.time
+        return Answer(inputs, outputs)
 
     def describe(self) -> dict[str, Any]:
         """What was read, and how it is cut into streams."""

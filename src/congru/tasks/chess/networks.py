@@ -2,7 +2,8 @@
 
     player   a player's number -> a vector; 0 is an unknown player
     board    features of the position -> a vector (variant b)
-    main     ply by ply: the last move, both players and ratings, the board -> a query or move logits, the result, the state
+    main     ply by ply: the last move, both players and ratings, the board -> a query or move logits, the result, the state,
+             and where the games have clocks the time that the move will take
     move     tokens of a legal move -> a key; its score is query . key / sqrt(size) (variant b)
     teacher  what the tracker holds -> what stands on the 64 squares (variant m, in training only)
 
@@ -15,7 +16,7 @@ from typing import Any
 
 from congru.tasks.chess.features import BOARD_FEATURES, MOVE_TOKENS
 from congru.tasks.chess.moves import NUM_MOVES
-from congru.tasks.chess.plies import MOVED_TOKENS, PLY_TOKENS, START_TOKEN
+from congru.tasks.chess.plies import MOVED_TOKENS, NUM_TIMES, PLY_TOKENS, START_TOKEN
 from congru.tasks.chess.settings import Settings
 
 NUM_RESULTS = 3  # lost, drawn, won, for the side to move
@@ -23,8 +24,10 @@ NUM_PIECES = 13
 _DROP = "dropout"
 
 
-def declarations(settings: Settings, cell: str, hidden_size: int, num_players: int) -> dict[str, Any]:
-    """The networks by name; `num_players` counts the unknown one."""
+def declarations(
+    settings: Settings, cell: str, hidden_size: int, num_players: int, with_times: bool = False
+) -> dict[str, Any]:
+    """The networks by name; `num_players` counts the unknown one, `with_times`: the games have clocks."""
     networks = {
         "player": _network(
             {"number": {"tokens": num_players}},
@@ -32,7 +35,7 @@ def declarations(settings: Settings, cell: str, hidden_size: int, num_players: i
         )
     }
     if settings.variant == "m":
-        networks["main"] = _moves_only(settings, cell, hidden_size)
+        networks["main"] = _with_time(_moves_only(settings, cell, hidden_size), with_times)
         networks["teacher"] = _network(
             {"state": {"features": hidden_size}},
             [{"type": "linear", "name": "squares", "size": 64 * NUM_PIECES}],
@@ -42,7 +45,7 @@ def declarations(settings: Settings, cell: str, hidden_size: int, num_players: i
         {"squares": {"features": BOARD_FEATURES}},
         [{"type": "linear", "name": "pieces", "size": hidden_size}],
     )
-    networks["main"] = _with_board(settings, cell, hidden_size)
+    networks["main"] = _with_time(_with_board(settings, cell, hidden_size), with_times)
     networks["move"] = _network(
         {"tokens": {"tokens": list(MOVE_TOKENS)}},
         [
@@ -59,6 +62,14 @@ def _network(
     inputs: dict[str, Any], nodes: list[dict[str, Any]], outputs: list[str] | None = None
 ) -> dict[str, Any]:
     return {"inputs": inputs, "nodes": nodes, "outputs": outputs or [nodes[-1]["name"]]}
+
+
+def _with_time(network: dict[str, Any], with_times: bool) -> dict[str, Any]:
+    """The network "main" with one head more, where there is something to learn it from."""
+    if not with_times:
+        return network
+    head = {"type": "linear", "name": "time", "size": NUM_TIMES, "of": "drop_decided"}
+    return _network(network["inputs"], [*network["nodes"], head], [*network["outputs"], "time"])
 
 
 def _inputs(settings: Settings) -> dict[str, Any]:

@@ -21,6 +21,8 @@ NOTHING_MOVED = 2 * 6 * 64
 MOVED_TOKENS = (NOTHING_MOVED + 1,) * 3
 """Colour, piece and square: where the last move put it, took it from, and removed one (castling: the rook)."""
 _RATINGS, _CLOCKS = 21, 14
+NUM_TIMES = _CLOCKS - 1
+"""How many classes of the time that a move took: see :func:`time_class`."""
 PLY_TOKENS = (NUM_MOVES + 1, 7, 7, 5, 2, _RATINGS, _RATINGS, _CLOCKS)
 """Last move, its piece, what it took (6: castled), promotion, side to move, own and their rating, own clock."""
 
@@ -44,6 +46,27 @@ def clock_token(seconds: NDArray[np.floating]) -> Ints:
     known = np.nan_to_num(np.asarray(seconds, np.float64), nan=0.0).clip(0)
     bins = 1 + np.log2(1 + known).astype(np.int64)
     return np.where(np.isnan(seconds), 0, np.minimum(bins, _CLOCKS - 1))
+
+
+def time_class(seconds: NDArray[np.floating]) -> Ints:
+    """The class 0 .. 12 of the time that a move took, floor(log2(1 + seconds)); -1 where it is not known (NaN).
+
+    What an increment gives back is not known: a time below zero counts as zero.
+
+    >>> time_class(np.array([np.nan, -1.0, 0.0, 3.0, 600.0])).tolist()
+    [-1, 0, 0, 2, 9]
+    """
+    return clock_token(seconds) - 1
+
+
+def seconds_of(log_p: NDArray[np.floating]) -> float:
+    """The middle, in seconds, of the class that holds the median of a distribution log p [13] of :func:`time_class`.
+
+    >>> seconds_of(np.log(np.eye(13)[3] + 1e-9))  # 7 to 15 seconds
+    11.0
+    """
+    half = int(np.searchsorted(np.cumsum(np.exp(np.asarray(log_p, np.float64))), 0.5))
+    return 1.5 * 2.0 ** min(half, NUM_TIMES - 1) - 1
 
 
 def ply_tokens(side: Ints, last: Ints, own_elo: Ints, their_elo: Ints, clock: NDArray[np.floating]) -> Ints:

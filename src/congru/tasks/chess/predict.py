@@ -49,7 +49,8 @@ class Predicted:
     `result` [T, 3]: log p that the side to move loses, draws, wins; `state` [T, H]: the recurrent output; `tracked`
     [T, H]: of a network that reads moves only, the output of the layer that tracks the board (else `state`); `legal_mass`,
     `free_legal` [T]: of such a network, the probability of all legal moves before others are ruled out, and whether the most
-    probable of all moves is legal (else 1 and True).
+    probable of all moves is legal (else 1 and True); `time` [T, 13]: log p of the classes of the time that the move takes, None
+    where the training games had no clocks.
     """
 
     game: int
@@ -62,6 +63,7 @@ class Predicted:
     tracked: Floats
     legal_mass: Floats
     free_legal: NDArray[np.bool_]
+    time: Floats | None = None
 
     def best(self, count: int = 5, ply: int = 0) -> list[tuple[int, float]]:
         """The most probable moves of a ply as (code, probability), the first first."""
@@ -166,6 +168,7 @@ class Predictor:
                 whole.tracked[ply],
                 whole.legal_mass[ply],
                 whole.free_legal[ply],
+                None if whole.time is None else whole.time[ply],
             )
 
     def _predicted(self, game: int, out: Mapping[str, Floats], inputs: Inputs) -> Predicted:
@@ -183,7 +186,8 @@ class Predictor:
         log_p = legal_log_softmax(scores, row, count)
         ones, state = np.ones(count), out["rnn"]
         result, tracked = log_softmax(out["result"]), out.get("tracker", state)
-        return Predicted(game, side, row, code, log_p, result, state, tracked, ones, ones > 0)
+        time = log_softmax(out["time"]) if "time" in out else None
+        return Predicted(game, side, row, code, log_p, result, state, tracked, ones, ones > 0, time)
 
     def of_all_moves(self, game: int, out: Mapping[str, Floats], inputs: Inputs) -> Predicted:
         """The logits of all moves as probabilities of the legal ones."""
@@ -354,8 +358,9 @@ def _players(model: Model) -> list[str]:
 
 
 def reply(model: Model, inputs: Arrays) -> Arrays:
-    """The stored answer: log p of every legal move [C], and of the results [T, 3], of a game."""
-    moves = inputs["moves"]
-    game = replace(collect([Game(moves.astype(np.uint16), "white", "black")]), elo=inputs["elo"])
-    said = next(Predictor(model).predict(game, numbers=inputs["players"]))
-    return {"log_p": said.log_p, "result": said.result}
+    """The stored answer: log p of every legal move [C], of the results [T, 3], and of the times [T, 13], of a game."""
+    moves = inputs["moves"].astype(np.uint16)
+    game = collect([Game(moves, "white", "black", clocks=inputs.get("clocks"))])
+    said = next(Predictor(model).predict(replace(game, elo=inputs["elo"]), numbers=inputs["players"]))
+    out = {"log_p": said.log_p, "result": said.result}
+    return out if said.time is None else {**out, "time": said.time}

@@ -17,7 +17,7 @@ from congru.tasks.chess.attacks import Ints, attacks_of
 from congru.tasks.chess.features import BOARD_FEATURES, MOVE_TOKENS, Floats, board_features, move_tokens
 from congru.tasks.chess.games import UNKNOWN, Games
 from congru.tasks.chess.moves import MOVE_INDEX
-from congru.tasks.chess.plies import move_token, moved_tokens, ply_tokens
+from congru.tasks.chess.plies import move_token, moved_tokens, ply_tokens, time_class
 from congru.tasks.chess.positions import Positions, Segment, positions_of, relative
 from congru.tasks.chess.rules import Position
 
@@ -126,6 +126,14 @@ class Reader:
         before = plies - 2
         seconds = clocks[np.maximum(before, 0)].astype(np.float64)
         return np.where((before >= self.games.offsets[game]) & (seconds >= 0), seconds, np.nan)
+
+    def times(self, plies: Ints) -> Ints:
+        """The class of the time that each move took, [N]: see :func:`congru.tasks.chess.plies.time_class`."""
+        if self.games.clocks is None:
+            return np.full(len(plies), -1)
+        after = self.games.clocks[plies].astype(np.float64)
+        spent = self._clock(plies, self.game_of(plies)) - np.where(after >= 0, after, np.nan)
+        return time_class(spent)
 
     def inputs(self, plies: Ints, with_board: bool, unknown: Ints | None = None) -> Inputs:
         """What the networks read of plies [N]."""

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
@@ -38,6 +39,7 @@ def arrays_of(
         "their": inputs.their,
         "reset": flat == reader.games.offsets[reader.game_of(flat)],
         "result": reader.results(flat),
+        "time": reader.times(flat),
     }
     if with_board:
         moves = {
@@ -57,13 +59,14 @@ class Said(NamedTuple):
     """What the networks say of plies [B, T]: move scores, result logits [B, T, 3], the output [B, T, H] and state after.
 
     `scores`: [C] of the legal moves, or [B, T, 1968] of all moves of the side to move. `seen`: the output of the recurrent
-    layer; without the board, that of the layer that tracks it.
+    layer; without the board, that of the layer that tracks it. `time`: logits [B, T, 13] of the class of the time the move takes.
     """
 
     scores: Tensor
     result: Tensor
     seen: Tensor
     state: Any
+    time: Tensor | None
 
 
 def read(networks: Networks, batch: Mapping[str, Tensor], carry: Any, vectors: Tensor | None = None) -> Said:
@@ -80,13 +83,17 @@ def read(networks: Networks, batch: Mapping[str, Tensor], carry: Any, vectors: T
         out, state = networks["main"](inputs, carry, reset=batch["reset"])
         moves = out["move"][..., :START_TOKEN].unflatten(-1, (2, NUM_MOVES))
         own = moves.gather(-2, batch["side"][..., None, None].expand(*batch["side"].shape, 1, NUM_MOVES))
-        return Said(own.squeeze(-2).float(), out["result"].float(), out["tracker"], state)
+        return Said(own.squeeze(-2).float(), out["result"].float(), out["tracker"], state, _time(out))
     inputs["board"] = networks["board"](batch["board"])[0]
     out, state = networks["main"](inputs, carry, reset=batch["reset"])
     keys = networks["move"](batch["tokens"][None])[0][0]
     query = out["query"].flatten(0, 1)[batch["row"]]
     scores = (query * keys).sum(-1).float() / keys.shape[-1] ** 0.5
-    return Said(scores, out["result"].float(), out["rnn"], state)
+    return Said(scores, out["result"].float(), out["rnn"], state, _time(out))
+
+
+def _time(out: Mapping[str, Tensor]) -> Tensor | None:
+    return out["time"].float() if "time" in out else None
 
 
 def move_nats(said: Said, batch: Mapping[str, Tensor]) -> Tensor:
@@ -112,7 +119,17 @@ def is_hit(said: Said, batch: Mapping[str, Tensor]) -> Tensor:
 
 def result_nats(said: Said, batch: Mapping[str, Tensor]) -> Tensor:
     """-log p [B, T] of the game's result; 0 where it has none."""
-    nats = F.cross_entropy(
-        said.result.flatten(0, 1), batch["result"].flatten(), ignore_index=-1, reduction="none"
-    )
-    return nats.view(batch["result"].shape)
+    return _nats(said.result, batch["result"])
+
+
+def time_nats(said: Said, batch: Mapping[str, Tensor]) -> Tensor:
+    """-log p [B, T] of the time that the move took; 0 where that is not known, or not predicted."""
+    if said.time is None:
+        return torch.zeros_like(batch["time"], dtype=torch.float32)
+    return _nats(said.time, batch["time"])
+
+
+def _nats(logits: Tensor, target: Tensor) -> Tensor:
+    """-log p of targets [B, T] for logits [B, T, F]; 0 where the target is -1."""
+    nats = F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=-1, reduction="none")
+    return nats.view(target.shape)

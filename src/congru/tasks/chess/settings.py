@@ -73,6 +73,10 @@ class Settings(NetworkSettings):
         Field(ge=0, le=1, description="Share of a pair's later games that keep the state of the one before."),
     ] = 0.3
     result_weight: Annotated[float, Field(ge=0, description="Weight of the loss of the game's result.")] = 0.1
+    time_weight: Annotated[
+        float,
+        Field(ge=0, description="Weight of the loss of the time a move takes, where games have clocks."),
+    ] = 0.1
     teacher_weight: Annotated[
         float, Field(ge=0, description="Variant m: weight of the loss that teaches the 64 squares.")
     ] = 3.0

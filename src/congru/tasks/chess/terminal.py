@@ -44,6 +44,8 @@ def view_lines(game: Followed, view: View) -> list[str]:
     lines.append(
         f"  White wins {view.white_wins:.0%}, draw {view.draws:.0%}, Black wins {view.black_wins:.0%}"
     )
+    if view.seconds is not None:
+        lines.append(f"  and to think about {view.seconds:.0f} s")
     if view.sources:
         stands = ", ".join(f"{source.move} ({source.bits:+.2f} bits)" for source in view.sources)
         lines.append(f"  {view.choices[0].san} stands on {stands}")

@@ -15,7 +15,7 @@ from congru.errors import DataError
 from congru.report.verdict import verdict
 from congru.runtime.model import Model
 from congru.tasks.chess import follow
-from congru.tasks.chess.data import TRAIN, baseline_rows, split_games
+from congru.tasks.chess.data import TRAIN, baseline_rows, split_games, time_baseline
 from congru.tasks.chess.evaluation import by_elo, by_ply, score, summary, table_of
 from congru.tasks.chess.following import Followed
 from congru.tasks.chess.games import SPLITS, Games
@@ -90,11 +90,12 @@ def run(
     """
     predictor = Predictor.load(model)
     played: list[str | int] = [*_NUMBER.sub(" ", moves).split()]
+    clocks: list[float] = []
     if game is not None:
         one = follow.one_game(game, number)
         white, black = white or one.players[0], black or one.players[1]
         white_elo, black_elo = white_elo or int(one.elo[0]), black_elo or int(one.elo[1])
-        fen, played = one.fen, [*one.moves]
+        fen, played, clocks = one.fen, [*one.moves], one.clocks
     before = read_games(earlier)[0] if earlier is not None else None
     openings = openings_or_none()
     names = openings.name if openings else lambda position: None
@@ -111,9 +112,9 @@ def run(
         )
 
     if as_json:
-        follow.show_json(start(), played, top, sources)
+        follow.show_json(start(), played, top, sources, clocks)
     elif played:
-        follow.show(start(), played, top, sources, boards)
+        follow.show(start(), played, top, sources, boards, clocks)
     else:
         follow.talk(start, top, sources)
     return 0
@@ -186,6 +187,11 @@ def evaluate(
         print(
             f"legal before ruling out: {whole['legal_mass']:.2%} of the probability, {whole['legal_rate']:.2%} of the first"
         )
+        frequencies = time_baseline(read, train, wanted) if "time_bits" in whole else None
+        if frequencies is not None:
+            print(
+                f"time of a move: {whole['time_bits']:.3f} bits, {frequencies:.3f} by its frequency in the training games"
+            )
         for name, row in others.items():
             print(
                 f"{name}: " + ", ".join(f"{key.replace('_', ' ')} {value:.4g}" for key, value in row.items())
