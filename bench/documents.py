@@ -17,6 +17,7 @@ DOCUMENTS = (
     "docs/chess.md",
     "docs/gates.md",
     "docs/memory.md",
+    "docs/music.md",
     "docs/sentiment.md",
     "docs/speed.md",
 )

@@ -1,10 +1,13 @@
 """Nats per frame of music models on the piano rolls of Boulanger-Lewandowski et al. (2012), and nats per note on ABC tunes.
 
-    python -m bench.music jsb | nottingham | musedata | piano | variants | cells | tunes
+    python -m bench.music jsb | nottingham | musedata | piano | variants | cells | tunes | originality
 
 Beside the model stand keys that follow themselves and keys by frequency on the same test frames (of tunes: trigram and bigram of
 events). Settings were chosen on the validation part; a run's model is its best evaluation there, and the test part is read once
 by it. All frames count, the first of a piece too, pooled over the part. Every run has one thread.
+
+originality: chorales that a model composes, beside the training pieces: the longest run of chords copied, and how its notes are
+spread; the same of validation pieces beside it.
 """
 
 from __future__ import annotations
@@ -22,7 +25,10 @@ from typing import Any
 
 from bench.record import ROOT, write_result
 from congru.data.registry import VARIABLE
-from congru.tasks.music.learner import make_learner
+from congru.tasks.music import originality
+from congru.tasks.music.composer import Composer
+from congru.tasks.music.composition import Wishes, compose
+from congru.tasks.music.learner import FrameLearner, make_learner
 from congru.tasks.music.settings import Settings
 from congru.tasks.music.use import evaluate
 from congru.train.compare import hidden_for_parameters
@@ -44,6 +50,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "piano": {"epochs": 8, **LARGE},
     "variants": JSB,
     "cells": JSB,
+    "originality": JSB,
     "tunes": {
         "unit": "events",
         "epochs": 6,
@@ -60,6 +67,7 @@ FILES = {
     "piano": "Piano_midi",
     "variants": "JSB_Chorales",
     "cells": "JSB_Chorales",
+    "originality": "JSB_Chorales",
 }
 VARIANTS: dict[str, dict[str, Any]] = {
     "keys, of the state alone": {"frame": "keys", "recall": False, "beat": 0},
@@ -77,6 +85,7 @@ PUBLISHED: dict[str, dict[str, float]] = {
         "RNN-NADE": 2.31,
     },
 }
+COMPOSED, COMPOSED_FRAMES, TEMPERATURES = 20, 64, (1.0, 0.8)
 TUNES = ("oneill_1850", "aird_airs")
 
 
@@ -138,6 +147,36 @@ def measure(data: str, settings: Settings) -> dict[str, Any]:
     }
 
 
+def measure_originality(data: str, settings: Settings) -> dict[str, Any]:
+    """Train once, compose at several temperatures; medians over the pieces, and over validation pieces as long."""
+    learner = make_learner(data, settings=settings)
+    assert isinstance(learner, FrameLearner)
+    with tempfile.TemporaryDirectory() as folder:
+        fit(learner, settings.model_copy(update={"out": Path(folder, "run")}))
+        composer = Composer.load(Path(folder, "run"))
+    training = [piece.roll for piece in learner.train]
+    unseen = [piece.roll[:COMPOSED_FRAMES] for piece in learner.validation if len(piece) >= COMPOSED_FRAMES]
+    figures = {"validation pieces": _in_words(originality.usual(unseen, training, COMPOSED))}
+    for temperature in TEMPERATURES:
+        began = time.perf_counter()
+        rolls = [compose(composer, COMPOSED_FRAMES, Wishes((temperature,)), seed) for seed in range(COMPOSED)]
+        ms_a_frame = 1e3 * (time.perf_counter() - began) / COMPOSED / COMPOSED_FRAMES
+        found = _in_words(originality.usual(rolls, training, COMPOSED))
+        figures[f"temperature {temperature:g}"] = {**found, "ms_a_frame_without_torch": round(ms_a_frame, 2)}
+    return figures
+
+
+def _in_words(found: originality.Originality | None) -> dict[str, float]:
+    assert found is not None
+    return {
+        "chords": found.chords,
+        "longest_run": found.same_key.chords,
+        "longest_run_in_any_key": found.any_key.chords,
+        "pitch_class_distance": round(found.pitch_classes, 3),
+        "step_distance": round(found.steps, 3),
+    }
+
+
 def mean_and_spread(runs: Sequence[dict[str, Any]], key: str) -> dict[str, float]:
     """Mean and sample standard deviation over runs."""
     values = [run[key] for run in runs]
@@ -171,6 +210,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / "results", help="where the result goes")
     arguments = parser.parse_args()
     name, seeds = arguments.name, arguments.seeds
+    if name == "originality":
+        print(_originality(arguments.folder))
+        return
     runs: dict[str, list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         if name == "tunes":
@@ -204,6 +246,21 @@ def main() -> None:
             baselines={**beside, **published(name)},
             folder=arguments.folder,
         )
+    )
+
+
+def _originality(folder: Path) -> Path:
+    settings = Settings(**COMMON, **SETTINGS["originality"])
+    found = measure_originality(str(data_root() / "music/boulanger/JSB_Chorales.mat"), settings)
+    unseen = found.pop("validation pieces")
+    figures = {"settings": {**COMMON, **SETTINGS["originality"]}, "frames": COMPOSED_FRAMES, **found}
+    return write_result(
+        "music_originality",
+        "python -m bench.music originality",
+        figures,
+        repetitions=COMPOSED,
+        baselines={"validation pieces": unseen},
+        folder=folder,
     )
 
 

@@ -408,6 +408,52 @@ def sentiment() -> str:
     return markdown(["", "accuracy, %", "runs", "beside it", "parameters", "CPU time of a run"], rows)
 
 
+MUSIC_SETS = {
+    "jsb": "JSB chorales",
+    "nottingham": "Nottingham",
+    "musedata": "MuseData",
+    "piano": "Piano-midi",
+    "variants": "JSB chorales",
+    "cells": "JSB chorales, equal parameters",
+    "tunes": "O'Neill and Aird, events",
+}
+
+
+def music() -> str:
+    """Test nats of music models beside their baselines, a row for each model of each set measured."""
+    rows = []
+    for name, title in MUSIC_SETS.items():
+        if not (ROOT / "results" / f"music_{name}.json").exists():
+            continue
+        record = result(f"music_{name}")
+        figures = record["figures"]
+        beside = ", ".join(f"{key} {value:.2f}" for key, value in record["baselines"].items())
+        for what, own in figures.get("models", {"": figures}).items():
+            runs = own["runs"]
+            seconds = statistics.median(run["cpu_seconds"] for run in runs)
+            rows.append(
+                [
+                    f"{title}, {what}" if what else title,
+                    f"**{own['test']['mean']:.2f}** ± {own['test']['deviation']:.2f}",
+                    f"{own['validation']['mean']:.2f}",
+                    f"{len(runs)}",
+                    beside if not what or what == next(iter(figures["models"])) else "as above",
+                    f"{runs[0]['parameters']:,}",
+                    f"{seconds:.0f} s",
+                ]
+            )
+    header = [
+        "",
+        "test",
+        "validation",
+        "runs",
+        "beside it, on the test part",
+        "parameters",
+        "CPU time of a run",
+    ]
+    return markdown(header, rows)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "chess": chess,
     "quality": quality,
@@ -419,6 +465,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "deletion": deletion,
     "gates": gates,
     "memory": memory,
+    "music": music,
     "planted": planted,
     "sentiment": sentiment,
     "sessions": sessions,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,16 @@ def test_a_measurement_holds_test_validation_and_baselines(
         f"{part}_{k}": (rng.random((12, 88)) < 0.03) for part in ("train", "valid", "test") for k in range(3)
     }
     np.savez(tmp_path / "a.npz", **{name: roll.astype(np.uint8) for name, roll in rolls.items()})
-    small = {"epochs": None, "steps": 4, "hidden_size": 8, "notes_size": 8, "batch_size": 2, "evaluations": 1}
+    monkeypatch.setattr(music, "COMPOSED", 2)
+    monkeypatch.setattr(music, "COMPOSED_FRAMES", 6)
+    small: dict[str, Any] = {
+        "epochs": None,
+        "steps": 4,
+        "hidden_size": 8,
+        "notes_size": 8,
+        "batch_size": 2,
+        "evaluations": 1,
+    }
     monkeypatch.setitem(music.SETTINGS, "cells", small)
     chosen = music.settings_of("cells", str(tmp_path / "a.npz"), 3)
     found = {title: music.measure(str(tmp_path / "a.npz"), settings) for title, settings in chosen.items()}
@@ -44,5 +54,8 @@ def test_a_measurement_holds_test_validation_and_baselines(
         assert 0 < one["test"] < 100
         assert set(one["baselines"]) == {"keys that follow themselves", "keys by frequency"}
     assert chosen["lstm"].seed == 3
+    found_in = music.measure_originality(str(tmp_path / "a.npz"), chosen["gru"])
+    assert set(found_in) == {"validation pieces", "temperature 1", "temperature 0.8"}
+    assert found_in["temperature 1"]["chords"] > 0
     assert music.published("variants")["RNN-NADE"] == 5.56
     assert music.published("tunes") == {}

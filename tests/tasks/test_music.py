@@ -15,6 +15,7 @@ import torch
 import shared_files
 from congru.cli.main import main
 from congru.errors import DataError, SettingsError
+from congru.runtime.graph import Graph
 from congru.runtime.network import Network
 from congru.tasks.music import events
 from congru.tasks.music.baselines import event_baselines, frame_baselines
@@ -39,7 +40,7 @@ def random_composer(seed: int = 0, scale: float = 0.5, **changes: Any) -> Compos
     rng = np.random.default_rng(seed)
     networks = {}
     for name, entry in frame_networks(settings, settings.cell, settings.hidden_size).items():
-        shapes = Network.__init__.__globals__["Graph"](entry).weight_shapes
+        shapes = Graph(entry).weight_shapes
         weights = {key: rng.normal(0, scale, shape).astype(np.float32) for key, shape in shapes.items()}
         networks[name] = Network(entry, weights)
     config = {"unit": "frames", "frame": settings.frame, "recall": settings.recall, "beat": 4, "grid": 1}

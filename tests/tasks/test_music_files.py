@@ -231,6 +231,16 @@ def test_the_chunk_table_is_ours_and_the_notes_survive_writing(tmp_path: Path) -
         read_midi(Path("x.mid"), content[:-1])
 
 
+def test_of_notes_that_overlap_the_first_struck_ends_first() -> None:
+    events = bytes.fromhex("00903c50 60903c50 60803c00 60903c00 00ff2f00")  # on, on, off, on with velocity 0
+    content = b"MThd" + struct.pack(">IHHH", 6, 0, 1, 96) + b"MTrk" + struct.pack(">I", len(events)) + events
+    piece = read_midi(Path("two.mid"), content)
+    assert [(note.start, note.length) for note in piece.notes] == [(0.0, 2.0), (1.0, 2.0)]
+    assert piece.remarks == ("1 notes struck again while sounding",)
+    never = content[: -len(events) - 4] + struct.pack(">I", 12) + events[:8] + bytes.fromhex("60ff2f00")
+    assert [note.length for note in read_midi(Path("two.mid"), never).notes] == [1.0, 1.0]
+
+
 @pytest.mark.parametrize(
     ("music", "pitches", "lengths"),
     [

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import shutil
+import struct
 import wave
 import xml.etree.ElementTree as xml
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import pytest
 
 from congru.cli.main import main
 from congru.errors import DataError, SettingsError
+from congru.report.colors import color
 from congru.tasks.music import originality
 from congru.tasks.music.performance import read_lines
 from congru.tasks.music.picture import Strip, draw
@@ -73,7 +77,9 @@ def test_fluidsynth_is_asked_for_by_name(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_the_picture_shows_every_note_and_gate() -> None:
     notes = (Note(0, 1, 60), Note(2, 3, 67), Note(5, 0.5, 72))
-    strip = Strip("keep", np.arange(4.0), np.array([0.0, 0.5, 1.0, 2.0]))
+    values = np.tile([[0.2, 0.0, 0.9]], (4, 1))
+    values[2:, 1] = 1.0
+    strip = Strip("keep", np.arange(4.0), values)
     root = xml.fromstring(draw(Piece("<p>", notes), [strip], primed=1.0))
     space = "{http://www.w3.org/2000/svg}"
     assert root.findtext(f"{space}title") == "<p>"
@@ -84,9 +90,17 @@ def test_the_picture_shows_every_note_and_gate() -> None:
     assert y[0] - y[2] == 12 * 6
     assert width[1] > 2.5 * width[0]
     assert drawn[0].attrib["fill"] != drawn[1].attrib["fill"]
-    (line,) = root.iter(f"{space}polyline")
-    heights = [float(point.split(",")[1]) for point in line.attrib["points"].split()]
-    assert heights[0] > heights[1] > heights[2] == heights[3]
+    (image,) = root.iter(f"{space}image")
+    content = base64.b64decode(image.attrib["href"].split(",")[1])
+    width_, height = struct.unpack(">II", content[16:24])
+    assert (width_, height) == (22, 3)  # a column for each quarter of 5.5 quarter notes, a row for each unit
+    rows = np.frombuffer(zlib.decompress(content[content.index(b"IDAT") + 4 : -16]), np.uint8).reshape(
+        height, -1
+    )
+    pixels = rows[:, 1:].reshape(height, width_, 3)
+    dark, bright = color(np.array([0.0, 1.0]), signed=False)
+    np.testing.assert_array_equal(pixels[0], np.tile(color(np.array([0.9]), signed=False), (22, 1)))
+    np.testing.assert_array_equal(pixels[1, [0, 7, 8, 21]], [dark, dark, bright, bright])
     assert xml.fromstring(draw(Piece("empty"))) is not None
 
 

@@ -128,14 +128,14 @@ class Composer:
             )
 
     def gates(self, inputs: Any) -> Iterator[tuple[str, NDArray[np.float64]]]:
-        """Mean of each gate over the units, [T], by name and layer, for inputs of the main network; none without gates."""
+        """Each gate [T, H] by name and layer, for inputs of the main network; none where the cell has no gates."""
         _, _, gates = self.main.trace(inputs)
         names = _GATES.get(self.cell, {})
         for rows in gates.values():
             for layer in range(rows.shape[0]):
                 for name, number in names.items():
                     title = name if rows.shape[0] == 1 else f"{name} {layer + 1}"
-                    yield title, rows[layer, 0, 0, :, number].mean(-1).astype(np.float64)
+                    yield title, rows[layer, 0, 0, :, number].astype(np.float64)
 
 
 def reply(model: Model, inputs: Arrays) -> Arrays:

@@ -1,4 +1,4 @@
-"""A piano roll as an SVG picture, with the mean of every gate under it on the same axis of time; needs no plotting library."""
+"""A piano roll as an SVG picture, with the gates of the most varied units under it, on the same time; no plotting library."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from congru.report.colors import color
 from congru.report.markup import escape
+from congru.report.png import data_uri
 from congru.tasks.music.pieces import Piece, pitch_name
 
-_LEFT, _ROW, _STRIP, _GAP, _FOOT = 44, 6, 46, 12, 26
+_LEFT, _ROW, _STRIP, _GAP, _FOOT = 44, 6, 72, 12, 40
+_UNITS = 24  # shown of every gate
+_COLUMNS = 2000
 _WIDEST, _NARROWEST = 4000, 480
 _INK, _PALE, _PRIMER = "#1f4e79", "#d9d9d4", "#b5893a"
-_CURVES = ("#123570", "#b0572c", "#5b7f3b", "#7a4f8f")
 
 
 class Strip(NamedTuple):
-    """The mean of a gate over the units at some times, in quarter notes."""
+    """A gate at some times [N] in quarter notes: values [N, U] from 0 to 1, a column per unit."""
 
     name: str
     times: NDArray[np.float64]
@@ -59,19 +62,22 @@ def draw(piece: Piece, strips: Sequence[Strip] = (), primed: float = 0.0) -> str
             f"><title>{pitch_name(note.pitch)}</title></rect>"
         )
     for number, strip in enumerate(strips):
-        parts += _strip(strip, 8 + roll + _GAP + number * (_STRIP + _GAP), quarter, width, number)
+        parts += _strip(strip, 8 + roll + _GAP + number * (_STRIP + _GAP), quarter, end)
+    if strips:
+        words = f"gates of the {_UNITS} most varied units, from dark (0) to yellow (1)"
+        parts.append(f'<text x="{_LEFT}" y="{bottom + 30}" fill="#555">{words}</text>')
     return "\n".join([*parts, "</svg>", ""])
 
 
-def _strip(strip: Strip, top: float, quarter: float, width: float, number: int) -> list[str]:
-    """A curve from 0 at its foot to 1 at its head."""
-    points = " ".join(
-        f"{_LEFT + time * quarter:.1f},{top + (1 - value) * _STRIP:.1f}"
-        for time, value in zip(strip.times.tolist(), np.clip(strip.values, 0, 1).tolist())
-    )
-    color = _CURVES[number % len(_CURVES)]
+def _strip(strip: Strip, top: float, quarter: float, end: float) -> list[str]:
+    """A row of colours for each unit, that with the largest mean at the head."""
+    columns = min(_COLUMNS, max(1, round(4 * end)))
+    known = np.searchsorted(strip.times, np.arange(columns) * end / columns, side="right") - 1
+    units = np.argsort(-strip.values.std(0), kind="stable")[:_UNITS]
+    units = units[np.argsort(-strip.values[:, units].mean(0), kind="stable")]
+    pixels = color(strip.values[np.maximum(known, 0)][:, units].T, signed=False)
     return [
-        f'<rect x="{_LEFT}" y="{top}" width="{width - 8 - _LEFT:.1f}" height="{_STRIP}" fill="none" stroke="{_PALE}"/>',
         f'<text x="{_LEFT - 6}" y="{top + 10}" text-anchor="end" fill="#555">{escape(strip.name)}</text>',
-        f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.3"/>',
+        f'<image x="{_LEFT}" y="{top}" width="{end * quarter:.1f}" height="{_STRIP}" preserveAspectRatio="none"'
+        f' style="image-rendering:pixelated" href="{data_uri(pixels)}"/>',
     ]
