@@ -20,6 +20,7 @@ DOCUMENTS = (
     "docs/music.md",
     "docs/sentiment.md",
     "docs/speed.md",
+    "docs/video.md",
 )
 _BLOCK = re.compile(r"(<!-- results:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -454,6 +454,46 @@ def music() -> str:
     return markdown(header, rows)
 
 
+VIDEO_SETS = {
+    "libras": "Libras hand paths, both directions",
+    "online": "Libras hand paths, forward only",
+    "cells": "Libras",
+    "digit": "moving digits: which digit",
+    "direction": "moving digits: which direction",
+    "order": "moving digits: which of two comes first",
+    "weizmann": "Weizmann silhouettes, one person left out",
+}
+
+
+def video() -> str:
+    """Test accuracy of classifiers of clips beside their baselines, a row for each set; cells of equal parameters."""
+    rows = []
+    for name, title in VIDEO_SETS.items():
+        if not (ROOT / "results" / f"video_{name}.json").exists():
+            continue
+        record = result(f"video_{name}")
+        figures = record["figures"]
+        beside = ", ".join(f"{key} {value:.1f}" for key, value in record["baselines"].items())
+        cells = [cell for cell in ("gru", "lstm", "rnn") if cell in figures]
+        for what, row in [(f"{title}, {cell}, equal parameters", figures[cell]) for cell in cells] or [
+            (title, figures)
+        ]:
+            accuracy, runs = row["accuracy"], row["runs"]
+            on_the_way = ""
+            if "early_accuracy" in row:
+                on_the_way = (
+                    f"after 60 % of the frames {row['accuracy_at_60']['mean']:.1f}; early decisions"
+                    f" {row['early_accuracy']['mean']:.1f}, {row['frames_saved']['mean']:.0f} % of the frames saved"
+                )
+            seconds = statistics.median(run["cpu_seconds"] for run in runs)
+            measured = [f"**{accuracy['mean']:.1f}** ± {accuracy['deviation']:.1f}", f"{len(runs)}"]
+            rows.append(
+                [what, *measured, on_the_way, beside, f"{runs[0]['parameters']:,}", f"{seconds:.0f} s"]
+            )
+    header = ["", "accuracy, %", "runs", "on the way, %", "beside it", "parameters", "CPU time of a run"]
+    return markdown(header, rows)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "chess": chess,
     "quality": quality,
@@ -468,6 +508,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "music": music,
     "planted": planted,
     "sentiment": sentiment,
+    "video": video,
     "sessions": sessions,
     "graph_steps": graph_steps,
 }

@@ -68,10 +68,23 @@ DIGITS: dict[str, Any] = {
 }
 SETTINGS: dict[str, dict[str, Any]] = {
     "libras": PATHS,
-    "online": {**PATHS, "streaming": True, "pool": "last"},
+    "online": {**PATHS, "streaming": True, "pool": "last", "validation": 0.15},
     "cells": PATHS,
-    **{kind: {**DIGITS, "moving_digits": kind} for kind in ("digit", "direction", "order")},
-    "weizmann": {"steps": 600, "height": 36, "width": 45},
+    "direction": {**DIGITS, "moving_digits": "direction", "steps": 400, "turn": 0},
+    **{kind: {**DIGITS, "moving_digits": kind} for kind in ("digit", "order")},
+    "weizmann": {
+        "steps": 300,
+        "height": 36,
+        "width": 45,
+        "crop": 32,
+        "flip": True,
+        "shift": 0.15,
+        "zoom": 0.15,
+        "stretch": 0.2,
+        "dropout": 0.4,
+        "learning_rate": 4e-3,
+        "metric": "nats",
+    },
     "frames": {
         "predict": "frames",
         "moving_digits": "digit",

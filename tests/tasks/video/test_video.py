@@ -19,9 +19,9 @@ from congru.tasks.video.baselines import Neighbours
 from congru.tasks.video.changes import Changes
 from congru.tasks.video.classifier import Classifier
 from congru.tasks.video.features import Preparation
-from congru.tasks.video.learner import VideoLearner, make_learner
+from congru.tasks.video.learner import VideoLearner, make_learner, temperature_of
 from congru.tasks.video.settings import Settings
-from congru.tasks.video.use import evaluate, inspect_inputs, run
+from congru.tasks.video.use import evaluate, inspect_extra, inspect_inputs, run
 from video_cases import square, tracks, write_classes, write_pictures, write_video
 
 SMALL: dict[str, Any] = {
@@ -91,6 +91,10 @@ def test_changes_of_a_track_are_those_of_the_formulas() -> None:
     faster = [len(changes(stretch=0.5)(track, rng)) for _ in range(50)]
     assert 20 <= min(faster) < 25
     assert 36 < max(faster) <= 45
+    parts = [changes(crop=8)(track, rng) for _ in range(40)]
+    assert {len(part) for part in parts} == {8}
+    assert len({float(part[0, 0]) for part in parts}) > 10
+    np.testing.assert_allclose(changes(crop=40)(track, rng), track, atol=1e-6)
     warped = changes(warp=0.5)(track, rng)
     assert warped.shape == track.shape
     np.testing.assert_allclose(warped[[0, -1]], track[[0, -1]], atol=1e-5)  # the ends stay
@@ -276,8 +280,14 @@ def test_the_streaming_loss_is_that_of_the_docstring(circles: str) -> None:
     assert float(total.detach()) == pytest.approx(expected, rel=1e-5)
 
 
+def test_the_temperature_promises_no_more_than_the_network() -> None:
+    sure = np.array([[9.0, 0.0]], np.float32)
+    assert temperature_of([sure, sure], np.array([0, 0])) == 1.0
+    assert temperature_of([np.repeat(sure, 4, 0), sure], np.array([1, 0])) > 5
+
+
 def test_cells_are_compared_and_gates_inspected(
-    squares: str, films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    squares: str, films: Path, online: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [
         "compare",
@@ -315,3 +325,11 @@ def test_cells_are_compared_and_gates_inspected(
     assert x.shape == (1, 7, 2, 16, 24)
     assert labels == ["1", "2", "3", "4", "5", "6", "7"]
     assert congru.inspect(congru.load(films), x, tokens=labels).check() <= 1e-5
+    ((title, sentence, picture),) = inspect_extra(congru.load(films), str(clip))
+    assert title == "The clip"
+    assert "probability of the last answer" in sentence
+    assert picture.count("<image ") == 7
+    assert picture.count("<polyline ") == 1
+    assert "left" in picture
+    ((_, _, paths),) = inspect_extra(congru.load(online))
+    assert paths.count("<circle ") == 12

@@ -1,5 +1,6 @@
 """What is changed at random in a training clip: time, place, size, angle, side; one draw for all frames of a clip.
 
+    crop       so many frames, from a random one on
 time       frame t of the new clip is frame s(t) of the old:  s' = speed * (1 + warp * sin(2 pi (t / T + phase)))
 pictures   shift, zoom and turn in the plane, the nearest pixel; mirrored
 tracks     x = centre + zoom * turn(x - centre) + shift, for every landmark's coordinates alike
@@ -32,6 +33,7 @@ class Changes:
     flip: bool
     coordinates: int = 1
     deviation: tuple[float, ...] = ()
+    crop: int | None = None
 
     @classmethod
     def of(cls, settings: ChangeSettings, shape: tuple[int, ...], deviation: tuple[float, ...]) -> Changes:
@@ -54,11 +56,15 @@ class Changes:
             settings.flip,
             coordinates,
             deviation,
+            settings.crop,
         )
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         """A changed copy; its number of frames may differ."""
         pictures = clip.ndim == 4
+        if self.crop is not None and len(clip) > self.crop:
+            begin = int(rng.integers(0, len(clip) - self.crop + 1))
+            clip = clip[begin : begin + self.crop]
         clip = self._in_time(clip, rng)
         shift = rng.uniform(-self.shift, self.shift, 2 if pictures else self.coordinates)
         zoom = 1 + rng.uniform(-self.zoom, self.zoom)

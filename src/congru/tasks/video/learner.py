@@ -171,7 +171,7 @@ class VideoLearner(TaskLearner[Settings]):
     def task_config(self, parts: Sequence[Evaluated]) -> dict[str, Any]:
         """How clips are read, temperature and threshold, and which clips were kept for validation and test."""
         steps, labels = _joined(parts)
-        temperature = fit_temperature(_ends(steps), labels)
+        temperature = temperature_of(steps, labels)
         threshold = 1.0
         if self.settings.streaming:
             softened = [_softmax(own / temperature) for own in steps]
@@ -243,6 +243,15 @@ class VideoLearner(TaskLearner[Settings]):
         shape = data.shape
         summary["frames"] = f"{shape[0]} numbers" if len(shape) == 1 else f"{shape[1]} x {shape[2]} pixels"
         return {**summary, **data.found}
+
+
+def temperature_of(steps: Sequence[NDArray[np.float32]], labels: NDArray[np.int64]) -> float:
+    """The temperature that fits all answers of N clips, those on the way as well; at least 1.
+
+    A few validation clips may all be answered rightly: then any temperature below 1 would fit, and promise too much.
+    """
+    repeated = np.repeat(labels, [len(own) for own in steps])
+    return max(1.0, fit_temperature(np.concatenate(list(steps)), repeated))
 
 
 def _joined(parts: Sequence[Evaluated]) -> Evaluated:

@@ -86,6 +86,9 @@ class ChangeSettings(PictureSettings):
     ] = 0.1
     zoom: Annotated[float, Field(ge=0, lt=1, description="Largest change of size, as a share.")] = 0.1
     turn: Annotated[float, Field(ge=0, le=180, description="Largest turn in the plane, in degrees.")] = 0.0
+    crop: Annotated[
+        int | None, Field(ge=2, description="Frames taken from a clip, from a random one on; default: all.")
+    ] = None
     stretch: Annotated[float, Field(ge=0, lt=1, description="Largest change of speed, as a share.")] = 0.1
     warp: Annotated[
         float, Field(ge=0, lt=1, description="Largest change of speed that comes and goes within a clip.")

@@ -1,0 +1,67 @@
+"""The measurement of clips: settings that exist, a run with its baselines, spreads over runs, people left out one by one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import video
+from bench.video import (
+    COMMON,
+    PEOPLE,
+    SETTINGS,
+    SOURCES,
+    foreseen,
+    mean_and_spread,
+    measure,
+    recognised,
+    variants,
+)
+from congru.tasks.video.settings import Settings
+from video_cases import tracks
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_measurement_has_settings_and_a_source(name: str) -> None:
+    runs = variants(name, [3, 4])
+    assert name in SOURCES
+    if name == "weizmann":
+        assert [run.leave_out for run in runs] == [(person,) for person in PEOPLE]
+    else:
+        assert [run.seed for run in runs] == [3, 4]
+
+
+def test_a_run_is_scored_on_the_test_part_beside_its_baselines(tmp_path: Path) -> None:
+    x, y = tracks(12)
+    path = tmp_path / "circles.npz"
+    np.savez(path, X_train=x, y_train=y, X_test=x[:6], y_test=y[:6])
+    run = measure(str(path), Settings(**{**COMMON, "steps": 4, "evaluations": 1, "streaming": True}))
+    assert set(run["baselines"]) == {"frame average", "whole path", "most frequent class"}
+    assert run["baselines"]["whole path"] == 100.0  # the test clips are training clips here
+    assert {"accuracy", "accuracy_at_60", "early_accuracy", "frames_saved", "cpu_seconds"} < set(run)
+    assert run["steps"] == 4
+
+
+def test_shares_and_spreads_are_those_of_their_definitions() -> None:
+    scores = {
+        "model": {"mse_1_ahead": 0.01, "mse_2_ahead": 0.03},
+        "copy the last frame": {"mse_1_ahead": 0.04, "mse_2_ahead": 0.06},
+    }
+    run = foreseen(scores)
+    assert (run["share_of_copy_1_ahead"], run["share_of_copy_2_ahead"]) == (0.25, 0.5)
+    assert run["baselines"]["copy the last frame, mse_2_ahead"] == 0.06
+    right = {"accuracy": 0.5, "macro_f1": 0.4, "nats": 1.0}
+    assert recognised({"model": right, "frame average": right})["baselines"] == {"frame average": 50.0}
+    assert mean_and_spread([{"a": 1.0}, {"a": 3.0}], "a") == {"mean": 2.0, "deviation": 1.4142}
+
+
+def test_without_the_data_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(video.VARIABLE, raising=False)
+    with pytest.raises(
+        SystemExit, match=r"CONGRU_DATA is not set, expected the folder that holds video/: set it"
+    ):
+        video.source_of("libras")
+    monkeypatch.setenv(video.VARIABLE, "data")
+    assert video.source_of("libras") == "data/video/libras/libras.npz"
