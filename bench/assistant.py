@@ -35,13 +35,20 @@ from congru.train.compare import hidden_for_parameters
 from congru.train.loop import fit
 
 COMMON: dict[str, Any] = {"threads": 1, "quiet": True}
-SNIPS: dict[str, Any] = {"epochs": 20, "batch_size": 64, "learning_rate": 5e-3, "evaluations": 4}
+SNIPS: dict[str, Any] = {
+    "epochs": 6,
+    "batch_size": 64,
+    "learning_rate": 5e-3,
+    "evaluations": 2,
+    "unseen": 0.1,
+    "dropout": 0.3,
+}
 SETTINGS: dict[str, dict[str, Any]] = {
     "snips": SNIPS,
-    "clinc": {"epochs": 20, "batch_size": 64, "learning_rate": 5e-3, "evaluations": 4},
+    "clinc": {**SNIPS, "unseen": 0.2, "dropout": 0.4},
     "dialogues": {},
     "small": {},
-    "cells": {**SNIPS, "epochs": 6, "evaluations": 2},
+    "cells": {**SNIPS, "epochs": 3},
 }
 PUBLISHED: dict[str, dict[str, float]] = {
     "snips": {
@@ -244,16 +251,21 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("name", choices=sorted(SETTINGS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--epochs", type=int, help="another budget than the one in SETTINGS")
     parser.add_argument("--folder", type=Path, default=ROOT / "results", help="where the result goes")
     arguments = parser.parse_args()
     name, seeds = arguments.name, arguments.seeds
+    budget = ""
+    if arguments.epochs is not None:
+        SETTINGS[name] = {**SETTINGS[name], "epochs": arguments.epochs}
+        budget = f" --epochs {arguments.epochs}"
     makers = {"dialogues": dialogues, "small": small, "cells": cells}
     make = makers.get(name, functools.partial(sentences, name))
     figures, runs, baselines = make(seeds)
     print(
         write_result(
             f"assistant_{name}",
-            f"python -m bench.assistant {name} --seeds {' '.join(map(str, seeds))}",
+            f"python -m bench.assistant {name} --seeds {' '.join(map(str, seeds))}{budget}",
             {"settings": {**COMMON, **SETTINGS[name]}, **figures},
             repetitions=len(runs),
             spreads={key: figures[key] for key in ("intent", "slot_f1", "in_scope") if key in figures},

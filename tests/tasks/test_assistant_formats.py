@@ -9,8 +9,8 @@ import pytest
 
 import shared_files
 from congru.errors import DataError
-from congru.tasks.assistant.data import prepare, split
-from congru.tasks.assistant.examples import spans_of
+from congru.tasks.assistant.data import prepare, split, unknown_labels
+from congru.tasks.assistant.examples import Example, spans_of
 from congru.tasks.assistant.formats import read_corpus
 from congru.tasks.assistant.settings import Settings
 
@@ -244,6 +244,11 @@ def test_conflicts_and_labels_unseen_in_training_are_told(tmp_path: Path) -> Non
     assert "1 sentences stand under two intents, the first: 'hi'" in warnings[0]
     assert "validation has intents never seen in training: go; they count as mistakes" in warnings
     assert "validation has slots never seen in training: city; they count as mistakes" in warnings
+    strange = [Example(("w",), ("O",), f"i{k}", "w") for k in range(10)]
+    (line,) = unknown_labels(strange, [], [], "test")
+    assert line == (
+        "test has intents never seen in training: i0, i1, i2, i3, i4, i5, i6, i7 and 2 others; they count as mistakes"
+    )
 
 
 @pytest.mark.parametrize(

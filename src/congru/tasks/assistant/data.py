@@ -16,6 +16,7 @@ from congru.tasks.assistant.formats import read_corpora, read_corpus
 from congru.tasks.assistant.settings import Settings
 
 NO_INTENT = "(none)"
+_TOLD = 8
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,16 @@ def unknown_labels(
     slots = {tag[2:] for example in examples for tag in example.tags if tag != "O"}
     missing = slots - {tag[2:] for tag in tags}
     return [
-        f"{part} has {what} never seen in training: {', '.join(sorted(names))}; they count as mistakes"
+        f"{part} has {what} never seen in training: {_some(names)}; they count as mistakes"
         for what, names in (("intents", strange), ("slots", missing))
         if names
     ]
+
+
+def _some(names: set[str]) -> str:
+    """Eight names at most, and how many others there are."""
+    told, more = ", ".join(sorted(names)[:_TOLD]), len(names) - _TOLD
+    return f"{told} and {more} others" if more > 0 else told
 
 
 def read_part(source: str, part: str, share: float) -> Corpus:
