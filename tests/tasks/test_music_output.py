@@ -19,7 +19,7 @@ from congru.cli.main import main
 from congru.errors import DataError, SettingsError
 from congru.report.colors import color
 from congru.tasks.music import originality
-from congru.tasks.music.performance import read_lines
+from congru.tasks.music.performance import Locked, as_sung, read_locks
 from congru.tasks.music.picture import Strip, draw
 from congru.tasks.music.pieces import Note, Piece
 from congru.tasks.music.sound import RATE, render, synthesize, tone, write_wav
@@ -197,4 +197,24 @@ def test_a_voice_is_locked_once(tmp_path: Path) -> None:
     (tmp_path / "a.abc").write_text("X:1\nK:C\nC|\n")
     lock = f"bass={tmp_path / 'a.abc'}"
     with pytest.raises(SettingsError, match="lock names 'bass' twice"):
-        read_lines([lock, lock], 1)
+        read_locks([lock, lock], 1)
+
+
+def test_a_locked_melody_keeps_its_notes_as_they_were_struck(tmp_path: Path) -> None:
+    (tmp_path / "a.abc").write_text("X:1\nL:1/4\nK:C\nc c z e|\n")
+    (lock,) = read_locks([f"soprano={tmp_path / 'a.abc'}"], 1).values()
+    assert lock.line.tolist() == [51, 51, -1, 55]
+    roll = np.zeros((5, 88), np.uint8)
+    roll[0, 51] = roll[1:, 40] = 1  # one frame was given before
+    roll[[1, 2, 4], [51, 51, 55]] = 1
+    piece = as_sung(roll, [lock], 1, 1)
+    assert [note[:3] for note in piece.notes if note.voice == 1] == [
+        (1.0, 1.0, 72),
+        (2.0, 1.0, 72),
+        (4.0, 1.0, 76),
+    ]
+    assert [note[:3] for note in piece.notes if note.voice == 0] == [(0.0, 1.0, 72), (1.0, 4.0, 61)]
+    whole = as_sung(roll, [Locked(lock.line)], 1, 1)  # of a file with several voices the line alone is known
+    assert [note[:3] for note in whole.notes if note.voice == 1] == [(1.0, 2.0, 72), (4.0, 1.0, 76)]
+    cut = as_sung(roll[:3], [lock], 1, 1)
+    assert [note[:3] for note in cut.notes if note.voice == 1] == [(1.0, 1.0, 72), (2.0, 1.0, 72)]

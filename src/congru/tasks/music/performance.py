@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +92,8 @@ def _moved(note: Note, steps: int) -> Note:
 def _frames(
     composer: Composer, request: Request, steps: int, primed: int, first: Piece | None
 ) -> Performance:
-    lines = read_lines(request.locks, composer.grid)
+    locked = read_locks(request.locks, composer.grid)
+    lines = {voice: lock.line for voice, lock in locked.items()}
     if lines:
         steps = min(steps, max(map(len, lines.values())))
     start = to_roll(first, composer.grid)[:primed] if first else None
@@ -109,8 +111,9 @@ def _frames(
         Strip(gate, times, values)
         for gate, values in composer.gates(composer.inputs(composer.read(roll).past))
     ]
-    given = 0.0 if start is None else len(start) / composer.grid
-    return Performance(from_roll(roll, composer.grid), words, roll, strips, given)
+    given = 0 if start is None else len(start)
+    piece = as_sung(roll, list(locked.values()), given, composer.grid)
+    return Performance(piece, words, roll, strips, given / composer.grid)
 
 
 def _events(
@@ -147,21 +150,54 @@ def only_piece(path: Path) -> Piece:
     return next(piece for pieces in read_source(str(path)).parts.values() for piece in pieces)
 
 
-def read_lines(locks: Sequence[str], grid: int) -> dict[str, NDArray[np.int64]]:
-    """voice=FILE as lines of keys.
+class Locked(NamedTuple):
+    """A voice that stays: its key [T] in every frame, and its notes where its file holds one voice alone."""
+
+    line: NDArray[np.int64]
+    notes: tuple[Note, ...] = ()
+
+
+def read_locks(locks: Sequence[str], grid: int) -> dict[str, Locked]:
+    """voice=FILE by voice.
 
     Raises:
         SettingsError: not of that form, no such voice, or a voice twice.
     """
-    lines: dict[str, NDArray[np.int64]] = {}
+    known: dict[str, Locked] = {}
     for lock in locks:
         voice, sign, path = lock.partition("=")
         if not sign or not path:
             raise SettingsError(f"lock is {lock!r}, expected voice=FILE: for example soprano=melody.mid")
-        if voice in lines:
+        if voice in known:
             raise SettingsError(f"lock names {voice!r} twice, expected every voice once: leave one out")
-        lines[voice] = line_of(to_roll(only_piece(Path(path)), grid), voice)
-    return lines
+        piece = only_piece(Path(path))
+        roll = to_roll(piece, grid)
+        alone = piece.roll is None and int(roll.sum(1).max(initial=0)) == 1
+        known[voice] = Locked(line_of(roll, voice), piece.notes if alone else ())
+    return known
+
+
+def as_sung(roll: Roll, locked: Sequence[Locked], given: int, grid: int) -> Piece:
+    """The notes of a roll, each locked voice a track of its own, with its notes as they were struck where these are known.
+
+    `given`: how many frames stand before the first that was drawn.
+    """
+    rest, end = roll.copy(), (len(roll) - given) / grid
+    notes: list[Note] = []
+    for voice, lock in enumerate(locked, 1):
+        own, sung = np.zeros_like(roll), min(len(lock.line), len(roll) - given)
+        frames = np.flatnonzero(lock.line[:sung] >= 0)
+        rest[given + frames, lock.line[frames]] = 0
+        own[given + frames, lock.line[frames]] = 1
+        struck = lock.notes or from_roll(own[given:], grid).notes
+        notes += [
+            note._replace(
+                start=note.start + given / grid, length=min(note.length, end - note.start), voice=voice
+            )
+            for note in struck
+            if note.start < end
+        ]
+    return Piece("piece", tuple(sorted([*notes, *from_roll(rest, grid).notes])))
 
 
 Writer = Callable[[Performance, Path | None], bytes]
