@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 
-from bench import assistant_tables, tables
+from bench import assistant_tables, tables, translate_tables
 from bench.record import ROOT
 
-BLOCKS = {**tables.BLOCKS, **assistant_tables.BLOCKS}
+BLOCKS = {**tables.BLOCKS, **assistant_tables.BLOCKS, **translate_tables.BLOCKS}
 DOCUMENTS = (
     "README.md",
     "docs/assistant.md",
@@ -20,6 +20,7 @@ DOCUMENTS = (
     "docs/music.md",
     "docs/sentiment.md",
     "docs/speed.md",
+    "docs/translate.md",
     "docs/video.md",
 )
 _BLOCK = re.compile(r"(<!-- results:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
