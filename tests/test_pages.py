@@ -31,6 +31,7 @@ from pages.__main__ import PAGES
 from pages.api import packages
 from pages.drawing import EXTENSION
 from pages.place import DOCS, ROOT
+from speech_cases import tones, write_corpus, write_wav
 from video_cases import square, write_classes, write_video
 
 NAMES = sorted(path.name for path in DOCS.glob("*.md"))
@@ -279,6 +280,8 @@ def write_files(folder: Path) -> None:
     (folder / "melody.abc").write_text("X:1\nL:1/4\nK:C\ncdef|gfed|\n")
     (folder / "new.csv").write_text("\n".join(["unique_id,ds,y", *lines[-7:]]) + "\n")
     write_classes(folder / "clips", 4)
+    write_corpus(folder / "recordings", ["A", "B", "A B", "B A"] * 3)
+    write_wav(folder / "order.wav", tones("A B"))
     write_video(folder / "new.mp4", square(6, rightward=True))
 
 

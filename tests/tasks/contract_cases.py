@@ -14,6 +14,7 @@ from dialogue_cases import write_dialogues
 
 from chess_cases import write_games
 from forecast_cases import two_series
+from speech_cases import write_tones, write_unwritten_tones
 from video_cases import write_paths, write_unlabelled_paths
 
 
@@ -211,6 +212,19 @@ CASES = {
         bad=_only_rests,
         complaint="rests.abc line 1: tune 1 has no note",
         run={"bars": 1},
+    ),
+    "speech": Case(
+        data=write_tones,
+        settings={
+            "hidden_size": 8,
+            "num_layers": 1,
+            "conv_size": 8,
+            "batch_size": 4,
+            "kernel": 3,
+            "look_ahead": 1,
+        },
+        bad=write_unwritten_tones,
+        complaint="transcripts.tsv line 3 has no text",
     ),
     "text": Case(
         data=_text,

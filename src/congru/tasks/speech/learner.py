@@ -1,0 +1,275 @@
+"""The training problem of a recogniser: utterances of like length side by side, varied, CTC; validation by greedy decoding.
+
+    loss = - sum over utterances of log p(text), p summed over alignments (Graves et al. 2006), per character
+
+A row is the number of an utterance and the seed of its variation.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from congru.nn.network import Network
+from congru.runtime.answer import Answer
+from congru.runtime.decoding.ctc import CTCGreedy
+from congru.tasks.speech.arpa import estimate, format_arpa
+from congru.tasks.speech.augment import at_speed, mask_bands, mask_times, warped
+from congru.tasks.speech.data import Corpus, prepare, steps_needed
+from congru.tasks.speech.frames import SHIFT_SECONDS, Floats
+from congru.tasks.speech.front_end import GIVEN, FrontEnd, whole
+from congru.tasks.speech.network import network_config
+from congru.tasks.speech.recognizer import LABELS_FILE, LM_FILE
+from congru.tasks.speech.scoring import baseline_texts, error_rates
+from congru.tasks.speech.settings import Settings
+from congru.tasks.speech.stages import Pipeline
+from congru.tasks.speech.utterances import Utterance, speakers_of, total_frames
+from congru.tasks.speech.words import text_of, words_of
+from congru.train.base import Probe, Sample, TaskLearner
+from congru.train.networks import Networks
+
+Batch = dict[str, Any]
+Heard = list[tuple[str, str, float, int]]  # what was said, what was heard, nats, characters
+
+_NEIGHBOURS = 8  # batches whose utterances are sorted by length together
+_SAMPLES = 5
+_ANSWER_FRAMES = 150
+
+
+def make_learner(source: str, /, *, settings: Settings) -> SpeechLearner:
+    """Read a folder or table of audio with transcripts, or a .npz file of features."""
+    return SpeechLearner(prepare(str(source), settings), settings)
+
+
+class SpeechLearner(TaskLearner[Settings]):
+    """See :class:`congru.train.base.TaskLearner`."""
+
+    task = "speech"
+    metric = "wer"
+    minimize = True
+    evaluation_batch = 32
+    uses = "Writing down speech like that of its training set, from files or, if it reads one way only, from a stream."
+    limits = (
+        "It writes the characters of its training texts, and knows voices, rooms, microphones and words like theirs."
+        " Confidences are not calibrated."
+    )
+    commands = (
+        "congru run MODEL recording.wav",
+        "congru run MODEL --stream < recording.wav",
+        "congru eval MODEL DATA",
+    )
+
+    def __init__(self, corpus: Corpus, settings: Settings) -> None:
+        super().__init__(settings)
+        self.corpus = corpus
+        self.front_end = FrontEnd(
+            kind=corpus.reading.kind,
+            rate_hz=corpus.reading.rate_hz,
+            size=corpus.size,
+            running=not settings.bidirectional,
+            mean=corpus.mean.tolist(),
+            deviation=corpus.deviation.tolist(),
+            differences=settings.differences,
+            stack=settings.stack,
+        )
+        said = [one.text for one in corpus.validation]
+        texts = [one.text for one in corpus.train]
+        self.baselines = {
+            name: error_rates(said, heard)["wer"] for name, heard in baseline_texts(texts, len(said)).items()
+        }
+        self._train, self._validation = (
+            [whole(self.front_end.norm(), one.frames) for one in part]
+            for part in (corpus.train, corpus.validation)
+        )
+        self._lengths = np.array([len(frames) for frames in self._train])
+
+    @cached_property
+    def steps_per_epoch(self) -> int:
+        """Whole batches; one where there are fewer utterances."""
+        return max(1, len(self._train) // self.settings.batch_size)
+
+    def networks(self, cell: str, hidden_size: int) -> dict[str, Any]:
+        """One network from steps to labels."""
+        changed = self.settings.model_copy(update={"cell": cell, "hidden_size": hidden_size})
+        return {"main": network_config(changed, self.front_end.step_size, len(self.corpus.alphabet))}
+
+    def build_network(self, name: str, declaration: Mapping[str, Any]) -> Network:
+        """The recurrent layers stay in float32, where the compiled core has them."""
+        return Network(declaration, recurrent_float32=True)
+
+    def rows(self, epoch: int) -> NDArray[np.int64]:
+        """[N, 2]: in the first epochs short utterances first, then neighbours of like length, batches in random order."""
+        rng, size = self.generator(epoch), self.settings.batch_size
+        order = rng.permutation(len(self._train))
+        order = np.resize(order, max(size, len(order) // size * size))
+        if epoch < self.settings.short_first:
+            order = order[np.argsort(self._lengths[order], kind="stable")]
+        else:
+            chunk = size * _NEIGHBOURS
+            parts = [order[k : k + chunk] for k in range(0, len(order), chunk)]
+            order = np.concatenate([part[np.argsort(self._lengths[part], kind="stable")] for part in parts])
+            order = order.reshape(-1, size)[rng.permutation(len(order) // size)].ravel()
+        return np.stack([order, rng.integers(1 << 62, size=len(order))], axis=1)
+
+    def batch(self, rows: NDArray[np.int64]) -> Batch:
+        """See `collate`; every utterance is varied by its own seed."""
+        utterances = [self.corpus.train[row] for row in rows[:, 0]]
+        return self.collate([self.vary(int(row), int(seed)) for row, seed in rows], utterances)
+
+    def vary(self, row: int, seed: int) -> Floats:
+        """The steps [T, I] of a training utterance with another voice, another speed, and masks."""
+        settings, rng, frames = self.settings, np.random.default_rng(seed), self._train[row]
+        if settings.warp and self.front_end.kind != GIVEN:
+            frames = warped(frames, self.front_end.kind, settings.warp, self.corpus.deviation, rng)
+        if settings.speed:
+            frames = self._at_speed(frames, 1 + rng.uniform(-settings.speed, settings.speed), row)
+        if settings.frequency_masks and self.front_end.kind == "fbank":
+            frames = mask_bands(frames, settings.frequency_masks, settings.mask_bands, rng)
+        steps = self.after_norm(frames)
+        longest = round(settings.mask_seconds / (SHIFT_SECONDS * settings.stack))
+        return mask_times(steps, settings.time_masks, longest, rng)
+
+    def _at_speed(self, frames: Floats, factor: float, row: int) -> Floats:
+        """As fast as the text allows."""
+        least = steps_needed(self.corpus.train[row].text) * self.settings.stack
+        return at_speed(frames, min(factor, len(frames) / max(1, least)))
+
+    def after_norm(self, frames: Floats) -> Floats:
+        """Steps [T, I] of normalised frames."""
+        return whole(Pipeline([self.front_end.after_norm()]), frames)
+
+    def collate(self, steps: Sequence[Floats], utterances: Sequence[Utterance]) -> Batch:
+        """x [B, T + delay, I], lengths [B] with the delay, targets [S] one after the other, their lengths [B]."""
+        delay = self.settings.look_ahead
+        lengths = np.array([len(one) + delay for one in steps])
+        x = np.zeros((len(steps), int(lengths.max()), self.front_end.step_size), np.float32)
+        for k, one in enumerate(steps):
+            x[k, : len(one)] = one
+        targets = [self.corpus.alphabet.encode(one.text) for one in utterances]
+        return {
+            "x": x,
+            "lengths": lengths,
+            "targets": np.concatenate(targets).astype(np.int64),
+            "target_lengths": np.array([len(target) for target in targets]),
+        }
+
+    def log_probabilities(self, networks: Networks, batch: Batch) -> Tensor:
+        """[B, T, V]: the outputs that come `delay` steps later."""
+        out, _ = networks["main"](batch["x"], lengths=batch["lengths"])
+        return torch.log_softmax(out.float()[:, self.settings.look_ahead :], -1)
+
+    def nats(self, networks: Networks, batch: Batch) -> tuple[Tensor, Tensor]:
+        """-log p [B] of the texts, and the log-probabilities [B, T, V]."""
+        log_p = self.log_probabilities(networks, batch)
+        lengths = batch["lengths"] - self.settings.look_ahead
+        sizes = batch["target_lengths"]
+        nats = F.ctc_loss(
+            log_p.transpose(0, 1), batch["targets"], lengths, sizes, reduction="none", zero_infinity=True
+        )
+        return nats, log_p
+
+    def loss(self, networks: Networks, batch: Batch, carry: Any) -> tuple[Tensor, Tensor, None]:
+        """The summed nats, and the number of characters."""
+        nats, _ = self.nats(networks, batch)
+        return nats.sum(), batch["target_lengths"].sum(), None
+
+    def validation_rows(self) -> NDArray[np.int64]:
+        """The validation utterances, short ones first."""
+        return np.argsort([len(frames) for frames in self._validation], kind="stable")
+
+    def evaluate(self, networks: Networks, rows: NDArray[np.int64]) -> Heard:
+        """What was said and what is heard in some validation utterances."""
+        utterances = [self.corpus.validation[row] for row in rows]
+        steps = [self.after_norm(self._validation[row]) for row in rows]
+        batch = self.tensors(self.collate(steps, utterances), networks)
+        nats, log_p = self.nats(networks, batch)
+        return [
+            (one.text, self._greedy(own[: len(step)]), float(nat), len(one.text))
+            for one, own, nat, step in zip(utterances, log_p.cpu().numpy(), nats, steps)
+        ]
+
+    def _greedy(self, log_p: NDArray[np.float32]) -> str:
+        tokens = CTCGreedy().feed(np.minimum(log_p.astype(np.float64), 0.0)).tokens
+        return text_of(words_of(tokens, self.corpus.alphabet, self.front_end.step_seconds))
+
+    def metrics(self, parts: Sequence[Heard]) -> dict[str, float]:
+        """Word and character error rates, and nats per character."""
+        heard = [one for part in parts for one in part]
+        rates = error_rates([one[0] for one in heard], [one[1] for one in heard])
+        return {**rates, "nats": sum(one[2] for one in heard) / sum(one[3] for one in heard)}
+
+    def probe(self) -> Probe:
+        """The longest of the first validation utterances, [1, T, I]."""
+        steps = [self.after_norm(frames) for frames in self._validation[:8]]
+        return Probe(torch.from_numpy(max(steps, key=len)[None]))
+
+    def task_config(self, parts: Sequence[Heard]) -> dict[str, Any]:
+        """The front end, how texts are read, and which utterances were kept for validation."""
+        reading = self.corpus.reading
+        return {
+            "front_end": self.front_end.config(),
+            "case": reading.case,
+            "alphabet": reading.alphabet,
+            "speaker": reading.speaker,
+            "validation": self.settings.validation,
+            "most_frequent": next(iter(baseline_texts([one.text for one in self.corpus.train], 1).values()))[
+                0
+            ],
+        }
+
+    def files(self, parts: Sequence[Heard]) -> dict[str, bytes]:
+        """The labels, and the trigrams of the training texts."""
+        ngrams = estimate(one.text.split() for one in self.corpus.train)
+        return {
+            LABELS_FILE: json.dumps(self.corpus.alphabet.labels, ensure_ascii=False).encode(),
+            LM_FILE: format_arpa(ngrams).encode(),
+        }
+
+    def sample(self, networks: Networks) -> Sample:
+        """The first validation utterances: said and heard."""
+        rows = self.validation_rows()
+        chosen = rows[np.linspace(0, len(rows) - 1, min(_SAMPLES, len(rows))).astype(int)]
+        lines = [f"said  {said}\nheard {heard}" for said, heard, *_ in self.evaluate(networks, chosen)]
+        return Sample("\n".join(lines))
+
+    def answer(self, networks: Networks, task_config: Mapping[str, Any]) -> Answer:
+        """Log-probabilities of the first frames of a validation utterance."""
+        frames = np.ascontiguousarray(self.corpus.validation[0].frames[:_ANSWER_FRAMES])
+        steps = self.front_end.steps(frames)
+        x = np.concatenate([steps, np.zeros((self.settings.look_ahead, steps.shape[1]), np.float32)])
+        out, _ = networks["main"](self.tensors(x[None], networks))
+        log_p = torch.log_softmax(out[0, self.settings.look_ahead :].double(), -1)
+        return Answer({"frames": frames}, {"log_probabilities": log_p.float().cpu().numpy()})
+
+    def describe(self) -> dict[str, Any]:
+        """What was read, how it is split, and what was found on the way."""
+        corpus, front = self.corpus, self.front_end
+        latency = front.delay_seconds + self.settings.look_ahead * front.step_seconds
+        summary = {
+            "source": corpus.source,
+            "split": corpus.split,
+            "train": _counted(corpus.train),
+            "validation": _counted(corpus.validation),
+            "features": f"{front.kind}, {front.step_size} numbers every {1000 * front.step_seconds:.0f} ms",
+            "characters": "".join(corpus.alphabet.labels[1:]),
+        }
+        if corpus.num_test:
+            summary["test"] = f"{corpus.num_test} utterances, not looked at"
+        if front.running:
+            summary["latency"] = f"{1000 * latency:.0f} ms from a sound to its character, computing aside"
+        return {**summary, **corpus.found}
+
+
+def _counted(utterances: Sequence[Utterance]) -> str:
+    minutes = total_frames(utterances) * SHIFT_SECONDS / 60
+    speakers = len(speakers_of(utterances))
+    who = f" of {speakers} speakers" if speakers else ""
+    return f"{len(utterances)} utterances{who}, {minutes:.1f} minutes"

@@ -1,0 +1,375 @@
+"""What a user does with a recogniser, without torch: transcripts of files, words of a stream, error rates, the gates."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from cyclopts import Parameter
+
+from congru.data.files import read_bytes
+from congru.errors import DataError, SettingsError
+from congru.report.table import text_table
+from congru.report.verdict import verdict
+from congru.runtime.answer import ANSWER
+from congru.runtime.atomic import write_whole
+from congru.runtime.folder import find_model_folder
+from congru.runtime.model import Model
+from congru.runtime.tensors import parse_tensors
+from congru.tasks.speech.arpa import NGrams, read_arpa, read_words
+from congru.tasks.speech.audio import SUFFIXES, read_audio
+from congru.tasks.speech.data import part_of
+from congru.tasks.speech.decoding import Decoding
+from congru.tasks.speech.frames import SHIFT_SECONDS, Floats
+from congru.tasks.speech.outputs import FORMATS, as_json, written
+from congru.tasks.speech.recognizer import Recognizer
+from congru.tasks.speech.scoring import baseline_texts, error_rates, exact
+from congru.tasks.speech.sources import from_microphone, from_stream
+from congru.tasks.speech.utterances import Reading, read_utterances
+from congru.tasks.speech.words import Word, text_of
+
+BEAM = 16
+EXAMPLE = "example of the model"
+_TRAINED = "train"  # stands for the words, or the trigrams, of the training texts
+
+
+def run(
+    model: Path,
+    /,
+    *files: Path,
+    stream: bool = False,
+    microphone: bool = False,
+    raw_hz: int | None = None,
+    out: Annotated[Path | None, Parameter(alias="-o")] = None,
+    times: bool = False,
+    beam: int | None = None,
+    words: str | None = None,
+    lm: str | None = None,
+    lm_weight: float = 0.5,
+    word_bonus: float = 0.0,
+    bad: Literal["stop", "skip"] = "stop",
+    json_lines: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    weight_dtype: Literal["float32", "bfloat16"] = "float32",
+) -> int:
+    """Write down audio files, or a stream as it comes.
+
+    Parameters
+    ----------
+    model:
+        A model folder.
+    files:
+        Audio files, .npy arrays of frames, or folders of audio; default: the frames stored with the model, as an example.
+    stream:
+        Follow the standard input and print words as they settle: congru run MODEL --stream < recording.wav.
+    microphone:
+        Follow the microphone.
+    raw_hz:
+        The standard input holds raw 16-bit samples of one channel at this rate.
+    out:
+        Write the transcripts to a file that ends in .txt, .srt, .json or .ctm.
+    times:
+        Print every word with its times and confidence.
+    beam:
+        Search with so many texts side by side; default: the best path, with --words or --lm 16.
+    words:
+        The only words allowed: a file (list, pronouncing dictionary, ARPA), or train for those of the training texts.
+    lm:
+        An ARPA language model, or train for the trigrams of the training texts.
+    lm_weight:
+        How much the language model counts.
+    word_bonus:
+        Added to a text's score for every word.
+    bad:
+        At a file that cannot be read: stop, or skip and count.
+    json_lines:
+        Print one JSON object per file, of a stream per word.
+    weight_dtype:
+        bfloat16 halves the bytes that a recurrent step reads; its matrices are rounded to 8 bits.
+    """
+    recognizer = Recognizer.load(model, weight_dtype)
+    decoding = make_decoding(recognizer, beam, words, lm, lm_weight, word_bonus)
+    if out is not None and out.suffix not in FORMATS:
+        raise SettingsError(f"out is '{out}', expected an ending of {', '.join(FORMATS)}: change it")
+    if stream or microphone:
+        heard = _follow(recognizer, decoding, microphone, raw_hz, times, json_lines)
+        transcripts = [("stream", heard)]
+    else:
+        example = [] if files else [(EXAMPLE, recognizer.words_of_frames(_stored_frames(model), decoding))]
+        heard_files = _hear(recognizer, decoding, _audio_files(files), bad)
+        transcripts = _print_each(itertools.chain(example, heard_files), times, json_lines)
+    if out is not None:
+        write_whole(out, written(transcripts, out.suffix).encode(), sync=False)
+        print(f"wrote {out}", file=sys.stderr)
+    return 0
+
+
+def make_decoding(
+    recognizer: Recognizer,
+    beam: int | None,
+    words: str | None,
+    lm: str | None,
+    lm_weight: float,
+    word_bonus: float,
+) -> Decoding:
+    """The decoding that the flags mean.
+
+    Raises:
+        SettingsError: a beam or weight out of range.
+    """
+    if beam is not None and beam < 0:
+        raise SettingsError(f"beam is {beam}, expected at least 0: leave it out")
+    if not lm_weight >= 0:
+        raise SettingsError(f"lm_weight is {lm_weight}, expected at least 0: try 0.5")
+    ngrams: NGrams | None = None
+    if lm is not None:
+        ngrams = recognizer.ngrams if lm == _TRAINED else read_arpa(Path(lm))
+    allowed = None
+    if words is not None:
+        allowed = recognizer.ngrams.words if words == _TRAINED else read_words(Path(words))
+    if beam is None:
+        beam = BEAM if words is not None or lm is not None else 0
+    return Decoding(beam, allowed, ngrams, lm_weight, word_bonus)
+
+
+def _stored_frames(model: Path) -> Floats:
+    """The frames of the model's stored answer."""
+    content = read_bytes(find_model_folder(model) / ANSWER, "the stored answer of a model")
+    return np.asarray(parse_tensors(content)["input.frames"], np.float32)
+
+
+def _audio_files(files: tuple[Path, ...]) -> Iterator[Path]:
+    for path in files:
+        if not path.is_dir():
+            yield path
+            continue
+        found = sorted(one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES)
+        if not found:
+            raise DataError(
+                f"{path} holds no audio file, expected some of {', '.join(SUFFIXES[:6])}: name another"
+            )
+        yield from found
+
+
+def _hear(
+    recognizer: Recognizer, decoding: Decoding, files: Iterator[Path], bad: str
+) -> Iterator[tuple[str, list[Word]]]:
+    """The name and the words of every file; what cannot be read stops, or is told and counted."""
+    skipped = 0
+    for path in files:
+        try:
+            if path.suffix == ".npy":
+                words = recognizer.words_of_frames(np.asarray(_array(path), np.float32), decoding)
+            else:
+                words = recognizer.transcribe(path, decoding)
+        except DataError as error:
+            if bad == "stop":
+                raise
+            skipped += 1
+            print(f"skipped: {error}", file=sys.stderr)
+            continue
+        yield str(path), words
+    if skipped:
+        print(f"skipped {skipped} files that cannot be read", file=sys.stderr)
+
+
+def _print_each(
+    heard: Iterable[tuple[str, list[Word]]], times: bool, json_lines: bool
+) -> list[tuple[str, list[Word]]]:
+    transcripts = []
+    for name, words in heard:
+        transcripts.append((name, words))
+        if json_lines:
+            print(json.dumps(as_json(name, words), ensure_ascii=False))
+        elif times:
+            print("\n".join([name, *map(_timed, words)]))
+        else:
+            print(f"{name}\t{text_of(words)}")
+    return transcripts
+
+
+def _timed(word: Word) -> str:
+    return f"{word.start:8.2f} {word.end:8.2f}  {word.confidence:4.2f}  {word.text}"
+
+
+def _follow(
+    recognizer: Recognizer,
+    decoding: Decoding,
+    microphone: bool,
+    raw_hz: int | None,
+    times: bool,
+    json_lines: bool,
+) -> list[Word]:
+    """The words of a stream, printed as they settle."""
+    if not recognizer.streams:
+        recognizer.listen(16_000, decoding)  # says why not
+    rate_hz = recognizer.front_end.rate_hz
+    source = from_microphone(rate_hz) if microphone else from_stream(sys.stdin.buffer, raw_hz)
+    listener, heard = recognizer.listen(source.rate_hz, decoding), list[Word]()
+
+    def say(words: list[Word]) -> None:
+        for word in words:
+            if json_lines:
+                print(json.dumps(as_json("stream", [word])["words"][0], ensure_ascii=False), flush=True)  # type: ignore[index]
+            else:
+                print(_timed(word) if times else word.text, end="\n" if times else " ", flush=True)
+        heard.extend(words)
+
+    try:
+        for samples in source.pieces:
+            say(listener.feed(samples))
+    except KeyboardInterrupt:
+        if not microphone:
+            raise
+    say(listener.finish())
+    if not times and not json_lines:
+        print()
+    return heard
+
+
+def evaluate(
+    model: Path,
+    data: str,
+    /,
+    *,
+    part: Literal["auto", "all", "train", "validation", "test"] = "auto",
+    beam: int | None = None,
+    words: str | None = None,
+    lm: str | None = None,
+    lm_weight: float = 0.5,
+    word_bonus: float = 0.0,
+    bad: Literal["stop", "skip"] = "stop",
+    errors: int = 0,
+    quiet: bool = False,
+    weight_dtype: Literal["float32", "bfloat16"] = "float32",
+) -> dict[str, dict[str, float]]:
+    """Score audio with transcripts: word and character error rate and share of texts without an error.
+
+    Parameters
+    ----------
+    model:
+        A model folder.
+    data:
+        A folder, table or .npz file as for training.
+    part:
+        auto: the test part where there is one, else the validation part, else every utterance.
+    beam:
+        Also score a search with so many texts side by side; with --words or --lm 16 by default.
+    words:
+        The only words allowed: a file, or train for those of the training texts.
+    lm:
+        An ARPA language model, or train for the trigrams of the training texts.
+    lm_weight:
+        How much the language model counts.
+    word_bonus:
+        Added to a text's score for every word.
+    bad:
+        At an utterance that cannot be used: stop, or skip and count.
+    errors:
+        Print so many of the texts with errors.
+    quiet:
+        Print nothing.
+    weight_dtype:
+        bfloat16 halves the bytes that a recurrent step reads; its matrices are rounded to 8 bits.
+    """
+    recognizer = Recognizer.load(model, weight_dtype)
+    decodings = {"model, best path": Decoding()}
+    chosen = make_decoding(recognizer, beam, words, lm, lm_weight, word_bonus)
+    if chosen.beam:
+        using = [name for name, value in (("words", words), ("language model", lm)) if value is not None]
+        decodings[", ".join([f"model, beam {chosen.beam}", *using])] = chosen
+    found: dict[str, Any] = {}
+    utterances = read_utterances(Path(data), reading_of(recognizer, bad), found)
+    name, rows = part_of(utterances, part, float(recognizer.config["validation"]), data)
+    said = [one.text for one in rows]
+    log_p = [recognizer.log_probabilities(recognizer.steps(one.frames)) for one in rows]
+    heard = {
+        title: [text_of(recognizer.words_of_log_p(one, decoding)) for one in log_p]
+        for title, decoding in decodings.items()
+    }
+    trivial = baseline_texts([recognizer.config["most_frequent"]], len(said))
+    scores = {
+        title: {**error_rates(said, texts), "exact": exact(said, texts)}
+        for title, texts in {**heard, **trivial}.items()
+    }
+    if not quiet:
+        _print_scores(data, name, said, heard, scores, found, errors)
+    return scores
+
+
+def reading_of(recognizer: Recognizer, bad: str) -> Reading:
+    """How data is read for a model: as in training."""
+    config, front = recognizer.config, recognizer.front_end
+    return Reading(front.kind, front.rate_hz, config["case"], config["alphabet"], bad, config["speaker"])
+
+
+def _print_scores(
+    data: str,
+    part: str,
+    said: list[str],
+    heard: dict[str, list[str]],
+    scores: dict[str, dict[str, float]],
+    found: dict[str, Any],
+    errors: int,
+) -> None:
+    print(f"{data}, {part}: {len(said)} utterances, {sum(len(text.split()) for text in said)} words")
+    for what, words in found.items():
+        print(f"{what}: {words}")
+    best = {"wer": "min", "cer": "min", "exact": "max"}
+    print(
+        text_table(
+            [(title, *(row[n] for n in best)) for title, row in scores.items()], ("", *best), best=best
+        )
+    )
+    last = list(heard)[-1]
+    wrong = [(a, b) for a, b in zip(said, heard[last]) if a != b]
+    for text, other in wrong[:errors]:
+        print(f"said  {text}\nheard {other}")
+    baselines = {title: row["wer"] for title, row in scores.items() if title not in heard}
+    print(verdict("wer", scores[last]["wer"], baselines, minimize=True, split="scored"))
+
+
+def inspect_inputs(model: Model, source: str | None = None) -> tuple[Floats, list[str]]:
+    """The steps of an audio file or of a .npy array of frames, as x [1, T, I] for ``model.run``; a label for each.
+
+    A label is the time of the step and, where it begins there, the character heard; without ``source`` the frames of the
+    model's stored answer are read.
+
+    Raises:
+        DataError: nothing to read.
+    """
+    recognizer = Recognizer.of(model)
+    if source is None:
+        frames = parse_tensors(model.files[ANSWER])["input.frames"]
+    elif source.endswith(".npy"):
+        frames = _array(Path(source))
+    else:
+        recognizer.front_end.check_samples()
+        frames = recognizer.front_end.frames(read_audio(Path(source)))
+    steps = recognizer.steps(np.asarray(frames, np.float32))
+    if not len(steps):
+        raise DataError(
+            f"{source} is shorter than a step of the model, expected more audio: name another file"
+        )
+    steps = np.concatenate([steps, np.zeros((recognizer.delay, steps.shape[1]), np.float32)])
+    out, _ = recognizer.network.run(steps[None])
+    best = np.asarray(out[0]).argmax(1)
+    labels = []
+    for t, token in enumerate(best.tolist()):
+        heard = recognizer.alphabet.labels[token] if token and (t == 0 or best[t - 1] != token) else ""
+        seconds = t * recognizer.front_end.stack * SHIFT_SECONDS
+        labels.append(f"{seconds:.2f}s {heard}".strip())
+    return steps[None], labels
+
+
+def _array(path: Path) -> Any:
+    try:
+        return (
+            np.load(path, allow_pickle=False) if path.is_file() else read_bytes(path, "a .npy file of frames")
+        )
+    except ValueError as error:
+        raise DataError(f"{path} cannot be read ({error}), expected a .npy array: save it again") from None
