@@ -150,9 +150,17 @@ def test_what_has_settled_never_changes(decoding: Decoding) -> None:
     assert [one.token for one in at_once.finish()] == [one.token for one in search.finish()]
 
 
+def test_one_word_of_a_list() -> None:
+    frames = frames_of_text("A-- B-B--", 0.6)
+    found = _tokens(Decoding(8, ["AB", "B"], one_word=True), frames)
+    assert text_of(words_of(found, ALPHABET, 0.03)) in ("AB", "B")
+
+
 def test_faults_of_decoding(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="beam is 0, expected at least 1 with a word list"):
         Decoding(0, words=["A"]).search(ALPHABET)
+    with pytest.raises(SettingsError, match="one_word is True without a word list"):
+        Decoding(4, one_word=True).search(ALPHABET)
     with pytest.raises(DataError, match="none in the characters of the model"):
         Decoding(4, words=["a"]).search(ALPHABET)
     (tmp_path / "w.txt").write_text("# nothing\n")

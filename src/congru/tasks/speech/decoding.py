@@ -43,7 +43,7 @@ class Decoding:
     """How texts are found: with `beam` 0 the best path, else prefix beam search that keeps so many texts.
 
     words: the only words allowed, None for any; ngrams: a language model, whose log-probability counts `lm_weight` times;
-    word_bonus: added for every word.
+    word_bonus: added for every word; one_word: the whole utterance is one of the words, or nothing.
     """
 
     beam: int = 0
@@ -51,14 +51,17 @@ class Decoding:
     ngrams: NGrams | None = None
     lm_weight: float = 0.5
     word_bonus: float = 0.0
+    one_word: bool = False
     _lexicons: dict[tuple[str, ...], Lexicon] = field(default_factory=dict, repr=False, compare=False)
 
     def search(self, alphabet: Alphabet) -> Search:
         """A search for one utterance.
 
         Raises:
-            SettingsError: words or a language model without a beam.
+            SettingsError: words or a language model without a beam, or one word of no list.
         """
+        if self.one_word and self.words is None:
+            raise SettingsError("one_word is True without a word list, expected one: pass --words")
         if self.beam == 0:
             if self.words is not None or self.ngrams is not None:
                 raise SettingsError(
@@ -84,7 +87,7 @@ class Decoding:
                     f"the word list has {len(self.words)} words, none in the characters of the model, expected some:"
                     " check its case"
                 )
-            self._lexicons[key] = Lexicon(spelled, alphabet.space)
+            self._lexicons[key] = Lexicon(spelled, None if self.one_word else alphabet.space)
         return self._lexicons[key]
 
 

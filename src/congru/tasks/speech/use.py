@@ -52,6 +52,7 @@ def run(
     lm: str | None = None,
     lm_weight: float = 0.5,
     word_bonus: float = 0.0,
+    one_word: bool = False,
     bad: Literal["stop", "skip"] = "stop",
     json_lines: Annotated[bool, Parameter(name="--json", negative=())] = False,
     weight_dtype: Literal["float32", "bfloat16"] = "float32",
@@ -84,6 +85,8 @@ def run(
         How much the language model counts.
     word_bonus:
         Added to a text's score for every word.
+    one_word:
+        A recording is one of the --words, such as a command.
     bad:
         At a file that cannot be read: stop, or skip and count.
     json_lines:
@@ -92,7 +95,7 @@ def run(
         bfloat16 halves the bytes that a recurrent step reads; its matrices are rounded to 8 bits.
     """
     recognizer = Recognizer.load(model, weight_dtype)
-    decoding = make_decoding(recognizer, beam, words, lm, lm_weight, word_bonus)
+    decoding = make_decoding(recognizer, beam, words, lm, lm_weight, word_bonus, one_word)
     if out is not None and out.suffix not in FORMATS:
         raise SettingsError(f"out is '{out}', expected an ending of {', '.join(FORMATS)}: change it")
     if stream or microphone:
@@ -113,8 +116,9 @@ def make_decoding(
     beam: int | None,
     words: str | None,
     lm: str | None,
-    lm_weight: float,
-    word_bonus: float,
+    lm_weight: float = 0.5,
+    word_bonus: float = 0.0,
+    one_word: bool = False,
 ) -> Decoding:
     """The decoding that the flags mean.
 
@@ -133,7 +137,7 @@ def make_decoding(
         allowed = recognizer.ngrams.words if words == _TRAINED else read_words(Path(words))
     if beam is None:
         beam = BEAM if words is not None or lm is not None else 0
-    return Decoding(beam, allowed, ngrams, lm_weight, word_bonus)
+    return Decoding(beam, allowed, ngrams, lm_weight, word_bonus, one_word)
 
 
 def _stored_frames(model: Path) -> Floats:
@@ -242,6 +246,7 @@ def evaluate(
     lm: str | None = None,
     lm_weight: float = 0.5,
     word_bonus: float = 0.0,
+    one_word: bool = False,
     bad: Literal["stop", "skip"] = "stop",
     errors: int = 0,
     quiet: bool = False,
@@ -267,6 +272,8 @@ def evaluate(
         How much the language model counts.
     word_bonus:
         Added to a text's score for every word.
+    one_word:
+        A recording is one of the --words, such as a command.
     bad:
         At an utterance that cannot be used: stop, or skip and count.
     errors:
@@ -278,7 +285,7 @@ def evaluate(
     """
     recognizer = Recognizer.load(model, weight_dtype)
     decodings = {"model, best path": Decoding()}
-    chosen = make_decoding(recognizer, beam, words, lm, lm_weight, word_bonus)
+    chosen = make_decoding(recognizer, beam, words, lm, lm_weight, word_bonus, one_word)
     if chosen.beam:
         using = [name for name, value in (("words", words), ("language model", lm)) if value is not None]
         decodings[", ".join([f"model, beam {chosen.beam}", *using])] = chosen

@@ -1,0 +1,452 @@
+"""Word error rates of recognisers on AN4, coffee orders (barista), spoken digits (FSDD) and yes/no; cost of a stream.
+
+    python -m bench.speech an4 | both | cells | barista | fsdd | speakers | yesno | voices | stream
+
+    an4        one direction, as it streams: the official test, best path, a flat word list, trigrams of the training texts;
+               and the ten test recordings that are there as waveforms, as files and as a stream
+    both       the same, both directions
+    cells      GRU, LSTM and RNN with as many parameters
+    barista    waveforms of 50 voices: word errors, and orders with all slots right
+    fsdd       the official split; speakers: each of the six speakers left out once
+    yesno      31 recordings to train, 29 to test
+    voices     digit strings by espeak-ng, other voices in the test
+    stream     time of computing over time of audio, and of a piece of 0.1 s, on one core without torch, features included
+
+Validation utterances come from the training part (AN4: whole speakers); a run's model is its best evaluation on them, weights of
+language models are chosen on them, and the test utterances are read once at the end. With --runs the run folders stay, and a
+run that is there already goes on or is not repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import wave
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.record import ROOT, cpu_seconds, write_result
+from congru.data.registry import VARIABLE
+from congru.tasks.speech.arpa import NGrams, read_words
+from congru.tasks.speech.audio import read_audio
+from congru.tasks.speech.data import part_of
+from congru.tasks.speech.decoding import Decoding
+from congru.tasks.speech.learner import make_learner
+from congru.tasks.speech.recognizer import Recognizer
+from congru.tasks.speech.scoring import error_rates, exact
+from congru.tasks.speech.settings import Settings
+from congru.tasks.speech.use import reading_of
+from congru.tasks.speech.utterances import Utterance, read_utterances
+from congru.tasks.speech.voices import plan, speak
+from congru.tasks.speech.words import text_of
+from congru.train.compare import hidden_for_parameters
+from congru.train.loop import fit
+
+COMMON: dict[str, Any] = {"threads": 2, "quiet": True, "evaluations": 8}
+AN4: dict[str, Any] = {
+    "features": "sphinx",
+    "speaker": r"-(\w+)-",
+    "validation": 0.08,
+    "epochs": 45,
+    "batch_size": 16,
+    "learning_rate": 3e-3,
+    "stack": 3,
+}
+SMALL: dict[str, Any] = {
+    "hidden_size": 128,
+    "num_layers": 2,
+    "conv_size": 128,
+    "kernel": 9,
+    "look_ahead": 4,
+    "learning_rate": 4e-3,
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "an4": AN4,
+    "both": {**AN4, "bidirectional": True, "hidden_size": 128},
+    "cells": {**AN4, **SMALL, "minutes": 10.0, "epochs": None},
+    "barista": {"epochs": 45, "batch_size": 16, "learning_rate": 3e-3, "features": "fbank"},
+    "fsdd": {**SMALL, "epochs": 12, "batch_size": 32, "features": "fbank", "num_layers": 1, "dropout": 0.1},
+    "speakers": {
+        **SMALL,
+        "epochs": 12,
+        "batch_size": 32,
+        "features": "fbank",
+        "num_layers": 1,
+        "dropout": 0.1,
+    },
+    "yesno": {**SMALL, "steps": 250, "batch_size": 4, "num_layers": 1, "conv_size": 64, "hidden_size": 64},
+    "voices": {**SMALL, "epochs": 30, "batch_size": 16},
+}
+PUBLISHED = {
+    "an4": {
+        "DeepSpeech2 (GRU)": 5.09,
+        "Kaldi, speaker-independent": 9.06,
+        "ESPnet": 7.4,
+        "ResNet + CTC": 16.5,
+    },
+    "fsdd": {},
+}
+LM_WEIGHTS, BONUSES = (0.3, 0.5, 0.8), (0.0, 1.0, 2.0)
+PIECE_SECONDS = 0.1
+
+
+def data_root() -> Path:
+    """The folder that CONGRU_DATA names: these sets are never downloaded."""
+    if VARIABLE not in os.environ:
+        raise SystemExit(f"{VARIABLE} is not set, expected the folder that holds speech/: set it")
+    return Path(os.environ[VARIABLE]) / "speech"
+
+
+def train(source: Path, settings: Settings, folder: Path) -> dict[str, Any]:
+    """Train once into a folder, going on with what is there; what it took."""
+    done = folder / "took.json"
+    if done.is_file():
+        return dict(json.loads(done.read_text()))
+    resume = (folder / "config.yaml").is_file()
+    settings = settings.model_copy(update={"out": folder, "resume": resume})
+    cpu = cpu_seconds()
+    result = fit(make_learner(str(source), settings=settings), settings)
+    assert result.best is not None
+    took = {
+        "validation_wer": 100 * result.best,
+        "seconds": round(result.seconds, 1),
+        "cpu_seconds": round(cpu_seconds() - cpu, 1),
+        "steps": result.steps,
+        "parameters": result.num_parameters,
+    }
+    if not resume:
+        done.write_text(json.dumps(took))
+    return took
+
+
+class Scored:
+    """A trained recogniser with the log-probabilities of some utterances."""
+
+    def __init__(self, recognizer: Recognizer, utterances: Sequence[Utterance]) -> None:
+        self.recognizer, self.said = recognizer, [one.text for one in utterances]
+        self._log_p = [recognizer.log_probabilities(recognizer.steps(one.frames)) for one in utterances]
+
+    def heard(self, decoding: Decoding) -> list[str]:
+        """What is heard in every utterance."""
+        return [text_of(self.recognizer.words_of_log_p(one, decoding)) for one in self._log_p]
+
+    def rates(self, decoding: Decoding) -> dict[str, float]:
+        """wer, cer and exact in per cent."""
+        heard = self.heard(decoding)
+        rates = {**error_rates(self.said, heard), "exact": exact(self.said, heard)}
+        return {name: 100 * value for name, value in rates.items()}
+
+
+def scored(recognizer: Recognizer, source: Path, part: str) -> Scored:
+    """Of a part of a source, read as in training."""
+    utterances = read_utterances(source, reading_of(recognizer, "stop"), {})
+    _, rows = part_of(utterances, part, float(recognizer.config["validation"]), str(source))
+    return Scored(recognizer, rows)
+
+
+def best_decoding(validation: Scored, words: Sequence[str], ngrams: NGrams | None) -> Decoding:
+    """The weights with the fewest word errors on validation utterances; the smallest of equals."""
+    weights = LM_WEIGHTS if ngrams is not None else (0.0,)
+    choices = [Decoding(16, words, ngrams, weight, bonus) for weight in weights for bonus in BONUSES]
+    return min(choices, key=lambda one: validation.rates(one)["wer"])
+
+
+def an4(name: str, seed: int, folder: Path) -> dict[str, Any]:
+    """Train on AN4 and score its test."""
+    source = data_root() / "an4/an4_mfcc13.npz"
+    took = train(source, Settings(**COMMON, **SETTINGS[name], seed=seed), folder)
+    recognizer = Recognizer.load(folder)
+    words = sorted({*read_words(data_root() / "an4/an4.ug.lm"), *recognizer.ngrams.words})
+    validation = scored(recognizer, source, "validation")
+    flat = best_decoding(validation, words, None)
+    trigram = best_decoding(validation, words, recognizer.ngrams)
+    test = scored(recognizer, source, "test")
+    figures = {
+        **took,
+        "greedy": test.rates(Decoding()),
+        "word list": {**test.rates(flat), "word_bonus": flat.word_bonus},
+        "trigram": {**test.rates(trigram), "word_bonus": trigram.word_bonus, "lm_weight": trigram.lm_weight},
+    }
+    return {**figures, "waveforms": waveforms(recognizer)}
+
+
+def waveforms(recognizer: Recognizer) -> dict[str, Any]:
+    """Word errors on the ten test recordings of AN4, as files and, if it reads one way, as a stream."""
+    folder = data_root() / "an4_wav"
+    lines = (folder / "transcripts.tsv").read_text().strip().split("\n")[1:]
+    rows = [line.split("\t") for line in lines if line.startswith("test/")]
+    said, paths = [text for _, text in rows], [folder / path for path, _ in rows]
+    heard = {"file": [recognizer.text(path) for path in paths]}
+    if recognizer.streams:
+        heard["stream"] = [streamed(recognizer, path) for path in paths]
+    words = sum(len(text.split()) for text in said)
+    return {"words": words, **{how: 100 * error_rates(said, texts)["wer"] for how, texts in heard.items()}}
+
+
+def streamed(recognizer: Recognizer, path: Path) -> str:
+    """The text of a file, given in pieces of 0.1 s."""
+    audio = read_audio(path)
+    listener, size = recognizer.listen(audio.rate_hz), round(PIECE_SECONDS * audio.rate_hz)
+    words = [
+        word
+        for begin in range(0, len(audio.samples), size)
+        for word in listener.feed(audio.samples[begin : begin + size])
+    ]
+    return text_of([*words, *listener.finish()])
+
+
+def slots_of(text: str, values: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The slots of an order: the longest values first, each word used once.
+
+    >>> slots_of("A LARGE ICED COFFEE", [("drink", "coffee"), ("drink", "iced coffee"), ("size", "large")])
+    {'drink': 'iced coffee', 'size': 'large'}
+    """
+    left, found = f" {text.lower()} ", dict[str, str]()
+    for slot, value in sorted(values, key=lambda one: (-len(one[1].split()), one)):
+        if slot not in found and f" {value} " in left:
+            found[slot] = value
+            left = left.replace(f" {value} ", " | ", 1)
+    return found
+
+
+def barista(seed: int, folder: Path) -> dict[str, Any]:
+    """Train on coffee orders; word errors, and the share of orders with all slots right."""
+    source = data_root() / "barista"
+    took = train(source, Settings(**COMMON, **SETTINGS["barista"], seed=seed), folder)
+    recognizer = Recognizer.load(folder)
+    rows = [line.split("\t") for line in (source / "manifest.tsv").read_text().strip().split("\n")[1:]]
+    wanted = [json.loads(row[5]) for row in rows if row[2] == "test"]
+    values = {(slot, value) for row in rows for slot, value in json.loads(row[5]).items()}
+    trigram = best_decoding(
+        scored(recognizer, source, "validation"), recognizer.ngrams.words, recognizer.ngrams
+    )
+    test = scored(recognizer, source, "test")
+    figures: dict[str, Any] = {**took, "weights": [trigram.lm_weight, trigram.word_bonus]}
+    for name, decoding in (("greedy", Decoding()), ("trigram", trigram)):
+        right = [slots_of(text, values) == slots for text, slots in zip(test.heard(decoding), wanted)]
+        figures[name] = {**test.rates(decoding), "slots": 100 * statistics.fmean(right)}
+    by_text = [slots_of(text, values) == slots for text, slots in zip(test.said, wanted)]
+    figures["slots read from the true texts"] = 100 * statistics.fmean(by_text)
+    return figures
+
+
+def digits(seed: int, folder: Path, left_out: str | None) -> dict[str, Any]:
+    """Spoken digits as recordings of one word: the official split, or one speaker left out."""
+    with np.load(data_root() / "fsdd/fsdd.npz") as arrays:
+        names, audio, offsets = arrays["names"].tolist(), arrays["audio"], arrays["offsets"]
+    spoken = ("ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE")
+    with tempfile.TemporaryDirectory() as place:
+        lines = ["path\ttext\tsplit\tspeaker"]
+        for k, name in enumerate(names):
+            digit, speaker, index = str(name).split("_")
+            number = int(index.removesuffix(".wav"))
+            test = number < 5 if left_out is None else speaker == left_out
+            part = "test" if test else "valid" if 5 <= number < 8 else "train"
+            write_wav(Path(place, f"{k}.wav"), audio[offsets[k] : offsets[k + 1]], 8000)
+            lines.append(f"{k}.wav\t{spoken[int(digit)]}\t{part}\t{speaker}")
+        Path(place, "transcripts.tsv").write_text("\n".join(lines) + "\n")
+        took = train(Path(place), Settings(**COMMON, **SETTINGS["fsdd"], seed=seed), folder)
+        test_part = scored(Recognizer.load(folder), Path(place), "test")
+        one = test_part.rates(Decoding(8, spoken, one_word=True))
+        return {
+            **took,
+            "accuracy": one["exact"],
+            "accuracy_without_list": test_part.rates(Decoding())["exact"],
+        }
+
+
+def write_wav(path: Path, samples: Any, rate_hz: int) -> None:
+    """A 16-bit WAV file of one channel."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate_hz)
+        file.writeframes(np.asarray(samples, "<i2").tobytes())
+
+
+def yesno(seed: int, folder: Path) -> dict[str, Any]:
+    """Train on the first 31 recordings (five of them for validation), score the last 29."""
+    source = data_root() / "yesno"
+    rows = sorted(
+        line.split("\t") for line in (source / "transcripts.tsv").read_text().strip().split("\n")[1:]
+    )
+    with tempfile.TemporaryDirectory() as place:
+        parts = ["train"] * 26 + ["valid"] * 5 + ["test"] * 29
+        lines = [f"{source / path}\t{text}\t{part}" for (path, text), part in zip(rows, parts, strict=True)]
+        table = Path(place, "transcripts.tsv")
+        table.write_text("\n".join(["path\ttext\tsplit", *lines]) + "\n")
+        took = train(table, Settings(**COMMON, **SETTINGS["yesno"], seed=seed), folder)
+        return {**took, "greedy": scored(Recognizer.load(folder), table, "test").rates(Decoding())}
+
+
+def voices(seed: int, folder: Path) -> dict[str, Any]:
+    """Digit strings by espeak-ng: train on some voices, test on others."""
+    with tempfile.TemporaryDirectory() as place:
+        source = Path(place, "digits")
+        speak(source, plan({"train": 400, "validation": 50, "test": 100}, 4, seed=0))
+        took = train(source, Settings(**COMMON, **SETTINGS["voices"], seed=seed), folder)
+        return {**took, "greedy": scored(Recognizer.load(folder), source, "test").rates(Decoding())}
+
+
+def cells(seeds: Sequence[int], folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """GRU, LSTM and RNN with as many parameters, at equal minutes, on AN4."""
+    source = data_root() / "an4/an4_mfcc13.npz"
+    settings = Settings(**COMMON, **SETTINGS["cells"])
+    learner = make_learner(str(source), settings=settings)
+    target = sum(parameter.numel() for parameter in learner.module.parameters())
+    runs: dict[str, list[dict[str, Any]]] = {"gru": [], "lstm": [], "rnn": []}
+    for seed in seeds:
+        for cell in runs:
+            hidden = hidden_for_parameters(functools.partial(learner.build, cell), target)
+            chosen = settings.model_copy(update={"cell": cell, "hidden_size": hidden, "seed": seed})
+            place = folder / f"cells-{cell}-{seed}"
+            took = train(source, chosen, place)
+            test = scored(Recognizer.load(place), source, "test")
+            runs[cell].append({**took, "hidden_size": hidden, "greedy": test.rates(Decoding())})
+            print(cell, seed, runs[cell][-1], flush=True)
+    return runs
+
+
+_STREAM = """
+import json, sys, time
+sys.modules["torch"] = None
+from pathlib import Path
+from congru.tasks.speech.audio import read_audio
+from congru.tasks.speech.recognizer import Recognizer
+recognizer, seconds, pieces = Recognizer.load(sys.argv[1]), 0.0, []
+for path in sorted(Path(sys.argv[2]).rglob("*.wav")):
+    audio = read_audio(path)
+    seconds += audio.seconds
+    listener, size = recognizer.listen(audio.rate_hz), round(0.1 * audio.rate_hz)
+    for begin in range(0, len(audio.samples), size):
+        began = time.perf_counter()
+        listener.feed(audio.samples[begin : begin + size])
+        pieces.append(time.perf_counter() - began)
+    began = time.perf_counter()
+    listener.finish()
+    pieces.append(time.perf_counter() - began)
+pieces.sort()
+print(json.dumps({"audio_seconds": round(seconds, 1), "real_time_factor": sum(pieces) / seconds,
+    "piece_ms": {"median": 1e3 * pieces[len(pieces) // 2], "p99": 1e3 * pieces[int(0.99 * len(pieces))]},
+    "latency_ms_without_computing": 1e3 * recognizer.latency_seconds,
+    "parameters": sum(weight.size for weight in recognizer.network.weights.values())}))
+"""
+
+
+def stream(folder: Path) -> dict[str, Any]:
+    """The cost of following the 51 waveforms of AN4 in pieces of 0.1 s, for each front end; the default network.
+
+    Weights do not matter for time: these come from two steps.
+    """
+    figures = {}
+    for kind in ("sphinx", "fbank"):
+        place = folder / f"stream-{kind}"
+        source = data_root() / ("an4/an4_mfcc13.npz" if kind == "sphinx" else "an4_wav")
+        shared = {**COMMON, "steps": 2, "evaluations": 1, "features": kind, "bad": "skip"}
+        train(source, Settings(**shared, validation=0.2), place)
+        core = sorted(os.sched_getaffinity(0))[0]
+        command = [
+            "taskset",
+            "-c",
+            str(core),
+            sys.executable,
+            "-c",
+            _STREAM,
+            str(place),
+            str(data_root() / "an4_wav"),
+        ]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        runs = []
+        for _ in range(3):
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+            runs.append(json.loads(done.stdout))
+        figures[kind] = {**min(runs, key=lambda run: float(run["real_time_factor"])), "runs": runs}
+    return figures
+
+
+def mean_and_spread(values: Sequence[float]) -> dict[str, float]:
+    """Mean and sample standard deviation."""
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return {"mean": round(statistics.fmean(values), 3), "deviation": round(deviation, 3)}
+
+
+def measured(name: str, seeds: Sequence[int], folder: Path) -> list[dict[str, Any]]:
+    """One entry per run."""
+    runs = []
+    people = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
+    whom = people if name == "speakers" else (None,)
+    for seed in seeds:
+        for left_out in whom:
+            place = folder / "-".join(filter(None, [name, left_out, str(seed)]))
+            if name in ("an4", "both"):
+                run = an4(name, seed, place)
+            elif name in ("fsdd", "speakers"):
+                run = {**digits(seed, place, left_out), **({"left_out": left_out} if left_out else {})}
+            else:
+                run = {"barista": barista, "yesno": yesno, "voices": voices}[name](seed, place)
+            runs.append({"seed": seed, **run})
+            print(name, seed, runs[-1], flush=True)
+    return runs
+
+
+def spreads_of(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and spread of every rate over the runs."""
+    found: dict[str, Any] = {}
+    for key, value in runs[0].items():
+        if isinstance(value, dict):
+            found[key] = spreads_of([run[key] for run in runs])
+        elif key in ("wer", "cer", "exact", "slots", "accuracy", "accuracy_without_list", "file", "stream"):
+            found[key] = mean_and_spread([run[key] for run in runs])
+    return found
+
+
+def main() -> None:
+    """Measure one thing, and write results/speech_NAME.json."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("name", choices=sorted([*SETTINGS, "stream"]))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--runs", type=Path, help="where run folders stay")
+    parser.add_argument("--folder", type=Path, default=ROOT / "results", help="where the result goes")
+    given = parser.parse_args()
+    name, seeds, began = given.name, given.seeds, time.time()
+    with tempfile.TemporaryDirectory() as place:
+        folder = given.runs or Path(place)
+        folder.mkdir(parents=True, exist_ok=True)
+        if name == "stream":
+            figures, spreads, count = stream(folder), {}, 3
+        elif name == "cells":
+            by_cell = cells(seeds, folder)
+            spreads, count = {cell: spreads_of(runs) for cell, runs in by_cell.items()}, len(seeds)
+            figures = {"settings": {**COMMON, **SETTINGS[name]}, **spreads, "runs": by_cell}
+        else:
+            runs = measured(name, seeds, folder)
+            spreads, count = spreads_of(runs), len(runs)
+            figures = {"settings": {**COMMON, **SETTINGS[name]}, **spreads, "runs": runs}
+    figures["minutes"] = round((time.time() - began) / 60, 1)
+    written = "" if name == "stream" else " --seeds " + " ".join(map(str, seeds))
+    print(
+        write_result(
+            f"speech_{name}",
+            f"python -m bench.speech {name}{written}",
+            figures,
+            repetitions=count,
+            spreads=spreads,
+            baselines={**PUBLISHED.get("an4" if name == "both" else name, {}), "nothing": 100.0},
+            packages=["soundfile", "kaldi-native-fbank", "soxr", "jiwer"],
+            folder=given.folder,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
