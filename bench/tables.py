@@ -39,6 +39,8 @@ def quality() -> str:
         ("forecast_m4", _m4),
         ("chess_model", _chess),
         ("chess_model_moves", _chess),
+        ("music_jsb", _music),
+        ("music_nottingham", _music),
     )
     for name, make in tasks:
         if (ROOT / "results" / f"{name}.json").exists():
@@ -79,6 +81,12 @@ def _chess(record: dict[str, Any]) -> list[list[str]]:
     what = f"chess, pgnmentor20, test: share of moves predicted, {words} ({scores['bits_per_move']:.2f} bits a move)"
     beside = ", ".join(f"{name} {row['top1']:.3f}" for name, row in record["baselines"].items())
     return [[what, f"**{scores['top1']:.3f}**", beside]]
+
+
+def _music(record: dict[str, Any]) -> list[list[str]]:
+    title = MUSIC_SETS[record["name"].removeprefix("music_")]
+    beside = ", ".join(f"{name} {value:.2f}" for name, value in record["baselines"].items())
+    return [[f"{title}, test nats per frame", f"**{record['figures']['test']['mean']:.2f}**", beside]]
 
 
 def _m4(record: dict[str, Any]) -> list[list[str]]:
