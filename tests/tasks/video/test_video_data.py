@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 from congru.errors import DataError
+from congru.tasks.video import clips as clips_module
 from congru.tasks.video.clips import Found, load_clips, read_all, read_clip
-from congru.tasks.video.data import part_to_score, prepare, split
+from congru.tasks.video.data import part_to_score, prepare, split, tell
 from congru.tasks.video.frames import Look
 from congru.tasks.video.listing import Entry, list_clips
 from congru.tasks.video.settings import Settings
@@ -149,6 +151,7 @@ def test_clips_of_other_sizes_are_scaled_long_ones_cut_uneven_ones_told(tmp_path
     assert (
         data.found["cut"] == "7 clips are longer than max_frames" or "clips are longer" in data.found["cut"]
     )
+    assert data.found["sizes"].startswith("2 of pictures, 24 x 16 to 96 x 64")
     assert max(data.train.lengths.max(), data.validation.lengths.max()) == 6
     assert len(data.train) + len(data.validation) == 8
 
@@ -192,6 +195,33 @@ def test_tables_of_clips_that_cannot_be_read_have_their_line(tmp_path: Path) -> 
         DataError, match=r"holds pictures such as 1.png, expected clips: put the pictures of each clip"
     ):
         list_clips(tmp_path / "loose")
+
+
+@needs(VIDEO)
+def test_a_file_that_ends_early_is_told_and_whole_ones_are_not() -> None:
+    cut = read_clip(VIDEO / "cut.webm", Look(18, 24))
+    assert cut.damage == "file ended prematurely"
+    for name in ("no_duration.webm", "frames_out_of_order.mov", "uneven_delays.gif", "mjpeg.avi", "h265.mp4"):
+        assert read_clip(VIDEO / name, Look(18, 24)).damage == ""
+    found = Found(damaged=["a"], sizes={(16, 24), (64, 96)})
+    told: dict[str, Any] = {}
+    tell(found, told, 1, "stop", "clips")
+    assert told == {
+        "damaged": "a",
+        "sizes": "2 of pictures, 24 x 16 to 96 x 64; all are scaled with their proportions",
+    }
+
+
+def test_a_decoder_that_dies_has_its_line(classes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clips_module, "try_clip", die)
+    with pytest.raises(
+        DataError, match=r"decoders is 2, and one of them ended without a word, expected every clip"
+    ):
+        list(read_all(list_clips(classes).entries, Look(16, 24), 2))
+
+
+def die(entry: Entry, look: Look) -> None:
+    os._exit(1)
 
 
 def test_one_class_is_nothing_to_learn(tmp_path: Path) -> None:

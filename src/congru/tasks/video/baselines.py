@@ -6,7 +6,7 @@ whole path      nearest neighbour of the track at 32 moments, for tracks
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from congru.runtime.tensors import format_arrays, parse_tensors
 from congru.tasks.video.clips import Clip
 
 FILE = "neighbours.safetensors"
-_MOMENTS, _MOST = 32, 2000
+_MOMENTS = 32
 _SURE = 3.0  # the logit of what a neighbour says
 
 Floats = NDArray[np.float32]
@@ -53,14 +53,10 @@ class Neighbours:
         self.vectors, self.labels, self.num_classes = dict(vectors), labels, num_classes
 
     @classmethod
-    def fit(cls, clips: Sequence[Clip], labels: NDArray[np.int64], num_classes: int) -> Neighbours:
-        """From training clips, at most 2000."""
-        clips = clips[:_MOST]
-        vectors = {
-            name: np.stack([view(clip) for clip in clips]).astype(np.float16)
-            for name, view in views(clips[0].shape[1:]).items()
-        }
-        return cls(vectors, labels[: len(clips)], num_classes)
+    def fit(cls, clips: Iterable[Clip], labels: NDArray[np.int64], num_classes: int) -> Neighbours:
+        """From training clips and their labels, as many."""
+        vectors = {name: rows.astype(np.float16) for name, rows in vectors_of(clips).items()}
+        return cls(vectors, labels, num_classes)
 
     @classmethod
     def from_bytes(cls, content: bytes, num_classes: int) -> Neighbours:
@@ -74,17 +70,24 @@ class Neighbours:
         named = {name.replace(" ", "_"): value for name, value in self.vectors.items()}
         return format_arrays({**named, "labels": self.labels})
 
-    def scores(self, clips: Sequence[Clip]) -> dict[str, Floats]:
-        """Logits [N, K] of every baseline."""
+    def scores(self, clips: Iterable[Clip]) -> dict[str, Floats]:
+        """Logits [N, K] of every baseline; clips are read one after the other."""
         out: dict[str, Floats] = {}
+        asked, number = vectors_of(clips), 0
         for name, vectors in self.vectors.items():
-            known = vectors.astype(np.float32)
-            view = views(clips[0].shape[1:])[name]
-            logits = np.zeros((len(clips), self.num_classes), np.float32)
-            for row, clip in enumerate(clips):
-                nearest = int(np.square(known - view(clip)).sum(1).argmin())
-                logits[row, self.labels[nearest]] = _SURE
-            out[name] = logits
+            known, number = vectors.astype(np.float32), len(asked[name])
+            nearest = [int(np.square(known - vector).sum(1).argmin()) for vector in asked[name]]
+            out[name] = np.zeros((number, self.num_classes), np.float32)
+            out[name][np.arange(number), self.labels[nearest]] = _SURE
         counts = np.bincount(self.labels, minlength=self.num_classes)
-        out["most frequent class"] = np.tile(np.log(counts + 1.0).astype(np.float32), (len(clips), 1))
+        out["most frequent class"] = np.tile(np.log(counts + 1.0).astype(np.float32), (number, 1))
         return out
+
+
+def vectors_of(clips: Iterable[Clip]) -> dict[str, Floats]:
+    """What is compared of clips: name -> [N, F]."""
+    rows: dict[str, list[Floats]] = {}
+    for clip in clips:
+        for name, view in views(clip.shape[1:]).items():
+            rows.setdefault(name, []).append(view(clip))
+    return {name: np.stack(own) for name, own in rows.items()}

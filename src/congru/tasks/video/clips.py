@@ -10,8 +10,10 @@ import multiprocessing
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 
 from congru.errors import DataError
 from congru.tasks.video import tracks
-from congru.tasks.video.frames import Look, read_frames
+from congru.tasks.video.frames import Look, complaints, read_frames
 from congru.tasks.video.listing import Entry
 
 Clip = NDArray[Any]
@@ -29,12 +31,18 @@ _FEWEST_FRAMES = 2
 
 
 class Read(NamedTuple):
-    """What came of a file: the clip or None, why not, how many frames were cut off, the shortest and longest step in ms."""
+    """What came of a file: the clip or None and why not, whether it was cut after so many frames, and what is worth a word.
+
+    `step_ms`: the shortest and the longest time between frames; `sizes`: (rows, columns) before scaling; `damage`: what FFmpeg
+    complained of.
+    """
 
     clip: Clip | None
     problem: str = ""
     cut: bool = False
     step_ms: tuple[float, float] = (0.0, 0.0)
+    sizes: frozenset[tuple[int, int]] = frozenset()
+    damage: str = ""
 
 
 def read_clip(path: Path, look: Look, name: str = "") -> Read:
@@ -45,28 +53,29 @@ def read_clip(path: Path, look: Look, name: str = "") -> Read:
     """
     name = name or str(path)
     if path.is_file() and path.suffix.lower() in tracks.SUFFIXES:
-        track = tracks.read_track(path, name)
-        return Read(track[: look.max_frames], cut=len(track) > look.max_frames)
-    pixels, times = list[Clip](), list[float]()
-    for frame in read_frames(path, look, name):
-        if len(pixels) == look.max_frames:
-            return Read(np.stack(pixels), "", True, _steps(times))
-        pixels.append(frame.pixels)
-        times.append(frame.time_ms)
-    return Read(np.stack(pixels), "", False, _steps(times))
+        return _read_track(tracks.read_track(path, name), look)
+    with complaints() as lines:
+        frames = list(islice(read_frames(path, look, name), look.max_frames + 1))
+    kept = frames[: look.max_frames]
+    steps = np.diff([frame.time_ms for frame in kept])
+    return Read(
+        np.stack([frame.pixels for frame in kept]),
+        cut=len(frames) > look.max_frames,
+        step_ms=(float(steps.min()), float(steps.max())) if len(steps) else (0.0, 0.0),
+        sizes=frozenset(frame.size for frame in kept),
+        damage="; ".join(lines[:2]),
+    )
 
 
-def _steps(times: Sequence[float]) -> tuple[float, float]:
-    steps = np.diff(times)
-    return (float(steps.min()), float(steps.max())) if len(steps) else (0.0, 0.0)
+def _read_track(track: Clip, look: Look) -> Read:
+    return Read(track[: look.max_frames], cut=len(track) > look.max_frames)
 
 
 def try_clip(entry: Entry, look: Look) -> Read:
     """One clip, or the reason why it cannot be used, as a clause."""
     try:
         if entry.track is not None:
-            track = tracks.checked(entry.track, entry.place)
-            read = Read(track[: look.max_frames], cut=len(track) > look.max_frames)
+            read = _read_track(tracks.checked(entry.track, entry.place), look)
         else:
             read = read_clip(entry.path, look, entry.place)
     except DataError as error:
@@ -84,8 +93,14 @@ def read_all(entries: Sequence[Entry], look: Look, processes: int) -> Iterator[R
         return
     # Forked workers need no guard in the caller's script; elsewhere they start anew.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        yield from pool.map(partial(try_clip, look=look), entries, chunksize=4)
+    try:
+        with ProcessPoolExecutor(processes, mp_context=context) as pool:
+            yield from pool.map(partial(try_clip, look=look), entries, chunksize=4)
+    except BrokenProcessPool:
+        raise DataError(
+            f"decoders is {processes}, and one of them ended without a word, expected every clip to be read: a clip or"
+            " the memory may be to blame; pass --decoders 0 to read them one after the other"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -128,6 +143,8 @@ class Found:
     bad: list[str] = field(default_factory=list)
     cut: int = 0
     uneven: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+    sizes: set[tuple[int, int]] = field(default_factory=set)
     not_kept: int = 0
 
 
@@ -153,6 +170,9 @@ def load_clips(
             continue
         shape = read.clip.shape[1:]
         found.cut += read.cut
+        found.sizes |= read.sizes
+        if read.damage:
+            found.damaged.append(f"{entry.place} ({len(read.clip)} frames): {read.damage}")
         if read.step_ms[1] > 1.5 * read.step_ms[0] + 5:
             found.uneven.append(f"{entry.place} {read.step_ms[0]:.0f}-{read.step_ms[1]:.0f} ms")
         used += read.clip.nbytes

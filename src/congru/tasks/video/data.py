@@ -147,6 +147,13 @@ def tell(found: Found, told: dict[str, Any], total: int, bad: str, source: str) 
         told["left out"] = f"{len(found.bad)} of {total} clips: {some(found.bad)}"
     if found.cut:
         told["cut"] = f"{found.cut} clips are longer than max_frames"
+    if found.damaged:
+        told["damaged"] = some(found.damaged)
+    if len(found.sizes) > 1:
+        low, high = (f"{columns} x {rows}" for rows, columns in (min(found.sizes), max(found.sizes)))
+        told["sizes"] = (
+            f"{len(found.sizes)} of pictures, {low} to {high}; all are scaled with their proportions"
+        )
     if found.uneven:
         told["uneven times"] = f"{some(found.uneven)} between frames; --rate takes frames by their times"
     if found.not_kept:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -40,10 +41,11 @@ class Look:
 
 
 class Frame(NamedTuple):
-    """A picture [C, H, W] and when it is shown, in milliseconds since the first."""
+    """A picture [C, H, W], when it is shown, in milliseconds since the first, and its rows and columns before scaling."""
 
     time_ms: float
     pixels: Pixels
+    size: tuple[int, int] = (0, 0)
 
 
 class Picture(NamedTuple):
@@ -75,11 +77,11 @@ def by_time(frames: Iterator[Frame], rate: float) -> Iterator[Frame]:
     step_ms = 1000.0 / rate
     for frame in frames:
         while held is not None and tick * step_ms < frame.time_ms - 1e-6:
-            yield Frame(tick * step_ms, held.pixels)
+            yield held._replace(time_ms=tick * step_ms)
             tick += 1
         held = frame
     if held is not None and tick * step_ms <= held.time_ms + step_ms / 2:
-        yield Frame(tick * step_ms, held.pixels)
+        yield held._replace(time_ms=tick * step_ms)
 
 
 def _scaled(source: Path | BinaryIO, look: Look, name: str) -> Iterator[Frame]:
@@ -90,7 +92,23 @@ def _scaled(source: Path | BinaryIO, look: Look, name: str) -> Iterator[Frame]:
         time_ms = before + _SEQUENCE_MS if picture.time_ms is None else picture.time_ms
         first = time_ms if first is None else first
         before = time_ms
-        yield Frame(time_ms - first, scale(picture.frame, look, resizer))
+        stored = picture.frame.height, picture.frame.width
+        size = stored[::-1] if rotation_of(picture.frame) % 2 else stored
+        yield Frame(time_ms - first, scale(picture.frame, look, resizer), size)
+
+
+@contextmanager
+def complaints() -> Iterator[list[str]]:
+    """What FFmpeg complains of while clips are read within: a file that is cut, pictures that are patched up."""
+    logging = require("av.logging", "video", "av")
+    level, lines = logging.get_level(), list[str]()
+    logging.set_level(logging.ERROR)
+    try:
+        with logging.Capture() as logs:
+            yield lines
+        lines += dict.fromkeys(str(words).strip().rstrip(".").lower() for _, _, words in logs)
+    finally:
+        logging.set_level(level)
 
 
 def pictures_of(source: Path | BinaryIO, name: str) -> Iterator[Picture]:

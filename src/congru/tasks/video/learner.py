@@ -69,9 +69,13 @@ class VideoLearner(TaskLearner[Settings]):
         fitted = [data.train.clip(row, row) for row in range(min(_FITTED, len(data.train)))]
         self.preparation = Preparation.fit(fitted, settings.differences)
         self.changes = Changes.of(settings, data.shape, self.preparation.deviation)
-        compared = [data.train.clip(row, row) for row in range(min(_COMPARED, len(data.train)))]
-        self.neighbours = Neighbours.fit(compared, data.train.labels, len(data.classes))
-        clips = [data.validation.clip(row) for row in range(len(data.validation))]
+        compared = range(min(_COMPARED, len(data.train)))
+        self.neighbours = Neighbours.fit(
+            (data.train.clip(row, row) for row in compared),
+            data.train.labels[: len(compared)],
+            len(data.classes),
+        )
+        clips = (data.validation.clip(row) for row in range(len(data.validation)))
         self.baselines = {
             name: scores_of(scores, data.validation.labels)[settings.metric]
             for name, scores in self.neighbours.scores(clips).items()
