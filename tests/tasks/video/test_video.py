@@ -144,6 +144,9 @@ def test_the_threshold_is_the_lowest_that_loses_nothing() -> None:
     assert result == (1.0, 1.0, pytest.approx((1 / 3 + 0) / 2))
     assert early.score([right, hasty], labels, 0.5) == (0.5, 1.0, pytest.approx(2 / 3))
     assert early.fit_threshold([right, hasty], labels, loss=0.5) == pytest.approx(0.5, abs=0.01)
+    assert early.fit_threshold([right] * 9, np.zeros(9, np.int64)) == pytest.approx(
+        0.9
+    )  # nine clips promise no more
 
 
 def test_neighbours_answer_with_the_label_of_the_nearest() -> None:

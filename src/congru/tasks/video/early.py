@@ -1,7 +1,8 @@
 """Early decisions: a stream stops reading a clip as soon as it is sure enough.
 
 It decides at the first frame t whose most probable class has p_t >= threshold, else at the last frame. The threshold is the
-lowest one at which validation clips are not decided worse than at their ends (by more than the share that is allowed).
+lowest one at which validation clips are not decided worse than at their ends (by more than the share that is allowed), and
+at least N / (N + 1), less that share: N clips say nothing of mistakes that are rarer than one in N.
 Legend: N clips, T frames, K classes.
 """
 
@@ -50,6 +51,8 @@ def score(clips: Sequence[Probabilities], labels: NDArray[np.int64], threshold: 
 def fit_threshold(clips: Sequence[Probabilities], labels: NDArray[np.int64], loss: float = 0.0) -> float:
     """The lowest of `THRESHOLDS` from which on no higher one loses more than `loss` of the accuracy at the end.
 
+    It is at least N / (N + 1) - loss.
+
     >>> clips = [np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([[0.95, 0.05], [0.99, 0.01]])]
     >>> 0.9 < fit_threshold(clips, np.array([1, 0])) < 0.95
     True
@@ -60,4 +63,4 @@ def fit_threshold(clips: Sequence[Probabilities], labels: NDArray[np.int64], los
         if result.accuracy < result.end_accuracy - loss - 1e-9:
             break
         best = threshold
-    return best
+    return max(best, len(clips) / (len(clips) + 1) - loss)
