@@ -185,6 +185,8 @@ def test_parts_are_found_by_name(tmp_path: Path) -> None:
     (tmp_path / "talk.txt").write_text("greet\thello\n")
     assert find_dialogues(str(tmp_path / "talk.txt")) is None
     assert find_dialogues(str(tmp_path)) is None
+    (tmp_path / "talk.txt.gz").write_bytes(b"no gzip")
+    assert find_dialogues(str(tmp_path / "talk.txt.gz")) is None
 
 
 def test_a_reply_that_training_never_gives_is_told_and_counts_as_wrong(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ a name with kb or knowledge                                     subject property
 
 from __future__ import annotations
 
+import gzip
 import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,7 @@ _PART = re.compile(
 )
 _KNOWLEDGE = re.compile(r"(?:.*[-_.])?(?:kb|knowledge)(?:[-_.].*)?", re.IGNORECASE)
 _NAMES = {"trn": "train", "train": "train", "dev": "validation", "valid": "validation", "val": "validation"}
+_HEAD = 4096  # bytes that show what a file is
 _BEGINNING = re.compile(r"1 [^\t\n]*\S[^\t\n]*\t")
 
 
@@ -134,8 +137,10 @@ def _knowledge(folder: Path) -> Path | None:
 
 
 def _is_dialogue(file: Path) -> bool:
-    """Whether a file begins as a dialogue does: number 1, a sentence, a tab."""
+    """Whether a file begins as a dialogue does: number 1, a sentence, a tab. Reads its first bytes only."""
     try:
-        return _BEGINNING.match(read_text(file).lstrip()) is not None
-    except DataError:
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as content:
+            head = content.read(_HEAD)
+    except (OSError, EOFError, zlib.error):
         return False
+    return _BEGINNING.match(head.decode("utf-8-sig", "replace").lstrip()) is not None
