@@ -19,6 +19,7 @@ DOCUMENTS = (
     "docs/memory.md",
     "docs/music.md",
     "docs/sentiment.md",
+    "docs/speech.md",
     "docs/speed.md",
     "docs/translate.md",
     "docs/video.md",

@@ -19,7 +19,7 @@ from congru.tasks.speech.audio import Audio, read_audio
 from congru.tasks.speech.decoding import Decoding
 from congru.tasks.speech.outputs import subtitles, written
 from congru.tasks.speech.recognizer import Recognizer
-from congru.tasks.speech.use import evaluate, inspect_inputs
+from congru.tasks.speech.use import evaluate, inspect_extra, inspect_inputs
 from congru.tasks.speech.words import Word, text_of
 from shared_files import CASES, needs
 from speech_cases import RATE_HZ, tones, write_wav
@@ -216,6 +216,10 @@ def test_its_axis_has_times_and_characters(run_folder: Path, recordings: Path) -
     assert labels[0].startswith("0.00s")
     assert "A" in "".join(labels)
     assert "B" in "".join(labels)
+    ((title, _, picture),) = inspect_extra(model, str(recordings / "10.wav"))
+    assert title == "What was heard"
+    assert picture.count("<line") == 2
+    assert ">A</text>" in picture
     with pytest.raises(DataError, match=r"gone\.npy cannot be read"):
         inspect_inputs(model, "gone.npy")
 

@@ -30,6 +30,7 @@ from congru.tasks.speech.outputs import FORMATS, as_json, written
 from congru.tasks.speech.recognizer import Recognizer
 from congru.tasks.speech.scoring import baseline_texts, error_rates, exact
 from congru.tasks.speech.sources import from_microphone, from_stream
+from congru.tasks.speech.spectrogram import spectrogram
 from congru.tasks.speech.utterances import Reading, read_utterances
 from congru.tasks.speech.words import Word, text_of
 
@@ -350,14 +351,7 @@ def inspect_inputs(model: Model, source: str | None = None) -> tuple[Floats, lis
         DataError: nothing to read.
     """
     recognizer = Recognizer.of(model)
-    if source is None:
-        frames = parse_tensors(model.files[ANSWER])["input.frames"]
-    elif source.endswith(".npy"):
-        frames = _array(Path(source))
-    else:
-        recognizer.front_end.check_samples()
-        frames = recognizer.front_end.frames(read_audio(Path(source)))
-    steps = recognizer.steps(np.asarray(frames, np.float32))
+    steps = recognizer.steps(_frames_of(model, recognizer, source))
     if not len(steps):
         raise DataError(
             f"{source} is shorter than a step of the model, expected more audio: name another file"
@@ -371,6 +365,25 @@ def inspect_inputs(model: Model, source: str | None = None) -> tuple[Floats, lis
         seconds = t * recognizer.front_end.stack * SHIFT_SECONDS
         labels.append(f"{seconds:.2f}s {heard}".strip())
     return steps[None], labels
+
+
+def inspect_extra(model: Model, source: str | None = None) -> list[tuple[str, str, str]]:
+    """The first chapter of the page about gates: title, sentence, and the features with the words as an SVG text."""
+    recognizer = Recognizer.of(model)
+    frames = _frames_of(model, recognizer, source)
+    words = recognizer.words_of_frames(frames)
+    sentence = "The features of every 10 ms, low frequencies below, and the words where they are heard."
+    return [("What was heard", sentence, spectrogram(frames, words, source or EXAMPLE))]
+
+
+def _frames_of(model: Model, recognizer: Recognizer, source: str | None) -> Floats:
+    """The frames of an audio file, of a .npy array, or those stored with the model."""
+    if source is None:
+        return np.asarray(parse_tensors(model.files[ANSWER])["input.frames"], np.float32)
+    if source.endswith(".npy"):
+        return np.asarray(_array(Path(source)), np.float32)
+    recognizer.front_end.check_samples()
+    return recognizer.front_end.frames(read_audio(Path(source)))
 
 
 def _array(path: Path) -> Any:
