@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from contract_cases import CASES
 import congru
 from congru.cli.main import main
 from congru.errors import DataError, MissingPackageError, ModelFolderError, SettingsError
-from congru.tasks.translate.alignment import align
+from congru.tasks.translate.alignment import align, alignment_svg
 from congru.tasks.translate.data import prepare
 from congru.tasks.translate.dictionary import fit_dictionary, parse, word_for_word
 from congru.tasks.translate.learner import TranslateLearner, make_learner
@@ -126,6 +128,22 @@ def test_attention_looks_at_the_source_and_adds_up_to_one(translator: Translator
     np.testing.assert_allclose(found.weights.sum(1), 1, atol=1e-5)
 
 
+def test_the_pieces_of_a_word_look_as_one(files: list[str]) -> None:
+    learner = untrained(files, tokens="bpe", vocab_size=262)
+    translator = learner.translator(learner.module.eval())
+    some = translator.translate([SENTENCE], beam_size=1)[0][0]
+    translation = replace(some, tokens=learner.target.encode("a dog"))
+    found = align(translator, SENTENCE, translation)
+    assert found.source == [*SENTENCE.split(), "</s>"]
+    assert found.target == ["a", "dog", "</s>"]
+    np.testing.assert_allclose(found.weights.sum(1), 1, atol=1e-5)
+    pieces = translator.attention(translator.encode([SENTENCE]), 0, translation.tokens)
+    ends = np.cumsum([len(learner.target.encode(word)) for word in ("a", "dog")])
+    np.testing.assert_allclose(found.weights[1, -1], pieces[ends[0] : ends[1], -1].mean(), atol=1e-5)
+    root = ElementTree.fromstring(alignment_svg(found))
+    assert len(root.findall("{http://www.w3.org/2000/svg}rect")) == found.weights.size
+
+
 def test_an_unknown_word_is_copied_from_where_the_attention_looked(
     translator: Translator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +200,8 @@ def test_byte_pairs_come_back_as_the_text_they_were() -> None:
         assert vocabulary.decode(ids) == text
         assert "".join(vocabulary.pieces(ids)).strip() == text
         assert vocabulary.boundary not in ids
+    ids = vocabulary.encode("Hund Hund")
+    assert ids[: len(ids) // 2] == ids[len(ids) // 2 :]
     assert vocabulary.encode(" Ein  Hund läuft .") == vocabulary.encode("Ein Hund läuft .")
     assert Vocabulary("bpe", vocabulary.file, True).encode("EIN") == vocabulary.encode("ein")
     with pytest.raises(DataError, match="text is '  ', expected at least one word"):
