@@ -160,6 +160,96 @@ def test_real_memories_of_three_languages_ask_which_two(name: str) -> None:
     assert pairs.remarks == [f"{name}: de-CH to it"]
 
 
+PO = {
+    "persian_zwnj.po": (80, "80 entries, 80 translated, 0 not, 0 fuzzy, 0 obsolete"),
+    "hebrew_bidi_marks.po": (347, "348 entries, 347 translated, 1 not, 0 fuzzy, 0 obsolete"),
+    "hindi.po": (49, "79 entries, 49 translated, 30 not, 0 fuzzy, 0 obsolete"),
+    "latin9.po": (5, "5 entries, 5 translated, 0 not, 0 fuzzy, 0 obsolete"),
+    "vertical_tab.po": (1, "1 entries, 1 translated, 0 not, 0 fuzzy, 0 obsolete"),
+    "bom_unescaped_newline.po": (1, "1 entries, 1 translated, 0 not, 0 fuzzy, 0 obsolete"),
+    "obsolete_previous.po": (1, "1 entries, 1 translated, 0 not, 0 fuzzy, 1 obsolete"),
+    "weird_occurrences.po": (43, "47 entries, 43 translated, 4 not, 0 fuzzy, 0 obsolete"),
+    "plurals.po": (2, "2 entries, 2 translated, 0 not, 0 fuzzy, 0 obsolete"),
+    "escaped.po": (1, "1 entries, 1 translated, 0 not, 0 fuzzy, 0 obsolete"),
+}
+
+
+@needs(FOLDER)
+@pytest.mark.parametrize("name", PO)
+def test_real_catalogues_give_what_is_translated_and_count_the_rest(name: str) -> None:
+    count, remark = PO[name]
+    pairs = read(FOLDER / name)
+    assert (len(pairs), pairs.remarks) == (count, [f"{name}: {remark}"])
+
+
+@needs(FOLDER)
+def test_what_real_catalogues_say() -> None:
+    assert read(FOLDER / "plurals.po").target[0] == "bars"
+    assert read(FOLDER / "escaped.po").source == ['escaped "foo"']
+    assert "\v" in read(FOLDER / "vertical_tab.po").target[0]
+    with pytest.raises(DataError, match=r"syntax_error.po line 5 has msgstr without msgid before it"):
+        read(FOLDER / "syntax_error.po")
+    with pytest.raises(DataError, match=r"fuzzy_header.po holds no pair of sentences"):
+        read(FOLDER / "fuzzy_header.po")
+
+
+XLIFF = {
+    "xliff12.xlf": (
+        2,
+        "of 5 units left out: 1 without a target, 1 with an empty target, 1 marked needs-translation",
+    ),
+    "xliff12_two_files.xlf": (2, "of 4 units left out: 1 without a target, 1 with an empty target"),
+    "xliff20.xlf": (3, ""),
+    "xliff20_segments.xlf": (2, ""),
+    "xliff_latin1.xlf": (2, ""),
+    "xliff_doctype.xlf": (1, ""),
+}
+
+
+@needs(FOLDER)
+@pytest.mark.parametrize("name", XLIFF)
+def test_real_xliff_gives_its_translated_units(name: str) -> None:
+    count, remark = XLIFF[name]
+    pairs = read(FOLDER / name)
+    assert (len(pairs), pairs.remarks) == (count, [f"{name}: {remark}"] if remark else [])
+
+
+@needs(FOLDER)
+def test_real_xliff_that_holds_nothing_or_is_broken_is_one_line() -> None:
+    assert read(FOLDER / "xliff_latin1.xlf").target == ["bär", "föö"]
+    for name, complaint in (
+        ("xliff_broken.xlf", r"xliff_broken.xlf line 8, column \d+ is no XML .mismatched tag."),
+        ("empty.xlf", r"empty.xlf line 1, column 1 is no XML .no element found."),
+        ("xliff_needs_translation.xlf", r"holds no pair of sentences"),
+    ):
+        with pytest.raises(DataError, match=complaint):
+            read(FOLDER / name)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (
+            'msgid "a"\nnonsense\n',
+            r"m.po line 2 is 'nonsense', expected a comment, msgid, msgstr or a string",
+        ),
+        ('msgid "charset=ascii"\nmsgstr "ä"\n', r"m.po names the charset ascii, which its bytes are not in"),
+        ('"a"\n', r"m.po line 1 is"),
+    ],
+)
+def test_a_catalogue_that_is_none_is_one_line(tmp_path: Path, content: str, complaint: str) -> None:
+    (tmp_path / "m.po").write_text(content)
+    with pytest.raises(DataError, match=complaint):
+        read(tmp_path / "m.po")
+
+
+def test_fuzzy_entries_are_not_learnt(tmp_path: Path) -> None:
+    (tmp_path / "m.po").write_text('#, fuzzy\nmsgid "a"\nmsgstr "x"\n\nmsgid "b"\nmsgstr ""\n"y\\n"\n"z"\n')
+    pairs = read(tmp_path / "m.po")
+    assert list(zip(pairs.source, pairs.target)) == [("b", "y\nz")]
+    assert pairs.remarks == ["m.po: 2 entries, 1 translated, 0 not, 1 fuzzy, 0 obsolete"]
+
+
 @needs(DATA / "translate" / "django_ui")
 def test_placeholders_and_scripts_survive_the_way_through_byte_pairs() -> None:
     from congru.tasks.translate.tokens import make_vocabulary

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SUMMARY", "Settings", "Translator", "evaluate", "inspect_inputs", "make_learner", "run", "train"]
 
-SUMMARY = "Translation learned from pairs of sentences: two aligned files, a table, or TMX."
+SUMMARY = "Translation learned from pairs of sentences: two aligned files, a table, TMX, XLIFF or PO."
 
 
 def train(source: str, target: str | None = None, **settings: object) -> RunResult:

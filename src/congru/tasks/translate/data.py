@@ -74,8 +74,8 @@ def findings(pairs: Pairs) -> dict[str, Any]:
     if pairs.bad:
         shown = "; ".join(pairs.bad[:_NAMED])
         found["left out"] = f"{len(pairs.bad)} lines: {shown}{' ...' if len(pairs.bad) > _NAMED else ''}"
-    for remark in pairs.remarks:
-        found["encoding" if " read as " in remark else "languages"] = remark
+    if pairs.remarks:
+        found["reading"] = "; ".join(pairs.remarks)
     seen: set[tuple[str, str]] = set()
     copies, repeated, quotes = [], [], []
     for place, source, target in zip(pairs.places, pairs.source, pairs.target):

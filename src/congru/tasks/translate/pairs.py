@@ -1,4 +1,4 @@
-"""Pairs of sentences from files: two aligned files, a table with a column for each language, or a translation memory (TMX).
+"""Pairs of sentences from files: two aligned files, a table with a column for each language, or units (TMX, XLIFF, PO).
 
 Lines end with LF or CRLF only: other characters that Unicode calls line ends are part of a sentence. Every line that is no pair
 is named; none moves the pairs after it.
@@ -12,8 +12,10 @@ from pathlib import Path
 
 from congru.data.files import read_unpacked
 from congru.errors import DataError
+from congru.tasks.translate.po import read_po
 from congru.tasks.translate.settings import PairSettings
 from congru.tasks.translate.tmx import read_tmx
+from congru.tasks.translate.xliff import read_xliff
 
 _EXPECTED = "a file of sentences"
 
@@ -52,23 +54,30 @@ def read_pairs(files: tuple[Path, ...], settings: PairSettings) -> Pairs:
     """
     if len(files) == 2:
         pairs = _aligned(*files)
-    elif _suffix(files[0]) == ".tmx":
-        pairs = Pairs(files[0].name)
-        units = read_tmx(files[0], settings.source_language, settings.target_language)
-        pairs.remarks += units.remarks
-        for place, source, target in units.units:
-            if source is None or target is None:
-                side = units.source if source is None else units.target
-                pairs.bad.append(f"{place} has no segment in {side!r}, expected both languages")
-            else:
-                pairs.add(place, source, target)
     else:
-        pairs = _table(files[0], settings.source_column, settings.target_column)
+        pairs = _one_file(files[0], settings)
     if pairs.bad and settings.bad_rows == "raise":
         more = f" (and {len(pairs.bad) - 1} more such lines)" if len(pairs.bad) > 1 else ""
         raise DataError(f"{pairs.name} {pairs.bad[0]}: fix it, or pass --bad-rows skip{more}")
     if not len(pairs):
         raise DataError(f"{pairs.name} holds no pair of sentences, expected some: choose another file")
+    return pairs
+
+
+def _one_file(path: Path, settings: PairSettings) -> Pairs:
+    """The pairs of a table, or of a file of units by its suffix."""
+    suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
+    if suffix == ".tmx":
+        units = read_tmx(path, settings.source_language, settings.target_language)
+    elif suffix in (".xlf", ".xliff"):
+        units = read_xliff(path)
+    elif suffix == ".po":
+        units = read_po(path)
+    else:
+        return _table(path, settings.source_column, settings.target_column)
+    pairs = Pairs(path.name, bad=units.bad, remarks=units.remarks)
+    for place, source, target in units.pairs:
+        pairs.add(place, source, target)
     return pairs
 
 
@@ -148,7 +157,3 @@ def _table(path: Path, source_column: int, target_column: int) -> Pairs:
         else:
             pairs.add(f"line {number}", row[source_column - 1], row[target_column - 1])
     return pairs
-
-
-def _suffix(path: Path) -> str:
-    return (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()

@@ -1,36 +1,27 @@
-"""Translation memories in TMX (1.4b): units with one segment for each language; no entity is resolved, nothing is opened."""
+"""Translation memories in TMX (1.4b): units with one segment for each language."""
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from typing import NamedTuple
-from xml.parsers import expat
 
-from congru.data.files import read_unpacked
 from congru.errors import DataError
+from congru.tasks.translate.units import Units, parse_xml, text_of
 
 _LANG = "{http://www.w3.org/XML/1998/namespace}lang"
-
-
-class Units(NamedTuple):
-    """Units (place, source, target), None where a language is missing; the languages as the file writes them."""
-
-    source: str
-    target: str
-    units: list[tuple[str, str | None, str | None]]
-    remarks: list[str]
 
 
 def read_tmx(path: Path, source: str | None, target: str | None) -> Units:
     """The units of a file in two languages; "de" also means "de-CH".
 
     Raises:
-        DataError: no XML, a document type (which could name other files), languages that are not in it, or not named where
-            there are several.
+        DataError: no XML, languages that are not in it, or not named where there are several.
     """
-    root = _parse(path)
-    units = [{_language(tuv): _segment(tuv) for tuv in unit.iter("tuv")} for unit in root.iter("tu")]
+    root = parse_xml(path, "TMX")
+    units = [
+        {_language(tuv): text_of(tuv.find("seg"), ("hi", "sub")) for tuv in unit.iter("tuv")}
+        for unit in root.iter("tu")
+    ]
     known = list(dict.fromkeys(name for unit in units for name in unit))
     header = root.find("header")
     named = source or (header.get("srclang") if header is not None else None)
@@ -42,51 +33,18 @@ def read_tmx(path: Path, source: str | None, target: str | None) -> Units:
             " --source-language and --target-language"
         )
     second = _choose(path, "target_language", target or rest[0], rest)
-    return Units(
-        first,
-        second,
-        [(f"unit {number}", unit.get(first), unit.get(second)) for number, unit in enumerate(units, 1)],
-        [f"{path.name}: {first} to {second}"],
-    )
-
-
-def _parse(path: Path) -> ElementTree.Element:
-    content = read_unpacked(path, "a TMX file")
-    guard = expat.ParserCreate()
-
-    def refuse(*_: object) -> None:
-        raise DataError(
-            f"{path.name} line {guard.CurrentLineNumber} declares an entity, expected none: remove the declaration"
-        )
-
-    guard.EntityDeclHandler = refuse
-    try:
-        guard.Parse(content, True)
-        return ElementTree.fromstring(content)
-    except expat.ExpatError as error:
-        raise DataError(
-            f"{path.name} line {error.lineno}, column {error.offset + 1} is no XML ({expat.ErrorString(error.code)}),"
-            " expected a TMX file: export it again"
-        ) from None
+    found = Units([], [], [f"{path.name}: {first} to {second}"])
+    for number, unit in enumerate(units, 1):
+        missing = next((name for name in (first, second) if name not in unit), None)
+        if missing is None:
+            found.pairs.append((f"unit {number}", unit[first], unit[second]))
+        else:
+            found.bad.append(f"unit {number} has no segment in {missing!r}, expected both languages")
+    return found
 
 
 def _language(tuv: ElementTree.Element) -> str:
     return str(tuv.get(_LANG) or tuv.get("lang") or "")
-
-
-def _segment(tuv: ElementTree.Element) -> str:
-    segment = tuv.find("seg")
-    return " ".join("".join(_texts(segment)).split()) if segment is not None else ""
-
-
-def _texts(element: ElementTree.Element) -> list[str]:
-    """The text of a segment without the codes of its markup (bpt, ept, it, ph)."""
-    parts = [element.text or ""]
-    for child in element:
-        if child.tag in ("hi", "sub"):
-            parts += _texts(child)
-        parts.append(child.tail or "")
-    return parts
 
 
 def _choose(path: Path, name: str, wanted: str | None, known: list[str], why: str = "") -> str:
