@@ -165,6 +165,17 @@ def test_what_is_recalled_followed_the_longest_match() -> None:
         np.testing.assert_array_equal(frames[t], roll[longest[1]] if longest[0] else np.zeros(KEYS))
 
 
+def test_a_long_piece_is_searched_in_its_latest_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    roll = np.zeros((40, KEYS), np.uint8)
+    roll[np.arange(40), np.arange(40) % 13] = 1  # every frame came last 13 frames ago
+    whole = recalled(roll)
+    monkeypatch.setattr("congru.tasks.music.recall.LOOKBACK", 14)
+    for one, other in zip(recalled(roll), whole):
+        np.testing.assert_array_equal(one, other)
+    monkeypatch.setattr("congru.tasks.music.recall.LOOKBACK", 12)
+    assert not recalled(roll)[1].any()
+
+
 @pytest.mark.parametrize(
     ("lock", "voices"),
     [

@@ -241,6 +241,13 @@ def test_of_notes_that_overlap_the_first_struck_ends_first() -> None:
     assert [note.length for note in read_midi(Path("two.mid"), never).notes] == [1.0, 1.0]
 
 
+def test_a_track_that_mido_cannot_decode_is_one_line() -> None:
+    key = bytes.fromhex("00ff5902cd00 00ff2f00")  # 51 flats
+    content = b"MThd" + struct.pack(">IHHH", 6, 0, 1, 96) + b"MTrk" + struct.pack(">I", len(key)) + key
+    with pytest.raises(DataError, match=r"k\.mid track 1 is damaged \(Could not decode key with 51 flats"):
+        read_midi(Path("k.mid"), content)
+
+
 @pytest.mark.parametrize(
     ("music", "pitches", "lengths"),
     [

@@ -8,13 +8,14 @@ ornaments, chord names, words, slurs, comments. Legend: a bar here is what stand
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from congru.errors import DataError
 from congru.tasks.music.abc_keys import accidentals_of_key
-from congru.tasks.music.pieces import Note, Piece
+from congru.tasks.music.abc_playback import Section, Sound, played
+from congru.tasks.music.pieces import Piece
 
 _STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _FIELD = re.compile(r"^([A-Za-z+]):(.*)$")
@@ -44,24 +45,6 @@ class Tune:
 
     piece: Piece
     written: int
-
-
-@dataclass
-class _Sound:
-    """A note, chord or rest: start within its section, length (both in whole notes), pitches (none: a rest)."""
-
-    length: Fraction
-    pitches: list[int]
-    tied: bool = False
-
-
-@dataclass
-class _Section:
-    """What stands between two marks of repetition, or an ending."""
-
-    sounds: list[_Sound] = field(default_factory=list)
-    times: int = 1
-    ending: str = ""
 
 
 def read_abc(path: Path, content: bytes, skipped: list[str] | None = None) -> list[Tune]:
@@ -108,8 +91,8 @@ class _Reader:
         self.tempo: float | None = None
         self.key: dict[str, int] = {}
         self.written, self.unknown = 0, 0
-        self.sections = [_Section()]
-        self.voices: dict[str, list[_Section]] = {"": self.sections}
+        self.sections = [Section()]
+        self.voices: dict[str, list[Section]] = {"": self.sections}
         self.bar: dict[tuple[str, int], int] = {}
         self.broken, self.tuplet = Fraction(1), (Fraction(1), 0)
         self.chord: list[int] | None = None
@@ -127,7 +110,7 @@ class _Reader:
             elif in_body:
                 self._music(line)
         voices = [sections for sections in self.voices.values() if any(one.sounds for one in sections)]
-        notes = tuple(sorted(note for voice, own in enumerate(voices) for note in _played(own, voice)))
+        notes = tuple(sorted(note for voice, own in enumerate(voices) for note in played(own, voice)))
         name = f"{self.path.stem} {self.number} {self.titles[0] if self.titles else ''}".strip()
         if not notes:
             raise DataError(
@@ -157,7 +140,7 @@ class _Reader:
                 raise self._error(f"K: is {value!r}", "a key such as G, Em or D dorian")
             self.key = key
         elif name == "V":
-            self.sections = self.voices.setdefault(value.split()[0] if value else "", [_Section()])
+            self.sections = self.voices.setdefault(value.split()[0] if value else "", [Section()])
 
     def _meter(self, value: str) -> Fraction:
         if value in ("C", "C|"):
@@ -245,7 +228,7 @@ class _Reader:
         factor, left = self.tuplet
         spelled = self._unit() * times * self.broken * (factor if left else 1)
         self.tuplet, self.broken = (factor, left - 1 if left else 0), Fraction(1)
-        self.sections[-1].sounds.append(_Sound(spelled, pitches))
+        self.sections[-1].sounds.append(Sound(spelled, pitches))
         return length.end()
 
     def _pitch(self, accidental: str | None, letter: str, octave: str) -> int:
@@ -260,7 +243,7 @@ class _Reader:
 
     def _section(self, ending: str = "") -> None:
         if self.sections[-1].sounds:
-            self.sections.append(_Section(ending=ending))
+            self.sections.append(Section(ending=ending))
         else:
             self.sections[-1].ending = ending
 
@@ -283,38 +266,3 @@ class _Reader:
     def _tie(self) -> None:
         if self.sections[-1].sounds:
             self.sections[-1].sounds[-1].tied = True
-
-
-def _played(sections: list[_Section], voice: int) -> list[Note]:
-    """The notes in time, repeats and endings played, tied notes as one."""
-    now, notes = Fraction(0), dict[tuple[Fraction, int], Fraction]()
-    tied: dict[int, Fraction] = {}
-    for sound in _unfolded(sections):
-        kept: dict[int, Fraction] = {}
-        for pitch in sound.pitches:
-            start = tied.get(pitch, now)
-            notes[start, pitch] = now + sound.length - start
-            if sound.tied:
-                kept[pitch] = start
-        tied = kept
-        now += sound.length
-    return [
-        Note(float(4 * start), float(4 * length), pitch, 80, voice)
-        for (start, pitch), length in sorted(notes.items())
-    ]
-
-
-def _unfolded(sections: list[_Section]) -> list[_Sound]:
-    """All sounds in the order they are played."""
-    played: list[_Sound] = []
-    body: list[_Sound] = []  # what is repeated before every further ending
-    for number, section in enumerate(sections):
-        if section.ending:
-            if section.ending[0] != "1":
-                played += body
-            played += section.sounds
-            continue
-        following = sections[number + 1].ending if number + 1 < len(sections) else ""
-        body = section.sounds
-        played += body * (1 if following else section.times)
-    return played

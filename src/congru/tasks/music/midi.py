@@ -164,7 +164,7 @@ def _read_track(path: Path, number: int, chunk: bytes) -> _Track:
     file = io.BytesIO(header + b"MTrk" + struct.pack(">I", len(chunk)) + chunk)
     try:
         messages = mido.MidiFile(file=file, clip=True).tracks[0]
-    except (OSError, EOFError, ValueError, KeyError, IndexError) as error:
+    except (OSError, EOFError, ValueError, LookupError, mido.KeySignatureError) as error:
         reason = str(error) or "its data end inside an event"
         raise DataError(
             f"{path} track {number} is damaged ({reason}), expected MIDI events: repair it, or pass --bad skip"

@@ -8,8 +8,10 @@ transposing instruments read as they sound. Repeats are not played. Entities, wh
 from __future__ import annotations
 
 import io
+import struct
 import xml.etree.ElementTree as xml
 import zipfile
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -73,7 +75,18 @@ def _unpack(path: Path, content: bytes) -> bytes:
                     f"{path} unpacks to {names[0].file_size:,} bytes, expected at most {_LARGEST:,}: leave it out"
                 )
             return packed.read(names[0])
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
+    except DataError:
+        raise
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
+        ValueError,
+        OSError,
+        EOFError,
+        RuntimeError,
+        NotImplementedError,
+    ) as error:
         raise DataError(
             f"{path} is not a whole zip ({error}), expected compressed MusicXML: copy it again"
         ) from None

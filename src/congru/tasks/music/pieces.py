@@ -19,7 +19,7 @@ Roll = NDArray[np.uint8]
 KEYS = 88
 LOWEST = 21
 """MIDI number of the lowest key, A0."""
-MOST_FRAMES = 200_000
+MOST_FRAMES = 100_000
 _NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 

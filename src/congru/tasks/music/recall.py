@@ -14,6 +14,8 @@ from congru.tasks.music.pieces import KEYS, Roll
 
 LONGEST = 64
 """Longer matches count as this long."""
+LOOKBACK = 8192
+"""Frames that are searched, the latest ones: a frame costs no more in a long piece."""
 LENGTHS = 8
 """Classes of the match's length: 0, 1, 2-3, 4-7, ..., 64."""
 
@@ -41,14 +43,16 @@ class Recall:
         if count + 1 >= len(self._symbols):
             self._symbols = np.concatenate([self._symbols, np.zeros_like(self._symbols)])
             self._matches = np.concatenate([self._matches, np.zeros_like(self._matches)])
-        same = self._symbols[:count] == symbol
-        self._matches[1 : count + 1] = np.where(same, np.minimum(self._matches[:count] + 1, LONGEST), 0)
+        begin = max(0, count - LOOKBACK)
+        same = self._symbols[begin:count] == symbol
+        longer = np.minimum(self._matches[begin:count] + 1, LONGEST)
+        self._matches[begin + 1 : count + 1] = np.where(same, longer, 0)
         self._symbols[count] = symbol
         self._count = count + 1
-        known = self._matches[1 : count + 1]
+        known = self._matches[begin + 1 : count + 1]
         if count:
             last = count - 1 - int(known[::-1].argmax())
-            self.place, self.length = last + 1, int(known[last])
+            self.place, self.length = last + 1, int(known[last - begin])
 
 
 def recalled(roll: Roll) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
