@@ -207,7 +207,13 @@ def test_clips_are_answered_from_files_folders_and_the_standard_input(
         buffer = io.BytesIO(video.read_bytes())
 
     monkeypatch.setattr(sys, "stdin", Piped())
-    run(films, Path("-"), stream=True)
+    monkeypatch.chdir(tmp_path)
+    for words in (["-a.mp4"], ["-", "--stream"]):
+        with pytest.raises(SystemExit) as stop:
+            main(["run", str(films), *words])
+        assert stop.value.code == 0
+        if words == ["-a.mp4"]:
+            assert capsys.readouterr().out.startswith("-a.mp4: right")
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "standard input"
     assert len(printed) == 9

@@ -28,6 +28,7 @@ from congru.tasks.video.listing import Entry
 Clip = NDArray[Any]
 _FEW = 8  # clips that are not worth a process
 _FEWEST_FRAMES = 2
+_SHOWN = 6  # clips that a line names
 
 
 class Read(NamedTuple):
@@ -189,5 +190,9 @@ def _kind(shape: tuple[int, ...]) -> str:
 
 
 def some(places: Sequence[str]) -> str:
-    """Places in a few words."""
-    return "; ".join(places[:3]) + (f"; and {len(places) - 3} more" if len(places) > 3 else "")
+    """Places in a few words.
+
+    >>> some(["a", "b"])
+    'a; b'
+    """
+    return "; ".join(places[:_SHOWN]) + (f"; and {len(places) - _SHOWN} more" if len(places) > _SHOWN else "")

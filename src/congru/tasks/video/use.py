@@ -37,7 +37,7 @@ _MADE = 1000  # clips of moving digits that are scored
 def run(
     model: Path,
     /,
-    *clips: Path,
+    *clips: Annotated[Path, Parameter(allow_leading_hyphen=True)],
     stream: bool = False,
     strip: Path | None = None,
     json_lines: Annotated[bool, Parameter(name="--json", negative=())] = False,
