@@ -366,6 +366,18 @@ def chess() -> str:
     )
 
 
+def chess_stockfish() -> str:
+    """The games of the model with the board against Stockfish at its lowest levels."""
+    rows = []
+    for name, row in result("chess_stockfish")["figures"]["matches"].items():
+        low, high = row["bounds_95"]
+        won, drawn, lost = row["won_drawn_lost"]
+        rows.append(
+            [name, str(row["games"]), f"{won} / {drawn} / {lost}", f"{row['score']:.1%} ({low:.1%} to {high:.1%})"]
+        )
+    return markdown(["Stockfish", "games", "won / drawn / lost", "score (95 %)"], rows)
+
+
 def _gain(row: dict[str, Any]) -> list[str]:
     top1, bits = (
         [scale * value for value in row[key]] for key, scale in (("top1_gain", 100), ("bits_gain", 1))
@@ -583,6 +595,7 @@ def _speech_stream() -> str:
 BLOCKS: dict[str, Callable[[], str]] = {
     "speech": speech,
     "chess": chess,
+    "chess_stockfish": chess_stockfish,
     "quality": quality,
     "speed": speed,
     "steps": steps,

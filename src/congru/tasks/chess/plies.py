@@ -27,14 +27,17 @@ PLY_TOKENS = (NUM_MOVES + 1, 7, 7, 5, 2, _RATINGS, _RATINGS, _CLOCKS)
 """Last move, its piece, what it took (6: castled), promotion, side to move, own and their rating, own clock."""
 
 
+_RATING_TOKENS = np.concatenate([[0], np.clip(1 + (np.arange(1, 3001) - 900) // 100, 1, _RATINGS - 1)])
+
+
 def rating_token(elo: NDArray[np.integer]) -> Ints:
     """0 for an unknown rating (0 or less), else 1 .. 20 in steps of 100 from 900 on.
 
     >>> rating_token(np.array([0, 850, 2500, 2850, 3200])).tolist()
     [0, 1, 17, 20, 20]
     """
-    bins = 1 + (np.asarray(elo, np.int64) - 900) // 100
-    return np.where(np.asarray(elo) <= 0, 0, np.clip(bins, 1, _RATINGS - 1))
+    token: Ints = _RATING_TOKENS[np.minimum(np.maximum(elo, 0), len(_RATING_TOKENS) - 1)]
+    return token
 
 
 def clock_token(seconds: NDArray[np.floating]) -> Ints:
@@ -43,9 +46,12 @@ def clock_token(seconds: NDArray[np.floating]) -> Ints:
     >>> clock_token(np.array([np.nan, 0.0, 3.0, 600.0, 90000.0])).tolist()
     [0, 1, 3, 10, 13]
     """
-    known = np.nan_to_num(np.asarray(seconds, np.float64), nan=0.0).clip(0)
-    bins = 1 + np.log2(1 + known).astype(np.int64)
-    return np.where(np.isnan(seconds), 0, np.minimum(bins, _CLOCKS - 1))
+    unknown = np.isnan(seconds)
+    if unknown.all():
+        return np.zeros(np.shape(seconds), np.int64)
+    known = np.where(unknown, 0.0, np.maximum(seconds, 0))
+    bins = 1 + np.log2(1 + known.astype(np.float64)).astype(np.int64)
+    return np.where(unknown, 0, np.minimum(bins, _CLOCKS - 1))
 
 
 def time_class(seconds: NDArray[np.floating]) -> Ints:
@@ -75,20 +81,17 @@ def ply_tokens(side: Ints, last: Ints, own_elo: Ints, their_elo: Ints, clock: ND
     `last` [N, 3] as in :class:`Positions`; `own_elo`, `their_elo` [N]; `clock` [N] of the side to move, in seconds, NaN
     where unknown.
     """
-    code, piece, taken = last.T
+    code = last[:, 0]
     known = code >= 0
     number = MOVE_INDEX[np.where(known, relative(code, 1 - side), 0)]
-    columns = (
-        np.where(known, number, START),
-        piece,
-        taken,
-        np.where(known, code >> 12, 0),
-        side,
-        rating_token(own_elo),
-        rating_token(their_elo),
-        clock_token(clock),
-    )
-    return np.stack(columns, axis=1).astype(np.int64)
+    tokens = np.empty((len(code), len(PLY_TOKENS)), np.int64)
+    tokens[:, 0] = np.where(known, number, START)
+    tokens[:, 1:3] = last[:, 1:]
+    tokens[:, 3] = np.where(known, code >> 12, 0)
+    tokens[:, 4] = side
+    tokens[:, 5], tokens[:, 6] = rating_token(own_elo), rating_token(their_elo)
+    tokens[:, 7] = clock_token(clock)
+    return tokens
 
 
 def moved_tokens(last: Ints, side: Ints) -> Ints:
