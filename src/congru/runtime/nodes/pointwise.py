@@ -249,8 +249,11 @@ class Concat(PointwiseNode, type="concat"):
 
         def concat(*values: Any) -> Any:
             parts = [_as_steps(value, own, joined) for value, own in zip(values, x)]
-            lead = np.broadcast_shapes(*(part.shape[:-1] for part in parts))
-            return np.concatenate([np.broadcast_to(part, (*lead, part.shape[-1])) for part in parts], axis=-1)
+            leads = {part.shape[:-1] for part in parts}
+            if len(leads) > 1:
+                lead = np.broadcast_shapes(*leads)
+                parts = [np.broadcast_to(part, (*lead, part.shape[-1])) for part in parts]
+            return np.concatenate(parts, axis=-1)
 
         return concat
 
