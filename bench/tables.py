@@ -373,7 +373,12 @@ def chess_stockfish() -> str:
         low, high = row["bounds_95"]
         won, drawn, lost = row["won_drawn_lost"]
         rows.append(
-            [name, str(row["games"]), f"{won} / {drawn} / {lost}", f"{row['score']:.1%} ({low:.1%} to {high:.1%})"]
+            [
+                name,
+                str(row["games"]),
+                f"{won} / {drawn} / {lost}",
+                f"{row['score']:.1%} ({low:.1%} to {high:.1%})",
+            ]
         )
     return markdown(["Stockfish", "games", "won / drawn / lost", "score (95 %)"], rows)
 

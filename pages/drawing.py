@@ -39,7 +39,7 @@ def imports() -> dict[str, set[str]]:
     graph: dict[str, set[str]] = {}
     for path in sorted(SOURCE.rglob("*.py")):
         parts = path.relative_to(SOURCE).parts
-        if parts == ("__init__.py",):
+        if parts in {("__init__.py",), ("__main__.py",)}:
             continue
         own = parts[0] if len(parts) > 1 else path.stem
         for node in ast.walk(ast.parse(path.read_text())):

@@ -34,6 +34,7 @@ LEVEL = {
     "tasks": 7,
     "serve": 8,
     "cli": 9,
+    "__main__": 10,
 }
 VAGUE_NAMES = {"utils", "common", "helpers", "misc", "util", "helper"}
 

@@ -60,6 +60,10 @@ def test_every_command_has_help(name, capsys):
 def test_version(capsys):
     assert run("--version") == 0
     assert capsys.readouterr().out.strip() == "0.1.0"
+    module = subprocess.run(
+        [sys.executable, "-m", "congru", "--version"], capture_output=True, text=True, check=True
+    )
+    assert module.stdout.strip() == "0.1.0"
 
 
 @pytest.mark.parametrize(
