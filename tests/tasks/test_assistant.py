@@ -73,6 +73,11 @@ def test_the_threshold_parts_known_from_strange() -> None:
     confidence = np.array([0.9, 0.7, 0.6, 0.3])
     right, outside = np.array([True, True, False, False]), np.array([False, False, True, True])
     assert learn_threshold(confidence, right, outside) == pytest.approx(0.65)
+    mixed = np.concatenate([np.full(97, 0.9), [0.3, 0.2, 0.1], np.full(50, 0.25), np.full(50, 0.6)])
+    known = np.arange(len(mixed)) < 100
+    found = learn_threshold(mixed, known, ~known)  # two of a hundred may be lost, so not what lies below 0.6
+    assert (known & (mixed < found)).sum() == 2
+    assert (~known & (mixed < found)).sum() == 50
     inside = np.zeros(4, bool)
     assert learn_threshold(confidence, right, inside) == pytest.approx(0.7 + 0.02 * 0.2)
 

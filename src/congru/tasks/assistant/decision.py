@@ -17,6 +17,7 @@ from congru.runtime.decoding.viterbi import LinearChain, bio_allowed
 from congru.tasks.assistant.formats import OUT_OF_SCOPE
 
 Floats = NDArray[Any]
+_LOST = 0.02  # share of rightly understood sentences that may stay below the threshold
 
 
 def make_chain(transitions: Floats, start: Floats, tags: Sequence[str]) -> LinearChain:
@@ -47,18 +48,20 @@ def decide(
 
 
 def learn_threshold(confidence: Floats, right: NDArray[np.bool_], outside: NDArray[np.bool_]) -> float:
-    """The confidence below which "I don't know" is said, from validation.
+    """The confidence below which "I don't know" is said, from validation: at most one in fifty rightly understood is lost.
 
-    With sentences from `outside` it maximises the accuracy within plus the recall outside; without, it lies at the
-    confidence that one in fifty rightly understood sentences stays below.
+    With sentences from `outside` it is the one of these that maximises the accuracy within plus the recall outside; without,
+    the highest of them.
 
     >>> learn_threshold(np.array([0.9, 0.8, 0.2]), np.array([True, True, False]), np.array([False, False, True]))
     0.5
     """
+    right = right & ~outside
+    highest = float(np.quantile(confidence[right], _LOST)) if right.any() else 0.0
     if not outside.any():
-        return float(np.quantile(confidence[right], 0.02)) if right.any() else 0.0
+        return highest
     ordered = np.unique(confidence)
-    candidates: list[float] = [0.0, *((ordered[1:] + ordered[:-1]) / 2).tolist()]
+    candidates = [0.0, *((ordered[1:] + ordered[:-1]) / 2).tolist()]
     kept = confidence[~outside]
     accurate = right[~outside]
     strange = confidence[outside]
@@ -67,5 +70,5 @@ def learn_threshold(confidence: Floats, right: NDArray[np.bool_], outside: NDArr
         within = float((accurate & (kept >= threshold)).mean()) if len(kept) else 0.0
         return within + float((strange < threshold).mean())
 
-    best: float = max(candidates, key=value)
+    best: float = max((t for t in candidates if t <= highest), key=value, default=0.0)
     return round(best, 12)
