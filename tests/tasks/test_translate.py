@@ -27,6 +27,7 @@ from congru.tasks.translate.streaming import WordStream
 from congru.tasks.translate.tokens import UNKNOWN, Vocabulary, make_vocabulary
 from congru.tasks.translate.translator import Translator
 from congru.tasks.translate.use import evaluate, inspect_extra, inspect_inputs, run
+from congru.train.networks import make_optimizer
 
 SMALL: dict[str, Any] = {
     "hidden_size": 16,
@@ -160,6 +161,21 @@ def _hypothesis(tokens: list[int]) -> Any:
     from congru.runtime.decoding.beam import Hypothesis
 
     return Hypothesis(tokens, -1.0, -1.0, np.zeros(len(tokens) + 1), True, None)
+
+
+def test_attention_begins_near_even_and_learns_at_a_tenth_of_the_rate(files: list[str]) -> None:
+    learner = untrained(files)
+    translator = learner.translator(learner.module.eval())
+    encoded = translator.encode([SENTENCE])
+    weights = translator.attention(encoded, 0, [1, 2])
+    assert weights.max() < 2.5 / len(encoded.ids[0])
+    group = next(
+        g
+        for g in make_optimizer(learner.module, learner.settings, learner.rate_factors).param_groups
+        if g["factor"] != 1
+    )
+    assert group["factor"] == 0.1
+    assert [id(p) for p in group["params"]] == [id(learner.module["decoder"].get_parameter("attend.weight"))]
 
 
 def test_a_fixed_vector_needs_no_memory_and_a_shared_table_is_one(files: list[str]) -> None:

@@ -23,7 +23,7 @@ from congru.runtime import network as runtime
 from congru.runtime.answer import Answer
 from congru.tasks.translate import dictionary
 from congru.tasks.translate.data import TranslateData, prepare
-from congru.tasks.translate.network import network_configs
+from congru.tasks.translate.network import SCORES, network_configs
 from congru.tasks.translate.scoring import score
 from congru.tasks.translate.settings import Settings
 from congru.tasks.translate.tokens import Vocabulary, make_vocabulary
@@ -36,6 +36,9 @@ Batch = dict[str, Any]
 _IGNORED = -100  # the target of padding
 _NEIGHBOURS = 40  # batches whose pairs are sorted by length together
 _ANSWERS, _SAMPLES = 4, 4
+_SCORE_SCALE = (
+    0.1  # of first weights and learning rate of W in a . W m: as if the scores were a tenth as large
+)
 
 
 class Evaluated(NamedTuple):
@@ -80,6 +83,8 @@ class TranslateLearner(TaskLearner[Settings]):
         else:
             self.source = make_vocabulary(data.train.source, *how)
             self.target = make_vocabulary(data.train.target, *how)
+        if not settings.fixed_vector:
+            self.rate_factors = {f"decoder.{SCORES}": _SCORE_SCALE}
         self.pairs, self.num_long = _encode(data, self.source, self.target, settings.max_tokens)
         self.held = [
             (_ended(self.source, one), _ended(self.target, references[0]))
@@ -125,8 +130,12 @@ class TranslateLearner(TaskLearner[Settings]):
         return networks
 
     def start(self, networks: Networks) -> None:
-        """First vectors so short that tied outputs begin near equal; layer norm brings them back to length at the input."""
+        """First vectors so short that tied outputs begin near equal (layer norm brings them back to length at the input);
+        attention that begins near even.
+        """
         with torch.no_grad():
+            if not self.settings.fixed_vector:
+                networks["decoder"].get_parameter(SCORES).mul_(_SCORE_SCALE)
             for name in ("encoder", "decoder"):
                 table = networks[name].get_parameter("embed.weight")
                 table.normal_(std=self.settings.embedding_size**-0.5)

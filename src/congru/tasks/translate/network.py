@@ -22,6 +22,7 @@ from typing import Any
 from congru.tasks.translate.settings import Settings
 
 ATTENTION = "attend"
+SCORES = f"{ATTENTION}.weight"
 
 
 def network_configs(settings: Settings, num_source: int, num_target: int) -> dict[str, Any]:
