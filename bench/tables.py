@@ -459,7 +459,8 @@ def music() -> str:
             rows.append(
                 [
                     f"{title}, {what}" if what else title,
-                    f"**{own['test']['mean']:.2f}** ± {own['test']['deviation']:.2f}",
+                    f"**{own['test']['mean']:.2f}**"
+                    + (f" ± {own['test']['deviation']:.2f}" if len(runs) > 1 else ""),
                     f"{own['validation']['mean']:.2f}",
                     f"{len(runs)}",
                     beside if not what or what == next(iter(figures["models"])) else "as above",
