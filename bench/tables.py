@@ -569,7 +569,8 @@ def speech() -> str:
 
 
 def _with_spread(value: dict[str, float]) -> str:
-    return f"**{value['mean']:.1f}** ± {value['deviation']:.1f}"
+    deviation = f" ± {value['deviation']:.1f}" if value["deviation"] else ""
+    return f"**{value['mean']:.1f}**{deviation}"
 
 
 def _speech_stream() -> str:
