@@ -15,6 +15,7 @@ from congru.tasks.speech.align import align
 from congru.tasks.speech.arpa import END, UNKNOWN, estimate, format_arpa, parse_arpa, read_arpa, read_words
 from congru.tasks.speech.decoding import Decoding
 from congru.tasks.speech.texts import BLANK, Alphabet
+from congru.tasks.speech.word_scores import WordScores
 from congru.tasks.speech.words import text_of, words_of
 from shared_files import CASES, DATA, needs
 
@@ -148,6 +149,14 @@ def test_what_has_settled_never_changes(decoding: Decoding) -> None:
     at_once = decoding.search(ALPHABET)
     at_once.feed(frames)
     assert [one.token for one in at_once.finish()] == [one.token for one in search.finish()]
+
+
+def test_a_space_without_a_word_before_it_costs_nothing() -> None:
+    scores = WordScores(ALPHABET, estimate([["A", "B"]] * 3), 1.0, 0.5)
+    assert scores.score(scores.start(), ALPHABET.space) == (0.0, scores.start())
+    added, state = scores.score(scores.score(scores.start(), 2)[1], ALPHABET.space)
+    assert added == pytest.approx(estimate([["A", "B"]] * 3).score(("<s>",), "A")[0] + 0.5)
+    assert state == (("<s>", "A"), "")
 
 
 def test_one_word_of_a_list() -> None:
