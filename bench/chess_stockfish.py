@@ -31,6 +31,7 @@ LEVELS = ((0, 1), (0, 100), (0, 2000), (5, 2000))
 """Stockfish's option "Skill Level", 0 .. 20, and how many positions it may look at for a move (1: a search of depth 1)."""
 BOOK, LONGEST = 8, 300  # plies
 ELO = 2600
+PATIENCE = 120  # seconds that an engine may take to answer
 POINTS = {"1-0": 1.0, "1/2-1/2": 0.5, "0-1": 0.0}
 
 
@@ -62,8 +63,8 @@ def match(model: Path, games: Games, numbers: list[int], level: int, nodes: int)
     congru = str(Path(sys.executable).with_name("congru"))
     points = []
     with (
-        chess.engine.SimpleEngine.popen_uci([congru, "uci", str(model)]) as ours,
-        chess.engine.SimpleEngine.popen_uci(stockfish) as theirs,
+        chess.engine.SimpleEngine.popen_uci([congru, "uci", str(model)], timeout=PATIENCE) as ours,
+        chess.engine.SimpleEngine.popen_uci(stockfish, timeout=PATIENCE) as theirs,
     ):
         ours.configure({"Elo": ELO})
         theirs.configure({"Skill Level": level, "Threads": 1})
