@@ -16,8 +16,8 @@ class CongruError(ValueError):
     """Wrong input: the base of every error that a caller can fix."""
 
 
-class ShapeError(CongruError):
-    """An array has the wrong shape, rank or dtype."""
+class ShapeError(CongruError, RuntimeError):
+    """An array has the wrong shape, rank or dtype; a `RuntimeError` too, as torch.nn's is."""
 
 
 class DataError(CongruError):

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from congru.kernels import composite
+from congru.kernels.batched_gradients import takes_batched_gradients
 from congru.kernels.call import Call, Sequence
 from congru.kernels.composite import State, zeros
 
@@ -86,9 +87,12 @@ class _Gru(torch.autograd.Function):
         return states[1:], states[-1].clone()
 
     @staticmethod
+    @takes_batched_gradients
     def backward(ctx: Any, dy: Tensor, dh: Tensor) -> tuple[Tensor | None, ...]:
         inputs = ctx.saved_tensors
-        if torch.is_grad_enabled():  # someone wants the derivative of this gradient
+        if (
+            torch.is_grad_enabled() or torch._C._are_functorch_transforms_active()
+        ):  # the derivative of this gradient is wanted, or many gradients at once
             return (*_gradient_of_composite(inputs, ctx.needs_input_grad[:6], dy, dh), None)
         with torch.autocast("cpu", enabled=False):
             return (*backward(dy, dh, inputs, ctx.kept, ctx.products, ctx.needs_input_grad[0]), None)

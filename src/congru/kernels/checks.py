@@ -195,7 +195,7 @@ def _check_time(x: Array, lengths: Array | None, reset: Array | None) -> None:
 
 def check_lengths(lengths: Array, steps: int) -> None:
     """Check the values, where they can be read."""
-    if len(lengths) and _readable(lengths):
+    if _readable(lengths) and lengths.shape[0]:
         for worst in (int(lengths.min()), int(lengths.max())):
             if not 0 <= worst <= steps:
                 raise CongruError(f"lengths holds {worst}, expected 0 to T = {steps}: count the valid steps")

@@ -13,6 +13,7 @@ is told by its gains: g_i and g_h, with g_c for the LSTM; g_i alone is "dreamer"
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -51,7 +52,12 @@ _AS_ANOTHER = ("extra", "zoneout_c")  # which lie as y and zoneout do
 def _rows_of(x: Tensor, time_first: bool, *sizes: int | torch.SymInt) -> Tensor:
     """An empty ``[B, T, *sizes]``, laid out time first in memory if so asked."""
     B, T = x.shape[:2]
-    return x.new_empty(T, B, *sizes).transpose(0, 1) if time_first else x.new_empty(B, T, *sizes)
+    if not time_first:
+        return x.new_empty(B, T, *sizes)
+    row = math.prod(sizes)
+    inner = [math.prod(sizes[k + 1 :]) for k in range(len(sizes))]
+    # Not a transposed view: autograd would refuse to let a caller change it in place.
+    return x.new_empty_strided((B, T, *sizes), (row, B * row, *inner))
 
 
 def _results(
@@ -179,15 +185,17 @@ def _complete(
     arguments: tuple[Tensor | None, ...],
     saved: tuple[Tensor | None, ...],
 ) -> tuple[Tensor, ...]:
-    """SAVED as the core reads it; what it cannot compute again itself (norms, n of an RNN with zoneout) by a forward."""
+    """SAVED as the core reads it; what it cannot compute again itself (norms, c, n of an RNN with zoneout) by a forward."""
     y, gates, extra, norms = saved
     assert y is not None
     assert gates is not None
     assert extra is not None
     assert norms is not None
     name, normed = _CELL_OF[cell][0], arguments[_G_I] is not None
-    if (normed and not norms.numel()) or (
-        name == "rnn" and arguments[_ZONEOUT] is not None and not gates.numel()
+    if (
+        (normed and not norms.numel())
+        or (name == "lstm" and not extra.numel())
+        or (name == "rnn" and arguments[_ZONEOUT] is not None and not gates.numel())
     ):
         everything = GATES | (EXTRA if name == "lstm" else 0) | (NORMS if normed else 0)
         y, _, _, gates, extra, norms = run_forward(cell, reverse, time_first, everything, *arguments)

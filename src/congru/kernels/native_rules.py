@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from congru.kernels import composite
+from congru.kernels.batched_gradients import takes_batched_gradients
 from congru.kernels.binding import CODES
 from congru.kernels.call import Sequence
 from congru.kernels.native_ops import (
@@ -61,9 +62,39 @@ def _setup_forward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
     ctx.save_for_backward(*inputs[NUM_SETTINGS:], y, gates, extra, norms)
 
 
+def _keep_changeable(ctx: Any, arguments: tuple[Any, ...], results: tuple[Tensor, ...]) -> None:
+    """`_setup_forward` for results that the caller may change in place, as torch.nn's allow."""
+    y, _, _, gates, extra, norms = results
+    ctx.settings, ctx.keep = arguments[:3], arguments[3]
+    ctx.set_materialize_grads(False)
+    ctx.mark_non_differentiable(extra, norms)
+    ctx.changes = [(_counter(part), part._version) for part in (y, gates)]
+    ctx.save_for_backward(*arguments[NUM_SETTINGS:], y.data, gates.data, extra, norms)
+
+
+def _counter(tensor: Tensor) -> Tensor:
+    """An empty tensor whose `_version` goes on counting the changes of this one, without keeping its memory."""
+    counter = tensor.detach()
+    counter.data = tensor.new_empty(0)
+    return counter
+
+
+def _unchanged(ctx: Any) -> tuple[Tensor | None, ...]:
+    """The saved tensors; where the caller has changed y or the gates in place, the forward runs again: the same bits."""
+    saved: tuple[Tensor | None, ...] = ctx.saved_tensors
+    changes = getattr(ctx, "changes", ())
+    if all(counter._version == version for counter, version in changes):
+        return saved
+    arguments = saved[: len(ARGUMENTS)]
+    with torch.no_grad():
+        y, _, _, gates, extra, norms = run_forward(*ctx.settings, ctx.keep, *arguments)
+    return (*arguments, y, gates, extra, norms)
+
+
+@takes_batched_gradients
 def _backward_of_forward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     cell, reverse, time_first = ctx.settings
-    saved = ctx.saved_tensors
+    saved = _unchanged(ctx)
     wanted = list(ctx.needs_input_grad[_FORWARD_INPUTS])
     grad_outputs = grads[: len(GRAD_OUTPUTS)]
     if all(grad is None for grad in grad_outputs):
@@ -134,6 +165,7 @@ def _first_gradients(cell: int, reverse: bool, wanted: list[bool], read: Tensors
     return first
 
 
+@takes_batched_gradients
 def _backward_of_backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     cell, reverse, wanted = ctx.settings
     saved = ctx.saved_tensors
@@ -194,7 +226,7 @@ class Recorded(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, ...]:
         results = run_forward(*arguments)
-        _setup_forward(ctx, arguments, results)
+        _keep_changeable(ctx, arguments, results)
         return results
 
 

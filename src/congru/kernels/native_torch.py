@@ -67,7 +67,11 @@ def sequence(call: Sequence) -> tuple[Tensor, State, Tensor | None]:
     if not compiling and native_rules.forward_mode():
         with torch.autocast("cpu", enabled=False):
             return native_rules.composite_call(code, reverse, (*inputs, *masks), return_gates)
-    gradient = torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in inputs)
+    gradient = torch.is_grad_enabled() and (
+        any(part is not None and part.requires_grad for part in inputs)
+        # Of a mapped tensor vmap does not tell whether a transform around it wants a gradient.
+        or (not compiling and torch._C._are_functorch_transforms_active())
+    )
     keep = 0
     if gradient or return_gates:
         gates_apart = cell != "rnn" or zoneout is not None

@@ -21,11 +21,15 @@ Legend: pieces are [P, S, B, H], P pieces of S steps; flags are [T, B, 1] as in 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import forward_ad
+
+from congru.kernels.batched_gradients import takes_batched_gradients
 
 
 def candidate(a: Tensor) -> Tensor:
@@ -41,12 +45,31 @@ def mingru_states(
     `gi` [T, B, 2H] is W x + b_i; `valid` is False where padding, `is_first` True where the state that enters is
     `h_reset` [H]; None = nowhere.
     """
+    # Forward mode differentiates torch operations, not the function with a backward of its own.
+    in_forward_mode = not torch.compiler.is_compiling() and forward_ad._current_level >= 0
+    run: Callable[..., Tensor] = _step_by_step if in_forward_mode else _States.apply
     if not reverse:
-        states: Tensor = _States.apply(gi, h, h_reset, valid, is_first)  # type: ignore[no-untyped-call]
-        return states, states[-1]
+        states: Tensor = run(gi, h, h_reset, valid, is_first)
+        # The caller may change y in place; the backward reads the states.
+        return states.clone(), states[-1].clone()
     flags = [None if flag is None else flag.flip(0) for flag in (valid, is_first)]
-    states = _States.apply(gi.flip(0), h, h_reset, *flags)  # type: ignore[no-untyped-call]
-    return states.flip(0), states[-1]
+    states = run(gi.flip(0), h, h_reset, *flags)
+    return states.flip(0), states[-1].clone()
+
+
+def _step_by_step(
+    gi: Tensor, h: Tensor, h_reset: Tensor, valid: Tensor | None, is_first: Tensor | None
+) -> Tensor:
+    """The states, see :class:`_States`, by the equation itself: every derivative of it is finite."""
+    a_z, a_n = gi.chunk(2, -1)
+    z, n = torch.sigmoid(a_z), candidate(a_n)
+    states = []
+    for t in range(len(gi)):
+        before = h if is_first is None else torch.where(is_first[t], h_reset, h)
+        new = z[t] * before + (1 - z[t]) * n[t]
+        h = new if valid is None else torch.where(valid[t], new, h)
+        states.append(h)
+    return torch.stack(states)
 
 
 class _States(torch.autograd.Function):
@@ -92,6 +115,7 @@ class _States(torch.autograd.Function):
         ctx.save_for_backward(*inputs, output)
 
     @staticmethod
+    @takes_batched_gradients
     def backward(ctx: Any, dstates: Tensor) -> tuple[Tensor | None, ...]:
         gi, h, h_reset, valid, is_first, states = ctx.saved_tensors
         size = _piece_size(gi)
