@@ -101,7 +101,7 @@ def main() -> None:
         "elo_told_to_the_model": ELO,
         "matches": matches,
     }
-    command = f"CONGRU_DATA=FOLDER python -m bench.chess_stockfish MODEL --games {arguments.games}"
+    command = f"python -m bench.chess_stockfish MODEL --games {arguments.games}"
     print(write_result("chess_stockfish", command, figures, packages=["cozy-chess-py", "chess"]))
 
 
