@@ -17,7 +17,7 @@ from congru.train.nests import to_tensors, tree_map
 
 
 def learner_of(name: str, folder: Path) -> Any:
-    case, task = CASES[name], TASKS[name]
+    case, task = CASES[name], TASKS[name.split()[0]]
     settings = task.settings(**case.settings, steps=2)
     return task.make_learner(*case.data(folder), settings=settings)
 

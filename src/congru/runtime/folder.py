@@ -104,21 +104,22 @@ def load(path: str | os.PathLike[str], backend: str = "auto", weight_dtype: str 
     """
     for _ in range(_MOST_READS - 1):
         folder = find_model_folder(path)
-        before = _inode(folder)
+        before = _identity(folder)
         try:
             return _load(folder, backend, weight_dtype)
         except ModelFolderError:
-            if _inode(folder) == before:
+            if _identity(folder) == before:
                 raise
     return _load(find_model_folder(path), backend, weight_dtype)
 
 
-def _inode(folder: Path) -> int | None:
-    """Tells a folder from the one that takes its place."""
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Tells a folder from the one that takes its place, also where that got the number of one before."""
     try:
-        return folder.stat().st_ino
+        status = folder.stat()
     except OSError:
         return None
+    return status.st_ino, status.st_ctime_ns
 
 
 def _load(folder: Path, backend: str, weight_dtype: str) -> Model:

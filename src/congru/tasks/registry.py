@@ -121,7 +121,7 @@ def find_task(name: str) -> Task:
 
     >>> find_task("txt")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    congru.errors.SettingsError: task is 'txt', expected one of assistant, ..., text: did you mean text?
+    congru.errors.SettingsError: task is 'txt', expected one of assistant, ...: did you mean text?
     """
     if name in TASKS:
         return TASKS[name]
