@@ -24,7 +24,5 @@ def test_c_programs(sanitizer: str, isas: str, tmp_path: Path) -> None:
     works = subprocess.run(command, capture_output=True).returncode == 0
     if not works or subprocess.run([program], capture_output=True).returncode:
         pytest.skip(f"{command[0]} cannot build or run programs with -fsanitize={sanitizer}")
-    folder = build(
-        tmp_path / "build", CONGRU_SANITIZE=sanitizer, CONGRU_ISAS=isas, CMAKE_C_FLAGS_RELEASE="-O1"
-    )
+    folder = build(tmp_path / "build", CONGRU_SANITIZE=sanitizer, CONGRU_ISAS=isas)
     run_programs(folder, every=59, **ENVIRONMENT)
