@@ -1,4 +1,8 @@
-"""The C tests of the core under the address, undefined-behaviour and thread sanitizers."""
+"""The C tests of the core under the address, undefined-behaviour and thread sanitizers: `make sanitize`.
+
+Their two builds of the core take longer than all other C tests, so `make test` leaves them out: run them after every change of
+core/.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,8 @@ ENVIRONMENT = {"TSAN_OPTIONS": "die_after_fork=0", "UBSAN_OPTIONS": "print_stack
 
 @pytest.mark.parametrize(("sanitizer", "isas"), BUILDS, ids=["address-undefined", "thread"])
 def test_c_programs(sanitizer: str, isas: str, tmp_path: Path) -> None:
+    if "CONGRU_SANITIZE" not in os.environ:
+        pytest.skip("two instrumented builds of the core take minutes: make sanitize")
     source, program = tmp_path / "empty.c", tmp_path / "empty"
     source.write_text("int main(void) { return 0; }\n")
     command = [os.environ.get("CC", "cc"), f"-fsanitize={sanitizer}", str(source), "-o", str(program)]
