@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NOT_A_QUESTION = {"__main__", "record", "tables", "documents", "timing", "jax_peer"}
+NOT_A_QUESTION = {"__main__", "record", "runs", "tables", "documents", "timing", "jax_peer"}
 
 
 def main() -> int:

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.record import ROOT, write_result
-from bench.sentiment import data_root, mean_and_spread
+from bench.runs import CELLS, mean_and_spread, of_equal_parameters
+from bench.sentiment import data_root
 from congru.tasks.assistant.baselines import WordCounts
 from congru.tasks.assistant.data import read_part
 from congru.tasks.assistant.dialogue_data import baseline_measures, dialogue_measures
@@ -31,7 +32,6 @@ from congru.tasks.assistant.settings import Settings
 from congru.tasks.assistant.talk import Talk
 from congru.tasks.assistant.trained import load_assistant, load_policy
 from congru.tasks.assistant.understanding_learner import UnderstandingLearner
-from congru.train.compare import hidden_for_parameters
 from congru.train.loop import fit
 
 COMMON: dict[str, Any] = {"threads": 1, "quiet": True}
@@ -231,12 +231,12 @@ def cells(seeds: Sequence[int]) -> tuple[dict[str, Any], list[Any], dict[str, fl
     source, settings = source_of("snips"), Settings(**COMMON, **SETTINGS["cells"])
     test = read_part(source, "test", settings.validation).examples
     learner = make_learner(source, settings=settings)
-    target = sum(parameter.numel() for parameter in learner.module.parameters())
-    runs: dict[str, list[dict[str, Any]]] = {"gru": [], "lstm": [], "rnn": []}
+    runs: dict[str, list[dict[str, Any]]] = {cell: [] for cell in CELLS}
+    equal = list(of_equal_parameters(learner, settings))
     for seed in seeds:
-        for cell in runs:
-            hidden = hidden_for_parameters(functools.partial(learner.build, cell), target)
-            chosen = settings.model_copy(update={"cell": cell, "hidden_size": hidden, "seed": seed})
+        for one in equal:
+            cell, hidden = one.cell, one.hidden_size
+            chosen = one.model_copy(update={"seed": seed})
             runs[cell].append({**understand(source, test, chosen), "hidden_size": hidden})
             print(cell, seed, runs[cell][-1], flush=True)
     keys = ("intent", "slot_f1", "cpu_seconds")

@@ -13,17 +13,15 @@ spread; the same of validation pieces beside it.
 from __future__ import annotations
 
 import argparse
-import functools
 import os
 import re
-import statistics
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.record import ROOT, write_result
+from bench.runs import mean_and_spread, of_equal_parameters
 from congru.data.registry import VARIABLE
 from congru.tasks.music import originality
 from congru.tasks.music.composer import Composer
@@ -31,7 +29,6 @@ from congru.tasks.music.composition import Wishes, compose
 from congru.tasks.music.learner import FrameLearner, make_learner
 from congru.tasks.music.settings import Settings
 from congru.tasks.music.use import evaluate
-from congru.train.compare import hidden_for_parameters
 from congru.train.loop import fit
 
 COMMON: dict[str, Any] = {"threads": 1, "quiet": True}
@@ -177,13 +174,6 @@ def _in_words(found: originality.Originality | None) -> dict[str, float]:
     }
 
 
-def mean_and_spread(runs: Sequence[dict[str, Any]], key: str) -> dict[str, float]:
-    """Mean and sample standard deviation over runs."""
-    values = [run[key] for run in runs]
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return {"mean": round(statistics.fmean(values), 4), "deviation": round(deviation, 4)}
-
-
 def settings_of(name: str, data: str, seed: int) -> dict[str, Settings]:
     """The settings of every model that a measurement compares, by its name; "" where there is one."""
     base = Settings(**{**COMMON, **SETTINGS[name], "seed": seed})
@@ -192,14 +182,7 @@ def settings_of(name: str, data: str, seed: int) -> dict[str, Settings]:
     if name != "cells":
         return {"": base}
     learner = make_learner(data, settings=base)
-    target = sum(parameter.numel() for parameter in learner.module.parameters())
-    sizes = {
-        cell: hidden_for_parameters(functools.partial(learner.build, cell), target)
-        for cell in ("lstm", "rnn")
-    }
-    return {"gru": base} | {
-        cell: base.model_copy(update={"cell": cell, "hidden_size": size}) for cell, size in sizes.items()
-    }
+    return {settings.cell: settings for settings in of_equal_parameters(learner, base)}
 
 
 def main() -> None:

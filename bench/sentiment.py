@@ -11,7 +11,6 @@ test sentences of SST-2, so nothing of it is used for the other figures. Every r
 from __future__ import annotations
 
 import argparse
-import functools
 import gzip
 import os
 import re
@@ -25,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from bench.record import ROOT, write_result
+from bench.runs import CELLS, mean_and_spread, of_equal_parameters
 from congru.data.registry import VARIABLE
 from congru.tasks.class_scores import scores_of
 from congru.tasks.sentiment.classifier import Classifier
@@ -33,7 +33,6 @@ from congru.tasks.sentiment.features import Features, make_features
 from congru.tasks.sentiment.learner import SentimentLearner
 from congru.tasks.sentiment.rows import Rows, decode
 from congru.tasks.sentiment.settings import Settings
-from congru.train.compare import hidden_for_parameters
 from congru.train.loop import fit
 
 Labelled = list[tuple[str, str]]
@@ -199,29 +198,21 @@ def measure(features: Features, rows: Labelled, settings: Settings) -> dict[str,
     }
 
 
-def mean_and_spread(runs: Sequence[dict[str, Any]], key: str) -> dict[str, float]:
-    """Mean and sample standard deviation over runs."""
-    values = [run[key] for run in runs]
-    return {
-        "mean": round(statistics.fmean(values), 4),
-        "deviation": round(statistics.stdev(values), 4) if len(values) > 1 else 0.0,
-    }
-
-
 def cells(seeds: Sequence[int]) -> dict[str, list[dict[str, Any]]]:
     """GRU, LSTM and RNN with as many parameters, the same steps and seeds."""
     (parts,) = parts_of("cells")
-    runs: dict[str, list[dict[str, Any]]] = {"gru": [], "lstm": [], "rnn": []}
+    runs: dict[str, list[dict[str, Any]]] = {cell: [] for cell in CELLS}
     settings = Settings(**COMMON, **SETTINGS["cells"])
     features = prepared(parts, settings)
     learner = SentimentLearner(features, settings)
-    target = sum(parameter.numel() for parameter in learner.module.parameters())
+    equal = list(of_equal_parameters(learner, settings))
     for seed in seeds:
-        for cell in runs:
-            hidden = hidden_for_parameters(functools.partial(learner.build, cell), target)
-            chosen = settings.model_copy(update={"cell": cell, "hidden_size": hidden, "seed": seed})
-            runs[cell].append({**measure(features, parts["test"], chosen), "hidden_size": hidden})
-            print(cell, seed, runs[cell][-1], flush=True)
+        for one in equal:
+            chosen = one.model_copy(update={"seed": seed})
+            runs[one.cell].append(
+                {**measure(features, parts["test"], chosen), "hidden_size": one.hidden_size}
+            )
+            print(one.cell, seed, runs[one.cell][-1], flush=True)
     return runs
 
 

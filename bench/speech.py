@@ -20,7 +20,6 @@ run that is there already goes on or is not repeated.
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import os
 import statistics
@@ -36,6 +35,7 @@ from typing import Any
 import numpy as np
 
 from bench.record import ROOT, cpu_seconds, write_result
+from bench.runs import CELLS, of_equal_parameters
 from congru.data.registry import VARIABLE
 from congru.tasks.speech.arpa import NGrams, read_words
 from congru.tasks.speech.audio import read_audio
@@ -49,7 +49,6 @@ from congru.tasks.speech.use import reading_of
 from congru.tasks.speech.utterances import Utterance, read_utterances
 from congru.tasks.speech.voices import plan, speak
 from congru.tasks.speech.words import text_of
-from congru.train.compare import hidden_for_parameters
 from congru.train.loop import fit
 
 COMMON: dict[str, Any] = {"threads": 1, "quiet": True, "evaluations": 8}
@@ -315,12 +314,12 @@ def cells(seeds: Sequence[int], folder: Path) -> dict[str, list[dict[str, Any]]]
     source = data_root() / "an4/an4_mfcc13.npz"
     settings = Settings(**COMMON, **SETTINGS["cells"])
     learner = make_learner(str(source), settings=settings)
-    target = sum(parameter.numel() for parameter in learner.module.parameters())
-    runs: dict[str, list[dict[str, Any]]] = {"gru": [], "lstm": [], "rnn": []}
+    runs: dict[str, list[dict[str, Any]]] = {cell: [] for cell in CELLS}
+    equal = list(of_equal_parameters(learner, settings))
     for seed in seeds:
-        for cell in runs:
-            hidden = hidden_for_parameters(functools.partial(learner.build, cell), target)
-            chosen = settings.model_copy(update={"cell": cell, "hidden_size": hidden, "seed": seed})
+        for one in equal:
+            cell, hidden = one.cell, one.hidden_size
+            chosen = one.model_copy(update={"seed": seed})
             place = folder / f"cells-{cell}-{seed}"
             took = train(source, chosen, place)
             test = scored(Recognizer.load(place), source, "test")

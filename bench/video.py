@@ -17,7 +17,6 @@ of the training part), a run's model is its best evaluation on them, and the tes
 from __future__ import annotations
 
 import argparse
-import functools
 import os
 import statistics
 import tempfile
@@ -27,12 +26,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.record import ROOT, cpu_seconds, write_result
+from bench.runs import CELLS, mean_and_spread, of_equal_parameters
 from congru.data.registry import VARIABLE
 from congru.tasks.video.learner import make_learner
 from congru.tasks.video.settings import Settings
 from congru.tasks.video.use import evaluate
 from congru.tasks.video.use import run as run_model
-from congru.train.compare import hidden_for_parameters
 from congru.train.loop import fit
 
 COMMON: dict[str, Any] = {"threads": 1, "quiet": True, "evaluations": 6, "ema": 0.99}
@@ -170,15 +169,6 @@ def foreseen(scores: dict[str, dict[str, float]]) -> dict[str, Any]:
     }
 
 
-def mean_and_spread(runs: Sequence[dict[str, Any]], key: str) -> dict[str, float]:
-    """Mean and sample standard deviation over runs."""
-    values = [run[key] for run in runs]
-    return {
-        "mean": round(statistics.fmean(values), 4),
-        "deviation": round(statistics.stdev(values), 4) if len(values) > 1 else 0.0,
-    }
-
-
 def variants(name: str, seeds: Sequence[int]) -> list[Settings]:
     """The settings of every run: one per seed, or for silhouettes one per person left out."""
     settings = Settings(**COMMON, **SETTINGS[name])
@@ -191,15 +181,11 @@ def variants(name: str, seeds: Sequence[int]) -> list[Settings]:
 
 def cells(source: str, seeds: Sequence[int]) -> dict[str, list[dict[str, Any]]]:
     """GRU, LSTM and RNN with as many parameters, the same steps and seeds."""
-    runs: dict[str, list[dict[str, Any]]] = {"gru": [], "lstm": [], "rnn": []}
+    runs: dict[str, list[dict[str, Any]]] = {cell: [] for cell in CELLS}
     for settings in variants("cells", seeds):
-        learner = make_learner(source, settings=settings)
-        target = sum(parameter.numel() for parameter in learner.module.parameters())
-        for cell in runs:
-            hidden = hidden_for_parameters(functools.partial(learner.build, cell), target)
-            chosen = settings.model_copy(update={"cell": cell, "hidden_size": hidden})
-            runs[cell].append({**measure(source, chosen), "hidden_size": hidden})
-            print(cell, settings.seed, runs[cell][-1], flush=True)
+        for chosen in of_equal_parameters(make_learner(source, settings=settings), settings):
+            runs[chosen.cell].append({**measure(source, chosen), "hidden_size": chosen.hidden_size})
+            print(chosen.cell, settings.seed, runs[chosen.cell][-1], flush=True)
     return runs
 
 

@@ -76,6 +76,12 @@ class Model:
         """How many trained numbers it has."""
         return sum(int(weight.size) for weight in self.weights.values())
 
+    def need_files(self, *names: str) -> None:
+        """Raise :class:`ModelFolderError` for the first of the files that its folder lacks."""
+        for name in names:
+            if name not in self.files:
+                raise ModelFolderError(f"{self.folder} has no {name}, expected one: copy the folder again")
+
     @cached_property
     def tokenizer(self) -> Tokenizer | None:
         """The tokenizer of tokenizer.json; None where the model has none."""

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from congru.errors import DataError
-from congru.tasks.assistant.examples import Corpus, Example, Span, make_example
+from congru.tasks.assistant.examples import Corpus, Example, Span, make_example, of_pieces
 
 _USERSAYS = re.compile(r"(?:.*/)?(?P<intent>[^/]+)_usersays_[\w-]+\.json")
 _PLACE = re.compile(r"\{(\w+)\}")
@@ -52,16 +52,11 @@ def read_archive(raw: bytes, path: str) -> Corpus:
 
 
 def _dialogflow(said: Mapping[str, Any]) -> list[Example]:
-    examples = []
-    for intent, sentences in said.items():
-        for sentence in sentences:
-            text, spans = "", []
-            for piece in sentence["data"]:
-                if "alias" in piece:
-                    spans.append(Span(len(text), len(text) + len(piece["text"]), piece["alias"]))
-                text += piece["text"]
-            examples.append(make_example(text, spans, intent))
-    return examples
+    return [
+        of_pieces(sentence["data"], "alias", intent)
+        for intent, sentences in said.items()
+        for sentence in sentences
+    ]
 
 
 def _is_lex(content: Any) -> bool:

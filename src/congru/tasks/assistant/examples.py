@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from congru.errors import DataError
@@ -91,6 +91,20 @@ def make_example(text: str, spans: Iterable[Span], intent: str | None) -> Exampl
         for rank, index in enumerate(inside):
             tags[index] = ("I-" if rank else "B-") + span.slot
     return Example(tuple(word for word, _, _ in words), tuple(tags), intent, text)
+
+
+def of_pieces(pieces: Iterable[Mapping[str, str]], slot: str, intent: str | None) -> Example:
+    """A sentence that stands in pieces, each with its "text"; those of a slot name it under the key `slot`.
+
+    >>> of_pieces([{"text": "to "}, {"text": "New York", "city": "goal"}], "city", "fly").tags
+    ('O', 'B-goal', 'I-goal')
+    """
+    text, spans = "", []
+    for piece in pieces:
+        if slot in piece:
+            spans.append(Span(len(text), len(text) + len(piece["text"]), piece[slot]))
+        text += piece["text"]
+    return make_example(text, spans, intent)
 
 
 def spans_of(tags: Sequence[str]) -> list[tuple[str, int, int]]:

@@ -20,7 +20,7 @@ from typing import Any
 from congru.data.files import read_unpacked
 from congru.errors import DataError
 from congru.tasks.assistant.archives import read_archive
-from congru.tasks.assistant.examples import Corpus, Example, Span, check_tag, make_example
+from congru.tasks.assistant.examples import Corpus, Example, Span, check_tag, make_example, of_pieces
 from congru.tasks.assistant.rasa import read_markdown, read_marked, read_yaml
 
 OUT_OF_SCOPE = "oos"
@@ -234,16 +234,12 @@ def _several_intents(rows: list[dict[str, Any]], path: str) -> Corpus:
 
 
 def _snips(document: dict[str, Any]) -> list[Example]:
-    examples = []
-    for intent, entry in document["intents"].items():
-        for utterance in entry["utterances"]:
-            text, spans = "", []
-            for piece in utterance["data"]:
-                if "slot_name" in piece:
-                    spans.append(Span(len(text), len(text) + len(piece["text"]), piece["slot_name"]))
-                text += piece["text"]
-            examples.append(make_example(text, spans, intent))
-    return examples
+    intents = document["intents"].items()
+    return [
+        of_pieces(said["data"], "slot_name", intent)
+        for intent, entry in intents
+        for said in entry["utterances"]
+    ]
 
 
 def _span_row(row: dict[str, Any]) -> Example:

@@ -70,7 +70,7 @@ def prepare(source: str, settings: Settings) -> ChessData:
     Raises:
         DataError: nothing to read, or too few games for the split and the streams.
     """
-    games, report = read_games(source, bad=settings.bad, say=_silent if settings.quiet else tell)
+    games, report = read_games(source, bad=settings.bad, say=None if settings.quiet else tell)
     games, rule = split_games(filtered(games, settings), settings.split)
     train, valid = (np.flatnonzero(games.split == part) for part in (TRAIN, VALID))
     num_plies = int(games.lengths[train].sum())
@@ -97,10 +97,6 @@ def prepare(source: str, settings: Settings) -> ChessData:
         [games.players[player] for player in players],
         numbers,
     )
-
-
-def _silent(line: str) -> None:
-    """Say nothing."""
 
 
 def baseline_rows(games: Games, train: Ints, scored: Ints) -> dict[str, dict[str, float]]:

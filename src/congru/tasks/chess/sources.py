@@ -69,7 +69,7 @@ def read_games(
     workers: int | None = None,
     cache: bool = True,
     chess960: bool = False,
-    say: Callable[[str], None] = lambda line: None,
+    say: Callable[[str], None] | None = None,
 ) -> tuple[Games, Report]:
     """The games of a file or folder, and what was left out.
 
@@ -125,7 +125,7 @@ def _kind(path: Path) -> str:
 
 
 def _read_file(
-    path: Path, bad: Bad, workers: int | None, cache: bool, chess960: bool, say: Callable[[str], None]
+    path: Path, bad: Bad, workers: int | None, cache: bool, chess960: bool, say: Callable[[str], None] | None
 ) -> tuple[Games, Report]:
     kept = _cache_folder(path, chess960) if cache and bad == "skip" else None
     if kept is not None and (kept / "words.json").exists():
@@ -139,7 +139,7 @@ def _read_file(
             raise DataError(f"{path} {where}: {outcome.detail}: mend the game or pass --bad skip")
         else:
             report.add(outcome.reason, f"{path.name} {where}: {outcome.detail}")
-        if number % _SAID_EVERY == 0:
+        if say is not None and number % _SAID_EVERY == 0:
             say(f"{path.name}: {number:,} games read")
     arrays = collect(games)
     if kept is not None and len(games) > _FEW:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from congru.errors import ModelFolderError, SettingsError
+from congru.errors import SettingsError
 from congru.runtime.answer import Arrays
 from congru.runtime.decoding.scores import log_softmax
 from congru.runtime.model import Model
@@ -65,9 +65,7 @@ class Classifier:
         """The classifier of a loaded model."""
         config = model.task_config
         name = WORDS_FILE if config.get("tokens") == "word" else TOKENIZER_FILE
-        for file in (name, FILE, RULES_FILE):
-            if file not in model.files:
-                raise ModelFolderError(f"{model.folder} has no {file}, expected one: copy the folder again")
+        model.need_files(name, FILE, RULES_FILE)
         lowercase = bool(config["lowercase"])
         rules = LabelRules(list(model.labels or []), dict(config["spelling"]), tuple(config["bands"]))
         return cls(

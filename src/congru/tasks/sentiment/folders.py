@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from congru.data.files import decode
 from congru.errors import DataError
-from congru.tasks.sentiment.rows import TABLE_SUFFIXES, Rows, decode, read_bytes, read_rows
+from congru.tasks.sentiment.rows import TABLE_SUFFIXES, Rows, read_bytes, read_rows
 
 PARTS = {
     "train": ("train", "training"),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from congru.data.files import read_unpacked
+from congru.data.files import decode, read_unpacked
 from congru.errors import DataError
 
 TEXT_NAMES = (
@@ -97,28 +97,6 @@ def read_table(path: Path) -> Table:
 def read_bytes(path: Path) -> bytes:
     """The bytes of a file of labelled texts, unpacked."""
     return read_unpacked(path, "a table or folder of labelled texts")
-
-
-def decode(content: bytes, name: str) -> tuple[str, str]:
-    """The text of bytes, and a remark where they are not UTF-8.
-
-    A byte order mark says UTF-8 or UTF-16; other bytes that are no UTF-8 are read as Latin-1, and told.
-
-    >>> decode("né".encode("utf-16"), "a.txt"), decode("né".encode("latin-1"), "a.txt")[1]
-    (('né', 'a.txt read as UTF-16'), 'a.txt read as Latin-1: byte 0xe9 at 1 is not UTF-8')
-
-    Raises:
-        DataError: UTF-16 that ends in the middle, or bytes that are no text.
-    """
-    try:
-        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-            return content.decode("utf-16"), f"{name} read as UTF-16"
-        return content.decode("utf-8-sig"), ""
-    except UnicodeDecodeError as error:
-        if error.encoding.startswith("utf-16") or b"\0" in content:
-            raise DataError(f"{name} is not text (byte {error.start}), expected UTF-8: convert it") from None
-        wrong = f"byte 0x{content[error.start]:02x} at {error.start} is not UTF-8"
-        return content.decode("latin-1"), f"{name} read as Latin-1: {wrong}"
 
 
 def _from_csv(name: str, content: str, remarks: tuple[str, ...]) -> Table:

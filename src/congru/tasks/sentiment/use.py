@@ -12,6 +12,7 @@ import numpy as np
 from cyclopts import Parameter
 from numpy.typing import NDArray
 
+from congru.data.files import decode
 from congru.errors import DataError
 from congru.report.page import Section, page
 from congru.report.table import text_table
@@ -22,7 +23,7 @@ from congru.tasks.sentiment.attribution import STYLE, Explained, as_html, attrib
 from congru.tasks.sentiment.classifier import Classifier
 from congru.tasks.sentiment.data import as_part, choose_part, drop_empty
 from congru.tasks.sentiment.folders import read_parts
-from congru.tasks.sentiment.rows import decode, read_bytes
+from congru.tasks.sentiment.rows import read_bytes
 
 _BARS = 30
 

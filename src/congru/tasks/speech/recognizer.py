@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from congru.errors import DataError, ModelFolderError, SettingsError
+from congru.errors import DataError, SettingsError
 from congru.runtime.answer import Arrays
 from congru.runtime.decoding.ctc import Token
 from congru.runtime.decoding.scores import log_softmax
@@ -53,9 +53,7 @@ class Recognizer:
     @classmethod
     def of(cls, model: Model) -> Recognizer:
         """The recogniser of a loaded model."""
-        for file in (LABELS_FILE, LM_FILE):
-            if file not in model.files:
-                raise ModelFolderError(f"{model.folder} has no {file}, expected one: copy the folder again")
+        model.need_files(LABELS_FILE, LM_FILE)
         config = model.task_config
         return cls(
             model.network,

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from congru.data.files import read_unpacked
+from congru.data.files import decode, read_unpacked
 from congru.errors import DataError
 from congru.tasks.translate.po import read_po
 from congru.tasks.translate.settings import PairSettings
@@ -88,23 +88,6 @@ def read_lines(path: Path) -> tuple[list[str], list[str]]:
     if lines[-1] == "":
         lines.pop()
     return [line.removesuffix("\r") for line in lines], [remark] if remark else []
-
-
-def decode(content: bytes, name: str) -> tuple[str, str]:
-    """The text of bytes, and a remark where they are not UTF-8: with a mark UTF-16, else Latin-1.
-
-    Raises:
-        DataError: bytes that are no text.
-    """
-    try:
-        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-            return content.decode("utf-16"), f"{name} read as UTF-16"
-        return content.decode("utf-8-sig"), ""
-    except UnicodeDecodeError as error:
-        if error.encoding.startswith("utf-16") or b"\0" in content:
-            raise DataError(f"{name} is not text (byte {error.start}), expected UTF-8: convert it") from None
-        wrong = f"byte 0x{content[error.start]:02x} at {error.start} is not UTF-8"
-    return content.decode("latin-1"), f"{name} read as Latin-1: {wrong}"
 
 
 def _aligned(source: Path, target: Path) -> Pairs:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from congru.errors import ModelFolderError, SettingsError
+from congru.errors import SettingsError
 from congru.runtime.answer import Arrays
 from congru.runtime.decoding.beam import Hypothesis, beam_search, greedy
 from congru.runtime.decoding.scores import log_softmax
@@ -75,9 +75,7 @@ class Translator:
     @classmethod
     def of(cls, model: Model) -> Translator:
         """The translator of a loaded model."""
-        for file in (SOURCE_FILE, TARGET_FILE):
-            if file not in model.files:
-                raise ModelFolderError(f"{model.folder} has no {file}, expected one: copy the folder again")
+        model.need_files(SOURCE_FILE, TARGET_FILE)
         config = model.task_config
         kind, lowercase = str(config["tokens"]), bool(config["lowercase"])
         return cls(
