@@ -9,25 +9,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from congru.errors import CongruError, SettingsError
+from congru.kernels.cells import CELLS
 from congru.reference.option_equations import gain_names
 
-GATES = {
-    "gru": ("r", "z", "n"),
-    "lstm": ("i", "f", "g", "o"),
-    "rnn": ("n",),
-    "rnn_relu": ("n",),
-    "mingru": ("z", "n"),
-}
+GATES = {name: cell.gates for name, cell in CELLS.items()}
 # The row that says how much of the old memory stays, and the row that is written.
-KEEP = {"gru": "z", "lstm": "f", "mingru": "z"}
-CANDIDATE = {"gru": "n", "lstm": "g", "rnn": "n", "rnn_relu": "n", "mingru": "n"}
-TITLES = {
-    "gru": "GRU",
-    "lstm": "LSTM",
-    "rnn": "plain RNN",
-    "rnn_relu": "plain RNN (relu)",
-    "mingru": "minGRU",
-}
+KEEP = {name: cell.keep for name, cell in CELLS.items() if cell.keep is not None}
+CANDIDATE = {name: cell.candidate for name, cell in CELLS.items()}
+TITLES = {name: cell.title for name, cell in CELLS.items()}
 
 
 class Form(NamedTuple):

@@ -1,4 +1,4 @@
-"""The cells, once: names of their gates, states and weights; and what an array is between a user and a kernel.
+"""The cells, once: their titles, gates, states and weights; and what an array is between a user and a kernel.
 
 Everything here reads NumPy arrays and torch tensors without importing torch.
 """
@@ -14,19 +14,26 @@ Weights: TypeAlias = tuple[Array | None, ...]
 
 
 class Cell(NamedTuple):
-    """Names of a cell's parts: gates in row order (one block of H rows of W each), state, weights."""
+    """What a cell is called and what its parts are called.
 
+    title: for captions. gates: in row order, one block of H rows of W each. keep: the gate that says how much of the old
+    memory stays, None where no gate does. candidate: the row that is written. states and weights: in the order of calls.
+    """
+
+    title: str
     gates: tuple[str, ...]
-    states: tuple[str, ...]
+    keep: str | None
+    candidate: str
+    states: tuple[str, ...] = ("h",)
     weights: tuple[str, ...] = ("W", "U", "b_i", "b_h")
 
 
 CELLS = {
-    "gru": Cell(("r", "z", "n"), ("h",)),
-    "lstm": Cell(("i", "f", "g", "o"), ("h", "c")),
-    "rnn": Cell(("n",), ("h",)),
-    "rnn_relu": Cell(("n",), ("h",)),  # torch.nn.RNN(nonlinearity="relu")
-    "mingru": Cell(("z", "n"), ("h",), ("W", "b_i")),
+    "gru": Cell("GRU", ("r", "z", "n"), "z", "n"),
+    "lstm": Cell("LSTM", ("i", "f", "g", "o"), "f", "g", states=("h", "c")),
+    "rnn": Cell("plain RNN", ("n",), None, "n"),
+    "rnn_relu": Cell("plain RNN (relu)", ("n",), None, "n"),  # torch.nn.RNN(nonlinearity="relu")
+    "mingru": Cell("minGRU", ("z", "n"), "z", "n", weights=("W", "b_i")),
 }
 
 
