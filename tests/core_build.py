@@ -31,8 +31,22 @@ def run(*command: str | Path, **environment: str) -> str:
     return done.stdout
 
 
+def built_core() -> Path | None:
+    """The core that the installation built, where it is newer than all it is made of."""
+    files = [ROOT / "CMakeLists.txt", *(ROOT / "core").iterdir()]
+    newest = max(file.stat().st_mtime for file in files)
+    cores = [core for core in ROOT.glob("build/*/core/libcongru_core.a") if core.stat().st_mtime > newest]
+    return max(cores, key=lambda core: core.stat().st_mtime, default=None)
+
+
 def build(folder: Path, **options: str) -> Path:
-    """Configure the repository with the C tests and `options`, build, and return the folder of the programs."""
+    """Configure the repository with the C tests and `options`, build, and return the folder of the programs.
+
+    Without options the tests link the core that is installed, if it was built here.
+    """
+    core = None if options else built_core()
+    if core is not None:
+        options["CONGRU_CORE"] = str(core)
     places = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     cmake = shutil.which("cmake", path=places)
     if cmake is None:
