@@ -37,6 +37,7 @@ def page() -> str:
         ]
         parts += [_of_task(task, command, part) for task in TASKS.values()]
     parts += [_head("inspect", "MODEL [SOURCE]"), _help(app["inspect"]), _table(_rows(app["inspect"]))]
+    parts += [_head("export", "MODEL"), _help(app["export"]), _table(_rows(app["export"]))]
     parts += _compare(app["compare"])
     for group in GROUPS:
         for name in _subcommands(app[group]):

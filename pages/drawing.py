@@ -18,6 +18,7 @@ BOXES: dict[str, tuple[float, int, str]] = {
     "tasks": (0, 1, "text, forecast, ...: four files each"),
     "contest": (2, 1, "who learns at long lags"),
     "train": (1, 2, "the loop, the run folder"),
+    "export": (2, 2, "models in other places"),
     "data": (0, 3, "files to batches"),
     "nn": (1, 3, "torch layers and networks"),
     "gates": (2, 3, "traces, memory, timescales"),

@@ -30,6 +30,7 @@ LEVEL = {
     "gates": 5,
     "nn": 5,
     "train": 6,
+    "export": 6,
     "contest": 7,
     "tasks": 7,
     "serve": 8,

@@ -48,6 +48,10 @@ class TrainingError(CongruError):
     """Training cannot go on, for example because the loss is no longer a number."""
 
 
+class ExportError(CongruError):
+    """A model cannot be written for another place, or what was written does not agree with it."""
+
+
 class MissingPackageError(CongruError, ImportError):
     """An optional package is not installed; the message holds the exact ``pip install`` line."""
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "run": ("congru.cli.run:app", "Run a trained model: generate, forecast, stream."),
     "eval": ("congru.cli.evaluate:app", "Score a trained model on data, beside its baselines."),
     "inspect": ("congru.cli.inspect:app", "See the gates of a model: one offline report."),
+    "export": ("congru.cli.export:app", "Write a trained model for another place, proved equal."),
     "compare": ("congru.cli.compare:app", "Compare GRU, LSTM, RNN and minGRU at the same budget."),
     "bench": (
         "congru.cli.bench:app",

@@ -1,0 +1,59 @@
+"""One export from start to end: written beside its place, replayed there, and put in place only if all of it agrees."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from congru.errors import ExportError, SettingsError
+from congru.export.record import Export, Refused, Written
+from congru.runtime.atomic import clear_leftovers, folder_beside, put_folder
+from congru.runtime.folder import load
+from congru.runtime.model import Model
+
+# Target -> the module whose `write(model, folder)` fills a folder and replays it.
+TARGETS = {"onnx": "congru.export.onnx.target"}
+Write = Callable[[Model, Path], tuple[list[Written], list[Refused], list[str]]]
+MARK = "export.json"  # what tells the folder of an export from any other
+
+
+def export_model(path: str | os.PathLike[str], to: str, out: str | os.PathLike[str]) -> Export:
+    """Write the model folder `path` as `to` into the folder `out`, which appears whole or not at all.
+
+    Each file replays the golden cases of the model in the target; one that differs by more than 1e-4 of an array's largest value
+    raises :class:`ExportError`, and nothing is left. So does a model of which the target can express no network. An older
+    export at `out` is replaced; raises :class:`SettingsError` where something else lies there.
+    """
+    if to not in TARGETS:
+        raise SettingsError(f"to is {to!r}, expected one of {', '.join(TARGETS)}: pass one of these")
+    target = Path(out).absolute()
+    _check_place(target)
+    model = load(path)
+    write: Write = importlib.import_module(TARGETS[to]).write
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(target.parent, target.name)
+        with folder_beside(target) as fresh:
+            written, refused, notes = write(model, fresh)
+            if not written:
+                reasons = "; ".join(f"{entry.network}: {entry.reason}" for entry in refused)
+                raise ExportError(
+                    f"{model.folder} has no network that can be written as {to} ({reasons}): choose another target"
+                )
+            export = Export(to, target, written, refused, notes)
+            (fresh / MARK).write_text(export.record(), encoding="utf-8")
+            put_folder(fresh, target)
+    except OSError as error:
+        raise ExportError(
+            f"{target} cannot be written ({error.strerror}): check space and permissions"
+        ) from None
+    return export
+
+
+def _check_place(target: Path) -> None:
+    if target.exists() and not (target.is_dir() and (not any(target.iterdir()) or (target / MARK).exists())):
+        raise SettingsError(
+            f"out is '{target}', expected nothing, an empty folder or an older export: choose another"
+        )

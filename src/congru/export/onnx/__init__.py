@@ -1,0 +1,1 @@
+"""The emitters of ONNX, one file for each kind of node, and onnxruntime to replay what they write."""
