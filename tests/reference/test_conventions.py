@@ -13,6 +13,7 @@ from congru.reference import stack
 from congru.reference.conventions import SYSTEMS, from_canonical, merge_biases, negate_z, to_canonical
 
 I, H = 3, 4
+FORGET = {("tensorflow1", "lstm"), ("haiku", "lstm")}  # they add 1 to the forget gate
 # system, cell, reset_before: every cell of the table.
 KINDS = [
     (system, cell, reset_before)
@@ -23,14 +24,37 @@ KINDS = [
 ]
 
 
+def plain(cell):
+    """The relu RNN has the arrays of the RNN; which function is applied does not matter here."""
+    return "rnn" if cell == "rnn_relu" else cell
+
+
 def forward(cell, weights, reset_before):
-    case = make_case(cell, B=2, T=4, I=I, H=H)
+    case = make_case(plain(cell), B=2, T=4, I=I, H=H)
     options = {"reset_before": reset_before} if cell == "gru" else {}
-    return stack.CELLS[cell].forward(case.x, case.state, weights, **options)
+    return stack.CELLS[plain(cell)].forward(case.x, case.state, weights, **options)
+
+
+def weights_for(system, cell, reset_before):
+    """Random weights that the system can hold: without b_hn where its GRU has no place for it."""
+    weights = make_case(plain(cell), I=I, H=H).weights
+    one_bias = SYSTEMS[system].layout_of(cell).biases({}) == "one"
+    if cell == "gru" and not reset_before and one_bias and system != "keras":
+        weights[3][2 * H :] = 0
+    return weights
 
 
 def test_the_table_is_that_of_the_design():
-    assert len(KINDS) == len(SYSTEMS) + 2 + 2 * 4  # both forms of Keras and ONNX, their LSTM and RNN
+    grus = [system for system, cell, _ in KINDS if cell == "gru"]
+    assert (
+        len(grus) == len(set(grus)) + 2 == len(SYSTEMS) - 1 + 2
+    )  # both forms of Keras and ONNX; onednn is apart
+    cells = {
+        cell: {system for system, other, _ in KINDS if other == cell} for cell in ("lstm", "rnn", "rnn_relu")
+    }
+    assert cells["lstm"] == set(SYSTEMS) - {"onednn_gru", "onednn_lbr_gru"}
+    assert cells["rnn"] == cells["lstm"] - {"equinox", "haiku"}
+    assert cells["rnn_relu"] == cells["lstm"] - {"equinox", "ncnn"}
     assert {name for name, row in SYSTEMS.items() if row.z == "write"} == {"haiku", "sonnet"}
     before = {system for system, cell, reset_before in KINDS if reset_before}
     assert before == {"keras", "onnx", "tensorflow1", "haiku", "sonnet", "onednn_gru"}
@@ -38,7 +62,7 @@ def test_the_table_is_that_of_the_design():
 
 @pytest.mark.parametrize(("system", "cell", "reset_before"), KINDS)
 def test_there_and_back_is_the_same_function(system, cell, reset_before):
-    weights = make_case(cell, I=I, H=H).weights
+    weights = weights_for(system, cell, reset_before)
     arrays, options = from_canonical(system, weights, reset_before, cell=cell)
     back = to_canonical(system, arrays, cell=cell, **options)
     assert back.reset_before == reset_before
@@ -51,21 +75,30 @@ def test_there_and_back_is_the_same_function(system, cell, reset_before):
 
 @pytest.mark.parametrize(("system", "cell", "reset_before"), KINDS)
 def test_back_and_there_is_bit_exact_and_keeps_float32(system, cell, reset_before):
-    weights = tuple(part.astype(np.float32) for part in make_case(cell, I=I, H=H).weights)
+    weights = tuple(part.astype(np.float32) for part in weights_for(system, cell, reset_before))
     arrays, options = from_canonical(system, weights, reset_before, cell=cell)
     canonical = to_canonical(system, arrays, cell=cell, **options)
     again, _ = from_canonical(system, canonical.weights, reset_before, cell=cell)
     assert again.keys() == arrays.keys()
     for name, array in arrays.items():
         assert again[name].dtype == np.float32
-        np.testing.assert_array_equal(again[name], array)
+        if (system, cell) in FORGET and "b" in name.rpartition("/")[2][0]:
+            np.testing.assert_allclose(
+                again[name], array, rtol=0, atol=2.5e-7
+            )  # 1 is added, and taken off again
+        else:
+            np.testing.assert_array_equal(again[name], array)
 
 
 @pytest.mark.parametrize(("system", "cell", "reset_before"), KINDS)
 def test_without_bias(system, cell, reset_before):
-    W, U, *_ = make_case(cell, I=I, H=H).weights
+    W, U, *_ = make_case(plain(cell), I=I, H=H).weights
     arrays, options = from_canonical(system, (W, U, None, None), reset_before, cell=cell)
-    optional = SYSTEMS[system].layout.optional
+    optional = SYSTEMS[system].layout_of(cell).optional
+    if (system, cell) in FORGET:
+        (bias,) = (array for name, array in arrays.items() if name in optional)
+        assert sorted(set(bias)) == [-1, 0]  # what the library will add
+        return
     assert all(name not in optional or not array.any() for name, array in arrays.items())
     # Left out where it is optional in the library, zeros where the library always has it.
     without = {name: array for name, array in arrays.items() if name not in optional}
@@ -81,7 +114,7 @@ def test_without_bias(system, cell, reset_before):
 @pytest.mark.parametrize(("system", "cell", "reset_before"), KINDS)
 def test_one_bias_is_kept_in_its_place(system, cell, reset_before, missing):
     weights = tuple(
-        None if k == missing else part for k, part in enumerate(make_case(cell, I=I, H=H).weights)
+        None if k == missing else part for k, part in enumerate(weights_for(system, cell, reset_before))
     )
     arrays, options = from_canonical(system, weights, reset_before, cell=cell)
     back = to_canonical(system, arrays, cell=cell, **options)
@@ -140,7 +173,9 @@ def test_z_that_writes():
     np.testing.assert_array_equal(haiku["w_h"][:, :H], case.weights[1][H : 2 * H].T)
 
 
-@pytest.mark.parametrize("system", ["pytorch", "cudnn", "flax", "equinox", "mlx", "onednn_lbr_gru"])
+@pytest.mark.parametrize(
+    "system", ["pytorch", "cudnn", "flax", "flax_nnx", "equinox", "mlx", "onednn_lbr_gru", "ncnn"]
+)
 def test_reset_before_cannot_be_written_as_reset_after(system):
     message = (
         f"reset_before is True, expected False for {system}, which resets after the recurrent product: these"
@@ -253,10 +288,10 @@ def test_defaults_said_aloud_are_accepted(system, cell, options):
             {"system": "theano"},
             "system is 'theano', expected one of pytorch, cudnn, keras, onnx, tensorflow1, flax",
         ),
-        ({"cell": "sru"}, "cell is 'sru', expected one of gru, lstm, rnn: pass one of these names"),
+        ({"cell": "sru"}, "cell is 'sru', expected one of gru, lstm, rnn, rnn_relu: pass one of these"),
         (
-            {"system": "haiku", "cell": "lstm"},
-            "system is 'haiku', expected one of pytorch, cudnn, keras, onnx for ls",
+            {"system": "equinox", "cell": "rnn"},
+            "system is 'equinox', expected one of pytorch, cudnn, keras, onnx, tensorflow1, flax, flax_nnx, mlx, sonnet, on",
         ),
         ({"z": "half"}, "z is 'half', expected 'keep' or 'write': z=None takes the system's own sense"),
         (
@@ -365,3 +400,24 @@ def test_reading_with_the_wrong_reset_form_is_not_silent_where_the_shapes_tell()
     assert arrays["bias"].shape == (ROWS["gru"] * H,)
     with pytest.raises(CongruError, match="reset_after=True"):
         to_canonical("keras", arrays)
+
+
+def test_what_a_library_adds_to_the_forget_gate_is_an_option():
+    weights = make_case("lstm", I=I, H=H).weights
+    for amount in (0.0, 1.0, 2.5):
+        arrays, options = from_canonical("tensorflow1", weights, cell="lstm", forget_bias=amount)
+        assert options == {"forget_bias": amount}
+        back = to_canonical("tensorflow1", arrays, cell="lstm", **options).weights
+        for a, b in zip(forward("lstm", back, False), forward("lstm", weights, False)):
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-14)
+        # igfo: the third block is the forget gate's.
+        np.testing.assert_allclose(
+            arrays["bias"][2 * H : 3 * H], (weights[2] + weights[3])[H : 2 * H] - amount, rtol=0, atol=1e-14
+        )
+    with pytest.raises(SettingsError, match="forget_bias is not an option of keras for lstm"):
+        from_canonical("keras", weights, cell="lstm", forget_bias=1.0)
+
+
+def test_nnx_has_no_place_for_b_hn():
+    with pytest.raises(ConventionError, match="b_hn is not zero, expected zeros to merge it"):
+        from_canonical("flax_nnx", make_case("gru", I=I, H=H).weights)

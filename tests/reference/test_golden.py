@@ -31,7 +31,10 @@ def test_case_can_notice_mistakes(path):
         else:
             assert np.all(array)
     biases = [
-        name for arrays in case.arrays for name in arrays if "bias" in name or name in ("b", "bhn", "B")
+        name
+        for arrays in case.arrays
+        for name in arrays
+        if "bias" in name or name.rpartition("/")[2] in ("b", "bhn", "B")
     ]
     assert biases
     if case.lengths is not None:
@@ -54,6 +57,9 @@ def test_every_system_and_form_is_there():
         ("equinox", "gru"),
         ("haiku", "gru"),
         ("mlx", "gru"),
+        ("flax_nnx", "gru"),
+        *((system, "lstm") for system in ("keras", "onnx", "flax", "flax_nnx", "equinox", "haiku")),
+        *((system, "rnn") for system in ("keras", "onnx", "flax", "flax_nnx")),
     }
     assert {about["clip"] for about in abouts} == {None, 0.8}
 

@@ -1,24 +1,35 @@
 """Other libraries' layouts of a GRU, LSTM or RNN, to and from the canonical one: what they mean.
 
-| system                    | reset          | z     | rows    | biases            |
+| GRU of                    | reset          | z     | rows    | biases            |
 |---------------------------|----------------|-------|---------|-------------------|
 | pytorch, cudnn            | after          | keep  | r, z, n | two               |
 | keras                     | reset_after    | keep  | z, r, n | two / one         |
 | onnx                      | linear_before_reset | keep | z, r, n | two            |
 | tensorflow1 (GRUCell)     | before         | keep  | r, z, n | one               |
 | flax (linen)              | after          | keep  | r, z, n | one and b_hn      |
-| equinox, mlx              | after          | keep  | r, z, n | one and b_hn      |
+| flax_nnx                  | after          | keep  | r, z, n | one, no b_hn      |
+| equinox, mlx, ncnn        | after          | keep  | r, z, n | one and b_hn      |
 | haiku, sonnet (2)         | before         | write | z, r, n | one               |
 | onednn_gru                | before         | keep  | z, r, n | one               |
 | onednn_lbr_gru            | after          | keep  | z, r, n | one and b_hn      |
 
-LSTM: pytorch, cudnn i, f, g, o; keras i, f, g, o; onnx i, o, f, g. RNN (tanh): pytorch, cudnn, keras, onnx.
+| LSTM of                                          | rows       | biases | added to the forget gate    |
+|--------------------------------------------------|------------|--------|-----------------------------|
+| pytorch, cudnn                                   | i, f, g, o | two    |                             |
+| keras, equinox, mlx, sonnet, onednn              | i, f, g, o | one    |                             |
+| flax, flax_nnx                                   | i, f, g, o | one, on the recurrent side |         |
+| onnx                                             | i, o, f, g | two    |                             |
+| ncnn                                             | i, f, o, g | one    |                             |
+| tensorflow1 (BasicLSTMCell, LSTMCell)            | i, g, f, o | one    | forget_bias, 1 unless given |
+| haiku                                            | i, g, f, o | one    | 1                           |
+
+The plain RNN is "rnn" (tanh) or "rnn_relu"; haiku's VanillaRNN is a relu RNN, equinox has none.
 
 What cannot be said exactly is refused, never approximated: reset before and after are different functions;
 the bias of the candidate's recurrent product can be merged into the input bias only for reset before, where
 both are added; other activations, clipping and peepholes are other cells. Reading changes nothing but order,
-shape and, where z writes, the sign of the z rows (sigmoid(-a) = 1 - sigmoid(a)); the dtype stays. Arrays and
-layers: `congru.reference.layouts`.
+shape, where z writes the sign of the z rows (sigmoid(-a) = 1 - sigmoid(a)), and where a library adds a number to the
+forget gate the forget gate's bias; the dtype stays. Arrays and layers: `congru.reference.layouts`.
 """
 
 from __future__ import annotations
@@ -31,10 +42,11 @@ import numpy as np
 import numpy.typing as npt
 
 from congru.errors import ConventionError, SettingsError, ShapeError
-from congru.reference import layouts
+from congru.reference import layouts, lstm_layouts
 from congru.reference.layouts import Layout, Numbers
 
-ROWS = {"gru": "rzn", "lstm": "ifgo", "rnn": "n"}
+ROWS = {"gru": "rzn", "lstm": "ifgo", "rnn": "n", "rnn_relu": "n"}
+FORGET_BIAS = "forget_bias"
 
 
 class System(NamedTuple):
@@ -42,16 +54,23 @@ class System(NamedTuple):
 
     `reset` is "after", "before", or the option that chooses, with the values that mean (after, before, not
     given). `must_be` has each other option's value in the canonical cell; a dict where it depends on the
-    cell.
+    cell, and leaves out the cells that have no such option. `layouts` has the cells stored in another way than `layout`;
+    `forget_bias` is what the library's LSTM adds to its forget gate.
     """
 
     rows: dict[str, str]
     layout: Layout
+    layouts: dict[str, Layout] = {}  # noqa: RUF012 (a NamedTuple's default, never written)
     reset: str = "after"
     reset_values: tuple[Any, Any, Any] = (None, None, None)
     z: str = "keep"
     positions: tuple[str, ...] = ()
-    must_be: dict[str, Any] = {}  # noqa: RUF012 (a NamedTuple's default, never written)
+    must_be: dict[str, Any] = {}  # noqa: RUF012
+    forget_bias: float = 0.0
+
+    def layout_of(self, cell: str) -> Layout:
+        """How it stores that cell."""
+        return self.layouts.get(cell, self.layout)
 
 
 class Canonical(NamedTuple):
@@ -68,42 +87,81 @@ class Foreign(NamedTuple):
     options: dict[str, Any]
 
 
-_PYTORCH = System({"gru": "rzn", "lstm": "ifgo", "rnn": "n"}, layouts.PYTORCH)
-_HAIKU = System({"gru": "zrn"}, layouts.HAIKU, reset="before", z="write")
+_PYTORCH = System(ROWS, layouts.PYTORCH)
 _KERAS = System(
-    {"gru": "zrn", "lstm": "ifgo", "rnn": "n"},
+    {**ROWS, "gru": "zrn"},
     layouts.KERAS,
     reset="reset_after",
     reset_values=(True, False, True),
-    must_be={"activation": "tanh", "recurrent_activation": "sigmoid"},
+    must_be={
+        "activation": {"gru": "tanh", "lstm": "tanh", "rnn": "tanh", "rnn_relu": "relu"},
+        "recurrent_activation": {"gru": "sigmoid", "lstm": "sigmoid"},
+    },
 )
 _ONNX = System(
-    {"gru": "zrn", "lstm": "iofg", "rnn": "n"},
+    {**ROWS, "gru": "zrn", "lstm": "iofg"},
     layouts.ONNX,
     reset="linear_before_reset",
     reset_values=(1, 0, 0),
     positions=("direction",),
     must_be={
-        "clip": None,
-        "input_forget": 0,
-        "activations": {"gru": ["Sigmoid", "Tanh"], "lstm": ["Sigmoid", "Tanh", "Tanh"], "rnn": ["Tanh"]},
+        "clip": dict.fromkeys(ROWS),
+        "input_forget": dict.fromkeys(ROWS, 0),
+        "activations": {
+            "gru": ["Sigmoid", "Tanh"],
+            "lstm": ["Sigmoid", "Tanh", "Tanh"],
+            "rnn": ["Tanh"],
+            "rnn_relu": ["Relu"],
+        },
     },
 )
+_PLACES = ("layer", "direction")
 SYSTEMS = {
     "pytorch": _PYTORCH,
     "cudnn": _PYTORCH,
     "keras": _KERAS,
     "onnx": _ONNX,
-    "tensorflow1": System({"gru": "rzn"}, layouts.TENSORFLOW1, reset="before"),
-    "flax": System({"gru": "rzn"}, layouts.FLAX),
-    "equinox": System({"gru": "rzn"}, layouts.EQUINOX),
-    "mlx": System({"gru": "rzn"}, layouts.MLX),
-    "haiku": _HAIKU,
-    "sonnet": _HAIKU,
-    "onednn_gru": System(
-        {"gru": "zrn"}, layouts.ONEDNN_GRU, reset="before", positions=("layer", "direction")
+    "tensorflow1": System(
+        {**ROWS, "lstm": "igfo"},
+        lstm_layouts.TENSORFLOW1_RNN,
+        {"gru": layouts.TENSORFLOW1, "lstm": lstm_layouts.TENSORFLOW1_LSTM},
+        reset="before",
+        forget_bias=1.0,
     ),
-    "onednn_lbr_gru": System({"gru": "zrn"}, layouts.ONEDNN_LBR_GRU, positions=("layer", "direction")),
+    "flax": System(ROWS, lstm_layouts.FLAX_RNN, {"gru": layouts.FLAX, "lstm": lstm_layouts.FLAX_LSTM}),
+    # nnx.LSTMCell stores as linen's (its `if_` is `if`); this is nnx.OptimizedLSTMCell, GRUCell and SimpleCell.
+    "flax_nnx": System(ROWS, lstm_layouts.NNX_GRU, {"lstm": lstm_layouts.NNX_LSTM}),
+    "equinox": System({"gru": "rzn", "lstm": "ifgo"}, layouts.EQUINOX, {"lstm": lstm_layouts.EQUINOX_LSTM}),
+    "mlx": System(ROWS, lstm_layouts.MLX_RNN, {"gru": layouts.MLX, "lstm": lstm_layouts.MLX_LSTM}),
+    "haiku": System(
+        {"gru": "zrn", "lstm": "igfo", "rnn_relu": "n"},
+        layouts.HAIKU,
+        {"lstm": lstm_layouts.HAIKU_LSTM, "rnn_relu": lstm_layouts.HAIKU_RNN},
+        reset="before",
+        z="write",
+        forget_bias=1.0,
+    ),
+    "sonnet": System(
+        {**ROWS, "gru": "zrn"},
+        lstm_layouts.SONNET_RNN,
+        {"gru": layouts.HAIKU, "lstm": lstm_layouts.SONNET_LSTM},
+        reset="before",
+        z="write",
+    ),
+    "onednn_gru": System({"gru": "zrn"}, layouts.ONEDNN_GRU, reset="before", positions=_PLACES),
+    "onednn_lbr_gru": System({"gru": "zrn"}, layouts.ONEDNN_LBR_GRU, positions=_PLACES),
+    "onednn": System(
+        {"lstm": "ifgo", "rnn": "n", "rnn_relu": "n"},
+        lstm_layouts.ONEDNN_RNN,
+        {"lstm": lstm_layouts.ONEDNN_LSTM},
+        positions=_PLACES,
+    ),
+    "ncnn": System(
+        {"gru": "rzn", "lstm": "ifog", "rnn": "n"},
+        layouts.NCNN_RNN,
+        {"gru": layouts.NCNN_GRU, "lstm": layouts.NCNN_LSTM},
+        positions=("direction",),
+    ),
 }
 
 
@@ -117,11 +175,11 @@ def to_canonical(
 ) -> Canonical:
     """Return the canonical weights of one layer, one direction, stored as `system` stores it.
 
-    options are the system's own: keras reset_after, activation, recurrent_activation; onnx
-    linear_before_reset, clip, activations, input_forget; onnx and oneDNN `direction`, oneDNN `layer` (default
-    0): which one to read. An option not given has the system's default. `z` = "keep" | "write" overrides the
-    sense of z. Raises ConventionError for what the canonical cell cannot compute, ShapeError for wrong
-    arrays, SettingsError for wrong names.
+    options are the system's own: keras reset_after, activation, recurrent_activation; onnx linear_before_reset, clip,
+    activations, input_forget; tensorflow1 and haiku LSTM forget_bias; onnx, ncnn and oneDNN `direction`, oneDNN `layer`
+    (default 0): which one to read. An option not given has the system's default. `z` = "keep" | "write" overrides the
+    sense of z. Raises ConventionError for what the canonical cell cannot compute, ShapeError for wrong arrays,
+    SettingsError for wrong names.
 
     >>> kernel, recurrent = np.arange(6.0).reshape(1, 6), np.zeros((2, 6))
     >>> weights, reset_before = to_canonical("keras", {"kernel": kernel, "recurrent_kernel": recurrent})
@@ -134,10 +192,12 @@ def to_canonical(
     _check_arrays(system, row, cell, numbers, options)
     W, U, b_i, b_h = (
         None if part is None else _reorder(part, row.rows[cell], ROWS[cell])
-        for part in row.layout.read(numbers, options)
+        for part in row.layout_of(cell).read(numbers, options)
     )
     assert W is not None
     assert U is not None
+    if cell == "lstm":
+        b_i = _add_to_forget_gate(b_i, U, options.get(FORGET_BIAS, row.forget_bias))
     if cell == "gru" and _sense(row, z) == "write":
         W, U, b_i, b_h = negate_z((W, U, b_i, b_h))
     return Canonical((W, U, b_i, b_h), reset_before)
@@ -150,9 +210,10 @@ def from_canonical(
     *,
     cell: str = "gru",
     z: str | None = None,
+    forget_bias: float | None = None,
 ) -> Foreign:
     """Return the arrays of `system` for canonical weights of one layer, one direction, with the options they
-    need.
+    need. `forget_bias`: what the LSTM there adds to its forget gate, None = the system's default.
 
     The inverse of `to_canonical(system, arrays, cell=cell, **options)`. ONNX and oneDNN arrays have L = D =
     1: join directions with np.concatenate. Where the system has one bias, biases are merged, which is exact
@@ -181,13 +242,17 @@ def from_canonical(
     assert U is not None
     if cell == "gru" and _sense(row, z) == "write":
         W, U, b_i, b_h = negate_z((W, U, b_i, b_h))
-    b_i, b_h = _biases(row.layout.biases(options), b_i, b_h, cell == "gru" and not reset_before)
+    b_i, b_h = _biases(row.layout_of(cell).biases(options), b_i, b_h, cell == "gru" and not reset_before)
+    if cell == "lstm" and (row.forget_bias or forget_bias is not None):
+        _check_options(system, row, cell, {} if forget_bias is None else {FORGET_BIAS: forget_bias})
+        b_i = _add_to_forget_gate(b_i, U, -(row.forget_bias if forget_bias is None else forget_bias))
+        options |= {} if forget_bias is None else {FORGET_BIAS: forget_bias}
     W, U, b_i, b_h = (
         None if part is None else _reorder(part, ROWS[cell], row.rows[cell]) for part in (W, U, b_i, b_h)
     )
     assert W is not None
     assert U is not None
-    return Foreign(row.layout.write(W, U, b_i, b_h, options), options)
+    return Foreign(row.layout_of(cell).write(W, U, b_i, b_h, options), options)
 
 
 def negate_z(
@@ -203,6 +268,15 @@ def negate_z(
 
     W, U, b_i, b_h = weights
     return negate(W), negate(U), None if b_i is None else negate(b_i), None if b_h is None else negate(b_h)
+
+
+def _add_to_forget_gate(b: Numbers | None, U: Numbers, amount: float) -> Numbers | None:
+    """Return the bias [4H] in the canonical order with the forget gate's share moved; None where nothing is to add."""
+    if not amount:
+        return b
+    b, num_hidden = np.zeros(len(U), U.dtype) if b is None else b.copy(), U.shape[1]
+    b[num_hidden : 2 * num_hidden] += amount
+    return b
 
 
 def merge_biases(b_i: Numbers | None, b_h: Numbers | None, reset_after: bool) -> Numbers | None:
@@ -264,7 +338,9 @@ def _check_options(
 ) -> tuple[dict[str, Any], bool]:
     """Return the options with defaults, and reset_before; raise for names and values that cannot be."""
     by_option = cell == "gru" and row.reset not in ("after", "before")
-    known = ([row.reset] if by_option else []) + [*row.positions, *row.must_be]
+    known = [row.reset] if by_option else []
+    known += [*row.positions, *(name for name, values in row.must_be.items() if cell in values)]
+    known += [FORGET_BIAS] if cell == "lstm" and row.forget_bias else []
     for name, value in options.items():
         if name not in known:
             raise SettingsError(
@@ -272,7 +348,7 @@ def _check_options(
                 f"expected one of {', '.join(known) or 'none'}: leave it out"
             )
         if name in row.must_be:
-            _check_same_cell(name, value, row.must_be[name], cell)
+            _check_same_cell(name, value, row.must_be[name][cell], cell)
     settled = {**dict.fromkeys(row.positions, 0), **options}
     if not by_option:
         return settled, cell == "gru" and row.reset == "before"
@@ -287,7 +363,6 @@ def _check_options(
 
 def _check_same_cell(name: str, value: Any, expected: Any, cell: str) -> None:
     """Raise ConventionError where an option makes the layer another function; None is the default."""
-    expected = expected[cell] if isinstance(expected, dict) else expected
     written = value
     if name == "activations" and value is not None:
         # ONNX ignores the case, and lists them once per direction.
@@ -310,13 +385,14 @@ def _check_arrays(
     system: str, row: System, cell: str, arrays: Mapping[str, Numbers], options: Mapping[str, Any]
 ) -> None:
     """Raise unless the arrays have the system's names and shapes that fit each other."""
-    shapes = row.layout.shapes(options)
-    needed = [name for name in shapes if name not in row.layout.optional]
+    layout = row.layout_of(cell)
+    shapes = layout.shapes(options)
+    needed = [name for name in shapes if name not in layout.optional]
     unknown, missing = sorted(set(arrays) - set(shapes)), sorted(set(needed) - set(arrays))
     if unknown or missing:
         raise ConventionError(
             f"arrays has {', '.join(sorted(arrays))}, expected {', '.join(needed)} and at most "
-            f"{', '.join(row.layout.optional)} for {system} {cell}: "
+            f"{', '.join(layout.optional) or 'nothing else'} for {system} {cell}: "
             + (f"{', '.join(unknown)} has no place in this cell" if unknown else f"add {', '.join(missing)}")
         )
     sizes: dict[str, int] = {}

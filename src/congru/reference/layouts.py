@@ -1,6 +1,7 @@
-"""How each library stores one layer, one direction: names, written shapes, reading and writing.
+"""How each library stores one layer, one direction, of a GRU: names, written shapes, reading and writing.
 
-A `Layout` is a row of the table in `conventions`, which holds the meaning: this file only moves numbers.
+A `Layout` is an entry of the table in `conventions`, which holds the meaning: this file only moves numbers. PyTorch, Keras
+and ONNX store every cell so; the others' LSTM and RNN are in `congru.reference.lstm_layouts`.
 `read` gives (W [GH, I], U [GH, H], b_i [GH] | None, b_h [GH] | None) with rows in the library's own order,
 `write` is its inverse. Letters: G gates, H hidden, I input, L layers, D directions. b_h holds zeros where the
 library has no such bias.
@@ -56,10 +57,10 @@ def _read_pytorch(arrays: Arrays, _: Options) -> Matrices:
 def _write_pytorch(
     W: Numbers, U: Numbers, b_i: Numbers | None, b_h: Numbers | None, _: Options
 ) -> dict[str, Numbers]:
-    return _given(weight_ih=W, weight_hh=U, bias_ih=b_i, bias_hh=b_h)
+    return present(weight_ih=W, weight_hh=U, bias_ih=b_i, bias_hh=b_h)
 
 
-def _given(**arrays: Numbers | None) -> dict[str, Numbers]:
+def present(**arrays: Numbers | None) -> dict[str, Numbers]:
     """Return the arrays that are there."""
     return {name: array for name, array in arrays.items() if array is not None}
 
@@ -74,7 +75,7 @@ def _write_keras(
     W: Numbers, U: Numbers, b_i: Numbers | None, b_h: Numbers | None, _: Options
 ) -> dict[str, Numbers]:
     bias = b_i if b_i is None or b_h is None else np.stack([b_i, b_h])
-    return _given(kernel=W.T, recurrent_kernel=U.T, bias=bias)
+    return present(kernel=W.T, recurrent_kernel=U.T, bias=bias)
 
 
 def _read_onnx(arrays: Arrays, options: Options) -> Matrices:
@@ -87,7 +88,7 @@ def _write_onnx(
     W: Numbers, U: Numbers, b_i: Numbers | None, b_h: Numbers | None, _: Options
 ) -> dict[str, Numbers]:
     B = None if b_i is None or b_h is None else np.concatenate([b_i, b_h])[None]
-    return _given(W=W[None], R=U[None], B=B)
+    return present(W=W[None], R=U[None], B=B)
 
 
 def _read_tensorflow1(arrays: Arrays, _: Options) -> Matrices:
@@ -143,7 +144,7 @@ def _with_b_hn(W_name: str, U_name: str, b_name: str, b_hn_name: str) -> tuple[R
         W: Numbers, U: Numbers, b_i: Numbers | None, b_h: Numbers | None, _: Options
     ) -> dict[str, Numbers]:
         b_hn = None if b_h is None else np.split(b_h, 3)[2]
-        return _given(**{W_name: W, U_name: U, b_name: b_i, b_hn_name: b_hn})
+        return present(**{W_name: W, U_name: U, b_name: b_i, b_hn_name: b_hn})
 
     return read, write
 
@@ -158,29 +159,51 @@ def _write_haiku(
     return {"w_i": W.T, "w_h": U.T, "b": np.zeros(len(W), W.dtype) if b_i is None else b_i}
 
 
-def _read_onednn(arrays: Arrays, options: Options) -> Matrices:
+def read_onednn(arrays: Arrays, options: Options) -> Matrices:
+    """W, U and the biases of one layer and direction; a row of H more than there are gates is the bias b_hn."""
     at = options["layer"], options["direction"]
     W, U = (arrays[name][at] for name in ("weights_layer", "weights_iter"))
+    num_gates = W.shape[1]
     W, U = (part.reshape(len(part), -1).T for part in (W, U))
     bias = arrays["bias"][at] if "bias" in arrays else None
-    if bias is None or len(bias) == 3:
+    if bias is None or len(bias) == num_gates:
         return W, U, None if bias is None else bias.reshape(-1), None
-    return W, U, *_split_b_hn(bias[:3].reshape(-1), bias[3], U)
+    return W, U, *_split_b_hn(bias[:-1].reshape(-1), bias[-1], U)
 
 
-def _write_onednn(
+def write_onednn(
     W: Numbers, U: Numbers, b_i: Numbers | None, b_h: Numbers | None, _: Options
 ) -> dict[str, Numbers]:
+    """The inverse of `read_onednn`, for L = D = 1."""
     num_hidden = U.shape[1]
-    W, U = (part.T.reshape(1, 1, part.shape[1], 3, num_hidden) for part in (W, U))
+    W, U = (part.T.reshape(1, 1, part.shape[1], -1, num_hidden) for part in (W, U))
     bias = b_i
     if b_i is not None and b_h is not None:
         bias = np.concatenate([b_i, b_h[-num_hidden:]])
-    return _given(
+    return present(
         weights_layer=W,
         weights_iter=U,
         bias=None if bias is None else bias.reshape(1, 1, -1, num_hidden),
     )
+
+
+def _read_ncnn(arrays: Arrays, options: Options) -> Matrices:
+    d = options["direction"]
+    W, U, bias = arrays["weight_xc"][d], arrays["weight_hc"][d], arrays["bias_c"][d]
+    if len(bias) * U.shape[1] == len(U):
+        return W, U, bias.reshape(-1), None
+    return W, U, *_split_b_hn(bias[:-1].reshape(-1), bias[-1], U)
+
+
+def _write_ncnn(
+    W: Numbers, U: Numbers, b_i: Numbers | None, b_h: Numbers | None, _: Options
+) -> dict[str, Numbers]:
+    num_hidden = U.shape[1]
+    bias = np.zeros(len(U), U.dtype) if b_i is None else b_i
+    if len(U) == 3 * num_hidden:
+        b_n = np.zeros(num_hidden, U.dtype) if b_h is None else b_h[-num_hidden:]
+        bias = np.concatenate([bias, b_n])
+    return {"weight_xc": W[None], "weight_hc": U[None], "bias_c": bias.reshape(1, -1, num_hidden)}
 
 
 def _keras_shapes(options: Options) -> dict[str, str]:
@@ -193,12 +216,13 @@ def _flax_shapes(_: Options) -> dict[str, str]:
     return {**shapes, "hn/bias": "[H]", **{f"i{gate}/bias": "[H]" for gate in "rzn"}}
 
 
-def _fixed(**shapes: str) -> Callable[[Options], dict[str, str]]:
+def fixed_shapes(**shapes: str) -> Callable[[Options], dict[str, str]]:
+    """Shapes that no option changes."""
     return lambda _: shapes
 
 
 PYTORCH = Layout(
-    shapes=_fixed(weight_hh="[GH, H]", weight_ih="[GH, I]", bias_ih="[GH]", bias_hh="[GH]"),
+    shapes=fixed_shapes(weight_hh="[GH, H]", weight_ih="[GH, I]", bias_ih="[GH]", bias_hh="[GH]"),
     optional=("bias_ih", "bias_hh"),
     biases=lambda _: "two",
     read=_read_pytorch,
@@ -212,7 +236,7 @@ KERAS = Layout(
     write=_write_keras,
 )
 ONNX = Layout(
-    shapes=_fixed(R="[D, GH, H]", W="[D, GH, I]", B="[D, 2GH]"),
+    shapes=fixed_shapes(R="[D, GH, H]", W="[D, GH, I]", B="[D, 2GH]"),
     optional=("B",),
     biases=lambda _: "two",
     read=_read_onnx,
@@ -238,32 +262,43 @@ FLAX = Layout(
     write=_write_flax,
 )
 EQUINOX = Layout(
-    _fixed(weight_hh="[GH, H]", weight_ih="[GH, I]", bias="[GH]", bias_n="[H]"),
+    fixed_shapes(weight_hh="[GH, H]", weight_ih="[GH, I]", bias="[GH]", bias_n="[H]"),
     ("bias", "bias_n"),
     lambda _: "one and b_hn",
     *_with_b_hn("weight_ih", "weight_hh", "bias", "bias_n"),
 )
 MLX = Layout(
-    _fixed(Wh="[GH, H]", Wx="[GH, I]", b="[GH]", bhn="[H]"),
+    fixed_shapes(Wh="[GH, H]", Wx="[GH, I]", b="[GH]", bhn="[H]"),
     ("b", "bhn"),
     lambda _: "one and b_hn",
     *_with_b_hn("Wx", "Wh", "b", "bhn"),
 )
 HAIKU = Layout(
-    shapes=_fixed(w_h="[H, GH]", w_i="[I, GH]", b="[GH]"),
+    shapes=fixed_shapes(w_h="[H, GH]", w_i="[I, GH]", b="[GH]"),
     optional=("b",),
     biases=lambda _: "one",
     read=_read_haiku,
     write=_write_haiku,
 )
 ONEDNN_GRU = Layout(
-    shapes=_fixed(weights_iter="[L, D, H, 3, H]", weights_layer="[L, D, I, 3, H]", bias="[L, D, 3, H]"),
+    shapes=fixed_shapes(weights_iter="[L, D, H, 3, H]", weights_layer="[L, D, I, 3, H]", bias="[L, D, 3, H]"),
     optional=("bias",),
     biases=lambda _: "one",
-    read=_read_onednn,
-    write=_write_onednn,
+    read=read_onednn,
+    write=write_onednn,
 )
 ONEDNN_LBR_GRU = ONEDNN_GRU._replace(
-    shapes=_fixed(weights_iter="[L, D, H, 3, H]", weights_layer="[L, D, I, 3, H]", bias="[L, D, 4, H]"),
+    shapes=fixed_shapes(weights_iter="[L, D, H, 3, H]", weights_layer="[L, D, I, 3, H]", bias="[L, D, 4, H]"),
     biases=lambda _: "one and b_hn",
+)
+NCNN_GRU = Layout(
+    shapes=fixed_shapes(weight_hc="[D, GH, H]", weight_xc="[D, GH, I]", bias_c="[D, 4, H]"),
+    optional=(),
+    biases=lambda _: "one and b_hn",
+    read=_read_ncnn,
+    write=_write_ncnn,
+)
+NCNN_LSTM = NCNN_GRU._replace(biases=lambda _: "one")
+NCNN_RNN = NCNN_LSTM._replace(
+    shapes=fixed_shapes(weight_hc="[D, GH, H]", weight_xc="[D, GH, I]", bias_c="[D, 1, H]")
 )
