@@ -15,20 +15,21 @@ from pages.place import SOURCE
 # Folder (or file at the top) -> column, row, what it is.
 BOXES: dict[str, tuple[float, int, str]] = {
     "cli": (1, 0, "the commands"),
-    "tasks": (0, 1, "text, forecast, ...: four files each"),
-    "contest": (2, 1, "who learns at long lags"),
-    "train": (1, 2, "the loop, the run folder"),
-    "export": (2, 2, "models in other places"),
-    "data": (0, 3, "files to batches"),
-    "nn": (1, 3, "torch layers and networks"),
-    "gates": (2, 3, "traces, memory, timescales"),
-    "runtime": (1, 4, "model folder, graph, sessions"),
-    "report": (2, 4, "pages, tables, charts"),
-    "ops": (1, 5, "chooses the backend"),
-    "kernels": (1, 6, "the equations, fast"),
-    "core": (0, 7, "the C core"),
-    "reference": (1, 7, "the equations, in NumPy"),
-    "errors": (1, 8, "exceptions, shape checks"),
+    "serve": (0, 1, "the page, HTTP, WebSocket"),
+    "tasks": (0, 2, "text, forecast, ...: four files each"),
+    "contest": (2, 2, "who learns at long lags"),
+    "train": (1, 3, "the loop, the run folder"),
+    "export": (2, 3, "models in other places"),
+    "data": (0, 4, "files to batches"),
+    "nn": (1, 4, "torch layers and networks"),
+    "gates": (2, 4, "traces, memory, timescales"),
+    "runtime": (1, 5, "model folder, graph, sessions"),
+    "report": (2, 5, "pages, tables, charts"),
+    "ops": (1, 6, "chooses the backend"),
+    "kernels": (1, 7, "the equations, fast"),
+    "core": (0, 8, "the C core"),
+    "reference": (1, 8, "the equations, in NumPy"),
+    "errors": (1, 9, "exceptions, shape checks"),
 }
 LEFT_OUT = {"version", "convert"}  # a number that anything may read; a folder with nothing in it yet
 EXTENSION = ("kernels", "core")  # compiled from core/, so that no import statement of a file leads there
@@ -75,7 +76,7 @@ def arrows(graph: dict[str, set[str]]) -> list[tuple[str, str]]:
 def page() -> str:
     """docs/architecture.svg."""
     lines = [*map(_arrow, [*arrows(imports()), EXTENSION]), *map(_box, BOXES)]
-    width, height = 2 * COLUMN + WIDTH + 2 * EDGE, 8 * ROW + HEIGHT + 2 * EDGE
+    width, height = 2 * COLUMN + WIDTH + 2 * EDGE, 9 * ROW + HEIGHT + 2 * EDGE
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img"'

@@ -28,6 +28,7 @@ COMMANDS = {
     "eval": ("congru.cli.evaluate:app", "Score a trained model on data, beside its baselines."),
     "inspect": ("congru.cli.inspect:app", "See the gates of a model: one offline report."),
     "export": ("congru.cli.export:app", "Write a trained model for another place, proved equal."),
+    "serve": ("congru.cli.serve:app", "A page over your models and runs, and a server for programs."),
     "compare": ("congru.cli.compare:app", "Compare GRU, LSTM, RNN and minGRU at the same budget."),
     "bench": (
         "congru.cli.bench:app",

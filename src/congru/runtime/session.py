@@ -22,6 +22,7 @@ from congru.runtime import session_file
 from congru.runtime.cells import Array
 from congru.runtime.decoding.draws import Draws
 from congru.runtime.decoding.sampling import Sampling, sample
+from congru.runtime.decoding.stops import StopText
 from congru.runtime.graph import alone
 from congru.runtime.network import Network
 from congru.runtime.run import Run, State, twin_of
@@ -195,24 +196,20 @@ class Session:
         return self._generate(n, tokenizer, sampling, stops)
 
     def _generate(self, n: int, tokenizer: Tokenizer, sampling: Sampling, stops: list[str]) -> Iterator[str]:
-        decoder, pending = tokenizer.stream(), ""
-        for remaining in range(n, -1, -1):
-            if remaining:
-                last = self._own_last()
-                assert last is not None  # held by generate
-                token = sample(next(iter(last.values()))[0], sampling, self._draws.generator())
-                self.step(token)
-                pending += decoder.push(token)
-            else:
-                pending += decoder.flush()
-            found = [pending.index(stop) for stop in stops if stop in pending]
-            held = 0 if found or not remaining else _held_back(pending, stops)
-            piece = pending[: min(found) if found else len(pending) - held]
-            pending = pending[len(piece) :]
+        text = StopText(tokenizer, stops)
+        for _ in range(n):
+            last = self._own_last()
+            assert last is not None  # held by generate
+            token = sample(next(iter(last.values()))[0], sampling, self._draws.generator())
+            self.step(token)
+            piece = text.push(token)
             if piece:
                 yield piece
-            if found:
+            if text.stopped:
                 return
+        piece = text.flush()
+        if piece:
+            yield piece
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write state, last output and random generator to a safetensors file, whole or not at all."""
@@ -367,12 +364,3 @@ def advance(sessions: Sequence[Session], x: Any) -> Any:
     for k, session in enumerate(sessions):
         session._last, session._last_row = kept, k
     return alone({name: out.copy() for name, out in outputs.items()} if steps[0].lends else outputs)
-
-
-def _held_back(text: str, stops: list[str]) -> int:
-    """How many characters at the end of `text` may be the beginning of a stop."""
-    longest = max((len(stop) for stop in stops), default=1) - 1
-    for size in range(min(longest, len(text)), 0, -1):
-        if any(stop.startswith(text[-size:]) for stop in stops):
-            return size
-    return 0
