@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from congru.export.cases import Case
+from congru.export.cases import Case, cases_in
 from congru.runtime.folder import save_model
-from congru.runtime.golden import NUM_CASES, make_golden
+from congru.runtime.golden import make_golden
 from congru.runtime.graph import Graph, alone
 from congru.runtime.network import Network
 from congru.tasks.assistant.network import network_config as understanding
@@ -113,16 +113,7 @@ def random_network(config: dict[str, Any], seed: int = 0, scale: float = 0.5) ->
 
 def cases_of(network: Network, config: dict[str, Any], **sizes: int) -> list[Case]:
     """Golden cases of a network, without a folder."""
-    golden = make_golden(config, network.run, **sizes)
-    cases = []
-    for k in range(NUM_CASES):
-        inputs, lengths, state, outputs, after = (
-            {key.partition(".")[2]: value for key, value in golden.items() if key.startswith(f"{what}_{k}.")}
-            for what in ("input", "lengths", "state0", "output", "state")
-        )
-        batch = len(next(iter(inputs.values())))
-        cases.append(Case(inputs, lengths, state or network.initial_state(batch), outputs, after))
-    return cases
+    return cases_in(network, make_golden(config, network.run, **sizes))
 
 
 def without_steps(network: Network, case: Case) -> Case:

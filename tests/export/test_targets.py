@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from congru.errors import ExportError
+from congru.export.c.program import C
 from congru.export.emitters import Emitters
 from congru.export.onnx.program import ONNX
 from congru.runtime.graph import Graph
 from congru.runtime.nodes import NODES
 from nodes_cases import CASES
 
-TARGETS = [ONNX]
+TARGETS = [ONNX, C]
 
 
 @pytest.mark.parametrize("emitters", TARGETS, ids=lambda target: target.target)

@@ -1,4 +1,4 @@
-"""`congru export MODEL --to TARGET`: a trained model as ONNX, proved equal on the golden cases of its folder."""
+"""`congru export MODEL --to TARGET`: a trained model as ONNX or C, proved equal on the golden cases of its folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def export(
     model: Path,
     /,
     *,
-    to: Literal["onnx"],
+    to: Literal["onnx", "c"],
     out: Annotated[Path | None, Parameter(alias="-o")] = None,
     json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
@@ -28,7 +28,8 @@ def export(
     model:
         A model folder, or the run folder that holds one.
     to:
-        onnx: a file for whole sequences and one for single steps of every network.
+        onnx: a file for whole sequences and one for single steps of every network. c: one C99 file and its header, the steps of
+        all networks that stream, with the golden cases as its test program.
     out:
         The folder to write. Default: the name of MODEL with the target, beside it, such as romeo-onnx.
     json_output:

@@ -63,16 +63,25 @@ def golden_cases(model: Model) -> dict[str, list[Case]]:
 
 
 def _cases(model: Model, network: Network, golden: Mapping[str, NDArray[Any]], name: str) -> list[Case]:
-    own = of_owner(golden, name, "/")
-    if "networks" not in model.config:
-        own = golden_of_chain(golden, network.graph)
-    cases = []
+    if "networks" in model.config:
+        return cases_in(network, of_owner(golden, name, "/"))
+    return cases_in(network, golden_of_chain(golden, network.graph))
+
+
+def cases_in(network: Network, golden: Mapping[str, NDArray[Any]]) -> list[Case]:
+    """The cases of one network in arrays as `congru.runtime.golden` names them; all parts in the order of the network."""
+    graph, cases = network.graph, []
     for k in range(NUM_CASES):
-        parts = [
-            {key.partition(".")[2]: value for key, value in own.items() if key.startswith(f"{what}_{k}.")}
-            for what in ("input", "lengths", "state0", "output", "state")
-        ]
-        inputs, lengths, state, outputs, after = parts
+        inputs, lengths, state, outputs, after = (
+            {name: golden[f"{what}_{k}.{name}"] for name in names if f"{what}_{k}.{name}" in golden}
+            for what, names in (
+                ("input", graph.inputs),
+                ("lengths", ["steps", *graph.constant_inputs]),
+                ("state0", graph.state_shapes),
+                ("output", graph.outputs),
+                ("state", graph.state_shapes),
+            )
+        )
         batch = len(next(iter(inputs.values())))
         cases.append(Case(inputs, lengths, state or network.initial_state(batch), outputs, after))
     return cases

@@ -14,7 +14,7 @@ from congru.runtime.folder import load
 from congru.runtime.model import Model
 
 # Target -> the module whose `write(model, folder)` fills a folder and replays it.
-TARGETS = {"onnx": "congru.export.onnx.target"}
+TARGETS = {"onnx": "congru.export.onnx.target", "c": "congru.export.c.target"}
 Write = Callable[[Model, Path], tuple[list[Written], list[Refused], list[str]]]
 MARK = "export.json"  # what tells the folder of an export from any other
 

@@ -35,6 +35,12 @@ def source_sequence(network: Network, case: Case) -> Callable[[], object]:
     return lambda: network.run(alone(row.inputs), row.state)
 
 
+def model_name(model: Model) -> str:
+    """What the model is called: its folder, or the run folder that holds it."""
+    folder = model.folder.resolve()
+    return folder.parent.name if folder.name == "model" and folder.parent.name else folder.name
+
+
 def metadata(model: Model) -> dict[str, str]:
     """Task, settings of the task, labels, scaling and tokenizer, each as JSON text."""
     parts = {
