@@ -16,6 +16,7 @@ import pytest
 
 import congru
 from congru.gates import payload
+from congru.gates.reading import Reading
 from congru.gates.report import report
 from gates_cases import random_trace
 
@@ -78,7 +79,7 @@ def test_hovering_fills_in_the_equations(
     opened = Opened(browser, report(trace, tmp_path / "report.html"))
     text = opened.hover("film-0-0-state", 2.5 / 8, 1.5 / 5)
     unit = int(congru.gates.strips.unit_order(trace.top)[1])
-    assert text.startswith(f'unit {unit}, step 2, token "c"')
+    assert text.startswith(f'unit {unit}, step 3, "c"')
     lines = text.splitlines()[1:]
     for letter, line in zip(congru.gates.form.GATES[cell], lines):
         assert line.startswith(f"{letter} = ")
@@ -87,7 +88,7 @@ def test_hovering_fills_in_the_equations(
     opened.page.mouse.down()
     opened.page.mouse.up()
     opened.page.keyboard.press("ArrowRight")
-    assert "step 3" in opened.page.locator("#cell").inner_text()
+    assert "step 4" in opened.page.locator("#cell").inner_text()
     assert opened.faults == []
     assert opened.requests == [(tmp_path / "report.html").as_uri()]
 
@@ -128,7 +129,7 @@ def test_the_memory_map_follows_the_output_picked(
             [float(text.split()[-1]) for text in titles], memory.contributions, atol=2e-3
         )
     if readout == "steps":
-        opened.page.locator("#pick input").fill("4")
+        opened.page.locator("#pick input").fill("5")
         memory = trace.memory(3, at=4)
         shown = numbers(opened.page.locator("#pick .note").inner_text())
         assert abs(shown[0]) == pytest.approx(abs(memory.output), abs=1e-2)
@@ -159,9 +160,7 @@ def test_a_part_of_a_long_input_says_so(
     monkeypatch.setattr(payload, "MOST_BYTES", 2 * 75 + 2 * 4 * 5 + 20 * 40)
     trace = random_trace("gru", T=50, B=1)
     opened = Opened(browser, report(trace, tmp_path / "report.html"))
-    assert "its numbers are not in this page, which holds steps 30 to 49" in opened.hover(
-        "film-0-0-keep", 0.1, 0.5
-    )
+    assert "its numbers are not in this page, which holds 31 to 50" in opened.hover("film-0-0-keep", 0.1, 0.5)
     shown = numbers(opened.page.locator("#pick .note").inner_text())
     memory = trace.memory()
     assert abs(shown[0]) == pytest.approx(abs(memory.output), abs=1e-2)
@@ -177,7 +176,7 @@ def test_a_report_of_full_size_opens_and_answers(browser: Any, tmp_path: Path) -
         assert opened.page.locator(f"section#{key}").is_visible()
     text = opened.hover("film-0-0-keep", 100.25 / 171, 10.5 / 128)
     unit, step = map(int, re.match(r"unit (\d+), step (\d+),", text).groups())
-    assert step == 300
+    assert step == 301
     assert unit in congru.gates.strips.unit_order(trace.top)[9:12]  # a row is about one pixel high
     shown = numbers(text.splitlines()[2])[-1]
     assert shown == pytest.approx(trace.keep[0, 0, 0, 300, unit], abs=2e-3)
@@ -206,3 +205,35 @@ def luminance(color: str) -> float:
     parts = np.array([int(part) for part in re.findall(r"\d+", color)[:3]]) / 255
     linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def test_the_input_takes_the_colours_of_the_prediction_under_the_pointer_and_of_the_keys(
+    browser: Any, tmp_path: Path
+) -> None:
+    trace = random_trace("gru", T=8, B=1, tokens=list("abcdefgh"))
+    reading = Reading(None, list("abcdefgh"), step="character", flow=True, outputs=list("wxyz"))
+    opened = Opened(browser, report(trace, tmp_path / "report.html", context={"reading": reading}))
+    steps, page = opened.page.locator("#view [data-k]"), opened.page
+
+    def check(at: int) -> None:
+        best = int(trace.output[0, at].argmax())
+        shares = trace.memory(best, at=at).contributions[: at + 1]
+        colors = [steps.nth(k).evaluate("e => e.style.background") for k in range(8)]
+        shown = [float(color.split(",")[-1].rstrip(")")) if color else 0.0 for color in colors]
+        expected = 0.7 * np.abs(shares) / np.abs(shares).max()
+        np.testing.assert_allclose(shown[: at + 1], expected, atol=0.01)
+        assert shown[at + 1 :] == [0.0] * (7 - at)
+        assert page.locator("#said .chosen b").inner_text().startswith(f"“{'wxyz'[best]}”")
+
+    check(7)
+    steps.nth(3).hover()
+    check(3)
+    page.mouse.move(0, 0)
+    check(7)
+    page.locator("#view").focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    check(5)
+    page.keyboard.press("Escape")
+    check(7)
+    assert opened.faults == []

@@ -17,7 +17,7 @@ from congru.gates.payload import pack, payload_of, unpack
 from congru.gates.report import report
 from gates_cases import random_stack, random_trace
 
-CHAPTERS = ["about", "film", "memory", "timescales", "saturation", "flow", "stability"]
+CHAPTERS = ["summary", "view", "memory", "film", "timescales", "saturation", "flow", "stability", "about"]
 
 
 def chapters_in(page: str) -> list[str]:
@@ -41,7 +41,7 @@ def test_chapters_of_every_cell(pages: dict[str, str], cell: str) -> None:
     wanted = [name for name in CHAPTERS if cell != "rnn" or name not in ("memory", "timescales")]
     assert chapters_in(page) == wanted
     assert f"<title>Gates of {cell}</title>" in page
-    assert "row 1, 5 steps" in page
+    assert "row 1 of 2, 5 steps" in page
     assert ("has no carry path" in page) == (cell == "rnn")
 
 
@@ -74,11 +74,11 @@ def test_a_task_adds_its_own(tmp_path: Path) -> None:
     page = report(random_trace("gru", T=8), tmp_path / "report.html", context=context).read_text(
         encoding="utf-8"
     )
-    assert chapters_in(page) == ["about", "extra0", *CHAPTERS[1:]]
+    assert chapters_in(page) == [*CHAPTERS[:2], "extra0", *CHAPTERS[2:]]
     assert "weather &amp; more" in page
     assert "<title>forecast</title>" in page
     assert "the data&#x27;s own memory is" in page
-    assert "&#x27;b&#x27; at step 7" in page
+    assert "<p>B: " in page
     with pytest.raises(
         CongruError, match="context has the key 'colour', expected some of about, series, extra"
     ):

@@ -41,7 +41,9 @@ def test_styles_and_scripts_are_written_once_and_scripts_last() -> None:
 
 def test_markup_is_escaped() -> None:
     assert escape("<a & b>") == "&lt;a &amp; b&gt;"
-    assert figure(SVG) == figure(SVG.encode()) == f'<div class="figure">{SVG[SVG.index("<svg") :]}</div>'
+    assert (
+        figure(SVG) == figure(SVG.encode()) == f'<div class="figure paper">{SVG[SVG.index("<svg") :]}</div>'
+    )
     assert paragraphs(["é <b>", ""], "note") == '<p class="note">É &lt;b&gt;</p><p class="note"></p>'
     assert preformatted("<x>\n y") == "<pre>&lt;x&gt;\n y</pre>"
     block = data_block("k", {"token": "</script><b>"})

@@ -36,11 +36,11 @@ def test_what_is_not_finite_is_never_best() -> None:
 
 def test_html_is_escaped_numbers_are_right_and_the_best_is_bold() -> None:
     assert html_table([("<a>", 0.5), ("b", 1.0)], ("x", "y"), best={"y": "min"}).splitlines() == [
-        "<table>",
+        '<div class="scroll"><table>',
         '<tr><th>x</th><th class="number">y</th></tr>',
         '<tr><td>&lt;a&gt;</td><td class="number"><b>0.5000</b></td></tr>',
         '<tr><td>b</td><td class="number">1.0000</td></tr>',
-        "</table>",
+        "</table></div>",
     ]
     assert html_table([("flag", True)]).splitlines()[1] == "<tr><td>flag</td><td>True</td></tr>"
 

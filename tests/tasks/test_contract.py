@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -154,7 +156,16 @@ def test_its_gates_are_inspected_with_its_own_labels(trained: Trained, tmp_path:
     with pytest.raises(SystemExit) as stop:
         main(["inspect", str(trained.out), "-o", str(tmp_path / "gates.html")])
     assert stop.value.code == 0
-    assert (tmp_path / "gates.html").stat().st_size > 10_000
+    text = visible(tmp_path / "gates.html")
+    assert not re.search(r"\boutput \d|\bsteps? \d|\d steps?\b|\brnn\b|\bdeviations\b", text)
+    assert "What it read" in text
+    assert "data-k=" in (tmp_path / "gates.html").read_text(encoding="utf-8")
+
+
+def visible(page: Path) -> str:
+    """What a reader sees of a page: without script, style and tags."""
+    text = re.sub(r"(?s)<!--.*?-->|<(style|script).*?</\1>", " ", page.read_text(encoding="utf-8"))
+    return html.unescape(re.sub(r"<[^>]+>", " ", text))
 
 
 def test_a_folder_that_answers_otherwise_than_in_training_is_refused(

@@ -43,9 +43,12 @@ def inspect(
         Where to write the page.
     """
     import congru
+    from congru.gates.reading import Reading
     from congru.gates.report import report
+    from congru.gates.summary import summary_of
 
     extra: list[tuple[str, str, str]] = []
+    reading: Reading | None = None
     file, _, name = str(model).rpartition(":")
     if file.endswith(".py") or model.suffix == ".py":
         loaded = _python_object(Path(file or model), name if file else "")
@@ -55,19 +58,22 @@ def inspect(
     else:
         folder = find_model_folder(model)
         task = task_of(folder)
-        inputs, more = task.use("inspect_inputs"), getattr(task.part("use"), "inspect_extra", None)
+        more = getattr(task.part("use"), "inspect_extra", None)
         loaded = congru.load(folder)
         extra = more(loaded, source) if more is not None else []
-        x, labels = inputs(loaded) if source is None else inputs(loaded, source)
-        trace = congru.inspect(loaded, x, tokens=labels, layer=layer)
+        reading = task.reading(loaded, source)
+        trace = congru.inspect(loaded, reading.x, tokens=reading.tokens, labels=reading.outputs, layer=layer)
+    if reading is None:
+        reading = Reading(None, trace.tokens[0])
     trace.check()
     print(trace)
     if len(trace.layer_names) > 1 and layer is None:
         print(f"recurrent layers: {', '.join(trace.layer_names)} (choose one with --layer)")
     print(trace.text(colored=sys.stdout.isatty()))
-    for line in trace.summary():
+    for line in summary_of(trace, reading.steps):
         print(f"  {line}")
-    context = {"about": {"from": model.name, "read": source or "default of the task"}, "extra": extra}
+    about = {"from": model.name, **({"read": source} if source else {})}
+    context = {"about": about, "extra": extra, "reading": reading}
     print(f"wrote {report(trace, out, title=f'Gates of {model.name}', context=context)}")
     return 0
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -13,67 +11,68 @@ from congru.gates.age import age_of
 from congru.gates.chapter import Chapter, heading, picture_html
 from congru.gates.context import Context
 from congru.gates.dynamics import fixed_points_of, lyapunov_of
-from congru.gates.flow import flow_of
+from congru.gates.findings import Findings
 from congru.gates.form import KEEP, TITLES
 from congru.gates.formulas import formulas_of
+from congru.gates.inputview import input_view
 from congru.gates.layer import Layer
-from congru.gates.memory import attribute
-from congru.gates.pictures import age_ribbon, film, landscape, memory_map, saturation, timescale
+from congru.gates.opening import opening
+from congru.gates.pictures import (
+    age_ribbon,
+    film,
+    gradient_flow,
+    landscape,
+    memory_map,
+    saturation,
+    timescale,
+)
 from congru.gates.pictures.trust import trust_view
 from congru.gates.pictures.views import draw
 from congru.gates.record import Record
 from congru.gates.saturation import saturation_of
+from congru.gates.sensitivity import trust_sentence
 from congru.gates.summary import timescales_with_data
-from congru.gates.target import top_states
-from congru.report.markup import figure, paragraphs, preformatted
+from congru.gates.terms import explained
+from congru.report.markup import escape, figure, paragraphs, preformatted
 from congru.report.table import html_table
 
 _DIRECTIONS = {1: "in one direction", 2: "in both directions"}
 STARTS = 16  # of the search for fixed points
+FEWEST = 3  # dots or steps that make a picture; fewer are told in words
 
 
-def every(record: Record, context: Context) -> list[Chapter]:
+def every(record: Record, context: Context, found: Findings) -> list[Chapter]:
     """All chapters this record allows."""
-    written = [_about(record, context)]
+    written = [_summary(record, found), _view(record, context, found)]
     for number, (title, sentence, svg) in enumerate(context.extra):
         written.append(Chapter(f"extra{number}", title, sentence, figure(svg)))
-    written.append(_film(record, context))
+    if found.memory is not None:
+        written.append(_memory(record, found))
+    written.append(_film(record, context, found))
     if record.cell in KEEP:
-        written.append(_memory(record, context))
-        written.append(_timescales(record, context))
-    written.append(_saturation(record))
-    written.append(_flow(record, context))
-    written.append(_stability(record, context))
+        written.append(_timescales(record, context, found))
+    written.append(_saturation(record, found))
+    written.append(_flow(record, found))
+    written.append(_stability(record, context, found))
+    written.append(_about(record, context, found))
     return written
 
 
-def asked(record: Record, context: Context) -> tuple[Any, str]:
-    """The target that memory map and gradient flow explain, and a sentence where it is not an output of the model.
-
-    Without a linear read-out the last state itself is explained: u = h_T / |h_T|, so that u . h_T = |h_T|.
-    """
-    if record.readout is not None:
-        return context.target, ""
-    last = top_states(record, context.row)[record.lengths[context.row] - 1]
-    words = (
-        "No linear read-out was found between these states and the model's output, so this explains the "
-        "last state itself: its length |h|. It is exact for the state, not for what later layers make of it."
-    )
-    return last / max(float(np.linalg.norm(last)), 1e-12), words
+def _summary(record: Record, found: Findings) -> Chapter:
+    lines = opening(record, found.reading, found.scales, found.choice, found.memory, found.flow)
+    return Chapter("summary", "In three sentences", "", f'<div class="lead">{paragraphs(lines)}</div>')
 
 
-def _cell_itself(record: Record, row: int) -> tuple[Any, str]:
-    """The last cell state as the target: what an LSTM has exact shares of, whatever reads it."""
-    last = np.concatenate([way.memory[row, way.order(row)[-1]] for way in record.layers[-1]]).astype(
-        np.float64
+def _view(record: Record, context: Context, found: Findings) -> Chapter:
+    reading, length = found.reading, int(record.lengths[context.row])
+    question = f"Which {reading.steps} does the prediction stand on?"
+    colored = found.choice is not None and found.choice.shares is not None
+    limit = (
+        f"A colour means written at that {reading.step}, not caused by it: what is written already holds"
+        " what was read before."
     )
-    why = (
-        "Layer norm mixes the units between cell and state, so an output has no exact shares here"
-        if record.top.form.layer_norm
-        else "No linear read-out was found between these states and the model's output"
-    )
-    words = f"{why}: this explains the last cell state itself, its length |c|."
-    return last / max(float(np.linalg.norm(last)), 1e-12), words
+    body = input_view(reading, found.predictions, length)
+    return Chapter("view", "What it read", question if colored else "", body, limit if colored else "")
 
 
 def _each(record: Record) -> Iterator[tuple[int, int, Layer, bool]]:
@@ -84,20 +83,25 @@ def _each(record: Record) -> Iterator[tuple[int, int, Layer, bool]]:
             yield depth, way, layer, several
 
 
-def _about(record: Record, context: Context) -> Chapter:
-    depth, ways, batch, steps, hidden = record.shape
-    layer = record.layers[0][0]
+def _about(record: Record, context: Context, found: Findings) -> Chapter:
+    depth, ways, batch, _, hidden = record.shape
+    layer, reading = record.layers[0][0], found.reading
+    length = int(record.lengths[context.row])
     rows = [
         *((str(name), str(value)) for name, value in context.about.items()),
+        *reading.about,
         ("model", record.title),
         ("layers shown", f"{depth}, {_DIRECTIONS[ways]}: {layer.form.title} of {hidden} units"),
-        ("input", f"{batch} row(s), {steps} steps of {layer.x.shape[2]} features"),
-        ("shown", f"row {context.row}, {record.lengths[context.row]} steps"),
+        ("input", f"{reading.count(length)} of {layer.x.shape[2]} numbers each"),
+        *([("shown", f"row {context.row} of {batch}, {reading.count(length)}")] if batch > 1 else []),
         ("how far the equations miss the layer's own output", f"{record.residual:.1e}"),
     ]
     if record.num_calls > 1:
         rows.append(
-            ("steps", f"joined from {record.num_calls} calls, each begun with the state of the one before")
+            (
+                reading.steps,
+                f"joined from {record.num_calls} calls, each begun with the state of the one before",
+            )
         )
     if len(record.layer_names) > 1:
         rows.append(("recurrent layers of the model", _layer_names(record)))
@@ -121,83 +125,104 @@ def _layer_names(record: Record) -> str:
     return text
 
 
-def _film(record: Record, context: Context) -> Chapter:
-    parts = ['<div id="cell" class="interactive" hidden></div>']
+def _film(record: Record, context: Context, found: Findings) -> Chapter:
+    reading = found.reading
+    names = {"gru": ("keep", "reset"), "lstm": ("lstm",), "mingru": ("keep",)}.get(record.cell, ("rnn",))
+    parts = [paragraphs([explained(name, reading) for name in names], "term")]
+    parts.append('<div id="cell" class="interactive" hidden></div>')
     for depth, way, layer, several in _each(record):
-        drawn = film.film(layer, record.tokens[context.row], context.row, prefix=f"film-{depth}-{way}")
+        drawn = film.film(
+            layer, record.tokens[context.row], context.row, prefix=f"film-{depth}-{way}", steps=reading.steps
+        )
         parts.append(heading(layer.title, several) + picture_html(drawn))
     return Chapter("film", "Gate film", film.QUESTION, "\n".join(parts), film.LIMIT)
 
 
-def _memory(record: Record, context: Context) -> Chapter:
-    target, words = asked(record, context)
-    name = "the length of the last state, |h|" if words else ""
-    if record.cell == "lstm" and (words or record.top.form.layer_norm):
-        target, words = _cell_itself(record, context.row)
-        name = "the length of the last cell state, |c|"
-    memory = attribute(record, target, row=context.row)
-    memory = replace(memory, target=name) if name else memory
-    drawn, trust = memory_map.memory_map(memory), trust_view(memory)
-    lines = [words] if words else []
-    lines.append(str(memory).split("\n")[0] + ".")
-    lines.append(str(memory).split("\n")[1].capitalize() + ".")
+def _memory(record: Record, found: Findings) -> Chapter:
+    memory, reading = found.memory, found.reading
+    assert memory is not None
+    drawn = memory_map.memory_map(memory, steps=reading.steps)
+    lines = [found.words] if found.words else []
+    if not found.words:
+        lines.append(explained("share", reading))
+    lines.append(
+        f"{memory_map.name_of(memory.target)}: {memory.output:+.4f} = {memory.contributions.sum():+.4f} written "
+        f"{memory.start:+.4f} from the start {memory.bias:+.4f} constant (off by {memory.residual:.1e})."
+    )
+    lines.append(explained("trust", reading))
+    lines.append(f"Here it is {memory.share:.2f} on average: {trust_sentence(memory.share)}.")
     pick = (
-        '<div id="pick" class="interactive" hidden><label>output <select></select></label>'
-        '<label>at step <input type="number" step="1"></label><div></div></div>'
+        '<div id="pick" class="interactive" hidden><label>prediction <select></select></label>'
+        f'<label>after {escape(reading.step)} <input type="number" step="1"></label><div></div></div>'
     )
-    body = paragraphs(lines) + picture_html(drawn) + pick + picture_html(trust)
-    limit = f"{memory.note[0].upper()}{memory.note[1:]}. {trust.limit}"
-    return Chapter(
-        "memory", "What this prediction stands on", "On which past steps does it stand?", body, limit
-    )
+    body = paragraphs(lines) + picture_html(drawn) + pick
+    limit = f"{memory.note[0].upper()}{memory.note[1:]}."
+    if np.isfinite(memory.trust).sum() >= FEWEST:
+        trust = trust_view(memory, step=reading.step, steps=reading.steps)
+        body += picture_html(trust)
+        limit = f"{limit} {trust.limit}"
+    title = "What the last memory stands on" if found.words else "What this prediction stands on"
+    return Chapter("memory", title, "How much of it was written when?", body, limit)
 
 
-def _timescales(record: Record, context: Context) -> Chapter:
+def _timescales(record: Record, context: Context, found: Findings) -> Chapter:
+    reading = found.reading
     scales = {
-        layer.name: timescales_with_data(record, depth, way, context.series)
+        layer.title: timescales_with_data(record, depth, way, context.series)
         for depth, way, layer, _ in _each(record)
     }
-    lines = [f"{name}: {scale.sentence()}" for name, scale in scales.items()]
+    lines = [f"{name}: {scale.sentence(reading.steps)}" for name, scale in scales.items()]
     reach = max(scale.longest for scale in scales.values())
     data = next(iter(scales.values())).data
     if np.isfinite(data) and reach < data:
         lines.append(
-            f"The longest timescale, {reach:.3g} steps, is shorter than the data's {data:.3g}: start the "
+            f"The longest timescale, {reach:.3g} {reading.steps}, is shorter than the data's {data:.3g}: start the "
             "keep bias higher (chrono initialisation) or give it longer sequences."
         )
-    histogram = timescale.timescale_histogram(scales, int(record.lengths[context.row]))
-    ages = [
-        heading(layer.title, several)
-        + picture_html(age_ribbon.age_ribbon(age_of(layer, context.row), record.tokens[context.row]))
-        for depth, way, layer, several in _each(record)
-        if depth == len(record.layers) - 1
-    ]
-    body = picture_html(histogram) + paragraphs(lines) + "".join(ages)
-    limit = f"{timescale.LIMIT} {age_ribbon.LIMIT}"
-    question = f"{timescale.QUESTION} {age_ribbon.QUESTION}"
+    histogram = timescale.timescale_histogram(scales, int(record.lengths[context.row]), steps=reading.steps)
+    body = paragraphs([explained("timescale", reading)], "term") + picture_html(histogram) + paragraphs(lines)
+    limit, question = timescale.LIMIT, timescale.QUESTION
+    if record.lengths[context.row] >= FEWEST:
+        body += paragraphs([explained("age", reading)], "term")
+        for depth, _, layer, several in _each(record):
+            if depth == len(record.layers) - 1:
+                ribbon = age_ribbon.age_ribbon(
+                    age_of(layer, context.row), record.tokens[context.row], steps=reading.steps
+                )
+                body += heading(layer.title, several) + picture_html(ribbon)
+        limit, question = f"{limit} {age_ribbon.LIMIT}", f"{question} {age_ribbon.QUESTION}"
     return Chapter("timescales", "Timescales", question, body, limit)
 
 
-def _saturation(record: Record) -> Chapter:
-    parts = []
+def _saturation(record: Record, found: Findings) -> Chapter:
+    parts = [paragraphs([explained("saturation", found.reading)], "term")]
     for _, _, layer, several in _each(record):
         use = saturation_of(layer)
-        advice = "".join(f"<li>{html.escape(line)}</li>" for line in use.advice)
-        drawn = picture_html(saturation.saturation_scatter(use))
+        moving = saturation.moving_gates(use)
+        between = [
+            f"{saturation.title_of(gate)}: between its ends in all {layer.hidden_size} units, at nearly every "
+            f"{found.reading.step}"
+            for gate in use.gates.values()
+            if not any(gate is one for one in moving)
+        ]
+        advice = "".join(f"<li>{html.escape(line)}</li>" for line in [*use.advice, *between])
+        drawn = (
+            picture_html(saturation.saturation_scatter(use, steps=found.reading.steps))
+            if layer.hidden_size >= FEWEST and (moving or use.correlation is not None)
+            else ""
+        )
         parts.append(f'{heading(layer.title, several)}{drawn}<ul class="advice">{advice}</ul>')
     return Chapter("saturation", "Saturation", saturation.QUESTION, "\n".join(parts), saturation.LIMIT)
 
 
-def _flow(record: Record, context: Context) -> Chapter:
-    target, words = asked(record, context)
-    drawn = draw(record, "flow", row=context.row, target=target)
-    flow = flow_of(record, target, row=context.row)
-    lines = [words] if words else []
+def _flow(record: Record, found: Findings) -> Chapter:
+    flow, reading = found.flow, found.reading
+    lines = [found.flow_words] if found.flow_words else []
     reached = flow.half_lag()
     if reached < len(flow.gradient):
-        lines.append(f"The gradient has fallen below one half after {reached} step(s) back.")
+        lines.append(f"The gradient has fallen below one half after {reading.count(reached)} back.")
     else:
-        lines.append(f"The gradient stays above one half over all {reached} steps back.")
+        lines.append(f"The gradient stays above one half over all {reading.count(reached)} back.")
     if record.cell not in KEEP:
         lines.append(
             f"A {TITLES[record.cell]} has no carry path: nothing is kept by a gate, all is recomputed"
@@ -207,18 +232,31 @@ def _flow(record: Record, context: Context) -> Chapter:
                 else "."
             )
         )
+    body = paragraphs([explained("flow", reading)], "term")
+    if len(flow.lag) >= FEWEST:
+        body += picture_html(gradient_flow.gradient_flow({record.top.title: flow}, steps=reading.steps))
     return Chapter(
-        "flow", "Gradient flow", drawn.question, picture_html(drawn) + paragraphs(lines), drawn.limit
+        "flow", "Gradient flow", gradient_flow.QUESTION, body + paragraphs(lines), gradient_flow.LIMIT
     )
 
 
-def _stability(record: Record, context: Context) -> Chapter:
-    disc = draw(record, "eigenvalues", row=context.row)
-    lines = [lyapunov_of(record.top, context.row, 1).sentence() + "."]
+def _stability(record: Record, context: Context, found: Findings) -> Chapter:
+    reading, length = found.reading, int(record.lengths[context.row])
+    lines = [lyapunov_of(record.top, context.row, 1).sentence(reading.step, reading.steps) + "."]
     points = fixed_points_of(record.top, context.row, starts=STARTS)
     lines.append(f"Under the mean input: {points.sentence()}.")
-    states = record.top.y[context.row, : record.lengths[context.row]].astype(np.float64)
-    map_of_states = landscape.landscape(states, record.tokens[context.row], points)
-    body = picture_html(disc) + paragraphs(lines) + picture_html(map_of_states)
-    question = f"{disc.question} {map_of_states.question}"
-    return Chapter("stability", "Stability", question, body, f"{disc.limit} {map_of_states.limit}")
+    body, question, limit = (
+        paragraphs([explained("stability", reading)], "term"),
+        "Does it forget, hold, or grow wild?",
+        "",
+    )
+    if length >= FEWEST:
+        disc = draw(record, "eigenvalues", row=context.row, steps=reading.steps)
+        states = record.top.y[context.row, :length].astype(np.float64)
+        path = landscape.landscape(states, record.tokens[context.row], points, step=reading.step)
+        body += picture_html(disc) + paragraphs(lines)
+        body += paragraphs([explained("landscape", reading)], "term") + picture_html(path)
+        question, limit = f"{disc.question} {path.question}", f"{disc.limit} {path.limit}"
+    else:
+        body += paragraphs(lines)
+    return Chapter("stability", "Stability", question, body, limit)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from congru.gates.reading import Reading
+
 
 @dataclass(frozen=True)
 class Context:
@@ -13,7 +15,7 @@ class Context:
 
     about: lines of the first table; series [T, F]: the data whose autocorrelation is the yardstick (default: the
     record's input); extra: (title, sentence, svg text) chapters put first; row: the row shown; target: the output
-    that the memory map explains (a number or a name; default: the largest).
+    that the memory map explains (a number or a name; default: the largest); reading: how the task speaks of this input.
     """
 
     about: Mapping[str, Any]
@@ -21,3 +23,4 @@ class Context:
     extra: Sequence[tuple[str, str, str]] = ()
     row: int = 0
     target: Any = None
+    reading: Reading | None = None

@@ -29,18 +29,14 @@ class Lyapunov(NamedTuple):
     exponents: Array
     num_steps: int
 
-    def sentence(self) -> str:
-        """What the largest exponent says."""
+    def sentence(self, step: str = "step", steps: str = "steps") -> str:
+        """What the largest exponent says; `step` and `steps` are what a step is called."""
         largest = float(self.exponents[0])
         if largest > 0.01:
-            return (
-                f"largest exponent {largest:+.3f} per step: small differences grow, the layer is chaotic here"
-            )
+            return f"largest exponent {largest:+.3f} per {step}: small differences grow, the layer is chaotic here"
         if largest > -0.01:
-            return f"largest exponent {largest:+.3f} per step: marginal, differences neither grow nor die"
-        return (
-            f"largest exponent {largest:+.3f} per step: differences shrink to 1/e in {-1 / largest:.1f} steps"
-        )
+            return f"largest exponent {largest:+.3f} per {step}: marginal, differences neither grow nor die"
+        return f"largest exponent {largest:+.3f} per {step}: differences shrink to 1/e in {-1 / largest:.1f} {steps}"
 
 
 class FixedPoint(NamedTuple):

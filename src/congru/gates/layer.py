@@ -76,8 +76,15 @@ class Layer:
 
     @property
     def title(self) -> str:
-        """Name, cell and options, for captions: `rnn layer 2 backward (GRU)`."""
-        return f"{self.name} ({self.form.title})"
+        """Name, cell and options, for captions: `encoder layer 2 backward (GRU)`, `GRU layer 2`."""
+        return (
+            self.spoken if self.spoken.startswith(self.form.title) else f"{self.spoken} ({self.form.title})"
+        )
+
+    @property
+    def spoken(self) -> str:
+        """The name in sentences: a layer that is only called rnn is called by its cell."""
+        return f"{self.form.title}{self.name[3:]}" if f"{self.name} ".startswith("rnn ") else self.name
 
     def gate(self, letter: str) -> Array:
         """The gate of that row letter (r, z, n; i, f, g, o), [B, T, H]."""

@@ -175,7 +175,7 @@
     const step = data.first + chosen.step, name = ways.length > 1 ? (chosen.way ? " backward" : " forward") : "";
     const token = JSON.stringify(data.tokens[step]);
     const hint = chosen.pinned ? "click again to let go, arrow keys move" : "click to hold it";
-    panel.textContent = `unit ${chosen.unit}${name}, step ${step}, token ${token}    (${hint})\n` +
+    panel.textContent = `unit ${chosen.unit}${name}, ${data.step} ${step + 1}, ${token}    (${hint})\n` +
       equations(chosen.way, chosen.step, chosen.unit).join("\n");
   }
 
@@ -187,7 +187,7 @@
     const column = Math.floor(across);
     const step = Math.min(data.length - 1, column * size + Math.floor((across - column) * size));
     if (step < data.first) {
-      panel.textContent = `step ${step}: its numbers are not in this page, which holds steps ${data.first} to ${data.length - 1}`;
+      panel.textContent = `${data.step} ${step + 1}: its numbers are not in this page, which holds ${data.first + 1} to ${data.length}`;
       return;
     }
     Object.assign(chosen, { way: w, step: step - data.first, unit: ways[w].order[Math.floor(down * H)] });
@@ -333,11 +333,11 @@
   }
 
   function bars(values, tokens) {
-    const most = 60, size = Math.ceil(values.length / most), count = Math.ceil(values.length / size);
+    const full = Math.max(300, view.clientWidth || 900), most = full < 500 ? 24 : 60, size = Math.ceil(values.length / most), count = Math.ceil(values.length / size);
     const sums = Array.from({ length: count }, (_, k) => values.slice(k * size, (k + 1) * size).reduce((a, b) => a + b, 0));
-    const top = Math.max(0, ...sums), low = Math.min(0, ...sums), span = top - low || 1, width = 900 / count;
+    const top = Math.max(0, ...sums), low = Math.min(0, ...sums), span = top - low || 1, width = full / count;
     const y = (v) => 12 + (150 * (top - v)) / span;
-    let tilted = false, out = `<line x1="0" x2="900" y1="${y(0)}" y2="${y(0)}" stroke="currentColor" stroke-width="0.7"/>`;
+    let tilted = false, out = `<line x1="0" x2="${full}" y1="${y(0)}" y2="${y(0)}" stroke="currentColor" stroke-width="0.7"/>`;
     sums.forEach((v, k) => {
       const text = tokens.slice(k * size, (k + 1) * size).join("").replace(/\s/g, "\u2423").slice(0, size > 1 ? 6 : 8);
       const safe = text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
@@ -348,7 +348,7 @@
       out += `<text transform="translate(${(k + 0.5) * width} 176)${small ? " rotate(60)" : ""}" font-size="10" ` +
         `text-anchor="${small ? "start" : "middle"}" fill="currentColor">${safe}</text>`;
     });
-    return `<svg viewBox="0 0 900 ${tilted ? 225 : 184}" role="img" aria-label="shares of each step">${out}</svg>`;
+    return `<svg viewBox="0 0 ${full} ${tilted ? 225 : 184}" role="img" aria-label="shares of each step">${out}</svg>`;
   }
 
   const sentence = (share) => !isFinite(share) ? "nothing older than the step itself contributes"
@@ -359,13 +359,13 @@
   const select = tool.querySelector("select"), number = tool.querySelector("input"), view = tool.querySelector("div");
   data.readout.labels.forEach((label, k) => select.add(new Option(JSON.stringify(label), k)));
   select.value = Math.max(0, data.readout.outputs.indexOf(data.target));
-  number.min = data.first;
-  number.max = data.length - 1;
-  number.value = data.at;
+  number.min = data.first + 1;
+  number.max = data.length;
+  number.value = data.at + 1;
   number.parentElement.hidden = data.readout.kind !== "steps";
 
   function draw() {
-    const at = Math.min(T - 1, Math.max(0, Number(number.value) - data.first)), found = shares(Number(select.value), at);
+    const at = Math.min(T - 1, Math.max(0, Number(number.value) - 1 - data.first)), found = shares(Number(select.value), at);
     const last = data.readout.kind === "steps" ? at : T - 1, begin = D > 1 ? 0 : Math.max(0, last - 59);
     const end = D > 1 || data.readout.kind === "mean" ? T : last + 1;
     const older = found.written.slice(0, begin).reduce((a, b) => a + b, 0);
@@ -373,8 +373,9 @@
     view.innerHTML = bars(Array.from(found.written.slice(begin, end)), data.tokens.slice(data.first + begin, data.first + end));
     const text = document.createElement("p");
     text.className = "note";
-    text.textContent = `${data.readout.labels[select.value]} = ${show(all + found.start + found.bias)} = written ${show(all)}` +
-      ` + start ${show(found.start)} + bias ${show(found.bias)}` + (begin ? ` (steps before ${data.first + begin}: ${show(older)})` : "") +
+    const label = data.readout.labels[select.value];
+    text.textContent = `${label.trim() === label && label ? label : JSON.stringify(label)} = ${show(all + found.start + found.bias)} = written ${show(all)}` +
+      ` + start ${show(found.start)} + bias ${show(found.bias)}` + (begin ? ` (before ${data.step} ${data.first + begin + 1}: ${show(older)})` : "") +
       `. Trust share ${isFinite(found.trust) ? found.trust.toFixed(2) : "none"}: ${sentence(found.trust)}.`;
     view.append(text);
   }

@@ -15,9 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from congru.errors import CongruError
 from congru.gates import chapters
 from congru.gates.context import Context
+from congru.gates.findings import findings_of
 from congru.gates.payload import Payload, payload_of
 from congru.gates.record import Record
 from congru.gates.target import find_output
@@ -26,7 +29,7 @@ from congru.report.page import page as offline_page
 from congru.runtime.atomic import write_whole
 
 _HERE = Path(__file__).parent
-KNOWN = ("about", "series", "extra", "row", "target")
+KNOWN = ("about", "series", "extra", "row", "target", "reading")
 
 
 def report(
@@ -57,11 +60,32 @@ def report(
 def page(record: Record, title: str, context: Context) -> str:
     """The whole page as text."""
     record.check_row(context.row)
-    *sections, last = [chapter.section() for chapter in chapters.every(record, context)]
-    style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
-    numbers = data_block("congru-data", _payload(record, context))
-    last = replace(last, html=f"{last.html}\n{numbers}", script=script, style=style)
+    record, context = in_units(record, context)
+    found = findings_of(record, context)
+    *sections, last = [chapter.section() for chapter in chapters.every(record, context, found)]
+    style, script, view = (
+        (_HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js", "view.js")
+    )
+    numbers = data_block("congru-data", {**_payload(record, context), "step": found.reading.step})
+    style += found.reading.style
+    last = replace(last, html=f"{last.html}\n{numbers}", script=f"{view}{script}", style=style)
     return offline_page(title, [*sections, last])
+
+
+def in_units(record: Record, context: Context) -> tuple[Record, Context]:
+    """The record with outputs named and in the units of its reading, and the context with its target."""
+    reading, readout = context.reading, record.readout
+    if reading is None or readout is None:
+        return record, context
+    if context.target is None:
+        context = replace(context, target=reading.target)
+    if reading.outputs:
+        readout = replace(readout, labels=tuple(reading.outputs))
+    if reading.scale is not None:
+        scale = np.asarray(reading.scale, np.float64)
+        bias = scale * readout.bias + (0.0 if reading.shift is None else reading.shift)
+        readout = replace(readout, weight=scale[:, None] * readout.weight, bias=bias)
+    return replace(record, readout=readout), context
 
 
 def _payload(record: Record, context: Context) -> Payload:

@@ -78,7 +78,7 @@ def _correlation(a: Array, b: Array) -> Array:
 
 def _advice(layer: Layer, gates: dict[str, GateUse], correlation: Array | None) -> list[str]:
     """What the numbers suggest, each a sentence that names the count and what to try; never empty."""
-    size, name = layer.hidden_size, layer.name
+    size, name = layer.hidden_size, layer.spoken
     advice = []
     moving = layer.y[layer.recovered.valid].std(axis=0, dtype=np.float64)
     still = int((moving < STILL).sum())
@@ -111,7 +111,7 @@ def _advice(layer: Layer, gates: dict[str, GateUse], correlation: Array | None) 
 
 def _reset_advice(layer: Layer, reset: GateUse, correlation: Array | None) -> list[str]:
     """Whether the GRU's reset gate does anything, and anything that keep does not."""
-    size, name = layer.hidden_size, layer.name
+    size, name = layer.hidden_size, layer.spoken
     unused = int(((reset.mean > 0.95) & (reset.deviation < 0.02)).sum())
     advice = []
     if unused >= MANY * size:

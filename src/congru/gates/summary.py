@@ -22,12 +22,12 @@ def timescales_with_data(
     return timescales_of(record.layer(layer, direction), autocorrelation_length(series))
 
 
-def summary_of(record: Record) -> list[str]:
-    """Advice on every layer, then how far back it reaches, where it has a keep gate."""
+def summary_of(record: Record, steps: str = "steps") -> list[str]:
+    """Advice on every layer, then how far back it reaches, where it has a keep gate; `steps` is what steps are called."""
     lines = []
     for depth, directions in enumerate(record.layers):
         for way, layer in enumerate(directions):
             lines += saturation_of(layer).advice
             if record.cell in KEEP:
-                lines.append(f"{layer.name}: {timescales_with_data(record, depth, way).sentence()}")
+                lines.append(f"{layer.spoken}: {timescales_with_data(record, depth, way).sentence(steps)}")
     return lines

@@ -29,15 +29,15 @@ class Timescales(NamedTuple):
         """The largest tau."""
         return float(self.tau.max())
 
-    def sentence(self) -> str:
-        """What the numbers say, in one sentence."""
+    def sentence(self, steps: str = "steps") -> str:
+        """What the numbers say, in one sentence; `steps` is what steps are called."""
         low, middle, high = (f"{value:.3g}" for value in np.quantile(self.tau, (0.1, 0.5, 0.9)))
-        text = f"10, 50 and 90 % of the units have forgotten 63 % after {low}, {middle} and {high} steps"
+        text = f"10, 50 and 90 % of the units have forgotten 63 % after {low}, {middle} and {high} {steps}"
         if not np.isfinite(self.data):
             return text + "."
         reach = int((self.tau >= self.data).sum())
         return (
-            f"{text}; the data's own memory is {self.data:.3g} steps, and {reach} of {len(self.tau)} "
+            f"{text}; the data's own memory is {self.data:.3g} {steps}, and {reach} of {len(self.tau)} "
             "units reach it."
         )
 

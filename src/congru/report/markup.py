@@ -19,9 +19,14 @@ def escape(value: object) -> str:
 
 
 def figure(svg: str | bytes) -> str:
-    """An SVG picture as part of a page, without its XML head; on white paper, whatever the page's colours."""
+    """An SVG picture as part of a page, without its XML head; on white paper, unless it follows light and dark itself.
+
+    >>> figure("<svg></svg>")
+    '<div class="figure paper"><svg></svg></div>'
+    """
     text = svg.decode("utf-8") if isinstance(svg, bytes) else svg
-    return f'<div class="figure">{text[text.index("<svg") :]}</div>'
+    own = "" if "prefers-color-scheme" in text else " paper"
+    return f'<div class="figure{own}">{text[text.index("<svg") :]}</div>'
 
 
 def paragraphs(lines: Sequence[str], kind: str = "") -> str:

@@ -1,6 +1,6 @@
 """One offline HTML page from sections: everything is inside the file, and no request leaves it.
 
-Light and dark follow the reader's system; pictures stand on white paper in both.
+Light and dark follow the reader's system; pictures that do not follow them stand on white paper.
 """
 
 from __future__ import annotations

@@ -65,6 +65,15 @@ def printable(token: str) -> str:
     return shown or "∅"
 
 
+def named(token: str) -> str:
+    """A token as a name: with its signs only where blanks begin or end it, so that "24 Dec" stays as it is.
+
+    >>> named("24 Dec"), named(" the"), named("\\n")
+    ('24 Dec', '␣the', '↵')
+    """
+    return token if token == token.strip() and token.isprintable() and token else printable(token)
+
+
 def tick_labels(tokens: Sequence[str], room: int) -> tuple[list[int], list[str], bool]:
     """Which steps to label, with what, and whether upright; `room` is how many narrow characters fit side by side.
 
@@ -74,7 +83,7 @@ def tick_labels(tokens: Sequence[str], room: int) -> tuple[list[int], list[str],
     (([0, 1], ['mon', 'tue'], False), ([0, 10], ['the quick', 'brown fox'], False))
     """
     count = len(tokens)
-    shown = [printable(token) for token in tokens]
+    shown = [named(token) for token in tokens]
     widest = max(map(len, shown), default=1)
     if count * (widest + 0.6) <= room:
         return list(range(count)), shown, False
@@ -94,8 +103,13 @@ def tick_labels(tokens: Sequence[str], room: int) -> tuple[list[int], list[str],
     )
 
 
-def label_axis(axes: Any, tokens: Sequence[str], columns: Columns, room: int, label: bool = True) -> None:
-    """Put the tokens under an axis whose columns are one unit wide and centred on whole numbers."""
+def label_axis(
+    axes: Any, tokens: Sequence[str], columns: Columns, room: int, label: bool = True, steps: str = "steps"
+) -> None:
+    """Put the tokens under an axis whose columns are one unit wide and centred on whole numbers.
+
+    `steps`: what steps are called, in the plural.
+    """
     labelled, texts, upright = tick_labels(tokens, room)
     at = [step / columns.per_column for step in labelled] if columns.per_column > 1 else labelled
     snippets = columns.per_column > 1 or any(len(text) > 1 for text in texts)
@@ -105,7 +119,7 @@ def label_axis(axes: Any, tokens: Sequence[str], columns: Columns, room: int, la
             text.set_ha("left")
     axes.tick_params(axis="x", length=2, pad=2)
     if label:
-        note = f"{columns.num_steps} steps"
+        note = f"{columns.num_steps} {steps}"
         if columns.per_column > 1:
             note += f", each column the mean of up to {int(np.ceil(columns.per_column))}"
         axes.set_xlabel(note)

@@ -78,7 +78,7 @@ def html_table(
     """
     marked = _best_cells(rows, header, best or {})
     kinds = [' class="number"' if right else "" for right in _numeric_columns(rows)]
-    lines = ["<table>"]
+    lines = ['<div class="scroll"><table>']
     if header:
         names = "".join(f"<th{kind}>{escape(name)}</th>" for name, kind in zip(header, kinds))
         lines.append(f"<tr>{names}</tr>")
@@ -88,7 +88,7 @@ def html_table(
             text = escape(_text(cell, decimals))
             cells.append(f"<td{kinds[c]}>{f'<b>{text}</b>' if (r, c) in marked else text}</td>")
         lines.append(f"<tr>{''.join(cells)}</tr>")
-    return "\n".join([*lines, "</table>"])
+    return "\n".join([*lines, "</table></div>"])
 
 
 def _text(cell: Cell, decimals: int) -> str:

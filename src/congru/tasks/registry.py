@@ -3,6 +3,7 @@
     tasks/NAME/__init__.py   SUMMARY, one line for the overview; COMMANDS, own commands -> one line each, if any
     tasks/NAME/settings.py   Settings, a subclass of ModelSettings; loads no torch
     tasks/NAME/learner.py    make_learner(*data, settings=...) -> TaskLearner
+    tasks/NAME/inspection.py inspect_reading(model, source) -> Reading: what the report about gates calls things
     tasks/NAME/use.py        run(model, ...), evaluate(model, data, ...) and the like: their signatures give the flags;
                              inspect_inputs(model, source) -> (x, labels); COMMANDS, own commands -> function(model, ...)
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from congru.train.settings import ModelSettings
     from congru.train.summary import RunResult
 
-PARTS = ("settings", "data", "learner", "use")
+PARTS = ("settings", "data", "learner", "use", "inspection")
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,10 @@ class Task:
             module.COMMANDS[name] if name in self.commands else getattr(module, name)
         )
         return function
+
+    def reading(self, model: Any, source: str | None = None) -> Any:
+        """How it says an input of a model: its own `inspect_reading`, a `congru.gates.reading.Reading`."""
+        return self.part("inspection").inspect_reading(model, source)
 
     def train(
         self, *data: Any, settings: Mapping[str, object] | ModelSettings, source: str = "keyword"

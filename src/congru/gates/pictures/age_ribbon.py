@@ -8,7 +8,7 @@ import numpy as np
 
 from congru.gates.age import Age
 from congru.report.steps import average, columns_of, label_axis
-from congru.report.style import BLUE, GREY, INK, Picture, new_figure, styled
+from congru.report.style import BLUE, GREY, INK, WIDTH, Picture, new_figure, styled
 
 QUESTION = "How old is what it remembers?"
 LIMIT = (
@@ -18,7 +18,7 @@ LIMIT = (
 )
 
 
-def age_ribbon(age: Age, tokens: Sequence[str], *, width: float = 10.0) -> Picture:
+def age_ribbon(age: Age, tokens: Sequence[str], *, width: float = WIDTH, steps: str = "steps") -> Picture:
     """10, 50 and 90 % of the units' mean ages over the steps, on a log scale."""
     order = np.argsort(age.steps)
     quantiles = age.quantiles()[:, order].T
@@ -40,7 +40,7 @@ def age_ribbon(age: Age, tokens: Sequence[str], *, width: float = 10.0) -> Pictu
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.set_ylim(0, max(2.0, float(oldest.max()) * 1.3))
         axes.set_xlim(-0.5, len(low) - 0.5)
-        axes.set_ylabel("age in steps", color=INK)
-        axes.legend(loc="upper left", ncols=3)
-        label_axis(axes, [tokens[step] for step in age.steps[order]], columns, int(width * 11))
+        axes.set_ylabel(f"age in {steps}", color=INK)
+        axes.legend(loc="upper left")
+        label_axis(axes, [tokens[step] for step in age.steps[order]], columns, int(width * 11), steps=steps)
     return Picture("age", figure, QUESTION, LIMIT)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from congru.gates.dynamics import Lyapunov
-from congru.report.style import BLUE, GREY, INK, ORANGE, Picture, new_figure, styled
+from congru.report.style import BLUE, GREY, INK, ORANGE, WIDTH, Picture, new_figure, styled
 
 QUESTION = "Forgetting, marginal or chaotic?"
 LIMIT = (
@@ -16,7 +16,11 @@ LIMIT = (
 
 
 def eigenvalue_disc(
-    spectrum: npt.NDArray[np.complex128], lyapunov: Lyapunov | None = None, *, width: float = 8.0
+    spectrum: npt.NDArray[np.complex128],
+    lyapunov: Lyapunov | None = None,
+    *,
+    width: float = WIDTH,
+    steps: str = "steps",
 ) -> Picture:
     """Eigenvalues [N, S] of steps in the complex plane with the unit circle; exponents beside them where given."""
     values = spectrum.reshape(-1)
@@ -50,7 +54,7 @@ def eigenvalue_disc(
         axes.set_ylim(-reach, reach)
         axes.set_aspect("equal")
         share = 100 * float(outside.mean()) if len(values) else 0.0
-        axes.set_title(f"eigenvalues of {len(spectrum)} steps: {share:.1f} % outside")
+        axes.set_title(f"eigenvalues of {len(spectrum)} {steps}:\n{share:.1f} % outside")
         axes.set_xlabel("real part: 1 keeps, 0 forgets")
         axes.set_ylabel("imaginary part: turns")
         if lyapunov is not None:
@@ -58,8 +62,8 @@ def eigenvalue_disc(
             panels[1].axhline(0, color=GREY, linewidth=0.8)
             colors = np.where(lyapunov.exponents > 0, ORANGE, BLUE)
             panels[1].bar(ranks, lyapunov.exponents, color=colors, width=0.8)
-            panels[1].set_title(f"Lyapunov exponents over {lyapunov.num_steps} steps")
+            panels[1].set_title(f"Lyapunov exponents\nover {lyapunov.num_steps} {steps}")
             panels[1].set_xlabel("rank")
-            panels[1].set_ylabel("growth per step (natural log)")
+            panels[1].set_ylabel("growth (natural log)")
             panels[1].xaxis.get_major_locator().set_params(integer=True)
     return Picture("eigenvalues", figure, QUESTION, LIMIT)

@@ -12,7 +12,7 @@ from congru.gates.layer import Layer
 from congru.gates.strips import Strip, strips_of, unit_order
 from congru.report.colors import reach_of
 from congru.report.steps import Columns, average, columns_of, label_axis
-from congru.report.style import Picture, color_map, new_figure, styled
+from congru.report.style import WIDTH, Picture, color_map, new_figure, styled
 
 QUESTION = "What does each gate do, and when?"
 LIMIT = (
@@ -22,7 +22,13 @@ LIMIT = (
 
 
 def film(
-    layer: Layer, tokens: Sequence[str], row: int = 0, *, width: float = 10.0, prefix: str = "film"
+    layer: Layer,
+    tokens: Sequence[str],
+    row: int = 0,
+    *,
+    width: float = WIDTH,
+    prefix: str = "film",
+    steps: str = "steps",
 ) -> Picture:
     """The film of one row. In an SVG each heat map carries the id `<prefix>-<key>`, one image with T columns."""
     strips = strips_of(layer, row)
@@ -40,8 +46,9 @@ def film(
             axes.set_title(strip.title)
             bar = figure.colorbar(image, ax=axes, fraction=0.02, pad=0.008, aspect=12)
             bar.outline.set_visible(False)
+            bar.solids.set_gid(f"scale-{strip.key}")
             bar.ax.tick_params(length=2, labelsize=7)
-        label_axis(rows[-1], tokens, columns, int(width * 11))
+        label_axis(rows[-1], tokens, columns, int(width * 11), steps=steps)
     return Picture("film", figure, f"{QUESTION} {layer.title}", LIMIT)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from congru.gates.flow import Flow
-from congru.report.style import LINES, Picture, new_figure, styled
+from congru.report.style import LINES, WIDTH, Picture, new_figure, styled
 
 QUESTION = "Is the gradient vanishing, and which path saves it?"
 LIMIT = (
@@ -17,7 +17,7 @@ LIMIT = (
 FLOOR = 1e-12
 
 
-def gradient_flow(flows: Mapping[str, Flow], *, width: float = 7.5) -> Picture:
+def gradient_flow(flows: Mapping[str, Flow], *, width: float = WIDTH, steps: str = "steps") -> Picture:
     """|d| and |B| against the lag, one colour per name, on a log scale from 1 down to 1e-12."""
     with styled() as matplotlib:
         figure = new_figure(matplotlib, width, 3.3)
@@ -44,7 +44,7 @@ def gradient_flow(flows: Mapping[str, Flow], *, width: float = 7.5) -> Picture:
             int(np.flatnonzero(flow.gradient >= FLOOR * flow.gradient[0]).max()) for flow in flows.values()
         )
         axes.set_xlim(-0.02 * alive - 0.1, 1.05 * alive + 1)
-        axes.set_xlabel("lag in steps")
-        axes.set_ylabel("gradient, relative to lag 0")
+        axes.set_xlabel(f"{steps} back")
+        axes.set_ylabel("gradient, relative to the last")
         axes.legend(loc="upper right" if lowest < 1e-2 else "lower left")
     return Picture("flow", figure, QUESTION, LIMIT)

@@ -9,8 +9,8 @@ import numpy as np
 
 from congru.gates.dynamics import FixedPoints
 from congru.gates.weights import Array
-from congru.report.steps import printable
-from congru.report.style import GREY, INK, ORANGE, PALE, Picture, color_map, new_figure, styled
+from congru.report.steps import named
+from congru.report.style import INK, ORANGE, PALE, WIDTH, Picture, color_map, new_figure, styled
 
 QUESTION = "What does the state hold, and where does it come to rest?"
 LIMIT = (
@@ -21,7 +21,12 @@ MARKS = {"stable": "o", "marginal": "D", "repeller": "X"}
 
 
 def landscape(
-    states: Array, tokens: Sequence[str], points: FixedPoints | None = None, *, width: float = 7.0
+    states: Array,
+    tokens: Sequence[str],
+    points: FixedPoints | None = None,
+    *,
+    width: float = WIDTH,
+    step: str = "step",
 ) -> Picture:
     """The run's states [T, H] in their two main directions (PCA), coloured by step; fixed points where given."""
     centre = states.mean(axis=0)
@@ -45,11 +50,11 @@ def landscape(
             zorder=2,
         )
         bar = figure.colorbar(dots, ax=axes, fraction=0.04, pad=0.01)
-        bar.set_label("step")
+        bar.set_label(step)
         bar.outline.set_visible(False)
-        for step in _spread(flat, 24):
+        for at in _spread(flat, 24):
             axes.annotate(
-                printable(tokens[step])[:10], flat[step], xytext=(3, 3), textcoords="offset points",
+                named(tokens[at])[:10], flat[at], xytext=(3, 3), textcoords="offset points",
                 fontsize=7, color=INK, zorder=4,
             )  # fmt: skip
         if points is not None:
@@ -80,7 +85,7 @@ def _mark(axes: Any, points: FixedPoints, centre: Array, plane: Array) -> None:
             label=label,
         )  # fmt: skip
     if shown:
-        axes.legend(loc="best", frameon=True, facecolor="white", edgecolor=GREY, framealpha=0.85)
+        axes.legend(loc="best", frameon=False)
 
 
 def _spread(flat: Array, count: int) -> list[int]:

@@ -9,8 +9,8 @@ import numpy as np
 from congru.gates.memory import Memory
 from congru.gates.sensitivity import trust_sentence
 from congru.gates.weights import Array
-from congru.report.steps import Columns, columns_of, label_axis, printable, total
-from congru.report.style import BLUE, GREY, INK, ORANGE, PALE, Picture, new_figure, styled
+from congru.report.steps import Columns, columns_of, label_axis, named, total
+from congru.report.style import BLUE, GREY, INK, ORANGE, PALE, WIDTH, Picture, new_figure, styled
 
 QUESTION = "What does this prediction stand on?"
 LIMIT = (
@@ -20,7 +20,7 @@ LIMIT = (
 )
 
 
-def memory_map(memory: Memory, *, width: float = 10.0) -> Picture:
+def memory_map(memory: Memory, *, width: float = WIDTH, steps: str = "steps") -> Picture:
     """Contributions per step (summed within a column of a long input), the trust share of each step below.
 
     Where the last steps hold 99.5 % of all shares in size, only those are drawn, and the rest is one number.
@@ -34,14 +34,14 @@ def memory_map(memory: Memory, *, width: float = 10.0) -> Picture:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
         _bars(upper, bars, memory.at - begin, columns)
         _trust(lower, memory.trust[begin:end], columns)
-        title = f"share of each step in {_name(memory.target)} (orange for, blue against)"
+        title = f"shares in {name_of(memory.target)}: orange for, blue against"
         if begin:
-            title += f"; the {begin} steps before together {memory.contributions[:begin].sum():+.3f}"
+            title += f"\nthe {begin} {steps} before together {memory.contributions[:begin].sum():+.3f}"
         upper.set_title(title)
         lower.set_xlim(-0.5, len(bars) - 0.5)
-        label_axis(lower, tokens, columns, int(width * 11))
+        label_axis(lower, tokens, columns, int(width * 11), steps=steps)
         if begin:
-            lower.set_xlabel(f"steps {begin} to {end - 1}")
+            lower.set_xlabel(f"{steps} {begin + 1} to {end}")
     share = f"trust share {memory.share:.2f}: {trust_sentence(memory.share)}"
     return Picture("memory", figure, f"{QUESTION} {_sum(memory)}", f"{share}. {LIMIT}")
 
@@ -57,19 +57,19 @@ def window(memory: Memory) -> tuple[int, int]:
     return (end - shown if shown < end / 2 else 0), end
 
 
-def _name(target: str) -> str:
+def name_of(target: str) -> str:
     """An output's name; spaces are marked where one would not see them: of a token such as " the", not of a name.
 
-    >>> _name(" the"), _name("\\n"), _name("output 0")
+    >>> name_of(" the"), name_of("\\n"), name_of("output 0")
     ('␣the', '↵', 'output 0')
     """
-    return target if target == target.strip() and target.isprintable() else printable(target)
+    return named(target)
 
 
 def _sum(memory: Memory) -> str:
     written = float(memory.contributions.sum())
     return (
-        f"{_name(memory.target)} = {memory.output:+.3f}: written {written:+.3f}, start "
+        f"{name_of(memory.target)} = {memory.output:+.3f}: written {written:+.3f}, start "
         f"{memory.start:+.3f}, bias {memory.bias:+.3f}"
     )
 
@@ -78,7 +78,7 @@ def _bars(axes: Any, bars: Array, at: int, columns: Columns) -> None:
     axes.bar(np.arange(len(bars)), bars, width=0.85, color=np.where(bars >= 0, ORANGE, BLUE))
     axes.axhline(0, color=INK, linewidth=0.6)
     axes.axvline(at / columns.per_column, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
-    axes.set_ylabel("contribution")
+    axes.set_ylabel("share")
     low, high = min(0.0, float(bars.min())), max(0.0, float(bars.max()))
     span = (high - low) or 1.0
     axes.set_ylim(low - 0.12 * span * (low < 0) - 0.02 * span, high + 0.12 * span * (high > 0) + 0.02 * span)
@@ -113,4 +113,4 @@ def _trust(axes: Any, trust: Array, columns: Columns) -> None:
     )
     axes.set_ylim(-0.25, 2.05)
     axes.set_yticks([0, 1, 2], ["0", "1", "2+"])
-    axes.set_title("trust share of each step (grey band: a clean conveyor)")
+    axes.set_title("trust share (grey band: a clean conveyor)")

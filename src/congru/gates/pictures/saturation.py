@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from congru.gates.saturation import HIGH, LOW, Saturation
-from congru.report.style import BLUE, GREY, INK, PALE, Picture, new_figure, styled
+from congru.gates.saturation import HIGH, LOW, GateUse, Saturation
+from congru.report.style import BLUE, GREY, INK, PALE, WIDTH, Picture, new_figure, styled
 
 QUESTION = "Are the gates used, stuck, or redundant?"
 LIMIT = (
@@ -14,29 +14,43 @@ LIMIT = (
 )
 
 
-def saturation_scatter(use: Saturation, *, width: float = 9.0) -> Picture:
+def saturation_scatter(use: Saturation, *, width: float = WIDTH, steps: str = "steps") -> Picture:
     """One dot per unit and gate: share of steps nearly closed against nearly open; keep against reset where both."""
-    panels = len(use.gates) + (use.correlation is not None)
+    gates = moving_gates(use)
+    panels = len(gates) + (use.correlation is not None)
+    rows = max(1, -(-panels // 2))
     with styled() as matplotlib:
-        figure = new_figure(matplotlib, min(width, 3.1 * panels), 3.2)
-        every = figure.subplots(1, panels, squeeze=False)[0]
-        for axes, gate in zip(every, use.gates.values()):
+        figure = new_figure(matplotlib, width, 2.6 * rows)
+        every = figure.subplots(rows, 2, squeeze=False).ravel()
+        for axes in every[panels:]:
+            axes.set_axis_off()
+        for axes, gate in zip(every, gates):
             axes.plot([0, 1], [1, 0], color=PALE, linewidth=1)
-            axes.scatter(gate.closed, gate.open, s=16, color=BLUE, alpha=0.55, linewidths=0)
-            axes.set_title(f"{gate.name} gate" if gate.letter != "n" else "candidate")
+            axes.scatter(gate.closed, gate.open, s=22, color=BLUE, alpha=0.55, linewidths=0)
+            axes.set_title(title_of(gate))
             axes.set_xlim(-0.04, 1.04)
             axes.set_ylim(-0.04, 1.04)
-            axes.set_xlabel(f"share of steps below {LOW:g}")
-            axes.text(0.97, 0.97, "always\none or the\nother", ha="right", va="top", fontsize=7, color=GREY)
+            axes.set_xlabel(f"below {LOW:g}: share of {steps}")
+            axes.set_ylabel(f"above {HIGH:g}: share")
             axes.text(
-                0.1, 0.3, "nearer to the corner:\nin between", ha="left", va="bottom", fontsize=7, color=GREY
+                1.0, 1.0, "on the line:\nalways at an end", ha="right", va="top", fontsize=7.5, color=GREY
             )
-        every[0].set_ylabel(f"share of steps above {HIGH:g}")
         if use.correlation is not None:
-            axes = every[-1]
+            axes = every[panels - 1]
             axes.hist(use.correlation, np.linspace(-1, 1, 21), color=BLUE, alpha=0.85)
             axes.axvline(0, color=INK, linewidth=0.8)
-            axes.set_title("keep and reset: correlation")
-            axes.set_xlabel("near -1 or 1: one gate would do")
+            axes.set_title("keep and reset alike?")
+            axes.set_xlabel("correlation (1, -1: one would do)")
             axes.set_ylabel("units")
+            axes.yaxis.get_major_locator().set_params(integer=True)
     return Picture("saturation", figure, QUESTION, LIMIT)
+
+
+def moving_gates(use: Saturation) -> list[GateUse]:
+    """The gates worth a picture: some unit is near an end at more than one step in twenty."""
+    return [gate for gate in use.gates.values() if max(gate.closed.max(), gate.open.max()) > 0.05]
+
+
+def title_of(gate: GateUse) -> str:
+    """What a gate is called."""
+    return f"{gate.name} gate" if gate.letter != "n" else "candidate"

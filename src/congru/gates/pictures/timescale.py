@@ -9,7 +9,7 @@ import numpy as np
 
 from congru.gates.timescales import Timescales
 from congru.gates.weights import Array
-from congru.report.style import DASHES, GREY, INK, LINES, Picture, new_figure, styled
+from congru.report.style import DASHES, GREY, INK, LINES, WIDTH, Picture, new_figure, styled
 
 QUESTION = "Can it reach far enough back?"
 LIMIT = (
@@ -19,7 +19,9 @@ LIMIT = (
 )
 
 
-def timescale_histogram(layers: Mapping[str, Timescales], num_steps: int, *, width: float = 7.5) -> Picture:
+def timescale_histogram(
+    layers: Mapping[str, Timescales], num_steps: int, *, width: float = WIDTH, steps: str = "steps"
+) -> Picture:
     """Units per timescale, one outline per layer; `num_steps` marks the length of the input."""
     every = np.concatenate([scales.tau for scales in layers.values()])
     finite = every[np.isfinite(every) & (every > 0)]
@@ -41,7 +43,7 @@ def timescale_histogram(layers: Mapping[str, Timescales], num_steps: int, *, wid
         if np.isfinite(data):
             _line(axes, data, f"data {data:.3g}", INK, "-")
         _line(axes, num_steps, f"input {num_steps}", GREY, ":")
-        axes.set_xlabel("timescale tau in steps (log scale; at the ends: beyond)")
+        axes.set_xlabel(f"timescale tau in {steps} (log scale; at the ends: beyond)")
         axes.set_ylabel("units")
         axes.yaxis.get_major_locator().set_params(integer=True)
         if len(layers) > 1:

@@ -152,7 +152,7 @@ def inspect_inputs(model: Model, source: str | None = None) -> tuple[NDArray[Any
         DataError: a sentence without words.
     """
     if is_dialogue(model):
-        policy, dialogue = Policy(model), _dialogue_of(model, source)
+        policy, dialogue = Policy(model), dialogue_of(model, source)
         return policy.reader.follow(dialogue).x[None], [turn.said for turn in dialogue.turns]
     assistant = Assistant(model)
     known = list(assistant.vocabulary.tables[0])[:12]
@@ -162,7 +162,7 @@ def inspect_inputs(model: Model, source: str | None = None) -> tuple[NDArray[Any
     return assistant.vocabulary.encode(words)[None].astype(np.int64), words
 
 
-def _dialogue_of(model: Model, source: str | None) -> Dialogue:
+def dialogue_of(model: Model, source: str | None) -> Dialogue:
     """The first dialogue of a file, the stored example, or one turn with a sentence."""
     if source is None:
         return parse_dialogues(model.files[EXAMPLE].decode(), EXAMPLE)[0]

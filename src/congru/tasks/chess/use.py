@@ -23,7 +23,7 @@ from congru.tasks.chess.identification import identify
 from congru.tasks.chess.openings import openings_or_none
 from congru.tasks.chess.player_table import save_with_player
 from congru.tasks.chess.players import one_person
-from congru.tasks.chess.predict import Predictor
+from congru.tasks.chess.predict import LiveGame, Predictor
 from congru.tasks.chess.probes import board_probe
 from congru.tasks.chess.report import report
 from congru.tasks.chess.san import read_move, write_san
@@ -279,21 +279,28 @@ def inspect_inputs(model: Model, source: str | None = None) -> tuple[dict[str, N
 
     `source`: a PGN, of which the first game is taken, or moves; without it the Immortal Game.
     """
-    predictor = Predictor(model)
-    if source is not None and Path(source).exists():
-        games = read_games(source)[0]
-        moves = games.of(0).tolist()
-        game = predictor.follow(games.players[games.white[0]], games.players[games.black[0]])
-    else:
-        game, moves = predictor.follow(), None
-    words = moves if moves is not None else _NUMBER.sub(" ", source or IMMORTAL).split()
+    game, codes = game_of(model, source)
     steps, labels = [game.inputs()], ["start"]
-    for word in words:
-        code = word if isinstance(word, int) else read_move(game.board.rules, word)
+    for code in codes:
         labels.append(write_san(game.board.rules, code))
         game.play(code)
         steps.append(game.inputs())
     return {name: np.stack([step[name] for step in steps])[None] for name in steps[0]}, labels
+
+
+def game_of(model: Model, source: str | None = None) -> tuple[LiveGame, list[int]]:
+    """A game at its beginning and its moves: the first of a PGN, moves in words, or the Immortal Game."""
+    predictor = Predictor(model)
+    if source is not None and Path(source).exists():
+        games = read_games(source)[0]
+        game = predictor.follow(games.players[games.white[0]], games.players[games.black[0]])
+        return game, [int(code) for code in games.of(0)]
+    game, codes = predictor.follow(), list[int]()
+    ahead = game.board.copy()
+    for word in _NUMBER.sub(" ", source or IMMORTAL).split():
+        codes.append(read_move(ahead.rules, word))
+        ahead.play(codes[-1])
+    return game, codes
 
 
 IMMORTAL = (

@@ -138,6 +138,10 @@ class Forecaster:
         if out is None:
             answer, _ = self.model.run(panel.inputs(series, cutoff))
             out = answer[:, -1] if self.window.streaming else answer
+        return self.forecasts_of(panel, series, cutoff, out)
+
+    def forecasts_of(self, panel: Panel, series: Index, cutoff: Index, out: NDArray[np.float32]) -> Array:
+        """Forecasts [B, h, 1 + 2 levels] from what the network said [B, O] at these cutoffs."""
         forecast = decode(out, panel.bases(series, cutoff), self.window)
         return panel.absolute(calibrate(forecast, self.calibration), series, cutoff)
 

@@ -140,8 +140,22 @@ def inspect_inputs(model: Model, source: str = "") -> tuple[NDArray[np.float32],
     the first.
     """
     forecaster = Forecaster.of(model)
+    number = series_of(forecaster, source)
     store, window = forecaster.store, forecaster.window
-    number = 0
+    cutoff = np.array([store.history.shape[1]])
+    x = store.panel().inputs(np.array([number]), cutoff)
+    ends = store.length[number] - 1 - window.segment * np.arange(window.num_steps - 1, -1, -1)
+    return x, [show_time(time) for time in store.times(number, ends)]
+
+
+def series_of(forecaster: Forecaster, source: str = "") -> int:
+    """The number of the series meant, by name, or that of the new rows in a CSV file, which are taken in; the first for "".
+
+    Raises:
+        DataError: no such series.
+        SettingsError: a model with known covariates, whose future is not at hand.
+    """
+    store, window, number = forecaster.store, forecaster.window, 0
     if source and Path(source).exists():
         table = forecaster.read_rows(source)
         forecaster.update(source)
@@ -158,7 +172,4 @@ def inspect_inputs(model: Model, source: str = "") -> tuple[NDArray[np.float32],
         raise SettingsError(
             "inspect has a model with known covariates, expected one without: its future is not at hand"
         )
-    cutoff = np.array([store.history.shape[1]])
-    x = store.panel().inputs(np.array([number]), cutoff)
-    ends = store.length[number] - 1 - window.segment * np.arange(window.num_steps - 1, -1, -1)
-    return x, [show_time(time) for time in store.times(number, ends)]
+    return number

@@ -211,14 +211,16 @@ def inspect_inputs(
     Raises:
         DataError: nothing to read.
     """
-    classifier = Classifier.of(model)
+    encoded = Classifier.of(model).steps.encode(text_of(model, source), limit=limit)
+    return encoded.ids[None], encoded.pieces
+
+
+def text_of(model: Model, source: str | None = None) -> str:
+    """A text as given, the first line of a file, or the first text of the model's stored answer."""
     if source is None:
         from congru.runtime.answer import ANSWER
         from congru.runtime.tensors import parse_tensors
 
         texts = parse_tensors(model.files[ANSWER])["input.texts"].tobytes().decode()
-        source = texts.split("\n")[0]
-    elif Path(source).is_file():
-        source = next(iter(_texts(None, Path(source))), "")
-    encoded = classifier.steps.encode(source, limit=limit)
-    return encoded.ids[None], encoded.pieces
+        return str(texts.split("\n")[0])
+    return next(iter(_texts(None, Path(source))), "") if Path(source).is_file() else source

@@ -296,7 +296,7 @@ def inspect_extra(model: Model, source: str | None = None) -> list[tuple[str, st
     trace = inspect(translator.encoder, np.array([ids]), tokens=labels)
     for depth, ways in enumerate(trace.layers):
         for way, layer in enumerate(ways):
-            drawn = film(layer, trace.tokens[0], 0, prefix=f"encoder-{depth}-{way}").draw(
+            drawn = film(layer, trace.tokens[0], 0, prefix=f"encoder-{depth}-{way}", steps="words").draw(
                 "svg", caption=False
             )
             chapters.append((f"Encoder gates: {layer.title}", QUESTION, drawn.decode()))

@@ -43,6 +43,12 @@ def film(clip: Clip, probabilities: NDArray[np.float64], classes: Sequence[str])
     )
 
 
+def thumbnail(clip: Clip, frame: int) -> str:
+    """One frame of a clip [T, C, H, W] as a picture, or the path [T, I] up to it, as an SVG."""
+    draw = _picture if clip.ndim == 4 else _path
+    return f'<svg viewBox="0 0 {_SIDE} {_SIDE}" color="#808080">{draw(clip, frame, 0).replace(_INK, "currentColor")}</svg>'
+
+
 def _picture(clip: Clip, frame: int, left: float) -> str:
     colour = np.ascontiguousarray(np.broadcast_to(clip[frame], (3, *clip.shape[2:])).transpose(1, 2, 0))
     source = png.data_uri(colour.astype(np.uint8))

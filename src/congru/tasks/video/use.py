@@ -301,20 +301,20 @@ def inspect_inputs(model: Model, source: str | None = None) -> tuple[NDArray[np.
     Raises:
         DataError: nothing that can be read.
     """
-    classifier, clip = _clip_of(model, source)
+    classifier, clip = clip_of(model, source)
     return classifier.preparation(clip)[None], [str(number + 1) for number in range(len(clip))]
 
 
 def inspect_extra(model: Model, source: str | None = None) -> list[tuple[str, str, str]]:
     """The first chapter of the page about gates: title, sentence, and the frames of the clip as an SVG text."""
-    classifier, clip = _clip_of(model, source)
+    classifier, clip = clip_of(model, source)
     probabilities = classifier.soften(classifier.step_logits([clip])[0])
     curve = ", and below them the probability of the last answer after each" if classifier.streams else ""
     sentence = f"Frames of the clip by their numbers, which label the steps of every view{curve}."
     return [("The clip", sentence, film(clip, probabilities, classifier.classes))]
 
 
-def _clip_of(model: Model, source: str | None) -> tuple[Classifier, Clip]:
+def clip_of(model: Model, source: str | None) -> tuple[Classifier, Clip]:
     """A clip by its path, or the stored one, and the classifier that reads it."""
     if predicts_frames(model):
         raise SettingsError(

@@ -1,0 +1,179 @@
+"""How a series is said in the report about the gates: its days with their values, and the forecast after each of them.
+
+The shares are those of what the network adds to the simple forecast it starts from (`congru.tasks.forecast.window`), in the
+unit of the series; with several lags the part of their mixture is counted as a constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from congru.data.table import show_time
+from congru.gates.parts import has_parts, parts_of_steps
+from congru.gates.predictions import MOST_STEPS
+from congru.gates.reading import Choice, Prediction, Reading
+from congru.gates.record import Record
+from congru.runtime.model import Model
+from congru.tasks.forecast.forecaster import Forecaster
+from congru.tasks.forecast.use import series_of
+
+MOST_AHEAD = 7
+_UNITS = {
+    "d": "day",
+    "h": "hour",
+    "min": "minute",
+    "s": "second",
+    "w": "week",
+    "mo": "month",
+    "q": "quarter",
+    "y": "year",
+}
+_UNITS |= {"B": "working day", "ms": "millisecond", "us": "microsecond"}
+
+
+def inspect_reading(model: Model, source: str | None = None, *, unit: str = "") -> Reading:
+    """The last window of a series and its forecast, `unit` behind every value; see `inspect_inputs` for `source`."""
+    forecaster = Forecaster.of(model)
+    number = series_of(forecaster, source or "")
+    store, window = forecaster.store, forecaster.window
+    cutoff = np.array([store.history.shape[1]])
+    x = store.panel().inputs(np.array([number]), cutoff)
+    ends = store.length[number] - 1 - window.segment * np.arange(window.num_steps - 1, -1, -1)
+    ahead = store.length[number] + np.arange(window.horizon)
+    values = store.history[number, -window.input_size :].reshape(window.num_steps, -1).mean(axis=1)
+    step, plural = _step(str(store.frequency), window.segment)
+    per_day = window.num_outputs // window.horizon
+    scale = np.ones(window.num_outputs)
+    scale[::per_day] = store.units.unit[number]
+    names = say_times(store.times(number, ahead))
+    forecast = forecaster.values()[number, :, 0]
+    shift = np.zeros(window.num_outputs)
+    record_at_end = _Said(forecaster, number, unit, names, [float(value) for value in store.history[number]])
+    shift[::per_day] = forecast - record_at_end.added(x)
+    return Reading(
+        x,
+        say_times(store.times(number, ends)),
+        step=step,
+        plural=plural,
+        values=[say(value, unit) for value in values],
+        outputs=_names(names, per_day, window.num_widths),
+        scale=scale,
+        shift=shift,
+        predicts="The forecast",
+        of=unit or "the value",
+        target=0,
+        about=(("series", str(store.names[number])),),
+        predict=record_at_end.predict,
+    )
+
+
+class _Said:
+    """The forecasts after every step of a record, in words."""
+
+    def __init__(
+        self, forecaster: Forecaster, number: int, unit: str, names: list[str], history: list[float]
+    ) -> None:
+        self.forecaster, self.number, self.unit = forecaster, number, unit
+        self.names, self.history = names, history
+
+    def added(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        """What the network adds to the simple forecast of every step ahead at the end, [h]."""
+        forecaster = self.forecaster
+        out: Any = forecaster.model.run(x)[0]
+        last = np.asarray(out[0, -1] if forecaster.window.streaming else out[0], np.float64)
+        part: NDArray[np.float64] = last.reshape(forecaster.window.horizon, -1)[:, 0]
+        return part * float(forecaster.store.units.unit[self.number])
+
+    def predict(self, record: Record) -> Sequence[Prediction]:
+        """After each step the forecasts ahead, each with what every step gives to it."""
+        forecaster, window, store = self.forecaster, self.forecaster.window, self.forecaster.store
+        out = np.asarray(record.output)[0] if window.streaming else np.asarray(record.output)
+        length = store.history.shape[1]
+        cutoffs = np.arange(length - len(out) + 1, length + 1) if window.streaming else np.array([length])
+        panel, series = store.panel(), np.full(len(out), self.number)
+        values = forecaster.forecasts_of(panel, series, cutoffs, out.astype(np.float32))
+        ahead = min(window.horizon, MOST_AHEAD)
+        low, high = float(values[:, :ahead].min()), float(values[:, :ahead].max())
+        shares = self._shares(record, ahead)
+        found = []
+        for k in range(max(0, len(out) - MOST_STEPS), len(out)):
+            ends = store.length[self.number] - (len(out) - 1 - k) + np.arange(ahead)
+            names = say_times(store.times(self.number, ends))
+            choices = [
+                Choice(
+                    names[day],
+                    self._value(values[k, day], int(cutoffs[k]) + day),
+                    (float(values[k, day, 0]) - low) / max(high - low, 1e-9),
+                    None if shares is None else shares[k][day],
+                )
+                for day in range(ahead)
+            ]
+            found.append(Prediction(int(record.lengths[0]) - len(out) + k, tuple(choices)))
+        return found
+
+    def _shares(self, record: Record, ahead: int) -> list[list[NDArray[np.float64]]] | None:
+        """Shares [days ahead][steps so far] of each prediction; the read-out is in the unit of the series."""
+        if record.readout is None or not has_parts(record):
+            return None
+        per_day = self.forecaster.window.num_outputs // self.forecaster.window.horizon
+        rows = record.readout.weight[: ahead * per_day : per_day].astype(np.float64)
+        every = [list((parts @ rows.T).T) for parts in parts_of_steps(record)]
+        return every if self.forecaster.window.streaming else every[-1:]
+
+    def _value(self, forecast: NDArray[np.float64], at: int) -> str:
+        """The middle, the interval, and what came, where it is known."""
+        text = say(forecast[0], self.unit)
+        if len(forecast) > 2:
+            text += f" ({say(forecast[1])} to {say(forecast[2])})"
+        return f"{text}; it was {say(self.history[at])}" if at < len(self.history) else text
+
+
+def say(value: float, unit: str = "") -> str:
+    """A value with as many digits as one reads.
+
+    >>> say(14.25, "°C"), say(1234567.0), say(0.00123)
+    ('14.2 °C', '1,234,567', '0.00123')
+    """
+    size = abs(float(value))
+    text = f"{value:,.0f}" if size >= 1000 else f"{value:.1f}" if size >= 10 or size == 0 else f"{value:.3g}"
+    return f"{text} {unit}".strip()
+
+
+def say_times(times: NDArray[Any]) -> list[str]:
+    """Times as short as they can be told apart: days by weekday and date, hours with the date, numbers as they are.
+
+    >>> say_times(np.array(["2015-12-24", "2015-12-25"], "datetime64[us]"))
+    ['Thu 24 Dec', 'Fri 25 Dec']
+    """
+    if not np.issubdtype(np.asarray(times).dtype, np.datetime64):
+        return [show_time(time) for time in times]
+    stamps = [time.astype("datetime64[s]").item() for time in times]
+    gaps = np.diff(np.asarray(times).astype("datetime64[s]").astype(np.int64))
+    if len(gaps) and gaps.min() >= 27 * 86400:
+        return [f"{time:%b %Y}" for time in stamps]
+    if any((time.hour, time.minute, time.second) != (0, 0, 0) for time in stamps) or (
+        len(gaps) and gaps.min() < 86400
+    ):
+        return [f"{time.day} {time:%b %H:%M}" for time in stamps]
+    return [f"{time:%a} {time.day} {time:%b}" for time in stamps]
+
+
+def _step(frequency: str, segment: int) -> tuple[str, str]:
+    """What one step of the network is called, and several."""
+    count, unit = "".join(filter(str.isdigit, frequency)), frequency.lstrip("0123456789")
+    size = int(count or 1) * segment
+    name = _UNITS.get(unit, "value")
+    if size == 1:
+        return name, f"{name}s"
+    return f"stretch of {size} {name}s", f"stretches of {size} {name}s"
+
+
+def _names(days: list[str], per_day: int, num_widths: int) -> list[str]:
+    """The network's numbers in words: the middle of each day, its widths, and how it mixes the simple forecasts."""
+    kinds = ["", *(f", width {k + 1} of its interval" for k in range(num_widths))]
+    kinds += [f", weight of simple forecast {k + 1}" for k in range(per_day - 1 - num_widths)]
+    return [f"{day}{kind}" for day in days for kind in kinds]

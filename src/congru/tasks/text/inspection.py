@@ -1,0 +1,26 @@
+"""How a text is said in the report about the gates: its characters or tokens, and what the model expects next."""
+
+from __future__ import annotations
+
+from congru.gates.reading import Reading
+from congru.runtime.model import Model
+from congru.tasks.text.use import inspect_inputs
+
+
+def inspect_reading(model: Model, source: str | None = None) -> Reading:
+    """The running text; see `inspect_inputs` for `source` and what is raised."""
+    tokenizer = model.tokenizer
+    assert tokenizer is not None
+    x, _ = inspect_inputs(model, source)
+    pieces = [tokenizer.decode([index]) for index in x[0].tolist()]
+    names = [tokenizer.decode([index]) for index in range(model.network.output_size)]
+    step = "character" if all(len(name) == 1 for name in names) else "token"
+    return Reading(
+        x,
+        pieces,
+        step=step,
+        flow=True,
+        outputs=names,
+        came=pieces[1:],
+        predicts=f"The next {step}",
+    )
