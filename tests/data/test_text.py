@@ -94,8 +94,12 @@ def test_bytes_that_are_not_utf8_are_named(tmp_path: Path) -> None:
     path.write_bytes(b"caf\xe9 noir")
     assert message(path) == (
         f"{path} byte 3: b'\\xe9' is not UTF-8, expected UTF-8 text: convert it, for example with"
-        " iconv -f latin1 -t utf-8"
+        f" iconv -f latin1 -t utf-8 {path} > {path.with_name('a-utf8.txt')}"
     )
+    path.write_bytes(b"it\x92s")
+    assert "iconv -f cp1252" in message(path)
+    path.write_bytes(b"%PDF-1.4\n%\xe2\xe3")
+    assert "it is a PDF file, expected UTF-8 text: take its text out" in message(path)
     path.write_bytes("hé".encode("utf-16"))
     assert "byte 0" in message(path)
     assert "iconv -f utf-16" in message(path)

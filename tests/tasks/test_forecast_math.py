@@ -118,7 +118,8 @@ def test_units_are_the_seasonal_difference_where_seasonal_lags_are_used() -> Non
     plain, seasonal = Window(2, 4, 1), Window(2, 4, 1, lags=(1, 2))
     units = fit_units([y, np.full(6, 3.0)], plain)
     assert units.mean[0] == pytest.approx(y.mean())
-    assert units.unit.tolist() == units.scale.tolist() == [pytest.approx(y.std()), 1.0]
+    assert units.unit.tolist() == units.scale.tolist() == [pytest.approx(y.std()), pytest.approx(3e-9)]
+    assert units.flat.tolist() == [False, True]
     assert fit_units([y], seasonal).unit[0] == pytest.approx((1 + 2 + 2 + 1) / 4)
     weights = row_weights(fit_units([y], seasonal), "mae")
     assert weights[0] == pytest.approx(1.5 / y.std())

@@ -49,3 +49,44 @@ def decode(content: bytes, name: str) -> tuple[str, str]:
             raise DataError(f"{name} is not text (byte {error.start}), expected UTF-8: convert it") from None
         wrong = f"byte 0x{content[error.start]:02x} at {error.start} is not UTF-8"
         return content.decode("latin-1"), f"{name} read as Latin-1: {wrong}"
+
+
+# First bytes of files that are often taken for text -> what they are, and how to get text out.
+_MAGIC = {
+    b"%PDF": ("a PDF file", "take its text out, for example with pdftotext"),
+    b"PK\x03\x04": ("a ZIP archive, as workbooks are", "unpack it, or save the sheet as CSV"),
+    b"PAR1": ("a Parquet file", "name it with the ending .parquet"),
+    b"\x1f\x8b": ("a gzip file", "name it with the ending .gz"),
+    b"\x89PNG": ("a PNG picture", "choose another file"),
+}
+
+
+def guess_encoding(content: bytes) -> str:
+    r"""The encoding that bytes which are no UTF-8 most often have.
+
+    >>> guess_encoding(b"it\x92s"), guess_encoding("né".encode("latin-1")), guess_encoding("né".encode("utf-16"))
+    ('cp1252', 'latin1', 'utf-16')
+    """
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    if not any(0x80 <= byte <= 0x9F for byte in content):
+        return "latin1"
+    try:
+        content.decode("cp1252")
+    except UnicodeDecodeError:
+        return "latin1"
+    return "cp1252"
+
+
+def encoding_of(content: bytes, name: str) -> tuple[str, str]:
+    r"""What a file that is no UTF-8 is, as the end of a sentence, and what to do about it.
+
+    >>> encoding_of(b"%PDF-1.4 \xe2", "a.txt")[0], encoding_of(b"it\x92s", "a.txt")[1]
+    ('; it is a PDF file', 'convert it, for example with iconv -f cp1252 -t utf-8 a.txt > a-utf8.txt')
+    """
+    for start, (what, fix) in _MAGIC.items():
+        if content.startswith(start):
+            return f"; it is {what}", fix
+    stem, dot, suffix = name.rpartition(".")
+    other = f"{stem}-utf8.{suffix}" if dot else f"{name}-utf8"
+    return "", f"convert it, for example with iconv -f {guess_encoding(content)} -t utf-8 {name} > {other}"

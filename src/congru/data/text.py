@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from congru.data.files import read_bytes
+from congru.data.files import encoding_of, read_bytes
 from congru.errors import DataError
 
 # What counts as text inside a folder; a file given by itself may have any name.
@@ -128,14 +128,10 @@ def _read_file(path: Path) -> tuple[str, TextFile]:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
+        what, fix = encoding_of(content, str(path))
         raise DataError(
-            f"{path} byte {error.start}: {content[error.start : error.start + 1]!r} is not UTF-8, expected"
-            f" UTF-8 text: convert it, for example with iconv -f {_guess(content)} -t utf-8"
+            f"{path} byte {error.start}: {content[error.start : error.start + 1]!r} is not UTF-8{what}, expected"
+            f" UTF-8 text: {fix}"
         ) from None
     file = TextFile(str(path), hashlib.sha256(content).hexdigest(), len(content))
     return text.removeprefix("\ufeff"), file
-
-
-def _guess(content: bytes) -> str:
-    """The encoding such bytes most often have."""
-    return "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "latin1"

@@ -14,6 +14,8 @@ def verdict(
     *,
     split: str = "validation",
     model: str = "the model",
+    windows: str = "",
+    best_step: int | None = None,
 ) -> str:
     """Compare the model's value of a metric with the best of its baselines.
 
@@ -24,6 +26,8 @@ def verdict(
         minimize: whether less is better.
         split: the data both were measured on.
         model: what the sentence calls the model, for example its cell.
+        windows: what of the split was measured, in words, for example "one window".
+        best_step: the training step of the model; 0 says that training did not help.
 
     The difference is a share of the baseline's value.
 
@@ -39,14 +43,15 @@ def verdict(
     name = (min if minimize else max)(baselines, key=lambda key: baselines[key])
     value = baselines[name]
     numbers = f"{metric} {best:.4f} against {value:.4f}"
+    where = f"On the {split} data ({windows})" if windows else f"On the {split} data"
+    if best_step == 0:
+        return f"{where} training did not help: the untrained model is the best ({numbers} of {name}). Use {name}."
     share = _share(best, value)
     if best < value if minimize else best > value:
         by = f" by {share}" if share else ""
-        return f"On the {split} data {model} beats {name}{by} ({numbers})."
+        return f"{where} {model} beats {name}{by} ({numbers})."
     worse = f", {share} worse" if share and best != value else ""
-    return (
-        f"On the {split} data {model} does NOT beat {name} ({numbers}{worse}): train longer, or use {name}."
-    )
+    return f"{where} {model} does NOT beat {name} ({numbers}{worse}): train longer, or use {name}."
 
 
 def _share(value: float, reference: float) -> str:

@@ -150,10 +150,17 @@ def _load(folder: Path, backend: str, weight_dtype: str) -> Model:
     return Model(folder, config, networks, weights, files)
 
 
-def save_again(model: Model, folder: str | os.PathLike[str], files: Mapping[str, bytes]) -> None:
-    """Write a loaded model to `folder` with other side files; golden cases and card come from the folder it was loaded from.
+def save_again(
+    model: Model,
+    folder: str | os.PathLike[str],
+    files: Mapping[str, bytes],
+    task_config: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a loaded model to `folder` with other side files; golden cases and card come from the folder it
+    was loaded from.
 
-    Raises :class:`ModelFolderError` as :func:`save_model`, and where that folder is gone.
+    `task_config`: what its task says of it now; default: as it was. Raises :class:`ModelFolderError` as
+    :func:`save_model`, and where that folder is gone.
     """
     golden = _parse(model.folder / GOLDEN, _read(model.folder / GOLDEN))
     networks, chain = declared_networks(model.config), "networks" not in model.config
@@ -164,9 +171,12 @@ def save_again(model: Model, folder: str | os.PathLike[str], files: Mapping[str,
         cases = {MAIN: golden_of_chain(golden, model.network.graph)}
     elif model.task_weights:
         weights[TASK] = model.task_weights
+    kept = {key: model.config[key] for key in ("task", "cell", "task_config")}
+    if task_config is not None:
+        kept["task_config"] = dict(task_config)
     save_model(
         folder,
-        config={"networks": networks, **{key: model.config[key] for key in ("task", "cell", "task_config")}},
+        config={"networks": networks, **kept},
         weights=weights,
         golden=cases,
         files=files,

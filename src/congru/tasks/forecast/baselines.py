@@ -1,8 +1,8 @@
-"""What a person would try first: the last value, the last season, a linear map, the M4 competition's Naive2."""
+"""What a person would try first: the last value, the last season, a linear map, the M4 competition's Naive2, Croston."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,60 @@ def seasonal_naive(history: Array, horizon: int, season: int) -> Array:
     [[2.0, 3.0, 2.0]]
     """
     return np.asarray(history[:, history.shape[1] - season + np.arange(horizon) % season])
+
+
+_DEMAND_WEIGHT = 0.1  # of the newest demand in Croston's averages
+INTERMITTENT = (
+    1.32  # steps between demands on average, above which demand is intermittent (Syntetos & Boylan 2005)
+)
+
+
+def is_intermittent(series: Sequence[Array]) -> bool:
+    """Whether most series are intermittent demand: never negative, and on average 1.32 steps or more between demands.
+
+    >>> is_intermittent([np.array([0.0, 0.0, 3.0, 0.0, 2.0, 0.0])]), is_intermittent([np.ones(6)])
+    (True, False)
+    """
+    if any((y < 0).any() for y in series):
+        return False
+    rare = [len(y) >= INTERMITTENT * np.count_nonzero(y) and np.count_nonzero(y) > 0 for y in series]
+    return bool(np.mean(rare) > 0.5) if rare else False
+
+
+def croston(y: Array) -> Array:
+    """Croston's forecast of intermittent demand after every step of y [T]: size of a demand by the steps between two.
+
+        at a demand:  z <- z + a (y - z),  p <- p + a (steps since the last demand - p),  a = 0.1;   forecast z / p
+
+    Before the first demand it is the mean so far. (Croston 1972, "Forecasting and Stock Control for Intermittent
+    Demands".)
+
+    >>> croston(np.array([0.0, 4.0, 0.0, 4.0])).tolist()
+    [0.0, 2.0, 2.0, 2.0]
+    """
+    forecast = np.zeros(len(y))
+    size = interval = 0.0
+    since = 0
+    for step, value in enumerate(y.tolist()):
+        since += 1
+        if value > 0:
+            if interval == 0.0:
+                size, interval = value, float(since)
+            else:
+                size += _DEMAND_WEIGHT * (value - size)
+                interval += _DEMAND_WEIGHT * (since - interval)
+            since = 0
+        forecast[step] = size / interval if interval else 0.0
+    return forecast
+
+
+def croston_windows(
+    series: Sequence[Array], rows: NDArray[np.int64], cutoff: NDArray[np.int64], horizon: int
+) -> Array:
+    """Croston's forecast [B, h] of windows, the same at every step ahead."""
+    after = [np.r_[0.0, croston(y)] for y in series]
+    levels = np.array([after[row][end] for row, end in zip(rows, cutoff)])
+    return np.repeat(levels[:, None], horizon, 1)
 
 
 class Linear:

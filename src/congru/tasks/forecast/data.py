@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from congru.data.table import Columns, LongTable, Series, read_table
+from congru.data.table import LongTable, read_table
 from congru.errors import DataError, SettingsError
 from congru.tasks.forecast import defaults
-from congru.tasks.forecast.baselines import LONGEST_LINEAR, Linear
+from congru.tasks.forecast.baselines import LONGEST_LINEAR, Linear, croston_windows, is_intermittent
 from congru.tasks.forecast.metrics import naive_error, score
 from congru.tasks.forecast.panel import Panel, Units, fit_units
+from congru.tasks.forecast.quantiles import bounded
 from congru.tasks.forecast.settings import Settings
 from congru.tasks.forecast.window import Window
 
@@ -32,15 +33,31 @@ MOST_TRAINING = 16_384  # windows an epoch by default
 
 
 @dataclass(frozen=True)
-class KnownScale:
-    """Mean and standard deviation of each known covariate over the train parts, [K]."""
+class CovariateScale:
+    """Mean and standard deviation of each covariate of one role over the train parts, [K]."""
 
     mean: Array
     scale: Array
 
-    def apply(self, known: Array) -> Array:
-        """Known covariates [T, K] in standard deviations."""
-        return np.asarray((known - self.mean) / self.scale)
+    def apply(self, values: Array) -> Array:
+        """Covariates [..., K] in standard deviations."""
+        return np.asarray((values - self.mean) / self.scale)
+
+    @classmethod
+    def fit(cls, rows: Array) -> CovariateScale:
+        """The scale of rows [R, K]."""
+        deviation = rows.std(0) if len(rows) else np.zeros(rows.shape[1])
+        mean = rows.mean(0) if len(rows) else np.zeros(rows.shape[1])
+        return cls(mean, np.where(deviation > 0, deviation, 1.0))
+
+
+@dataclass(frozen=True)
+class Scales:
+    """The scales of the covariates by role."""
+
+    known: CovariateScale
+    past: CovariateScale
+    static: CovariateScale
 
 
 @dataclass(frozen=True)
@@ -50,7 +67,7 @@ class ForecastData:
     table: LongTable
     window: Window
     season: int
-    known_scale: KnownScale
+    scales: Scales
     units: Units
     naive_errors: Array
     """[N] MASE's denominator of each series, over its train part."""
@@ -62,6 +79,8 @@ class ForecastData:
     validation: Rows
     baselines: dict[str, dict[str, float]]
     """Name -> its metrics on the validation windows."""
+    minimum: float | None = None
+    """No forecast lies below it."""
 
     def train_rows(self, stride: int, offset: int) -> Rows:
         """Training windows, every `stride` steps from `offset`: (series, cutoff)."""
@@ -76,23 +95,44 @@ class ForecastData:
 
 
 def prepare(data: Any, settings: Settings) -> ForecastData:
-    """Read, check, split and scale the table `data` (a CSV path or a table object).
+    """Read, check, split and scale the table `data` (a path, a table object, or one that has been read).
 
     Raises :class:`DataError` for rows that cannot be used and data shorter than the horizon.
     """
-    columns = Columns(settings.id_column, settings.time_column, settings.target_column)
-    table = read_table(data, columns=columns, freq=settings.freq, bad_rows=settings.bad_rows)
+    table = (
+        data
+        if isinstance(data, LongTable)
+        else read_table(
+            data,
+            columns=settings.columns,
+            freq=settings.freq,
+            bad_rows=settings.bad_rows,
+            date_format=settings.date_format,
+        )
+    )
     _warn_constant(table)
-    train_end, test_start = split(table.series, settings)
+    train_end, test_start = split(table, settings)
     train = [s.y[:end] for s, end in zip(table.series, train_end)]
+    seen = [s.observed[:end] for s, end in zip(table.series, train_end)]
     window, season = choose_window(table, train, settings)
-    units = fit_units(train, window)
-    known_scale = fit_known(table, train_end)
-    panel = make_panel(table, window, units, known_scale, reach=season)
+    units = fit_units(train, window, seen)
+    scales = fit_scales(table, train_end)
+    panel = make_panel(table, window, units, scales, reach=season)
     validation = _thin(_windows(train_end, test_start, window.horizon, 1), MOST_VALIDATION)
-    errors = np.array([naive_error(y, season) for y in train])
+    errors = np.array([naive_error(y, season, there) for y, there in zip(train, seen)])
     prepared = ForecastData(
-        table, window, season, known_scale, units, errors, panel, train_end, test_start, validation, {}
+        table=table,
+        window=window,
+        season=season,
+        scales=scales,
+        units=units,
+        naive_errors=errors,
+        panel=panel,
+        train_end=train_end,
+        test_start=test_start,
+        validation=validation,
+        baselines={},
+        minimum=find_minimum(train, seen, settings),
     )
     prepared.baselines.update(validation_baselines(prepared))
     return prepared
@@ -105,13 +145,28 @@ def _warn_constant(table: LongTable) -> None:
         warnings.warn(f"constant series: {count}, first: {first}; its forecast is that value", stacklevel=4)
 
 
-def split(series: Sequence[Series], settings: Settings) -> Rows:
-    """Ends of the train part and of the validation part of each series, in steps."""
-    horizon, lengths = settings.horizon, np.array([len(s) for s in series])
+def find_minimum(
+    train: Sequence[Array], observed: Sequence[NDArray[np.bool_]], settings: Settings
+) -> float | None:
+    """What no forecast lies below: what the settings say, else 0 where no value of the train parts is negative."""
+    if settings.minimum == "auto":
+        return 0.0 if all((y[there] >= 0).all() for y, there in zip(train, observed)) else None
+    return None if settings.minimum == "none" else float(settings.minimum)
+
+
+def split(table: LongTable, settings: Settings) -> Rows:
+    """Ends of the train part and of the validation part of each series, in steps.
+
+    A series too short to spare a part gives all its rows to training, and is named in the report.
+    """
+    horizon, lengths = settings.horizon, np.array([len(s) for s in table.series])
     longest = int(lengths.max())
     if longest < 2:
         raise DataError("table has one row, expected at least 2: add rows")
-    test_start = np.maximum(lengths - settings.test_size, 0)
+    short = (lengths - settings.test_size <= horizon) & (settings.test_size > 0)
+    if not short.all():
+        _report_short(table, short, "test")
+    test_start = np.where(short & ~short.all(), lengths, np.maximum(lengths - settings.test_size, 0))
     wanted = settings.val_size
     if wanted is None:
         wanted = max(horizon, longest // 10)
@@ -130,8 +185,19 @@ def split(series: Sequence[Series], settings: Settings) -> Rows:
         raise SettingsError(
             "val_size is 0, expected a validation part to calibrate levels on: raise it or drop --levels"
         )
-    size = np.where(test_start - wanted > horizon, wanted, 0)
+    size = np.where((test_start - wanted > horizon) & ~short, wanted, 0)
+    _report_short(table, (size == 0) & ~short & (wanted > 0), "validation")
     return test_start - size, test_start
+
+
+def _report_short(table: LongTable, short: NDArray[np.bool_], part: str) -> None:
+    if short.any():
+        first = table.series[int(np.argmax(short))]
+        table.report.add(
+            f"series too short for a {part} part, used whole for training",
+            int(short.sum()),
+            f"series {first.name!r} of {len(first)} rows",
+        )
 
 
 def choose_window(table: LongTable, train: Sequence[Array], settings: Settings) -> tuple[Window, int]:
@@ -153,29 +219,32 @@ def choose_window(table: LongTable, train: Sequence[Array], settings: Settings) 
         levels=tuple(settings.levels),
         num_known=len(table.known),
         cycles=defaults.choose_cycles(table.frequency, longest) if settings.calendar else (),
+        num_past=len(table.past),
+        num_static=len(table.static),
     )
     return window, season
 
 
-def fit_known(table: LongTable, train_end: NDArray[np.int64]) -> KnownScale:
-    """Scale the known covariates by all train parts together."""
-    rows = np.concatenate([s.known[:end] for s, end in zip(table.series, train_end)])
-    deviation = rows.std(0)
-    return KnownScale(rows.mean(0), np.where(deviation > 0, deviation, 1.0))
+def fit_scales(table: LongTable, train_end: NDArray[np.int64]) -> Scales:
+    """Scale the covariates by all train parts together."""
+    known = np.concatenate([s.known[:end] for s, end in zip(table.series, train_end)])
+    past = np.concatenate([s.past[:end] for s, end in zip(table.series, train_end)])
+    static = np.stack([s.static for s in table.series])
+    return Scales(*(CovariateScale.fit(rows) for rows in (known, past, static)))
 
 
-def make_panel(
-    table: LongTable, window: Window, units: Units, known_scale: KnownScale, reach: int = 0
-) -> Panel:
+def make_panel(table: LongTable, window: Window, units: Units, scales: Scales, reach: int = 0) -> Panel:
     """The windows over all rows of a table."""
     return Panel(
         window,
         units,
         [s.y for s in table.series],
-        [known_scale.apply(s.known) for s in table.series],
+        [scales.known.apply(s.known) for s in table.series],
         [table.frequency.phase(s.ds[0]) for s in table.series],
         [s.observed for s in table.series],
         reach,
+        [scales.past.apply(s.past) for s in table.series],
+        [scales.static.apply(s.static) for s in table.series],
     )
 
 
@@ -202,6 +271,9 @@ def validation_baselines(data: ForecastData) -> dict[str, dict[str, float]]:
     linear = fit_linear(data)
     if linear is not None:
         forecasts["linear"] = linear_forecast(data, linear, series, cutoff)
+    values = [s.y for s in data.table.series]
+    if is_intermittent([y[:end] for y, end in zip(values, data.train_end)]):
+        forecasts["Croston"] = croston_windows(values, series, cutoff, data.window.horizon)
     return {
         name: data_score(data, forecast[..., None], series, cutoff) for name, forecast in forecasts.items()
     }
@@ -246,4 +318,6 @@ def data_score(
 ) -> dict[str, float]:
     """Metrics of forecasts [B, h, Q] for windows."""
     observed, actual = data.panel.observed(series, cutoff), data.panel.actual(series, cutoff)
-    return score(actual, forecast, observed, data.naive_errors[series], data.units.scale[series], levels)
+    spread = np.where(data.units.flat, np.nan, data.units.scale)[series]
+    bound = bounded(forecast, data.minimum)
+    return score(actual, bound, observed, data.naive_errors[series], spread, levels)

@@ -1,4 +1,4 @@
-"""A trained forecaster: predict, update, cross-validate, save. NumPy only; `Forecaster.train` alone loads torch.
+"""A trained forecaster: predict, update, cross-validate, save. NumPy only; training alone loads torch.
 
 `update` costs the same whether a series has a hundred steps or a million: only its last values are kept. A
 network that streams (segment 1, no known covariates) carries its recurrent state and takes one step per new
@@ -7,6 +7,7 @@ row; every other one reads its look-back again.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,15 +16,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from congru.data.table import BadRows, LongTable, Series, make_table, read_table, show_time
+from congru.data.holidays import holiday_counts
+from congru.data.table import BadRows, LongTable, Series, TableReport, make_table, read_table
 from congru.errors import DataError, ModelFolderError, SettingsError
 from congru.runtime.answer import ANSWER, Answer, Arrays
 from congru.runtime.folder import save_again
 from congru.runtime.model import Model
 from congru.runtime.session import Session
-from congru.tasks.forecast import plot, rolling
-from congru.tasks.forecast.panel import Panel
-from congru.tasks.forecast.quantiles import calibrate
+from congru.tasks.forecast import history, plot
+from congru.tasks.forecast.history import UNSEEN
+from congru.tasks.forecast.metrics import naive_error
+from congru.tasks.forecast.panel import Panel, fit_units
+from congru.tasks.forecast.quantiles import bounded, calibrate, quantile_at
+from congru.tasks.forecast.refit import cross_validate
+from congru.tasks.forecast.rolling import Rolling
 from congru.tasks.forecast.store import NUM_ANSWERS, SeriesStore
 from congru.tasks.forecast.window import Array, Window, decode
 from congru.tasks.loading import check_task, load_model
@@ -46,12 +52,14 @@ class Forecaster:
         f.predict()                       # unique_id, ds, GRU, GRU-lo-80, GRU-hi-80
         f.update(new_rows).predict()      # goes on from the new rows, without training
 
-    `table` is the table it was trained on and `result` what training came to, where they are at hand.
+    `table` is the table it was trained on and `result` what training came to, where they are at hand; `report` is
+    what was found in the rows it read last.
     """
 
     def __init__(self, model: Model, store: SeriesStore, table: LongTable | None = None) -> None:
         self.model, self.store, self.table = model, store, table
         self.result: RunResult | None = None
+        self.report = TableReport()
         self.name = _NAMES[model.cell]
         self.calibration: list[float] = [float(f) for f in model.task_config["calibration"]]
         self._sessions: list[Session] = []
@@ -74,7 +82,8 @@ class Forecaster:
                 "dry_run is True, expected False: a forecaster is asked for; use congru train --dry-run"
             )
         forecaster = cls.load(result)
-        forecaster.result, forecaster.table = result, forecaster.read_rows(data, bad_rows)
+        forecaster.result = result
+        forecaster.table = forecaster.read_rows(data, bad_rows)
         return forecaster
 
     @classmethod
@@ -100,37 +109,97 @@ class Forecaster:
     @property
     def columns(self) -> list[str]:
         """The names of its forecast columns, as :meth:`values` orders them."""
-        ends = [f"-{side}-{level}" for level in self.window.levels for side in ("lo", "hi")]
+        return self.columns_of(self.window.levels)
+
+    def columns_of(self, levels: Sequence[float]) -> list[str]:
+        """The names of the forecast columns with intervals of some levels."""
+        ends = [f"-{side}-{level:g}" for level in levels for side in ("lo", "hi")]
         return [self.name, *(self.name + end for end in ends)]
 
     # Forecasting
 
-    def predict(self, future: Any = None) -> Any:
-        """The next `horizon` steps of every series, as a table of the kind it was trained on.
+    def predict(
+        self,
+        future: Any = None,
+        *,
+        data: Any = None,
+        horizon: int | None = None,
+        levels: Sequence[float] | None = None,
+    ) -> Any:
+        """The next `horizon` steps of every series, as a table of the kind and types it was trained on.
 
         Columns: those of the training table that name series and time, then the forecast and its intervals,
-        for example `GRU, GRU-lo-80, GRU-hi-80`. `future`: where the training table had further columns, a
-        table with series, time and these columns for the next `horizon` steps. Raises :class:`DataError`
-        where it lacks a step.
+        for example `GRU, GRU-lo-80, GRU-hi-80`. `future`: where the training table had columns known ahead, a
+        table with series, time and these columns for the next steps. `data`: forecast the series of this table after
+        its last rows instead, series that training has not seen among them; the forecaster stays as it is. `horizon`:
+        fewer steps than it was trained for. `levels`: these intervals instead of those it was trained with; where it
+        was not trained with one, from the errors on the validation part. Raises :class:`DataError` where `future`
+        lacks a step.
         """
-        return make_table(self.predict_columns(future), self.store.kind)
-
-    def predict_columns(self, future: Any = None) -> dict[str, Any]:
-        """The columns of :meth:`predict` by name, without a table package."""
-        values = self.values(future)
-        times = [
-            self.store.times(n, self.store.length[n] + np.arange(self.window.horizon)) for n in self._all
-        ]
-        names = np.repeat(self._all, self.window.horizon)
+        names, times, values = self.predict_arrays(future, data=data, horizon=horizon, levels=levels)
         forecasts = values.reshape(-1, values.shape[-1])
-        return self._columns(names, np.concatenate(times), dict(zip(self.columns, forecasts.T)))
+        columns = dict(zip(self.columns_of(self._levels(levels)), forecasts.T))
+        return make_table(self._columns(names, times, columns), self.store.kind)
+
+    def predict_arrays(
+        self,
+        future: Any = None,
+        *,
+        data: Any = None,
+        horizon: int | None = None,
+        levels: Sequence[float] | None = None,
+    ) -> tuple[list[Any], NDArray[Any], Array]:
+        """The name of the series and the time of each forecast step [N h], and the forecasts [N, h, 1 + 2 levels]."""
+        wanted = self._levels(levels)
+        steps = self.window.horizon if horizon is None else horizon
+        if not 1 <= steps <= self.window.horizon:
+            raise SettingsError(
+                f"horizon is {horizon}, expected 1 to {self.window.horizon}: train with a longer --horizon"
+            )
+        source = self if data is None else self.after(data)
+        chosen = source._all if data is None else source._numbers(source.read_rows(data))
+        values = source.with_levels(source.values(future), wanted)[chosen, :steps]
+        store = source.store
+        times = [store.times(n, store.length[n] + np.arange(steps)) for n in chosen]
+        return [store.names[n] for n in chosen for _ in range(steps)], np.concatenate(times), values
 
     def values(self, future: Any = None) -> Array:
         """The forecasts [N, h, 1 + 2 levels] as an array: median, then lo and hi of each level."""
-        known = self._future(future)
+        return self.values_with(self._future(future))
+
+    def values_with(self, known: Array | None) -> Array:
+        """:meth:`values` with the known covariates ahead [N, h, K] as an array."""
         panel = self.store.panel(known)
         cutoff = np.full(len(self._all), self.store.history.shape[1])
         return self._forecast(panel, self._all, cutoff, self._out)
+
+    def _levels(self, levels: Sequence[float] | None) -> list[float]:
+        """The levels in force, checked."""
+        wanted: list[float] = sorted(set(self.window.levels if levels is None else levels))
+        for level in wanted:
+            if not 0 < level < 100:
+                raise SettingsError(
+                    f"levels holds {level}, expected more than 0 and less than 100 (per cent)"
+                )
+            if level not in self.window.levels and self.store.errors is None:
+                raise SettingsError(
+                    f"levels holds {level}, expected one of {list(self.window.levels)}: train anew with --levels {level:g}"
+                )
+        return wanted
+
+    def with_levels(self, values: Array, levels: Sequence[float]) -> Array:
+        """Forecasts [N, h, 1 + 2 levels] of every series with the intervals of other levels."""
+        own, parts = [float(level) for level in self.window.levels], [values[..., 0]]
+        unit = np.where(self.store.units.flat, 0.0, self.store.units.unit)[:, None]
+        for level in levels:
+            if level in own:
+                place = 1 + 2 * own.index(level)
+                parts += [values[..., place], values[..., place + 1]]
+                continue
+            assert self.store.errors is not None
+            width = unit * quantile_at(self.store.errors, level)
+            parts += [values[..., 0] - width, values[..., 0] + width]
+        return bounded(np.stack(parts, -1), self.store.minimum)
 
     def _forecast(
         self, panel: Panel, series: Index, cutoff: Index, out: NDArray[np.float32] | None = None
@@ -143,7 +212,8 @@ class Forecaster:
     def forecasts_of(self, panel: Panel, series: Index, cutoff: Index, out: NDArray[np.float32]) -> Array:
         """Forecasts [B, h, 1 + 2 levels] from what the network said [B, O] at these cutoffs."""
         forecast = decode(out, panel.bases(series, cutoff), self.window)
-        return panel.absolute(calibrate(forecast, self.calibration), series, cutoff)
+        widened = calibrate(forecast, self.calibration)
+        return bounded(panel.absolute(widened, series, cutoff), self.store.minimum)
 
     def windows(self, panel: Panel, series: Index, cutoff: Index) -> Array:
         """Forecasts [B, h, 1 + 2 levels] of any windows of a panel."""
@@ -153,98 +223,122 @@ class Forecaster:
         ]
         return np.concatenate(parts)
 
-    def cross_validation(self, data: Any = None, *, windows: int = 1, step_size: int | None = None) -> Any:
+    def cross_validation(
+        self, data: Any = None, *, windows: int = 1, step_size: int | None = None, refit: bool = False
+    ) -> Any:
         """Forecasts from `windows` past moments, `step_size` apart (default: the horizon), the last one
         ending with the data.
 
-        The model is not refitted: a window must lie behind the rows that training used. `data` is a table
-        as for training; default: the training table itself, where the forecaster comes from training.
-        Columns: series, time, `cutoff` (the last step known), `y`, then the forecasts.
+        `data` is a table as for training, of which the newest rows are enough; default: the training table itself,
+        where the forecaster comes from training. Where all windows lie behind the rows that training used, this
+        forecaster makes them; else one is trained anew, with the same settings, on the rows before the first window.
+        `refit` trains anew before every window. Columns: series, time, `cutoff` (the last step known), `y`, then the
+        forecasts.
         """
-        panel, table = self.panel_of(data)
-        step = self.window.horizon if step_size is None else step_size
-        if windows < 1 or step < 1:
-            raise SettingsError(f"windows is {windows} and step_size {step}, expected at least 1: raise them")
-        series, cutoff = rolling.cutoffs(self.store, table, self.numbers(table), windows, step)
-        forecast = self.windows(panel, series, cutoff)
-        actual = panel.actual(series, cutoff)
-        steps = cutoff[:, None] + np.arange(self.window.horizon)
-        times = np.concatenate([table.series[s].ds[at] for s, at in zip(series, steps)])
-        last_known = np.concatenate(
-            [np.repeat(table.series[s].ds[c - 1], len(steps[0])) for s, c in zip(series, cutoff)]
-        )
-        values = {"cutoff": last_known, self.store.columns.y: actual.ravel()}
-        values.update(zip(self.columns, forecast.reshape(-1, forecast.shape[-1]).T))
-        names = np.repeat(self.numbers(table)[series], self.window.horizon)
-        return make_table(self._columns(names, times, values), self.store.kind)
+        return cross_validate(self, data, windows, step_size, refit)
 
     def panel_of(self, data: Any = None) -> tuple[Panel, LongTable]:
-        """The windows over a table of known series, in the units of training; and the table as read."""
+        """The windows over a table, in the units of training; and the table, after the history that is held."""
+        own = self.rolling(data)
+        return own.panel, own.table
+
+    def rolling(self, data: Any = None) -> Rolling:
+        """The windows over a table: the training table where it is at hand, or `data` after the history that is held."""
         if data is None and self.table is None:
             raise SettingsError(
                 "data is None, expected a table: the forecaster was loaded without its training rows"
             )
-        table = self.table if data is None else self.read_rows(data)
-        assert table is not None
-        return rolling.panel_of(self.store, table, self.numbers(table)), table
+        if data is None:
+            assert self.table is not None
+            return Rolling.of(self.store, self.table, self._numbers(self.table))
+        table = data if isinstance(data, LongTable) else self.read_rows(data)
+        numbers = self._numbers(table)
+        return Rolling.of(self.store, history.joined(self.store, table, numbers), numbers)
 
     # Going on with new rows
 
     def update(self, new_rows: Any, *, bad_rows: BadRows = "error") -> Forecaster:
-        """Go on from new rows of known series (a table as for training); returns itself.
+        """Go on from new rows (a table as for training); returns itself.
 
-        Rows must lie after the last one of their series; steps between that are missing take the value
-        before them. The cost depends on the number of new rows only. Raises :class:`DataError` for a series
-        it does not know and for rows that are not new.
+        Rows that are known already are left out, missing steps take the value before them, a series that training has
+        not seen is added: `report` says what was found. The cost depends on the number of new rows only. Raises
+        :class:`DataError` for rows that cannot be used; then nothing has changed.
         """
         table = self.read_rows(new_rows, bad_rows)
-        for number, series in zip(self.numbers(table), table.series):
-            self._check_new(int(number), series)
-        for number, series in zip(self.numbers(table), table.series):
-            self.take(int(number), series)
+        self.take_table(table)
         return self
+
+    def take_table(self, table: LongTable) -> None:
+        """Go on from the new steps of a table that has been read."""
+        numbers, report = self._numbers(table), self.report
+        new = {
+            place: history.new_steps(self.store, int(number), series, report)
+            for place, (number, series) in enumerate(zip(numbers, table.series))
+            if number != UNSEEN
+        }
+        for place, (number, series) in enumerate(zip(numbers, table.series)):
+            if number == UNSEEN:
+                report.add("series not seen in training, added", 1, f"series {series.name!r}")
+                self._add(series)
+            else:
+                self._push(int(number), new[place])
+        self.store.format = table.format
 
     def take(self, number: int, series: Series) -> None:
         """Go on from new steps of series `number`; :meth:`update` without the reading of a table."""
-        y, known = self._after(number, series)
-        for value, inputs in zip(y, known):
-            self.store.push(number, float(value), inputs)
+        self._push(number, history.new_steps(self.store, number, series, TableReport()))
+
+    def after(self, data: Any) -> Forecaster:
+        """A forecaster like this one that has gone on from the rows of a table."""
+        return self.copy().update(data)
+
+    def copy(self) -> Forecaster:
+        """A forecaster that stands where this one does, and goes its own way from here."""
+        store = copy.deepcopy(self.store)
+        store.state = self._state()
+        other = type(self)(self.model, store, self.table)
+        other.result, other.calibration = self.result, list(self.calibration)
+        return other
+
+    def _push(self, number: int, steps: history.NewSteps) -> None:
+        for y, observed, known, past in zip(steps.y, steps.observed, steps.known, steps.past):
+            self.store.push(number, float(y), bool(observed), known, past)
             self._step(number)
 
-    def _check_new(self, number: int, series: Series) -> int:
-        """How many steps are missing before the first new row; an error where it is not new."""
+    def _add(self, series: Series) -> None:
+        """A series that training has not seen, in units of its own rows."""
         store = self.store
-        steps, exact = store.frequency.position(series.ds[:1], store.start(number))
-        first = int(steps[0]) - int(store.length[number])
-        if first < 0 or not exact[0]:
-            last = store.times(number, store.length[number : number + 1] - 1)[0]
-            expected = "a later time" if first < 0 else f"whole steps of {store.frequency}"
-            raise DataError(
-                f"new row of series {series.name!r} is at {show_time(series.ds[0])}, expected {expected} after {show_time(last)}:"
-                " pass only rows that are new"
-            )
-        return first
-
-    def _after(self, number: int, series: Series) -> tuple[Array, Array]:
-        """y [T] and known covariates [T, K] of every step since the last one, gaps filled."""
-        store, first = self.store, self._check_new(number, series)
-        y = np.r_[np.full(first, store.history[number, -1]), series.y]
-        known = np.concatenate([np.repeat(store.known_history[number, -1:], first, 0), series.known])
-        return y, known
+        units = fit_units([series.y], store.window, [series.observed])
+        error = naive_error(series.y, store.season, series.observed)
+        number = store.add(series.name, units, error, series.ds[0], series.static)
+        store.history[number] = series.y[0]
+        store.known_history[number], store.past_history[number] = series.known[0], series.past[0]
+        for y, observed, known, past in zip(series.y, series.observed, series.known, series.past):
+            store.push(number, float(y), bool(observed), known, past)
+        if self._out is not None:
+            out, state = self._run_last(np.array([number]))
+            self._out = np.concatenate([self._out, out])
+            self._sessions.append(self._session(state, 0))
 
     def _start_sessions(self) -> None:
         """A session per series: its look-back read once, or the state that was saved."""
-        cutoff = np.full(len(self._all), self.store.history.shape[1])
         state = {name: value for name, value in self.store.state.items() if name != "out"}
         if state:
             self._out = self.store.state["out"].copy()
         else:
-            answer, state = self.model.run(self.store.panel().inputs(self._all, cutoff))
-            self._out = answer[:, -1].copy()
-        for number in self._all:
-            session = self.model.session()
-            session.state = {name: value[:, number : number + 1] for name, value in state.items()}
-            self._sessions.append(session)
+            self._out, state = self._run_last(self._all)
+        self._sessions = [self._session(state, number) for number in self._all]
+
+    def _run_last(self, numbers: Index) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """The last output and the state of some series after their look-back."""
+        cutoff = np.full(len(numbers), self.store.history.shape[1])
+        answer, state = self.model.run(self.store.panel().inputs(numbers, cutoff))
+        return answer[:, -1].copy(), dict(state)
+
+    def _session(self, state: Mapping[str, Any], row: int) -> Session:
+        session = self.model.session()
+        session.state = {name: value[:, row : row + 1] for name, value in state.items()}
+        return session
 
     def _step(self, number: int) -> None:
         """One step of the network for a series that has a new value."""
@@ -259,27 +353,38 @@ class Forecaster:
 
     # Folder and pictures
 
+    def _state(self) -> dict[str, NDArray[np.float32]]:
+        """The states of all sessions and their last outputs, as a store keeps them."""
+        if self._out is None:
+            return {}
+        states = [session.state for session in self._sessions]
+        joined = {name: np.concatenate([state[name] for state in states], 1) for name in states[0]}
+        return {**joined, "out": self._out}
+
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write a model folder that goes on from here: weights, units and the last values of every series."""
         model = self.model
-        if self._out is not None:
-            states = [session.state for session in self._sessions]
-            joined = {name: np.concatenate([state[name] for state in states], 1) for name in states[0]}
-            self.store.state = {**joined, "out": self._out}
+        self.store.state = self._state()
         if not (model.folder / "golden.safetensors").exists():
             raise ModelFolderError(
                 f"{model.folder} is gone, expected the folder the model came from: keep it until saved"
             )
         answered = Answer({}, answer(model, self.store)).to_bytes()
-        save_again(model, folder, {**model.files, **self.store.files(), ANSWER: answered})
+        config = {**model.task_config, **self.store.config()}
+        save_again(model, folder, {**model.files, **self.store.files(), ANSWER: answered}, task_config=config)
         return Path(folder)
 
     def plot(
-        self, path: str | os.PathLike[str] | None = None, *, series: Sequence[Any] | None = None
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        series: Sequence[Any] | None = None,
+        future: Any = None,
     ) -> Figure:
         """The last values and the forecast with its intervals, up to six series; written to `path` where given.
 
-        `series` by name; default: the first six. Raises :class:`SettingsError` for an unknown series.
+        `series` by name; default: the first six. `future` as in :meth:`predict`. Raises :class:`SettingsError` for an
+        unknown series.
         """
         store, horizon = self.store, self.window.horizon
         chosen = list(series) if series is not None else store.names[: plot.MOST]
@@ -288,16 +393,18 @@ class Forecaster:
                 raise SettingsError(
                     f"series holds {name!r}, expected one of {len(store.names)} known: see store.names"
                 )
-        values = self.values()
+        values = self.values(future)
         shown = min(store.history.shape[1], max(3 * horizon, 30))
         curves = []
         for number in map(store.names.index, chosen):
+            past_times = store.times(number, store.length[number] + np.arange(-shown, 0))
+            times = store.times(number, store.length[number] + np.arange(horizon))
             curves.append(
                 plot.Curve(
                     title=str(store.names[number]),
-                    past_times=store.times(number, store.length[number] + np.arange(-shown, 0)),
+                    past_times=store.format.wall(past_times),
                     past=store.history[number, -shown:],
-                    times=store.times(number, store.length[number] + np.arange(horizon)),
+                    times=store.format.wall(times),
                     forecast=values[number],
                 )
             )
@@ -313,64 +420,93 @@ class Forecaster:
         return np.arange(len(self.store.names))
 
     def read_rows(self, data: Any, bad_rows: BadRows = "error", *, target: bool = True) -> LongTable:
-        """A table with the columns and the step of training."""
-        freq = self.store.frequency
-        table = read_table(data, columns=self.store.columns, freq=freq, bad_rows=bad_rows, target=target)
-        if table.known != self.store.known:
-            wanted = ", ".join(self.store.known) or "none"
-            raise DataError(
-                f"table has the known covariates {', '.join(table.known) or 'none'}, expected {wanted} as in"
-                " training: pass the same columns"
-            )
+        """A table with the columns, the roles and the step of training."""
+        store = self.store
+        table = read_table(
+            data,
+            columns=store.columns,
+            freq=store.frequency,
+            bad_rows=bad_rows,
+            target=target,
+            date_format=str(store.settings.get("date_format", "")),
+            like=store.format,
+            categories=store.categories,
+        )
+        history.check_columns(store, table)
+        self.report = table.report
         return table
 
-    def numbers(self, table: LongTable) -> Index:
-        """The number of each series of a table among those it knows."""
-        if table is self.table or self.store.single:
+    def _numbers(self, table: LongTable) -> Index:
+        """The number of each series of a table among those it knows, UNSEEN for a new one."""
+        if table is self.table:
             return np.arange(len(table.series))
-        known = {name: number for number, name in enumerate(self.store.names)}
-        for series in table.series:
-            if series.name not in known:
+        return history.numbers_of(self.store, table)
+
+    def numbers(self, table: LongTable) -> Index:
+        """The number of each series of a table among those it knows.
+
+        Raises :class:`DataError` for a series that it does not know.
+        """
+        numbers = self._numbers(table)
+        for number, series in zip(numbers, table.series):
+            if number == UNSEEN:
+                known = self.store.names
                 raise DataError(
                     f"series {series.name!r} is unknown to the model, expected one of its {len(known)}"
-                    f" ({', '.join(map(str, self.store.names[:3]))}, ...): leave it out or train anew"
+                    f" ({', '.join(map(str, known[:3]))}, ...): leave it out, or update the model with its rows"
                 )
-        return np.array([known[series.name] for series in table.series])
+        return numbers
 
     def _future(self, future: Any) -> Array | None:
         """Known covariates [N, h, K] after the last step, or None where the model has none."""
+        store, horizon = self.store, self.window.horizon
+        named = len(store.known) - len(store.columns.holidays)
+        if not named and future is not None:
+            raise SettingsError("future is a table, expected None: the model has no columns known ahead")
         if not self.window.num_known:
-            if future is not None:
-                raise SettingsError("future is a table, expected None: the model has no known covariates")
             return None
-        names = ", ".join(self.store.known)
-        if future is None:
-            raise SettingsError(
-                f"future is None, expected a table with {names}: the model was trained with them"
-            )
-        table = self.read_rows(future, target=False)
-        horizon = self.window.horizon
         result = np.full((len(self._all), horizon, self.window.num_known), np.nan)
-        for number, series in zip(self.numbers(table), table.series):
-            steps, _ = self.store.frequency.position(series.ds, self.store.start(number))
-            ahead = steps - self.store.length[number]
-            inside = (ahead >= 0) & (ahead < horizon) & series.observed
-            result[number, ahead[inside]] = series.known[inside]
-        missing = np.argwhere(np.isnan(result).any(-1))
-        if len(missing):
-            number, step = missing[0]
-            first = show_time(self.store.times(number, self.store.length[number : number + 1] + step)[0])
-            raise DataError(
-                f"future lacks {names} of series {self.store.names[number]!r} at {first}, expected all"
-                f" {horizon} steps: add the rows"
+        if not named:
+            result[...] = 0.0
+        elif future is None:
+            raise SettingsError(
+                f"future is None, expected a table with {', '.join(store.known[:named])}: the model was trained with"
+                " them, pass their next values (--future FILE)"
             )
+        else:
+            self._fill_future(future, result, named)
+        for number in self._all:
+            times = store.format.wall(store.times(number, store.length[number] + np.arange(horizon)))
+            for place, country in enumerate(store.columns.holidays, start=named):
+                result[number, :, place] = holiday_counts(country, times, store.frequency)
         return result
 
-    def _columns(self, numbers: Index, times: NDArray[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    def _fill_future(self, future: Any, result: Array, named: int) -> None:
+        """Put the known columns of a table of the next steps where they belong."""
+        store, horizon = self.store, self.window.horizon
+        table = self.read_rows(future, target=False)
+        for number, series in zip(self.numbers(table), table.series):
+            steps, _ = history.steps_of(store, int(number), series)
+            ahead = steps - store.length[number]
+            inside = (ahead >= 0) & (ahead < horizon) & series.observed
+            result[number, ahead[inside]] = series.known[inside]
+        missing = np.argwhere(np.isnan(result[..., :named]).any(-1))
+        if len(missing):
+            number, step = missing[0]
+            first = store.show(store.times(number, store.length[number : number + 1] + step)[0])
+            raise DataError(
+                f"future lacks {', '.join(store.known[:named])} of series {store.names[number]!r} at {first}, expected all"
+                f" {horizon} steps: add the rows"
+            )
+
+    def _columns(
+        self, names: Sequence[Any], times: NDArray[Any], values: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        store = self.store
         columns: dict[str, Any] = {}
-        if not self.store.single:
-            columns[self.store.columns.unique_id] = [self.store.names[n] for n in numbers]
-        columns[self.store.columns.ds] = times
+        if not store.single:
+            columns[store.columns.unique_id] = store.id_column(names)
+        columns[store.columns.ds] = store.time_column(times)
         return {**columns, **values}
 
 
@@ -380,7 +516,8 @@ def answer(model: Model, store: SeriesStore) -> Arrays:
     out, _ = model.run(panel.inputs(series, cutoff))
     last = out[:, -1] if store.window.streaming else out
     forecast = panel.absolute(decode(last, panel.bases(series, cutoff), store.window), series, cutoff)
-    return {"forecast": calibrate(forecast, [float(factor) for factor in model.task_config["calibration"]])}
+    widened = calibrate(forecast, [float(factor) for factor in model.task_config["calibration"]])
+    return {"forecast": bounded(widened, store.minimum)}
 
 
 def reply(model: Model, inputs: Arrays) -> Arrays:

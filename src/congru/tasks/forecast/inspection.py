@@ -41,7 +41,7 @@ def inspect_reading(model: Model, source: str | None = None, *, unit: str = "") 
     number = series_of(forecaster, source or "")
     store, window = forecaster.store, forecaster.window
     cutoff = np.array([store.history.shape[1]])
-    x = store.panel().inputs(np.array([number]), cutoff)
+    x = store.panel(store.held_known()).inputs(np.array([number]), cutoff)
     ends = store.length[number] - 1 - window.segment * np.arange(window.num_steps - 1, -1, -1)
     ahead = store.length[number] + np.arange(window.horizon)
     values = store.history[number, -window.input_size :].reshape(window.num_steps, -1).mean(axis=1)
@@ -49,14 +49,14 @@ def inspect_reading(model: Model, source: str | None = None, *, unit: str = "") 
     per_day = window.num_outputs // window.horizon
     scale = np.ones(window.num_outputs)
     scale[::per_day] = store.units.unit[number]
-    names = say_times(store.times(number, ahead))
-    forecast = forecaster.values()[number, :, 0]
+    names = say_times(store.format.wall(store.times(number, ahead)))
+    forecast = forecaster.values_with(store.held_known())[number, :, 0]
     shift = np.zeros(window.num_outputs)
     record_at_end = _Said(forecaster, number, unit, names, [float(value) for value in store.history[number]])
     shift[::per_day] = forecast - record_at_end.added(x)
     return Reading(
         x,
-        say_times(store.times(number, ends)),
+        say_times(store.format.wall(store.times(number, ends))),
         step=step,
         plural=plural,
         values=[say(value, unit) for value in values],
@@ -94,7 +94,7 @@ class _Said:
         out = np.asarray(record.output)[0] if window.streaming else np.asarray(record.output)
         length = store.history.shape[1]
         cutoffs = np.arange(length - len(out) + 1, length + 1) if window.streaming else np.array([length])
-        panel, series = store.panel(), np.full(len(out), self.number)
+        panel, series = store.panel(store.held_known()), np.full(len(out), self.number)
         values = forecaster.forecasts_of(panel, series, cutoffs, out.astype(np.float32))
         ahead = min(window.horizon, MOST_AHEAD)
         low, high = float(values[:, :ahead].min()), float(values[:, :ahead].max())
@@ -102,7 +102,7 @@ class _Said:
         found = []
         for k in range(max(0, len(out) - MOST_STEPS), len(out)):
             ends = store.length[self.number] - (len(out) - 1 - k) + np.arange(ahead)
-            names = say_times(store.times(self.number, ends))
+            names = say_times(store.format.wall(store.times(self.number, ends)))
             choices = [
                 Choice(
                     names[day],

@@ -10,6 +10,7 @@ interval losses do not move the median: levels are learned around the point fore
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from congru.tasks.forecast import defaults
 from congru.tasks.forecast.data import MOST_TRAINING, ForecastData, Rows, data_score, prepare
 from congru.tasks.forecast.network import network_config
 from congru.tasks.forecast.panel import Panel, Units
-from congru.tasks.forecast.quantiles import calibrate, fit_calibration
+from congru.tasks.forecast.quantiles import bounded, calibrate, error_quantiles, fit_calibration
 from congru.tasks.forecast.settings import Settings
 from congru.tasks.forecast.store import NUM_ANSWERS, SeriesStore
 from congru.tasks.forecast.window import Window, decode
@@ -152,7 +153,7 @@ class ForecastLearner(TaskLearner[Settings]):
     @cached_property
     def _store(self) -> SeriesStore:
         """What a forecaster keeps of the training table."""
-        return SeriesStore.of(self.data)
+        return SeriesStore.of(self.data, self.settings.repeated())
 
     def task_config(self, parts: Sequence[NDArray[np.float64]]) -> dict[str, Any]:
         """Window, calendar and series, and the factors that make the intervals hold on the validation part."""
@@ -163,14 +164,18 @@ class ForecastLearner(TaskLearner[Settings]):
         return {**self._store.config(), "calibration": factors}
 
     def files(self, parts: Sequence[NDArray[np.float64]]) -> dict[str, bytes]:
-        """Units and last values of every series."""
-        return self._store.files()
+        """Units, last values and usual errors of every series."""
+        series, cutoff = self._validation
+        actual, observed = self.data.panel.actual(series, cutoff), self.data.panel.observed(series, cutoff)
+        unit = np.where(self.data.units.flat, 0.0, self.data.units.unit)[series]
+        median = np.concatenate(parts)[..., 0]
+        return replace(self._store, errors=error_quantiles(actual, median, observed, unit)).files()
 
     def answer(self, networks: Networks, task_config: Mapping[str, Any]) -> Answer:
         """The forecasts of the first series after their last rows, calibrated."""
         panel, series, cutoff = self._store.last_windows(NUM_ANSWERS)
         forecast = calibrate(self._forecast(networks, panel, series, cutoff), task_config["calibration"])
-        return Answer({}, {"forecast": forecast})
+        return Answer({}, {"forecast": bounded(forecast, self.data.minimum)})
 
     def describe(self) -> dict[str, Any]:
         """What was read, how it is split, and what was chosen."""
@@ -196,6 +201,11 @@ class ForecastLearner(TaskLearner[Settings]):
             "noise": self.noise,
             "known covariates": ", ".join(data.table.known) or "none",
         }
+        for role, columns in (("past-only", data.table.past), ("static", data.table.static)):
+            if columns:
+                summary[f"{role} covariates"] = ", ".join(columns)
+        if data.minimum is not None:
+            summary["minimum"] = data.minimum
         if remarks:
             summary["remarks"] = remarks
         return summary

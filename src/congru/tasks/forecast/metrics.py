@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
+_REPEATS = 1e-6  # of the mean deviation: a seasonal difference below is rounding
+
 
 def smape(y: ArrayLike, forecast: ArrayLike) -> Array:
     """200 |y - f| / (|y| + |f|) of each value, 0 where both are 0.
@@ -28,17 +30,27 @@ def smape(y: ArrayLike, forecast: ArrayLike) -> Array:
     return np.asarray(200 * np.abs(y - forecast) / np.where(size > 0, size, 1.0))
 
 
-def naive_error(train: ArrayLike, season: int) -> float:
-    """mean |y_t - y_{t-season}|, MASE's denominator; NaN where the series repeats exactly or is too short.
+def naive_error(train: ArrayLike, season: int, observed: ArrayLike | None = None) -> float:
+    """mean |y_t - y_{t-season}|, MASE's denominator, over pairs of which both are observed.
+
+    A series that repeats exactly is measured against the last value instead (season 1); NaN where it is constant or
+    too short.
 
     >>> naive_error([1.0, 5.0, 2.0, 7.0], season=2)
     1.5
+    >>> naive_error([1.0, 5.0, 1.0, 5.0], season=2)
+    4.0
     """
     y = np.asarray(train, np.float64)
-    if len(y) <= season:
+    seen = np.ones(len(y), bool) if observed is None else np.asarray(observed, bool)
+    if len(y) <= season or not seen.any():
         return float("nan")
-    error = float(np.abs(y[season:] - y[:-season]).mean())
-    return error if error > 0 else float("nan")
+    both = seen[season:] & seen[:-season]
+    spread = float(np.abs(y[seen] - y[seen].mean()).mean())
+    error = float(np.abs(y[season:] - y[:-season])[both].mean()) if both.any() else 0.0
+    if error > _REPEATS * spread:
+        return error
+    return naive_error(y, 1, seen) if season > 1 else float("nan")
 
 
 def owa(smape_of: float, mase_of: float, naive2_smape: float, naive2_mase: float) -> float:
@@ -71,26 +83,45 @@ def score(
     """All metrics of forecasts, over the observed values.
 
     `y` and `observed` [B, h]; `forecast` [B, h, 1 + 2 levels] in the unit of the series; `naive_errors` and
-    `scale` [B] MASE's denominator and the standard deviation of each window's series. `mae` and `mse` are
-    in standard deviations, so that series of different size can be averaged.
+    `scale` [B] MASE's denominator and the standard deviation of each window's series, NaN where it is constant: such
+    a series counts in no scaled error. `mae` and `mse` are in standard deviations, so that series of different size
+    can be averaged; `abs_error`, `rmse` and `bias` are in the unit of the data, coverage in per cent. Only finite
+    numbers are returned; `mase` is `mae` where no series has a denominator, and `abs_error` where none has a
+    deviation.
     """
-    weight = observed.astype(np.float64)
-    total = weight.sum()
-
-    def mean(values: Array) -> float:
-        return float((values * weight).sum() / total)
-
-    error = np.where(observed, np.abs(y - forecast[..., 0]), 0.0)
-    relative = error / scale[:, None]
-    metrics = {"mae": mean(relative), "mse": mean(relative**2), "smape": mean(smape(y, forecast[..., 0]))}
-    known = np.isfinite(naive_errors)
-    counted = weight[known].sum()
-    scaled = error[known] / naive_errors[known][:, None]
-    metrics["mase"] = float(scaled.sum() / counted) if counted else metrics["mae"]
+    signed = np.where(observed, forecast[..., 0] - y, 0.0)
+    error = np.abs(signed)
+    in_units = {
+        "abs_error": _mean(error, observed),
+        "rmse": _mean(signed**2, observed) ** 0.5,
+        "bias": _mean(signed, observed),
+    }
+    relative = _scaled(error, scale)
+    metrics = {
+        "mae": _mean(relative, observed),
+        "mse": _mean(relative**2, observed),
+        "smape": _mean(smape(y, forecast[..., 0]), observed),
+        "mase": _mean(_scaled(error, naive_errors), observed),
+    }
+    for fallback in (metrics["mae"], in_units["abs_error"]):
+        if not np.isfinite(metrics["mase"]):
+            metrics["mase"] = fallback
     for number, level in enumerate(levels):
         low, high = forecast[..., 1 + 2 * number], forecast[..., 2 + 2 * number]
         share = (100 - level) / 200
         both = pinball(y, low, share) + pinball(y, high, 1 - share)
-        metrics[f"coverage_{level}"] = 100 * mean(((low <= y) & (y <= high)).astype(np.float64))
-        metrics[f"pinball_{level}"] = mean(both / 2 / scale[:, None])
-    return metrics
+        inside = ((low <= y) & (y <= high)).astype(np.float64)
+        metrics[f"coverage_{level}"] = 100 * _mean(inside, observed)
+        metrics[f"pinball_{level}"] = _mean(_scaled(both / 2, scale), observed)
+    return {name: value for name, value in {**metrics, **in_units}.items() if np.isfinite(value)}
+
+
+def _scaled(values: Array, sizes: Array) -> Array:
+    """Values [B, h] in units of sizes [B]; NaN where a size is NaN or 0."""
+    return np.asarray(values / np.where(sizes > 0, sizes, np.nan)[:, None])
+
+
+def _mean(values: Array, observed: NDArray[np.bool_]) -> float:
+    """The mean of the observed values that are numbers; NaN where there is none."""
+    counted = observed & np.isfinite(values)
+    return float(values[counted].mean()) if counted.any() else float("nan")

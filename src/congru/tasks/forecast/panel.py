@@ -18,6 +18,10 @@ from congru.tasks.forecast.window import Array, Window
 
 CLIP = 30.0  # a difference of more than this many units tells the network nothing more
 
+_FLAT = 1e-8  # of the level: a spread below is none
+_FEWEST = 3  # values that tell a spread
+_USUAL_SPREAD = 0.1  # of the level, where no series tells another
+
 Index = NDArray[np.int64]
 
 
@@ -27,38 +31,62 @@ class Units:
 
     mean: Array
     scale: Array
-    """[N] standard deviation, 1 where it is 0."""
+    """[N] standard deviation; a billionth of the level where it is 0."""
     unit: Array
     """[N] unit of the errors."""
     level: Array
-    """[N] mean absolute value, or the unit where that is larger."""
+    """[N] mean absolute value, or the unit where that is larger; 1 for a series of zeros."""
+
+    @property
+    def flat(self) -> NDArray[np.bool_]:
+        """[N] whether a series was constant: it is forecast as its last value, and counts in no scaled error."""
+        return np.asarray(self.scale <= _FLAT * self.level)
 
 
-def fit_units(train: Sequence[Array], window: Window) -> Units:
-    """The units of series from their train parts [T]."""
+def fit_units(
+    train: Sequence[Array], window: Window, observed: Sequence[NDArray[np.bool_]] | None = None
+) -> Units:
+    """The units of series from the observed values of their train parts [T].
+
+    A series with fewer than three values gets the relative spread that is usual among the others.
+    """
     lag = min(window.seasonal_lags, default=0)
-    rows = [_units_of(np.asarray(values, np.float64), lag) for values in train]
-    return Units(*(np.array(column) for column in zip(*rows)))
+    seen = observed if observed is not None else [np.ones(len(values), bool) for values in train]
+    rows = [_units_of(np.asarray(values, np.float64), there, lag) for values, there in zip(train, seen)]
+    mean, scale, unit, level = (np.array(column) for column in zip(*rows))
+    unknown = np.isnan(scale)
+    usual = scale[~unknown & (scale > _FLAT * level)], level[~unknown & (scale > _FLAT * level)]
+    share = float(np.median(usual[0] / usual[1])) if len(usual[0]) else _USUAL_SPREAD
+    guess = np.where(level > 0, share * level, float(np.median(usual[0])) if len(usual[0]) else 1.0)
+    scale, unit = np.where(unknown, guess, scale), np.where(unknown, guess, unit)
+    return Units(mean, scale, unit, np.where(unknown, np.maximum(level, unit), level))
 
 
-def _units_of(y: Array, lag: int) -> tuple[float, float, float, float]:
-    size = float(np.abs(y).mean())
-    deviation = float(y.std())
-    scale = deviation if deviation > 1e-9 * size and deviation > 0 else 1.0
-    unit = scale
+def _units_of(y: Array, observed: NDArray[np.bool_], lag: int) -> tuple[float, float, float, float]:
+    """Mean, scale, unit and level of one series; a scale of NaN where there are too few values to tell."""
+    values = y[observed] if observed.any() else y[:1]
+    size, mean = float(np.abs(values).mean()), float(values.mean())
+    if len(values) < _FEWEST:
+        return mean, np.nan, np.nan, size
+    deviation = float(values.std())
+    if deviation <= 1e-9 * size:  # constant: floors are relative to the series
+        return mean, 1e-9 * (size or 1.0), 1e-9 * (size or 1.0), size or 1.0
+    unit = deviation
     if 0 < lag < len(y):
+        both = observed[lag:] & observed[:-lag]
+        differences = np.abs(y[lag:] - y[:-lag])[both]
         # A series that repeats almost exactly still has noise below a thousandth of its deviation.
-        unit = max(float(np.abs(y[lag:] - y[:-lag]).mean()), 1e-3 * scale)
-    return float(y.mean()), scale, unit, max(size, unit)
+        unit = max(float(differences.mean()) if len(differences) else deviation, 1e-3 * deviation)
+    return mean, deviation, unit, max(size, unit)
 
 
 class Panel:
     """Windows over N series.
 
-    `values` [T_i] per series; `known` [T_i + h', K] per series, already scaled, h' >= 0 future steps; `phase`
-    [N]     the position of the first value in the calendar, in steps. A window is (series, cutoff), index arrays
-    of one shape: it knows the values before index `cutoff`. A history that is too short is continued backwards
-    with its first value, `reach` steps at least.
+    `values` [T_i] per series; `known` [T_i + h', K] per series, already scaled, h' >= 0 future steps; `past` [T_i, P]
+    and `static` [S] likewise scaled; `phase` [N] the position of the first value in the calendar, in steps.
+    A window is (series, cutoff), index arrays of one shape: it knows the values before index `cutoff`. A history that
+    is too short is continued backwards with its first value, `reach` steps at least.
     """
 
     def __init__(
@@ -70,6 +98,8 @@ class Panel:
         phase: Sequence[int],
         observed: Sequence[NDArray[np.bool_]] | None = None,
         reach: int = 0,
+        past: Sequence[Array] | None = None,
+        static: Sequence[Array] | None = None,
     ) -> None:
         self.window, self.units = window, units
         before, after = max(window.memory, reach), window.horizon
@@ -78,6 +108,12 @@ class Panel:
         self._start = np.r_[0, np.cumsum(sizes)[:-1]] + before
         self._y = np.concatenate([np.r_[np.full(before, v[0]), v, np.zeros(after)] for v in values])
         self._known = np.concatenate([_extend(part, before, size) for part, size in zip(known, sizes)])
+        if window.num_past:
+            assert past is not None
+            self._past = np.concatenate([_extend(part, before, size) for part, size in zip(past, sizes)])
+        if window.num_static:
+            assert static is not None
+            self._static = np.stack(list(static))
         self._phase = np.asarray(phase, np.int64)
         seen = observed if observed is not None else [np.ones(len(v), bool) for v in values]
         self._observed = np.concatenate(
@@ -91,7 +127,9 @@ class Panel:
         at = self._at(series, cutoff)
         steps = np.arange(-length, 0)
         y = self._y[at + steps]
-        scale, unit = units.scale[series][:, None], units.unit[series][:, None]
+        flat = units.flat[series]  # what such a series does later is in no unit: the network sees zeros
+        scale = np.where(flat, np.inf, units.scale[series])[:, None]
+        unit = np.where(flat, np.inf, units.unit[series])[:, None]
         if window.streaming:
             parts = [(y - units.mean[series][:, None]) / scale, (y - self._y[at + steps - 1]) / scale]
         else:
@@ -103,6 +141,10 @@ class Panel:
             features.append(self._calendar(series, cutoff))
         if window.num_known:
             features.append(self._known_features(at))
+        if window.num_past:
+            features.append(self._past[at + steps].reshape(*shape[:2], -1))
+        if window.num_static:
+            features.append(np.repeat(self._static[series][:, None], window.num_steps, 1))
         return np.concatenate(features, -1).astype(np.float32)
 
     def _calendar(self, series: Index, cutoff: Index) -> Array:
@@ -148,12 +190,14 @@ class Panel:
     def relative(self, values: Array, series: Index, cutoff: Index) -> Array:
         """Values [..., h] in units relative to the last value before each cutoff."""
         last = self._y[self._at(series, cutoff) - 1]
-        return np.asarray((values - last) / self.units.unit[series][..., None])
+        unit = np.where(self.units.flat, np.inf, self.units.unit)
+        return np.asarray((values - last) / unit[series][..., None])
 
     def absolute(self, forecasts: Array, series: Index, cutoff: Index) -> Array:
         """Forecasts [B, h, Q] in units relative to the last value -> in the unit of the series."""
         last = self._y[self._at(series, cutoff) - 1][..., None]
-        return np.asarray(forecasts * self.units.unit[series][..., None, None] + last)
+        unit = np.where(self.units.flat, 0.0, self.units.unit)
+        return np.asarray(forecasts * unit[series][..., None, None] + last)
 
     def _at(self, series: Index, cutoff: Index) -> Index:
         """Where each cutoff lies in the flat arrays, [..., 1]."""

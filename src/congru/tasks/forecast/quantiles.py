@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-_SMALLEST_WIDTH = 1e-9
-
 
 def fit_calibration(
     y: Array, forecast: Array, observed: NDArray[np.bool_], levels: Sequence[int]
@@ -34,13 +32,53 @@ def fit_calibration(
     factors = []
     below = y < forecast[..., 0]
     for number, level in enumerate(levels):
-        low = np.maximum(forecast[..., 0] - forecast[..., 1 + 2 * number], _SMALLEST_WIDTH)
-        high = np.maximum(forecast[..., 2 + 2 * number] - forecast[..., 0], _SMALLEST_WIDTH)
-        distance = np.abs(y - forecast[..., 0])
-        ratio = np.where(below, distance / low, distance / high)[observed]
+        width = np.where(
+            below,
+            forecast[..., 0] - forecast[..., 1 + 2 * number],
+            forecast[..., 2 + 2 * number] - forecast[..., 0],
+        )
+        counted = observed & (width > 0)  # a constant series has no width to scale
+        ratio = np.abs(y - forecast[..., 0])[counted] / width[counted]
         rank = min(len(ratio), int(np.ceil((len(ratio) + 1) * level / 100)))
-        factors.append(float(np.sort(ratio)[rank - 1]))
+        factors.append(float(np.sort(ratio)[rank - 1]) if rank else 1.0)
     return factors
+
+
+# Per cent of the validation errors that :func:`error_quantiles` keeps.
+PERCENTS = np.r_[np.arange(1.0, 100.0), 99.5, 99.9, 100.0]
+
+
+def error_quantiles(y: Array, median: Array, observed: NDArray[np.bool_], unit: Array) -> NDArray[np.float32]:
+    """How far values lie from their forecasts, per step ahead: quantiles [h, P] of |y - median| / unit.
+
+    y, median and observed [B, h], `unit` [B], 0 for a constant series, which does not count. They make intervals of
+    any level, and say which new value is out of the ordinary.
+
+    >>> y = np.arange(1.0, 1001.0)[:, None]
+    >>> float(error_quantiles(y, 0 * y, y > 0, np.ones(1000))[0, 89])
+    901.0
+    """
+    relative = np.abs(y - median) / np.where(unit > 0, unit, np.nan)[:, None]
+    rows = []
+    for column, seen in zip(relative.T, observed.T):
+        errors = np.sort(column[seen & np.isfinite(column)])
+        rank = np.minimum(np.ceil((len(errors) + 1) * PERCENTS / 100).astype(int), len(errors))
+        rows.append(errors[rank - 1] if len(errors) else np.zeros(len(PERCENTS)))
+    return np.stack(rows).astype(np.float32)
+
+
+def quantile_at(errors: NDArray[np.float32], level: float) -> Array:
+    """The quantile of each step ahead [h] for a level in per cent, between those that are kept."""
+    return np.array([np.interp(level, PERCENTS, row) for row in errors])
+
+
+def bounded(forecast: Array, minimum: float | None) -> Array:
+    """Forecasts and bounds that do not lie below the minimum.
+
+    >>> bounded(np.array([-1.0, 2.0]), 0.0).tolist()
+    [0.0, 2.0]
+    """
+    return forecast if minimum is None else np.asarray(np.maximum(forecast, minimum))
 
 
 def calibrate(forecast: Array, factors: Sequence[float]) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,28 +12,124 @@ from congru.errors import DataError
 from congru.report.table import text_table
 from congru.report.verdict import verdict
 from congru.tasks.forecast import rolling
-from congru.tasks.forecast.baselines import LONGEST_LINEAR, Linear
+from congru.tasks.forecast.baselines import LONGEST_LINEAR, Linear, croston_windows, is_intermittent
 from congru.tasks.forecast.data import MOST_VALIDATION
 from congru.tasks.forecast.forecaster import Forecaster
 from congru.tasks.forecast.metrics import score
 from congru.tasks.forecast.panel import Panel
+from congru.tasks.forecast.quantiles import bounded
 from congru.tasks.forecast.window import Array
 
 Index = NDArray[np.int64]
 Scores = dict[str, dict[str, float]]
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """Forecasts of B windows, h steps ahead, beside what came, by the model and its baselines."""
+
+    model: str
+    names: list[Any]
+    """Of the series of the table."""
+    series: Index
+    """[B] the series of each window."""
+    cutoff: Index
+    """[B]"""
+    actual: Array
+    """[B, h]"""
+    observed: NDArray[np.bool_]
+    """[B, h]"""
+    forecasts: dict[str, Array]
+    """Name -> [B, h, 1 + 2 levels] of the model, [B, h, 1] of a baseline."""
+    naive_errors: Array
+    """[B] MASE's denominators."""
+    spread: Array
+    """[B] standard deviations, NaN where a series is constant."""
+    levels: tuple[int, ...]
+    split: str
+    """"unseen", or "validation" where the rows chose the model."""
+    every: int
+    """Steps between two windows of a series."""
+
+    def overall(self) -> Scores:
+        """Name -> metrics over all windows and steps ahead."""
+        return self._scores(np.ones(len(self.series), bool), slice(None))
+
+    def by_series(self) -> dict[str, Scores]:
+        """Name of the series -> its scores."""
+        return {
+            str(self.names[s]): self._scores(self.series == s, slice(None))
+            for s in np.unique(self.series).tolist()
+        }
+
+    def by_step(self) -> dict[str, Scores]:
+        """Step ahead, from "1" -> the scores of it alone."""
+        whole = np.ones(len(self.series), bool)
+        return {str(k + 1): self._scores(whole, slice(k, k + 1)) for k in range(self.actual.shape[1])}
+
+    def words(self) -> str:
+        """What was scored."""
+        windows, count = len(self.series), len(np.unique(self.series))
+        step = "step" if self.every == 1 else f"{self.every} steps"
+        of = f" of {count} series" if count > 1 else ""
+        number = "one window" if windows == 1 else f"{windows} windows{of}, one every {step}"
+        return f"{number}, {self.actual.shape[1]} steps ahead"
+
+    def verdict(self) -> str:
+        """Whether the model is worth having, with the split and the windows it was measured on."""
+        scores = self.overall()
+        own = scores.pop(self.model)
+        line = verdict(
+            "mase",
+            own["mase"],
+            {name: metrics["mase"] for name, metrics in scores.items()},
+            minimize=True,
+            split=self.split,
+            model=self.model,
+            windows=self.words(),
+        )
+        chose = " These rows chose the model: unseen ones tell more (--test-size)."
+        return line + (chose if self.split == "validation" else "")
+
+    def _scores(self, rows: NDArray[np.bool_], steps: slice) -> Scores:
+        return {
+            name: score(
+                self.actual[rows][:, steps],
+                forecast[rows][:, steps],
+                self.observed[rows][:, steps],
+                self.naive_errors[rows],
+                self.spread[rows],
+                self.levels if name == self.model else (),
+            )
+            for name, forecast in self.forecasts.items()
+        }
+
+
 def evaluate_forecaster(forecaster: Forecaster, data: Any = None) -> Scores:
     """Name -> metrics over every window of `data` (default: the training table) that training has not seen.
 
-    `mae` and `mse` are in standard deviations of each series' train part, `smape` and coverage in per cent.
+    `abs_error`, `rmse` and `bias` are in the unit of the data, `mae` and `mse` in standard deviations of each series'
+    train part, `smape` and coverage in per cent. See :func:`evaluation_of` for scores per series and step ahead.
     """
-    panel, table = forecaster.panel_of(data)
-    store, horizon = forecaster.store, forecaster.window.horizon
-    numbers = forecaster.numbers(table)
-    first = rolling.first_cutoffs(store, table, numbers)
-    ends = panel.lengths - horizon
-    series, cutoff = _between(first, ends)
+    return evaluation_of(forecaster, data).overall()
+
+
+def evaluation_of(forecaster: Forecaster, data: Any = None) -> Evaluation:
+    """Forecast every window of `data` (default: the training table) that training has not seen.
+
+    `data` may hold the newest rows only: the history that the forecaster holds stands before them. Where it holds no
+    row that is newer than training's, the windows of the validation part are scored. Raises :class:`DataError` where
+    there are none either.
+    """
+    own = forecaster.rolling(data)
+    store, panel, horizon = forecaster.store, own.panel, forecaster.window.horizon
+    first = rolling.first_cutoffs(store, own.table, own.numbers)
+    split = "unseen"
+    series, cutoff = _between(first, panel.lengths - horizon)
+    if not len(series):
+        first = rolling.first_cutoffs(store, own.table, own.numbers, validation=True)
+        series, cutoff = _between(first, panel.lengths - horizon)
+        split = "validation"
     if not len(series):
         raise DataError(
             f"data has no {horizon} rows behind those that training used, expected newer rows:"
@@ -41,19 +138,36 @@ def evaluate_forecaster(forecaster: Forecaster, data: Any = None) -> Scores:
     thin = -(-len(series) // MOST_VALIDATION)
     series, cutoff = series[::thin], cutoff[::thin]
     forecasts = {forecaster.name: forecaster.windows(panel, series, cutoff)}
-    forecasts["last value"] = panel.lagged(1, series, cutoff)[..., None]
-    if store.season > 1:
-        forecasts["seasonal naive"] = panel.lagged(store.season, series, cutoff)[..., None]
-    linear = _linear(panel, first - horizon, series, cutoff)
+    for name, forecast in _baselines(store.season, panel, first - horizon, series, cutoff).items():
+        forecasts[name] = bounded(forecast, store.minimum)[..., None]
+    values = [s.y for s in own.table.series]
+    if is_intermittent([y[:end] for y, end in zip(values, first)]):
+        forecasts["Croston"] = croston_windows(values, series, cutoff, horizon)[..., None]
+    return Evaluation(
+        model=forecaster.name,
+        names=[s.name for s in own.table.series],
+        series=series,
+        cutoff=cutoff,
+        actual=panel.actual(series, cutoff),
+        observed=panel.observed(series, cutoff),
+        forecasts=forecasts,
+        naive_errors=own.naive_errors[series],
+        spread=np.where(panel.units.flat, np.nan, panel.units.scale)[series],
+        levels=forecaster.window.levels,
+        split=split,
+        every=thin,
+    )
+
+
+def _baselines(season: int, panel: Panel, last: Index, series: Index, cutoff: Index) -> dict[str, Array]:
+    """The forecasts [B, h] of the simple ones."""
+    forecasts = {"last value": panel.lagged(1, series, cutoff)}
+    if season > 1:
+        forecasts["seasonal naive"] = panel.lagged(season, series, cutoff)
+    linear = _linear(panel, last, series, cutoff)
     if linear is not None:
-        forecasts["linear"] = linear[..., None]
-    actual, observed = panel.actual(series, cutoff), panel.observed(series, cutoff)
-    errors, scale = store.naive_errors[numbers][series], panel.units.scale[series]
-    scores: Scores = {}
-    for name, forecast in forecasts.items():
-        levels = forecaster.window.levels if name == forecaster.name else ()
-        scores[name] = score(actual, forecast, observed, errors, scale, levels)
-    return scores
+        forecasts["linear"] = linear
+    return forecasts
 
 
 def _between(first: Index, last: Index) -> tuple[Index, Index]:
@@ -79,20 +193,25 @@ def _linear(panel: Panel, last: Index, series: Index, cutoff: Index) -> Array | 
 
 
 def table_of(scores: Scores) -> str:
-    """Scores as aligned text, the model first, and the verdict.
+    """Scores as aligned text, the model first.
 
     >>> print(table_of({"GRU": {"mase": 0.5}, "last value": {"mase": 1.0}}))
                   mase
     GRU         0.5000
     last value  1.0000
-    On the scored data GRU beats last value by 50 % (mase 0.5000 against 1.0000).
     """
     names = list(next(iter(scores.values())))
-    model, *others = scores
-    lines = text_table(
+    return text_table(
         [(name, *(metrics.get(key) for key in names)) for name, metrics in scores.items()], ("", *names)
     )
-    baselines = {name: scores[name]["mase"] for name in others}
-    return "\n".join(
-        [lines, verdict("mase", scores[model]["mase"], baselines, minimize=True, split="scored", model=model)]
-    )
+
+
+def parts_table(parts: dict[str, Scores], what: str) -> str:
+    """The model's metrics of each part (a series, a step ahead) as aligned text, with the best baseline's mase."""
+    model, *others = next(iter(parts.values()))
+    keys = list(next(iter(parts.values()))[model])
+    rows = []
+    for part, scores in parts.items():
+        best = min((scores[name] for name in others), key=lambda metrics: metrics["mase"])
+        rows.append((part, *(scores[model].get(key) for key in keys), best["mase"]))
+    return text_table(rows, (what, *keys, "best simple mase"))

@@ -9,7 +9,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from congru.train.settings import BudgetKind, ModelSettings
+from congru.data.rows import Columns
+from congru.train.settings import BudgetKind, FolderSettings, ModelSettings
+
+# Settings that say where one run is written and shown, and not how it trains.
+_OF_ONE_RUN = {*FolderSettings.model_fields, "threads", "device", "devices", "workers"}
 
 Metric = Literal["mase", "mae", "mse", "smape"]
 
@@ -18,8 +22,12 @@ class TableSettings(ModelSettings):
     """How the long table is read and split."""
 
     freq: Annotated[
-        str | None, Field(description="Step of the time column (15min, 1h, 1d, B, 1w, 1mo); default: found.")
+        str | None,
+        Field(description="Step of the time column (15min, 1h, 1d, B, Mon-Sat, 1w, 1mo); default: found."),
     ] = None
+    date_format: Annotated[
+        str, Field(description="Pattern of the times, such as '%d/%m/%Y %H:%M'; default: year first, found.")
+    ] = ""
     season: Annotated[
         int | None, Field(ge=1, description="Steps in a season; default: from the step or the data.")
     ] = None
@@ -35,7 +43,46 @@ class TableSettings(ModelSettings):
     test_size: Annotated[int, Field(ge=0, description="Steps after those that training never sees.")] = 0
 
 
-class WindowSettings(TableSettings):
+class RoleSettings(TableSettings):
+    """What the further columns are for; one without a role is named and not used."""
+
+    known: Annotated[
+        tuple[str, ...],
+        Field(description="Columns known for the steps ahead too, such as a price list: a,b."),
+    ] = ()
+    past: Annotated[tuple[str, ...], Field(description="Columns known up to now only: a,b.")] = ()
+    static: Annotated[
+        tuple[str, ...], Field(description="Columns that are the same at every step of a series: a,b.")
+    ] = ()
+    ignore: Annotated[tuple[str, ...], Field(description="Columns to pass over in silence: a,b.")] = ()
+    holidays: Annotated[
+        tuple[str, ...],
+        Field(description="Countries whose public holidays are known ahead: DE, US, DE-BY."),
+    ] = ()
+
+    @field_validator("known", "past", "static", "ignore", "holidays", mode="before")
+    @classmethod
+    def _names(cls, names: object) -> object:
+        """Names given one by one or with commas between."""
+        listed = [names] if isinstance(names, str) else names
+        if not isinstance(listed, (list, tuple)):
+            return names
+        return tuple(
+            part for name in listed for part in (name.split(",") if isinstance(name, str) else [name])
+        )
+
+    @property
+    def columns(self) -> Columns:
+        """The columns by name and role.
+
+        >>> Settings(known=["price,sale"], target_column="sold").columns.known
+        ('price', 'sale')
+        """
+        roles = (self.known, self.past, self.static, self.ignore, self.holidays)
+        return Columns(self.id_column, self.time_column, self.target_column, *roles)
+
+
+class WindowSettings(RoleSettings):
     """What the network reads, and what it answers."""
 
     horizon: Annotated[int, Field(ge=1, description="Steps to forecast.")] = 24
@@ -57,6 +104,10 @@ class WindowSettings(TableSettings):
         list[int] | None,
         Field(description="What the forecast starts from: 1 the last value, 24 that of 24 steps before."),
     ] = None
+    minimum: Annotated[
+        float | Literal["auto", "none"],
+        Field(alias="min", description="No forecast lies below it; auto: 0 where no value is negative."),
+    ] = "auto"
     calendar: Annotated[
         bool, Field(description="Read the place in the day, the week and the year, where known.")
     ] = True
@@ -114,3 +165,11 @@ class Settings(WindowSettings, title="settings of forecast"):
     learning_rate: Annotated[float, Field(gt=0, description="Highest learning rate of AdamW.")] = 1e-3
     batch_size: Annotated[int, Field(ge=1, description="Windows per optimizer step, over all devices.")] = 64
     weight_decay: Annotated[float, Field(ge=0, description="Weight decay of the matrices.")] = 0.1
+
+    def repeated(self) -> dict[str, object]:
+        """What differs from the defaults and says how to train, as plain values: the same again on other rows.
+
+        >>> Settings(horizon=7, out="x", quiet=True).repeated()
+        {'horizon': 7}
+        """
+        return self.model_dump(mode="json", exclude=_OF_ONE_RUN, exclude_defaults=True)

@@ -1,13 +1,13 @@
 """What a forecaster keeps of each series: its units, its last values, where it stands in time.
 
 `scaler.json` holds mean and scale of every series, `series.safetensors` the rest; neither grows with the
-history. Legend: N series, M steps kept, K known covariates.
+history. Legend: N series, M steps kept, K known, P past-only and S static covariates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,12 @@ from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as format_tensors
 
 from congru.data.frequency import Frequency
-from congru.data.table import Columns
+from congru.data.rows import ROLES, Columns
+from congru.data.table import write_ids, write_times
+from congru.data.times import COUNTED, TimeFormat
 from congru.errors import ModelFolderError
 from congru.runtime.scaler import Scaler
-from congru.tasks.forecast.data import ForecastData, KnownScale
+from congru.tasks.forecast.data import CovariateScale, ForecastData, Scales
 from congru.tasks.forecast.panel import Panel, Units
 from congru.tasks.forecast.window import Array, Window
 
@@ -40,24 +42,45 @@ class SeriesStore:
     single: bool
     kind: str
     known: list[str]
-    known_scale: KnownScale
+    past: list[str]
+    static: list[str]
+    scales: Scales
     units: Units
     naive_errors: Array
     origin: NDArray[np.int64]
     """[N] first timestamp, microseconds since 1970 or counted."""
     length: NDArray[np.int64]
     """[N] steps seen since the origin."""
+    fit_end: NDArray[np.int64]
+    """[N] steps that the network learned from."""
     train_end: NDArray[np.int64]
     """[N] steps that training used, validation included."""
     history: Array
     """[N, M] the last values."""
+    observed: NDArray[np.bool_]
+    """[N, M] False where a value was missing and is the one before it."""
     known_history: Array
     """[N, M, K] the last known covariates, as the user gave them."""
+    past_history: Array
+    """[N, M, P]"""
+    static_values: Array
+    """[N, S]"""
+    format: TimeFormat = field(default_factory=TimeFormat)
+    """How times are written."""
+    types: dict[str, str] = field(default_factory=dict)
+    """"unique_id" and "ds" -> the type of the column."""
+    categories: dict[str, list[str]] = field(default_factory=dict)
+    minimum: float | None = None
+    """No forecast lies below it."""
+    errors: NDArray[np.float32] | None = None
+    """[h, P] how far validation values lay from their forecasts, see quantiles.py; None in an earlier version's folder."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What training was asked for, to train the same again on other rows."""
     state: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     """Of a streaming network that has been updated: its state and, as "out", its last output."""
 
     @classmethod
-    def of(cls, data: ForecastData) -> SeriesStore:
+    def of(cls, data: ForecastData, settings: Mapping[str, Any] | None = None) -> SeriesStore:
         """The store after the last row of the training table."""
         table, kept = data.table, max(data.window.memory, data.season)
         return cls(
@@ -69,14 +92,25 @@ class SeriesStore:
             single=table.single,
             kind=table.kind,
             known=table.known,
-            known_scale=data.known_scale,
+            past=table.past,
+            static=table.static,
+            scales=data.scales,
             units=data.units,
             naive_errors=data.naive_errors,
             origin=np.array([as_number(s.ds[0]) for s in table.series], np.int64),
             length=np.array([len(s) for s in table.series], np.int64),
+            fit_end=data.train_end.astype(np.int64),
             train_end=data.test_start.astype(np.int64),
             history=np.stack([_last(s.y, kept) for s in table.series]),
+            observed=np.stack([_last(s.observed, kept, first=False) for s in table.series]),
             known_history=np.stack([_last(s.known, kept) for s in table.series]),
+            past_history=np.stack([_last(s.past, kept) for s in table.series]),
+            static_values=np.stack([s.static for s in table.series]),
+            format=table.format,
+            types=dict(table.types),
+            categories={name: list(values) for name, values in table.categories.items()},
+            minimum=data.minimum,
+            settings=dict(settings or {}),
         )
 
     @property
@@ -99,8 +133,19 @@ class SeriesStore:
         if future is not None:
             known = np.concatenate([known, future], 1)
         phase = [self.phase(number) for number in range(len(self.names))]
-        scaled = list(self.known_scale.apply(known))
-        return Panel(self.window, self.units, list(self.history), scaled, phase)
+        return Panel(
+            self.window,
+            self.units,
+            list(self.history),
+            list(self.scales.known.apply(known)),
+            phase,
+            past=list(self.scales.past.apply(self.past_history)),
+            static=list(self.scales.static.apply(self.static_values)),
+        )
+
+    def held_known(self) -> Array:
+        """Known covariates [N, h, K] for the next steps as they were last, where their real ones are not at hand."""
+        return np.repeat(self.known_history[:, -1:], self.window.horizon, 1)
 
     def last_windows(self, most: int) -> tuple[Panel, NDArray[np.int64], NDArray[np.int64]]:
         """The windows that end with the last rows of the first `most` series, and (series, cutoff) of each.
@@ -115,31 +160,72 @@ class SeriesStore:
         """The one window, with its cutoff at M, that a streaming network reads as the last step."""
         window = replace(self.window, input_size=1)
         units = Units(*(column[number : number + 1] for column in astuple(self.units)))
-        known = self.known_scale.apply(self.known_history[number])
-        return Panel(window, units, [self.history[number]], [known], [self.phase(number)])
+        known = self.scales.known.apply(self.known_history[number])
+        past = self.scales.past.apply(self.past_history[number])
+        static = self.scales.static.apply(self.static_values[number])
+        phase = [self.phase(number)]
+        return Panel(window, units, [self.history[number]], [known], phase, past=[past], static=[static])
 
     def phase(self, number: int) -> int:
         """The position of the first kept value of a series in the calendar."""
         seen = int(self.length[number]) - self.history.shape[1]
         return int(self.frequency.phase(self.start(number)) + seen)
 
-    def push(self, number: int, y: float, known: Array) -> None:
+    def push(self, number: int, y: float, observed: bool, known: Array, past: Array) -> None:
         """One more step of a series; the oldest kept one goes."""
         self.history[number] = np.r_[self.history[number, 1:], y]
+        self.observed[number] = np.r_[self.observed[number, 1:], observed]
         self.known_history[number] = np.concatenate([self.known_history[number, 1:], known[None]])
+        self.past_history[number] = np.concatenate([self.past_history[number, 1:], past[None]])
         self.length[number] += 1
+
+    def add(self, name: Any, units: Units, naive_error: float, start: Any, static: Array) -> int:
+        """Room for a series that training has not seen, before its first step; returns its number."""
+        kept = self.history.shape[1]
+        self.names.append(name)
+        self.units = Units(*(np.r_[old, new] for old, new in zip(astuple(self.units), astuple(units))))
+        self.naive_errors = np.r_[self.naive_errors, naive_error]
+        self.origin = np.r_[self.origin, as_number(start)]
+        for counter in ("length", "fit_end", "train_end"):
+            setattr(self, counter, np.r_[getattr(self, counter), 0])
+        self.history = np.concatenate([self.history, np.zeros((1, kept))])
+        self.observed = np.concatenate([self.observed, np.zeros((1, kept), bool)])
+        for table in ("known_history", "past_history"):
+            old = getattr(self, table)
+            setattr(self, table, np.concatenate([old, np.zeros((1, *old.shape[1:]))]))
+        self.static_values = np.concatenate([self.static_values, static[None]])
+        return len(self.names) - 1
+
+    def id_column(self, names: Sequence[Any]) -> Any:
+        """The names of series as a column of the type that the table had."""
+        return write_ids(list(names), self.kind, self.types)
+
+    def time_column(self, times: NDArray[Any]) -> Any:
+        """Times as a column of the type that the table had."""
+        return write_times(times, self.format, self.kind, self.types)
+
+    def show(self, stamp: Any) -> str:
+        """A time as the table writes it."""
+        return self.format.show(stamp)
 
     def config(self) -> dict[str, Any]:
         """The plain values, for the model's task_config."""
         return {
             "window": self.window.to_json(),
-            "frequency": {k: getattr(self.frequency, k) for k in ("unit", "count", "month_end")},
+            "frequency": asdict(self.frequency),
             "season": self.season,
-            "columns": {k: getattr(self.columns, k) for k in ("unique_id", "ds", "y")},
+            "columns": self.columns.to_json(),
             "single": self.single,
             "kind": self.kind,
             "known": self.known,
-            "series": [name if isinstance(name, (str, int)) else str(name) for name in self.names],
+            "past": self.past,
+            "static": self.static,
+            "format": self.format.to_json(),
+            "types": self.types,
+            "categories": self.categories,
+            "minimum": self.minimum,
+            "settings": self.settings,
+            "series": [name if isinstance(name, (str, int, float)) else str(name) for name in self.names],
         }
 
     def files(self) -> dict[str, bytes]:
@@ -148,14 +234,19 @@ class SeriesStore:
         tensors: dict[str, NDArray[Any]] = {
             "unit": self.units.unit,
             "level": self.units.level,
-            "known_mean": self.known_scale.mean,
-            "known_scale": self.known_scale.scale,
+            **{f"{role}_mean": getattr(self.scales, role).mean for role in ROLES},
+            **{f"{role}_scale": getattr(self.scales, role).scale for role in ROLES},
             "naive_errors": self.naive_errors,
             "origin": self.origin,
             "length": self.length,
+            "fit_end": self.fit_end,
             "train_end": self.train_end,
             "history": self.history,
+            "observed": self.observed,
             "known_history": self.known_history,
+            "past_history": self.past_history,
+            "static": self.static_values,
+            **({} if self.errors is None else {"errors": self.errors}),
             **{f"state.{name}": value for name, value in self.state.items()},
         }
         content = format_tensors({name: np.ascontiguousarray(value) for name, value in tensors.items()})
@@ -165,30 +256,45 @@ class SeriesStore:
     def read(cls, config: Mapping[str, Any], files: Mapping[str, bytes], folder: str) -> SeriesStore:
         """What :meth:`config` and :meth:`files` gave; raises :class:`ModelFolderError` for anything else."""
         try:
-            tensors = parse_tensors(files[FILE])
+            tensors = {**_EMPTY, **parse_tensors(files[FILE])}
             state = {n.removeprefix("state."): v for n, v in tensors.items() if n.startswith("state.")}
             get = tensors.__getitem__
             scaler = Scaler.from_json(files["scaler.json"], f"{folder}/scaler.json")
             mean, scale = (
                 np.array(column) for column in zip(*(scaler.series[str(n)] for n in config["series"]))
             )
+            count, kept = get("history").shape
+            known = [str(name) for name in config["known"]]
+            columns = Columns.from_json({"known": known, **config["columns"]})
             return cls(
                 names=list(config["series"]),
                 window=Window.from_json(config.get("window", config.get("geometry"))),
                 frequency=Frequency(**config["frequency"]),
                 season=int(config["season"]),
-                columns=Columns(**config["columns"]),
+                columns=columns,
                 single=bool(config["single"]),
                 kind=str(config["kind"]),
-                known=list(config["known"]),
-                known_scale=KnownScale(get("known_mean"), get("known_scale")),
+                known=known,
+                past=list(config.get("past", [])),
+                static=list(config.get("static", [])),
+                scales=Scales(*(CovariateScale(get(f"{role}_mean"), get(f"{role}_scale")) for role in ROLES)),
                 units=Units(mean, scale, get("unit"), get("level")),
                 naive_errors=get("naive_errors"),
                 origin=get("origin"),
                 length=get("length").copy(),
-                train_end=get("train_end"),
+                fit_end=tensors.get("fit_end", get("train_end")).copy(),
+                train_end=get("train_end").copy(),
                 history=get("history").copy(),
+                observed=tensors.get("observed", np.ones((count, kept), bool)).copy(),
                 known_history=get("known_history").copy(),
+                past_history=tensors.get("past_history", np.zeros((count, kept, 0))).copy(),
+                static_values=tensors.get("static", np.zeros((count, 0))).copy(),
+                format=TimeFormat(**config["format"]) if "format" in config else _format_of(config),
+                types=dict(config.get("types", {})),
+                categories=dict(config.get("categories", {})),
+                minimum=config.get("minimum"),
+                settings=dict(config.get("settings", {})),
+                errors=tensors.get("errors"),
                 state=state,
             )
         except (KeyError, TypeError, SafetensorError) as error:
@@ -198,14 +304,26 @@ class SeriesStore:
             ) from None
 
 
+# Covariates that a folder of an earlier version does not have.
+_EMPTY = {f"{role}_{part}": np.zeros(0) for role in ("past", "static") for part in ("mean", "scale")}
+
+
+def _format_of(config: Mapping[str, Any]) -> TimeFormat:
+    """How a folder of an earlier version writes times."""
+    return TimeFormat(COUNTED) if config["frequency"]["unit"] == "step" else TimeFormat()
+
+
 def as_number(stamp: Any) -> int:
     """A timestamp as microseconds since 1970, a counted one as it is."""
     return int(stamp.astype(np.int64)) if isinstance(stamp, np.datetime64) else int(stamp)
 
 
-def _last(values: Array, count: int) -> Array:
-    """The last `count` rows, the first one repeated before them where there are fewer."""
+def _last(values: NDArray[Any], count: int, first: bool = True) -> NDArray[Any]:
+    """The last `count` rows; where there are fewer, before them the first one repeated, or zeros."""
     missing = count - len(values)
-    return (
-        np.concatenate([np.repeat(values[:1], missing, 0), values]) if missing > 0 else values[-count:].copy()
+    if missing <= 0:
+        return values[-count:].copy()
+    before = (
+        np.repeat(values[:1], missing, 0) if first else np.zeros((missing, *values.shape[1:]), values.dtype)
     )
+    return np.concatenate([before, values])

@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from congru.data.table import LongTable
 from congru.errors import SettingsError
 from congru.tasks.forecast.forecaster import Forecaster
+from congru.tasks.forecast.history import steps_of
+from congru.tasks.forecast.quantiles import quantile_at
 from congru.tasks.forecast.window import Array
 
 
@@ -29,41 +33,102 @@ class Moment:
     seasonal_naive: float
     update_seconds: float
     """Time that taking in the value and forecasting anew took."""
+    anomaly: bool = False
+    """Whether the value lies outside the interval asked for."""
 
 
-def stream(forecaster: Forecaster, new_rows: Any) -> Iterator[Moment]:
+def stream(
+    forecaster: Forecaster, new_rows: Any, *, future: Any = None, anomalies: float | None = None
+) -> Iterator[Moment]:
     """Give the forecaster the rows of a table one by one, in order of time; a :class:`Moment` for each.
 
-    `new_rows` is a table as for `update`, without known covariates; the forecaster goes on with each row and is
-    at its end afterwards.
+    `new_rows` is a table as for `update`; the forecaster goes on with each row and is at its end afterwards. Columns
+    known ahead are read from the rows that follow, then from `future`; behind the last known row they are taken as it
+    says. `anomalies`: a share such as 0.99; a value outside the interval that held so many of the validation errors one
+    step ahead is marked.
 
         errors = [abs(moment.y - moment.forecast[0]) for moment in stream(f, last_month)]
     """
-    if forecaster.window.num_known:
-        raise SettingsError(
-            "stream() has a model with known covariates, expected one without: call update and predict"
-        )
+    limits = _limits(forecaster, anomalies)
     store = forecaster.store
     table = forecaster.read_rows(new_rows)
-    numbers = forecaster.numbers(table)
+    numbers, report = forecaster.numbers(table), forecaster.report
+    ahead = _KnownAhead(forecaster, table, future)
     order = sorted(
         (
             (series.ds[step], row, step)
             for row, series in enumerate(table.series)
-            for step in range(len(series))
+            for step in np.flatnonzero(_is_new(forecaster, int(numbers[row]), series)).tolist()
         ),
         key=lambda row: (row[0], row[1]),
     )
-    path = forecaster.values()
+    skipped = sum(len(series) for series in table.series) - len(order)
+    report.add("rows already known or missing left out", skipped, "of the stream")
+    path = ahead.values()
     for ds, row, step in order:
         series, number = table.series[row], int(numbers[row])
         forecast, naive = path[number, 0], store.history[number, [-1, -store.season]]
         start = time.perf_counter()
         forecaster.take(number, series.part(step, step + 1))
-        path = forecaster.values()
+        path = ahead.values()
         seconds = time.perf_counter() - start
         actual, last, seasonal = float(series.y[step]), float(naive[0]), float(naive[1])
-        yield Moment(series.name, ds, actual, forecast, path[number], last, seasonal, seconds)
+        odd = limits is not None and abs(actual - float(forecast[0])) > limits[number]
+        yield Moment(series.name, ds, actual, forecast, path[number], last, seasonal, seconds, odd)
+
+
+def _is_new(forecaster: Forecaster, number: int, series: Any) -> NDArray[np.bool_]:
+    steps, _ = steps_of(forecaster.store, number, series)
+    return np.asarray(series.observed & (steps >= forecaster.store.length[number]))
+
+
+def _limits(forecaster: Forecaster, anomalies: float | None) -> Array | None:
+    """How far a value of each series [N] may lie from its forecast one step ahead."""
+    if anomalies is None:
+        return None
+    if not 0 < anomalies < 1:
+        raise SettingsError(
+            f"anomalies is {anomalies}, expected more than 0 and less than 1: 0.99 marks one in a hundred"
+        )
+    store = forecaster.store
+    if store.errors is None:
+        raise SettingsError(
+            "anomalies is given, but the model was saved by an earlier version without its usual errors: train it anew"
+        )
+    unit = np.where(store.units.flat, 0.0, store.units.unit)
+    return np.asarray(unit * quantile_at(store.errors[:1], 100 * anomalies)[0])
+
+
+class _KnownAhead:
+    """What a table, and a further one, say about the columns that are known ahead."""
+
+    def __init__(self, forecaster: Forecaster, table: LongTable, future: Any) -> None:
+        self.forecaster = forecaster
+        self.rows: dict[int, dict[int, Array]] = {}
+        self.named = len(forecaster.store.known) - len(forecaster.store.columns.holidays)
+        if not self.named:
+            if future is not None:
+                raise SettingsError("future is a table, expected None: the model has no columns known ahead")
+            return
+        tables = [table] if future is None else [table, forecaster.read_rows(future, target=False)]
+        for part in tables:
+            for number, series in zip(forecaster.numbers(part), part.series):
+                steps, _ = steps_of(forecaster.store, int(number), series)
+                own = self.rows.setdefault(int(number), {})
+                own.update(zip(steps.tolist(), series.known))
+
+    def values(self) -> Array:
+        """The forecasts of every series from where it stands."""
+        if not self.named:
+            return self.forecaster.values()
+        store, horizon = self.forecaster.store, self.forecaster.window.horizon
+        ahead = np.zeros((len(store.names), horizon, self.forecaster.window.num_known))
+        for number in range(len(store.names)):
+            last, own = store.known_history[number, -1], self.rows.get(number, {})
+            for step in range(horizon):
+                last = own.get(int(store.length[number]) + step, last)
+                ahead[number, step] = last
+        return self.forecaster.values_with(ahead)
 
 
 def errors_of(moments: list[Moment]) -> dict[str, float]:

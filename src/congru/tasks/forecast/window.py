@@ -1,7 +1,7 @@
 """What one window of a forecast looks like: how far it reads, in which pieces, what the network's numbers mean.
 
 Legend: B windows, n steps of the network, F features per step, L look-back, s segment, h horizon, R lags, Q
-quantiles, K known covariates, C calendar features.
+quantiles, K known, P past-only and S static covariates, C calendar features.
 
 The network reads the look-back in segments of s values (Lin et al. 2023, "SegRNN", arXiv 2308.11200): n =
 L / s steps instead of L. With s = 1 it answers at every step and can be streamed; with s > 1 it
@@ -43,6 +43,8 @@ class Window:
     levels: tuple[int, ...] = ()
     num_known: int = 0
     cycles: tuple[int, ...] = ()
+    num_past: int = 0
+    num_static: int = 0
 
     @property
     def streaming(self) -> bool:
@@ -66,10 +68,11 @@ class Window:
 
     @property
     def num_features(self) -> int:
-        """F: levels and differences of a segment, calendar, known covariates."""
+        """F: levels and differences of a segment, calendar, known, past-only and static covariates."""
         values = 2 + len(self.seasonal_lags) if self.streaming else 1 + len(self.seasonal_lags)
         known = 1 + self.horizon if self.streaming else 2 * self.segment
-        return self.segment * values + 2 * len(self.cycles) + known * self.num_known
+        past = self.segment * self.num_past + self.num_static
+        return self.segment * values + 2 * len(self.cycles) + known * self.num_known + past
 
     @property
     def num_widths(self) -> int:
@@ -97,7 +100,7 @@ class Window:
         """What :meth:`to_json` gave."""
         known: dict[str, Any] = {}
         for field in fields(cls):
-            value = values[field.name]
+            value = values.get(field.name, field.default)
             known[field.name] = tuple(value) if isinstance(value, list) else value
         return cls(**known)
 

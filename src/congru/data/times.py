@@ -1,0 +1,435 @@
+"""Times as a column writes them: read into datetime64, and written back in the one format the column has.
+
+A column holds dates as text in one format, numbers that are dates (20240131, 202401, 2024, seconds since 1970) or
+counted steps, or a table's own date types. Times with a zone have two readings: the local wall clock, which days and
+longer steps follow, and UTC, which shorter steps follow.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from congru.data.zones import local_of, offset_text, utc_of, zone_of_offsets
+from congru.errors import DataError, SettingsError
+
+Times = NDArray[Any]  # datetime64[us] or int64
+
+COUNTED = "counted"
+EPOCHS = {
+    "s": 1_000_000,
+    "ms": 1000,
+    "us": 1,
+    "ns": -1000,
+}  # microseconds a unit; negative: units a microsecond
+_FIRST_YEAR, _LAST_YEAR = 1800, 2200
+_ISO = re.compile(
+    r"(\d{4})([-/.])(\d{1,2})(?:\2(\d{1,2}))?(?:([T ])(\d{1,2})(?::(\d\d)(?::(\d\d)(\.\d{1,9})?)?)?)?"
+    r" ?(Z|[+-]\d\d(?::?\d\d)?)?"
+)
+_QUARTER = re.compile(r"(\d{4})-?Q([1-4])")
+_NUMBER = re.compile(r"[+-]?\d{1,19}(\.\d*)?")
+_ENOUGH = 0.9  # share of numbers that must be dates for all to be read as dates
+_SAMPLE = 500  # distinct texts that decide about the format
+# Dates as numbers, and the digits they have; checked in this order.
+_NUMBER_DATES = {"%Y%m%d%H%M%S": 14, "%Y%m%d%H%M": 12, "%Y%m%d%H": 10, "%Y%m%d": 8, "%Y%m": 6, "%Y": 4}
+_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", "T%H:%M", "T%H:%M:%S")
+_DATES = (
+    *("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y"),
+    *("%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%b %d %Y", "%d %B %Y", "%B %d, %Y", "%b %Y", "%B %Y", "%m/%Y"),
+)
+_MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
+_FIELDS = {
+    "Y": r"(?P<Y>\d{4})",
+    "y": r"(?P<y>\d\d)",
+    "m": r"(?P<m>\d{1,2})",
+    "d": r"(?P<d>\d{1,2})",
+    "H": r"(?P<H>\d{1,2})",
+    "I": r"(?P<I>\d{1,2})",
+    "M": r"(?P<M>\d{1,2})",
+    "S": r"(?P<S>\d{1,2})",
+    "f": r"(?P<f>\d{1,9})",
+    "p": r"(?P<p>[AaPp]\.?[Mm]\.?)",
+    "b": r"(?P<b>[A-Za-z]{3})",
+    "B": r"(?P<B>[A-Za-z]{3,9})",
+    "q": r"(?P<q>[1-4])",
+    "z": r"(?P<z>Z|[+-]\d\d:?\d\d)",
+}
+
+
+@dataclass(frozen=True)
+class TimeFormat:
+    """How a column writes its times.
+
+    `pattern`: a strftime pattern, "counted", or the unit of seconds since 1970 ("s", "ms", "us", "ns"). `zone`: a
+    zone's name or offset, "" for times without one. `colon`: how an offset is written, with ":", without, or "Z".
+    `local`: whether the grid holds wall-clock times (else UTC), where there is a zone.
+    """
+
+    pattern: str = "%Y-%m-%d %H:%M:%S"
+    zone: str = ""
+    colon: str = ":"
+    local: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for config.json."""
+        return asdict(self)
+
+    @property
+    def counted(self) -> bool:
+        """Whether times are whole numbers that are counted."""
+        return self.pattern == COUNTED
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the column holds numbers."""
+        return self.counted or self.pattern in EPOCHS or self.pattern in _NUMBER_DATES
+
+    def utc(self, times: Times) -> Times:
+        """Times of the grid as UTC; the same where there is no zone."""
+        return utc_of(times, self.zone) if self.zone and self.local else times
+
+    def wall(self, times: Times) -> Times:
+        """Times of the grid as the local wall clock."""
+        return local_of(times, self.zone) if self.zone and not self.local else times
+
+    def numbers(self, times: Times) -> NDArray[np.int64]:
+        """Times of the grid as the numbers that the column writes."""
+        if self.counted:
+            return times.astype(np.int64)
+        if self.pattern in EPOCHS:
+            whole, size = self.utc(times).astype("datetime64[us]").astype(np.int64), EPOCHS[self.pattern]
+            return whole // size if size > 0 else whole * -size
+        return np.array([int(word) for word in self.texts(times)], np.int64)
+
+    def texts(self, times: Times) -> list[str]:
+        """Times of the grid in the one format of the column."""
+        if self.counted or self.pattern in EPOCHS:
+            return [str(number) for number in self.numbers(times).tolist()]
+        wall = self.wall(times)
+        offsets = ["" for _ in range(len(times))]
+        if self.zone and not self.numeric:
+            offsets = [offset_text(step, self.colon) for step in (wall - self.utc(times)).tolist()]
+        written: dict[Any, str] = {}
+        texts = []
+        for stamp, offset in zip(wall.astype("datetime64[us]").tolist(), offsets):
+            if stamp not in written:
+                written[stamp] = write_stamp(stamp, self.pattern)
+            texts.append(written[stamp] + offset)
+        return texts
+
+    def show(self, stamp: Any) -> str:
+        """One time of the grid, for people."""
+        return self.texts(np.array([stamp]))[0]
+
+    def for_dates(self, times: Times) -> TimeFormat:
+        """This format without a time of day where all of `times` are midnights and it is no text's own format."""
+        midnight = self.pattern == TimeFormat.pattern and bool((times.astype("datetime64[D]") == times).all())
+        return replace(self, pattern="%Y-%m-%d") if midnight else self
+
+
+@dataclass(frozen=True)
+class Moments:
+    """The times of R rows: `local` wall-clock times [R] (NaT where one is none) or whole numbers; `utc` [R] with a zone."""
+
+    local: Times
+    utc: Times | None
+    format: TimeFormat
+    hint: str = ""
+    """What to do about times that could not be read."""
+
+
+def read_texts(words: Sequence[str], source: str, column: str, wanted: str = "") -> Moments:
+    """The times that texts tell; `wanted` is their strftime pattern, or a name of :data:`EPOCHS` or "counted".
+
+    Raises :class:`DataError` for a column whose format is not plain, with the pattern to pass.
+    """
+    distinct = list(dict.fromkeys(words))
+    filled = [word for word in distinct if word]
+    if wanted and wanted not in EPOCHS and wanted != COUNTED:
+        return _by_pattern(words, distinct, wanted)
+    if filled and all(_NUMBER.fullmatch(word) for word in filled):
+        numbers = np.array([float(word or "nan") if "." in word or not word else int(word) for word in words])
+        return read_numbers(numbers, source, column, wanted)
+    parts = {word: _ISO.fullmatch(word) for word in distinct}
+    if any(parts.values()):
+        return _iso(words, parts)
+    if filled and all(_QUARTER.fullmatch(word) for word in filled):
+        return _by_pattern(words, distinct, "%Y-Q%q" if "-" in filled[0] else "%YQ%q")
+    fitting = [pattern for pattern in _patterns() if _reads_most(pattern, filled[:_SAMPLE])]
+    if fitting and (fitting[0][:5] in ("%d.%m", "%Y%m%") or "%b" in fitting[0].lower()):
+        return _by_pattern(words, distinct, fitting[0])
+    if fitting:
+        first = next(word for word in words if word)
+        choice = " or ".join(f"--date-format '{pattern}'" for pattern in fitting[:2])
+        raise DataError(
+            f"{source} has {first!r} in {column}, expected YYYY-MM-DD or a named format: pass {choice}"
+        )
+    missing = np.full(len(words), np.datetime64("NaT"), "datetime64[us]")
+    return Moments(missing, None, TimeFormat())
+
+
+def read_numbers(values: NDArray[Any], source: str, column: str, wanted: str = "") -> Moments:
+    """Dates written as numbers, seconds since 1970 and their parts, or counted steps, told apart by their size.
+
+    Raises :class:`DataError` for numbers that are neither whole nor seconds since 1970.
+    """
+    missing = ~np.isfinite(values) if values.dtype.kind == "f" else np.zeros(len(values), bool)
+    known = values[~missing]
+    pattern = wanted or _number_pattern(known)
+    if pattern in EPOCHS:
+        size = EPOCHS[pattern]
+        scaled = (
+            known.astype(np.float64) * size
+            if known.dtype.kind == "f"
+            else known.astype(np.int64) * max(size, 1)
+        )
+        if size < 0:
+            scaled = known.astype(np.int64) // -size
+        stamps = np.full(len(values), np.datetime64("NaT"), "datetime64[us]")
+        stamps[~missing] = np.round(scaled).astype(np.int64).astype("datetime64[us]")
+        return Moments(stamps, None, TimeFormat(pattern))
+    if bool((known != np.floor(known)).any()):
+        raise DataError(
+            f"{source} has {known[known != np.floor(known)][0]} in {column}, expected dates, seconds since 1970 or whole"
+            " numbers: write dates as YYYY-MM-DD"
+        )
+    if pattern == COUNTED:
+        if missing.any():
+            raise DataError(
+                f"{source} has a row without a number in {column}, expected counted steps: remove the row"
+            )
+        return Moments(values.astype(np.int64), None, TimeFormat(COUNTED))
+    words = ["" if gone else str(int(value)) for value, gone in zip(values.tolist(), missing.tolist())]
+    return _by_pattern(words, list(dict.fromkeys(words)), pattern, padded=True)
+
+
+def _number_pattern(numbers: NDArray[Any]) -> str:
+    """What numbers in a time column are.
+
+    >>> [_number_pattern(np.array(n)) for n in ([202312, 202401], [20240131], [1999, 2000], [1699999200], [0, 1])]
+    ['%Y%m', '%Y%m%d', '%Y', 's', 'counted']
+    """
+    if not len(numbers) or not np.isfinite(numbers).all():
+        return COUNTED
+    low, high = float(numbers.min()), float(numbers.max())
+    if bool((numbers == np.floor(numbers)).all()):
+        words = [str(number) for number in np.unique(numbers.astype(np.int64))[:_SAMPLE].tolist()]
+        for pattern, digits in _NUMBER_DATES.items():
+            if all(len(word) == digits for word in words) and _reads_most(
+                pattern, words, _ENOUGH, padded=True
+            ):
+                return pattern
+    for unit, size in EPOCHS.items():
+        per_second = 1_000_000 / size if size > 0 else 1_000_000 * -size
+        if 1e8 * per_second <= low and high < 5e9 * per_second:
+            return unit
+    return COUNTED
+
+
+def _iso(words: Sequence[str], parts: dict[str, re.Match[str] | None]) -> Moments:
+    """Year-first dates, with or without a time and an offset, in the richest format that the column has."""
+    local: dict[str, np.datetime64] = {}
+    offsets: dict[str, int | None] = {}
+    for word, part in parts.items():
+        local[word], offsets[word] = _iso_stamp(part)
+    stamps = np.array([local[word] for word in words], "datetime64[us]")
+    known = [part for part in parts.values() if part]
+    pattern = _settled(
+        _iso_pattern(known), [part[0].removesuffix(part[10] or "").rstrip() for part in known[:_SAMPLE]]
+    )
+    told = {offset for offset in offsets.values() if offset is not None}
+    if not told:
+        return Moments(stamps, None, TimeFormat(pattern))
+    shift = np.array([(offsets[word] or 0) * 60_000_000 for word in words]).astype("timedelta64[us]")
+    signs = {part[10] for part in known if part[10]}
+    colon = "Z" if signs == {"Z"} else ":" if any(":" in sign for sign in signs) or signs <= {"Z"} else ""
+    utc = stamps - shift
+    zone = zone_of_offsets(utc, stamps)
+    return Moments(stamps, utc, TimeFormat(pattern, zone, colon))
+
+
+def _iso_pattern(parts: Sequence[re.Match[str]]) -> str:
+    separator = parts[0][2]
+    pattern = separator.join(("%Y", "%m", "%d") if any(part[4] for part in parts) else ("%Y", "%m"))
+    if any(part[6] for part in parts):
+        pattern += next(part[5] for part in parts if part[5]) + "%H"
+        pattern += ":%M" if any(part[7] for part in parts) else ""
+        pattern += ":%S" if any(part[8] for part in parts) else ""
+        pattern += ".%f" if any(part[9] for part in parts) else ""
+    return pattern
+
+
+def _iso_stamp(part: re.Match[str] | None) -> tuple[np.datetime64, int | None]:
+    """The wall-clock time and the offset in minutes of a year-first date; NaT for what is none."""
+    if part is None:
+        return np.datetime64("NaT"), None
+    fraction = int((part[9] or ".0")[1:7].ljust(6, "0"))
+    fields = [int(part[k] or default) for k, default in ((1, 1), (3, 1), (4, 1), (6, 0), (7, 0), (8, 0))]
+    return _stamp(fields, fraction), _offset(part[10])
+
+
+def _offset(text: str | None) -> int | None:
+    """Minutes of an offset such as +02:00 or Z; None where there is none."""
+    if not text:
+        return None
+    digits = text[1:].replace(":", "").ljust(4, "0")
+    return 0 if text == "Z" else (-1 if text[0] == "-" else 1) * (int(digits[:2]) * 60 + int(digits[2:4]))
+
+
+def _stamp(fields: Sequence[int], microsecond: int = 0) -> np.datetime64:
+    """Year, month, day, hour, minute, second as a timestamp; NaT for a day or hour that does not exist."""
+    year, month, day, hour, minute, second = fields
+    extra = np.timedelta64(0, "D")
+    if (hour, minute, second) == (24, 0, 0):
+        hour, extra = 0, np.timedelta64(1, "D")
+    try:
+        moment = datetime.datetime(year, month, day, hour, minute, second, microsecond)
+    except ValueError:
+        return np.datetime64("NaT")
+    return np.datetime64(moment, "us") + extra
+
+
+def _by_pattern(words: Sequence[str], distinct: Sequence[str], pattern: str, padded: bool = False) -> Moments:
+    """Texts of a strftime pattern."""
+    read = reader(pattern, padded)
+    pairs = {word: read(word) for word in distinct}
+    local = np.array([pairs[word][0] for word in words], "datetime64[us]")
+    told = [pairs[word][1] for word in words]
+    plain = pattern.replace("%z", "")
+    if all(offset is None for offset in told):
+        good = [word for word in distinct if not np.isnat(pairs[word][0])]
+        return Moments(local, None, TimeFormat(plain if padded else _settled(plain, good[:_SAMPLE])))
+    shift = np.array([(offset or 0) * 60_000_000 for offset in told]).astype("timedelta64[us]")
+    return Moments(local, local - shift, TimeFormat(plain.rstrip(), zone_of_offsets(local - shift, local)))
+
+
+def reader(pattern: str, padded: bool = False) -> Callable[[str], tuple[np.datetime64, int | None]]:
+    """A function from a text to its time (NaT where it does not fit) and its offset in minutes.
+
+    `padded`: every number has all its digits. Raises :class:`SettingsError` for a pattern that is none.
+    """
+    pieces, position = [], 0
+    for match in re.finditer(r"%-?(.)", pattern):
+        if match[1] not in _FIELDS:
+            raise SettingsError(
+                f"date_format holds {match[0]!r}, expected %Y %m %d %H %M %S and the like: for example '%d.%m.%Y %H:%M'"
+            )
+        pieces += [re.escape(pattern[position : match.start()]), _FIELDS[match[1]]]
+        position = match.end()
+    if not pieces:
+        raise SettingsError(f"date_format is {pattern!r}, expected a pattern such as '%d.%m.%Y': change it")
+    expression = "".join(pieces) + re.escape(pattern[position:])
+    try:
+        compiled = re.compile(expression.replace("{1,2}", "{2}") if padded else expression)
+    except re.error:
+        raise SettingsError(
+            f"date_format is {pattern!r}, expected each part once: for example '%d.%m.%Y'"
+        ) from None
+    return lambda word: _fields_stamp(compiled.fullmatch(word))
+
+
+def _fields_stamp(match: re.Match[str] | None) -> tuple[np.datetime64, int | None]:
+    if match is None:
+        return np.datetime64("NaT"), None
+    part = match.groupdict()
+    year = int(part["Y"]) if part.get("Y") else _long_year(int(part.get("y") or 70))
+    month = int(part.get("m") or 1)
+    if part.get("b") or part.get("B"):
+        month = _month_number(part.get("b") or part.get("B") or "")
+    if part.get("q"):
+        month = 3 * int(part["q"]) - 2
+    hour = int(part.get("H") or part.get("I") or 0)
+    if part.get("p"):
+        hour = hour % 12 + (12 if part["p"][0] in "pP" else 0)
+    fields = [year, month, int(part.get("d") or 1), hour, int(part.get("M") or 0), int(part.get("S") or 0)]
+    return _stamp(fields, int((part.get("f") or "0")[:6].ljust(6, "0"))), _offset(part.get("z"))
+
+
+def _long_year(short: int) -> int:
+    """Two digits of a year as strptime reads them: 69 to 99 are of the last century."""
+    return short + (1900 if short >= 69 else 2000)
+
+
+def _month_number(name: str) -> int:
+    """1 to 12, 0 for what is no month."""
+    return next(
+        (
+            k
+            for k, month in enumerate(_MONTHS, 1)
+            if month.lower() in (name.lower(), "") or month[:3].lower() == name.lower()
+        ),
+        0,
+    )
+
+
+def _patterns() -> Sequence[str]:
+    return ("%Y%m%dT%H%M%S", *(date + clock for date in _DATES for clock in _CLOCKS))
+
+
+def _reads_most(pattern: str, words: Sequence[str], share: float = 1.0, padded: bool = False) -> bool:
+    """Whether so many of the words are dates of a pattern, in years that people keep tables of."""
+    read = reader(pattern, padded)
+    stamps = np.array([read(word)[0] for word in words], "datetime64[us]")
+    years = stamps.astype("datetime64[Y]").astype(np.int64) + 1970
+    good = ~np.isnat(stamps) & (years >= _FIRST_YEAR) & (years <= _LAST_YEAR)
+    return len(words) > 0 and float(good.mean()) >= share
+
+
+def _settled(pattern: str, words: Sequence[str]) -> str:
+    """The pattern as the words are really written, with or without leading zeros."""
+    hours = re.sub(r"%([HI])", r"%-\1", pattern)
+    days = re.sub(r"%([md])", r"%-\1", pattern)
+    for variant in (pattern, hours, days, re.sub(r"%([md])", r"%-\1", hours)):
+        read = reader(variant)
+        stamps = [read(word)[0] for word in words]
+        if all(
+            np.isnat(stamp) or write_stamp(stamp.astype("datetime64[us]").item(), variant) == word
+            for stamp, word in zip(stamps, words)
+        ):
+            return variant
+    return pattern
+
+
+def write_stamp(stamp: datetime.datetime, pattern: str) -> str:
+    """A time in a pattern; %-d and the like have no leading zero.
+
+    >>> write_stamp(datetime.datetime(2024, 1, 5, 7), "%-d.%m.%Y %H:%M")
+    '5.01.2024 07:00'
+    """
+    numbers = {"m": stamp.month, "d": stamp.day, "H": stamp.hour, "I": (stamp.hour + 11) % 12 + 1}
+    numbers.update(M=stamp.minute, S=stamp.second, y=stamp.year % 100)
+    words = {
+        "Y": f"{stamp.year:04d}",
+        "f": f"{stamp.microsecond:06d}",
+        "p": "PM" if stamp.hour >= 12 else "AM",
+    }
+    words.update(
+        b=_MONTHS[stamp.month - 1][:3], B=_MONTHS[stamp.month - 1], q=str((stamp.month + 2) // 3), z=""
+    )
+
+    def write(match: re.Match[str]) -> str:
+        if match[2] in words:
+            return words[match[2]]
+        return str(numbers[match[2]]) if match[1] else f"{numbers[match[2]]:02d}"
+
+    return re.sub(r"%(-?)(.)", write, pattern)
