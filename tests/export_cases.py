@@ -37,6 +37,7 @@ OPTIONS: Networks = {
     "gru dreamer": one("gru", hidden_size=8, layer_norm="dreamer"),
     "gru without bias": one("gru", hidden_size=7, num_layers=2, bias=False, learn_h0=True),
     "gru before, norm": one("gru", hidden_size=8, reset_before=True, layer_norm=True, num_heads=2),
+    "gru before, plain": one("gru", hidden_size=8, reset_before=True),
     "gru norm both ways": one("gru", hidden_size=8, layer_norm=True, bidirectional=True),
     "lstm norm": one("lstm", hidden_size=8, layer_norm=True, num_heads=2, zoneout=0.2),
     "lstm both ways": one("lstm", hidden_size=8, num_layers=2, bidirectional=True),
@@ -130,7 +131,12 @@ def save_networks(
     made = {name: random_network(config) for name, config in networks.items()}
     save_model(
         folder,
-        config={"task": task, "cell": "gru", "networks": networks, "task_config": {"levels": [80]}},
+        config={
+            "task": task,
+            "cell": "gru",
+            "networks": networks,
+            "task_config": {"levels": [80], "validation": 0.5},
+        },
         weights={name: dict(network.weights) for name, network in made.items()},
         golden={name: make_golden(networks[name], network.run) for name, network in made.items()},
         files=files or {},

@@ -19,6 +19,7 @@ from congru.export.c.program import CNetwork, c_network, header, source
 from congru.export.c.test_program import test_source as program_of_cases
 from congru.export.c.writer import KERNELS, Writer, literal, needed
 from congru.export.exporter import export_model
+from congru.export.int8.quantised import quantised_network
 from congru.export.record import time_beside
 from congru.runtime.folder import load
 from export_cases import ALL, STREAMING, TEXT, cases_of, random_network, save_networks, task_networks
@@ -76,7 +77,10 @@ def test_every_kernel_is_used_by_some_node() -> None:
     used: set[str] = set()
     for name in STREAMING:
         if name != "rows beside a memory":
-            used.update(c_network(random_network(ALL[name]), name, "p").writer.kernels)
+            network = random_network(ALL[name])
+            small, _ = quantised_network(network, cases_of(network, ALL[name]))
+            for each in (network, small):
+                used.update(c_network(each, name, "p").writer.kernels)
     assert used == {path.stem for path in KERNELS.glob("*.h")}
     assert needed("running_softmax") == ["exp"]
 

@@ -115,7 +115,7 @@ def test_the_file_says_what_goes_in(tmp_path: Path) -> None:
         props = {entry.key: entry.value for entry in program.metadata_props}
         assert json.loads(props["labels"]) == ["no", "yes"]
         assert json.loads(props["tokenizer"])["type"] == "char"
-        assert json.loads(props["task_config"]) == {"levels": [80]}
+        assert json.loads(props["task_config"]) == {"levels": [80], "validation": 0.5}
         assert (props["form"], props["network"], props["delay"]) == (form, "main", "0")
         h0 = load(folder).weights["main.rnn.h0"]
         np.testing.assert_array_equal(np.float32(json.loads(props["initial_state"])["rnn.h"]), h0)

@@ -7,12 +7,13 @@ import pytest
 from congru.errors import ExportError
 from congru.export.c.program import C
 from congru.export.emitters import Emitters
+from congru.export.int8.emitters import INT8
 from congru.export.onnx.program import ONNX
 from congru.runtime.graph import Graph
 from congru.runtime.nodes import NODES
 from nodes_cases import CASES
 
-TARGETS = [ONNX, C]
+TARGETS = [ONNX, C, INT8]
 
 
 @pytest.mark.parametrize("emitters", TARGETS, ids=lambda target: target.target)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from congru.errors import ExportError, SettingsError
 from congru.export.record import Export, Refused, Written
@@ -13,18 +14,32 @@ from congru.runtime.atomic import clear_leftovers, folder_beside, put_folder
 from congru.runtime.folder import load
 from congru.runtime.model import Model
 
-# Target -> the module whose `write(model, folder)` fills a folder and replays it.
-TARGETS = {"onnx": "congru.export.onnx.target", "c": "congru.export.c.target"}
-Write = Callable[[Model, Path], tuple[list[Written], list[Refused], list[str]]]
+# Target -> the module whose `write(model, folder, samples)` fills a folder and replays it.
+TARGETS = {
+    "onnx": "congru.export.onnx.target",
+    "c": "congru.export.c.target",
+    "int8": "congru.export.int8.target",
+}
+Samples = Mapping[str, Any]  # inputs of networks by name, as they meet them in use
+Write = Callable[[Model, Path, Samples], tuple[list[Written], list[Refused], list[str]]]
 MARK = "export.json"  # what tells the folder of an export from any other
 
 
-def export_model(path: str | os.PathLike[str], to: str, out: str | os.PathLike[str]) -> Export:
+def export_model(
+    path: str | os.PathLike[str],
+    to: str,
+    out: str | os.PathLike[str],
+    *,
+    samples: Samples | None = None,
+    judge: Callable[[Path], list[str]] | None = None,
+) -> Export:
     """Write the model folder `path` as `to` into the folder `out`, which appears whole or not at all.
 
     Each file replays the golden cases of the model in the target; one that differs by more than 1e-4 of an array's largest value
-    raises :class:`ExportError`, and nothing is left. So does a model of which the target can express no network. An older
-    export at `out` is replaced; raises :class:`SettingsError` where something else lies there.
+    raises :class:`ExportError`, and nothing is left. So does a model of which the target can express no network. `samples` are
+    inputs [B, T, ..] of networks by name, which calibrate "int8" beside the golden ones. `judge` sees the new folder before it is
+    put in place, returns what shall be noted, and may raise. An older export at `out` is replaced; raises
+    :class:`SettingsError` where something else lies there.
     """
     if to not in TARGETS:
         raise SettingsError(f"to is {to!r}, expected one of {', '.join(TARGETS)}: pass one of these")
@@ -36,12 +51,14 @@ def export_model(path: str | os.PathLike[str], to: str, out: str | os.PathLike[s
         target.parent.mkdir(parents=True, exist_ok=True)
         clear_leftovers(target.parent, target.name)
         with folder_beside(target) as fresh:
-            written, refused, notes = write(model, fresh)
+            written, refused, notes = write(model, fresh, samples or {})
             if not written:
                 reasons = "; ".join(f"{entry.network}: {entry.reason}" for entry in refused)
                 raise ExportError(
                     f"{model.folder} has no network that can be written as {to} ({reasons}): choose another target"
                 )
+            if judge is not None:
+                notes = [*notes, *judge(fresh)]
             export = Export(to, target, written, refused, notes)
             (fresh / MARK).write_text(export.record(), encoding="utf-8")
             put_folder(fresh, target)

@@ -23,6 +23,7 @@ from congru.errors import CongruError, ModelFolderError
 from congru.runtime.atomic import clear_leftovers, folder_beside, put_folder
 from congru.runtime.golden import golden_of_chain, golden_problem
 from congru.runtime.graph import Graph
+from congru.runtime.integer import INTEGER, Integers, parse_scales, quantised
 from congru.runtime.model import Model
 from congru.runtime.network import Network, weight_problem
 from congru.runtime.tensors import format_arrays, of_owner, parse_tensors, prefixed, widened
@@ -127,13 +128,18 @@ def _load(folder: Path, backend: str, weight_dtype: str) -> Model:
     sums = {name: value for name, value in config["sha256"].items() if name != CONFIG}
     contents = {name: _read(folder / name) for name in (WEIGHTS, GOLDEN, *sums)}
     weights, golden = (_parse(folder / name, contents[name]) for name in (WEIGHTS, GOLDEN))
-    by_network = _split(folder, config, widened(weights))
+    by_network, integers = _split(folder, config, widened(weights)), dict[str, Integers]()
+    if INTEGER in contents:
+        integers = _integers(folder / INTEGER, contents[INTEGER], weights, list(by_network))
     for name, content in contents.items():
         if hashlib.sha256(content).hexdigest() != sums.get(name):
             raise ModelFolderError(
                 f"{folder / name} is not the file that was saved, expected the sha256 in {CONFIG}: {_AGAIN}"
             )
-    networks = {name: Network.of_checked(graph, own, backend) for name, (graph, own) in by_network.items()}
+    networks = {
+        name: Network.of_checked(graph, own, backend, integers=integers.get(name))
+        for name, (graph, own) in by_network.items()
+    }
     for name, network in networks.items():
         cases = (
             of_owner(golden, name, "/") if "networks" in config else golden_of_chain(golden, network.graph)
@@ -143,7 +149,7 @@ def _load(folder: Path, backend: str, weight_dtype: str) -> Model:
             raise ModelFolderError(f"{folder / GOLDEN} {problem}: {_AGAIN}")
     if weight_dtype != "float32":
         networks = {
-            name: Network.of_checked(graph, own, backend, weight_dtype)
+            name: Network.of_checked(graph, own, backend, weight_dtype, integers.get(name))
             for name, (graph, own) in by_network.items()
         }
     files = {name: content for name, content in contents.items() if name not in (WEIGHTS, GOLDEN, CARD)}
@@ -291,6 +297,24 @@ def _parse(path: Path, content: bytes) -> dict[str, NDArray[Any]]:
         return parse_tensors(content)
     except (SafetensorError, ValueError) as error:
         raise ModelFolderError(f"{path} is truncated or not a safetensors file ({error}): {_AGAIN}") from None
+
+
+def _integers(
+    path: Path, content: bytes, tensors: Mapping[str, NDArray[Any]], names: list[str]
+) -> dict[str, Integers]:
+    """What every network computes in whole numbers, of int8.json and the int8 tensors."""
+    try:
+        scales = parse_scales(content)
+        parts = {
+            name: Integers(quantised(of_owner(tensors, name, ".")), scales.get(name, {})) for name in names
+        }
+        for name, part in parts.items():
+            for node in part.scales:
+                if f"{node}.weight_hh_l0" not in part.matrices:
+                    raise ValueError(f"{name} has no int8 weights for {node!r}")
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ModelFolderError(f"{path} does not fit its model ({error}): {_AGAIN}") from None
+    return parts
 
 
 def declared_networks(config: Mapping[str, Any]) -> dict[str, Any]:

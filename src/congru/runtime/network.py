@@ -17,7 +17,8 @@ from congru.errors import ShapeError, check_shape
 from congru.kernels import binding
 from congru.runtime.cells import Array
 from congru.runtime.graph import Graph, alone
-from congru.runtime.nodes.node import Spec, Weights
+from congru.runtime.integer import Integers
+from congru.runtime.nodes.node import Compute, Spec, Weights
 from congru.runtime.nodes.pointwise import Embedding
 from congru.runtime.nodes.recurrent import RecurrentNode
 from congru.runtime.recurrent import choose_backend, rounded_weights
@@ -97,14 +98,29 @@ class Network:
 
     @classmethod
     def of_checked(
-        cls, graph: Graph, weights: Weights, backend: str = "auto", weight_dtype: str = "float32"
+        cls,
+        graph: Graph,
+        weights: Weights,
+        backend: str = "auto",
+        weight_dtype: str = "float32",
+        integers: Integers | None = None,
     ) -> Network:
-        """A network of a graph and of weights in which :func:`weight_problem` has found nothing."""
+        """A network of a graph and of weights in which :func:`weight_problem` has found nothing.
+
+        `integers`: what it computes in whole numbers, see `congru.runtime.integer`.
+        """
         network = cls.__new__(cls)
-        network._build(graph, weights, backend, weight_dtype)
+        network._build(graph, weights, backend, weight_dtype, integers)
         return network
 
-    def _build(self, graph: Graph, weights: Weights, backend: str, weight_dtype: str) -> None:
+    def _build(
+        self,
+        graph: Graph,
+        weights: Weights,
+        backend: str,
+        weight_dtype: str,
+        integers: Integers | None = None,
+    ) -> None:
         self.graph = graph
         self.num_parameters = sum(int(weight.size) for weight in weights.values())
         self.weight_dtype = weight_dtype
@@ -119,7 +135,13 @@ class Network:
         }
         self.backend, self._why = choose_backend(layers, backend)
         how = {"backend": self.backend, "weight_dtype": weight_dtype}
-        self.computes = {node.name: node.build(parts, *inputs, **how) for node, parts, inputs in own}
+        self.integers = integers or Integers({}, {})
+        self.computes: dict[str, Compute] = {
+            node.name: self.integers.build(node, parts)
+            if isinstance(node, RecurrentNode) and node.name in self.integers.scales
+            else node.build(parts, *inputs, **how)
+            for node, parts, inputs in own
+        }
         self._initial = {
             f"{node.name}.{part}": value
             for node, parts, _ in own

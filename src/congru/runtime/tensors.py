@@ -46,15 +46,22 @@ def parse_tensors(content: bytes) -> dict[str, NDArray[Any]]:
 def widened(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """int8 tensors with their scales as float32; all others as they are.
 
-    >>> widened({"w": np.int8([[2, -1]]), "w.scale": np.float32([0.5])})["w"].tolist()
-    [[1.0, -0.5]]
+    >>> widened({"w.scale": np.float32([0.5]), "w": np.int8([[2, -1]])})
+    {'w': array([[ 1. , -0.5]], dtype=float32)}
     """
+    rounded = {
+        name
+        for name, array in tensors.items()
+        if array.dtype == np.int8
+        and name + SCALE in tensors
+        and tensors[name + SCALE].shape == array.shape[:1]
+    }
     wide = {}
     for name, array in tensors.items():
-        scale = tensors.get(name + SCALE)
-        if scale is not None and array.dtype == np.int8 and scale.shape == array.shape[:1]:
-            wide[name] = (array * scale.reshape(-1, *[1] * (array.ndim - 1))).astype(np.float32)
-        elif not (name.endswith(SCALE) and name.removesuffix(SCALE) in wide):
+        if name in rounded:
+            scale = tensors[name + SCALE].reshape(-1, *[1] * (array.ndim - 1))
+            wide[name] = (array * scale).astype(np.float32)
+        elif name.removesuffix(SCALE) not in rounded:
             wide[name] = array
     return wide
 

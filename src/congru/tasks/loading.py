@@ -8,6 +8,7 @@ from collections.abc import Callable
 from congru.errors import ModelFolderError
 from congru.runtime.answer import ANSWER, Arrays, check_answer
 from congru.runtime.folder import load
+from congru.runtime.integer import INTEGER
 from congru.runtime.model import Model
 
 # From a loaded model and the inputs of its stored answer to the outputs.
@@ -20,14 +21,19 @@ def load_model(
     """Load a model folder or run folder of a task.
 
     ``reply(model, inputs) -> outputs`` is the task's way to answer: it must say what training stored. Rounded weights
-    (``weight_dtype`` other than float32) answer a little differently and are not compared.
+    (``weight_dtype`` other than float32, an export in int8) answer a little differently and are not compared.
 
     Raises:
         ModelFolderError: a folder that cannot be loaded, of another task, or that answers differently.
     """
     model = load(path, weight_dtype=weight_dtype)
     check_task(model, task)
-    if reply is not None and ANSWER in model.files and weight_dtype == "float32":
+    if (
+        reply is not None
+        and ANSWER in model.files
+        and weight_dtype == "float32"
+        and INTEGER not in model.files
+    ):
         check_answer(model.files[ANSWER], lambda inputs: reply(model, inputs), model.folder)
     return model
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from congru.export.c.emitters import C
-from congru.export.c.writer import Call, Value, Writer, literal
+from congru.export.c.writer import Call, Value, Writer, literal, offset
 from congru.runtime.nodes.pointwise import EPSILON
 
 
@@ -16,23 +16,31 @@ def embedding(c: Writer, call: Call, tokens: Value) -> Value:
     """A row of the table; of K tokens the sum or the concatenation of K rows."""
     node: Any = call.node
     names = list(node.weights(*call.inputs))
-    tables = [c.array(f"{node.name}.{part}", call.weights[part]) for part in names]
     if not call.inputs[0].size:
-        return Value(f"{tables[0]} + {tokens.text} * {node.size}", node.size)
-    rows = [f"{table} + {tokens.text}[{k}] * {node.size}" for k, table in enumerate(tables)]
+        return _row(c, call, names[0], tokens.text, None)
     wide = node.combine == "concat"
-    y = c.result(call, node.size * (len(rows) if wide else 1))
-    for k, row in enumerate(rows):
-        if wide or k == 0:
-            c.line(
-                "copy",
-                f"copy({y.text} + {k * node.size}, {row}, {node.size});"
-                if wide
-                else f"copy({y.text}, {row}, {node.size});",
-            )
-        else:
-            c.line("add", f"add({y.text}, {row}, {node.size});")
+    y = c.result(call, node.size * (len(names) if wide else 1))
+    for k, part in enumerate(names):
+        place = offset(y.text, k * node.size if wide else 0)
+        row = _row(c, call, part, f"{tokens.text}[{k}]", place if wide or k == 0 else None)
+        if row.text != place:
+            kernel = "copy" if wide or k == 0 else "add"
+            c.line(kernel, f"{kernel}({place}, {row.text}, {node.size});")
     return y
+
+
+def _row(c: Writer, call: Call, part: str, token: str, place: str | None) -> Value:
+    """A row of a table: where it lies, or, of an int8 table, in floats at `place`."""
+    table, size = call.weights[part], call.weights[part].shape[1]
+    name, matrix = f"{call.node.name}.{part}", c.int8.get(id(table))
+    if matrix is None:
+        return Value(f"{c.array(name, table)} + {token} * {size}", size)
+    y = place or c.buffer(size)
+    scale = c.array(f"{name}.scale", matrix.scale)
+    c.line(
+        "row_int8", f"row_int8({y}, {c.array(name, matrix.q)} + {token} * {size}, {scale}[{token}], {size});"
+    )
+    return Value(y, size)
 
 
 @C.emits("linear")
@@ -40,11 +48,8 @@ def linear(c: Writer, call: Call, x: Value) -> Value:
     """dense."""
     weight = call.weights["weight"]
     y = c.result(call, len(weight))
-    names = [c.array(f"{call.node.name}.{part}", call.weights.get(part)) for part in ("weight", "bias")]
-    c.line(
-        "dense", f"dense({y.text}, {names[0]}, {names[1]}, {x.text}, {weight.shape[0]}, {weight.shape[1]});"
-    )
-    c.macs += weight.size
+    bias = c.array(f"{call.node.name}.bias", call.weights.get("bias"))
+    c.dense(y.text, f"{call.node.name}.weight", weight, bias, x.text)
     return y
 
 

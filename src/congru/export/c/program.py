@@ -17,6 +17,7 @@ from congru.errors import ExportError
 from congru.export.c import pictures, pointwise, recurrent, sequence  # they register their emitters
 from congru.export.c.emitters import C
 from congru.export.c.writer import KERNELS, Call, Value, Writer, array_text, kernel_text, literal
+from congru.runtime.integer import IntegerRecurrent, to_state
 from congru.runtime.network import Network
 from congru.runtime.nodes import Spec
 from congru.version import __version__
@@ -63,10 +64,15 @@ class CNetwork:
         """The fields of its state and their sizes."""
         return {field(key): depth * size for key, (depth, size) in self.network.graph.state_shapes.items()}
 
+    def kind(self, name: str) -> str:
+        """The C type of a field of its state: int16_t counts in 2^-15."""
+        return "int16_t" if name in self.writer.int16 else "float"
+
     @property
     def ram(self) -> int:
         """Bytes of state and working memory."""
-        return 4 * (sum(self.states.values()) + self.scratch)
+        sizes = (size * (2 if name in self.writer.int16 else 4) for name, size in self.states.items())
+        return sum(sizes) + 4 * self.scratch
 
     @property
     def weight_bytes(self) -> int:
@@ -85,7 +91,8 @@ class CNetwork:
 
 def c_network(network: Network, name: str, prefix: str) -> CNetwork:
     """The step of a network in C. Raises :class:`ExportError` where it cannot run step by step."""
-    graph, writer = network.graph, Writer(prefix)
+    graph, matrices = network.graph, network.integers.matrices
+    writer = Writer(prefix, int8={id(network.weights[key]): matrix for key, matrix in matrices.items()})
     problem = network.stream_problem()
     if problem:
         raise ExportError(f"{name} cannot be written as C, {problem}: choose another target")
@@ -101,7 +108,9 @@ def c_network(network: Network, name: str, prefix: str) -> CNetwork:
             for part, (depth, size) in node.state(*inputs).items()
         }
         result = argument(node.name) if node.name in graph.outputs else None
-        call = Call(node, inputs, graph.weights_of(node, inputs, network.weights), state, result)
+        computed = network.computes[node.name]
+        integers = computed.cells if isinstance(computed, IntegerRecurrent) else None
+        call = Call(node, inputs, graph.weights_of(node, inputs, network.weights), state, result, integers)
         values[node.name] = C.of(node)(writer, call, *(values[key] for key in node.of))
     for key in graph.outputs:
         value = values[key]
@@ -161,15 +170,17 @@ def _declared(name: str, spec: Spec) -> list[str]:
 def _reset_lines(writer: Writer, network: Network) -> list[str]:
     lines = []
     for key, value in network.initial_state(1).items():
-        flat = value.ravel()
-        if (flat == flat[0]).all():
-            writer.need("fill")
-            lines.append(f"fill(self->{field(key)}, {literal(flat[0])}, {flat.size});")
+        flat, name = value.ravel(), field(key)
+        short = name in writer.int16
+        values = to_state(flat).astype(np.int16) if short else flat
+        kernel = ("fill" if (flat == flat[0]).all() else "copy") + ("_int16" if short else "")
+        writer.need(kernel)
+        if kernel.startswith("fill"):
+            lines.append(f"{kernel}(self->{name}, {values[0] if short else literal(flat[0])}, {flat.size});")
         else:
-            writer.need("copy")
-            name = f"{writer.prefix}_{field(key)}_initial"
-            writer.arrays[name] = flat
-            lines.append(f"copy(self->{field(key)}, {name}, {flat.size});")
+            array = f"{writer.prefix}_{name}_initial"
+            writer.arrays[array] = values
+            lines.append(f"{kernel}(self->{name}, {array}, {flat.size});")
     return lines
 
 
@@ -189,7 +200,9 @@ def header(model: str, networks: Mapping[str, CNetwork], about: str) -> str:
             f" {network.writer.macs} multiply-adds a step.{late} */"
         )
         if network.states:
-            fields = "\n".join(f"  float {name}[{size}];" for name, size in network.states.items())
+            fields = "\n".join(
+                f"  {network.kind(name)} {name}[{size}];" for name, size in network.states.items()
+            )
             parts.append(
                 f"typedef struct {{\n{fields}\n}} {network.prefix}_state;\n"
                 f"void {network.prefix}_reset({network.prefix}_state *self);\n"

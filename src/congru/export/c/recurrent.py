@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from congru.export.c.emitters import C
-from congru.export.c.writer import Call, Value, Writer, literal
+from congru.export.c.integers import integer_layers
+from congru.export.c.writer import Call, Value, Writer, literal, offset
 from congru.reference.layer_norm import EPSILON
 from congru.reference.option_equations import DREAMER_EPSILON
 from congru.runtime.form import Form
@@ -21,6 +21,8 @@ def recurrent(c: Writer, call: Call, x: Value) -> Value:
     node = call.node
     assert isinstance(node, RecurrentNode)
     form, H = node.form(), node.hidden_size
+    if call.integers is not None:
+        return integer_layers(c, call, x)
     for layer, end in enumerate(node.ends):
         weights = {stem: call.weights.get(f"{stem}_{end}") for stem in node.stems}
         states = [
@@ -46,10 +48,7 @@ class Layer:
         getattr(self, f"_{self.form.cell}")(x)
 
     def _array(self, part: str, rows: slice = slice(None)) -> str:
-        value = self.w.get(part)
-        whole = rows == slice(None)
-        name = f"{self.name}.{part}" if whole else f"{self.name}.{part}.{rows.start or 0}"
-        return self.c.array(name, value if whole or value is None else np.ascontiguousarray(value[rows]))
+        return offset(self.c.array(f"{self.name}.{part}", self.w.get(part)), rows.start or 0)
 
     def _sums(self, side: str, x: Value, rows: slice = slice(None)) -> str:
         """P(v; M, g) + b of the input side "ih" or the recurrent side "hh", for some rows of the matrix."""
@@ -57,13 +56,14 @@ class Layer:
         assert matrix is not None
         count, columns = matrix[rows].shape
         gained = self.form.layer_norm is True
-        y, weight = self.c.buffer(count), self._array(f"weight_{side}", rows)
+        y = self.c.buffer(count)
         bias = "0" if gained else self._array(f"bias_{side}", rows)
         if side == "hh" and self.form.num_heads > 1:
+            weight = offset(self._array(f"weight_{side}"), (rows.start or 0) * columns)
             self.c.line("heads", f"heads({y}, {weight}, {bias}, {x.text}, {count}, {columns}, {self.H});")
+            self.c.macs += count * columns
         else:
-            self.c.line("dense", f"dense({y}, {weight}, {bias}, {x.text}, {count}, {columns});")
-        self.c.macs += count * columns
+            self.c.dense(y, f"{self.name}.weight_{side}", matrix, bias, x.text, rows)
         if gained:
             parts = count // self.H * self.form.num_heads
             gain, bias = self._array(f"gain_{side}", rows), self._array(f"bias_{side}", rows)
@@ -94,11 +94,9 @@ class Layer:
         assert W is not None
         assert U is not None
         a, u = self.c.buffer(3 * H), self.c.buffer(3 * H)
-        self.c.line("dense", f"dense({a}, {self._array('weight_ih')}, 0, {x.text}, {3 * H}, {W.shape[1]});")
-        bias = self._array("bias_hh")
-        self.c.line("dense", f"dense({u}, {self._array('weight_hh')}, {bias}, {self.h}, {3 * H}, {H});")
+        self.c.dense(a, f"{self.name}.weight_ih", W, "0", x.text)
+        self.c.dense(u, f"{self.name}.weight_hh", U, self._array("bias_hh"), self.h)
         self.c.line("add", f"add({a}, {u}, {3 * H});")
-        self.c.macs += W.size + U.size
         self._norm(a, a, self._array("gain_ih"), self._array("bias_ih"), 1, 3 * H, DREAMER_EPSILON)
         self.c.line("gru_dreamer", f"gru_dreamer({self.h}, {a}, {H}, {self.keep});")
 

@@ -31,18 +31,17 @@ def attention_pool(c: Writer, call: Call, x: Value) -> Value:
     """A softmax over the steps so far that goes on."""
     weight, query, name = call.weights["weight"], call.weights["query"], call.node.name
     hidden, y = c.buffer(len(weight)), c.result(call, x.size)
-    arrays = [c.array(f"{name}.{part}", call.weights[part]) for part in ("weight", "bias", "query")]
-    c.line("dense", f"dense({hidden}, {arrays[0]}, {arrays[1]}, {x.text}, {len(weight)}, {x.size});")
+    c.dense(hidden, f"{name}.weight", weight, c.array(f"{name}.bias", call.weights["bias"]), x.text)
     c.line("all_tanh", f"all_tanh({hidden}, {hidden}, {len(weight)});")
     top, total, weighted = call.state.values()
-    score = f"dot({arrays[2]}, {hidden}, {len(query)})"
+    score = f"dot({c.array(f'{name}.query', query)}, {hidden}, {len(query)})"
     c.need("dot")
     c.line(
         "running_softmax",
         f"running_softmax({weighted.text}, {top.text}, {total.text}, {x.text}, {score}, {x.size});",
     )
     c.line("divide", f"divide({y.text}, {weighted.text}, {total.text}[0], {x.size});")
-    c.macs += weight.size + query.size
+    c.macs += query.size
     return y
 
 
@@ -53,14 +52,18 @@ def causal_convolution(c: Writer, call: Call, x: Value) -> Value:
     assert isinstance(node, CausalConvolution)
     weight = call.weights["weight"]
     y = c.result(call, len(weight))
-    names = [c.array(f"{node.name}.{part}", call.weights.get(part)) for part in ("weight", "bias")]
-    c.macs += weight.size
+    bias = c.array(f"{node.name}.bias", call.weights.get("bias"))
     if node.kernel == 1:
-        c.line("dense", f"dense({y.text}, {names[0]}, {names[1]}, {x.text}, {len(weight)}, {x.size});")
+        c.dense(y.text, f"{node.name}.weight", weight, bias, x.text)
         return y
-    (past,) = call.state.values()
-    sizes = f"{len(weight)}, {past.size}, {x.size}"
-    c.line("causal", f"causal({y.text}, {names[0]}, {names[1]}, {past.text}, {x.text}, {sizes});")
+    (past,), matrix = call.state.values(), c.int8.get(id(weight))
+    rest = f"{bias}, {past.text}, {x.text}, {len(weight)}, {past.size}, {x.size}"
+    if matrix is None:
+        c.line("causal", f"causal({y.text}, {c.array(f'{node.name}.weight', weight)}, {rest});")
+    else:
+        names = [c.array(f"{node.name}.weight", matrix.q), c.array(f"{node.name}.scale", matrix.scale)]
+        c.line("causal_int8", f"causal_int8({y.text}, {names[0]}, {names[1]}, {rest});")
+    c.macs += weight.size
     c.line("shift", f"shift({past.text}, {x.text}, {node.kernel - 1}, {x.size});")
     return y
 

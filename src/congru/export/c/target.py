@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from congru.errors import ExportError
 from congru.export.c.compiler import STRICT, compile_c, find_compiler, flash_bytes
@@ -15,7 +17,9 @@ from congru.export.source import model_name, source_step
 from congru.runtime.model import Model
 
 
-def write(model: Model, folder: Path) -> tuple[list[Written], list[Refused], list[str]]:
+def write(
+    model: Model, folder: Path, samples: Mapping[str, Any]
+) -> tuple[list[Written], list[Refused], list[str]]:
     """Write the files, compile them strictly, and run the test.
 
     Raises :class:`ExportError` where the compiler complains or a network differs from its golden cases.

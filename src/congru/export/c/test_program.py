@@ -42,9 +42,20 @@ static void settle(const distance *d) {{
 """
 
 
+_WHOLE = """
+static int16_t whole(float h) {
+  float v = h * 32768.0f;
+  v = v < -32767.0f ? -32767.0f : v > 32767.0f ? 32767.0f : v;
+  return (int16_t)(v < 0.0f ? v - 0.5f : v + 0.5f);
+}
+"""
+
+
 def test_source(model: str, networks: Mapping[str, CNetwork], cases: Mapping[str, Iterable[Case]]) -> str:
     """The text of MODEL_test.c."""
     parts, calls = [_HEAD.format(model=model)], list[str]()
+    if any(network.writer.int16 for network in networks.values()):
+        parts.append(_WHOLE)
     for name, network in networks.items():
         rows = [row for case in cases[name] for row in case.rows(network.network)]
         parts += [_check(network), *(_arrays(network, k, row) for k, row in enumerate(rows))]
@@ -88,6 +99,21 @@ def _in(name: str) -> str:
     return f"in_{name}"
 
 
+def _entering(network: CNetwork, key: str) -> str:
+    """A number of a state as the golden case has it, in the type of its field."""
+    value = f"{key}_before[i]"
+    if network.kind(key) == "float":
+        return value
+    return f"whole({value})"
+
+
+def _look_at_state(network: CNetwork, key: str, size: int) -> str:
+    if network.kind(key) == "float":
+        return f"look(&of_state_{key}, state.{key}, {key}_after, {size});"
+    one = f"float h = (float)state.{key}[i] / 32768.0f; look(&of_state_{key}, &h, {key}_after + i, 1);"
+    return f"for (i = 0; i < {size}; i++) {{ {one} }}"
+
+
 def _check(network: CNetwork) -> str:
     """The functions that run one sequence and compare, and that run it again and again."""
     graph, name, prefix = network.network.graph, network.name, network.prefix
@@ -117,7 +143,8 @@ def _check(network: CNetwork) -> str:
     call = f"{prefix}_step({', '.join([*self, *passed, *(f'{key}_actual' for key in outputs)])});"
     enter = [f"{prefix}_reset(&state);"] if states else []
     enter += [
-        f"for (i = 0; i < {size}; i++) state.{key}[i] = {key}_before[i];" for key, size in states.items()
+        f"for (i = 0; i < {size}; i++) state.{key}[i] = {_entering(network, key)};"
+        for key, size in states.items()
     ]
     counter = ["int t, i;"] if states else ["int t;"]
     marks = [*(f"of_{key}" for key in outputs), *(f"of_state_{key}" for key in states)]
@@ -130,7 +157,7 @@ def _check(network: CNetwork) -> str:
         else:
             after.append(f"look(&of_{key}, {key}_actual, {key}_expected, {size});")
     lines += ["}", *after]
-    lines += [f"look(&of_state_{key}, state.{key}, {key}_after, {size});" for key, size in states.items()]
+    lines += [_look_at_state(network, key, size) for key, size in states.items()]
     lines += [f"settle(&{key});" for key in marks]
     unused = [f"(void){key}_expected;" for key in outputs] + [f"(void){key}_after;" for key in states]
     again = [*begin, *counter, "long calls = 0;", "clock_t start;", *unused, *enter, "start = clock();"]

@@ -6,6 +6,7 @@ Values are float arrays of known size, or tokens. A value that nobody reads any 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from congru.runtime.integer import IntegerGRU, Quantised
 from congru.runtime.nodes import Node, Spec
 
 KERNELS = Path(__file__).parent / "kernels"
@@ -40,6 +42,8 @@ class Call(NamedTuple):
     state: dict[str, Value]
     result: str | None = None
     """Where the output belongs, where it is one of the network's own."""
+    integers: Sequence[IntegerGRU] | None = None
+    """Its layers, where it computes in integers."""
 
 
 @dataclass
@@ -52,6 +56,10 @@ class Writer:
     kernels: list[str] = field(default_factory=list)
     buffers: list[int] = field(default_factory=list)
     macs: int = 0
+    int8: dict[int, Quantised] = field(
+        default_factory=dict
+    )  # by the identity of the float array it stands for
+    int16: set[str] = field(default_factory=set)  # states in whole numbers of 2^-15
 
     def line(self, kernel: str, text: str) -> None:
         """A statement; `kernel` names the file of the functions it calls, "" for none."""
@@ -78,6 +86,26 @@ class Writer:
             full += "_"
         self.arrays[full] = value
         return full
+
+    def dense(
+        self, y: str, name: str, weight: NDArray[Any], bias: str, x: str, rows: slice = slice(None)
+    ) -> None:
+        """y = W x + b for some rows of a matrix, which may be in int8; `bias` is a C expression."""
+        start, stop, _ = rows.indices(len(weight))
+        columns, count = weight.shape[1], stop - start
+        matrix = self.int8.get(id(weight))
+        if matrix is None:
+            text = offset(self.array(name, weight), start * columns)
+            self.line("dense", f"dense({y}, {text}, {bias}, {x}, {count}, {columns});")
+        else:
+            text = offset(self.array(name, matrix.q), start * columns)
+            scale = offset(self.array(f"{name}.scale", matrix.scale), start)
+            self.line("dense_int8", f"dense_int8({y}, {text}, {scale}, {bias}, {x}, {count}, {columns});")
+        self.macs += count * columns
+
+    def bytes(self, size: int) -> str:
+        """Working memory of `size` int8_t, which take the places of floats."""
+        return f"(int8_t *)({self.buffer((size + 3) // 4)})"
 
     def buffer(self, size: int) -> str:
         """Working memory of `size` floats."""
@@ -114,6 +142,11 @@ class Writer:
             return f"scratch + {at}" if at else "scratch"
 
         return [_PLACE.sub(place, text) for text in self.lines], total
+
+
+def offset(text: str, count: int) -> str:
+    """The address so many elements on; that of nothing stays nothing."""
+    return text if text == "0" or not count else f"{text} + {count}"
 
 
 @cache

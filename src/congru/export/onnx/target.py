@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from congru.errors import require
 from congru.export.cases import Case, golden_cases, replay_sequences, replay_steps
@@ -14,7 +16,9 @@ from congru.runtime.model import Model
 from congru.runtime.network import Network
 
 
-def write(model: Model, folder: Path) -> tuple[list[Written], list[Refused], list[str]]:
+def write(
+    model: Model, folder: Path, samples: Mapping[str, Any]
+) -> tuple[list[Written], list[Refused], list[str]]:
     """Write and replay every network in both forms. Raises :class:`ExportError` where one differs from its golden cases."""
     require("onnxruntime", "export")
     written, refused = list[Written](), list[Refused]()
