@@ -1,4 +1,4 @@
-"""`congru export MODEL --to TARGET`: a trained model as ONNX, C or int8, proved equal on the golden cases of its folder."""
+"""`congru export MODEL --to TARGET`: a trained model for another place, proved equal on the golden cases of its folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def export(
     model: Path,
     /,
     *,
-    to: Literal["onnx", "c", "int8"],
+    to: Literal["onnx", "c", "int8", "wasm"],
     out: Annotated[Path | None, Parameter(alias="-o")] = None,
     data: tuple[str, ...] = (),
     max_change: float | None = None,
@@ -41,7 +41,7 @@ def export(
     to:
         onnx: a file for whole sequences and one for single steps of every network. c: one C99 file and its header, the steps of
         all networks that stream, with the golden cases as its test program. int8: the same model folder with int8 weights, whose
-        GRUs compute in integers.
+        GRUs compute in integers. wasm: the steps of all networks that stream for browsers and Node.
     out:
         The folder to write. Default: the name of MODEL with the target, beside it, such as romeo-onnx.
     data:

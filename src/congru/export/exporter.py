@@ -19,6 +19,7 @@ TARGETS = {
     "onnx": "congru.export.onnx.target",
     "c": "congru.export.c.target",
     "int8": "congru.export.int8.target",
+    "wasm": "congru.export.wasm.target",
 }
 Samples = Mapping[str, Any]  # inputs of networks by name, as they meet them in use
 Write = Callable[[Model, Path, Samples], tuple[list[Written], list[Refused], list[str]]]
