@@ -22,11 +22,12 @@ from congru.serve.options import Options
 class Serving:
     """A server that listens on a free port of this machine."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, port: int = 0) -> None:
         self.app = make_app(options)
         self.desk, self.runs = self.app.state.desk, self.app.state.runs
         self._socket = socket.socket()
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(("127.0.0.1", port))
         self.port: int = self._socket.getsockname()[1]
         self._server = uvicorn.Server(make_config(self.app, options))
         self._thread = threading.Thread(

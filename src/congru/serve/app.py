@@ -22,6 +22,7 @@ from congru.serve.options import Options
 from congru.serve.page import page_router
 from congru.serve.runs import Runs
 from congru.serve.transport import AbortingProtocol
+from congru.serve.views import explore_router, task_router
 from congru.version import __version__
 
 
@@ -58,6 +59,8 @@ def make_app(options: Options) -> FastAPI:
         session_router(desk),
         run_router(desk, runs),
         service_router(desk, runs),
+        explore_router(desk),
+        task_router(desk),
         page_router(),
     ):
         app.include_router(router)

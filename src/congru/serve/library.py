@@ -130,9 +130,9 @@ class Library:
         return shelf
 
     def _name(self, path: Path) -> str:
-        path = path.resolve()
+        called, path = path.absolute().name, path.resolve()
         if path not in self._names:
-            stem = _ILLEGAL.sub("-", path.name).strip(".-") or "model"
+            stem = _ILLEGAL.sub("-", called or path.name).strip(".-") or "model"
             name, number = stem, 2
             while name in self._names.values():
                 name, number = f"{stem}-{number}", number + 1

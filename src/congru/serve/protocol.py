@@ -259,3 +259,103 @@ class CompletionBody(BaseModel):
     logit_bias: None = None
     frequency_penalty: Annotated[float, Field(ge=0, le=0)] = 0.0
     presence_penalty: Annotated[float, Field(ge=0, le=0)] = 0.0
+
+
+class ExploreBody(_Strict):
+    """What to read: a text, moves, the name of a series; without it what the task has at hand."""
+
+    text: Annotated[str | None, Field(max_length=200_000)] = None
+
+
+class SharesBody(_Strict):
+    """Which prediction: the output `target` at the step `at`; default the likeliest at the last."""
+
+    at: Annotated[int, Field(ge=0)] | None = None
+    target: Annotated[int, Field(ge=0)] | None = None
+    trust: Annotated[bool, Field(description="Also how far to believe the shares, which takes longer.")] = (
+        False
+    )
+
+
+class _Place(_Strict):
+    node: Name
+    depth: Annotated[int, Field(ge=0, lt=100)] = 0
+
+
+class UnitBody(_Place):
+    """One unit at one step of one layer."""
+
+    direction: Annotated[int, Field(ge=0, le=1)] = 0
+    step: Annotated[int, Field(ge=0)]
+    unit: Annotated[int, Field(ge=0)]
+
+
+class EditBody(_Place):
+    """Hold a gate at a value, or set the state after a step."""
+
+    what: Literal["keep", "reset", "candidate", "input", "output", "state", "cell"]
+    units: Annotated[list[int], Field(min_length=1, max_length=100_000)]
+    steps: Annotated[list[int], Field(min_length=1, max_length=100_000)]
+    value: Annotated[float, Field(allow_inf_nan=False)]
+
+
+class WhatIfBody(_Strict):
+    """Edits, and for text how to go on: `n` tokens with the same random numbers whatever was edited."""
+
+    edits: Annotated[list[EditBody], Field(max_length=64)] = []
+    n: Annotated[int, Field(ge=0, le=1000)] = 120
+    temperature: Temperature = 0.7
+    seed: Seed = 0
+    source: Annotated[str | None, Field(max_length=200_000)] = None
+
+
+class GameBody(_Strict):
+    """A game of chess: moves in UCI or SAN from the usual first position or that of `fen`."""
+
+    moves: Annotated[list[Annotated[str, Field(max_length=12)]], Field(max_length=600)] = []
+    fen: Annotated[str | None, Field(max_length=120)] = None
+    white: Name | None = None
+    black: Name | None = None
+    top: Annotated[int, Field(ge=1, le=20)] = 5
+    sources: Annotated[int, Field(ge=0, le=20)] = 3
+    players: Annotated[bool, Field(description="Also the names of the players that the model knows.")] = False
+
+
+class PgnBody(_Strict):
+    """A PGN to read, or a game to write."""
+
+    text: Annotated[str | None, Field(max_length=1_000_000)] = None
+    game: GameBody | None = None
+
+
+class ForecastBody(_Strict):
+    """A series by name; or a table as CSV with the columns of training, and how many of its rows are known."""
+
+    series: Name | None = None
+    csv: Annotated[str | None, Field(max_length=8_000_000)] = None
+    cutoff: Annotated[int, Field(ge=1)] | None = None
+
+
+class ComposeBody(_Strict):
+    """A motif as notes (start and length in quarter notes, MIDI pitch), and how to go on."""
+
+    motif: Annotated[list[tuple[float, float, int]], Field(max_length=2000)] = []
+    bars: Annotated[int, Field(ge=1, le=64)] = 4
+    temperature: Annotated[float, Field(gt=0, le=10)] = 1.0
+    voices: Annotated[int, Field(ge=1, le=20)] | None = None
+    seed: Seed = 0
+    lock: Literal["soprano", "alto", "tenor", "bass"] | None = None
+    locked: Annotated[list[tuple[float, float, int]], Field(max_length=2000)] = []
+
+
+class SentenceBody(_Strict):
+    """A text to classify or to translate."""
+
+    text: Annotated[str, Field(max_length=20_000)]
+    beam: Annotated[int, Field(ge=1, le=20)] = 5
+
+
+class TalkBody(_Strict):
+    """A conversation from its start: the sentences of the person."""
+
+    turns: Annotated[list[Annotated[str, Field(max_length=2000)]], Field(min_length=1, max_length=200)]

@@ -1,0 +1,328 @@
+"""What the gate explorer asks: the film of a run, what a prediction stands on, one unit's equations with its numbers.
+
+Everything is computed by :mod:`congru.gates`; here it becomes plain values. A run that was explored is kept for a while, so that
+pointing at it costs no second run.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from congru.errors import CongruError, DataError
+from congru.gates.equations import gates_of, input_part, kept_share, state_part
+from congru.gates.form import CANDIDATE, GATES, KEEP
+from congru.gates.formulas import formulas_of
+from congru.gates.inspect import inspect
+from congru.gates.layer import Layer
+from congru.gates.memory import attribute_all
+from congru.gates.sources.model_folder import network_of
+from congru.gates.strips import strips_of, unit_order
+from congru.gates.target import find_output
+from congru.gates.timescales import timescales_of
+from congru.gates.trace import Trace
+from congru.report.colors import reach_of
+from congru.runtime.decoding.scores import log_softmax
+from congru.runtime.model import Model
+from congru.runtime.network import Network
+from congru.serve.edits import Edited
+from congru.serve.faults import Refused
+from congru.serve.library import Shelf
+
+MOST_STEPS = 600
+MOST_CELLS = 4_000_000  # steps x units of the layers of one film
+KEPT = 24  # explored runs
+SHOWN = 6  # predictions of a step
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass
+class Explored:
+    """One run of a model over one input: x by input, a label for each step, the trace of every recurrent node."""
+
+    key: str
+    shelf: Shelf
+    model: Model
+    network: Network
+    x: dict[str, Any]
+    labels: list[str]
+    tokens: list[int] | None
+    traces: dict[str, Trace]
+    cut: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def trace(self) -> Trace:
+        """The last recurrent node, which the predictions are read from."""
+        return list(self.traces.values())[-1]
+
+    def layers(self) -> dict[str, list[Layer]]:
+        """The layers of every node that runs forward only, bottom up."""
+        return {
+            name: [row[0] for row in trace.layers]
+            for name, trace in self.traces.items()
+            if len(trace.layers[0]) == 1
+        }
+
+
+class Explorer:
+    """Runs and the answers about them; `KEPT` runs are remembered."""
+
+    def __init__(self) -> None:
+        self._runs: OrderedDict[str, Explored] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def explore(
+        self, shelf: Shelf, model: Model, x: Any, labels: list[str], tokens: list[int] | None, cut: int
+    ) -> Explored:
+        """Trace every recurrent node of the network that takes x.
+
+        Raises :class:`~congru.errors.CongruError` where the network has none.
+        """
+        network = network_of(model, x)
+        names = [node.name for node in network.graph.recurrent]
+        traces = {name: inspect(model, x, tokens=labels, layer=name) for name in names}
+        by_name = dict(x) if isinstance(x, dict) else {next(iter(network.graph.inputs)): x}
+        explored = Explored(
+            secrets.token_urlsafe(9), shelf, model, network, by_name, labels, tokens, traces, cut
+        )
+        with self._lock:
+            self._runs[explored.key] = explored
+            while len(self._runs) > KEPT:
+                self._runs.popitem(last=False)
+        return explored
+
+    def find(self, key: str) -> Explored:
+        """A run that was explored. Raises :class:`Refused` (404) where it was forgotten."""
+        with self._lock:
+            if key not in self._runs:
+                raise Refused(
+                    "forgotten", 404, f"run is {key!r:.40}, expected one explored lately: explore it again"
+                )
+            self._runs.move_to_end(key)
+            return self._runs[key]
+
+
+def film(explored: Explored) -> dict[str, Any]:
+    """Everything that is drawn at once: the steps, the layers with their heat maps, what was expected after each step."""
+    layers = []
+    for node, trace in explored.traces.items():
+        for depth, row in enumerate(trace.layers):
+            for way, layer in enumerate(row):
+                layers.append(layer_film(node, depth, way, layer, len(row)))
+    return {
+        "run": explored.key,
+        "model": explored.shelf.name,
+        "task": explored.model.task,
+        "steps": explored.labels,
+        "cut": explored.cut,
+        "layers": layers,
+        "predictions": predictions(explored),
+        "shares": shares_problem(explored.trace),
+        "edits": bool(explored.layers()),
+        "tokens": explored.tokens,
+    }
+
+
+def layer_film(node: str, depth: int, way: int, layer: Layer, ways: int) -> dict[str, Any]:
+    """One layer in one direction: units in their order, their timescales, and its heat maps as bytes."""
+    size = len(layer.order(0)) * layer.hidden_size
+    if size > MOST_CELLS:
+        raise DataError(
+            f"input has {size} steps times units, expected at most {MOST_CELLS}: take fewer steps"
+        )
+    tau = timescales_of(layer).tau if layer.cell in KEEP else np.full(layer.hidden_size, np.nan)
+    return {
+        "node": node,
+        "depth": depth,
+        "direction": way,
+        "directions": ways,
+        "title": layer.form.title,
+        "cell": layer.cell,
+        "units": layer.hidden_size,
+        "order": unit_order(layer).tolist(),
+        "tau": [None if not np.isfinite(value) else round(float(value), 3) for value in tau],
+        "formulas": formulas_of(layer.form),
+        "strips": [
+            {
+                "key": strip.key,
+                "title": strip.title,
+                "signed": strip.signed,
+                **packed(strip.values, strip.signed),
+            }
+            for strip in strips_of(layer, 0)
+        ],
+    }
+
+
+def packed(values: Floats, signed: bool, reach: float | None = None) -> dict[str, Any]:
+    """Values [T, H] as bytes: share = byte / 255, or signed = (byte - 127) / 127 * reach.
+
+    >>> packed(np.array([[0.0, 1.0]]), False)["data"]
+    'AP8='
+    """
+    reach = reach or (reach_of(values) if signed else 1.0)
+    scaled = np.clip(np.asarray(values) / reach, -1, 1) * 127 + 127 if signed else np.clip(values, 0, 1) * 255
+    return {
+        "reach": round(reach, 5),
+        "data": base64.b64encode(np.round(scaled).astype(np.uint8).tobytes()).decode(),
+    }
+
+
+def predictions(explored: Explored) -> dict[str, Any] | None:
+    """After each step the likeliest outputs, and how likely the step that came was; None where outputs are no choices."""
+    readout, output = explored.trace.readout, explored.trace.output
+    if readout is None or output is None or not readout.labels or len(readout.labels) != output.shape[-1]:
+        return None
+    log_p = log_softmax(np.asarray(output, np.float64))[0]
+    log_p = log_p[None] if log_p.ndim == 1 else log_p
+    order = np.argsort(-log_p, axis=1, kind="stable")[:, :SHOWN]
+    came = []
+    if explored.tokens is not None:
+        for t, token in enumerate(explored.tokens[1:]):
+            rank = int((log_p[t] > log_p[t, token]).sum()) + 1
+            came.append([round(float(np.exp(log_p[t, token])), 5), rank])
+    return {
+        "kind": readout.kind,
+        "count": len(readout.labels),
+        "best": [
+            [[int(k), round(float(np.exp(log_p[t, k])), 5)] for k in row] for t, row in enumerate(order)
+        ],
+        "labels": {int(k): shown(readout.label(int(k))) for k in np.unique(order)},
+        "came": came,
+    }
+
+
+def shares_problem(trace: Trace) -> dict[str, Any]:
+    """Whether a prediction can be shared out over the steps, and why not."""
+    if trace.readout is None:
+        return {"kind": None, "why": "the output is no linear function of the states of the last layer"}
+    if trace.cell not in KEEP:
+        return {
+            "kind": None,
+            "why": "this cell has no keep gate: all of its state is written anew at every step",
+        }
+    return {"kind": trace.readout.kind, "why": None}
+
+
+def shares(explored: Explored, at: int | None, target: int | None, trust: bool) -> dict[str, Any]:
+    """What each step gave an output: exact contributions, the start, the bias; with `trust` how far to believe them."""
+    trace = explored.trace
+    if trace.readout is None:
+        raise DataError(
+            "shares are asked of a model without linear read-out: " + shares_problem(trace)["why"]
+        )
+    at = None if trace.readout.kind != "steps" else at
+    index, step = find_output(trace, target, at, 0)
+    if trust or trace.cell == "lstm":
+        memory = trace.memory(index, at)
+        contributions, start, bias, output = memory.contributions, memory.start, memory.bias, memory.output
+        share: float | None = memory.share
+    else:
+        readout = trace.readout
+        one = replace(
+            readout, weight=readout.weight[index : index + 1], bias=readout.bias[index : index + 1], labels=()
+        )
+        whole = attribute_all(replace(trace, readout=one), at)
+        contributions, share = whole.contributions[:, 0], None
+        start, bias, output = float(whole.start[0]), float(whole.bias[0]), float(whole.output[0])
+    return {
+        "target": index,
+        "label": shown(readout_label(trace, index)),
+        "at": step,
+        "contributions": np.round(contributions, 5).tolist(),
+        "start": start,
+        "bias": bias,
+        "output": output,
+        "residual": output - float(contributions.sum() + start + bias),
+        "trust": share if share is None or np.isfinite(share) else None,
+    }
+
+
+def readout_label(trace: Trace, index: int) -> str:
+    """The name of an output of the trace."""
+    assert trace.readout is not None
+    return trace.readout.label(index)
+
+
+def unit_numbers(explored: Explored, node: str, depth: int, way: int, step: int, unit: int) -> dict[str, Any]:
+    """The equations of one unit at one step with their numbers: what the input and the state give each gate, and the gates.
+
+    Raises :class:`~congru.errors.DataError` outside the run.
+    """
+    layer = find_layer(explored, node, depth, way)
+    if not (0 <= step < layer.y.shape[1] and 0 <= unit < layer.hidden_size):
+        raise DataError(f"step is {step} and unit {unit}, expected ones of this run: point at the film")
+    x, before = layer.x[:, step], tuple(part[:, step] for part in layer.recovered.state_prev)
+    size, letters = layer.hidden_size, GATES[layer.cell]
+    numbers: dict[str, Any] = {"input": None, "state": None}
+    if layer.form.layer_norm != "dreamer":
+        gi = input_part(layer.form, x, layer.weights).reshape(-1, len(letters), size)[0, :, unit]
+        gh = state_part(layer.form, before[0], layer.weights)
+        if layer.form.reset_before and layer.cell == "gru":
+            r = gates_of(layer.form, input_part(layer.form, x, layer.weights), before[0], layer.weights)[0]
+            gh[..., 2 * size :] = state_part(layer.form, r * before[0], layer.weights, slice(2, 3))
+        gh = gh.reshape(-1, len(letters), size)[0, :, unit]
+        numbers = {"input": dict(zip(letters, _plain(gi))), "state": dict(zip(letters, _plain(gh)))}
+    gates = {letter: float(layer.gate(letter)[0, step, unit]) for letter in letters}
+    tau = timescales_of(layer).tau[unit] if layer.cell in KEEP else np.nan
+    return {
+        **numbers,
+        "gates": gates,
+        "keep": float(layer.keep[0, step, unit]) if layer.cell in KEEP else None,
+        "before": float(before[0][0, unit]),
+        "after": float(layer.y[0, step, unit]),
+        "cell_before": float(before[1][0, unit]) if len(before) > 1 else None,
+        "cell_after": float(layer.memory[0, step, unit]) if len(before) > 1 else None,
+        "tau": float(tau) if np.isfinite(tau) else None,
+        "zoneout": layer.form.zoneout,
+        "reset_before": layer.form.reset_before,
+    }
+
+
+def find_layer(explored: Explored, node: str, depth: int, way: int) -> Layer:
+    """A layer of a run. Raises :class:`~congru.errors.CongruError` where there is none."""
+    if node not in explored.traces:
+        known = ", ".join(explored.traces)
+        raise CongruError(f"node is {node!r:.60}, expected one of {known}: choose one of these")
+    return explored.traces[node].layer(depth, way)
+
+
+def shown(label: str) -> str:
+    """A token as it may be shown: spaces and line ends by visible signs.
+
+    >>> shown("a \\n")
+    'a␣⏎'
+    """
+    return label.replace("\n", "⏎").replace(" ", "␣").replace("\t", "⇥")
+
+
+def _plain(values: Floats) -> list[float]:
+    return [float(value) for value in values]
+
+
+def edited_strips(layer: Layer, edited: Edited, node: str, depth: int) -> list[dict[str, Any]]:
+    """The heat maps of a layer that was edited, on the scales of the run as it was."""
+    gates, y = edited.gates[node, depth], edited.states[node, depth]
+    letters = dict(zip(GATES[layer.cell], gates))
+    told = []
+    for strip in strips_of(layer, 0):
+        values = {
+            "keep": kept_share(layer.form, letters[KEEP[layer.cell]]) if layer.cell in KEEP else None,
+            "reset": letters.get("r"),
+            "input": letters.get("i"),
+            "output": letters.get("o"),
+            "candidate": letters.get(CANDIDATE[layer.cell]),
+            "state": y,
+        }.get(strip.key)
+        if values is not None:
+            reach = reach_of(strip.values) if strip.signed else 1.0
+            told.append({"key": strip.key, "signed": strip.signed, **packed(values, strip.signed, reach)})
+    return told

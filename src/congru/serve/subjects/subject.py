@@ -1,0 +1,80 @@
+"""A task as the explorer sees it: a source becomes an input with a label for each step, outputs become an outcome to look at."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from congru.errors import DataError
+from congru.runtime.decoding.scores import log_softmax
+from congru.serve.edits import Edited
+from congru.serve.explorer import MOST_STEPS, Explored
+from congru.serve.library import Shelf
+from congru.serve.protocol import WhatIfBody
+from congru.tasks.registry import find_task
+
+
+@dataclass(frozen=True)
+class Source:
+    """x as `Model.run` takes it, labels [T], the tokens of a model that predicts the next, how many steps were cut off."""
+
+    x: Any
+    labels: list[str]
+    tokens: list[int] | None = None
+    cut: int = 0
+
+
+class Subject(Protocol):
+    """What a task gives the explorer."""
+
+    def source(self, shelf: Shelf, text: str | None) -> Source: ...
+    def outcome(self, explored: Explored, edited: Edited, body: WhatIfBody) -> dict[str, Any]: ...
+
+
+class AnyTask:
+    """A task without a view of its own yet: its `inspect_inputs`, and its outputs as choices or numbers."""
+
+    def source(self, shelf: Shelf, text: str | None) -> Source:
+        """The input that `congru inspect` takes, never a file."""
+        if text is not None and (os.path.exists(text) or os.path.exists(text.strip())):
+            raise DataError(f"text is {text!r:.80}, the name of a file, expected an input itself: write it")
+        model = shelf.model()
+        x, labels = find_task(model.task).use("inspect_inputs")(model, text or None)
+        return Source(*_shortened(x, labels))
+
+    def outcome(self, explored: Explored, edited: Edited, body: WhatIfBody) -> dict[str, Any]:
+        """The last outputs: as probabilities where they have names."""
+        output = next(iter(edited.outputs.values()))
+        last = np.asarray(output[-1] if output.ndim > 1 else output, np.float64).ravel()
+        names = explored.model.labels
+        if names is not None and len(names) == len(last):
+            return choices(zip(names, np.exp(log_softmax(last)).tolist()))
+        return {
+            "kind": "numbers",
+            "values": [round(float(value), 5) for value in last[:12]],
+            "count": len(last),
+        }
+
+
+def choices(items: Any, most: int = 8) -> dict[str, Any]:
+    """Named probabilities, the largest first."""
+    ordered = sorted(items, key=lambda item: -item[1])[:most]
+    return {"kind": "choices", "items": [[str(name), round(float(p), 5)] for name, p in ordered]}
+
+
+def _shortened(x: Any, labels: list[str]) -> tuple[Any, list[str], None, int]:
+    """The first steps, where there are too many."""
+    cut = max(0, len(labels) - MOST_STEPS)
+    if not cut:
+        return x, labels, None, 0
+    if isinstance(x, dict):
+        x = {
+            k: v[:, :MOST_STEPS] if np.ndim(v) > 1 and np.shape(v)[1] == len(labels) else v
+            for k, v in x.items()
+        }
+    else:
+        x = x[:, :MOST_STEPS]
+    return x, labels[:MOST_STEPS], None, cut

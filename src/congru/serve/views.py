@@ -1,0 +1,148 @@
+"""The questions of the page's views over HTTP: the gate explorer, and one door for each task that has a view of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+
+from congru.serve import explorer, protocol
+from congru.serve.desk import Desk
+from congru.serve.edits import Edit, run_edited
+from congru.serve.explorer import Explored, Explorer
+from congru.serve.library import Shelf
+from congru.serve.subjects.subject import AnyTask, Subject
+
+Key = Annotated[str, Path(max_length=200)]
+Answer = dict[str, Any]
+_SUBJECTS = {"text": "TextSubject", "chess": "ChessSubject", "forecast": "ForecastSubject"}
+
+
+def subject_of(shelf: Shelf) -> Subject:
+    """How the explorer reads the inputs of a model's task."""
+    task = shelf.model().task
+    if task not in _SUBJECTS:
+        return AnyTask()
+    made: Subject = getattr(_module(task), _SUBJECTS[task])()
+    return made
+
+
+def _module(name: str) -> Any:
+    """A module of `subjects`; it loads what its task needs."""
+    return import_module(f"congru.serve.subjects.{name}")
+
+
+def explore_router(desk: Desk) -> APIRouter:
+    """The gate explorer."""
+    router = APIRouter(prefix=protocol.PREFIX, tags=["explorer"])
+    runs = Explorer()
+
+    @router.post("/models/{name}/explore", summary="Run a model over an input and show its gates.")
+    async def explore(name: Key, body: protocol.ExploreBody) -> Answer:
+        return await desk.work(_explore, runs, desk.library.find_model(name), body)
+
+    @router.post("/explore/{run}/shares", summary="What each step gave a prediction.")
+    async def shares(run: Key, body: protocol.SharesBody) -> Answer:
+        return await desk.work(explorer.shares, runs.find(run), body.at, body.target, body.trust)
+
+    @router.post("/explore/{run}/unit", summary="The equations of one unit at one step, with their numbers.")
+    async def unit(run: Key, body: protocol.UnitBody) -> Answer:
+        place = (body.node, body.depth, body.direction, body.step, body.unit)
+        return await desk.work(explorer.unit_numbers, runs.find(run), *place)
+
+    @router.post(
+        "/explore/{run}/what-if",
+        summary="Hold gates or set states, and see what comes of it beside what came.",
+    )
+    async def what_if(run: Key, body: protocol.WhatIfBody) -> Answer:
+        return await desk.work(_what_if, runs.find(run), body)
+
+    return router
+
+
+def _explore(runs: Explorer, shelf: Shelf, body: protocol.ExploreBody) -> Answer:
+    source = subject_of(shelf).source(shelf, body.text)
+    explored = runs.explore(shelf, shelf.model(), source.x, source.labels, source.tokens, source.cut)
+    text = "".join(shelf.model().tokenizer.decode([t]) for t in source.tokens) if source.tokens else None  # type: ignore[union-attr]
+    return {**explorer.film(explored), "text": text}
+
+
+def _what_if(explored: Explored, body: protocol.WhatIfBody) -> Answer:
+    subject, layers = subject_of(explored.shelf), explored.layers()
+    edits = [
+        Edit(one.node, one.depth, one.what, tuple(one.units), tuple(one.steps), one.value)
+        for one in body.edits
+    ]
+    if not edits:
+        return {
+            "outcome": subject.outcome(explored, run_edited(explored.network, explored.x, layers, ()), body),
+            "layers": [],
+        }
+    edited = run_edited(explored.network, explored.x, layers, edits)
+    touched = []
+    for node, depth in edited.states:
+        layer = layers[node][depth]
+        touched.append(
+            {"node": node, "depth": depth, "strips": explorer.edited_strips(layer, edited, node, depth)}
+        )
+    return {"outcome": subject.outcome(explored, edited, body), "layers": touched}
+
+
+def task_router(desk: Desk) -> APIRouter:
+    """The doors of single tasks; each loads its task when it is first asked."""
+    router = APIRouter(prefix=protocol.PREFIX, tags=["tasks"])
+    kept: dict[str, Any] = {}
+
+    async def ask(name: str, module: str, function: Callable[..., Any], *rest: Any) -> Answer:
+        shelf = desk.library.find_model(name)
+        answer: Answer = await desk.work(lambda: function(_module(module), shelf, *rest))
+        return answer
+
+    @router.post(
+        "/models/{name}/game", summary="Chess: a game after its moves, with what both players may do next."
+    )
+    async def game(name: Key, body: protocol.GameBody) -> Answer:
+        def play(module: Any, shelf: Shelf) -> Answer:
+            games = kept.setdefault("games", module.Games())
+            answer: Answer = games.ask(shelf, body)
+            return answer
+
+        return await ask(name, "chess", play)
+
+    @router.post("/chess/pgn", summary="Chess: moves as PGN, or the moves of a PGN.")
+    async def pgn(body: protocol.PgnBody) -> Answer:
+        def read() -> Answer:
+            module = _module("chess")
+            if body.text is not None:
+                return dict(module.checked_moves(body.text))
+            return {"pgn": module.as_pgn(body.game or protocol.GameBody())}
+
+        return await desk.work(read)
+
+    @router.post(
+        "/models/{name}/forecast", summary="Forecast: past, fan and truth of a series or a pasted table."
+    )
+    async def forecast(name: Key, body: protocol.ForecastBody) -> Answer:
+        return await ask(name, "forecast", lambda module, shelf: module.ask(shelf, body))
+
+    @router.post("/models/{name}/compose", summary="Music: go on from a motif.")
+    async def compose(name: Key, body: protocol.ComposeBody) -> Answer:
+        return await ask(name, "music", lambda module, shelf: module.ask(shelf, body))
+
+    @router.post("/models/{name}/classify", summary="Sentiment: the classes of a text, word by word.")
+    async def classify(name: Key, body: protocol.SentenceBody) -> Answer:
+        return await ask(name, "language", lambda module, shelf: module.classify(shelf, body.text))
+
+    @router.post("/models/{name}/translate", summary="Translation with its attention.")
+    async def translate(name: Key, body: protocol.SentenceBody) -> Answer:
+        return await ask(
+            name, "language", lambda module, shelf: module.translate(shelf, body.text, body.beam)
+        )
+
+    @router.post("/models/{name}/talk", summary="Assistant: a conversation with its state card.")
+    async def talk(name: Key, body: protocol.TalkBody) -> Answer:
+        return await ask(name, "language", lambda module, shelf: module.talk(shelf, body.turns))
+
+    return router

@@ -1,0 +1,37 @@
+"""One small real model of every task that has a view, trained once for the tests of the views and of the page."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tasks")]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the run folders text, chess, forecast, music, sentiment, translate and assistant."""
+    from contract_cases import CASES
+
+    from congru.tasks.registry import TASKS
+
+    folder = tmp_path_factory.mktemp("trained")
+    patch = pytest.MonkeyPatch()
+    patch.setattr("congru.train.summary.draw_plots", lambda *_: None)  # nobody looks at the reports here
+    patch.setattr("congru.train.summary.report_html", lambda *_: "")
+    for name in ("text", "chess", "forecast", "music", "sentiment", "translate", "assistant"):
+        data = folder / "data" / name
+        data.mkdir(parents=True)
+        settings = {
+            **CASES[name].settings,
+            "steps": 2,
+            "evaluations": 2,
+            "quiet": True,
+            "threads": 1,
+            "out": folder / name,
+        }
+        TASKS[name].train(*CASES[name].data(data), settings=settings)
+    patch.undo()
+    return folder

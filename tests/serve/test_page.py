@@ -1,0 +1,305 @@
+"""The page in Debian's Chromium, over small real models: no console error, nothing from outside, and what each view promises.
+
+The tests skip where the browser is missing: `pip install playwright` and `apt-get install chromium` enable them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_runs import PROGRAM
+
+from congru.serve.page import STATIC
+from serve_cases import Serving, serving
+
+WEB = Path(__file__).parents[2] / "web"
+
+
+@pytest.fixture(scope="module")
+def server(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with serving(tmp_path_factory.mktemp("runs"), trained) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    reason = "playwright is not installed; to run this: pip install playwright"
+    sync_api = pytest.importorskip("playwright.sync_api", reason=reason)
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("chromium is not installed; to run this: apt-get install chromium")
+    with sync_api.sync_playwright() as play:
+        found = play.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+class Opened:
+    """The page at an address, with what went wrong and what was requested."""
+
+    def __init__(
+        self, browser: Any, server: Serving, address: str, width: int = 1400, **options: Any
+    ) -> None:
+        self.context = browser.new_context(
+            viewport={"width": width, "height": 900}, reduced_motion="reduce", **options
+        )
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(20_000)
+        self.faults: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.faults.append(message.text))
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.base = server.address
+        self.page.goto(f"{self.base}/{address}")
+
+    def close(self, *expected: str) -> None:
+        """Hold that nothing went wrong but what the test asked for, and that nothing came from outside."""
+        faults = [fault for fault in self.faults if not any(word in fault for word in expected)]
+        outside = [url for url in self.requests if not url.startswith((self.base, "data:", "blob:"))]
+        self.context.close()
+        assert faults == []
+        assert outside == []
+
+
+def wait_for(holds: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait until something holds; the page's own policy forbids scripts of tests that wait inside it."""
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_the_built_files_are_those_of_the_sources() -> None:
+    """As web/stamp.mjs sums them up."""
+    names = ["index.html", "package-lock.json", "vite.config.js"]
+    names += [
+        str(path.relative_to(WEB))
+        for part in ("src", "public")
+        for path in (WEB / part).rglob("*")
+        if path.is_file()
+    ]
+    digest = hashlib.sha256()
+    for name in sorted(names):
+        digest.update(name.encode() + b"\0" + (WEB / name).read_bytes() + b"\0")
+    assert (STATIC / "sources.txt").read_text().strip() == digest.hexdigest(), "run: cd web && npm run build"
+
+
+def test_the_script_is_small_and_asks_nobody_else() -> None:
+    import gzip
+
+    size = sum(len(gzip.compress(path.read_bytes())) for path in STATIC.glob("*.js"))
+    assert size < 300_000
+    for path in STATIC.rglob("*"):
+        if path.suffix in (".js", ".css", ".html", ".svg"):
+            links = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?(https?://[^"')\s]+)""", path.read_text())
+            assert links == [], path
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1400, "dark")])
+def test_every_view_opens_without_a_fault_and_fits(
+    browser: Any, server: Serving, width: int, scheme: str
+) -> None:
+    opened = Opened(browser, server, "", width, color_scheme=scheme)
+    page = opened.page
+    page.locator("article").first.wait_for()
+    assert page.locator("article").count() == 7
+    views = {
+        "model/text/gates": "[aria-label='What comes of it'] .outcome",
+        "model/chess/play": ".board svg",
+        "model/forecast/forecast": ".uplot canvas",
+        "model/music/music": ".roll svg",
+        "model/sentiment/words": ".tokens span",
+        "model/translate/translate?text=ein+hund": ".attention td",
+        "model/assistant/talk": "[aria-label='Say']",
+        "run/text": "[aria-label='Curves'] h2",
+        "train": "form .command",
+    }
+    for address, awaited in views.items():
+        page.evaluate(f"location.hash = '#/{address}'")
+        page.locator(awaited).first.wait_for()
+        page.wait_for_timeout(60)
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, f"{address} is {wide} pixels wide"
+        assert page.locator("[role=alert]").count() == 0, address
+        unnamed = page.evaluate(
+            """[...document.querySelectorAll('button, input, select, textarea, a[href]')].filter((one) =>
+                !(one.ariaLabel || one.textContent.trim() || one.labels?.length || one.querySelector('img[alt]')))
+                .map((one) => one.outerHTML)"""
+        )
+        assert unnamed == [], address
+    opened.close()
+
+
+def test_a_held_gate_changes_the_continuation_and_undo_restores_it(browser: Any, server: Serving) -> None:
+    opened = Opened(browser, server, "#/model/text/gates?text=The+fog+comes+on+little+cat+feet.")
+    page = opened.page
+    before = page.locator("[data-outcome='As it was']")
+    before.wait_for()
+    said = before.inner_text()
+    canvas = page.locator("canvas[data-strip='candidate']")
+    box = canvas.bounding_box()
+    page.mouse.move(box["x"] + 0.95 * box["width"], box["y"] + 10)
+    page.locator(".equations b").first.wait_for()  # the equations are filled with the numbers of that unit
+    assert len(re.findall(r"-?\d", page.locator(".equations").inner_text())) > 10
+    page.mouse.down()
+    page.mouse.up()
+    page.get_by_role("button", name="All units").click()
+    page.get_by_role("slider", name="Hold candidate").fill("1")
+    changed = page.locator("[data-outcome='With your change']")
+    changed.wait_for()
+    assert changed.inner_text() != said
+    assert before.inner_text() == said
+    assert page.locator(".chip").count() == 1
+    page.get_by_role("button", name="Fork").click()
+    assert page.get_by_text("Fork 1").is_visible()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Undo").click()
+    changed.wait_for(state="detached")
+    assert page.locator(".chip").count() == 0
+    assert before.inner_text() == said
+    opened.close()
+
+
+def test_the_text_is_coloured_by_exact_shares(browser: Any, server: Serving) -> None:
+    from congru.gates.inspect import inspect
+    from congru.runtime.folder import load
+
+    text = "The fog comes on"
+    opened = Opened(browser, server, f"#/model/text/gates?text={text.replace(' ', '+')}")
+    page = opened.page
+    page.locator(".tokens span").nth(12).hover()
+    page.get_by_text("from the start").wait_for()
+    model = load(server.desk.library.find("text").path)
+    ids = model.tokenizer.encode(text)
+    memory = inspect(model, text).memory(ids[12], 11)
+    shown = page.locator("[aria-label='What a prediction stands on'] p").first.inner_text()
+    assert float(re.search(r"(-?\d+\.\d+) = ", shown)[1]) == pytest.approx(memory.output, rel=1e-3)
+    colors = page.locator(".tokens span").evaluate_all("spans => spans.map((one) => one.style.background)")
+    most = max(range(12), key=lambda step: abs(memory.contributions[step]))
+    red, _, blue = map(int, re.findall(r"\d+", colors[most])[:3])
+    assert (red > blue) == (memory.contributions[most] > 0)  # orange for, blue against
+    assert colors[13] == ""  # what comes later gave nothing
+    opened.close()
+
+
+def test_chess_refuses_what_is_not_legal_and_takes_back(browser: Any, server: Serving) -> None:
+    opened = Opened(browser, server, "#/model/chess/play")
+    page = opened.page
+    typed = page.get_by_label("A move", exact=True)
+    page.get_by_text("White to move").wait_for()
+    typed.fill("Ke5")
+    page.get_by_role("button", name="Play", exact=True).click()
+    page.get_by_role("alert").wait_for()
+    assert "not legal" in page.get_by_role("alert").inner_text()
+    typed.fill("Nf3")
+    typed.press("Enter")
+    page.get_by_text("Black to move").wait_for()
+    assert "moves=g1f3" in page.url
+    assert page.locator(".arrows > *").count() >= 2
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("White to move").wait_for()
+    board = page.locator(".board svg").first.bounding_box()
+
+    def square(file: int, rank: int) -> tuple[float, float]:
+        size = board["width"] / 8
+        return board["x"] + (file + 0.5) * size, board["y"] + (7.5 - rank) * size
+
+    for file, rank in ((4, 1), (4, 4)):  # e2 to e5: no
+        page.mouse.click(*square(file, rank))
+    page.get_by_text("e2 to e5 is not legal").wait_for()
+    for file, rank in ((4, 1), (4, 3)):
+        page.mouse.click(*square(file, rank))
+    page.get_by_text("Black to move").wait_for()
+    assert "moves=e2e4" in page.url
+    page.get_by_role("button", name="Model: Black").click()
+    page.wait_for_url(re.compile(r"moves=e2e4\+\w+"))
+    page.get_by_role("button", name="Write this game").click()
+    wait_for(lambda: "1. e4" in page.get_by_label("PGN").input_value())
+    opened.close("400")
+
+
+def test_a_pawn_becomes_what_one_chooses(browser: Any, server: Serving) -> None:
+    moves = "a2a4 b7b5 a4b5 a7a6 b5a6 h7h6 a6a7 h6h5"
+    opened = Opened(browser, server, f"#/model/chess/play?moves={moves.replace(' ', '+')}")
+    page = opened.page
+    page.get_by_text("White to move").wait_for()
+    board = page.locator(".board svg").first.bounding_box()
+    size = board["width"] / 8
+    page.mouse.click(board["x"] + 0.5 * size, board["y"] + 1.5 * size)
+    page.mouse.click(board["x"] + 1.5 * size, board["y"] + 0.5 * size)  # a7 takes b8
+    page.locator(".promotion-dialog-button[data-piece=wn]").click()
+    page.wait_for_url(re.compile("a7b8n"))
+    opened.close()
+
+
+def test_the_keyboard_alone_is_enough(browser: Any, server: Serving) -> None:
+    opened = Opened(browser, server, "")
+    page = opened.page
+    page.locator("article").first.wait_for()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.getAttribute('href')") == "#/model/text/gates":
+            break
+    page.keyboard.press("Enter")
+    film = page.locator(".film")
+    film.wait_for()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.className") == "film":
+            break
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    page.locator(".equations b").first.wait_for()
+    page.keyboard.press("0")
+    page.locator(".chip").wait_for()
+    page.keyboard.press("Control+z")
+    page.locator(".chip").wait_for(state="detached")
+    opened.close()
+
+
+def test_a_training_is_started_from_the_form_and_its_curve_grows(
+    browser: Any, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("congru.serve.runs.PROGRAM", [sys.executable, "-c", PROGRAM])
+    with serving(tmp_path, trained / "text") as server:
+        opened = Opened(browser, server, "#/train?task=text")
+        page = opened.page
+        page.get_by_label("Or paste it here").fill("the fog comes on little cat feet " * 20)
+        page.get_by_label("hidden size").fill("8")
+        assert "--hidden-size 8" in page.locator(".command").inner_text()
+        page.get_by_role("button", name="Start training").click()
+        page.locator("[data-rows]").wait_for()
+        first = int(page.locator("[data-rows]").get_attribute("data-rows"))
+        wait_for(lambda: int(page.locator("[data-rows]").get_attribute("data-rows")) > first)
+        page.get_by_role("button", name="Stop and save").click()
+        page.get_by_role("button", name="Resume").wait_for()
+        opened.close()
+
+
+def test_a_server_that_is_gone_is_told_and_found_again(browser: Any, trained: Path, tmp_path: Path) -> None:
+    server = Serving(_options(tmp_path, trained))
+    opened = Opened(browser, server, "#/run/text")
+    page = opened.page
+    page.locator("[aria-label='Curves'] h2").wait_for()
+    port = server.port
+    server.close()
+    page.get_by_text("The server does not answer").first.wait_for()
+    again = Serving(_options(tmp_path, trained), port)
+    page.get_by_text("This page connects again by itself").wait_for(state="detached")
+    opened.close("ERR_CONNECTION_REFUSED", "WebSocket", "ERR_")
+    again.close()
+
+
+def _options(folder: Path, trained: Path) -> Any:
+    from congru.serve.options import Options
+
+    return Options(folders=(trained / "text",), data=folder, runs=folder / "runs", saves=folder / "saves")

@@ -1,0 +1,173 @@
+"""The doors of single tasks: each says what its task says."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from congru.runtime.folder import load
+from congru.tasks.registry import TASKS
+from serve_cases import Serving, serving
+
+
+@pytest.fixture(scope="module")
+def server(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with serving(tmp_path_factory.mktemp("runs"), trained) as running:
+        yield running
+
+
+def ask(server: Serving, path: str, **body: Any) -> dict[str, Any]:
+    status, answer = server.ask("POST", f"/v1/{path}", body)
+    assert status == 200, answer
+    return dict(answer)
+
+
+@pytest.mark.parametrize(
+    "name", ["text", "chess", "forecast", "music", "sentiment", "translate", "assistant"]
+)
+def test_every_task_has_gates_and_an_outcome(server: Serving, name: str) -> None:
+    text = {"text": "e4 e5 Nf3"} if name == "chess" else {}
+    film = ask(server, f"models/{name}/explore", **text)
+    assert len(film["steps"]) > 0
+    for layer in film["layers"]:
+        for strip in layer["strips"]:
+            assert len(base64.b64decode(strip["data"])) == len(film["steps"]) * layer["units"]
+    was = ask(server, f"explore/{film['run']}/what-if", n=20)
+    forward = [layer for layer in film["layers"] if layer["directions"] == 1]
+    assert film["edits"] == bool(forward)
+    if forward:
+        edit = {
+            "node": forward[0]["node"],
+            "what": "candidate",
+            "units": list(range(forward[0]["units"])),
+            "value": 1,
+        }
+        edit["steps"] = list(range(len(film["steps"])))
+        now = ask(server, f"explore/{film['run']}/what-if", n=20, edits=[edit])
+        assert now["outcome"] != was["outcome"]
+        assert now["outcome"]["kind"] == was["outcome"]["kind"]
+    if film["shares"]["kind"] is not None:
+        shares = ask(server, f"explore/{film['run']}/shares")
+        assert abs(shares["residual"]) < 1e-3
+
+
+@pytest.mark.parametrize("name", ["sentiment", "translate", "assistant"])
+def test_a_sentence_that_names_a_file_is_no_file(server: Serving, name: str, trained: Path) -> None:
+    status, answer = server.ask(
+        "POST", f"/v1/models/{name}/explore", {"text": str(trained / "text" / "config.yaml")}
+    )
+    assert status == 400
+    assert "the name of a file" in answer["error"]["message"]
+
+
+def test_a_game_of_chess(server: Serving, trained: Path) -> None:
+    from congru.tasks.chess import Predictor
+
+    view = ask(server, "models/chess/game", players=True)
+    assert len(view["legal"]) == 20
+    assert view["players"] == Predictor.load(trained / "chess").players
+    predictor = Predictor.load(trained / "chess")
+    live = predictor.follow()
+    best = [(live.board.rules.uci(code), p) for code, p in live.prediction().best(5)]
+    assert [(choice["uci"], pytest.approx(choice["probability"])) for choice in view["choices"]] == best
+    moves = ["e4", "e7e5", "Nf3"]
+    view = ask(server, "models/chess/game", moves=moves)
+    assert [move["san"] for move in view["history"]] == ["e4", "e5", "Nf3"]
+    assert view["turn"] == "black"
+    assert view["history"][0]["bits"] == pytest.approx(-np.log2(view["history"][0]["probability"]))
+    assert sum(view["result"].values()) == pytest.approx(1)
+    status, answer = server.ask("POST", "/v1/models/chess/game", {"moves": [*moves, "Ke5"]})
+    assert status == 400
+    assert "not legal" in answer["error"]["message"]
+    again = ask(server, "models/chess/game", moves=moves)  # what was refused left nothing behind
+    assert again == view
+    assert ask(server, "models/chess/game", moves=moves[:1])["history"] == view["history"][:1]
+    mate = ask(server, "models/chess/game", moves=["f3", "e5", "g4", "Qh4#"])
+    assert (mate["outcome"], mate["choices"], mate["legal"]) == ("checkmate", [], [])
+    promoted = ask(server, "models/chess/game", fen="8/P6k/8/8/8/8/7K/8 w - - 0 1", moves=["a8=N"])
+    assert promoted["fen"].startswith("N7/")
+
+
+def test_pgn_goes_out_and_comes_back(server: Serving) -> None:
+    moves = ["e2e4", "e7e5", "g1f3", "b8c6", "f1b5"]
+    game = {"moves": moves, "white": 'A "B" \\', "black": "C"}
+    pgn = ask(server, "chess/pgn", game=game)["pgn"]
+    assert "1. e4 e5 2. Nf3 Nc6 3. Bb5 *" in pgn
+    read = ask(server, "chess/pgn", text=pgn)
+    assert (read["moves"], read["black"]) == (moves, "C")
+    for text in ("", "hello", "1. e4 e5 2. Ke5"):
+        assert server.ask("POST", "/v1/chess/pgn", {"text": text})[0] == 400
+
+
+def test_the_fan_of_a_forecast(server: Serving, trained: Path) -> None:
+    from congru.tasks.forecast.forecaster import Forecaster
+
+    forecaster = Forecaster.load(trained / "forecast")
+    told = ask(server, "models/forecast/forecast")
+    np.testing.assert_allclose(told["median"], forecaster.values()[0, :, 0], rtol=1e-5)
+    assert len(told["times"]) == len(told["past"]) + told["horizon"]
+    film = ask(server, "models/forecast/explore")
+    if film["edits"]:
+        outcome = ask(server, f"explore/{film['run']}/what-if")["outcome"]
+        np.testing.assert_allclose(outcome["median"], told["median"], rtol=1e-4)
+    csv = (trained / "data" / "forecast" / "series.csv").read_text()
+    whole = ask(server, "models/forecast/forecast", csv=csv)
+    cut = whole["reach"]["cutoff"] - 5
+    early = ask(server, "models/forecast/forecast", csv=csv, cutoff=cut, series=whole["chosen"])
+    assert early["reach"]["cutoff"] == cut
+    known = min(5, early["horizon"])
+    assert early["truth"][:known] == pytest.approx(whole["past"][-5:][:known])
+    panel, _ = forecaster.panel_of(trained / "data" / "forecast" / "series.csv")
+    expected = forecaster.windows(panel, np.array([0]), np.array([cut]))[0, :, 0]
+    np.testing.assert_allclose(early["median"], expected, rtol=1e-5)
+    assert server.ask("POST", "/v1/models/forecast/forecast", {"csv": "ds,y\n1,2\n"})[0] == 400
+    assert server.ask("POST", "/v1/models/forecast/forecast", {"series": "none"})[0] == 400
+
+
+def test_a_motif_goes_on(server: Serving, trained: Path) -> None:
+    motif = [[0, 1, 60], [1, 1, 64]]
+    told = ask(server, "models/music/compose", motif=motif, bars=2, seed=1)
+    assert told == ask(server, "models/music/compose", motif=motif, bars=2, seed=1)
+    assert base64.b64decode(told["midi"])[:4] == b"MThd"
+    assert {(start, pitch) for start, _, pitch in told["notes"]} >= {(0, 60), (1, 64)}
+    locked = ask(server, "models/music/compose", bars=1, lock="bass", locked=[[0, 1, 48], [1, 1, 50]])
+    assert min(pitch for start, _, pitch in locked["notes"] if start == 0) == 48
+    assert server.ask("POST", "/v1/models/music/compose", {"motif": [[0, 1, 5]]})[0] == 400
+
+
+def test_sentences(server: Serving) -> None:
+    told = ask(server, "models/sentiment/classify", text="a warm story")
+    assert sum(told["probabilities"].values()) == pytest.approx(1)
+    words = sum(word["written"] + word["counted"] for word in told["words"])
+    assert words + told["start"] + told["constant"] + told["residual"] == pytest.approx(
+        told["evidence"], abs=1e-4
+    )
+    assert len(told["running"]) == len(told["words"])
+    told = ask(server, "models/translate/translate", text="ein hund mag einen ball .")
+    assert len(told["translations"]) == 3
+    np.testing.assert_allclose(np.sum(told["attention"]["weights"], axis=1), 1, atol=1e-2)
+    told = ask(server, "models/assistant/talk", turns=["book a flight to Rome", "and back"])
+    assert [turn["card"]["turns"] for turn in told["turns"]] == [1, 2]
+    for name, path in (("sentiment", "classify"), ("translate", "translate")):
+        assert server.ask("POST", f"/v1/models/{name}/{path}", {"text": "  "})[0] == 400
+
+
+def test_a_door_refuses_the_model_of_another_task(server: Serving) -> None:
+    doors = {
+        "game": {},
+        "forecast": {},
+        "compose": {},
+        "classify": {"text": "a"},
+        "translate": {"text": "a"},
+        "talk": {"turns": ["a"]},
+    }
+    for door, body in doors.items():
+        status, answer = server.ask("POST", f"/v1/models/text/{door}", body)
+        assert status == 400, door
+        assert "task 'text'" in answer["error"]["message"]
+    assert load(server.desk.library.find("text").path).task in TASKS

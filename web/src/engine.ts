@@ -1,0 +1,333 @@
+// What the views ask, whoever answers: this server now; models that run in the browser may answer the same questions later.
+
+export interface Status {
+  state?: string;
+  task?: string;
+  metric?: string;
+  minimize?: boolean;
+  baselines?: Record<string, number>;
+  best?: number | null;
+  best_step?: number;
+  step?: number;
+  seconds?: number;
+  num_parameters?: number;
+  verdict?: string;
+  error?: string;
+  started?: string;
+}
+export interface ModelEntry {
+  id: string;
+  task: string | null;
+  cell: string | null;
+  has_model: boolean;
+  is_run: boolean;
+  status: Status;
+}
+export interface Strip {
+  key: string;
+  title: string;
+  signed: boolean;
+  reach: number;
+  data: string;
+}
+export interface LayerFilm {
+  node: string;
+  depth: number;
+  direction: number;
+  directions: number;
+  title: string;
+  cell: string;
+  units: number;
+  order: number[];
+  tau: (number | null)[];
+  formulas: string[];
+  strips: Strip[];
+}
+export interface Predictions {
+  kind: string;
+  count: number;
+  best: [number, number][][];
+  labels: Record<string, string>;
+  came: [number, number][];
+}
+export interface Film {
+  run: string;
+  model: string;
+  task: string;
+  steps: string[];
+  cut: number;
+  layers: LayerFilm[];
+  predictions: Predictions | null;
+  shares: { kind: string | null; why: string | null };
+  edits: boolean;
+  text: string | null;
+  tokens: number[] | null;
+}
+export interface Shares {
+  target: number;
+  label: string;
+  at: number;
+  contributions: number[];
+  start: number;
+  bias: number;
+  output: number;
+  residual: number;
+  trust: number | null;
+}
+export interface UnitNumbers {
+  input: Record<string, number> | null;
+  state: Record<string, number> | null;
+  gates: Record<string, number>;
+  keep: number | null;
+  before: number;
+  after: number;
+  cell_before: number | null;
+  cell_after: number | null;
+  tau: number | null;
+  zoneout: number;
+  reset_before: boolean;
+}
+export interface Edit {
+  node: string;
+  depth: number;
+  what: string;
+  units: number[];
+  steps: number[];
+  value: number;
+}
+export type Outcome =
+  | { kind: "text"; text: string; next: [string, number][] }
+  | { kind: "choices"; items: [string, number][]; note?: string }
+  | { kind: "curve"; median: number[]; bands: Band[]; times: string[] }
+  | { kind: "numbers"; values: number[]; count: number };
+export interface Band {
+  level: number;
+  low: number[];
+  high: number[];
+}
+export interface WhatIf {
+  outcome: Outcome;
+  layers: { node: string; depth: number; strips: Omit<Strip, "title">[] }[];
+}
+export interface Choice {
+  san: string;
+  uci: string;
+  probability: number;
+  reply: string;
+  reply_probability: number;
+  arrow: [string, string];
+  reply_uci: string | null;
+}
+export interface GameView {
+  ply: number;
+  fen: string;
+  turn: "white" | "black";
+  legal: string[];
+  choices: Choice[];
+  result: { white: number; draw: number; black: number };
+  opening: string | null;
+  outcome: string | null;
+  seconds: number | null;
+  sources: { move: string; bits: number }[];
+  history: { san: string; probability: number; bits: number; rank: number; number: string }[];
+  players: string[] | null;
+}
+export interface GameAsk {
+  moves: string[];
+  fen?: string | null;
+  white?: string | null;
+  black?: string | null;
+  players?: boolean;
+}
+export interface Forecast {
+  series: string[];
+  chosen: string;
+  horizon: number;
+  times: string[];
+  past: number[];
+  truth: number[];
+  naive: number[];
+  reach: { least: number; most: number; cutoff: number } | null;
+  name: string;
+  median: number[];
+  bands: Band[];
+}
+export interface Composition {
+  notes: [number, number, number][];
+  primed: number;
+  bar: number;
+  grid: number;
+  tempo: number;
+  frames: boolean;
+  nats: number[] | null;
+  midi: string;
+}
+export interface Classified {
+  classes: string[];
+  probabilities: Record<string, number>;
+  target: string;
+  words: { word: string; written: number; counted: number }[];
+  start: number | null;
+  constant: number | null;
+  evidence: number | null;
+  residual: number | null;
+  trust: number | null;
+  running: { word: string; p: number[] }[] | null;
+}
+export interface Translated {
+  translations: { text: string; score: number; ended: boolean }[];
+  attention: { source: string[]; target: string[]; weights: number[][] } | null;
+}
+export interface Field {
+  type?: string;
+  enum?: string[];
+  anyOf?: Field[];
+  default?: unknown;
+  description?: string;
+  minimum?: number;
+  maximum?: number;
+  exclusiveMinimum?: number;
+  exclusiveMaximum?: number;
+}
+export interface Task {
+  name: string;
+  summary: string;
+  paths: string[];
+  schema: { properties: Record<string, Field> };
+  budget: [string, number];
+}
+export type Row = [number, number, string, string, number | null];
+export interface RunView {
+  name: string;
+  status: Status;
+  settings: Record<string, unknown>;
+  data: Record<string, unknown>;
+  command: string;
+  sample: string | null;
+  has_model: boolean;
+}
+
+/** A fault with the line that a person may read. */
+export class Fault extends Error {
+  constructor(
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** The questions of the views. */
+export interface Engine {
+  /** Whether trainings can be started and files sent. */
+  readonly trains: boolean;
+  models(): Promise<ModelEntry[]>;
+  explore(model: string, text: string | null): Promise<Film>;
+  shares(run: string, at: number | null, target: number | null, trust: boolean): Promise<Shares>;
+  unit(run: string, layer: LayerFilm, step: number, unit: number): Promise<UnitNumbers>;
+  whatIf(run: string, edits: Edit[], options: { n: number; temperature: number; seed: number; source?: string }): Promise<WhatIf>;
+  game(model: string, ask: GameAsk): Promise<GameView>;
+  writePgn(ask: GameAsk): Promise<string>;
+  readPgn(text: string): Promise<{ moves: string[]; white: string | null; black: string | null; fen: string | null }>;
+  forecast(model: string, ask: { series?: string; csv?: string; cutoff?: number }): Promise<Forecast>;
+  compose(model: string, ask: Record<string, unknown>): Promise<Composition>;
+  classify(model: string, text: string): Promise<Classified>;
+  translate(model: string, text: string): Promise<Translated>;
+  talk(model: string, turns: string[]): Promise<{ kind: string; turns: Record<string, unknown>[] }>;
+  tasks(): Promise<Task[]>;
+  run(name: string): Promise<RunView>;
+  rows(name: string, after: number): Promise<{ rows: Row[]; after: number }>;
+  start(task: string, data: string[], settings: Record<string, unknown>): Promise<{ name: string; command: string }>;
+  stop(name: string): Promise<unknown>;
+  resume(name: string): Promise<unknown>;
+  send(file: File): Promise<{ path: string }>;
+}
+
+/** Asks the server that the page came from. */
+export class ServerEngine implements Engine {
+  readonly trains = true;
+
+  async models(): Promise<ModelEntry[]> {
+    return (await this.ask<{ data: ModelEntry[] }>("GET", "/models")).data;
+  }
+  explore(model: string, text: string | null): Promise<Film> {
+    return this.ask("POST", `/models/${encodeURIComponent(model)}/explore`, text === null ? {} : { text });
+  }
+  shares(run: string, at: number | null, target: number | null, trust: boolean): Promise<Shares> {
+    return this.ask("POST", `/explore/${run}/shares`, { at, target, trust });
+  }
+  unit(run: string, layer: LayerFilm, step: number, unit: number): Promise<UnitNumbers> {
+    const { node, depth, direction } = layer;
+    return this.ask("POST", `/explore/${run}/unit`, { node, depth, direction, step, unit });
+  }
+  whatIf(run: string, edits: Edit[], options: { n: number; temperature: number; seed: number; source?: string }): Promise<WhatIf> {
+    return this.ask("POST", `/explore/${run}/what-if`, { edits, ...options });
+  }
+  game(model: string, ask: GameAsk): Promise<GameView> {
+    return this.ask("POST", `/models/${encodeURIComponent(model)}/game`, ask);
+  }
+  async writePgn(ask: GameAsk): Promise<string> {
+    return (await this.ask<{ pgn: string }>("POST", "/chess/pgn", { game: ask })).pgn;
+  }
+  readPgn(text: string): Promise<{ moves: string[]; white: string | null; black: string | null; fen: string | null }> {
+    return this.ask("POST", "/chess/pgn", { text });
+  }
+  forecast(model: string, ask: { series?: string; csv?: string; cutoff?: number }): Promise<Forecast> {
+    return this.ask("POST", `/models/${encodeURIComponent(model)}/forecast`, ask);
+  }
+  compose(model: string, ask: Record<string, unknown>): Promise<Composition> {
+    return this.ask("POST", `/models/${encodeURIComponent(model)}/compose`, ask);
+  }
+  classify(model: string, text: string): Promise<Classified> {
+    return this.ask("POST", `/models/${encodeURIComponent(model)}/classify`, { text });
+  }
+  translate(model: string, text: string): Promise<Translated> {
+    return this.ask("POST", `/models/${encodeURIComponent(model)}/translate`, { text });
+  }
+  talk(model: string, turns: string[]): Promise<{ kind: string; turns: Record<string, unknown>[] }> {
+    return this.ask("POST", `/models/${encodeURIComponent(model)}/talk`, { turns });
+  }
+  async tasks(): Promise<Task[]> {
+    return (await this.ask<{ tasks: Task[] }>("GET", "/tasks")).tasks;
+  }
+  run(name: string): Promise<RunView> {
+    return this.ask("GET", `/runs/${encodeURIComponent(name)}`);
+  }
+  rows(name: string, after: number): Promise<{ rows: Row[]; after: number }> {
+    return this.ask("GET", `/runs/${encodeURIComponent(name)}/metrics?after=${after}`);
+  }
+  start(task: string, data: string[], settings: Record<string, unknown>): Promise<{ name: string; command: string }> {
+    return this.ask("POST", "/runs", { task, data, settings });
+  }
+  stop(name: string): Promise<unknown> {
+    return this.ask("POST", `/runs/${encodeURIComponent(name)}/stop`, {});
+  }
+  resume(name: string): Promise<unknown> {
+    return this.ask("POST", `/runs/${encodeURIComponent(name)}/resume`, {});
+  }
+  send(file: File): Promise<{ path: string }> {
+    return this.ask("PUT", `/files/${encodeURIComponent(file.name)}`, file);
+  }
+
+  private async ask<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const raw = body instanceof Blob;
+    let answer: Response;
+    try {
+      answer = await fetch(`v1${path}`, {
+        method,
+        ...(body === undefined ? {} : { body: raw ? (body as Blob) : JSON.stringify(body) }),
+        headers: body === undefined || raw ? {} : { "content-type": "application/json" },
+      });
+    } catch {
+      throw new Fault("connection", "The server does not answer: start it again with congru serve, this page goes on.");
+    }
+    const content = (await answer.json().catch(() => null)) as { error?: { code: string; message: string } } | null;
+    if (!answer.ok || content === null) {
+      const error = content?.error;
+      throw new Fault(error?.code ?? "server", error?.message ?? `The server answered ${answer.status}.`);
+    }
+    return content as T;
+  }
+}
+
+export const engine: Engine = new ServerEngine();

@@ -1,0 +1,152 @@
+// Small pieces that every view uses: the address as state, questions that may fail, bars, notices.
+import type { ComponentChildren } from "preact";
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { Fault } from "./engine";
+
+export interface Place {
+  path: string[];
+  query: URLSearchParams;
+}
+
+function read(): Place {
+  const [path = "", query = ""] = location.hash.replace(/^#\/?/, "").split("?");
+  return { path: path.split("/").filter(Boolean).map(decodeURIComponent), query: new URLSearchParams(query) };
+}
+
+/** The address behind #, and again whenever it changes. */
+export function usePlace(): Place {
+  const [place, setPlace] = useState(read);
+  useEffect(() => {
+    const changed = () => setPlace(read());
+    addEventListener("hashchange", changed);
+    return () => removeEventListener("hashchange", changed);
+  }, []);
+  return place;
+}
+
+export function address(path: string[], query: Record<string, string | undefined | null> = {}): string {
+  const words = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) if (value) words.set(name, value);
+  const text = words.toString();
+  return `#/${path.map(encodeURIComponent).join("/")}${text ? `?${text}` : ""}`;
+}
+
+/** Writes state into the address without a step in the history. */
+export function keepInAddress(path: string[], query: Record<string, string | undefined | null>): void {
+  const wanted = address(path, query);
+  if (location.hash !== wanted) history.replaceState(null, "", wanted);
+}
+
+export function said(error: unknown): string {
+  return error instanceof Fault ? error.message : `Something went wrong: ${String(error)}`;
+}
+
+/** Ask when `key` changes; the answer, whether it is on its way, the line of a fault, and asking again. */
+export function useAnswer<T>(key: string | null, ask: () => Promise<T>) {
+  const [answer, setAnswer] = useState<T | null>(null);
+  const [fault, setFault] = useState<string | null>(null);
+  const [busy, setBusy] = useState(false);
+  const newest = useRef(0);
+  const again = useCallback(() => {
+    if (key === null) return;
+    const mine = ++newest.current;
+    setBusy(true);
+    ask().then(
+      (value) => {
+        if (mine !== newest.current) return;
+        setAnswer(value);
+        setFault(null);
+        setBusy(false);
+      },
+      (error: unknown) => {
+        if (mine !== newest.current) return;
+        setFault(said(error));
+        setBusy(false);
+      },
+    );
+  }, [key]);
+  useEffect(again, [again]);
+  return { answer, fault, busy, again, setAnswer };
+}
+
+/** The newest function, for effects that must not run again when it changes. */
+export function useLatest<T>(value: T): { current: T } {
+  const box = useRef(value);
+  box.current = value;
+  return box;
+}
+
+export function Notice({ kind = "", children }: { kind?: "" | "bad" | "warm"; children: ComponentChildren }) {
+  return (
+    <div class={`notice ${kind}`} role={kind === "bad" ? "alert" : "status"}>
+      {children}
+    </div>
+  );
+}
+
+export function Empty({ children }: { children: ComponentChildren }) {
+  return <div class="card empty">{children}</div>;
+}
+
+/** A few choices of which one holds. */
+export function Segments<T extends string>(props: { label: string; value: T; options: [T, string][]; choose: (value: T) => void }) {
+  return (
+    <div class="segments" role="group" aria-label={props.label}>
+      {props.options.map(([value, words]) => (
+        <button key={value} type="button" aria-pressed={value === props.value} onClick={() => props.choose(value)}>
+          {words}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+/** A labelled share with its bar. */
+export function Bar({ share, kind = "own" }: { share: number; kind?: "own" | "warm" | "" }) {
+  return (
+    <div class="bar" aria-hidden="true">
+      <i class={kind} style={{ width: `${Math.max(0, Math.min(1, share)) * 100}%` }} />
+    </div>
+  );
+}
+
+export function percent(p: number): string {
+  return p >= 0.0995 ? `${Math.round(p * 100)} %` : p >= 0.001 ? `${(p * 100).toFixed(1)} %` : "< 0.1 %";
+}
+
+export function digits(value: number | null | undefined, count = 4): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  if (size !== 0 && (size >= 1e5 || size < 1e-3)) return value.toExponential(2);
+  return String(Number(value.toPrecision(count)));
+}
+
+export const NAMES: Record<string, string> = {
+  text: "Text",
+  chess: "Chess",
+  forecast: "Forecast",
+  sentiment: "Sentiment",
+  translate: "Translation",
+  assistant: "Assistant",
+  music: "Music",
+  video: "Video",
+  speech: "Speech",
+};
+
+/** The view that belongs to a task, beside the gates. */
+export const VIEWS: Record<string, [string, string]> = {
+  chess: ["play", "Play"],
+  forecast: ["forecast", "Forecast"],
+  music: ["music", "Compose"],
+  sentiment: ["words", "Classify"],
+  translate: ["translate", "Translate"],
+  assistant: ["talk", "Talk"],
+};
+
+export function download(name: string, content: BlobPart, kind: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([content], { type: kind }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}

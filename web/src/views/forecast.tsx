@@ -1,0 +1,104 @@
+// Forecast: a series or a pasted table, the cut-off that slides, the fan against what came.
+import { useMemo, useState } from "preact/hooks";
+import { Chart, type Line } from "../chart";
+import { SERIES } from "../colors";
+import { engine } from "../engine";
+import { digits, keepInAddress, Notice, useAnswer, usePlace } from "../parts";
+
+export function ForecastView({ model }: { model: string }) {
+  const { query } = usePlace();
+  const [series, setSeries] = useState(query.get("series") ?? "");
+  const [draft, setDraft] = useState("");
+  const [csv, setCsv] = useState("");
+  const [cutoff, setCutoff] = useState<number | null>(null);
+  const { answer, fault, busy } = useAnswer(`${model} ${series} ${csv} ${cutoff}`, () =>
+    engine.forecast(model, { ...(series ? { series } : {}), ...(csv ? { csv } : {}), ...(csv && cutoff !== null ? { cutoff } : {}) }),
+  );
+  const lines = useMemo<Line[]>(() => {
+    if (!answer) return [];
+    const past = answer.past.length;
+    const behind = (values: (number | null)[]) => [...Array<null>(past - 1).fill(null), answer.past[past - 1] ?? null, ...values];
+    const made: Line[] = [
+      { label: answer.name, values: behind(answer.median), color: SERIES[0]! },
+      { label: "known", values: answer.past, color: SERIES[2]!, width: 1.5 },
+      { label: "one season before", values: [...Array<null>(past).fill(null), ...answer.naive], color: SERIES[2]!, dash: [2, 4], width: 1 },
+    ];
+    if (answer.truth.length) made.push({ label: "what came", values: behind(answer.truth), color: SERIES[1]! });
+    for (const band of [...answer.bands].reverse()) {
+      const at = made.length;
+      made.push({ label: `${band.level} % high`, values: behind(band.high), color: "#1f6fb566", width: 1, fill: [at + 1, "#1f6fb51f"] });
+      made.push({ label: `${band.level} % low`, values: behind(band.low), color: "#1f6fb566", width: 1 });
+    }
+    return made;
+  }, [answer]);
+  const errors = answer && answer.truth.length ? meanErrors(answer.truth, answer.median, answer.naive) : null;
+  function choose(name: string) {
+    setSeries(name);
+    setCutoff(null);
+    keepInAddress(["model", model, "forecast"], { series: name });
+  }
+  return (
+    <>
+      <section class={`card ${busy ? "busy" : ""}`} aria-label="Forecast">
+        {fault && <Notice kind="bad">{fault}</Notice>}
+        {answer && (
+          <>
+            <div class="row spread">
+              <h2>{answer.horizon} steps ahead</h2>
+              {answer.series.length > 1 && (
+                <label class="row small">
+                  Series
+                  <select style={{ width: "auto" }} value={answer.chosen} onChange={(event) => choose(event.currentTarget.value)}>
+                    {answer.series.map((name) => <option key={name}>{name}</option>)}
+                  </select>
+                </label>
+              )}
+            </div>
+            <Chart x={answer.times.map((_, k) => k)} names={answer.times} lines={lines} label={`${answer.chosen}: past and forecast`} height={340} mark={answer.past.length - 1} />
+            {answer.reach ? (
+              <label class="field">
+                <span>The forecast knows the first {answer.reach.cutoff} rows, up to {answer.times[answer.past.length - 1]}</span>
+                <input type="range" min={answer.reach.least} max={answer.reach.most} value={answer.reach.cutoff} aria-label="Rows that are known" onInput={(event) => setCutoff(Number(event.currentTarget.value))} />
+              </label>
+            ) : (
+              <p class="small soft">From the last row of the training on. Paste a table below to slide the cut-off and see what came.</p>
+            )}
+            {errors && (
+              <p class="small">
+                Mean absolute error of these {errors.count} steps: <b>{digits(errors.own)}</b> beside {digits(errors.naive)} of the season before.
+              </p>
+            )}
+          </>
+        )}
+      </section>
+      <section class="card" aria-label="A table of yours">
+        <h2>A table of yours</h2>
+        <label class="field">
+          <span>CSV with the columns of the training, such as unique_id,ds,y</span>
+          <textarea rows={5} spellcheck={false} value={draft} onInput={(event) => setDraft(event.currentTarget.value)} />
+        </label>
+        <div class="row">
+          <button type="button" class="main" disabled={!draft.trim()} onClick={() => { setCutoff(null); setCsv(draft); }}>Forecast it</button>
+          <label class="button">
+            Open a file
+            <input
+              type="file"
+              accept=".csv,text/csv"
+              class="hidden"
+              onChange={(event) => {
+                const file = event.currentTarget.files?.[0];
+                if (file) void file.text().then((text) => { setDraft(text); setCutoff(null); setCsv(text); });
+              }}
+            />
+          </label>
+          {csv && <button type="button" class="quiet" onClick={() => { setCsv(""); setCutoff(null); }}>Back to the series of the training</button>}
+        </div>
+      </section>
+    </>
+  );
+}
+
+function meanErrors(truth: number[], own: number[], naive: number[]) {
+  const error = (values: number[]) => truth.reduce((total, value, k) => total + Math.abs(value - (values[k] ?? value)), 0) / truth.length;
+  return { count: truth.length, own: error(own), naive: error(naive) };
+}

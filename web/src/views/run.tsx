@@ -1,0 +1,161 @@
+// A run while it trains and afterwards: curves beside the baselines, the sample, the settings, stop and resume.
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { Chart, type Line } from "../chart";
+import { SERIES } from "../colors";
+import { engine, type Row, type Status } from "../engine";
+import { address, digits, Notice, said, useAnswer, VIEWS } from "../parts";
+import { watchRun } from "../socket";
+import { Measure, StateTag } from "./home";
+
+export function RunPage({ name }: { name: string }) {
+  const { answer: run, fault, again } = useAnswer(`run ${name}`, () => engine.run(name));
+  const [rows, setRows] = useState<Row[]>([]);
+  const [status, setStatus] = useState<Status | null>(null);
+  const [lost, setLost] = useState(false);
+  const [asked, setAsked] = useState<string | null>(null);
+  const [watching, setWatching] = useState(0);
+  useEffect(() => {
+    document.title = `${name} · congru`;
+    let first = true;
+    return watchRun(
+      name,
+      (news) => {
+        const fresh = first;
+        first = false;
+        setRows((before) => (fresh ? news.rows : [...before, ...news.rows]));
+        setStatus(news.status);
+      },
+      setLost,
+    );
+  }, [name, watching]);
+  const validations = rows.filter((row) => row[2] === "validation").length;
+  useEffect(() => {
+    if (run) again(); // a new sample, and the model when it appears
+  }, [validations, status?.state]);
+  const now = status ?? run?.status ?? null;
+  const alive = now?.state === "running" || now?.state === "starting";
+  const own = now?.task ? VIEWS[now.task] : undefined;
+  function act(action: Promise<unknown>) {
+    action.then(
+      () => {
+        setAsked(null);
+        again();
+        setTimeout(() => setWatching((n) => n + 1), 300);
+      },
+      (error: unknown) => setAsked(said(error)),
+    );
+  }
+  return (
+    <>
+      <div class="head">
+        <h1>{name}</h1>
+        {now && <StateTag state={now.state} />}
+        <div class="tabs">
+          {run?.has_model && own && <a href={address(["model", name, own[0]])}>{own[1]}</a>}
+          {run?.has_model && <a href={address(["model", name, "gates"])}>Gates</a>}
+        </div>
+      </div>
+      {fault && <Notice kind="bad">{fault}</Notice>}
+      {lost && <Notice kind="warm">The server does not answer. This page connects again by itself; the training goes on only while its process runs.</Notice>}
+      {asked && <Notice kind="bad">{asked}</Notice>}
+      {now?.error && now.state === "failed" && <Notice kind="bad">{now.error}</Notice>}
+      <div class="two">
+        <div class="stack">
+          <section class="card" aria-label="Curves">
+            <Curves rows={rows} status={now} alive={alive} />
+          </section>
+          {run?.sample && (
+            <section class="card" aria-label="Sample">
+              <h2>What it makes now</h2>
+              <div class="outcome">{run.sample}</div>
+            </section>
+          )}
+        </div>
+        <aside class="stack" aria-label="About this run">
+          <section class="card">
+            <h2>How good it is</h2>
+            {now && <Measure status={now} />}
+            {now?.verdict && <p class="small">{now.verdict}</p>}
+            <div class="row">
+              {alive ? (
+                <button type="button" onClick={() => act(engine.stop(name))}>Stop and save</button>
+              ) : (
+                (now?.state === "interrupted" || now?.state === "failed") && <button type="button" class="main" onClick={() => act(engine.resume(name))}>Resume</button>
+              )}
+            </div>
+          </section>
+          {run && (
+            <section class="card">
+              <h2>How it was made</h2>
+              <p class="small soft">The line that goes on with it in a terminal:</p>
+              <pre class="command">{run.command}</pre>
+              <details>
+                <summary>Settings</summary>
+                <table>
+                  <tbody>
+                    {Object.entries(run.settings).filter(([, value]) => value !== null).map(([key, value]) => (
+                      <tr key={key}><td class="soft">{key}</td><td>{JSON.stringify(value)}</td></tr>
+                    ))}
+                  </tbody>
+                </table>
+              </details>
+              <details>
+                <summary>Data</summary>
+                <table>
+                  <tbody>
+                    {Object.entries(run.data).filter(([, value]) => typeof value !== "object").map(([key, value]) => (
+                      <tr key={key}><td class="soft">{key}</td><td>{String(value)}</td></tr>
+                    ))}
+                  </tbody>
+                </table>
+              </details>
+            </section>
+          )}
+        </aside>
+      </div>
+    </>
+  );
+}
+
+function Curves({ rows, status, alive }: { rows: Row[]; status: Status | null; alive: boolean }) {
+  const groups = useMemo(() => {
+    const found = new Map<string, Map<string, Map<number, number | null>>>();
+    for (const [step, , split, name, value] of rows) {
+      if (!found.has(name)) found.set(name, new Map());
+      const splits = found.get(name)!;
+      if (!splits.has(split)) splits.set(split, new Map());
+      splits.get(split)!.set(step, value);
+    }
+    return found;
+  }, [rows]);
+  const names = [...groups.keys()];
+  const metric = status?.metric && groups.has(status.metric) ? status.metric : null;
+  const [chosen, setChosen] = useState<string | null>(null);
+  const name = chosen && groups.has(chosen) ? chosen : (metric ?? names[0] ?? null);
+  const shown = useMemo(() => {
+    if (name === null) return null;
+    const splits = [...groups.get(name)!.entries()];
+    const steps = [...new Set(splits.flatMap(([, values]) => [...values.keys()]))].sort((a, b) => a - b);
+    const lines: Line[] = splits.map(([split, values], k) => ({ label: split, values: steps.map((step) => values.get(step)), color: SERIES[k % SERIES.length]!, points: values.size < 60 }));
+    if (name === metric)
+      Object.entries(status?.baselines ?? {}).forEach(([label, value], k) => lines.push({ label, values: steps.map(() => value), color: SERIES[2 + (k % 3)]!, dash: [6, 4], width: 1.5 }));
+    return { steps, lines };
+  }, [groups, name, metric, status?.baselines]);
+  if (!shown)
+    return <p class="soft">{alive ? "The first figures come when a few steps are done…" : "This run wrote no figures."}</p>;
+  const latest = rows[rows.length - 1]!;
+  return (
+    <>
+      <div class="row spread">
+        <h2>{name!.replaceAll("_", " ")}</h2>
+        <select style={{ width: "auto" }} aria-label="Which figure" value={name!} onChange={(event) => setChosen(event.currentTarget.value)}>
+          {names.map((one) => <option key={one} value={one}>{one.replaceAll("_", " ")}</option>)}
+        </select>
+      </div>
+      <Chart x={shown.steps} lines={shown.lines} label={`${name} against steps`} xLabel="step" height={320} />
+      <p class="small soft" data-rows={rows.length}>
+        {rows.length.toLocaleString("en")} figures, step {latest[0].toLocaleString("en")}, {digits(latest[1], 3)} s of training
+      </p>
+    </>
+  );
+}
