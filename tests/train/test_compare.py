@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ from torch import nn
 from toy import ToyLearner, ToySettings
 
 from congru.errors import RunFolderError, SettingsError
+from congru.gates.reading import Reading
 from congru.train import compare as compare_module
-from congru.train.compare import compare, hidden_for_parameters
+from congru.train.compare import Comparison, Row, compare, hidden_for_parameters
+from congru.train.comparison import Seen, verdict_lines, write_page
 from congru.train.interrupt import TrainingInterrupted
 from congru.train.resolve import resolve
 from congru.train.settings import TrainSettings
+from gates_cases import random_trace
 
 CELLS = ("gru", "lstm", "rnn")
 
@@ -138,3 +142,54 @@ def test_what_cannot_be_compared_is_one_line(
     with pytest.raises(SettingsError) as caught:
         compare(make_learner, ["waves"], **keywords)
     assert str(caught.value) == expected
+
+
+def compared(
+    means: dict[str, tuple[float, float]], steps: dict[str, float], folder: Path = Path("f")
+) -> Comparison:
+    rows = [
+        Row(cell, 8, 100, mean, spread, [mean, mean], 2.0, steps[cell], [str(folder / f"{cell}-seed0")] * 2)
+        for cell, (mean, spread) in means.items()
+    ]
+    return Comparison("toy", "mse", True, "parameters", [0, 1], rows, {"zero": 1.0, "last value": 0.6})
+
+
+def test_the_verdict_of_a_comparison_counts_the_spread_and_the_steps() -> None:
+    same = {"gru": 100.0, "lstm": 105.0}
+    draw = verdict_lines(compared({"gru": (0.5, 0.02), "lstm": (0.52, 0.01)}, same))
+    assert draw[0].startswith(
+        "Best is the GRU: mse 0.5000 ± 0.0200, at equal parameters, 2 seeds, on the validation"
+    )
+    assert draw[0].endswith(
+        "The LSTM follows at 0.5200; that is within the spread of the seeds: call it a draw."
+    )
+    assert "the GRU beats last value by 17 %" in draw[1]
+    assert len(draw) == 2
+    won = verdict_lines(compared({"gru": (0.5, 0.01), "lstm": (0.4, 0.01)}, {"gru": 100.0, "lstm": 60.0}))
+    assert won[0].startswith("Best is the LSTM")
+    assert "more than twice the spread" in won[0]
+    assert won[2].startswith("Equal time gave unequal steps (LSTM 60, GRU 100)")
+
+
+def test_the_page_of_a_comparison(tmp_path: Path) -> None:
+    result = compare(
+        make_learner, ["waves"], settings(tmp_path / "c"), ("gru", "rnn"), (0, 1), origin={"steps": "flag"}
+    )
+    seen = {
+        cell: Seen(random_trace(cell, T=6), Reading(None, list("abcdef"), step="day", target=1))
+        for cell in ("gru", "rnn")
+    }
+    page = write_page(result, tmp_path / "c", seen).read_text(encoding="utf-8")
+    titles = re.findall("<h2>(.*?)</h2>", page)
+    assert titles == [
+        "Verdict", "Curves", "Who remembers how far", "The same input, their gates", "What to type next",
+    ]  # fmt: skip
+    assert page.count('<img class="strip" alt="') == 2
+    assert "GRU: keep" in page
+    assert "plain RNN: state" in page
+    assert page.count("<svg") == 2
+    assert "days back" in page
+    written = (tmp_path / "c" / "gru-seed0" / "config.yaml").read_text()
+    assert "steps: 8  # flag" in written
+    assert "cell: gru  # compare" in written
+    assert write_page(result, tmp_path / "c", {}).read_text(encoding="utf-8").count("<h2>") == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from congru.train.events import Ending, Standing, Summary
 from congru.train.progress import Bar, JsonLines, Lines, Quiet, indented, make_reporter
 from congru.train.settings import TrainSettings
-from congru.train.wording import after_text, before_text
+from congru.train.wording import after_text, before_text, verdict_of
 
 SUMMARY = Summary(
     task="text",
@@ -81,7 +82,8 @@ def test_a_sample_is_printed_with_an_evaluation() -> None:
     assert stream.getvalue() == (
         "  0%  step 5  loss 1.7500  12.5 steps/s  1 min 30 s left\n    | O Romeo\n    | Romeo\n"
     )
-    assert indented("\n".join("x" * 20)).count("\n") == 7
+    assert indented("\n".join("x" * 20)).count("\n") == 2
+    assert len(indented("x" * 500)) < 120
     lines.say("resumed", "continuing")
     assert stream.getvalue().endswith("continuing\n")
 
@@ -114,12 +116,12 @@ def test_the_bar_shows_loss_validation_baseline_speed_and_time_left() -> None:
     bar.evaluated(standing(501), {"bpc": 2.5}, "O [bold]Romeo[/bold]")
     bar.after(ENDING)
     bar.close()
-    assert stream.getvalue().rstrip().endswith("congru run romeo/model")  # no bar is drawn below the table
+    assert stream.getvalue().rstrip().endswith("report: romeo/report.html")  # no bar is drawn below the table
     printed = " ".join(stream.getvalue().split())
     for words in ("loss 1.7500", "bpc 2.5000", "5-gram 2.5000", "12.5 steps/s", "1 min 30 s left"):
         assert words in printed
     assert "| O [bold]Romeo[/bold]" in printed
-    assert "the model beats 5-gram by 10 %" in printed
+    assert "the model of step 900 beats 5-gram by 10 %" in printed
 
 
 def test_quiet_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -160,7 +162,41 @@ def test_the_words_after_training() -> None:
         "  model (step 900)  2.2500*",
         "  5-gram            2.5000",
         "  unigram           4.5000",
-        "On the validation data the model beats 5-gram by 10 % (bpc 2.2500 against 2.5000).",
+        "On the validation data the model of step 900 beats 5-gram by 10 % (bpc 2.2500 against 2.5000).",
         "next",
         "  congru run romeo/model",
+        "report: romeo/report.html",
     ]
+
+
+def test_progress_shows_the_best_baseline_whichever_stands_first() -> None:
+    more = replace(SUMMARY, baselines={"unigram": 4.5, "5-gram": 2.5})
+    for summary, name in ((more, "5-gram 2.5000"), (replace(more, minimize=False), "unigram 4.5000")):
+        stream, now = io.StringIO(), [0.0]
+        lines = Lines(stream, lambda now=now: now[0])
+        lines.before(summary)
+        now[0] = 10.0
+        lines.step(standing(5))
+        assert f"bpc 2.5000  {name}  12.5 steps/s" in stream.getvalue()
+
+
+def test_the_verdict_names_data_and_step_and_says_when_training_did_not_help() -> None:
+    told = verdict_of(replace(ENDING, validation="34 steps, 12 windows"))
+    assert told.startswith("On the validation data (34 steps, 12 windows) the model of step 900 beats 5-gram")
+    untrained = verdict_of(replace(ENDING, best_step=0, best=4.0))
+    assert (
+        "training did not help: the untrained model is the best (bpc 4.0000 against 2.5000 of 5-gram)"
+        in untrained
+    )
+
+
+def test_json_is_valid_where_a_number_is_not_finite() -> None:
+    stream = io.StringIO()
+    JsonLines(stream).evaluated(standing(1, float("nan")), {"bpc": float("inf")}, None)
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    (event,) = [json.loads(line, parse_constant=refuse) for line in stream.getvalue().splitlines()]
+    assert event["validation"] is None
+    assert event["metrics"] == {"bpc": None}

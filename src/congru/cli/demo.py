@@ -66,9 +66,13 @@ def demo(
     print(f"\n{setup}table after {trained:.0f} s, everything after {total:.0f} s")
     if shutil.which("congru") is None:
         print(f"  . {os.path.relpath(Path(sys.executable).parent / 'activate')}    (puts congru on the path)")
-    print(f"  open {page}")
+    folder = Path(comparison.rows[0].folders[0]).parent
+    compared = write_comparison(comparison, folder)
+    print(said_of(scores))
+    print("next")
     print(f"  congru run {best.model.folder}")
     print(f"  congru inspect {best.model.folder}")
+    print(f"reports: {page} (the GRU), {compared} (all cells)")
     return 0
 
 
@@ -141,22 +145,54 @@ def table_of(scores: list[Score]) -> str:
     return "\n".join(lines)
 
 
+def said_of(scores: list[Score]) -> str:
+    """Which of the models and simple forecasts is best on the scored days, in a sentence, and whether steps were equal.
+
+    >>> said_of([Score("GRU", 2.5, 0.01, 4000, 32, 15.0), Score("last value", 3.0)])
+    'On the scored days GRU is best (2.500 °C), 17 % better than last value, the best simple forecast.'
+    """
+    models = [score for score in scores if score.seconds is not None]
+    simple = min((score for score in scores if score.seconds is None), key=lambda score: score.error)
+    best = min(models, key=lambda score: score.error)
+    share = 100 * abs(simple.error - best.error) / simple.error
+    if best.error >= simple.error:
+        return (
+            f"On the scored days {simple.name}, a simple forecast, is best ({simple.error:.3f} °C): the best model,"
+            f" {best.name}, is {share:.0f} % worse. Use the simple one."
+        )
+    return (
+        f"On the scored days {best.name} is best ({best.error:.3f} °C), {share:.0f} % better than {simple.name}, the best simple"
+        " forecast."
+    )
+
+
+def write_comparison(comparison: Any, folder: Path) -> Path:
+    """The page about all cells."""
+    from congru.cli.compare import seen_by_all
+    from congru.tasks.registry import find_task
+    from congru.train.comparison import write_page
+
+    seen = seen_by_all(find_task("forecast"), comparison)
+    return write_page(comparison, folder, seen, "Seattle weather: GRU, LSTM and plain RNN side by side")
+
+
 def write_report(forecaster: Any, folder: Path) -> Path:
     """One offline page: the forecast, then the gates and timescales of the network that made it."""
     import congru
     from congru.gates.report import report
-    from congru.tasks.forecast import inspect_inputs
+    from congru.tasks.forecast.inspection import inspect_reading
 
     picture = io.StringIO()
     forecaster.plot().savefig(picture, format="svg")
     svg = picture.getvalue()
-    x, labels = inspect_inputs(forecaster.model)
-    trace = congru.inspect(forecaster.model, x, tokens=labels)
+    reading = inspect_reading(forecaster.model, unit="°C")
+    trace = congru.inspect(forecaster.model, reading.x, tokens=reading.tokens, labels=reading.outputs)
     trace.check()
     sentence = f"The next {HORIZON_DAYS} days, with the interval that should hold 80 of 100 values."
     context = {
         "about": {"data": "Seattle, highest temperature of the day (°C)"},
         "series": forecaster.store.history[0][:, None],
+        "reading": reading,
         "extra": [("Forecast", sentence, svg[svg.index("<svg") :])],
     }
     return report(

@@ -17,7 +17,7 @@ from congru.gates.form import KEEP
 from congru.gates.record import Record
 from congru.gates.saturation import saturation_of
 from congru.gates.timescales import timescales_of
-from congru.report.style import BLUE, GREY, INK, Picture, new_figure, styled
+from congru.report.style import BLUE, GREY, INK, WIDTH, Picture, new_figure, styled
 
 QUANTILES = {"tau_10": 0.1, "tau_50": 0.5, "tau_90": 0.9}
 QUESTION = "How did its timescales change while it trained?"
@@ -42,7 +42,7 @@ def gate_statistics(record: Record) -> dict[str, float]:
     return statistics
 
 
-def timescale_growth(rows: Sequence[tuple[int, Mapping[str, float]]], *, width: float = 7.5) -> Picture:
+def timescale_growth(rows: Sequence[tuple[int, Mapping[str, float]]], *, width: float = WIDTH) -> Picture:
     """The 10, 50 and 90 % quantiles of tau over training steps; rows are (step, what gate_statistics gave)."""
     kept = [(step, row) for step, row in rows if "tau_50" in row]
     if not kept:

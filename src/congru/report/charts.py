@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 
 from congru.errors import SettingsError
-from congru.report.style import GREY, LINES, new_figure, styled
+from congru.report.style import GREY, LINES, WIDTH, in_both_modes, new_figure, styled
 
 
 def line_chart(
@@ -16,8 +16,9 @@ def line_chart(
     lines: Mapping[str, float] | None = None,
     x_label: str = "step",
     log_y: bool = False,
-    width: float = 6.4,
-    height: float = 3.2,
+    bands: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
+    width: float = WIDTH,
+    height: float = 2.9,
 ) -> str:
     """An SVG picture of curves; the same arguments give the same text.
 
@@ -27,6 +28,7 @@ def line_chart(
         lines: name -> height of a horizontal line, for example a baseline.
         x_label: what the horizontal axis shows.
         log_y: whether the vertical axis is logarithmic.
+        bands: name of a series -> (lowest, highest) values, its spread.
         width: in inches of 72 points, as `height`.
 
     Raises `SettingsError` where x and y differ in length, MissingPackageError without matplotlib.
@@ -41,7 +43,9 @@ def line_chart(
         axes = chart.subplots()
         for (name, (x, y)), color in zip(series.items(), LINES * (1 + len(series) // len(LINES))):
             marker = "o" if len(x) <= 30 else None
-            axes.plot(x, y, color=color, linewidth=1.4, marker=marker, markersize=3, label=name)
+            axes.plot(x, y, color=color, linewidth=1.6, marker=marker, markersize=3, label=name)
+            if name in (bands or {}):
+                axes.fill_between(x, *bands[name], color=color, alpha=0.22, linewidth=0)  # type: ignore[index]
         for number, (name, value) in enumerate((lines or {}).items()):
             dashes = ("--", ":", "-.")[number % 3]
             label = f"{name} {value:.4g}"
@@ -51,4 +55,4 @@ def line_chart(
             axes.legend()
         text = io.StringIO()
         chart.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()
+    return in_both_modes(text.getvalue(), f"{y_label} against {x_label}: {', '.join(series)}")

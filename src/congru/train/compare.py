@@ -7,7 +7,6 @@ course of an hour treats all cells alike.
 from __future__ import annotations
 
 import functools
-import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from torch import nn
 
 from congru.errors import SettingsError
 from congru.report.table import Cell, text_table
+from congru.runtime.plain_json import as_json
 from congru.train.base import AnyLearner
 from congru.train.folder import check_out, next_free, write_bytes
 from congru.train.interrupt import TrainingInterrupted
@@ -124,7 +124,7 @@ def compare(
         for number, seed in enumerate(seeds):
             first = number % len(cells)
             for cell in (*cells[first:], *cells[:first]):
-                result = _run(make_learner, data, settings, out, cell, hidden[cell], seed)
+                result = _run(make_learner, data, settings, out, cell, hidden[cell], seed, origin or {})
                 results[cell].append(result)
                 if say is not None:
                     say(f"{cell} seed {seed}: {result.metric} {result.best:.4f}, {result.steps} steps")
@@ -142,7 +142,7 @@ def compare(
         rows=[_row(cell, hidden[cell], results[cell]) for cell in cells],
         baselines=dict(learner.baselines),
     )
-    text = json.dumps(asdict(comparison), indent=2, ensure_ascii=False) + "\n"
+    text = as_json(asdict(comparison), indent=2) + "\n"
     write_bytes(out / "compare.json", text.encode("utf-8"))
     return comparison
 
@@ -204,11 +204,16 @@ def _run(
     cell: str,
     hidden: int,
     seed: int,
+    origin: Mapping[str, str],
 ) -> RunResult:
     folder = out / f"{cell}-seed{seed}"
     resume = settings.resume and (folder / "config.yaml").is_file()
     own = _changed(settings, cell=cell, hidden_size=hidden, seed=seed, out=folder, resume=resume, quiet=True)
-    result = fit(make_learner(*data, settings=own), own, origin={"cell": "compare", "hidden_size": "compare"})
+    result = fit(
+        make_learner(*data, settings=own),
+        own,
+        origin={**origin, **dict.fromkeys(("cell", "hidden_size", "seed", "out", "quiet"), "compare")},
+    )
     assert result.best is not None
     return result
 

@@ -21,6 +21,7 @@ class Summary:
     total_seconds: float
     metric: str
     baselines: dict[str, float]
+    minimize: bool = True
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Ending:
     num_parameters: int
     out: str
     next_lines: list[str]
+    validation: str = ""
+    """How much validation data there is, in words; "" where the task does not say."""
 
 
 class Reporter(Protocol):

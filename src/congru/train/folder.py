@@ -24,6 +24,7 @@ from typing import IO, Any, NamedTuple
 
 from congru.errors import RunFolderError
 from congru.runtime.atomic import clear_leftovers, is_leftover, sync_to_disk, write_whole
+from congru.runtime.plain_json import as_json
 
 LOG = "log.txt"
 HEADER = ("step", "time", "split", "name", "value")
@@ -135,7 +136,7 @@ class RunFolder:
 
     def write_json(self, name: str, value: object) -> None:
         """Replace the file ``name`` by indented JSON."""
-        self.write_text(name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        self.write_text(name, as_json(value, indent=2) + "\n")
 
     def set_status(self, **changes: object) -> None:
         """Update ``status.json``; its ``state`` is running, finished, interrupted or failed."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import IO, Any
 
+from congru.runtime.plain_json import as_json
 from congru.train.events import Ending, Reporter, Standing, Summary
 from congru.train.settings import TrainSettings
 from congru.train.wording import after_text, before_text, duration
 
 SECONDS_PER_LINE = 10.0
 SECONDS_PER_EVENT = 1.0
+SAMPLE_LINES, LONGEST_LINE = 3, 110
 
 
 class Quiet:
@@ -48,7 +49,7 @@ class JsonLines(Quiet):
         self._last = -SECONDS_PER_EVENT
 
     def _write(self, event: str, **values: Any) -> None:
-        self._stream.write(json.dumps({"event": event, **values}, ensure_ascii=False) + "\n")
+        self._stream.write(as_json({"event": event, **values}) + "\n")
         self._stream.flush()
 
     def before(self, summary: Summary) -> None:
@@ -162,8 +163,9 @@ class Bar(Lines):
 
 
 def indented(sample: str) -> str:
-    """The sample, at most 8 lines of it, set off from the other output."""
-    return "\n".join(f"    | {line}" for line in sample.splitlines()[:8])
+    """The sample, at most three lines of it, set off from the other output; samples/ has it whole."""
+    lines = [line for line in sample.splitlines() if line.strip()]
+    return "\n".join(f"    | {line[:LONGEST_LINE]}" for line in lines[:SAMPLE_LINES])
 
 
 def standing_text(standing: Standing, summary: Summary | None) -> str:
@@ -171,7 +173,11 @@ def standing_text(standing: Standing, summary: Summary | None) -> str:
     parts = [f"{standing.fraction:4.0%}", f"step {standing.step}", f"loss {standing.loss:.4f}"]
     if summary is not None and standing.validation is not None:
         parts.append(f"{summary.metric} {standing.validation:.4f}")
-        parts.extend(f"{name} {value:.4f}" for name, value in list(summary.baselines.items())[:1])
+        if summary.baselines:
+            best = (min if summary.minimize else max)(
+                summary.baselines, key=lambda name: summary.baselines[name]
+            )
+            parts.append(f"{best} {summary.baselines[best]:.4f}")
     parts.append(f"{standing.steps_per_second:.1f} steps/s")
     parts.append(f"{duration(standing.seconds_left)} left")
     return "  ".join(parts)

@@ -54,9 +54,23 @@ def model_record(learner: AnyLearner, settings: ModelSettings, num_parameters: i
         "baselines": dict(learner.baselines),
         "num_parameters": num_parameters,
         "settings": settings.model_dump(mode="json"),
-        "data": learner.describe(),
+        "data": without_folders(learner.describe()),
         "congru_version": __version__,
     }
+
+
+def without_folders(described: dict[str, Any]) -> dict[str, Any]:
+    """What a learner says of its data, files and folders by their names alone: a model is shown to others.
+
+    >>> without_folders({"source": "/home/me/poem.txt", "train": 900})
+    {'source': 'poem.txt', 'train': 900}
+    """
+    named = {
+        key: Path(described[key]).name or str(described[key])
+        for key in ("source", "target")
+        if isinstance(described.get(key), (str, Path)) and os.sep in str(described[key])
+    }
+    return {**described, **named}
 
 
 def describe(learner: AnyLearner) -> dict[str, object]:

@@ -8,10 +8,50 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from congru.report.markup import escape, figure
+from congru.report.markup import escape, figure, paragraphs
 from congru.report.page import Section, page
 from congru.report.table import html_table
+from congru.train.folder import Metric, read_metrics
 from congru.train.wording import duration
+
+# What the metrics of the tasks mean, for a reader who meets them here.
+METRICS = {
+    "bleu": "how many word sequences of the translation stand in the reference too, of 100.",
+    "exact": "the share of sentences with the intent and all slots right.",
+    "wer": "the share of words that are wrong, missing or too many.",
+    "accuracy": "the share that is right.",
+    "bpc": "bits a character: how many yes-or-no questions the model would still have to ask for the next one.",
+    "loss": "what training makes smaller.",
+    "mae": "the mean absolute error.",
+    "mase": "the mean absolute error, as a multiple of that of the simplest forecast on the training data.",
+    "mse": "the mean squared error.",
+    "nats": "the surprise per step, in natural logarithms: 0.69 is a coin, 0 is certainty.",
+    "nats_per_character": "the surprise a character, in natural logarithms: 0.69 is a coin, 0 is certainty.",
+    "nll": "the surprise, -ln of the probability given to what came.",
+    "top1": "the share of moves that were the model's first choice.",
+}
+
+
+def _learning(rows: Sequence[Metric], folder: Path) -> str:
+    """Whether it was still learning at the end, had levelled off, or had begun to overfit, from its validation values."""
+    status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
+    curve = [row for row in rows if row.split == "validation" and row.name == status["metric"]]
+    if len(curve) < 4:
+        return "Too few evaluations to say whether it was still learning."
+    sign = 1 if status["minimize"] else -1
+    values = [sign * row.value for row in curve]
+    best = values.index(min(values))
+    gained = max(values[0] - values[best], 1e-12)
+    if best == 0:
+        return "The validation value was best before training: training did not help."
+    if (values[-1] - values[best]) / gained > 0.05:
+        return (
+            f"It overfits: after step {curve[best].step:,} the validation value gets worse while training goes on. The model"
+            " of that step is the one kept."
+        )
+    if (values[-max(2, len(values) // 4)] - values[best]) / gained > 0.05:
+        return "It was still learning when the budget ended: more time should help."
+    return "It has levelled off: more time of the same kind would change little."
 
 
 def report_html(folder: Path, sections: Sequence[Section] = ()) -> str:
@@ -33,19 +73,23 @@ def report_html(folder: Path, sections: Sequence[Section] = ()) -> str:
 
 
 def _result(status: dict[str, Any]) -> str:
-    rows = [(f"model (step {status['best_step']})", status["best"]), *status["baselines"].items()]
+    rows = [(f"model (step {status['best_step']:,})", status["best"]), *status["baselines"].items()]
     spent = (
         f"{status['reason']}: {status['step']:,} steps in {duration(status['seconds'])}, "
         f"{status['num_parameters']:,} parameters."
     )
     best = {status["metric"]: "min" if status["minimize"] else "max"}
     table = html_table(rows, ("", status["metric"]), best=best)
-    return f"<p>{escape(spent)} {escape(status['verdict'])}</p>\n{table}"
+    better = "Less is better." if status["minimize"] else "More is better."
+    meaning = f"{METRICS[status['metric']]} {better}" if status["metric"] in METRICS else better
+    lines = [status["verdict"], spent, f"{status['metric']}: {meaning}"]
+    return f"{paragraphs(lines[:1], 'question')}{paragraphs(lines[1:])}\n{table}"
 
 
 def _plots(folder: Path) -> str:
+    words = paragraphs([_learning(read_metrics(folder / "metrics.csv"), folder)])
     pictures = [path.read_text(encoding="utf-8") for path in sorted((folder / "plots").glob("*.svg"))]
-    return "\n".join(map(figure, pictures))
+    return words + "\n".join(map(figure, pictures))
 
 
 def _samples(folder: Path) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from congru.errors import RunFolderError, SettingsError
 from congru.report.page import Section
-from congru.report.verdict import verdict
 from congru.train.estimate import Estimate
 from congru.train.events import Ending, Summary
 from congru.train.folder import RunFolder, read_metrics, utc_now
@@ -18,6 +18,7 @@ from congru.train.provenance import data_record, describe, environment
 from congru.train.report import report_html
 from congru.train.resolve import shown, to_yaml
 from congru.train.trainer import Trainer
+from congru.train.wording import verdict_of
 
 # Gives a further chapter of report.html from the run folder, for example the gates of the model in model/.
 SectionMaker = Callable[[Path], Section]
@@ -67,6 +68,7 @@ def summarize(trainer: Trainer, origin: Mapping[str, str], out: Path, estimate: 
         total_seconds=estimate.total_seconds,
         metric=learner.metric,
         baselines=dict(learner.baselines),
+        minimize=learner.minimize,
     )
 
 
@@ -126,11 +128,30 @@ def result_of(trainer: Trainer, status: str, out: Path | None) -> RunResult:
     )
 
 
+def _amount(validation: object) -> str:
+    """How much validation data a learner says it has, short enough for a sentence."""
+    text = (
+        f"{validation:,} rows"
+        if isinstance(validation, int)
+        else validation
+        if isinstance(validation, str)
+        else ""
+    )
+    return text if len(text) <= 60 else ""
+
+
 def sum_up(trainer: Trainer, result: RunResult, sections: Sequence[SectionMaker]) -> None:
     """Write the final status, plots and the report, and print the closing table."""
     folder = trainer.folder
     assert folder is not None
-    next_lines = [f"congru run {folder.model}", f"congru inspect {folder.model}"]
+    described = trainer.learner.describe()
+    data = str(described.get("source", ""))
+    scored = data if data and Path(data).exists() else "DATA"
+    next_lines = [
+        shlex.join(["congru", "run", str(folder.model)]),
+        shlex.join(["congru", "eval", str(folder.model), scored]),
+        shlex.join(["congru", "inspect", str(folder.model)]),
+    ]
     ending = Ending(
         status=result.status,
         metric=result.metric,
@@ -142,7 +163,8 @@ def sum_up(trainer: Trainer, result: RunResult, sections: Sequence[SectionMaker]
         seconds=result.seconds,
         num_parameters=result.num_parameters,
         out=str(folder.path),
-        next_lines=[*next_lines, f"open {folder.path / 'report.html'}"],
+        next_lines=next_lines,
+        validation=_amount(described.get("validation")),
     )
     folder.set_status(
         state="finished",
@@ -151,7 +173,7 @@ def sum_up(trainer: Trainer, result: RunResult, sections: Sequence[SectionMaker]
         seconds=round(result.seconds, 3),
         best=result.best,
         best_step=result.best_step,
-        verdict=verdict(result.metric, result.best, result.baselines, trainer.learner.minimize),
+        verdict=verdict_of(ending),
         next=next_lines,
     )
     folder.log(f"{result.status}: best {result.metric} {result.best} at step {result.best_step}")

@@ -63,6 +63,19 @@ def before_text(summary: Summary) -> str:
     return "\n".join(lines)
 
 
+def verdict_of(ending: Ending) -> str:
+    """Whether the model is worth having: on which data, at which step, and whether training had any part in it."""
+    return verdict(
+        ending.metric,
+        ending.best,
+        ending.baselines,
+        ending.minimize,
+        model=f"the model of step {ending.best_step:,}",
+        windows=ending.validation,
+        best_step=ending.best_step if ending.steps else None,
+    )
+
+
 def after_text(ending: Ending) -> str:
     """The model beside its baselines, and what to type next."""
     rows: list[tuple[str, float]] = []
@@ -74,9 +87,10 @@ def after_text(ending: Ending) -> str:
     ]
     best = {ending.metric: "min" if ending.minimize else "max"}
     lines.append(text_table(rows, ("", ending.metric), best=best, indent="  "))
-    lines.append(verdict(ending.metric, ending.best, ending.baselines, ending.minimize))
+    lines.append(verdict_of(ending))
     lines.append("next")
     lines += [f"  {line}" for line in ending.next_lines]
+    lines.append(f"report: {ending.out}/report.html")
     return "\n".join(lines)
 
 

@@ -23,4 +23,5 @@ def inspect_reading(model: Model, source: str | None = None) -> Reading:
         outputs=names,
         came=pieces[1:],
         predicts=f"The next {step}",
+        source=tokenizer.decode(x[0].tolist()),
     )
