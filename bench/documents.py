@@ -18,6 +18,7 @@ DOCUMENTS = (
     "docs/gates.md",
     "docs/memory.md",
     "docs/music.md",
+    "docs/results.md",
     "docs/sentiment.md",
     "docs/speech.md",
     "docs/speed.md",

@@ -48,6 +48,81 @@ def quality() -> str:
     return markdown(["what", "GRU", "beside it"], rows)
 
 
+# One figure of each task for the first page: what it is, whether more is better, decimals, the model's value, then a simple
+# baseline and the best published figure, each as (name, value).
+def tasks() -> str:
+    """The README's table: the GRU, a simple baseline and a published figure of each task; the best of a row is bold."""
+    rows = [_task_row(*row) for row in _task_figures()]
+    return markdown(["task, figure", "GRU", "simple baseline", "published", "page"], rows)
+
+
+def _task_figures() -> list[tuple[Any, ...]]:
+    text, ett, chess = (
+        result(name) for name in ("text_shakespeare_10_minutes", "forecast_ett", "chess_model")
+    )
+    sst2, snips, jsb, libras = (
+        result(name) for name in ("sentiment_sst2", "assistant_snips", "music_jsb", "video_libras")
+    )
+    return [
+        (
+            "text", "tinyshakespeare, nats a character (less is better)", False, 3,
+            text["figures"]["nats_per_char"],
+            ("5-gram", text["baselines"]["5-gram"]), ("nanoGPT, on a CPU", text["baselines"]["nanoGPT small, on a CPU"]),
+        ),
+        (
+            "forecast", "ETTh1, MSE 96 hours ahead (less)", False, 3, ett["figures"]["96"]["test_mse"],
+            ("linear", ett["baselines"]["linear"]["96"]["mse"]),
+            ("SegRNN", ett["baselines"]["SegRNN (one GRU layer, look-back 720)"][0]),
+        ),
+        (
+            "chess", "next moves predicted, %", True, 1, 100 * chess["figures"]["with_board"]["all"]["top1"],
+            ("book and 4-gram", 100 * chess["baselines"]["opening book + 4-gram"]["top1"]), None,
+        ),
+        (
+            "sentiment", "SST-2, accuracy, %", True, 1, sst2["figures"]["accuracy"]["mean"],
+            ("naive Bayes", sst2["baselines"]["naive Bayes, words (measured)"]),
+            ("naive Bayes, bigrams", sst2["baselines"]["naive Bayes, uni- and bigrams"]),
+        ),
+        (
+            "assistant", "SNIPS, intent, %", True, 1, snips["figures"]["intent"]["mean"],
+            ("naive Bayes", snips["baselines"]["intent, naive Bayes and word tags (measured)"]),
+            ("BLSTM, GloVe", snips["baselines"]["intent, BLSTM, GloVe, characters"]),
+        ),
+        (
+            "music", "JSB chorales, nats a frame (less)", False, 2, jsb["figures"]["test"]["mean"],
+            ("keys held on", jsb["baselines"]["keys that follow themselves (measured)"]),
+            ("RNN-NADE", jsb["baselines"]["RNN-NADE"]),
+        ),
+        (
+            "video", "Libras hand paths, accuracy, %", True, 1, libras["figures"]["accuracy"]["mean"],
+            ("whole path", libras["baselines"]["whole path (measured)"]),
+            ("FCN, another split", libras["baselines"]["FCN (another split)"]),
+        ),
+    ]  # fmt: skip
+
+
+def _task_row(
+    task: str,
+    what: str,
+    more: bool,
+    decimals: int,
+    own: float,
+    simple: tuple[str, float],
+    published: tuple[str, float] | None,
+) -> list[str]:
+    """One row of at most five columns; the best value is bold, whoever it belongs to."""
+    values = [own, simple[1], *([published[1]] if published else [])]
+    best = (max if more else min)(values)
+
+    def shown(value: float) -> str:
+        text = f"{value:.{decimals}f}"
+        return f"**{text}**" if value == best else text
+
+    beside = "" if published is None else f"{published[0]} {shown(published[1])}"
+    page = f"[{task}](docs/{task}.md)"
+    return [what, shown(own), f"{simple[0]} {shown(simple[1])}", beside, page]
+
+
 def _text(record: dict[str, Any]) -> list[list[str]]:
     figures, baselines = record["figures"], record["baselines"]
     budget = f"{figures['minutes']:g} minutes on {record['machine']['cores']} cores"
@@ -604,6 +679,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "chess": chess,
     "chess_stockfish": chess_stockfish,
     "quality": quality,
+    "tasks": tasks,
     "speed": speed,
     "steps": steps,
     "few_steps": few_steps,

@@ -10,6 +10,7 @@ compared with PyTorch's first. Draws docs/textbook.svg.
 from __future__ import annotations
 
 import argparse
+import io
 from typing import Any
 
 import torch
@@ -17,13 +18,15 @@ from torch import Tensor
 
 from bench.cell_speed import Run, check, inference, training
 from bench.record import ROOT, write_result
+from bench.tables import result
 from bench.timing import interleaved, ratio, summary
 from congru import nn
+from congru.report.style import BLUE, GREY, INK, ORANGE, in_both_modes, new_figure, styled
 
 B, T, I, H = 32, 100, 128, 256
 CELLS = ("GRU", "LSTM", "RNN")
 SIDES = {"congru": nn, "torch.nn": torch.nn}
-COLORS = {"GRU": "#0072B2", "LSTM": "#E69F00", "RNN": "#999999"}  # told apart by colour-blind readers
+COLORS = {"GRU": BLUE, "LSTM": ORANGE, "RNN": GREY}
 
 
 def num_parameters(cell: str, hidden_size: int) -> int:
@@ -89,25 +92,25 @@ def _lstm(name: str) -> str:
 
 def draw(figures: dict[str, Any]) -> None:
     """docs/textbook.svg: training and inference time against the LSTM of the same side, at equal hidden size."""
-    import matplotlib as mpl
-    from matplotlib import pyplot
-
-    mpl.rcParams.update({"svg.hashsalt": "congru", "font.size": 9})
-    figure, axes = pyplot.subplots(1, 2, figsize=(8.2, 2.6), sharey=True, layout="constrained")
-    for axis, what in zip(axes, ("inference", "training")):
-        names = [f"{side} {cell}" for side in SIDES for cell in CELLS]
-        values = [figures["equal hidden size"][name][f"{what}_ms"]["median"] for name in names]
-        places = [place + (place >= len(CELLS)) * 0.6 for place in range(len(names))]
-        axis.barh(places, values, color=[COLORS[name.split()[1]] for name in names])
-        for place, value in zip(places, values):
-            axis.annotate(f" {value:.3g} ms", (value, place), va="center", fontsize=8)
-        axis.set_yticks(places, names)
-        axis.set_xlim(0, max(values) * 1.2)
-        axis.set_title(f"{what}, B={B} T={T} I={I} H={H}, {figures['threads']} threads", fontsize=9)
-        axis.set_xlabel("milliseconds (median), less is better")
-        axis.spines[["top", "right"]].set_visible(False)
-    axes[0].invert_yaxis()  # shared
-    figure.savefig(ROOT / "docs" / "textbook.svg", metadata={"Date": None})
+    with styled("textbook") as matplotlib:
+        figure = new_figure(matplotlib, 8.2, 2.9)
+        axes = figure.subplots(1, 2, sharey=True)
+        for axis, what in zip(axes, ("inference", "training")):
+            names = [f"{side} {cell}" for side in SIDES for cell in CELLS]
+            values = [figures["equal hidden size"][name][f"{what}_ms"]["median"] for name in names]
+            places = [place + (place >= len(CELLS)) * 0.6 for place in range(len(names))]
+            axis.barh(places, values, color=[COLORS[name.split()[1]] for name in names])
+            for place, value in zip(places, values):
+                axis.annotate(f" {value:.3g} ms", (value, place), va="center", fontsize=9, color=INK)
+            axis.set_yticks(places, names)
+            axis.set_xlim(0, max(values) * 1.25)
+            axis.set_title(f"{what}, {figures['threads']} threads")
+            axis.set_xlabel("milliseconds (median), less is better")
+        axes[0].invert_yaxis()  # shared
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    title = "How long GRU, LSTM and RNN take, congru and PyTorch"
+    (ROOT / "docs" / "textbook.svg").write_text(in_both_modes(text.getvalue(), title), encoding="utf-8")
 
 
 def main() -> None:
@@ -115,7 +118,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--repetitions", type=int, default=15)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument(
+        "--draw", action="store_true", help="only draw the picture, from results/textbook.json"
+    )
     arguments = parser.parse_args()
+    if arguments.draw:
+        draw(result("textbook")["figures"])
+        return
     torch.set_num_threads(arguments.threads)
     parameters = num_parameters("GRU", H)
     equal = {cell: hidden_size_for(cell, parameters) for cell in CELLS}

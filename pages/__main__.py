@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pages import api, commands, drawing, nodes
+from pages import api, commands, drawing, nodes, unit_pictures
 from pages.place import DOCS
 
 PAGES = {
@@ -10,6 +10,8 @@ PAGES = {
     "commands.md": commands.page,
     "api.md": api.page,
     "networks.md": nodes.page,
+    "gru-unit.svg": unit_pictures.unit,
+    "gru-gradient.svg": unit_pictures.gradient,
 }
 
 

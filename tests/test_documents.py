@@ -20,8 +20,8 @@ def test_measured_tables_are_those_of_the_results(name):
 
 
 def test_a_changed_figure_is_noticed():
-    assert "<!-- results:quality -->\n| " in README
-    figure = re.search(r"\*\*(\d\.\d+)\*\*", README)
+    assert "<!-- results:tasks -->\n| " in README
+    figure = re.search(r"\*\*(\d+\.\d+)\*\*", README)
     assert figure is not None
     wrong = README.replace(figure[0], "**0.123**")
     assert documents.rewritten(wrong) == README
@@ -39,15 +39,32 @@ def test_every_result_names_command_commit_machine_and_versions():
         assert record["repetitions"] >= 1
 
 
-def test_the_example_is_at_most_twelve_lines_of_python():
-    example = re.search(r"<!-- example -->\n```python\n(.*?)```", README, re.DOTALL)
-    assert example is not None
-    assert len(example[1].strip().splitlines()) <= 12
-    compile(example[1], "README.md", "exec")
+def test_three_examples_of_four_lines_of_python():
+    examples = re.findall(r"<!-- example -->\n```python\n(.*?)```", README, re.DOTALL)
+    assert len(examples) == 3
+    for example in examples:
+        assert len([line for line in example.splitlines() if line]) <= 4
+        compile(example, "README.md", "exec")
+
+
+def test_the_readme_is_about_one_screen_and_its_table_fits():
+    assert len(README.splitlines()) <= 90
+    rows = re.search(r"<!-- results:tasks -->\n(.*?)<!-- end -->", README, re.DOTALL)[1].splitlines()
+    assert len(rows) - 2 <= 7
+    for row in rows[2:]:
+        assert row.count("|") - 1 <= 5
+        assert row.count("**") == 2, "one best in each row"
+
+
+def test_pictures_follow_light_and_dark():
+    for name in ("shares", "textbook", "gru-unit", "gru-gradient"):
+        picture = (ROOT / "docs" / f"{name}.svg").read_text()
+        assert "prefers-color-scheme:dark" in picture
+        assert 'role="img" aria-label="' in picture
 
 
 def test_pictures_and_links_exist():
     targets = re.findall(r"\]\(([^)#]+)\)", README)
-    assert "docs/gates.svg" in targets
+    assert {"docs/shares.svg", "docs/textbook.svg", "docs/gru.md"} <= set(targets)
     for target in targets:
         assert target.startswith("http") or (ROOT / target).exists(), target
