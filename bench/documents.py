@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import re
 
-from bench import assistant_tables, tables, translate_tables
+from bench import assistant_tables, export_tables, tables, translate_tables
 from bench.record import ROOT
 
-BLOCKS = {**tables.BLOCKS, **assistant_tables.BLOCKS, **translate_tables.BLOCKS}
+BLOCKS = {**tables.BLOCKS, **assistant_tables.BLOCKS, **translate_tables.BLOCKS, **export_tables.BLOCKS}
 DOCUMENTS = (
     "README.md",
     "docs/assistant.md",
     "docs/chess.md",
+    "docs/export.md",
     "docs/gates.md",
     "docs/memory.md",
     "docs/music.md",

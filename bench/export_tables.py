@@ -1,0 +1,55 @@
+"""The table of docs/export.md, made from results/export.json."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bench.tables import markdown, result
+
+_COLUMNS = ("onnx", "c", "c, int8", "wasm")
+
+
+def export() -> str:
+    """Task and network x target: largest error, size, microseconds a step (of the step form where there is one)."""
+    rows = []
+    for task, targets in result("export")["figures"]["tasks"].items():
+        names = dict.fromkeys(entry["network"] for part in targets.values() for entry in part["written"])
+        for name in names:
+            entries = {target: _entry(targets[target], name) for target in targets}
+            source = next(entry["source_us"] for entry in entries.values() if entry)
+            cells = [_cell(entries[target]) for target in _COLUMNS]
+            rows.append([f"{task}, {name}", f"{source:.1f}", *cells])
+    header = ["task, network", "session of the runtime", "ONNX", "C", "C, int8", "WebAssembly in Node"]
+    return markdown(header, rows)
+
+
+def microcontrollers() -> str:
+    """A GRU of 64 by 64: flash by processor, RAM, the error under emulators."""
+    rows = []
+    for name, figures in result("export")["figures"]["microcontrollers"].items():
+        errors = (
+            ", ".join(f"{emulator} {error:.1e}" for emulator, error in figures["error"].items()) or "not run"
+        )
+        flash = [f"{figures['flash'][processor]:,}" for processor in figures["flash"]]
+        rows.append([name, *flash, f"{figures['RAM']:,}", errors])
+    processors = list(result("export")["figures"]["microcontrollers"]["int8"]["flash"])
+    return markdown(
+        ["GRU, 64 inputs, 64 units", *(f"flash, {p}" for p in processors), "RAM", "largest error"], rows
+    )
+
+
+def _entry(part: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """The step form of a network, else its only form."""
+    forms = {entry["form"]: entry for entry in part["written"] if entry["network"] == name}
+    return forms.get("step") or next(iter(forms.values()), None)
+
+
+def _cell(entry: dict[str, Any] | None) -> str:
+    if entry is None:
+        return "-"
+    size = entry["facts"].get("weights, B", entry["bytes"]) / 1000
+    return f"{entry['error']:.0e}, {size:,.0f} kB, {entry['step_us']:.1f}"
+
+
+BLOCKS: dict[str, Callable[[], str]] = {"export": export, "microcontrollers": microcontrollers}
