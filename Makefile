@@ -9,7 +9,7 @@ NO_AVX512 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 CONGRU_ISA=avx2
 KERNELS   := $(addprefix tests/kernels/test_,aten.py native.py exactness.py golden.py weight_dtype.py)
 LAYERS    := tests/nn/test_layers.py tests/nn/test_against_torch.py tests/tasks/test_text_learner.py
 
-.PHONY: setup demo test check sanitize bench pages docs clean
+.PHONY: setup demo test check sanitize bench wheels pages docs clean
 
 setup: $(STAMP)
 
@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml CMakeLists.txt $(wildcard core/*)
 	@start=$$(date +%s); set -e; \
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
 	echo "setting up $(VENV) (torch's CPU build is about 200 MB)"; \
-	$(BIN)/pip install --quiet --editable '.[dev]'; \
+	$(BIN)/pip install --quiet --editable '.[dev]' --config-settings=cmake.define.CONGRU_WERROR=ON; \
 	echo $$(( $$(date +%s) - start )) > $@
 
 demo: $(STAMP)
@@ -42,6 +42,12 @@ sanitize: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/pip install --quiet --editable '.[bench]'
 	$(BIN)/python -m bench
+
+# A wheel for every kind of machine, into dist/: compiled here with Zig, those that can run here tried without a compiler.
+wheels: $(STAMP)
+	$(BIN)/pip install --quiet --editable '.[wheels]'
+	$(BIN)/python -m wheels
+	$(BIN)/python -m wheels.trial
 
 # Writes the pages that are made from the code; a test fails where they are not current.
 pages: $(STAMP)

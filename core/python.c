@@ -13,11 +13,11 @@
 /* The keyword packed, a Packed, may stand beside the fields. */
 static int read_call(const module_state *state, congru_call *call, const congru_packed **packed, PyObject *const *values,
                      PyObject *names) {
-  Py_ssize_t n = names ? PyTuple_GET_SIZE(names) : 0;
+  Py_ssize_t n = names ? PyTuple_Size(names) : 0;
   size_t guess = 0;
   memset(call, 0, sizeof(*call));
   for (Py_ssize_t i = 0; i < n; i++) {
-    PyObject *name = PyTuple_GET_ITEM(names, i);
+    PyObject *name = PyTuple_GetItem(names, i);
     if (packed && Py_IS_TYPE(values[i], state->packed) && !PyUnicode_CompareWithASCIIString(name, "packed"))
       *packed = ((Packed *)values[i])->packed;
     else if (read_field(state, call, name, values[i], &guess))
@@ -69,7 +69,7 @@ static PyObject *py_isa(PyObject *self, PyObject *unused) {
 
 static PyObject *py_set_isa(PyObject *self, PyObject *name) {
   (void)self;
-  const char *text = PyUnicode_AsUTF8(name);
+  const char *text = PyUnicode_AsUTF8AndSize(name, NULL);
   return text ? PyBool_FromLong(congru_set_isa(text) == 0) : NULL;
 }
 

@@ -2,11 +2,9 @@
 #ifndef CONGRU_PYTHON_H
 #define CONGRU_PYTHON_H
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-
 #include "congru.h"
 #include "dlpack.h"
+#include "python_abi.h"
 
 /* Every field of congru_call is eight bytes wide: a name and a place. */
 #define NUM_FIELDS (sizeof(congru_call) / 8)

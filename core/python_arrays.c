@@ -18,7 +18,7 @@ PyObject *make_array(const module_state *state, int64_t dtype, Py_ssize_t rank, 
   for (Py_ssize_t i = 0; shape && i < rank; i++) {
     PyObject *size = PyLong_FromSsize_t(sizes[i]);
     if (!size) Py_CLEAR(shape);
-    if (size) PyTuple_SET_ITEM(shape, i, size);
+    if (size) PyTuple_SetItem(shape, i, size);
   }
   if (shape) made = PyObject_Vectorcall(state->empty, (PyObject *[]){shape, state->dtypes[dtype]}, 2, NULL);
   Py_XDECREF(shape);

@@ -74,9 +74,9 @@ static int read_out(PyObject *const *arguments, Py_ssize_t n, PyObject *names, P
     PyErr_Format(PyExc_TypeError, "expected %zd arguments", positional);
     return -1;
   }
-  for (Py_ssize_t i = 0; names && i < PyTuple_GET_SIZE(names); i++) {
-    if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, i), "out")) {
-      PyErr_Format(PyExc_TypeError, "%U is no argument, expected out", PyTuple_GET_ITEM(names, i));
+  for (Py_ssize_t i = 0; names && i < PyTuple_Size(names); i++) {
+    if (PyUnicode_CompareWithASCIIString(PyTuple_GetItem(names, i), "out")) {
+      PyErr_Format(PyExc_TypeError, "%U is no argument, expected out", PyTuple_GetItem(names, i));
       return -1;
     }
     if (arguments[n + i] != Py_None) *out = arguments[n + i];
@@ -117,9 +117,9 @@ static PyObject *Dense_call(PyObject *object, PyObject *const *arguments, size_t
 /* Dense(dtype, O, F, weight, bias): addresses, bias 0 for none. */
 static PyObject *Dense_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
   long long dtype, O, F, weight, bias;
-  if (keywords && PyDict_GET_SIZE(keywords)) return PyErr_Format(PyExc_TypeError, "Dense takes no keywords");
+  if (keywords && PyDict_Size(keywords)) return PyErr_Format(PyExc_TypeError, "Dense takes no keywords");
   if (!PyArg_ParseTuple(arguments, "LLLLL", &dtype, &O, &F, &weight, &bias)) return NULL;
-  Dense *self = (Dense *)type->tp_alloc(type, 0);
+  Dense *self = (Dense *)PyType_GenericAlloc(type, 0);
   if (!self) return NULL;
   self->dtype = dtype != 0, self->outputs = O, self->inputs = F, self->call = Dense_call;
   self->dense = congru_dense_new(dtype, O, F, (const void *)(intptr_t)weight, (const void *)(intptr_t)bias);
@@ -129,9 +129,9 @@ static PyObject *Dense_new(PyTypeObject *type, PyObject *arguments, PyObject *ke
 }
 
 static void Dense_dealloc(Dense *self) {
-  PyTypeObject *type = Py_TYPE(self);
+  PyTypeObject *type = Py_TYPE((PyObject *)self);
   if (self->dense) congru_dense_free(self->dense);
-  type->tp_free((PyObject *)self);
+  PyObject_Free(self);
   Py_DECREF(type);
 }
 

@@ -80,7 +80,7 @@ static PyObject *Stepper_write(Stepper *self, PyObject *const *arrays, Py_ssize_
 
 /* A Stepper around `stepper`, which it owns from here on; NULL: no memory. */
 static PyObject *wrap_stepper(PyTypeObject *type, Packed *packed, congru_stepper *stepper, int64_t rows) {
-  Stepper *self = stepper ? (Stepper *)type->tp_alloc(type, 0) : NULL;
+  Stepper *self = stepper ? (Stepper *)PyType_GenericAlloc(type, 0) : NULL;
   if (!self) {
     if (stepper) congru_stepper_free(stepper);
     return PyErr_NoMemory();
@@ -93,18 +93,18 @@ static PyObject *wrap_stepper(PyTypeObject *type, Packed *packed, congru_stepper
 static PyObject *Stepper_copy(Stepper *self, PyObject *unused) {
   (void)unused;
   if (is_in_use(self)) return NULL;
-  return wrap_stepper(Py_TYPE(self), self->packed, congru_stepper_copy(self->stepper), self->rows);
+  return wrap_stepper(Py_TYPE((PyObject *)self), self->packed, congru_stepper_copy(self->stepper), self->rows);
 }
 
 static void Stepper_dealloc(Stepper *self) {
-  PyTypeObject *type = Py_TYPE(self);
+  PyTypeObject *type = Py_TYPE((PyObject *)self);
   if (self->stepper) congru_stepper_free(self->stepper);
   if (self->y) {
     PyBuffer_Release(&self->y_buffer);
     Py_DECREF(self->y);
   }
   Py_XDECREF((PyObject *)self->packed);
-  type->tp_free((PyObject *)self);
+  PyObject_Free(self);
   Py_DECREF(type);
 }
 
@@ -114,11 +114,11 @@ static PyObject *Packed_new(PyTypeObject *type, PyObject *arguments, PyObject *k
   congru_call call = {0};
   Py_ssize_t position = 0;
   size_t guess = 0;
-  if (PyTuple_GET_SIZE(arguments)) return PyErr_Format(PyExc_TypeError, "Packed takes keywords only");
+  if (PyTuple_Size(arguments)) return PyErr_Format(PyExc_TypeError, "Packed takes keywords only");
   while (keywords && PyDict_Next(keywords, &position, &name, &value)) {
     if (read_field(PyType_GetModuleState(type), &call, name, value, &guess)) return NULL;
   }
-  Packed *self = (Packed *)type->tp_alloc(type, 0);
+  Packed *self = (Packed *)PyType_GenericAlloc(type, 0);
   if (!self) return NULL;
   self->dtype = call.dtype != 0, self->cell = call.cell, self->inputs = call.I, self->hidden = call.H;
   Py_BEGIN_ALLOW_THREADS;
@@ -130,9 +130,9 @@ static PyObject *Packed_new(PyTypeObject *type, PyObject *arguments, PyObject *k
 }
 
 static void Packed_dealloc(Packed *self) {
-  PyTypeObject *type = Py_TYPE(self);
+  PyTypeObject *type = Py_TYPE((PyObject *)self);
   if (self->packed) congru_packed_free(self->packed);
-  type->tp_free((PyObject *)self);
+  PyObject_Free(self);
   Py_DECREF(type);
 }
 
@@ -145,12 +145,12 @@ static PyObject *Packed_stepper(Packed *self, PyObject *batch) {
 
 /* The steppers of a tuple, marked as in use; NULL with an error. */
 static congru_stepper **claim_steppers(Packed *self, PyObject *tuple) {
-  Py_ssize_t n = PyTuple_GET_SIZE(tuple), i = 0;
+  Py_ssize_t n = PyTuple_Size(tuple), i = 0;
   PyTypeObject *type = state_of((PyObject *)self)->stepper;
   congru_stepper **each = PyMem_Malloc((size_t)(n ? n : 1) * sizeof(*each));
   const char *wrong = NULL;
   for (; each && i < n && !wrong; i++) {
-    Stepper *stepper = (Stepper *)PyTuple_GET_ITEM(tuple, i);
+    Stepper *stepper = (Stepper *)PyTuple_GetItem(tuple, i);
     if (!Py_IS_TYPE((PyObject *)stepper, type) || stepper->packed != self)
       wrong = "is none of these packed weights, expected one made by stepper(): pass steppers of one packed";
     else if (stepper->rows != 1)
@@ -162,7 +162,7 @@ static congru_stepper **claim_steppers(Packed *self, PyObject *tuple) {
   }
   if (each && !wrong) return each;
   Py_ssize_t claimed = wrong ? i - 1 : i;
-  for (Py_ssize_t k = 0; k < claimed; k++) ((Stepper *)PyTuple_GET_ITEM(tuple, k))->in_use = 0;
+  for (Py_ssize_t k = 0; k < claimed; k++) ((Stepper *)PyTuple_GetItem(tuple, k))->in_use = 0;
   PyMem_Free(each);
   if (wrong) raise_error("ShapeError", "steppers[%zd] %s", claimed, wrong);
   if (!wrong) PyErr_NoMemory();
@@ -176,7 +176,7 @@ static PyObject *Packed_advance(Packed *self, PyObject *const *arguments, Py_ssi
   if (n != 2 && n != 3) return PyErr_Format(PyExc_TypeError, "advance takes steppers, x and perhaps y");
   PyObject *tuple = PySequence_Tuple(arguments[0]); /* holds them while the lock is given up */
   if (!tuple) return NULL;
-  Py_ssize_t rows = PyTuple_GET_SIZE(tuple), sizes[] = {rows, (Py_ssize_t)self->hidden};
+  Py_ssize_t rows = PyTuple_Size(tuple), sizes[] = {rows, (Py_ssize_t)self->hidden};
   PyObject *out = n == 3 && arguments[2] != Py_None ? Py_NewRef(arguments[2])
                                                     : make_array(state_of((PyObject *)self), self->dtype, 2, sizes);
   if (!out || view_matrix(out, &y, PyBUF_WRITABLE, self->dtype, rows, self->hidden, "y", "pass np.empty((N, H), dtype)")) goto no_y;
@@ -187,7 +187,7 @@ static PyObject *Packed_advance(Packed *self, PyObject *const *arguments, Py_ssi
     Py_BEGIN_ALLOW_THREADS;
     status = congru_advance(rows, each, x.buf, y.buf);
     Py_END_ALLOW_THREADS;
-    for (Py_ssize_t i = 0; i < rows; i++) ((Stepper *)PyTuple_GET_ITEM(tuple, i))->in_use = 0;
+    for (Py_ssize_t i = 0; i < rows; i++) ((Stepper *)PyTuple_GetItem(tuple, i))->in_use = 0;
     PyMem_Free(each);
     if (status) PyErr_NoMemory();
   }

@@ -18,7 +18,11 @@ PyObject *py_set_tensors(PyObject *module, PyObject *const *arguments, Py_ssize_
   if (!exchange) return NULL;
   if (exchange->major != DLPACK_MAJOR) return PyErr_Format(PyExc_ValueError, "DLPack has version %u, expected 1", exchange->major);
   state->exchange = exchange;
-  for (int i = 0; i < 2; i++) Py_XSETREF(state->tensor_types[i], Py_NewRef(arguments[1 + i]));
+  for (int i = 0; i < 2; i++) {
+    PyObject *before = state->tensor_types[i];
+    state->tensor_types[i] = Py_NewRef(arguments[1 + i]);
+    Py_XDECREF(before);
+  }
   Py_RETURN_NONE;
 }
 
@@ -88,13 +92,14 @@ static void read_inputs(reader *r, congru_call *call, int32_t batch_first, PyObj
   const int64_t G = call->cell == CONGRU_LSTM ? 4 : call->cell == CONGRU_RNN ? 1 : 3, parts = call->cell == CONGRU_LSTM ? 2 : 1;
   const dlpack_tensor rows = borrow(r, x, rank);
   int rows_axis = rank == 2 || batch_first ? 0 : 1;
-  r->refused |= !PyTuple_CheckExact(weights) || PyTuple_GET_SIZE(weights) != 4;
-  r->refused |= start != Py_None && (!PyTuple_CheckExact(start) || PyTuple_GET_SIZE(start) != parts);
+  r->refused |= !PyTuple_CheckExact(weights) || PyTuple_Size(weights) != 4;
+  r->refused |= start != Py_None && (!PyTuple_CheckExact(start) || PyTuple_Size(start) != parts);
   if (r->refused) return;
   call->B = rows.shape[rows_axis], call->T = rank == 3 ? rows.shape[1 - rows_axis] : 1, call->I = rows.shape[rank - 1];
   call->x = rows.data, call->x_strides.batch = rows.strides[rows_axis];
   call->x_strides.time = rank == 3 ? rows.strides[1 - rows_axis] : 0;
-  PyObject *const *weight = &PyTuple_GET_ITEM(weights, 0);
+  PyObject *weight[4];
+  for (Py_ssize_t i = 0; i < 4; i++) weight[i] = PyTuple_GetItem(weights, i);
   const dlpack_tensor recurrent = borrow(r, weight[1], 2);
   if (r->refused || !call->B || !call->T || !call->I || !recurrent.shape[1]) {
     r->refused = 1;
@@ -111,10 +116,10 @@ static void read_inputs(reader *r, congru_call *call, int32_t batch_first, PyObj
   if (rank == 3) sizes[axis++] = 1;
   sizes[axis++] = call->B, sizes[axis] = H;
   if (start == Py_None) return;
-  call->h0 = values(r, PyTuple_GET_ITEM(start, 0), rank, sizes);
+  call->h0 = values(r, PyTuple_GetItem(start, 0), rank, sizes);
   r->refused |= !call->h0;
   if (parts == 2) {
-    call->c0 = values(r, PyTuple_GET_ITEM(start, 1), rank, sizes);
+    call->c0 = values(r, PyTuple_GetItem(start, 1), rank, sizes);
     r->refused |= !call->c0;
   }
 }

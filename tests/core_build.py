@@ -51,7 +51,10 @@ def build(folder: Path, **options: str) -> Path:
     cmake = shutil.which("cmake", path=places)
     if cmake is None:
         pytest.skip("cmake is not installed: pip install cmake")
-    settings = [f"-D{name}={value}" for name, value in {"CONGRU_TESTS": "ON", **options}.items()]
+    settings = [
+        f"-D{name}={value}"
+        for name, value in {"CONGRU_TESTS": "ON", "CONGRU_WERROR": "ON", **options}.items()
+    ]
     run(cmake, "-S", ROOT, "-B", folder, *settings)
     run(cmake, "--build", folder, "--parallel", "2")
     return folder / "tests" / "core"

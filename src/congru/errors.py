@@ -80,6 +80,48 @@ def check_shape(name: str, array: _HasShape, axes: str, sizes: Sequence[int | No
     raise ShapeError(f"{name} has shape {shape}, expected {axes} = ({written}): {fix}")
 
 
+# Import name of an optional package -> the extra that installs it.
+EXTRAS = {
+    "torch": "train",
+    "lightning_fabric": "train",
+    "matplotlib": "train",
+    "pooch": "train",
+    "tokenizers": "text",
+    "sacrebleu": "translate",
+    "narwhals": "forecast",
+    "pandas": "forecast",
+    "soundfile": "speech",
+    "soxr": "speech",
+    "kaldi_native_fbank": "speech",
+    "jiwer": "speech",
+    "sounddevice": "microphone",
+    "av": "video",
+    "mido": "music",
+    "cozy_chess": "chess",
+    "zstandard": "chess",
+    "onnx": "export",
+    "onnxruntime": "export",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "websockets": "serve",
+    "vega_datasets": "demo",
+}
+
+
+def missing_package(error: ModuleNotFoundError) -> MissingPackageError | None:
+    """The line for a failed import of an optional package; None for any other module.
+
+    >>> print(missing_package(ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn")))
+    torch is not installed, expected by this command: pip install 'congru[train]'
+    """
+    name = (error.name or "").split(".")[0]
+    if name not in EXTRAS:
+        return None
+    return MissingPackageError(
+        f"{name} is not installed, expected by this command: pip install 'congru[{EXTRAS[name]}]'"
+    )
+
+
 def require(module: str, extra: str, package: str | None = None) -> ModuleType:
     """Import an optional module, or raise :class:`MissingPackageError` naming the extra that installs it.
 

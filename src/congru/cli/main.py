@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
-from congru.errors import CongruError
+from congru.errors import CongruError, missing_package
 from congru.tasks.registry import TASKS, own_commands
 from congru.version import __version__
 
@@ -83,6 +83,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         if debug:
             raise
         sys.exit(_report(error))
+    except ModuleNotFoundError as error:
+        missing = missing_package(error)
+        if missing is None or debug:
+            raise
+        sys.exit(_report(missing))
     except BrokenPipeError:  # the reader (head, less) has left: nothing more to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_BROKEN_PIPE)

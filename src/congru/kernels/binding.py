@@ -7,6 +7,7 @@ set (``avx512``, ``avx2``, ``baseline``), for tests.
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 from types import ModuleType
 
@@ -22,7 +23,12 @@ WEIGHT_DTYPES = {None: 0, "bfloat16": 1}
 def _default_threads() -> int:
     """OMP_NUM_THREADS, as every numerical library reads it, else the cores this process may use."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return int(wanted) if wanted.isdigit() and int(wanted) > 0 else len(os.sched_getaffinity(0))
+    return int(wanted) if wanted.isdigit() and int(wanted) > 0 else num_cores()
+
+
+def num_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _load() -> tuple[ModuleType | None, str | None]:
@@ -32,7 +38,8 @@ def _load() -> tuple[ModuleType | None, str | None]:
     except ModuleNotFoundError:
         return (
             None,
-            "the C core is not built: run pip install . in a source tree, with a C compiler and CMake",
+            "the C core is not in this installation: pip install --force-reinstall --no-deps congru where a wheel or"
+            " a C compiler is (docs/install.md)",
         )
     if core.isa() is None:
         known = ", ".join(core.isas())
@@ -43,6 +50,7 @@ def _load() -> tuple[ModuleType | None, str | None]:
 
 # Once, and here: a compiled graph cannot trace an import.
 _CORE, _REASON = _load()
+_told = False
 
 
 def extension() -> ModuleType:
@@ -58,7 +66,15 @@ def is_available() -> bool:
 
 
 def missing() -> str | None:
-    """Why the extension cannot be used here, or None."""
+    """Why the extension cannot be used here, or None; the log hears of it once in a process."""
+    global _told
+    if _REASON is not None and not _told:
+        _told = True
+        logging.getLogger("congru").warning(
+            "%s. Until then saved models run on NumPy and training on PyTorch's own operations, with the same"
+            " results, slower.",
+            _REASON[:1].upper() + _REASON[1:],
+        )
     return _REASON
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from congru.errors import SettingsError
+from congru.errors import SettingsError, require
 
 if TYPE_CHECKING:
     from congru.train.settings import ModelSettings
@@ -60,7 +60,8 @@ class Task:
 
     @property
     def make_learner(self) -> Callable[..., Any]:
-        """``make_learner(*data, settings=...)``; loads torch."""
+        """``make_learner(*data, settings=...)``; loads torch, or says how to install it."""
+        require("torch", "train")
         make_learner: Callable[..., Any] = self.part("learner").make_learner
         return make_learner
 
@@ -83,7 +84,9 @@ class Task:
 
         Raises:
             SettingsError: too few or too many paths, or a wrong setting.
+            MissingPackageError: torch is not installed.
         """
+        require("torch", "train")
         from congru.train.loop import fit
         from congru.train.resolve import resolve
 

@@ -1,0 +1,128 @@
+"""`python -m wheels` (`make wheels`): a wheel of pure Python, and one with the C core for each kind of machine, into dist/.
+
+Everything is compiled here by `zig cc` (PyPI's ziglang), which holds the C libraries of the other systems. The module keeps
+to Python's stable interface, so one wheel serves every CPython from 3.11 on; older ones compile the source.
+
+    python -m wheels                              all
+    python -m wheels manylinux_x86_64 macos_arm64  some
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from wheels.pack import with_core
+from wheels.zig import zig_commands
+
+ROOT = Path(__file__).resolve().parent.parent
+DIST = ROOT / "dist"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A kind of machine: Zig's name of it, CMake's, and the tag of its wheels."""
+
+    zig: str
+    system: str
+    processor: str
+    tag: str
+
+
+TARGETS = {
+    "manylinux_x86_64": Target(
+        "x86_64-linux-gnu.2.17", "Linux", "x86_64", "manylinux_2_17_x86_64.manylinux2014_x86_64"
+    ),
+    "manylinux_aarch64": Target(
+        "aarch64-linux-gnu.2.17", "Linux", "aarch64", "manylinux_2_17_aarch64.manylinux2014_aarch64"
+    ),
+    "musllinux_x86_64": Target("x86_64-linux-musl", "Linux", "x86_64", "musllinux_1_2_x86_64"),
+    "musllinux_aarch64": Target("aarch64-linux-musl", "Linux", "aarch64", "musllinux_1_2_aarch64"),
+    "macos_x86_64": Target("x86_64-macos.11.0", "Darwin", "x86_64", "macosx_11_0_x86_64"),
+    "macos_arm64": Target("aarch64-macos.11.0", "Darwin", "arm64", "macosx_11_0_arm64"),
+}
+
+
+def main(names: list[str]) -> int:
+    """Build the wheels of these targets (none: all), and the one of pure Python."""
+    unknown = [name for name in names if name not in TARGETS]
+    if unknown:
+        print(f"target is {unknown[0]!r}, expected one of {', '.join(TARGETS)}", file=sys.stderr)
+        return 2
+    DIST.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        pure = build_pure(Path(folder))
+        made = [DIST / pure.name]
+        made[0].write_bytes(pure.read_bytes())
+        for name in names or TARGETS:
+            core = build_core(TARGETS[name], Path(folder) / name)
+            made.append(with_core(pure, core, f"cp311-abi3-{TARGETS[name].tag}", DIST))
+            print(f"{made[-1].relative_to(ROOT)}  {made[-1].stat().st_size:,} bytes", flush=True)
+    return 0
+
+
+def build_pure(folder: Path) -> Path:
+    """The wheel without the core."""
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--wheel-dir",
+        str(folder),
+        str(ROOT),
+    ]
+    run(command, CONGRU_CORE="off")
+    (wheel,) = folder.glob("congru-*.whl")
+    return wheel
+
+
+def build_core(target: Target, folder: Path) -> Path:
+    """The extension module for a target, compiled in ``folder``."""
+    folder.mkdir()
+    settings = {
+        **zig_commands(folder, target.zig),
+        "CMAKE_BUILD_TYPE": "Release",
+        "CMAKE_SYSTEM_NAME": target.system,
+        "CMAKE_SYSTEM_PROCESSOR": target.processor,
+        "CONGRU_ABI3": "ON",
+        "CONGRU_PYTHON_INCLUDE": sysconfig.get_path("include"),
+    }
+    if target.system == "Darwin":  # what Zig's linker does itself
+        settings |= {
+            "CMAKE_INSTALL_NAME_TOOL": "true",
+            "CMAKE_OSX_DEPLOYMENT_TARGET": "",
+            "CMAKE_OSX_SYSROOT": "",
+            "CMAKE_MODULE_LINKER_FLAGS": "-undefined dynamic_lookup",
+        }
+    run(
+        [
+            "cmake",
+            "-S",
+            str(ROOT),
+            "-B",
+            str(folder),
+            *(f"-D{name}={value}" for name, value in settings.items()),
+        ]
+    )
+    run(["cmake", "--build", str(folder), "--parallel", "2", "--target", "_core"])
+    (module,) = folder.rglob("_core.abi3.so")
+    return module
+
+
+def run(command: list[str], **environment: str) -> None:
+    """Run a command; show what it said where it fails."""
+    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,19 @@
+"""The C compiler in the PyPI package ziglang, as commands for CMake: for this machine, or for another."""
+
+from __future__ import annotations
+
+import importlib
+import shlex
+from pathlib import Path
+
+
+def zig_commands(folder: Path, target: str | None = None) -> dict[str, str]:
+    """Commands made in ``folder``, by the CMake variable that names them; ``target`` is another machine, in Zig's words."""
+    zig = Path(importlib.import_module("ziglang").__file__ or "").parent / "zig"
+    aim = f" -target {target}" if target else ""
+    scripts = {"CMAKE_C_COMPILER": f"cc{aim}", "CMAKE_AR": "ar", "CMAKE_RANLIB": "ranlib"}
+    for variable, words in scripts.items():
+        script = folder / variable.lower()
+        script.write_text(f'#!/bin/sh\nexec {shlex.quote(str(zig))} {words} "$@"\n')
+        script.chmod(0o755)
+    return {variable: str(folder / variable.lower()) for variable in scripts}
