@@ -92,6 +92,7 @@ def build_core(target: Target, folder: Path) -> Path:
         "CMAKE_BUILD_TYPE": "Release",
         "CMAKE_SYSTEM_NAME": target.system,
         "CMAKE_SYSTEM_PROCESSOR": target.processor,
+        "CMAKE_MODULE_LINKER_FLAGS": "-s",  # without debug information, which Zig adds
         "CONGRU_ABI3": "ON",
         "CONGRU_PYTHON_INCLUDE": sysconfig.get_path("include"),
     }
@@ -100,7 +101,7 @@ def build_core(target: Target, folder: Path) -> Path:
             "CMAKE_INSTALL_NAME_TOOL": "true",
             "CMAKE_OSX_DEPLOYMENT_TARGET": "",
             "CMAKE_OSX_SYSROOT": "",
-            "CMAKE_MODULE_LINKER_FLAGS": "-undefined dynamic_lookup",
+            "CMAKE_MODULE_LINKER_FLAGS": "-s -undefined dynamic_lookup",
         }
     run(
         [

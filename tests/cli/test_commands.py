@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from congru.cli.main import COMMANDS, main
+from congru.tasks.registry import TASKS
 
 TEXT = "the cat sat on the mat. the dog sat on the log. a bat and a rat sat on a hat.\n" * 40
 
@@ -55,6 +57,40 @@ def test_help_names_every_command(capsys):
 def test_every_command_has_help(name, capsys):
     assert run(name, "--help") == 0
     assert COMMANDS[name][1].split()[0] in capsys.readouterr().out
+
+
+def test_help_of_a_training_begins_with_what_most_people_need(capsys):
+    assert run("train", "text", "--help") == 0
+    shown = capsys.readouterr().out
+    titles = re.findall(r"^╭─ (.+?) ─", shown, re.MULTILINE)
+    assert titles[:3] == ["Arguments", "The eight most used", "Of this task"]
+    first = shown[shown.index("The eight") : shown.index("Of this task")]
+    flags = set(re.findall(r"│ (--[\w-]+)", first))
+    wanted = {"minutes", "epochs", "cell", "hidden-size", "learning-rate", "batch-size", "out", "resume"}
+    assert flags == {f"--{name}" for name in wanted}
+    every = set(re.findall(r"(--[\w-]+)", shown))
+    names = {f"--{name.replace('_', '-')}" for name in TASKS["text"].settings.model_fields}
+    assert names <= every
+
+
+@pytest.mark.parametrize("command", ["run", "eval"])
+def test_help_without_a_model_shows_the_flags_of_every_task(command, capsys):
+    part = {"run": "run", "eval": "evaluate"}[command]
+    assert run(command, "--help") == 0
+    shown = capsys.readouterr().out
+    for name, task in TASKS.items():
+        section = re.search(rf"^{name}: .*\n((?:    .*\n)+)", shown, re.MULTILINE)
+        assert section is not None, name
+        keywords = inspect.signature(task.use(part)).parameters.values()
+        count = sum(keyword.kind is keyword.KEYWORD_ONLY for keyword in keywords)
+        assert len(re.findall(r"(?<= )--[a-z][\w-]*(?=[ \n])", section[1])) >= count, name
+    assert f"What each flag means: congru {command} " in shown
+
+
+def test_help_of_a_task_needs_no_model(capsys):
+    assert run("run", "text", "--help") == 0
+    assert "What to continue; default: the beginning of a line." in " ".join(capsys.readouterr().out.split())
+    assert "text has no command 'uci'" in refused(capsys, "uci", "text", "--help")
 
 
 def test_version(capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from congru.runtime.golden import make_golden
 from congru.runtime.network import Network
 from congru.tasks.text.scoring import load_text_model, nats_of
 from congru.tasks.text.tokens import char_file
+from congru.tasks.text.unknown import CODE_POINTS, nats_of_unknown
 from congru.tasks.text.use import evaluate, inspect_inputs, run
 
 SYMBOLS = "\n abcdé"
@@ -137,6 +139,37 @@ def test_the_command_prints_one_line_for_an_unknown_symbol(
     assert out == ""
     assert err.startswith("congru: text holds 'x' at position 2")
     assert err.count("\n") == 1
+
+
+def test_a_symbol_that_the_model_lacks_is_named_and_paid_for(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, text = make(), "abcd" * 30
+    (tmp_path / "known.txt").write_text(text)
+    (tmp_path / "more.txt").write_text(text[:60] + "ñ" + text[60:] + "ñ%")
+    known = evaluate(folder, str(tmp_path / "known.txt"), part="all", segments=1)["model"]["nats_per_char"]
+    assert "unknown" not in capsys.readouterr().out
+    more = evaluate(folder, str(tmp_path / "more.txt"), part="all", segments=1)["model"]["nats_per_char"]
+    assert more * 122 == pytest.approx(known * 119 + nats_of_unknown(3, 122), rel=1e-6)
+    assert nats_of_unknown(3, 122) > 3 * np.log(0x110000)
+    assert (
+        "unknown to the model: 3 of 122 symbols ('ñ' 2 times, '%' once), each left out"
+        in capsys.readouterr().out
+    )
+    (tmp_path / "none.txt").write_text("ñ%" * 20)
+    with pytest.raises(DataError, match="has none of the model's symbols, expected some"):
+        evaluate(folder, str(tmp_path / "none.txt"))
+
+
+def test_the_cost_of_unknown_symbols_is_a_code() -> None:
+    """The flags' probabilities over all texts of a length sum to one, each drawn from what came before."""
+    for length in (1, 2, 5):
+        total = sum(
+            math.comb(length, k) * math.exp(k * math.log(CODE_POINTS) - nats_of_unknown(k, length))
+            for k in range(1, length + 1)
+        )
+        none = math.prod((i + 0.5) / (i + 1) for i in range(length))  # a text that has none pays nothing here
+        assert total == pytest.approx(1 - none)
 
 
 def test_the_command_takes_the_short_flags(make: Make, capsys: pytest.CaptureFixture[str]) -> None:

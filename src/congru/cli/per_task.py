@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from congru.cli.flag_groups import group_flags
 from congru.tasks.registry import TASKS, Task, find_task
 
 # Of a task: the function of a subcommand, which takes `*data` and `settings`, and the annotations of its other keywords.
@@ -31,6 +32,7 @@ def subcommand(module: str, name: str, make: MakeCommand) -> App:
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
     task = find_task(name)
     function, others = make(task)
+    group_flags(task.settings)
     function.__annotations__ = {
         "data": Annotated[str, Parameter(help="Files or folders to learn from.")],
         **others,

@@ -43,7 +43,11 @@ def call_task(app: App, command: str, part: str, model: Path, tokens: Sequence[s
         app.help_print([])
         tasks = [task for task in TASKS.values() if part in ("run", "evaluate") or part in task.commands]
         print("\n".join(line for task in tasks for line in overview(task, command, part)))
+        print(f"What each flag means: congru {command} {tasks[0].name} --help, or with a MODEL.")
         return 0
+    wants_help = any(token in ("--help", "-h") for token in tokens)
+    if wants_help and str(model) in TASKS and not model.is_dir():
+        return help_of(TASKS[str(model)], command, part)
     folder = find_model_folder(model)
     task = task_of(folder)
     if part not in ("run", "evaluate") and part not in task.commands:
@@ -53,10 +57,21 @@ def call_task(app: App, command: str, part: str, model: Path, tokens: Sequence[s
         )
     program = App(name=f"congru {command} {model}", help=task.summary, suppress_keyboard_interrupt=False)
     program.default(task.use(part))
-    wants_help = any(token in ("--help", "-h") for token in tokens)
     line = ["--help"] if wants_help else [str(folder), *tokens]
     status = program(line, exit_on_error=False, print_error=False, result_action="return_value")
     return status if isinstance(status, int) else 0
+
+
+def help_of(task: Task, command: str, part: str) -> int:
+    """Print what a command does with the models of a task, and what each of its flags means."""
+    if part not in ("run", "evaluate") and part not in task.commands:
+        raise SettingsError(
+            f"{task.name} has no command {command!r}, expected another task: see congru {command} --help"
+        )
+    program = App(name=f"congru {command}", help=task.summary)
+    program.default(task.use(part))
+    program.help_print([])
+    return 0
 
 
 def overview(task: Task, command: str, part: str) -> list[str]:
@@ -71,7 +86,9 @@ def overview(task: Task, command: str, part: str) -> list[str]:
     return [
         f"{task.name}: {sentence}",
         f"    congru {command} {' '.join(positional)}",
-        *textwrap.wrap(" ".join(flags), 100, initial_indent="    ", subsequent_indent="    "),
+        *textwrap.wrap(
+            " ".join(flags), 100, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False
+        ),
     ]
 
 

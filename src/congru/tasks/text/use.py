@@ -19,6 +19,7 @@ from congru.tasks.text.baselines import baselines
 from congru.tasks.text.data import metrics_of, split_at
 from congru.tasks.text.scoring import load_text_model, score_text, table
 from congru.tasks.text.streams import NUM_SEGMENTS
+from congru.tasks.text.unknown import line_of_unknown, nats_of_unknown, split_known
 
 _END = "/quit"
 _AGAIN = "/reset"
@@ -141,7 +142,8 @@ def evaluate(
 
     Every character is counted once, with the state carried along (see congru.tasks.text.streams). The
     baselines are counted on the text before the scored part; with ``--part all`` there is none, and the
-    uniform distribution stands there.
+    uniform distribution stands there. Symbols that the model does not know are left out for it, and counted and paid for as
+    <unknown> (see congru.tasks.text.unknown).
 
     Parameters
     ----------
@@ -166,11 +168,24 @@ def evaluate(
         before, text = text[:1], text[1:]  # the first character has nothing to be predicted from
     if not text:
         raise DataError(f"{data} has one character, expected at least two: choose a longer text")
-    rows = {"model": metrics_of(score_text(loaded, before, text, segments), text)}
+    file = loaded.files["tokenizer.json"]
+    (known_before, _), (known, unknown) = split_known(file, before), split_known(file, text)
+    if not known_before:
+        known_before, known = known[:1], known[1:]
+    if not known:
+        raise DataError(
+            f"{data} has none of the model's symbols, expected some: choose a model of such texts"
+        )
+    nats = score_text(loaded, known_before, known, segments) + nats_of_unknown(
+        sum(unknown.values()), len(text)
+    )
+    rows = {"model": metrics_of(nats, text)}
     for name, nats in baselines(before if part == "validation" else "", text).items():
         rows[name] = metrics_of(nats * len(text), text)
     if not quiet:
         print(table(rows, corpus, loaded, len(text)))
+        if unknown:
+            print(line_of_unknown(unknown, len(text)))
     return rows
 
 
