@@ -12,7 +12,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tas
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the run folders text, chess, forecast, music, sentiment, translate and assistant."""
+    """A folder with the run folders text, chess, forecast, music, sentiment, translate, assistant, speech and video."""
     from contract_cases import CASES
 
     from congru.tasks.registry import TASKS
@@ -21,7 +21,17 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     patch = pytest.MonkeyPatch()
     patch.setattr("congru.train.summary.draw_plots", lambda *_: None)  # nobody looks at the reports here
     patch.setattr("congru.train.summary.report_html", lambda *_: "")
-    for name in ("text", "chess", "forecast", "music", "sentiment", "translate", "assistant"):
+    for name in (
+        "text",
+        "chess",
+        "forecast",
+        "music",
+        "sentiment",
+        "translate",
+        "assistant",
+        "speech",
+        "video",
+    ):
         data = folder / "data" / name
         data.mkdir(parents=True)
         settings = {

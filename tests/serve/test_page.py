@@ -19,6 +19,7 @@ from test_runs import PROGRAM
 
 from congru.serve.page import STATIC
 from serve_cases import Serving, serving
+from speech_cases import tones, write_wav
 
 WEB = Path(__file__).parents[2] / "web"
 
@@ -30,14 +31,22 @@ def server(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    voice = tmp_path_factory.mktemp("voice") / "voice.wav"
+    write_wav(voice, tones("A B"))
     reason = "playwright is not installed; to run this: pip install playwright"
     sync_api = pytest.importorskip("playwright.sync_api", reason=reason)
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         pytest.skip("chromium is not installed; to run this: apt-get install chromium")
     with sync_api.sync_playwright() as play:
-        found = play.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        arguments = [
+            "--no-sandbox",
+            "--use-fake-ui-for-media-stream",
+            "--use-fake-device-for-media-stream",
+            f"--use-file-for-fake-audio-capture={voice}",
+        ]
+        found = play.chromium.launch(executable_path=program, args=arguments)
         yield found
         found.close()
 
@@ -111,7 +120,7 @@ def test_every_view_opens_without_a_fault_and_fits(
     opened = Opened(browser, server, "", width, color_scheme=scheme)
     page = opened.page
     page.locator("article").first.wait_for()
-    assert page.locator("article").count() == 7
+    assert page.locator("article").count() == 9
     views = {
         "model/text/gates": "[aria-label='What comes of it'] .outcome",
         "model/chess/play": ".board svg",
@@ -120,6 +129,9 @@ def test_every_view_opens_without_a_fault_and_fits(
         "model/sentiment/words": ".tokens span",
         "model/translate/translate?text=ein+hund": ".attention td",
         "model/assistant/talk": "[aria-label='Say']",
+        "model/speech/hear": "[aria-label='Listen'] button",
+        "model/video/watch": "[aria-label='Watch'] label",
+        "compare?models=text": "[aria-label='What is compared'] select",
         "run/text": "[aria-label='Curves'] h2",
         "train": "form .command",
     }
@@ -145,7 +157,9 @@ def test_a_held_gate_changes_the_continuation_and_undo_restores_it(browser: Any,
     before = page.locator("[data-outcome='As it was']")
     before.wait_for()
     said = before.inner_text()
+    page.get_by_text("from the start").wait_for()
     canvas = page.locator("canvas[data-strip='candidate']")
+    canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     page.mouse.move(box["x"] + 0.95 * box["width"], box["y"] + 10)
     page.locator(".equations b").first.wait_for()  # the equations are filled with the numbers of that unit
@@ -238,6 +252,42 @@ def test_a_pawn_becomes_what_one_chooses(browser: Any, server: Serving) -> None:
     page.mouse.click(board["x"] + 1.5 * size, board["y"] + 0.5 * size)  # a7 takes b8
     page.locator(".promotion-dialog-button[data-piece=wn]").click()
     page.wait_for_url(re.compile("a7b8n"))
+    opened.close()
+
+
+def test_a_motif_goes_on_sounds_and_is_taken_home(browser: Any, server: Serving, tmp_path: Path) -> None:
+    import mido
+
+    opened = Opened(browser, server, "")
+    page = opened.page
+    offline = """() => { window.AudioContext = class extends OfflineAudioContext {
+        constructor() { super(1, 44100 * 4, 44100); window.offline = this; }
+        close() { return Promise.resolve(); }
+    }; }"""
+    page.evaluate(offline)
+    page.evaluate("location.hash = '#/model/music/music'")
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_text("The model went on").wait_for()
+    page.get_by_role("button", name="Hear it").click()
+    loudest = page.evaluate(
+        "offline.startRendering().then((sound) => Math.max(...sound.getChannelData(0).slice(0, 100000)))"
+    )
+    assert loudest > 0.02
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download .mid").click()
+    download.value.save_as(tmp_path / "a.mid")
+    assert any(message.type == "note_on" for message in mido.MidiFile(tmp_path / "a.mid"))
+    opened.close()
+
+
+def test_a_microphone_becomes_words(browser: Any, server: Serving) -> None:
+    opened = Opened(browser, server, "#/model/speech/hear", permissions=["microphone"])
+    page = opened.page
+    page.get_by_role("button", name="Speak").click()
+    page.get_by_text("listening").wait_for()
+    page.wait_for_timeout(700)
+    page.get_by_role("button", name="Stop and write it down").click()
+    page.get_by_text("Written in").wait_for()
     opened.close()
 
 

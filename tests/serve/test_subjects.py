@@ -13,6 +13,7 @@ import pytest
 from congru.runtime.folder import load
 from congru.tasks.registry import TASKS
 from serve_cases import Serving, serving
+from speech_cases import tones, write_wav
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +156,35 @@ def test_sentences(server: Serving) -> None:
     assert [turn["card"]["turns"] for turn in told["turns"]] == [1, 2]
     for name, path in (("sentiment", "classify"), ("translate", "translate")):
         assert server.ask("POST", f"/v1/models/{name}/{path}", {"text": "  "})[0] == 400
+
+
+def test_speech_becomes_words_and_a_clip_is_seen_frame_by_frame(
+    server: Serving, trained: Path, tmp_path: Path
+) -> None:
+    from congru.tasks.speech.recognizer import Recognizer
+    from congru.tasks.video.classifier import Classifier
+
+    write_wav(tmp_path / "a.wav", tones("A B"))
+    sound = (tmp_path / "a.wav").read_bytes()
+    status, told = server.ask("POST", "/v1/models/speech/hear?name=a.wav", sound)
+    assert status == 200
+    expected = Recognizer.load(trained / "speech").transcribe(tmp_path / "a.wav")
+    assert [(word["text"], word["start"]) for word in told["words"]] == [
+        (word.text, word.start) for word in expected
+    ]
+    track = np.stack([np.cos(np.arange(8) / 2), np.sin(np.arange(8) / 2)], -1)
+    np.save(tmp_path / "track.npy", track)
+    status, told = server.ask(
+        "POST", "/v1/models/video/watch?name=track.npy", (tmp_path / "track.npy").read_bytes()
+    )
+    assert status == 200, told
+    classifier = Classifier.load(trained / "video")
+    steps = classifier.soften(classifier.step_logits([classifier.read(tmp_path / "track.npy")])[0])
+    np.testing.assert_allclose(told["steps"], steps, atol=1e-5)
+    assert told["streams"] == (len(steps) > 1)
+    for path in ("speech/hear?name=a.wav", "video/watch?name=../../x.npy"):
+        for content in (b"", b"nonsense"):
+            assert server.ask("POST", f"/v1/models/{path}", content)[0] == 400
 
 
 def test_a_door_refuses_the_model_of_another_task(server: Serving) -> None:

@@ -27,6 +27,11 @@ export function inkOf(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
+/** A colour as the canvas takes it: the value of a variable of the page, or itself. */
+function paint(color: string): string {
+  return color.startsWith("--") ? inkOf(color) : color;
+}
+
 export function Chart(props: Props) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
@@ -62,7 +67,7 @@ export function Chart(props: Props) {
         { label: xLabel ?? "at", value: (_, value) => (value === null ? "–" : shown(value)) },
         ...lines.map((line) => ({
           label: line.label,
-          stroke: line.color,
+          stroke: paint(line.color),
           width: line.width ?? 2,
           dash: line.dash ?? [],
           points: { show: line.points ?? false, size: 5 },
@@ -70,7 +75,7 @@ export function Chart(props: Props) {
           value: (_: uPlot, value: number | null) => (value === null ? "–" : String(Number(value.toPrecision(5)))),
         })),
       ],
-      bands: lines.flatMap((line, k) => (line.fill ? [{ series: [k + 1, line.fill[0] + 1] as [number, number], fill: line.fill[1] }] : [])),
+      bands: lines.flatMap((line, k) => (line.fill ? [{ series: [k + 1, line.fill[0] + 1] as [number, number], fill: paint(line.fill[1]) }] : [])),
       hooks: {
         draw: [
           (u) => {

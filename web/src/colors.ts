@@ -27,11 +27,13 @@ function table(stops: string[]): { pixels: Uint32Array; css: string[] } {
 export const share = table(SHARE);
 export const signed = table(SIGNED);
 
-/** Background and ink of a token that gave `value`, where `reach` is the largest of all. */
-export function shareStyle(value: number, reach: number): { background: string; color: string } {
-  const strength = Math.min(1, Math.abs(value) / Math.max(reach, 1e-9));
-  const byte = Math.round(127.5 + Math.sign(value) * Math.sqrt(strength) * 127.5);
-  return { background: signed.css[byte]!, color: strength > 0.42 ? "#ffffff" : "#1d1d1f" };
+/** Background and ink of a token that gave `value`, where `reach` is the largest of all: orange for, blue against. */
+export function shareStyle(value: number, reach: number): { background: string; color?: string } {
+  const strength = Math.sqrt(Math.min(1, Math.abs(value) / Math.max(reach, 1e-9)));
+  if (strength < 0.04) return { background: "transparent" };
+  const color = value > 0 ? "217,115,26" : "47,120,183";
+  return { background: `rgba(${color},${(0.92 * strength).toFixed(3)})`, ...(strength > 0.6 ? { color: value > 0 ? "#14171a" : "#ffffff" } : {}) };
 }
 
-export const SERIES = ["#1f6fb5", "#c8620a", "#5b5f66", "#8e5aa8", "#2f8f83"];
+/** Colours of lines by name of a variable of the page, so that they follow its light and dark. */
+export const SERIES = ["--c1", "--c2", "--c3", "--c4", "--c5"];

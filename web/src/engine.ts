@@ -178,6 +178,19 @@ export interface Translated {
   translations: { text: string; score: number; ended: boolean }[];
   attention: { source: string[]; target: string[]; weights: number[][] } | null;
 }
+export interface Heard {
+  words: { text: string; start: number; end: number; confidence: number }[];
+  seconds: number;
+  streams: boolean;
+  latency_seconds: number | null;
+}
+export interface Watched {
+  classes: string[];
+  steps: number[][];
+  streams: boolean;
+  threshold: number;
+  decided: { class: string; frame: number } | null;
+}
 export interface Field {
   type?: string;
   enum?: string[];
@@ -234,6 +247,8 @@ export interface Engine {
   classify(model: string, text: string): Promise<Classified>;
   translate(model: string, text: string): Promise<Translated>;
   talk(model: string, turns: string[]): Promise<{ kind: string; turns: Record<string, unknown>[] }>;
+  hear(model: string, recording: Blob, name: string): Promise<Heard>;
+  watch(model: string, clip: Blob, name: string): Promise<Watched>;
   tasks(): Promise<Task[]>;
   run(name: string): Promise<RunView>;
   rows(name: string, after: number): Promise<{ rows: Row[]; after: number }>;
@@ -286,6 +301,12 @@ export class ServerEngine implements Engine {
   }
   talk(model: string, turns: string[]): Promise<{ kind: string; turns: Record<string, unknown>[] }> {
     return this.ask("POST", `/models/${encodeURIComponent(model)}/talk`, { turns });
+  }
+  hear(model: string, recording: Blob, name: string): Promise<Heard> {
+    return this.ask("POST", `/models/${encodeURIComponent(model)}/hear?name=${encodeURIComponent(name)}`, recording);
+  }
+  watch(model: string, clip: Blob, name: string): Promise<Watched> {
+    return this.ask("POST", `/models/${encodeURIComponent(model)}/watch?name=${encodeURIComponent(name)}`, clip);
   }
   async tasks(): Promise<Task[]> {
     return (await this.ask<{ tasks: Task[] }>("GET", "/tasks")).tasks;

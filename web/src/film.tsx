@@ -53,7 +53,7 @@ interface Props {
   point: (cell: Cell | null, strip: string) => void;
   pick: (cell: Cell, strip: string) => void;
   select: (region: Region | null) => void;
-  hold: (strip: string, cell: Cell, value: number) => void;
+  hold?: (strip: string, cell: Cell, value: number) => void; // without it gates are shown only
 }
 
 /** Draw values [T, H] into a canvas of one pixel for each cell, rows in the order of the units. */
@@ -140,7 +140,7 @@ export function FilmStrips(props: Props) {
       props.pick(cell, strip);
     } else if (event.key === "Escape") {
       props.select(null);
-    } else if (event.key === "0" || event.key === "1") {
+    } else if (props.hold && (event.key === "0" || event.key === "1")) {
       props.hold(strip, from, Number(event.key));
     }
   }
@@ -156,7 +156,7 @@ export function FilmStrips(props: Props) {
       class="film"
       tabIndex={0}
       role="application"
-      aria-label={`Gates of ${layer.units} units over ${count} steps. Arrow keys move, 0 and 1 hold the gate there, Escape clears.`}
+      aria-label={`Gates of ${layer.units} units over ${count} steps. Arrow keys move${props.hold ? ", 0 and 1 hold the gate there, Escape clears" : ""}.`}
       onKeyDown={key}
       onPointerLeave={() => props.point(null, "")}
     >

@@ -6,11 +6,13 @@ import { useEffect, useState } from "preact/hooks";
 import { engine } from "./engine";
 import { address, Notice, useAnswer, usePlace, VIEWS, NAMES } from "./parts";
 import { Chess } from "./views/chess";
+import { Compare } from "./views/compare";
 import { Explorer } from "./views/explorer";
 import { ForecastView } from "./views/forecast";
 import { Home } from "./views/home";
 import { Sentiment, Talk, Translate } from "./views/language";
 import { Music } from "./views/music";
+import { Hear, Watch } from "./views/recordings";
 import { RunPage } from "./views/run";
 import { Train } from "./views/train";
 
@@ -85,6 +87,8 @@ function ModelPage({ name, view }: { name: string; view: string }) {
         {view === "words" && <Sentiment model={name} />}
         {view === "translate" && <Translate model={name} />}
         {view === "talk" && <Talk model={name} />}
+        {view === "hear" && <Hear model={name} />}
+        {view === "watch" && <Watch model={name} />}
       </Fence>
     </>
   );
@@ -95,7 +99,7 @@ function Page() {
   const [theme, nextTheme] = useTheme();
   const [kind, name, view] = path;
   useEffect(() => {
-    if (!kind) document.title = "congru";
+    if (kind !== "model" && kind !== "run") document.title = "congru";
   }, [kind]);
   return (
     <>
@@ -109,10 +113,11 @@ function Page() {
           </a>
           <nav aria-label="Main">
             <a href="#/" aria-current={!kind ? "page" : undefined}>Models</a>
+            <a href="#/compare" aria-current={kind === "compare" ? "page" : undefined}>Compare</a>
             {engine.trains && <a href="#/train" aria-current={kind === "train" ? "page" : undefined}>Train</a>}
           </nav>
           <button class="quiet" type="button" onClick={nextTheme} aria-label={`Colours: ${theme}; change to ${NEXT[theme]}`}>
-            {{ auto: "◐ auto", light: "○ light", dark: "● dark" }[theme]}
+            {{ auto: "◐", light: "○", dark: "●" }[theme]} <span class="word">{theme}</span>
           </button>
         </div>
       </header>
@@ -122,7 +127,8 @@ function Page() {
           {kind === "model" && name && <ModelPage name={name} view={view ?? "gates"} />}
           {kind === "run" && name && <RunPage key={name} name={name} />}
           {kind === "train" && <Train />}
-          {kind && !["model", "run", "train"].includes(kind) && (
+          {kind === "compare" && <Compare />}
+          {kind && !["model", "run", "train", "compare"].includes(kind) && (
             <Notice kind="bad">There is nothing at this address. <a href="#/">See all models</a>.</Notice>
           )}
         </Fence>

@@ -141,6 +141,8 @@ export const VIEWS: Record<string, [string, string]> = {
   sentiment: ["words", "Classify"],
   translate: ["translate", "Translate"],
   assistant: ["talk", "Talk"],
+  speech: ["hear", "Listen"],
+  video: ["watch", "Watch"],
 };
 
 export function download(name: string, content: BlobPart, kind: string): void {

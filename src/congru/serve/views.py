@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query, Request
 
 from congru.serve import explorer, protocol
 from congru.serve.desk import Desk
@@ -16,6 +16,7 @@ from congru.serve.library import Shelf
 from congru.serve.subjects.subject import AnyTask, Subject
 
 Key = Annotated[str, Path(max_length=200)]
+FileName = Annotated[str, Query(alias="name", max_length=200, description="Its ending says what it is.")]
 Answer = dict[str, Any]
 _SUBJECTS = {"text": "TextSubject", "chess": "ChessSubject", "forecast": "ForecastSubject"}
 
@@ -144,5 +145,15 @@ def task_router(desk: Desk) -> APIRouter:
     @router.post("/models/{name}/talk", summary="Assistant: a conversation with its state card.")
     async def talk(name: Key, body: protocol.TalkBody) -> Answer:
         return await ask(name, "language", lambda module, shelf: module.talk(shelf, body.turns))
+
+    @router.post("/models/{name}/hear", summary="Speech: an audio file to words with their times.")
+    async def hear(name: Key, request: Request, file: FileName = "recording.wav") -> Answer:
+        content = await request.body()
+        return await ask(name, "recordings", lambda module, shelf: module.hear(shelf, file, content))
+
+    @router.post("/models/{name}/watch", summary="Video: the classes of a clip after every frame.")
+    async def watch(name: Key, request: Request, file: FileName = "clip.mp4") -> Answer:
+        content = await request.body()
+        return await ask(name, "recordings", lambda module, shelf: module.watch(shelf, file, content))
 
     return router

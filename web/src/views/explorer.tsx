@@ -105,7 +105,8 @@ function Explored({ film, model, task, source, goOn }: { film: Film; model: stri
     return () => removeEventListener("keydown", key);
   }, []);
 
-  const asked = pinned ?? hovered;
+  // Without a mouse over it the last prediction is explained.
+  const asked = pinned ?? hovered ?? (film.shares.kind === null ? null : last);
   const predicts = film.predictions !== null && film.shares.kind === "steps" && film.predictions.came.length > 0;
   // A token is predicted by the step before it; an output of another kind is explained at the step itself.
   const at = asked === null ? null : predicts ? asked - 1 : asked;
@@ -114,7 +115,7 @@ function Explored({ film, model, task, source, goOn }: { film: Film; model: stri
   const column = cell?.cell.step ?? null;
 
   return (
-    <div class="two">
+    <div class="two explored">
       <div class="stack">
         <section class="card" aria-label="What a prediction stands on">
           <TokenView
@@ -163,7 +164,7 @@ function Explored({ film, model, task, source, goOn }: { film: Film; model: stri
             point={(next, strip) => setCell(next ? { cell: next, strip } : null)}
             pick={(next, strip) => setPicked({ cell: next, strip })}
             select={setRegion}
-            hold={hold}
+            {...(film.edits ? { hold } : {})}
           />
           <Legend />
           <StepTable film={film} layer={layer} bytes={bytes} step={place?.cell.step ?? last} />
@@ -334,14 +335,7 @@ function PredictionLine(props: {
       </div>
     );
   if (film.shares.kind === null) return <p class="small soft">No exact shares here: {film.shares.why}.</p>;
-  if (at === null)
-    return (
-      <p class="small soft">
-        {predicts
-          ? "Point at a token: the text before it is coloured by how much each step gave its prediction, orange for, blue against. Click keeps it."
-          : "Point at a step: each is coloured by what it gave the output there, orange for, blue against."}
-      </p>
-    );
+  if (at === null) return null;
   if (props.fault) return <Notice kind="bad">{props.fault}</Notice>;
   const came = predicts && at > 0 ? film.predictions!.came[at - 1] : undefined;
   const best = predicts ? film.predictions!.best[at - 1] : film.predictions?.best[Math.min(at, film.predictions.best.length - 1)];
@@ -361,6 +355,11 @@ function PredictionLine(props: {
             {shares.trust !== null ? <>Trust {digits(shares.trust, 2)}: {trustWords(shares.trust)}.</> : null}
           </>
         )}
+      </p>
+      <p class="small soft">
+        {predicts
+          ? "Point at a token: the text before it is coloured by what each step gave its prediction, orange for, blue against. Click keeps it."
+          : "Point at a step: each is coloured by what it gave the output there, orange for, blue against. Click keeps it."}
       </p>
       {best && (
         <div class="choices" style={{ maxWidth: "340px" }}>
@@ -612,7 +611,7 @@ function WhatIfView(props: {
   const was = before.answer?.outcome;
   const now = shown?.outcome;
   return (
-    <section class="card" aria-label="What comes of it">
+    <section class="card outcomes" aria-label="What comes of it">
       <div class="row spread">
         <h2>{task === "text" ? "How it goes on" : "What comes of it"}</h2>
         <div class="row">
@@ -729,8 +728,8 @@ function CurveOutcome({ was, now }: { was: Extract<Outcome, { kind: "curve" }>; 
     return [
       { label: "as it was", values: was.median, color: SERIES[0]! },
       ...(band ? [
-        { label: `high ${band.level} %`, values: band.high, color: "#1f6fb588", width: 1, fill: [was.bands.length ? 2 : 0, "#1f6fb522"] as [number, string] },
-        { label: `low ${band.level} %`, values: band.low, color: "#1f6fb588", width: 1 },
+        { label: `high ${band.level} %`, values: band.high, color: "--edge", width: 1, fill: [2, "--band"] as [number, string] },
+        { label: `low ${band.level} %`, values: band.low, color: "--edge", width: 1 },
       ] : []),
       ...(now ? [{ label: "with your change", values: now.median, color: SERIES[1]! }] : []),
     ];

@@ -1,5 +1,5 @@
 // Forecast: a series or a pasted table, the cut-off that slides, the fan against what came.
-import { useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { Chart, type Line } from "../chart";
 import { SERIES } from "../colors";
 import { engine } from "../engine";
@@ -14,6 +14,18 @@ export function ForecastView({ model }: { model: string }) {
   const { answer, fault, busy } = useAnswer(`${model} ${series} ${csv} ${cutoff}`, () =>
     engine.forecast(model, { ...(series ? { series } : {}), ...(csv ? { csv } : {}), ...(csv && cutoff !== null ? { cutoff } : {}) }),
   );
+  const [playing, setPlaying] = useState(false);
+  const reach = answer?.reach ?? null;
+  useEffect(() => {
+    // The table row by row: the next one when this one is drawn.
+    if (!playing || !reach || busy) return;
+    if (reach.cutoff >= reach.most) {
+      setPlaying(false);
+      return;
+    }
+    const timer = setTimeout(() => setCutoff(reach.cutoff + 1), 220);
+    return () => clearTimeout(timer);
+  }, [playing, reach?.cutoff, busy]);
   const lines = useMemo<Line[]>(() => {
     if (!answer) return [];
     const past = answer.past.length;
@@ -26,8 +38,8 @@ export function ForecastView({ model }: { model: string }) {
     if (answer.truth.length) made.push({ label: "what came", values: behind(answer.truth), color: SERIES[1]! });
     for (const band of [...answer.bands].reverse()) {
       const at = made.length;
-      made.push({ label: `${band.level} % high`, values: behind(band.high), color: "#1f6fb566", width: 1, fill: [at + 1, "#1f6fb51f"] });
-      made.push({ label: `${band.level} % low`, values: behind(band.low), color: "#1f6fb566", width: 1 });
+      made.push({ label: `${band.level} % high`, values: behind(band.high), color: "--edge", width: 1, fill: [at + 1, "--band"] });
+      made.push({ label: `${band.level} % low`, values: behind(band.low), color: "--edge", width: 1 });
     }
     return made;
   }, [answer]);
@@ -56,10 +68,21 @@ export function ForecastView({ model }: { model: string }) {
             </div>
             <Chart x={answer.times.map((_, k) => k)} names={answer.times} lines={lines} label={`${answer.chosen}: past and forecast`} height={340} mark={answer.past.length - 1} />
             {answer.reach ? (
-              <label class="field">
+              <div class="row" style={{ alignItems: "end", flexWrap: "nowrap" }}>
+              <button
+                type="button"
+                onClick={() => {
+                  if (!playing && answer.reach!.cutoff >= answer.reach!.most) setCutoff(answer.reach!.least);
+                  setPlaying(!playing);
+                }}
+              >
+                {playing ? "Pause" : "Play"}
+              </button>
+              <label class="field" style={{ flex: 1 }}>
                 <span>The forecast knows the first {answer.reach.cutoff} rows, up to {answer.times[answer.past.length - 1]}</span>
-                <input type="range" min={answer.reach.least} max={answer.reach.most} value={answer.reach.cutoff} aria-label="Rows that are known" onInput={(event) => setCutoff(Number(event.currentTarget.value))} />
+                <input type="range" min={answer.reach.least} max={answer.reach.most} value={answer.reach.cutoff} aria-label="Rows that are known" onInput={(event) => { setPlaying(false); setCutoff(Number(event.currentTarget.value)); }} />
               </label>
+              </div>
             ) : (
               <p class="small soft">From the last row of the training on. Paste a table below to slide the cut-off and see what came.</p>
             )}

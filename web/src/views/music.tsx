@@ -156,7 +156,7 @@ export function Music({ model }: { model: string }) {
           {notes.map(([start, length, pitch], k) => {
             const own = made !== null && start >= made.primed;
             return (
-              <rect key={k} x={x(start) + 1} y={y(pitch) + 0.5} width={Math.max(4, length * beatWidth - 2)} height={keyHeight - 1} rx={2} fill={own ? "#1f6fb5" : "#c8620a"}>
+              <rect key={k} x={x(start) + 1} y={y(pitch) + 0.5} width={Math.max(4, length * beatWidth - 2)} height={keyHeight - 1} rx={2} fill={own ? "var(--c1)" : "var(--c2)"}>
                 <title>{`${pitchName(pitch)} at beat ${start + 1}`}</title>
               </rect>
             );
@@ -165,7 +165,7 @@ export function Music({ model }: { model: string }) {
           {at !== null && <line x1={x(at)} x2={x(at)} y1={0} y2={high_} stroke="var(--ink)" />}
         </svg>
       </div>
-      <div class="legend"><i style={{ background: "#c8620a", width: "16px" }} /> yours <i style={{ background: "#1f6fb5", width: "16px" }} /> the model's</div>
+      <div class="legend"><i style={{ background: "var(--c2)", width: "16px" }} /> yours <i style={{ background: "var(--c1)", width: "16px" }} /> the model's</div>
       <div class="row">
         <Segments label="What the motif is" value={role} options={[["begin", "It begins"], ["soprano", "It is the top voice"], ["bass", "It is the bass"]]} choose={setRole} />
         <label class="field" style={{ width: "110px" }}><span>{bars} bars</span><input type="range" min={1} max={16} value={bars} onInput={(event) => setBars(Number(event.currentTarget.value))} /></label>

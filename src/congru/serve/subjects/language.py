@@ -20,7 +20,7 @@ def classify(shelf: Shelf, text: str) -> dict[str, Any]:
     from congru.tasks.sentiment.classifier import Classifier
 
     _check(text)
-    classifier = shelf.made("sentiment", lambda model: Classifier.of(_of_task(model, "sentiment")))
+    classifier = shelf.made("sentiment", lambda model: Classifier.of(of_task(model, "sentiment")))
     explained = attribute_text(classifier, text, None)
     running = None
     if classifier.streams:
@@ -55,7 +55,7 @@ def translate(shelf: Shelf, text: str, beam: int) -> dict[str, Any]:
     from congru.tasks.translate.translator import Translator
 
     _check(text)
-    translator = shelf.made("translate", lambda model: Translator.of(_of_task(model, "translate")))
+    translator = shelf.made("translate", lambda model: Translator.of(of_task(model, "translate")))
     best = translator.translate([text], beam_size=beam, num_best=min(beam, 3))[0]
     attention = None
     if translator.attends and best:
@@ -82,7 +82,7 @@ def talk(shelf: Shelf, turns: list[str]) -> dict[str, Any]:
     if len(turns) > MOST_TURNS:
         raise DataError(f"turns has {len(turns)}, expected at most {MOST_TURNS}: begin anew")
     made: Any = shelf.made(
-        "assistant", lambda model: (Policy if is_dialogue(_of_task(model, "assistant")) else Assistant)(model)
+        "assistant", lambda model: (Policy if is_dialogue(of_task(model, "assistant")) else Assistant)(model)
     )
     dialogue = isinstance(made, Policy)
     conversation: Any = Talk(made) if dialogue else Conversation(made)
@@ -100,7 +100,8 @@ def _check(text: str) -> None:
         raise DataError("text is empty, expected at least one word: write some")
 
 
-def _of_task(model: Model, task: str) -> Model:
+def of_task(model: Model, task: str) -> Model:
+    """The model itself. Raises :class:`DataError` for one of another task."""
     if model.task != task:
         raise DataError(f"model is of the task {model.task!r}, expected {task!r}: choose another")
     return model
