@@ -9,6 +9,7 @@ results/few_steps.json.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.util
 from types import ModuleType
@@ -78,6 +79,8 @@ def sequence(
 
     The four before are defined in `congru.reference.option_equations`.
 
+    Results are of the dtype of the weights, under torch's autocast too.
+
     Raises `CongruError` for a wrong argument and `BackendError` if `backend` cannot run the call.
 
     >>> import numpy as np
@@ -102,7 +105,10 @@ def sequence(
     )
     kind = describe(call)
     name, _ = _choose(kind, backend)
-    return _run(_kernel(name), call if call.recompute is kind.recompute else call._replace(recompute=False))
+    results = _run(
+        _kernel(name), call if call.recompute is kind.recompute else call._replace(recompute=False)
+    )
+    return results if kind.library == "numpy" else _as_weights(results, weights)
 
 
 def step(
@@ -135,7 +141,8 @@ def step(
         name, _ = _choose(describe(call, one_step=True), backend)
         if options.zoneout is not None:
             options = options._replace(zoneout=tuple(part[:, None] for part in options.zoneout))
-        return _run(_kernel(name), call._replace(x=x[:, None], options=options))[1]
+        results = _run(_kernel(name), call._replace(x=x[:, None], options=options))
+        return (_as_weights(results, weights) if is_tensor(x) else results)[1]
     new: State | None = None
     plain_calls = None if reset_before or type(x) is np.ndarray else _plain_calls(backend)
     if plain_calls is not None:
@@ -144,6 +151,8 @@ def step(
         kind = describe(call, one_step=True) if reset_before else describe_step(cell, x, state, weights)
         name, _ = _choose(kind, backend)
         new = _kernel(name).step(cell, x, state, weights, reset_before=reset_before)
+        if kind.library == "torch":
+            new = tuple(_in_dtype(part, weights[0]) for part in new)
     return new
 
 
@@ -224,6 +233,20 @@ def explain(
     return f"{what}, runs on {name!r} ({_ABOUT[name]}), {why}."
 
 
+def check_backend(name: str) -> None:
+    """Raise `BackendError` unless this is "auto" or the name of a backend.
+
+    >>> check_backend("natvie")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    congru.errors.BackendError: backend is 'natvie', expected auto, native, ...: did you mean 'native'?
+    """
+    if name == "auto" or (isinstance(name, str) and name in _ABOUT):
+        return
+    close = difflib.get_close_matches(str(name).lower(), ("auto", *_ABOUT), n=1)
+    fix = f"did you mean {close[0]!r}?" if close else "pass one of these"
+    raise BackendError(f"backend is {name!r}, expected auto, {', '.join(_ABOUT)}: {fix}")
+
+
 def preload(library: str) -> None:
     """Load the backends for "numpy" or "torch" now: torch.compile cannot follow an import on first use."""
     for name in (*_ORDER[library], *(("native_plain",) if library == "torch" else ())):
@@ -234,12 +257,12 @@ def _choose(call: Call, backend: str) -> tuple[str, list[tuple[str, str]]]:
     """The backend that runs this call, and those that "auto" passed over, with their reasons."""
     auto = backend == "auto"
     if not auto and backend not in _ABOUT:
-        raise BackendError(f"backend is {backend!r}, expected auto, {', '.join(_ABOUT)}: pass one of these")
+        check_backend(backend)
     passed_over: list[tuple[str, str]] = []
     for name in _ORDER[call.library] if auto else (backend,):
         reason = _objection(name, call)
         if reason is None and auto and name in _MAY_DECLINE:
-            reason = _kernel(name).declines(call)
+            reason = _declined(name, call)
         if reason is None:
             return name, passed_over
         passed_over.append((name, reason))
@@ -260,6 +283,19 @@ def _objection(name: str, call: Call) -> str | None:
         if unknown:
             return f"it has no {unknown[0]}"
     reason: str | None = kernel.supports(call)
+    return reason
+
+
+def _declined(name: str, call: Call) -> str | None:
+    """Why "auto" passes over a backend that can run this call, or None; a faster one must be able to run it."""
+    kernel = _kernel(name)
+    reason: str | None = kernel.declines(call)
+    if (
+        reason is not None
+        and hasattr(kernel, "FASTER")
+        and _objection(kernel.FASTER[call.cell], call) is not None
+    ):
+        reason = None
     return reason
 
 
@@ -294,6 +330,21 @@ def _run(kernel: ModuleType, call: Sequence) -> tuple[Array, State, Array | None
     else:
         results = heads.sequence(kernel.sequence, call)
     return results
+
+
+def _as_weights(
+    results: tuple[Array, State, Array | None], weights: Weights
+) -> tuple[Array, State, Array | None]:
+    """The results in the dtype of the weights: autocast changes how products are computed, never the dtype of results."""
+    (y, final, gates), W = results, weights[0]
+    if all(part is None or part.dtype is W.dtype for part in (y, final[-1], gates)):  # type: ignore[union-attr]
+        return results
+    y, *parts = (_in_dtype(part, W) for part in (y, *final))
+    return y, tuple(parts), None if gates is None else _in_dtype(gates, W)
+
+
+def _in_dtype(part: Array, W: Array) -> Array:
+    return part if part.dtype is W.dtype else part.to(W.dtype)
 
 
 def _tuple(parts: Array | State | None) -> State | None:

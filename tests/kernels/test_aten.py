@@ -41,14 +41,16 @@ def test_an_lstm_layer_runs_under_autocast_on_every_processor(products, gradient
     assert y.isfinite().all()
 
 
-def test_another_backend_runs_what_pytorch_cannot(nowhere):
+@pytest.mark.usefixtures("nowhere", "without_native")
+def test_another_backend_runs_what_pytorch_cannot():
     with torch.autocast("cpu", torch.bfloat16):
         said = ops.explain("lstm", *lstm_arguments())
         y, _, _ = ops.sequence("lstm", *lstm_arguments())
     assert said.endswith("not 'aten': PyTorch has no LSTM in bfloat16 on this processor.")
     assert "'composite'" in said
     whole, _, _ = ops.sequence("lstm", *lstm_arguments())
-    torch.testing.assert_close(y.float(), whole, rtol=0.02, atol=0.02)
+    assert y.dtype == torch.float32
+    torch.testing.assert_close(y, whole, rtol=0.02, atol=0.02)
 
 
 def test_by_name_it_says_so(nowhere):
@@ -86,3 +88,35 @@ def test_a_processor_without_bfloat16_is_told_apart():
         [sys.executable, "-c", script], env=environment, check=True, capture_output=True, text=True
     )
     assert done.stdout.split() == ["False", "True"]
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+@pytest.mark.parametrize("steps", [1, 2, 3, 8])
+@pytest.mark.parametrize("kind", [nn.GRU, nn.LSTM, nn.RNN])
+def test_pytorch_is_told_whether_a_gradient_is_wanted(kind, steps, gradient, monkeypatch):
+    """cuDNN differentiates only what it ran as training, whatever the mode of the module."""
+    cell = kind.__name__.lower()
+    seen = []
+
+    def record(x, state, weights, has_biases, num_layers, dropout, train, *more):
+        seen.append((has_biases, num_layers, dropout, train, *more))
+        return theirs(x, state, weights, has_biases, num_layers, dropout, train, *more)
+
+    theirs = aten._SEQUENCE[cell]
+    monkeypatch.setitem(aten._SEQUENCE, cell, record)
+    layer, x = kind(3, 4, backend="aten").eval(), torch.ones(steps, 2, 3)
+    with torch.set_grad_enabled(gradient):
+        y, _ = layer(x)
+    assert seen == [(True, 1, 0.0, gradient, False, False)]
+    if gradient:
+        y.sum().backward()
+    layer.requires_grad_(False)
+    layer(x)
+    layer(x.requires_grad_())
+    layer(
+        x.detach(),
+        tuple(h.requires_grad_() for h in torch.zeros(2, 1, 2, 4))
+        if cell == "lstm"
+        else torch.zeros(1, 2, 4, requires_grad=True),
+    )
+    assert [call[3] for call in seen[1:]] == [False, True, True]

@@ -11,7 +11,7 @@ from backend_checks import REFERENCE, check, extra
 from cases import FORMS, make_case
 from congru import ops
 from congru.errors import BackendError
-from congru.kernels import binding
+from congru.kernels import aten, binding
 from tolerances import assert_close, seeds
 
 pytestmark = pytest.mark.skipif(binding._CORE is None, reason=f"no C core: {binding._REASON}")
@@ -112,7 +112,39 @@ def test_auto_takes_it_where_it_pays():
     assert "runs on 'native'" in congru.explain("gru", x[:, 3:], None, weights)
     trained = tuple(part.requires_grad_() for part in weights)
     assert "runs on 'native'" in congru.explain("gru", x[:, 3:], None, trained)
-    with torch.autocast("cpu", torch.bfloat16):
-        low = congru.explain("gru", x, None, weights)
-    assert "runs on 'native'" not in low
-    assert "autocast asks for products in another dtype" in low
+
+
+@pytest.mark.parametrize("tiles", [False, True])
+def test_under_autocast_auto_leaves_the_core_where_another_backend_is_faster(tiles, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
+    monkeypatch.setattr(aten, "_tried", lambda dtype, products: True)
+
+    def said(cell, B, T, I, H, gradient=True, **options):
+        G = {"gru": 3, "lstm": 4, "rnn": 1}[cell]
+        shapes = (G * H, I), (G * H, H), (G * H,), (G * H,)
+        weights = tuple(torch.empty(*shape).requires_grad_(gradient) for shape in shapes)
+        with torch.autocast("cpu", torch.bfloat16):
+            return congru.explain(cell, torch.empty(B, T, I), None, weights, **options).partition(
+                ", runs on "
+            )[2]
+
+    faster = {"gru": "'bptt'", "lstm": "'aten'"} if tiles else {"gru": "'native'", "lstm": "'native'"}
+    assert said("gru", 128, 50, 512, 512).startswith(faster["gru"])
+    assert said("gru", 16, 64, 256, 1024).startswith(faster["gru"])
+    for gradient in (False, True):
+        assert said("lstm", 32, 100, 128, 256, gradient).startswith(faster["lstm"])
+    core = [
+        said("gru", 1, 1000, 64, 128),
+        said("gru", 128, 50, 512, 512, False),
+        said("gru", 128, 50, 512, 512, lengths=torch.full((128,), 50)),  # bptt has none
+        said("gru", 128, 3, 512, 512),
+        said("gru", 64, 100, 128, 512),
+        said("lstm", 1, 1000, 64, 128),
+        said("lstm", 32, 3, 128, 256),
+        said("rnn", 128, 50, 512, 512),
+    ]
+    assert all(line.startswith("'native'") for line in core)
+    if tiles:
+        assert said("gru", 128, 50, 512, 512).endswith(
+            "not 'native': autocast asks for products in bfloat16, which 'bptt' has faster at this size."
+        )

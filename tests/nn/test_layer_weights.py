@@ -399,3 +399,12 @@ def test_what_is_not_plain_is_left_to_the_checked_way():
 def test_where_there_is_no_core_nothing_is_plain(monkeypatch):
     monkeypatch.setattr(binding, "_CORE", None)
     assert native_plain._load()() is None
+
+
+@pytest.mark.parametrize("name", ["GRU", "LSTM", "RNN"])
+def test_flat_weights_are_those_of_torch_in_its_order_and_cannot_be_set(name):
+    ours, theirs = (getattr(module, name)(3, 4, 2, bidirectional=True) for module in (nn, torch.nn))
+    ours.load_state_dict(theirs.state_dict())
+    assert all(torch.equal(a, b) for a, b in zip(ours._flat_weights, theirs._flat_weights, strict=True))
+    with pytest.raises(TypeError):
+        ours._flat_weights[0] = theirs._flat_weights[0]

@@ -296,7 +296,7 @@ packed = torch.nn.utils.rnn.pack_padded_sequence(x, torch.tensor([4, 2]))
         (
             lambda: nn.LSTM(3, 5, proj_size=2),
             SettingsError,
-            "proj_size is 2, expected 0: put a torch.nn.Linear",
+            "proj_size is 2, expected 0: congru computes no projections",
         ),
         (
             lambda: nn.RNN(3, 5, nonlinearity="elu"),
@@ -359,7 +359,7 @@ packed = torch.nn.utils.rnn.pack_padded_sequence(x, torch.tensor([4, 2]))
         (
             lambda: GRU(x.double()),
             ShapeError,
-            "x has dtype torch.float64, expected torch.float32 as weights: convert",
+            r"input has dtype torch.float64, expected torch.float32 as the weights: pass input.to\(torch.float32\), or",
         ),
         (
             lambda: CELL(x),
@@ -370,7 +370,7 @@ packed = torch.nn.utils.rnn.pack_padded_sequence(x, torch.tensor([4, 2]))
         (
             lambda: CELL(x[0], h),
             ShapeError,
-            r"h has shape \(1, 2, 5\), expected \[B, H\] = \(2, 5\): pass None",
+            r"hx has shape \(1, 2, 5\), expected \[B, H\] = \(2, 5\): pass None",
         ),
     ],
 )
@@ -446,12 +446,15 @@ def test_the_errors_of_short_and_long_calls_are_the_same(T):
             r"hx has shape \(2, 2, 5\), expected \[L\*D, B, H\] = \(1, 2, 5\)",
         ),
         (lambda: layer(x[..., :2]), r"input has shape \(\d, 2, 2\), expected \[T, B, I\] = \(any, any, 3\)"),
-        (lambda: layer(x.double()), r"x has dtype torch\.float64, expected torch\.float32 as weights"),
+        (
+            lambda: layer(x.double()),
+            r"input has dtype torch\.float64, expected torch\.float32 as the weights",
+        ),
         (
             lambda: layer(x, torch.zeros(1, 2, 5).double()),
-            r"x has dtype torch\.float32, expected torch\.float64 as state",
+            r"hx has dtype torch\.float64, expected torch\.float32 as the weights",
         ),
-        (lambda: layer(x.to("meta")), "x is on meta, expected cpu as weights"),
+        (lambda: layer(x.to("meta")), "input is on meta, expected cpu as the weights"),
     ):
         for _ in range(2):
             with pytest.raises(ShapeError, match=message):

@@ -170,3 +170,81 @@ def test_an_exported_batch_with_lengths_stays_free():
     )
     more = torch.randn(5, 4, 3), torch.tensor([4, 0, 1, 2, 3])
     torch.testing.assert_close(exported.module()(*more), layer(more[0], lengths=more[1])[0])
+
+
+FORMS = {
+    "GRU": nn.GRU,
+    "LSTM": nn.LSTM,
+    "RNN": nn.RNN,
+    "RNN relu": lambda *sizes, **keywords: nn.RNN(*sizes, nonlinearity="relu", **keywords),
+    "MinGRU": nn.MinGRU,
+}
+
+
+@pytest.mark.parametrize("given", [(), ("lengths", "reset")], ids=["plain", "lengths and resets"])
+@pytest.mark.parametrize("name", FORMS)
+def test_exported_batch_and_time_stay_free(name, given):
+    torch.manual_seed(0)
+    layer = FORMS[name](3, 2, 2, batch_first=True, bidirectional=True)
+    batch, time = torch.export.Dim("batch"), torch.export.Dim("time")
+
+    def call(*sizes):
+        flags = {"lengths": torch.randint(0, sizes[1] + 1, sizes[:1]), "reset": torch.rand(sizes) < 0.3}
+        return torch.randn(*sizes, 3), {name: flags[name] for name in given}
+
+    shapes = {"lengths": {0: batch}, "reset": {0: batch, 1: time}}
+    shapes = {"input": {0: batch, 1: time}, **{name: shapes[name] for name in given}}
+    x, flags = call(3, 4)
+    exported = torch.export.export(layer, (x,), flags, dynamic_shapes=shapes)
+    for sizes in ((3, 4), (1, 1), (5, 9)):
+        x, flags = call(*sizes)
+        for a, b in zip(exported.module()(x, **flags), layer(x, **flags)):
+            torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("name", ["RNN relu", "MinGRU"])
+def test_a_compiled_layer_trains_at_any_length(name):
+    """The loop over time of these is no part of the graph, so one graph is for every T."""
+    torch._dynamo.reset()
+    layer = FORMS[name](3, 2).double()
+    graphs = []
+
+    def count(graph, inputs):
+        graphs.append(graph)
+        return graph
+
+    compiled = torch.compile(layer, backend=count, fullgraph=True, dynamic=True)
+    for steps in (5, 7, 9):  # not another size: torch would take them for one
+        x = torch.randn(steps, 2, 3, dtype=torch.float64, requires_grad=True)
+        inputs = [x, *layer.parameters()]
+        flags = torch.rand(2, steps) < 0.5
+        found, wanted = (
+            torch.autograd.grad(run(x, reset=flags)[0].sin().sum(), inputs) for run in (compiled, layer)
+        )
+        for a, b in zip(found, wanted):
+            torch.testing.assert_close(a, b)
+    assert len(graphs) == 1
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("steps", [2, 3, 8, 17])
+@pytest.mark.parametrize("name", FORMS)
+def test_nan_stays_in_the_sequence_it_came_from(name, steps, bidirectional):
+    """Values and gradients of what stands on the other side of a reset have the bits that they have without it."""
+    torch.manual_seed(steps)
+    layer = FORMS[name](3, 2, batch_first=True, bidirectional=bidirectional).double()
+    begin = steps // 2
+    reset = torch.zeros(2, steps, dtype=torch.bool)
+    reset[:, begin] = True
+    clean = torch.randn(2, steps, 3, dtype=torch.float64)
+    for bad, good in ((slice(0, begin), slice(begin, steps)), (slice(begin, steps), slice(0, begin))):
+        found = []
+        for value in (0.5, torch.nan):
+            x = clean.clone()
+            x[:, bad] = value
+            x.requires_grad_()
+            y, _ = layer(x, reset=reset)
+            gradient = torch.autograd.grad(y.square().sum(), x)[0]
+            found.append((y[:, good].detach(), gradient[:, good]))
+        for a, b in zip(*found):
+            assert torch.equal(a, b)

@@ -116,8 +116,12 @@ def _layer(cell: str, x: Tensor, state: State, weights: Weights, batch_first: bo
     has_biases = weights[2] is not None
     flat = weights if has_biases else weights[:2]
     start = state if cell == "lstm" else state[0]
+    # cuDNN differentiates only what it ran as training. Without dropout the results are the same.
+    train = torch.is_grad_enabled() and any(
+        part is not None and part.requires_grad for part in (x, *state, *flat)
+    )
     # num_layers, dropout, train, bidirectional
-    y, *final = _SEQUENCE[cell](x, start, flat, has_biases, 1, 0.0, False, False, batch_first)
+    y, *final = _SEQUENCE[cell](x, start, flat, has_biases, 1, 0.0, train, False, batch_first)
     return y, tuple(final)
 
 

@@ -15,6 +15,8 @@ from congru.errors import BackendError, SettingsError
 
 # (cell, reset before) -> congru_cell in core/congru.h.
 CODES = {("gru", False): 0, ("gru", True): 1, ("lstm", False): 2, ("rnn", False): 3}
+# Codes of cells that the core has not, behind the same operators in traced graphs: torch operations compute them.
+TRACED = {("rnn_relu", False): 4}
 # Names of dtypes -> those of core/congru.h.
 DTYPES = {"float32": 0, "float64": 1}
 WEIGHT_DTYPES = {None: 0, "bfloat16": 1}

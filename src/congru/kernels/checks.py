@@ -166,16 +166,28 @@ def _check_tensors(
         for part in group:
             if part is None:
                 continue
+            # The weights come first: x is held against them, everything else against x.
+            (wrong, odd), (other, whole) = ("x", x), (name, part)
+            if name != "weights":
+                (wrong, odd), (other, whole) = (other, whole), (wrong, odd)
             if part.device != x.device:
                 raise ShapeError(
-                    f"x is on {x.device}, expected {part.device} as {name}: move it with .to('{part.device}')"
+                    f"{wrong} is on {odd.device}, expected {whole.device} as {other}: move it with .to('{whole.device}')"
                 )
-            if part.dtype != x.dtype and not sys.modules["torch"].is_autocast_enabled(x.device.type):
+            if part.dtype != x.dtype and not autocast_joins(part, x):
                 raise ShapeError(
-                    f"x has dtype {x.dtype}, expected {part.dtype} as {name}: convert with .to({part.dtype})"
+                    f"{wrong} has dtype {odd.dtype}, expected {whole.dtype} as {other}: convert with .to({whole.dtype})"
                 )
     if not x.dtype.is_floating_point:
         raise ShapeError(f"x has dtype {x.dtype}, expected a floating dtype: pass x.float()")
+
+
+def autocast_joins(a: Array, b: Array) -> bool:
+    """Whether autocast brings two tensors to one dtype, which it does with all floating ones but float64."""
+    torch = sys.modules["torch"]
+    floating = a.dtype.is_floating_point and b.dtype.is_floating_point
+    alike = (a.dtype == torch.float64) == (b.dtype == torch.float64)
+    return bool(floating and alike and torch.is_autocast_enabled(a.device.type))
 
 
 def _check_time(x: Array, lengths: Array | None, reset: Array | None) -> None:

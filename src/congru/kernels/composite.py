@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from congru.kernels import scan_ops as scan_ops  # makes the operators that a traced scan calls
 from congru.kernels.call import Call, Sequence
 from congru.kernels.cells import CELLS
 from congru.kernels.composite_norm import dreamer, normalise, project
@@ -62,8 +63,8 @@ def sequence(call: Sequence) -> tuple[Tensor, State, Tensor | None]:
     if flags.valid is not None:
         # Padding may hold NaN, which must not reach a gradient as 0 * NaN.
         steps = torch.where(flags.valid, steps, 0.0)
-    if len(steps) == 0:
-        y = state[0].new_zeros(len(x), 0, state[0].shape[1])
+    if steps.shape[0] == 0:
+        y = state[0].new_zeros(x.shape[0], 0, state[0].shape[1])
         return y, state, torch.stack([y] * len(CELLS[cell].gates), 2) if return_gates else None
     if h_reset is None:
         h_reset = tuple(part.new_zeros(part.shape[1]) for part in state)
@@ -102,11 +103,11 @@ def step(cell: str, x: Tensor, state: State | None, weights: Weights, *, reset_b
 
 
 def zeros(cell: str, x: Tensor, weights: Weights) -> State:
-    """The default state: one [B, H] array of zeros per part."""
+    """The default state: one [B, H] array of zeros per part, in the dtype of the weights (x may differ under autocast)."""
     W = weights[0]
     assert W is not None
     size = W.shape[0] // len(CELLS[cell].gates)
-    return tuple(x.new_zeros(x.shape[0], size) for _ in CELLS[cell].states)
+    return tuple(x.new_zeros(x.shape[0], size, dtype=W.dtype) for _ in CELLS[cell].states)
 
 
 def make_flags(x: Tensor, lengths: Tensor | None, reset: Tensor | None, reverse: bool) -> Flags:
@@ -116,7 +117,8 @@ def make_flags(x: Tensor, lengths: Tensor | None, reset: Tensor | None, reverse:
         valid = torch.arange(x.shape[1], device=x.device).unsqueeze(1) < lengths
         reset = None if reset is None else reset & valid.transpose(0, 1)
     if reset is not None and reverse:
-        reset = torch.cat([reset[:, 1:], torch.zeros_like(reset[:, :1])], 1)
+        steps = torch.arange(x.shape[1], device=x.device)
+        reset = reset.roll(-1, 1) & (steps < x.shape[1] - 1)
     is_first = None if reset is None else reset.transpose(0, 1).unsqueeze(2)
     return Flags(None if valid is None else valid.unsqueeze(2), is_first)
 

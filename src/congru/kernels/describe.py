@@ -64,7 +64,7 @@ def _signature(
     if type(x) is np.ndarray:
         return _array_signature(settings, x, more, *groups)
     torch = sys.modules.get("torch")
-    if torch is None or torch.compiler.is_compiling() or torch._C._is_any_autocast_enabled():
+    if torch is None or torch.compiler.is_compiling():
         return None
     Tensor, Parameter = torch.Tensor, torch.nn.Parameter
     if type(x) is not Tensor and type(x) is not Parameter:

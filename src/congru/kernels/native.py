@@ -12,21 +12,29 @@ from typing import Any
 
 import numpy as np
 
-from congru.kernels.binding import CODES, DTYPES, WEIGHT_DTYPES, extension, missing
+from congru.kernels.binding import CODES, DTYPES, TRACED, WEIGHT_DTYPES, extension, missing
 from congru.kernels.call import Call, Sequence
 from congru.kernels.cells import CELLS, Array, State, Weights, is_tensor
 from congru.kernels.rounding import rounded
 from congru.reference.option_equations import gain_names
 
+# Under autocast another backend is faster in large calls, on processors with matrix tiles only: bench/autocast.py.
+FASTER = {"gru": "bptt", "lstm": "aten"}
+MIN_STEPS, MIN_BATCH = 4, 16
+
 OPTIONS = ("layer_norm=True", "layer_norm='dreamer'", "zoneout", "recurrent_mask")
 
 
 def supports(call: Call) -> str | None:
-    """CPU, float32 or float64 (under autocast also what autocast computes in), every cell but minGRU and the relu RNN."""
+    """CPU, float32 or float64 (under autocast also what autocast computes in), every cell but minGRU and the relu RNN.
+
+    The relu RNN is taken in traced graphs, where the loop of torch operations would hold T fast.
+    """
     reason = missing()
     if reason is not None:
         return reason
-    if (call.cell, call.reset_before) not in CODES:
+    form = call.cell, call.reset_before
+    if form not in CODES and not (form in TRACED and call.library == "torch" and _traced()):
         return f"it has no {call.cell}"
     if call.weight_dtype and any(option.startswith("layer_norm") for option in call.options):
         return "it has no bfloat16 weights with layer norm"
@@ -38,14 +46,34 @@ def supports(call: Call) -> str | None:
 
 
 def declines(call: Call) -> str | None:
-    """Why "auto" passes the core over although it can run this call."""
-    if call.library == "torch" and _autocast():
-        return "autocast asks for products in another dtype than float32"
-    return None
+    """Why "auto" passes the core over although it can run this call: `FASTER` has products in bfloat16 on matrix tiles."""
+    if call.library != "torch" or not _autocast() or call.cell not in FASTER:
+        return None
+    if call.steps is None or call.steps < MIN_STEPS or not _has_tiles():
+        return None
+    num_weights = len(CELLS[call.cell].gates) * call.hidden_size * (call.input_size + call.hidden_size)
+    if call.cell == "lstm":
+        pays = call.batch * call.hidden_size >= 2048
+    else:
+        pays = num_weights >= 2e6 or call.batch * num_weights >= 1.5e8
+    if call.batch < MIN_BATCH or not pays:
+        return None
+    return f"autocast asks for products in bfloat16, which {FASTER[call.cell]!r} has faster at this size"
+
+
+def _has_tiles() -> bool:
+    """Whether the processor multiplies matrices of the autocast dtype in tiles (AMX)."""
+    torch = sys.modules["torch"]
+    return bool(torch.get_autocast_dtype("cpu") == torch.bfloat16 and torch.cpu._is_amx_tile_supported())
 
 
 def _autocast() -> bool:
     return bool(sys.modules["torch"].is_autocast_enabled("cpu"))
+
+
+def _traced() -> bool:
+    torch = sys.modules["torch"]
+    return bool(torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None)
 
 
 def sequence(call: Sequence) -> tuple[Array, State, Array | None]:

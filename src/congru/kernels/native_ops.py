@@ -20,8 +20,9 @@ import torch
 from torch import Tensor
 from torch.library import Library
 
-from congru.kernels.binding import CODES, DTYPES, extension
+from congru.kernels.binding import DTYPES, TRACED, extension
 from congru.kernels.cells import CELLS
+from congru.kernels.native_equations import CELL_OF, composite_call, first_gradients
 
 # The differentiable inputs, in the order of the gradients; those without a gradient; what a backward reads of its forward;
 # what arrives at the results of the forward.
@@ -36,7 +37,7 @@ GATES, EXTRA, NORMS, BFLOAT16 = 1, 2, 4, 8
 
 # Without the checks and wrappers of torch.library.custom_op, which cost more than a step of the core.
 _LIBRARY = Library("congru", "FRAGMENT")  # type: ignore[no-untyped-call]
-_CELL_OF = {code: cell for cell, code in CODES.items()}
+_TRACED = frozenset(TRACED.values())
 _DTYPES = {getattr(torch, name): code for name, code in DTYPES.items()}
 _RESULTS = ("y", "h", "c", "gates", "extra", "norms")
 _GRADIENTS = tuple(f"d{name}" for name in INPUTS)
@@ -67,7 +68,7 @@ def _results(
     x, U = arguments[_X], arguments[_U]
     assert x is not None
     assert U is not None
-    H, name = U.shape[1], _CELL_OF[cell][0]
+    H, name = U.shape[1], CELL_OF[cell][0]
     h = x.new_empty(x.shape[0], H)
     # norm(a) of so many gates, and a scale for each; "dreamer" has one norm of three.
     norms = 3 * H + 1 if arguments[_G_H] is None else (9 if name == "lstm" else 6) * (H + 1)
@@ -147,6 +148,13 @@ def run_forward(
 ) -> tuple[Tensor, ...]:
     """The kernel of ``congru::forward``; `arguments` are the tensors of ARGUMENTS."""
     results = _results(cell, time_first, keep, arguments)
+    if cell in _TRACED:
+        with torch.no_grad():
+            y, final, gates = composite_call(cell, reverse, arguments, bool(keep & GATES))
+        for room, part in zip(results, (y, final[0], None, gates)):
+            if part is not None:
+                room.copy_(part)
+        return results
     if keep & NORMS and arguments[_LENGTHS] is not None:
         results[-1].zero_()  # of padding the core writes no norms
     keeping: list[Tensor] = []
@@ -191,7 +199,7 @@ def _complete(
     assert gates is not None
     assert extra is not None
     assert norms is not None
-    name, normed = _CELL_OF[cell][0], arguments[_G_I] is not None
+    name, normed = CELL_OF[cell][0], arguments[_G_I] is not None
     if (
         (normed and not norms.numel())
         or (name == "lstm" and not extra.numel())
@@ -211,6 +219,9 @@ def run_backward(
     """The kernel of ``congru::backward``; `tensors` are those of GRAD_OUTPUTS, ARGUMENTS and SAVED."""
     grad_outputs, arguments = tensors[: len(GRAD_OUTPUTS)], tensors[len(GRAD_OUTPUTS) : -len(SAVED)]
     room = _room(wanted, time_first, arguments[: len(INPUTS)])
+    if cell in _TRACED:
+        gradients = iter(first_gradients(cell, reverse, wanted, (*grad_outputs, *arguments)))
+        return tuple(part.copy_(next(gradients)) if want else part for part, want in zip(room, wanted))
     saved = _complete(cell, reverse, time_first, arguments, tensors[-len(SAVED) :])
     keeping: list[Tensor] = []
     call = _call(cell, reverse, arguments, keeping)

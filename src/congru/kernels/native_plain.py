@@ -52,8 +52,8 @@ def sequence(
 ) -> tuple[Tensor, State] | None:
     """y and the final state, or None where this is not a plain call."""
     code = CODES.get((cell, reset_before))
-    if code is None or _is_watched():
-        return None
+    if code is None or _is_watched() or (cell == "lstm" and torch.is_autocast_enabled("cpu")):
+        return None  # for the LSTM autocast may mean another backend
     layout = _BATCH_FIRST if batch_first else _TIME_FIRST
     results: tuple[Tensor, State] | None = _RUN(
         code, reverse, layout, torch.is_grad_enabled(), torch.get_num_threads(), x, state, weights
@@ -73,12 +73,12 @@ def step(cell: str, x: Tensor, state: State | None, weights: Weights) -> State |
 
 
 def _is_watched() -> bool:
-    """Whether a mode, a transform or a trace wants to see the operations on tensors, or autocast their dtype."""
+    """Whether a mode, a transform, a trace or a profile wants to see the operations on tensors."""
     return bool(
         torch.compiler.is_compiling()
-        or torch._C._is_any_autocast_enabled()
         or torch._C._are_functorch_transforms_active()
         or torch._C._len_torch_dispatch_stack()
         or torch._C._get_tracing_state() is not None
         or forward_ad._current_level >= 0
+        or torch._C._autograd._profiler_enabled()
     )

@@ -10,16 +10,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from congru.kernels import composite
 from congru.kernels.batched_gradients import takes_batched_gradients
-from congru.kernels.binding import CODES
-from congru.kernels.call import Sequence
+from congru.kernels.native_equations import first_gradients, replaced
 from congru.kernels.native_ops import (
     ARGUMENTS,
     GRAD_OUTPUTS,
@@ -30,11 +28,7 @@ from congru.kernels.native_ops import (
     run_backward,
     run_forward,
 )
-from congru.kernels.options import Options
 
-Tensors: TypeAlias = list[Tensor | None] | tuple[Tensor | None, ...]
-
-_CELL_OF = {code: cell for cell, code in CODES.items()}
 # Places in the argument lists of both operators.
 _FORWARD_INPUTS = slice(NUM_SETTINGS, NUM_SETTINGS + len(INPUTS))
 _BACKWARD_READS = slice(NUM_SETTINGS, NUM_SETTINGS + len(GRAD_OUTPUTS + ARGUMENTS))
@@ -100,7 +94,7 @@ def _backward_of_forward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     if all(grad is None for grad in grad_outputs):
         return (None,) * _NUM_FORWARD
     if not torch.compiler.is_compiling() and forward_mode():
-        first = iter(_first_gradients(cell, reverse, wanted, (*grad_outputs, *saved[: len(ARGUMENTS)])))
+        first = iter(first_gradients(cell, reverse, wanted, (*grad_outputs, *saved[: len(ARGUMENTS)])))
         gradients = [next(first) if want else None for want in wanted]
     else:
         computed = _backward(cell, reverse, time_first, wanted, *grad_outputs, *saved)
@@ -114,57 +108,6 @@ def _setup_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...
     ctx.save_for_backward(*inputs[_BACKWARD_READS])
 
 
-def composite_call(
-    cell: int, reverse: bool, arguments: Tensors, return_gates: bool
-) -> tuple[Tensor, tuple[Tensor, ...], Tensor | None]:
-    """The forward by torch operations; `arguments` are the tensors of ARGUMENTS. Returns y, the final state, the gates."""
-    name, reset_before = _CELL_OF[cell]
-    x, h0, c0, W, U, b_i, b_h, g_i, g_h, g_c, b_c, h_reset, c_reset, *masks = arguments
-    lengths, reset, h_mask, *zoneout = masks
-    assert x is not None
-    assert U is not None
-    parts = 2 if name == "lstm" else 1
-    gains = () if g_i is None else (g_i,) if g_h is None else (g_i, g_h, g_c, b_c)[: 2 * parts]
-    zeros = x.new_zeros(x.shape[0], U.shape[1])
-    shares = tuple(d for d in zoneout if d is not None)
-    begin = None if h_reset is None else (h_reset, x.new_zeros(U.shape[1]) if c_reset is None else c_reset)
-    layer_norm = "dreamer" if len(gains) == 1 else g_i is not None
-    call = Sequence(
-        cell=name,
-        x=x,
-        state=(zeros if h0 is None else h0, zeros if c0 is None else c0)[:parts],
-        weights=(W, U, b_i, b_h, *gains),
-        lengths=lengths,
-        reset=reset,
-        h_reset=None if begin is None else begin[:parts],
-        reverse=reverse,
-        reset_before=reset_before,
-        return_gates=return_gates,
-        options=Options(layer_norm, zoneout=shares or None, recurrent_mask=h_mask),
-    )
-    return composite.sequence(call)
-
-
-def _first_gradients(cell: int, reverse: bool, wanted: list[bool], read: Tensors) -> tuple[Tensor, ...]:
-    """The wanted first gradients by torch operations; `read` are the tensors of GRAD_OUTPUTS and of ARGUMENTS."""
-    grad_outputs, arguments = read[: len(GRAD_OUTPUTS)], read[len(GRAD_OUTPUTS) :]
-    indices = [index for index, want in enumerate(wanted) if want]
-
-    def results(*targets: Tensor) -> tuple[Tensor, ...]:
-        """What a gradient arrives at, from the inputs of which a gradient is wanted."""
-        replaced = _replaced(arguments, indices, targets)
-        y, final, gates = composite_call(cell, reverse, replaced, grad_outputs[3] is not None)
-        outputs = (y, final[0], final[1] if len(final) == 2 else None, gates)
-        return tuple(
-            part for part, grad in zip(outputs, grad_outputs) if part is not None and grad is not None
-        )
-
-    with torch.autocast("cpu", enabled=False):  # the core computed in the dtype of its inputs
-        vjp = torch.func.vjp(results, *[arguments[index] for index in indices])[1]
-        first: tuple[Tensor, ...] = vjp(tuple(grad for grad in grad_outputs if grad is not None))
-    return first
-
-
 @takes_batched_gradients
 def _backward_of_backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     cell, reverse, wanted = ctx.settings
@@ -173,21 +116,13 @@ def _backward_of_backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     indices = [k for k in range(num_differentiable) if ctx.needs_input_grad[NUM_SETTINGS + k]]
 
     def first(*targets: Tensor) -> tuple[Tensor, ...]:
-        return _first_gradients(cell, reverse, wanted, _replaced(saved, indices, targets))
+        return first_gradients(cell, reverse, wanted, replaced(saved, indices, targets))
 
     with torch.autocast("cpu", enabled=False):
         gradients, vjp = torch.func.vjp(first, *[saved[index] for index in indices])  # type: ignore[misc]
         grad_outputs = [grad for grad, want in zip(grads, wanted) if want]
         second = vjp(tuple(torch.zeros_like(a) if b is None else b for a, b in zip(gradients, grad_outputs)))
-    return tuple(_replaced((None,) * _NUM_BACKWARD, [NUM_SETTINGS + index for index in indices], second))
-
-
-def _replaced(parts: tuple[Any, ...] | list[Any], indices: list[int], by: tuple[Tensor, ...]) -> list[Any]:
-    """The parts with those at `indices` replaced."""
-    whole = list(parts)
-    for index, part in zip(indices, by):
-        whole[index] = part
-    return whole
+    return tuple(replaced((None,) * _NUM_BACKWARD, [NUM_SETTINGS + index for index in indices], second))
 
 
 def _unmapped(arguments: tuple[Any, ...], in_dims: tuple[Any, ...], row: int) -> list[Any]:
@@ -313,11 +248,13 @@ def _backward(*arguments: Any) -> tuple[Tensor, ...]:
 
 
 def _plain(arguments: tuple[Any, ...]) -> bool:
-    """Whether all are ordinary tensors and no mode or trace sees the calls on them.
+    """Whether all are ordinary tensors and no mode, trace or profile sees the calls on them.
 
     Then a call may go round torch's dispatcher, which costs more than a step of the core.
     """
     if torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state() is not None:
+        return False
+    if torch._C._autograd._profiler_enabled():  # a profile shows the operators by name
         return False
     return _ORDINARY.issuperset(map(type, arguments[NUM_SETTINGS:]))
 

@@ -2,7 +2,7 @@
 
 First gradients come from the core; those beyond, and forward-mode ones, from the same equations in torch operations
 (:mod:`congru.kernels.composite`). Tensors keep their layout: where x lies time first in memory, so do y and the gates.
-Under autocast the core computes in float32. Threads follow ``torch.set_num_threads``.
+Under autocast the core computes in float32, float64 in float64. Threads follow ``torch.set_num_threads``.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from congru.kernels import native_rules
-from congru.kernels.binding import CODES, extension
+from congru.kernels.binding import CODES, TRACED, extension
 from congru.kernels.call import Sequence
 from congru.kernels.cells import State
+from congru.kernels.native_equations import composite_call
 from congru.kernels.native_ops import BFLOAT16, EXTRA, GATES, NORMS
 from congru.kernels.rounding import rounded
 
@@ -61,12 +62,14 @@ def sequence(call: Sequence) -> tuple[Tensor, State, Tensor | None]:
     masks: list[Any] = [lengths, reset, options.recurrent_mask, *_pair(zoneout)]
     compiling = torch.compiler.is_compiling()
     if torch.is_autocast_enabled("cpu"):
-        inputs = [None if part is None else part.to(torch.float32) for part in inputs]
-        masks[2:] = [None if part is None else part.to(torch.float32) for part in masks[2:]]
-    code = CODES[cell, reset_before]
+        dtype = torch.float64 if weights[0].dtype == torch.float64 else torch.float32  # type: ignore[union-attr]
+        inputs = [None if part is None else part.to(dtype) for part in inputs]
+        masks[2:] = [None if part is None else part.to(dtype) for part in masks[2:]]
+    code = CODES.get((cell, reset_before), TRACED.get((cell, reset_before), -1))
+    cell = "rnn" if cell == "rnn_relu" else cell  # it keeps what the tanh RNN keeps
     if not compiling and native_rules.forward_mode():
         with torch.autocast("cpu", enabled=False):
-            return native_rules.composite_call(code, reverse, (*inputs, *masks), return_gates)
+            return composite_call(code, reverse, (*inputs, *masks), return_gates)
     gradient = torch.is_grad_enabled() and (
         any(part is not None and part.requires_grad for part in inputs)
         # Of a mapped tensor vmap does not tell whether a transform around it wants a gradient.

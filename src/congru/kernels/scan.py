@@ -14,7 +14,8 @@ of signed numbers:
 
     dh_t = dy_t + z_{t+1} dh_{t+1}      da_z = dh_t (h_{t-1} - n) z (1 - z)      da_n = dh_t (1 - z) g'(a_n)
 
-Only gi and the states are kept for it. It is made of torch operations, so it can be differentiated again.
+Only gi and the states are kept for it. It is made of torch operations, so it can be differentiated again. In a traced
+graph both are operators of their own, ``congru::mingru`` and ``congru::mingru_backward``: T stays free there.
 Legend: pieces are [P, S, B, H], P pieces of S steps; flags are [T, B, 1] as in `congru.kernels.composite`.
 """
 
@@ -45,9 +46,11 @@ def mingru_states(
     `gi` [T, B, 2H] is W x + b_i; `valid` is False where padding, `is_first` True where the state that enters is
     `h_reset` [H]; None = nowhere.
     """
-    # Forward mode differentiates torch operations, not the function with a backward of its own.
-    in_forward_mode = not torch.compiler.is_compiling() and forward_ad._current_level >= 0
-    run: Callable[..., Tensor] = _step_by_step if in_forward_mode else _States.apply
+    run: Callable[..., Tensor] = _States.apply
+    if torch.compiler.is_compiling():
+        run = torch.ops.congru.mingru  # the loop over pieces would hold T fast
+    elif forward_ad._current_level >= 0:
+        run = _step_by_step  # forward mode differentiates torch operations, not the function with a backward of its own
     if not reverse:
         states: Tensor = run(gi, h, h_reset, valid, is_first)
         # The caller may change y in place; the backward reads the states.
@@ -81,34 +84,7 @@ class _States(torch.autograd.Function):
     def forward(
         gi: Tensor, h: Tensor, h_reset: Tensor, valid: Tensor | None, is_first: Tensor | None
     ) -> Tensor:
-        size = _piece_size(gi)
-        nothing = gi.new_full((), -math.inf)
-        a_z, a_n = _pieces(gi, size).chunk(2, -1)
-        padding = None if valid is None else ~_pieces(valid, size)
-        begins = None if is_first is None else _pieces(is_first, size)
-        written, decay = [], []
-        log_sum = log_decay = log_left = nothing  # log_left: how much of h_reset is left
-        for k in range(size):
-            log_z = F.logsigmoid(a_z[:, k])
-            log_write = F.logsigmoid(-a_z[:, k]) + _log_candidate(a_n[:, k])
-            if padding is not None:  # keeps everything, writes nothing
-                log_z = torch.where(padding[:, k], 0.0, log_z)
-                log_write = torch.where(padding[:, k], nothing, log_write)
-            log_keep = log_z if begins is None else torch.where(begins[:, k], nothing, log_z)
-            log_sum = torch.logaddexp(log_keep + log_sum, log_write)
-            log_decay = log_keep + log_decay if k else log_keep
-            written.append(torch.exp(log_sum))
-            decay.append(torch.exp(log_decay))
-            if begins is not None:
-                log_left = torch.where(begins[:, k], log_z, log_z + log_left)
-                written[k] = written[k] + torch.exp(log_left) * h_reset
-        h_prev = []
-        for last_written, last_decay in zip(written[-1], decay[-1]):
-            h_prev.append(h)
-            h = last_written + last_decay * h
-        enters = torch.stack(h_prev)
-        states = torch.stack([a + b * enters for a, b in zip(written, decay)], 1)
-        return states.flatten(0, 1)[: len(gi)]
+        return states_in_pieces(gi, h, h_reset, valid, is_first)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -117,41 +93,117 @@ class _States(torch.autograd.Function):
     @staticmethod
     @takes_batched_gradients
     def backward(ctx: Any, dstates: Tensor) -> tuple[Tensor | None, ...]:
-        gi, h, h_reset, valid, is_first, states = ctx.saved_tensors
-        size = _piece_size(gi)
-        a_z, a_n = _pieces(gi, size).chunk(2, -1)
-        z = torch.sigmoid(a_z)
-        writes = None if valid is None else _pieces(valid, size)
-        begins = None if is_first is None else _pieces(is_first, size)
-        keep = z if writes is None else torch.where(writes, z, 1.0)
-        keep = keep if begins is None else torch.where(begins, 0.0, keep)
-        dh, dh_first = _scan_back(keep, _pieces(dstates, size))
-        before = _pieces(torch.cat([h.unsqueeze(0), states[:-1]]), size)
-        before = before if begins is None else torch.where(begins, h_reset, before)
-        n = candidate(a_n)
-        dwrite = dh * (1 - z)
-        da_z = dwrite * z * (before - n)
-        da_n = dwrite * torch.where(a_n >= 0, 1.0, n * (1 - n))
-        dgi = torch.cat([da_z, da_n], -1)
-        dgi = dgi if writes is None else torch.where(writes, dgi, 0.0)
-        dh_reset = None if begins is None else torch.where(begins, dh * z, 0.0).sum((0, 1, 2))
-        return dgi.flatten(0, 1)[: len(gi)], dh_first, dh_reset, None, None
+        dgi, dh, dh_reset = gradients(dstates, *ctx.saved_tensors)
+        return dgi, dh, None if ctx.saved_tensors[4] is None else dh_reset, None, None
 
 
-def _scan_back(keep: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
-    """Return dh_t = dy_t + keep_{t+1} dh_{t+1} in pieces [P, S, B, H], and that of the first state."""
-    size = dy.shape[1]
+def states_in_pieces(
+    gi: Tensor, h: Tensor, h_reset: Tensor, valid: Tensor | None, is_first: Tensor | None
+) -> Tensor:
+    """The states [T, B, H] after every step; arguments as of :class:`_States`."""
+    size = _piece_size(gi)
+    nothing = gi.new_full((), -math.inf)
+    a_z, a_n = _pieces(gi, size).chunk(2, -1)
+    padding = None if valid is None else ~_pieces(valid, size)
+    begins = None if is_first is None else _pieces(is_first, size)
+    written, decay = [], []
+    log_sum = log_decay = log_left = nothing  # log_left: how much of h_reset is left
+    for k in range(size):
+        log_z = F.logsigmoid(a_z[:, k])
+        log_write = F.logsigmoid(-a_z[:, k]) + _log_candidate(a_n[:, k])
+        if padding is not None:  # keeps everything, writes nothing
+            log_z = torch.where(padding[:, k], 0.0, log_z)
+            log_write = torch.where(padding[:, k], nothing, log_write)
+        log_kept = log_z + log_sum
+        log_decay = log_z + log_decay if k else log_z
+        if begins is not None:  # chosen, not multiplied by 0: NaN stays in the sequence it came from
+            log_kept = torch.where(begins[:, k], nothing, log_kept)
+            log_decay = torch.where(begins[:, k], nothing, log_decay)
+        log_sum = torch.logaddexp(log_kept, log_write)
+        written.append(torch.exp(log_sum))
+        decay.append(torch.exp(log_decay))
+        if begins is not None:
+            log_left = torch.where(begins[:, k], log_z, log_z + log_left)
+            written[k] = written[k] + torch.exp(log_left) * h_reset
+    cut = None if begins is None else begins.cumsum(1).bool()  # a sequence has begun in this piece
+    h_prev = []
+    for piece, (last_written, last_decay) in enumerate(zip(written[-1], decay[-1])):
+        h_prev.append(h)
+        h = _joined(last_written, last_decay, h, None if cut is None else cut[piece, -1])
+    enters = torch.stack(h_prev)
+    states = [
+        _joined(a, b, enters, None if cut is None else cut[:, k])
+        for k, (a, b) in enumerate(zip(written, decay))
+    ]
+    return torch.stack(states, 1).flatten(0, 1)[: len(gi)]
+
+
+def gradients(
+    dstates: Tensor,
+    gi: Tensor,
+    h: Tensor,
+    h_reset: Tensor,
+    valid: Tensor | None,
+    is_first: Tensor | None,
+    states: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What `dstates` gives to gi, h and h_reset."""
+    size = _piece_size(gi)
+    a_z, a_n = _pieces(gi, size).chunk(2, -1)
+    z = torch.sigmoid(a_z)
+    writes = None if valid is None else _pieces(valid, size)
+    begins = None if is_first is None else _pieces(is_first, size)
+    keep = z if writes is None else torch.where(writes, z, 1.0)
+    dh, dh_first = _scan_back(keep, _pieces(dstates, size), begins)
+    before = _pieces(torch.cat([h.unsqueeze(0), states[:-1]]), size)
+    before = before if begins is None else torch.where(begins, h_reset, before)
+    n = candidate(a_n)
+    dwrite = dh * (1 - z)
+    da_z = dwrite * z * (before - n)
+    da_n = dwrite * torch.where(a_n >= 0, 1.0, n * (1 - n))
+    dgi = torch.cat([da_z, da_n], -1)
+    dgi = dgi if writes is None else torch.where(writes, dgi, 0.0)
+    dh_reset = (
+        torch.zeros_like(h_reset) if begins is None else torch.where(begins, dh * z, 0.0).sum((0, 1, 2))
+    )
+    return dgi.flatten(0, 1)[: len(gi)], dh_first, dh_reset
+
+
+def _scan_back(keep: Tensor, dy: Tensor, begins: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return dh_t = dy_t + keep_{t+1} dh_{t+1} in pieces [P, S, B, H], and that of the first state.
+
+    Nothing goes back over the first step of a sequence, NaN neither.
+    """
+
+    def through(piece: Any, k: int, arriving: Tensor) -> Tensor:
+        """What reaches the state that enters step k."""
+        kept = keep[piece, k] * arriving
+        return kept if begins is None else torch.where(begins[piece, k], 0.0, kept)
+
+    every, size = slice(None), dy.shape[1]
     inside = [dy[:, -1]]
     share = [torch.ones_like(dy[:, -1])]  # of the dh that enters the piece from the right, less its keep
+    cut = [None if begins is None else torch.zeros_like(begins[:, -1])]  # nothing of it arrives
     for k in reversed(range(size - 1)):
-        inside.append(dy[:, k] + keep[:, k + 1] * inside[-1])
-        share.append(keep[:, k + 1] * share[-1])
+        inside.append(dy[:, k] + through(every, k + 1, inside[-1]))
+        share.append(through(every, k + 1, share[-1]))
+        cut.append(None if begins is None else cut[-1] | begins[:, k + 1])  # type: ignore[operator]
     from_right = [torch.zeros_like(dy[0, 0])]
     for piece in reversed(range(len(dy))):
-        from_right.append(keep[piece, 0] * (inside[-1][piece] + share[-1][piece] * from_right[-1]))
+        is_cut = cut[-1]
+        at_first = _joined(
+            inside[-1][piece], share[-1][piece], from_right[-1], None if is_cut is None else is_cut[piece]
+        )
+        from_right.append(through(piece, 0, at_first))
     enters = torch.stack(from_right[-2::-1])
-    dh = torch.stack([a + b * enters for a, b in zip(reversed(inside), reversed(share))], 1)
-    return dh, from_right[-1]
+    parts = zip(reversed(inside), reversed(share), reversed(cut))
+    return torch.stack([_joined(a, b, enters, is_cut) for a, b, is_cut in parts], 1), from_right[-1]
+
+
+def _joined(inside: Tensor, share: Tensor, enters: Tensor, is_cut: Tensor | None) -> Tensor:
+    """What a piece makes of zero, with its share of what enters; nothing enters where it is cut, NaN neither."""
+    whole = inside + share * enters
+    return whole if is_cut is None else torch.where(is_cut, inside, whole)
 
 
 def _log_candidate(a: Tensor) -> Tensor:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.fx import Proxy
 
 from congru import ops
-from congru.errors import check_shape
-from congru.nn.module import Hidden, RecurrentModule
+from congru.errors import ShapeError, check_shape
+from congru.nn.module import Hidden, RecurrentModule, check_dtypes
 
 
 class RecurrentCell(RecurrentModule):
@@ -43,6 +46,8 @@ class RecurrentCell(RecurrentModule):
 
         The batch axis may be missing, as in torch.nn: [I] and [H]. Raises `ShapeError`.
         """
+        if not isinstance(input, Tensor):
+            return self._of_no_tensor(input, hx)
         rank = input.dim()
         if rank not in (1, 2) or input.shape[-1] != self.input_size:
             check_shape("input", input, "[B, I]", (None, self.input_size), "one step has no time axis")
@@ -52,10 +57,22 @@ class RecurrentCell(RecurrentModule):
             input = input.unsqueeze(0)
             parts = None if parts is None else tuple(part.unsqueeze(0) for part in parts)
         weights = self._named(self.stems)
-        if self.reset_before or self.layer_norm or self.num_heads != 1:
-            new = ops.step(self.cell, input, parts, weights, backend=self.backend, **self._options())
-        else:
-            new = ops.step(self.cell, input, parts, weights, backend=self.backend)
+        try:
+            if self.reset_before or self.layer_norm or self.num_heads != 1:
+                new = ops.step(self.cell, input, parts, weights, backend=self.backend, **self._options())
+            else:
+                new = ops.step(self.cell, input, parts, weights, backend=self.backend)
+        except ShapeError:
+            check_dtypes(input, hx, self._first_weight())  # in the names of this call
+            for part in parts or ():
+                check_shape("hx", part, "[B, H]", (len(input), self.hidden_size), "pass None for zeros")
+            raise
         if single:
             new = tuple(part.squeeze(0) for part in new)
         return new[0] if len(new) == 1 else self._whole(new)
+
+    def _of_no_tensor(self, input: Any, hx: Any) -> Any:
+        """A call on a proxy of torch.fx.symbolic_trace, as one node of its graph; all else is an error."""
+        if not isinstance(input, Proxy):
+            check_dtypes(input, hx, self._first_weight())
+        return self._traced(input, hx)

@@ -73,7 +73,7 @@ class LSTM(RecurrentLayer):
     ) -> None:
         if proj_size != 0:
             raise SettingsError(
-                f"proj_size is {proj_size!r}, expected 0: put a torch.nn.Linear behind the LSTM"
+                f"proj_size is {proj_size!r}, expected 0: congru computes no projections, keep torch.nn.LSTM for this one"
             )
         super().__init__(
             input_size,

@@ -9,6 +9,7 @@ In evaluation the dropouts do nothing and zoneout is its expectation, d = p ever
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 from torch import Tensor
@@ -16,13 +17,20 @@ from torch import Tensor
 from congru.errors import SettingsError
 
 
-def check_rates(**rates: float) -> None:
+def check_rates(**rates: Any) -> None:
     """Raise `SettingsError` unless each is a number from 0 up to, not including, 1."""
     for name, rate in rates.items():
-        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
+        if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= float(rate) < 1:
             raise SettingsError(
                 f"{name} is {rate!r}, expected a number from 0 up to, not including, 1: pass 0.0 for none"
             )
+
+
+def dropout_rate(rate: Any) -> float:
+    """The rate between layers as torch.nn takes it, from 0 to 1."""
+    if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= float(rate) <= 1:
+        raise SettingsError(f"dropout is {rate!r}, expected a number from 0 to 1: pass 0.0 for none")
+    return float(rate)
 
 
 def dropout_mask(like: Tensor, rate: float, *sizes: int) -> Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeAlias
+from numbers import Integral
+from typing import Any, ClassVar, NoReturn, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from congru import ops
 from congru.errors import SettingsError, ShapeError
 from congru.kernels.cells import CELLS
+from congru.kernels.checks import autocast_joins
 from congru.kernels.options import Options
 from congru.runtime.nodes.recurrent import GAIN_STEMS
 
@@ -26,6 +28,8 @@ class RecurrentModule(nn.Module):
     cell: str
     #: Beginnings of the parameter names, in the order of the cell's weights; layer norm adds those of `GAIN_STEMS`.
     stems: tuple[str, ...] = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    #: The parameter whose dtype and device are those of the module.
+    first_weight = "weight_ih"
     #: Constructor arguments that `congru.ops` takes too, with their defaults.
     form: ClassVar[dict[str, Any]] = {}
     #: Further constructor arguments of the subclass that its repr shows, with their defaults.
@@ -60,7 +64,9 @@ class RecurrentModule(nn.Module):
         num_heads: int = 1,
     ) -> None:
         check_sizes(input_size=input_size, hidden_size=hidden_size)
+        input_size, hidden_size = int(input_size), int(hidden_size)
         check_flags(bias=bias)
+        ops.check_backend(backend)
         options = Options(layer_norm, num_heads)
         self.stems = (*self.stems, *(GAIN_STEMS[name] for name in options.gains(self.cell, False)))
         self._recurrent_width = options.recurrent_width(hidden_size)
@@ -88,6 +94,28 @@ class RecurrentModule(nn.Module):
         except KeyError:
             return tuple(None if name is None else getattr(self, name) for name in names)
 
+    def _first_weight(self) -> Tensor:
+        """The input weights of the first layer: of the dtype and on the device of all."""
+        weight: Tensor = getattr(self, self.first_weight)
+        return weight
+
+    def _traced(self, input: Any, *arguments: Any, **keywords: Any) -> Any:
+        """The call as one node of a graph of torch.fx.symbolic_trace, as torch.nn's layers are."""
+        tracer = input.tracer
+        name = tracer.path_of_module(self)
+        if not name:
+            raise SettingsError(
+                "module is a recurrent layer alone, expected one inside a module: trace torch.nn.Sequential(layer)"
+            )
+        return tracer.create_proxy("call_module", name, (input, *arguments), keywords)
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        """Called by torch.jit.script, which compiles the Python code of a module and cannot compile ours."""
+        raise SettingsError(
+            "module has congru's layers, expected torch.nn's by torch.jit.script: script"
+            " congru.nn.convert(model, back=True), or use torch.jit.trace or torch.export"
+        )
+
     def _options(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.form}
 
@@ -113,10 +141,33 @@ class RecurrentModule(nn.Module):
         return parts[0] if len(parts) == 1 else (parts[0], parts[1])
 
 
-def check_sizes(**sizes: int) -> None:
-    """Raise `SettingsError` unless each is a positive integer."""
+def check_dtypes(input: Any, hx: Any, weight: Tensor) -> None:
+    """Raise `ShapeError` unless input and hx are tensors of the dtype and on the device of the weights.
+
+    Under autocast any floating dtype but float64 goes with any other.
+    """
+    parts = () if hx is None else hx if isinstance(hx, (tuple, list)) else (hx,)
+    for name, part in [("input", input), *(("hx", part) for part in parts)]:
+        if not isinstance(part, Tensor):
+            kind = f"{type(part).__module__.partition('.')[0]}.{type(part).__name__}".removeprefix(
+                "builtins."
+            )
+            raise ShapeError(f"{name} is {kind}, expected torch.Tensor: pass torch.as_tensor({name})")
+        if part.device != weight.device:
+            raise ShapeError(
+                f"{name} is on {part.device}, expected {weight.device} as the weights: pass {name}.to({str(weight.device)!r})"
+            )
+        if part.dtype != weight.dtype and not autocast_joins(part, weight):
+            other = f", or convert the model with .to({part.dtype})" if part.is_floating_point() else ""
+            raise ShapeError(
+                f"{name} has dtype {part.dtype}, expected {weight.dtype} as the weights: pass {name}.to({weight.dtype}){other}"
+            )
+
+
+def check_sizes(**sizes: Any) -> None:
+    """Raise `SettingsError` unless each is a positive whole number, NumPy's too."""
     for name, size in sizes.items():
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
             raise SettingsError(f"{name} is {size!r}, expected a positive integer: pass 1 or more")
 
 

@@ -1,25 +1,37 @@
 """A stack of recurrent layers, as torch.nn's: arguments, parameter names, start values, calls and results.
 
-Beyond torch.nn: `lengths`, `reset`, gates, a learned initial state, a choice of backend. Shapes: B batch, T
-time, I input, H hidden, L layers, D directions, G gates of the cell.
+Beyond torch.nn: `lengths`, `mask`, `reset`, gates, all states, a learned initial state, a choice of backend. Shapes: B batch,
+T time, I input, H hidden, L layers, D directions, G gates of the cell.
 """
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.fx import Proxy
 from torch.nn.utils.rnn import PackedSequence
 
 from congru import ops
-from congru.errors import SettingsError, check_shape
+from congru.errors import SettingsError
 from congru.kernels.cells import CELLS
-from congru.nn.masks import check_rates, dropout_mask, masks_of_call
+from congru.kernels.lstm_states import cell_states
+from congru.nn.masks import check_rates, dropout_mask, dropout_rate, masks_of_call
 from congru.nn.module import Hidden, RecurrentModule, check_flags, check_sizes
-from congru.nn.packed import repack, unpack
+from congru.nn.rows import Rows, check_state, rows_of
+
+
+class _Results(NamedTuple):
+    """What a stack computes: y [B, T, D*H], states [L*D, B, H], and on request [L, D, B, T, ..] of gates and states."""
+
+    y: Tensor
+    final: tuple[Tensor, ...]
+    gates: Tensor | None
+    states: tuple[Tensor, ...] | None
 
 
 class RecurrentLayer(RecurrentModule):
@@ -33,6 +45,8 @@ class RecurrentLayer(RecurrentModule):
     rates of the masks in `congru.nn.masks`, in every layer and direction.
     `backend` is "auto" or a name from `congru.ops`; "composite" has second derivatives everywhere.
     """
+
+    first_weight = "weight_ih_l0"
 
     def __init__(
         self,
@@ -61,16 +75,17 @@ class RecurrentLayer(RecurrentModule):
         check_rates(zoneout=zoneout, recurrent_dropout=recurrent_dropout, input_dropout=input_dropout)
         if self.cell == "mingru":
             _check_without_masks(zoneout=zoneout, recurrent_dropout=recurrent_dropout)
-        self.zoneout, self.recurrent_dropout, self.input_dropout = zoneout, recurrent_dropout, input_dropout
+        self.zoneout, self.recurrent_dropout = float(zoneout), float(recurrent_dropout)
+        self.input_dropout = float(input_dropout)
         check_sizes(num_layers=num_layers)
+        input_size, hidden_size, num_layers = int(input_size), int(hidden_size), int(num_layers)
         check_flags(batch_first=batch_first, bidirectional=bidirectional, learn_h0=learn_h0)
         check_flags(return_gates=return_gates, recompute=recompute)
-        if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
-            raise SettingsError(f"dropout is {dropout!r}, expected a number from 0 to 1: pass 0.0 for none")
+        dropout = dropout_rate(dropout)
         if dropout > 0 and num_layers == 1:
             reason = "it acts between layers only: pass num_layers=2 or more"
             warnings.warn(f"dropout is {dropout} with num_layers=1, expected 0.0: {reason}", stacklevel=3)
-        self.num_layers, self.dropout = num_layers, float(dropout)
+        self.num_layers, self.dropout = num_layers, dropout
         self.batch_first, self.bidirectional = batch_first, bidirectional
         self.learn_h0, self.return_gates, self.recompute = learn_h0, return_gates, recompute
         self.num_directions = 2 if bidirectional else 1
@@ -98,44 +113,66 @@ class RecurrentLayer(RecurrentModule):
         *,
         lengths: Tensor | None = None,
         reset: Tensor | None = None,
+        mask: Tensor | None = None,
         return_gates: bool | None = None,
+        return_states: bool = False,
     ) -> tuple[Any, ...]:
-        """Return (y, h), or (y, h, gates) if `return_gates` here or in the constructor.
+        """Return (y, h), then the gates if `return_gates` here or in the constructor, then all states if `return_states`.
 
         - `input`: [T, B, I], or [B, T, I] if `batch_first`, or [T, I] for one sequence, or a PackedSequence;
           y is alike, with D*H features.
         - `hx`: [L*D, B, H], for LSTM a pair; None = zeros, or the learned initial state. h is alike.
         - `lengths` [B], integers 0..T: later steps are padding; y is 0 there, h is the state before.
         - `reset` [B, T], bool: a new sequence begins here, the state starts again. B comes first always.
+        - `mask` [B, T], bool: True where a step is valid, wherever padding lies: left, right or between; in place of `lengths`.
         - gates: [L, D, B, T, G, H], rows as in `congru.reference`, 0 where padding.
+        - states: the state after every step of every layer, [L, D, B, T, H], for LSTM the pair of h and c, 0 where padding.
 
         Raises `CongruError` for a wrong argument and `BackendError` if the layer's backend cannot run it.
         """
         want_gates = self.return_gates if return_gates is None else return_gates
-        if lengths is reset is None and not want_gates and self._is_plain():
+        if lengths is reset is mask is None and not want_gates and not return_states and self._is_plain():
             plain = self._run_plain(input, hx)
             if plain is not None:
                 return plain
-        y: Tensor | PackedSequence
-        if isinstance(input, PackedSequence):
-            y, final, gates = self._run_packed(input, hx, lengths, reset, want_gates)
-        else:
-            y, final, gates = self._run_padded(input, hx, lengths, reset, want_gates)
-        return (y, self._whole(final), gates) if want_gates else (y, self._whole(final))
+        if isinstance(input, Proxy):
+            options = {"lengths": lengths, "reset": reset, "mask": mask, "return_gates": return_gates}
+            traced: Any = self._traced(input, hx, return_states=return_states, **options)
+            return traced
+        rows = rows_of(self, input, hx, lengths, reset, mask, self.batch_first)
+        results = self._run(rows, want_gates, return_states)
+        named = [rows.result(results.y), self._whole(rows.final(results.final))]
+        if results.gates is not None:
+            named.append(rows.film(results.gates))
+        if results.states is not None:
+            named.append(self._whole(tuple(map(rows.film, results.states))))
+        return tuple(named)
 
-    def explain(self, input: Tensor, *, lengths: Tensor | None = None, reset: Tensor | None = None) -> str:
+    def explain(
+        self,
+        input: Tensor | PackedSequence,
+        hx: Hidden | None = None,
+        *,
+        lengths: Tensor | None = None,
+        reset: Tensor | None = None,
+        mask: Tensor | None = None,
+        return_gates: bool | None = None,
+        return_states: bool = False,
+    ) -> str:
         """Say in one sentence which backend the first layer takes for these arguments of a call, and why."""
-        x = input if self.batch_first else input.transpose(0, 1)
-        options = {"return_gates": self.return_gates, "recompute": self.recompute, **self._options()}
-        with torch.random.fork_rng([x.device] if x.is_cuda else []):
-            options |= masks_of_call(self, x, len(CELLS[self.cell].states))
+        rows = rows_of(self, input, hx, lengths, reset, mask, self.batch_first)
+        want_gates = self.return_gates if return_gates is None else return_gates
+        options: dict[str, Any] = {"recompute": self.recompute, **self._options()}
+        options["return_gates"] = want_gates or (return_states and self.cell == "lstm")
+        with torch.random.fork_rng([rows.x.device] if rows.x.is_cuda else []):
+            options |= masks_of_call(self, rows.x, len(CELLS[self.cell].states))
         return ops.explain(
             self.cell,
-            x,
-            None,
+            rows.x,
+            None if rows.state is None else tuple(part[0] for part in rows.state),
             self._weights(0, ""),
-            lengths=lengths,
-            reset=reset,
+            lengths=rows.lengths,
+            reset=rows.reset,
             backend=self.backend,
             **options,
         )
@@ -152,39 +189,17 @@ class RecurrentLayer(RecurrentModule):
             for suffix in self._suffixes()
         ]
 
+    @property
+    def _flat_weights(self) -> tuple[Tensor, ...]:
+        """All weights in torch.nn's order, made when asked for: to change one, set it by its name."""
+        return tuple(weight for weights in self.all_weights for weight in weights)
+
     def extra_repr(self) -> str:
         """The arguments that differ from their defaults."""
         flags = {"batch_first": False, "dropout": 0.0, "bidirectional": False}
         own: dict[str, bool | float] = {"learn_h0": False, "return_gates": False, "recompute": False}
         own |= {"zoneout": 0.0, "recurrent_dropout": 0.0, "input_dropout": 0.0}
         return self._repr({"num_layers": 1, "bias": True, **flags, **own})
-
-    def _run_padded(
-        self,
-        input: Tensor,
-        hx: Hidden | None,
-        lengths: Tensor | None,
-        reset: Tensor | None,
-        want_gates: bool,
-    ) -> tuple[Tensor, tuple[Tensor, ...], Tensor | None]:
-        single = input.dim() == 2
-        if input.dim() not in (2, 3) or input.shape[-1] != self.input_size:
-            axes = "[B, T, I]" if self.batch_first else "[T, B, I]"
-            fix = "give each step input_size features, or [T, I] for one sequence"
-            check_shape("input", input, axes, (None, None, self.input_size), fix)
-        state = self._parts(hx, "[L*D, H]" if single else "[L*D, B, H]")
-        lengths = None if lengths is None else torch.as_tensor(lengths, device=input.device)
-        reset = None if reset is None else torch.as_tensor(reset, device=input.device)
-        if not single:
-            x = input if self.batch_first else input.transpose(0, 1)
-            y, final, gates = self._run(x, state, lengths, reset, want_gates)
-            return y if self.batch_first else y.transpose(0, 1).contiguous(), final, gates
-        state = None if state is None else tuple(part.unsqueeze(1) for part in state)
-        lengths = None if lengths is None else lengths.reshape(1)
-        reset = None if reset is None else reset.unsqueeze(0)
-        y, final, gates = self._run(input.unsqueeze(0), state, lengths, reset, want_gates)
-        gates = None if gates is None else gates.squeeze(2)
-        return y.squeeze(0), tuple(part.squeeze(1) for part in final), gates
 
     def _run_plain(self, input: Any, hx: Hidden | None) -> tuple[Tensor, Hidden] | None:
         """A call without options and gradients in a fraction of the time, see `congru.ops.plain`; else None.
@@ -223,46 +238,16 @@ class RecurrentLayer(RecurrentModule):
         final = finals[0] if count == 1 else tuple(torch.cat(part) for part in zip(*finals))
         return y, self._whole(final)
 
-    def _run_packed(
-        self,
-        packed: PackedSequence,
-        hx: Hidden | None,
-        lengths: Tensor | None,
-        reset: Tensor | None,
-        want_gates: bool,
-    ) -> tuple[PackedSequence, tuple[Tensor, ...], Tensor | None]:
-        for name, array in {"lengths": lengths, "reset": reset}.items():
-            if array is not None:
-                raise SettingsError(
-                    f"{name} is given with a PackedSequence, expected None: pass padded input"
-                )
-        x, rows = unpack(packed)
-        state = self._parts(hx, "[L*D, B, H]")
-        if state is not None and packed.sorted_indices is not None:
-            self._check_state(state, len(x))
-            state = tuple(part.index_select(1, packed.sorted_indices) for part in state)
-        y, final, gates = self._run(x, state, rows.to(x.device), None, want_gates)
-        if packed.unsorted_indices is not None:
-            final = tuple(part.index_select(1, packed.unsorted_indices) for part in final)
-            gates = None if gates is None else gates.index_select(2, packed.unsorted_indices)
-        return repack(y, rows, packed), final, gates
-
-    def _run(
-        self,
-        x: Tensor,
-        state: tuple[Tensor, ...] | None,
-        lengths: Tensor | None,
-        reset: Tensor | None,
-        want_gates: bool,
-    ) -> tuple[Tensor, tuple[Tensor, ...], Tensor | None]:
-        """The stack on x [B, T, I]; states are [L*D, B, H]."""
-        learned = tuple(getattr(self, name) for name in self._start_names())
+    def _run(self, rows: Rows, want_gates: bool, want_states: bool) -> _Results:
+        """The stack on rows."""
+        x, state, learned = rows.x, rows.state, tuple(getattr(self, name) for name in self._start_names())
         if state is not None:
-            self._check_state(state, x.shape[0])
+            check_state(self, state, x.shape[0])
         elif learned:
             state = tuple(part.unsqueeze(1).expand(-1, x.shape[0], -1) for part in learned)
         finals: list[tuple[Tensor, ...]] = []
-        history: list[Tensor] = []
+        gates: list[Tensor] = []
+        states: list[tuple[Tensor, ...]] = []
         for layer in range(self.num_layers):
             outputs = []
             for suffix in self._suffixes():
@@ -270,25 +255,41 @@ class RecurrentLayer(RecurrentModule):
                 seen = x
                 if self.input_dropout and self.training:
                     seen = x * dropout_mask(x, self.input_dropout, x.shape[0], 1, x.shape[2])
-                y, final, gates = ops.sequence(
+                start = None if state is None else tuple(part[k] for part in state)
+                begin = tuple(part[k] for part in learned) or None
+                masks = masks_of_call(self, x, len(CELLS[self.cell].states))
+                y, final, film = ops.sequence(
                     self.cell,
                     seen,
-                    None if state is None else tuple(part[k] for part in state),
+                    start,
                     self._weights(layer, suffix),
-                    lengths=lengths,
-                    reset=reset,
-                    h_reset=tuple(part[k] for part in learned) or None,
+                    lengths=rows.lengths,
+                    reset=rows.reset,
+                    h_reset=begin,
                     reverse=suffix != "",
-                    return_gates=want_gates,
+                    return_gates=want_gates or (want_states and self.cell == "lstm"),
                     recompute=self.recompute,
                     backend=self.backend,
                     **self._options(),
-                    **masks_of_call(self, x, len(CELLS[self.cell].states)),
+                    **masks,
                 )
                 outputs.append(y)
                 finals.append(final)
-                if gates is not None:
-                    history.append(gates)
+                if want_gates and film is not None:
+                    gates.append(film)
+                if want_states and self.cell == "lstm" and film is not None:
+                    c = cell_states(
+                        film,
+                        start,
+                        begin,
+                        lengths=rows.lengths,
+                        reset=rows.reset,
+                        reverse=suffix != "",
+                        zoneout=masks.get("zoneout"),
+                    )
+                    states.append((y, c))
+                elif want_states:
+                    states.append((y,))
             x = outputs[0]
             if self.bidirectional:
                 x = torch.cat([y.transpose(0, 1) for y in outputs], -1).transpose(0, 1)
@@ -296,19 +297,17 @@ class RecurrentLayer(RecurrentModule):
                 # Time first, as inside torch.nn: one seed then draws the same masks.
                 steps = x.transpose(0, 1).contiguous()
                 x = F.dropout(steps, self.dropout, self.training).transpose(0, 1)
-        film = None
-        if want_gates:
-            film = history[0].unsqueeze(0) if len(history) == 1 else torch.stack(history)
-            film = film.reshape(self.num_layers, self.num_directions, *film.shape[1:])
-        if len(finals) == 1:
-            return x, tuple(part.unsqueeze(0) for part in finals[0]), film
-        return x, tuple(torch.stack(part) for part in zip(*finals)), film
+        return _Results(
+            x,
+            tuple(torch.stack(part) if len(part) > 1 else part[0].unsqueeze(0) for part in zip(*finals)),
+            self._film(gates) if want_gates else None,
+            tuple(map(self._film, zip(*states))) if want_states else None,
+        )
 
-    def _check_state(self, state: tuple[Tensor, ...], batch: int) -> None:
-        sizes = (self.num_layers * self.num_directions, batch, self.hidden_size)
-        for part in state:
-            if part.shape != sizes:
-                check_shape("hx", part, "[L*D, B, H]", sizes, "pass hx=None for the initial state")
+    def _film(self, parts: Sequence[Tensor]) -> Tensor:
+        """One [B, T, ..] for each layer and direction as [L, D, B, T, ..]."""
+        film = torch.stack(list(parts)) if len(parts) > 1 else parts[0].unsqueeze(0)
+        return film.reshape(self.num_layers, self.num_directions, *film.shape[1:])
 
     def _suffixes(self) -> tuple[str, ...]:
         return ("", "_reverse") if self.bidirectional else ("",)
