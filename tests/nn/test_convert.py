@@ -205,3 +205,78 @@ def test_a_model_is_a_module():
         SettingsError, match=r"model is dict, expected a torch\.nn\.Module: pass the model itself"
     ):
         nn.convert({})
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("name", [*LAYERS, *CELLS])
+def test_back_gives_the_layers_of_torch_with_the_same_parameters(name, options):
+    if "Cell" in name:
+        options = {key: value for key, value in options.items() if key in ("bias", "dtype")}
+    theirs = make(name, **options).eval()
+    x = (
+        torch.randn(4, 3, dtype=options.get("dtype"))
+        if "Cell" in name
+        else torch.randn(5, 4, 3, dtype=options.get("dtype"))
+    )
+    expected, parameters, shown = theirs(x), dict(theirs.named_parameters()), repr(theirs)
+    back = nn.convert(nn.convert(theirs), back=True)
+    assert type(back) is type(theirs)
+    assert repr(back) == shown
+    assert not back.training
+    assert all(value is parameters[key] for key, value in back.named_parameters())
+    assert vars(back).keys() == vars(theirs).keys()
+    agree(back(x), expected)
+    torch.nn.init.zeros_(back.weight_hh if "Cell" in name else back.weight_hh_l0)
+    again = nn.convert(back)
+    agree(again(x), back(x))
+
+
+def test_back_keeps_hooks_pruning_and_the_optimizer():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(nn.GRU(3, 5, 2, bidirectional=True))
+    prune.l1_unstructured(model[0], "weight_hh_l0", amount=0.5)
+    seen = []
+    model[0].register_forward_hook(lambda *call: seen.append(type(call[0])))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    x = torch.randn(4, 2, 3)
+    before = model(x)[0]
+    nn.convert(model, back=True)
+    assert type(model[0]) is torch.nn.GRU
+    agree([model(x)[0]], [before])
+    model(x)[0].sum().backward()
+    optimizer.step()
+    assert not torch.equal(model(x)[0], before)
+    assert seen[:2] == [nn.GRU, torch.nn.GRU]
+    scripted = torch.nn.Sequential(torch.nn.Linear(3, 3), nn.convert(nn.LSTM(3, 5), back=True))
+    assert all(isinstance(part, torch.nn.Module) for part in scripted)
+
+
+def test_back_leaves_what_torch_has_not_and_says_so():
+    model = torch.nn.ModuleDict(
+        {
+            "before": nn.GRU(3, 4, reset_before=True),
+            "norm": nn.LSTM(3, 4, layer_norm=True),
+            "heads": nn.RNNCell(3, 4, num_heads=2),
+            "zone": nn.GRU(3, 4, zoneout=0.1),
+            "start": nn.GRU(3, 4, learn_h0=True),
+            "min": nn.MinGRU(3, 4),
+            "own": type("Own", (nn.GRU,), {})(3, 4),
+            "plain": nn.GRU(3, 4),
+        }
+    )
+    left = [
+        "before (reset_before is True, which torch.nn has not)",
+        "norm (layer_norm is True, which torch.nn has not)",
+        "heads (num_heads is 2, which torch.nn has not)",
+        "zone (zoneout is 0.1, which torch.nn has not)",
+        "start (learn_h0 is True, which torch.nn has not)",
+        "min (torch.nn has no minGRU)",
+        "own (Own is a subclass, which may compute something else)",
+    ]
+    with pytest.warns(UserWarning, match="convert left 7") as caught:
+        nn.convert(model, back=True)
+    assert str(caught[0].message) == f"convert left 7 layers as before: {'; '.join(left)}"
+    assert type(model["plain"]) is torch.nn.GRU
+    assert type(model["before"]) is nn.GRU
+    with pytest.raises(SettingsError, match="back is 'yes', expected True or False"):
+        nn.convert(model, back="yes")

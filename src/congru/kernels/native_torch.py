@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from congru.kernels import native_rules
+from congru.kernels import flops, native_rules
 from congru.kernels.binding import CODES, TRACED, extension
 from congru.kernels.call import Sequence
 from congru.kernels.cells import State
@@ -23,6 +23,7 @@ from congru.kernels.native_ops import BFLOAT16, EXTRA, GATES, NORMS
 from congru.kernels.rounding import rounded
 
 native_rules.register()
+flops.register()
 
 _TEAM = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads", "omp_in_parallel")
 
@@ -76,9 +77,12 @@ def sequence(call: Sequence) -> tuple[Tensor, State, Tensor | None]:
         or (not compiling and torch._C._are_functorch_transforms_active())
     )
     keep = 0
-    if gradient or return_gates:
+    # A graph that torch.jit.trace records, also for ONNX, is the same with and without gradients: its backward runs the forward.
+    traced = not compiling and torch._C._get_tracing_state() is not None
+    if (gradient and not traced) or return_gates:
         gates_apart = cell != "rnn" or zoneout is not None
-        keep = _keep(cell, reset_before, bool(layer_norm), gates_apart, gradient, recompute, return_gates)
+        wanted = gradient and not traced
+        keep = _keep(cell, reset_before, bool(layer_norm), gates_apart, wanted, recompute, return_gates)
     keep |= BFLOAT16 * (weight_dtype is not None)
     time_first = not compiling and x.stride(0) < x.stride(1)
     y, h, c, gates, _, _ = native_rules.forward(gradient, code, reverse, time_first, keep, *inputs, *masks)

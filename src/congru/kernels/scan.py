@@ -47,7 +47,7 @@ def mingru_states(
     `h_reset` [H]; None = nowhere.
     """
     run: Callable[..., Tensor] = _States.apply
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
         run = torch.ops.congru.mingru  # the loop over pieces would hold T fast
     elif forward_ad._current_level >= 0:
         run = _step_by_step  # forward mode differentiates torch operations, not the function with a backward of its own

@@ -58,10 +58,7 @@ class RecurrentCell(RecurrentModule):
             parts = None if parts is None else tuple(part.unsqueeze(0) for part in parts)
         weights = self._named(self.stems)
         try:
-            if self.reset_before or self.layer_norm or self.num_heads != 1:
-                new = ops.step(self.cell, input, parts, weights, backend=self.backend, **self._options())
-            else:
-                new = ops.step(self.cell, input, parts, weights, backend=self.backend)
+            new = self._step(input, parts, weights)
         except ShapeError:
             check_dtypes(input, hx, self._first_weight())  # in the names of this call
             for part in parts or ():
@@ -70,6 +67,12 @@ class RecurrentCell(RecurrentModule):
         if single:
             new = tuple(part.squeeze(0) for part in new)
         return new[0] if len(new) == 1 else self._whole(new)
+
+    def _step(
+        self, input: Tensor, parts: tuple[Tensor, ...] | None, weights: tuple[Tensor | None, ...]
+    ) -> tuple[Tensor, ...]:
+        options = self._options() if self.reset_before or self.layer_norm or self.num_heads != 1 else {}
+        return ops.step(self.cell, input, parts, weights, backend=self.backend, **options)
 
     def _of_no_tensor(self, input: Any, hx: Any) -> Any:
         """A call on a proxy of torch.fx.symbolic_trace, as one node of its graph; all else is an error."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from numbers import Integral
 from typing import Any, ClassVar, NoReturn, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.jit._trace import TracerWarning
 
 from congru import ops
 from congru.errors import SettingsError, ShapeError
@@ -99,7 +102,7 @@ class RecurrentModule(nn.Module):
         weight: Tensor = getattr(self, self.first_weight)
         return weight
 
-    def _traced(self, input: Any, *arguments: Any, **keywords: Any) -> Any:
+    def _traced(self, input: Any, hx: Any, **options: Any) -> Any:
         """The call as one node of a graph of torch.fx.symbolic_trace, as torch.nn's layers are."""
         tracer = input.tracer
         name = tracer.path_of_module(self)
@@ -107,7 +110,9 @@ class RecurrentModule(nn.Module):
             raise SettingsError(
                 "module is a recurrent layer alone, expected one inside a module: trace torch.nn.Sequential(layer)"
             )
-        return tracer.create_proxy("call_module", name, (input, *arguments), keywords)
+        arguments = (input,) if hx is None else (input, hx)
+        given = {key: value for key, value in options.items() if value is not None}
+        return tracer.create_proxy("call_module", name, arguments, given)
 
     def __prepare_scriptable__(self) -> NoReturn:
         """Called by torch.jit.script, which compiles the Python code of a module and cannot compile ours."""
@@ -139,6 +144,23 @@ class RecurrentModule(nn.Module):
     @staticmethod
     def _whole(parts: tuple[Tensor, ...]) -> Hidden:
         return parts[0] if len(parts) == 1 else (parts[0], parts[1])
+
+
+def quiet_trace() -> AbstractContextManager[None]:
+    """While torch.jit.trace records: none of its warnings about the checks of shapes, on which no result depends."""
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is None:
+        return _NOTHING
+    return _without_warnings()
+
+
+_NOTHING = nullcontext()
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TracerWarning)
+        yield
 
 
 def check_dtypes(input: Any, hx: Any, weight: Tensor) -> None:

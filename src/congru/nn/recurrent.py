@@ -21,7 +21,7 @@ from congru.errors import SettingsError
 from congru.kernels.cells import CELLS
 from congru.kernels.lstm_states import cell_states
 from congru.nn.masks import check_rates, dropout_mask, dropout_rate, masks_of_call
-from congru.nn.module import Hidden, RecurrentModule, check_flags, check_sizes
+from congru.nn.module import Hidden, RecurrentModule, check_flags, check_sizes, quiet_trace
 from congru.nn.rows import Rows, check_state, rows_of
 
 
@@ -137,10 +137,11 @@ class RecurrentLayer(RecurrentModule):
                 return plain
         if isinstance(input, Proxy):
             options = {"lengths": lengths, "reset": reset, "mask": mask, "return_gates": return_gates}
-            traced: Any = self._traced(input, hx, return_states=return_states, **options)
-            return traced
-        rows = rows_of(self, input, hx, lengths, reset, mask, self.batch_first)
-        results = self._run(rows, want_gates, return_states)
+            options |= {"return_states": None if return_states is False else return_states}
+            return self._traced(input, hx, **options)
+        with quiet_trace():
+            rows = rows_of(self, input, hx, lengths, reset, mask, self.batch_first)
+            results = self._run(rows, want_gates, return_states)
         named = [rows.result(results.y), self._whole(rows.final(results.final))]
         if results.gates is not None:
             named.append(rows.film(results.gates))
