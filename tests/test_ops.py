@@ -106,18 +106,19 @@ def test_the_native_backend_runs_where_it_is_asked_for_or_pays(monkeypatch):
         calls.append(call)
         return "it has no gates" if call.return_gates else None
 
-    y, h = torch.zeros(2, 4, 2), torch.zeros(2, 2)
+    y, h, seen = torch.zeros(2, 4, 2), torch.zeros(2, 2), []
 
     def sequence(call):
-        return y, (h,), call
+        seen.append(call)
+        return y, (h,), None
 
     core = SimpleNamespace(supports=supports, sequence=sequence, declines=lambda call: "it rests")
     monkeypatch.setitem(ops._loaded, "native", core)
-    found, state, seen = ops.sequence("gru", x, None, WEIGHTS, backend="native", reverse=True)
+    found, state, _ = ops.sequence("gru", x, None, WEIGHTS, backend="native", reverse=True)
     assert found is y
     assert state[0] is h
-    assert seen.x is x
-    assert seen.reverse
+    assert seen[0].x is x
+    assert seen[0].reverse
     assert (
         "'aten' (PyTorch's fused kernels), the first that can; not 'native': it rests; not"
         in congru.explain("gru", x, None, WEIGHTS)

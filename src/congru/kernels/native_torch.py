@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from congru.kernels import flops, native_rules
+from congru.kernels import flops, native_rules, onnx_nodes
 from congru.kernels.binding import CODES, TRACED, extension
 from congru.kernels.call import Sequence
 from congru.kernels.cells import State
@@ -77,8 +77,8 @@ def sequence(call: Sequence) -> tuple[Tensor, State, Tensor | None]:
         or (not compiling and torch._C._are_functorch_transforms_active())
     )
     keep = 0
-    # A graph that torch.jit.trace records, also for ONNX, is the same with and without gradients: its backward runs the forward.
-    traced = not compiling and torch._C._get_tracing_state() is not None
+    # What torch.jit.trace or an export to ONNX records is the same with and without gradients: its backward runs the forward.
+    traced = onnx_nodes.exporting() or (not compiling and torch._C._get_tracing_state() is not None)
     if (gradient and not traced) or return_gates:
         gates_apart = cell != "rnn" or zoneout is not None
         wanted = gradient and not traced

@@ -93,8 +93,9 @@ class _States(torch.autograd.Function):
     @staticmethod
     @takes_batched_gradients
     def backward(ctx: Any, dstates: Tensor) -> tuple[Tensor | None, ...]:
-        dgi, dh, dh_reset = gradients(dstates, *ctx.saved_tensors)
-        return dgi, dh, None if ctx.saved_tensors[4] is None else dh_reset, None, None
+        saved = ctx.saved_tensors  # once: a checkpoint computes them again in every call
+        dgi, dh, dh_reset = gradients(dstates, *saved)
+        return dgi, dh, None if saved[4] is None else dh_reset, None, None
 
 
 def states_in_pieces(

@@ -4,6 +4,7 @@ from congru.errors import require
 
 require("torch", "train")
 
+from congru.kernels.onnx_nodes import translation as onnx_translation  # noqa: E402
 from congru.nn.chrono import chrono_init  # noqa: E402
 from congru.nn.convert import convert  # noqa: E402
 from congru.nn.gru import GRU, GRUCell  # noqa: E402
@@ -24,4 +25,5 @@ __all__ = [
     "RNNCell",
     "chrono_init",
     "convert",
+    "onnx_translation",
 ]

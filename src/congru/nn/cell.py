@@ -10,7 +10,7 @@ from torch.fx import Proxy
 
 from congru import ops
 from congru.errors import ShapeError, check_shape
-from congru.nn.module import Hidden, RecurrentModule, check_dtypes
+from congru.nn.module import Hidden, RecurrentModule, check_dtypes, quiet_trace
 
 
 class RecurrentCell(RecurrentModule):
@@ -48,6 +48,12 @@ class RecurrentCell(RecurrentModule):
         """
         if not isinstance(input, Tensor):
             return self._of_no_tensor(input, hx)
+        if torch._C._get_tracing_state() is not None:
+            with quiet_trace():
+                return self._one_step(input, hx)
+        return self._one_step(input, hx)
+
+    def _one_step(self, input: Tensor, hx: Hidden | None) -> Hidden:
         rank = input.dim()
         if rank not in (1, 2) or input.shape[-1] != self.input_size:
             check_shape("input", input, "[B, I]", (None, self.input_size), "one step has no time axis")
