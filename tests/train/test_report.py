@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from toy import run
 from congru.report.page import Section
 from congru.train.folder import Metric, RunFolder
 from congru.train.plots import draw_plots
-from congru.train.report import report_html
+from congru.train.report import _learning, report_html
 
 
 def test_baselines_stand_only_in_the_plot_of_their_metric(tmp_path: Path) -> None:
@@ -60,3 +61,27 @@ def test_pictures_and_sounds_of_a_sample_stand_under_its_text(folder: Path) -> N
     assert '<svg><g id="roll"/></svg>' in page
     assert 'src="data:audio/wav;base64,UklGRg=="' in page
     assert "samples/step-0000020-numbers.json" in page
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ((4.0, 3.0, 2.0, 1.9), "The last evaluation is the best"),
+        ((4.0, 2.0, 2.5, 3.0), "It overfits: after step 10 the validation value gets worse"),
+        ((4.0, 3.0, 2.0, 2.01), "The best came at step 20; what followed changed little."),
+        ((1.0, 3.0, 2.0, 2.0), "training did not help"),
+        ((4.0, 3.0), "Too few evaluations"),
+    ],
+)
+def test_the_curve_is_said_in_words(values: tuple[float, ...], words: str, tmp_path: Path) -> None:
+    status = {"metric": "mse", "minimize": True}
+    (tmp_path / "status.json").write_text(json.dumps(status))
+    rows = [Metric(10 * k, 1.0, "validation", "mse", value) for k, value in enumerate(values)]
+    assert words in _learning(rows, tmp_path)
+
+
+def test_the_metric_is_explained_and_its_curve_stands_first(folder: Path) -> None:
+    page = report_html(folder)
+    assert "What is measured, mse: the mean squared error. Less is better." in page
+    assert page.index("mse against step") < page.index("loss against step")
+    assert "After step 20" in page

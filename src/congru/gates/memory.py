@@ -40,6 +40,7 @@ from congru.gates.sensitivity import (
 )
 from congru.gates.target import find_target, need_readout, pooling_weights
 from congru.gates.weights import Array
+from congru.report.cell import card, colored_steps
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,10 @@ class Memory:
         ]
         lines += [f"  step {step:>4} {token!r:<12} {value:+.4f}" for step, token, value in self.top()]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        lines = str(self).split("\n")[:2]
+        return card(f"What {self.target!r} stands on", lines, colored_steps(self.tokens, self.contributions))
 
 
 class Shares(NamedTuple):

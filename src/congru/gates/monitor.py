@@ -67,7 +67,7 @@ def timescale_growth(rows: Sequence[tuple[int, Mapping[str, float]]], *, width: 
         )
         axes.set_yscale("log")
         if max(high) < 100 * min(low):
-            axes.yaxis.set_major_locator(require("matplotlib.ticker", "train").LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_locator(require("matplotlib.ticker", "plots").LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.tick_params(axis="y", which="minor", labelleft=False, color=GREY)
         axes.set_xlabel("training step")

@@ -12,6 +12,8 @@ import numpy as np
 from congru.gates.form import CANDIDATE, GATES, KEEP, TITLES
 from congru.gates.layer import Layer
 from congru.gates.weights import Array
+from congru.report.cell import card
+from congru.report.table import html_table
 
 LOW, HIGH = 0.1, 0.9
 NAMES = {"r": "reset", "z": "keep", "i": "input", "f": "keep (forget)", "o": "output", "n": "candidate"}
@@ -40,6 +42,14 @@ class Saturation(NamedTuple):
     gates: dict[str, GateUse]
     correlation: Array | None
     advice: list[str]
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (gate.name, float(gate.closed.mean()), float(gate.open.mean()), float(gate.mean.mean()))
+            for gate in self.gates.values()
+        ]
+        header = ("gate", f"below {LOW:g}, share of steps", f"above {HIGH:g}, share of steps", "mean")
+        return card("Are the gates used?", self.advice, html_table(rows, header, decimals=2))
 
 
 def saturation_of(layer: Layer) -> Saturation:

@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from congru.gates.layer import Layer
 from congru.gates.weights import Array
+from congru.report.cell import card
+from congru.report.table import html_table
 
 HALF = float(np.log(2.0))
 
@@ -40,6 +42,14 @@ class Timescales(NamedTuple):
             f"{text}; the data's own memory is {self.data:.3g} {steps}, and {reach} of {len(self.tau)} "
             "units reach it."
         )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (f"{share} %", *np.quantile((self.tau, self.half_life), share / 100, axis=1).tolist())
+            for share in (10, 50, 90)
+        ]
+        table = html_table(rows, ("share of units", "timescale, at most", "half-life, at most"), decimals=1)
+        return card(f"Timescales of {len(self.tau)} units", [self.sentence()], table)
 
 
 def timescales_of(layer: Layer, data: float = float("nan")) -> Timescales:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from congru.errors import CongruError, require
+from congru.report.cell import card
 from congru.report.colors import SHARE, SIGNED
 
 BLUE, ORANGE, INK, GREY, PALE = "#2f7fc4", "#d0701a", "#222222", "#7d7d7d", "#b4b4b4"
@@ -60,7 +61,7 @@ def styled(salt: str = "congru") -> Iterator[Any]:
 
     `salt` makes the ids inside an SVG: pictures on one page need different ones.
     """
-    matplotlib = require("matplotlib", "train")
+    matplotlib = require("matplotlib", "plots")
     with warnings.catch_warnings(), matplotlib.rc_context({**STYLE, "svg.hashsalt": salt}):
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         yield matplotlib
@@ -100,6 +101,10 @@ class Picture:
             in_both_modes(stream.getvalue().decode(), self.question).encode() if vector else stream.getvalue()
         )
 
+    def _repr_html_(self) -> str:
+        svg = self.draw("svg", caption=False).decode()
+        return card(self.question, [self.limit], svg[svg.index("<svg") :])
+
     def _caption(self) -> list[Any]:
         columns = int(self.figure.get_figwidth() * 17)
         above = textwrap.fill(self.question, int(columns * 0.68))
@@ -138,11 +143,11 @@ def in_both_modes(svg: str, title: str) -> str:
 
 def new_figure(matplotlib: Any, width: float, height: float) -> Any:
     """An empty figure of that size in inches, laid out so that nothing overlaps."""
-    figure_module = require("matplotlib.figure", "train")
+    figure_module = require("matplotlib.figure", "plots")
     return figure_module.Figure(figsize=(width, height), layout="constrained")
 
 
 def color_map(matplotlib: Any, signed: bool) -> Any:
     """The scale of `congru.report.colors` for matplotlib, in 64 levels: the eye sees no more, files are a third."""
-    colors = require("matplotlib.colors", "train")
+    colors = require("matplotlib.colors", "plots")
     return colors.LinearSegmentedColormap.from_list("congru", SIGNED if signed else SHARE, N=64)

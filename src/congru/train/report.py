@@ -26,7 +26,11 @@ METRICS = {
     "mase": "the mean absolute error, as a multiple of that of the simplest forecast on the training data.",
     "mse": "the mean squared error.",
     "nats": "the surprise per step, in natural logarithms: 0.69 is a coin, 0 is certainty.",
-    "nats_per_character": "the surprise a character, in natural logarithms: 0.69 is a coin, 0 is certainty.",
+    "nats_per_char": "the surprise a character, in natural logarithms: 0.69 is a coin, 0 is certainty.",
+    "nats_per_frame": "the surprise a frame, in natural logarithms: 0.69 is a coin, 0 is certainty.",
+    "nats_per_note": "the surprise an event, in natural logarithms: 0.69 is a coin, 0 is certainty.",
+    "mse_next": "the mean squared error of the next frame.",
+    "macro_f1": "the F1 score, the mean over the classes.",
     "nll": "the surprise, -ln of the probability given to what came.",
     "top1": "the share of moves that were the model's first choice.",
 }
@@ -49,9 +53,9 @@ def _learning(rows: Sequence[Metric], folder: Path) -> str:
             f"It overfits: after step {curve[best].step:,} the validation value gets worse while training goes on. The model"
             " of that step is the one kept."
         )
-    if (values[-max(2, len(values) // 4)] - values[best]) / gained > 0.05:
-        return "It was still learning when the budget ended: more time should help."
-    return "It has levelled off: more time of the same kind would change little."
+    if best == len(values) - 1:
+        return "The last evaluation is the best: nothing speaks of overfitting, and a longer run may still be better."
+    return f"The best came at step {curve[best].step:,}; what followed changed little."
 
 
 def report_html(folder: Path, sections: Sequence[Section] = ()) -> str:
@@ -82,14 +86,19 @@ def _result(status: dict[str, Any]) -> str:
     table = html_table(rows, ("", status["metric"]), best=best)
     better = "Less is better." if status["minimize"] else "More is better."
     meaning = f"{METRICS[status['metric']]} {better}" if status["metric"] in METRICS else better
-    lines = [status["verdict"], spent, f"{status['metric']}: {meaning}"]
+    lines = [status["verdict"], spent, f"What is measured, {status['metric']}: {meaning}"]
     return f"{paragraphs(lines[:1], 'question')}{paragraphs(lines[1:])}\n{table}"
 
 
 def _plots(folder: Path) -> str:
     words = paragraphs([_learning(read_metrics(folder / "metrics.csv"), folder)])
-    pictures = [path.read_text(encoding="utf-8") for path in sorted((folder / "plots").glob("*.svg"))]
-    return words + "\n".join(map(figure, pictures))
+    chosen = json.loads((folder / "status.json").read_text(encoding="utf-8"))["metric"]
+    paths = sorted((folder / "plots").glob("*.svg"), key=lambda path: path.stem != f"validation-{chosen}")
+    first, others = paths[:2], paths[2:]
+    shown = [figure(path.read_text(encoding="utf-8")) for path in first]
+    more = [figure(path.read_text(encoding="utf-8")) for path in others]
+    rest = f"<details><summary>{len(more)} more curves</summary>{''.join(more)}</details>" if more else ""
+    return words + "\n".join(shown) + rest
 
 
 def _samples(folder: Path) -> str:
@@ -97,7 +106,7 @@ def _samples(folder: Path) -> str:
     texts = sorted((folder / "samples").glob("step-???????.txt"))
     shown = texts[:1] + texts[-2:] if len(texts) > 3 else texts
     return "\n".join(
-        f"<p>{escape(path.stem)}</p><pre>{escape(path.read_text(encoding='utf-8'))}</pre>"
+        f"<p>After step {int(path.stem.split('-')[1]):,}</p><pre>{escape(path.read_text(encoding='utf-8'))}</pre>"
         + "".join(map(_sample_file, sorted(path.parent.glob(f"{path.stem}-*"))))
         for path in shown
     )

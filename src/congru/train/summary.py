@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from congru.errors import RunFolderError, SettingsError
+from congru.report.cell import card
 from congru.report.page import Section
+from congru.report.table import html_table
 from congru.train.estimate import Estimate
 from congru.train.events import Ending, Summary
 from congru.train.folder import RunFolder, read_metrics, utc_now
@@ -18,7 +20,7 @@ from congru.train.provenance import data_record, describe, environment
 from congru.train.report import report_html
 from congru.train.resolve import shown, to_yaml
 from congru.train.trainer import Trainer
-from congru.train.wording import verdict_of
+from congru.train.wording import duration, verdict_of
 
 # Gives a further chapter of report.html from the run folder, for example the gates of the model in model/.
 SectionMaker = Callable[[Path], Section]
@@ -46,6 +48,15 @@ class RunResult:
         if self.folder is None:
             raise SettingsError("the result is of a dry run, expected a run folder: train without dry_run")
         return str(self.folder)
+
+    def _repr_html_(self) -> str:
+        rows: list[tuple[str, float | None]] = [
+            (f"model (step {self.best_step:,})", self.best),
+            *self.baselines.items(),
+        ]
+        where = f"; model in {self.model_folder}" if self.folder else ""
+        spent = f"{self.status}: {self.steps:,} steps in {duration(self.seconds)}, {self.num_parameters:,} parameters{where}"
+        return card("Training", [spent], html_table(rows, ("", self.metric)))
 
     @property
     def model_folder(self) -> Path | None:

@@ -54,7 +54,7 @@ def film(
 
 def _heat(matplotlib: Any, axes: Any, strip: Strip, columns: Columns, order: Any) -> Any:
     values = average(strip.values, columns).T[order]
-    normalize = require("matplotlib.colors", "train").Normalize
+    normalize = require("matplotlib.colors", "plots").Normalize
     reach = reach_of(values)
     norm = normalize(-reach, reach) if strip.signed else normalize(0, 1)
     image = axes.imshow(

@@ -30,7 +30,7 @@ def draw(curves: Sequence[Curve], name: str, levels: Sequence[int] = ()) -> Figu
 
     Raises MissingPackageError without matplotlib.
     """
-    require("matplotlib", "train")
+    require("matplotlib", "plots")
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9.0, 2.6 * len(curves)), layout="constrained")
