@@ -22,6 +22,7 @@ FILES = {
         'class Settings(ModelSettings, title="settings of echo"):\n    volume: int = 1\n'
     ),
     "data": '"""Data."""\n',
+    "inspection": '"""How it is said."""\ndef inspect_reading(model, source=None):\n    return model, source\n',
     "learner": (
         '"""Learner."""\ndef make_learner(words, answers, /, *, settings):\n'
         '    raise SystemExit(f"{words} {answers} {settings.volume}")\n'
@@ -121,3 +122,7 @@ def test_the_overview_imports_no_part_of_a_task() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_task_says_how_its_inputs_are_called(echo: Task) -> None:
+    assert echo.reading("model", "words") == ("model", "words")
