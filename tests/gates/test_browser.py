@@ -213,7 +213,7 @@ def test_the_input_takes_the_colours_of_the_prediction_under_the_pointer_and_of_
     trace = random_trace("gru", T=8, B=1, tokens=list("abcdefgh"))
     reading = Reading(None, list("abcdefgh"), step="character", flow=True, outputs=list("wxyz"))
     opened = Opened(browser, report(trace, tmp_path / "report.html", context={"reading": reading}))
-    steps, page = opened.page.locator("#view [data-k]"), opened.page
+    steps, page = opened.page.locator("#steps [data-k]"), opened.page
 
     def check(at: int) -> None:
         best = int(trace.output[0, at].argmax())
@@ -230,7 +230,7 @@ def test_the_input_takes_the_colours_of_the_prediction_under_the_pointer_and_of_
     check(3)
     page.mouse.move(0, 0)
     check(7)
-    page.locator("#view").focus()
+    page.locator("#steps").focus()
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")
     check(5)

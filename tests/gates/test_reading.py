@@ -133,3 +133,11 @@ def test_a_layer_called_rnn_is_named_by_its_cell() -> None:
     layer = random_trace("gru").top
     named = [replace(layer, name=name).title for name in ("rnn", "rnn layer 2 backward", "encoder")]
     assert named == ["GRU", "GRU layer 2 backward", "encoder (GRU)"]
+
+
+def test_no_identifier_stands_twice(tmp_path: Path) -> None:
+    trace = random_trace("gru", T=8, B=1, layers=2, ways=2, readout="final")
+    page = report(trace, tmp_path / "r.html").read_text(encoding="utf-8")
+    body = re.sub(r"(?s)<svg.*?</svg>", "", page)
+    found = re.findall(r'\bid="([^"]+)"', body)
+    assert len(found) == len(set(found))

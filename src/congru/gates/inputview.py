@@ -41,7 +41,7 @@ def input_view(reading: Reading, predictions: Sequence[Prediction], length: int)
         )
     beside = "" if last is None else _beside(reading, last)
     return (
-        f'<div class="view"><div class="read {kind}" id="view" role="group" tabindex="0" aria-describedby="view-hint" '
+        f'<div class="view"><div class="read {kind}" id="steps" role="group" tabindex="0" aria-describedby="view-hint" '
         f'aria-label="what the model read, {escape(reading.count(length))}">{joined}</div>'
         f'<div class="said" id="said" aria-live="polite">{beside}</div></div>{hint}'
         + data_block("congru-view", _numbers(reading, predictions, length))

@@ -4,7 +4,7 @@
   "use strict";
   const holder = document.getElementById("congru-view");
   if (!holder) return;
-  const data = JSON.parse(holder.textContent), view = document.getElementById("view"), said = document.getElementById("said");
+  const data = JSON.parse(holder.textContent), view = document.getElementById("steps"), said = document.getElementById("said");
   if (!data.said.length) return;
   const steps = Array.from(view.querySelectorAll("[data-k]")), byStep = new Map(data.said.map((one, k) => [one.at, k]));
   const last = data.said.length - 1;
