@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +83,26 @@ def croston_windows(
     return np.repeat(levels[:, None], horizon, 1)
 
 
+class Sums(NamedTuple):
+    """What a linear map is fitted from: x'x [L+1, L+1], x'y [L+1, h], the sum of y^2, and the number of windows."""
+
+    square: Array
+    cross: Array
+    power: float
+    count: int
+
+    def solve(self, ridge: float) -> Array:
+        """The weights [L+1, h] of ridge regression, `ridge` per window."""
+        square = self.square.copy()
+        square[np.diag_indices(len(square))] += ridge * max(self.count, 1)
+        return np.asarray(np.linalg.solve(square, self.cross), np.float64)
+
+    def squared_error(self, weights: Array) -> float:
+        """The summed squared error of a map on these windows."""
+        fitted = np.einsum("ih,ih->", weights, self.square @ weights)
+        return float(self.power - 2 * np.einsum("ih,ih->", weights, self.cross) + fitted)
+
+
 class Linear:
     """One linear map from the look-back to the horizon for all series, by ridge regression in closed form.
 
@@ -96,24 +117,36 @@ class Linear:
 
     def fit(self, windows: Callable[[NDArray[np.int64]], tuple[Array, Array]], count: int) -> Linear:
         """Fit on `windows(rows) -> (past [B, L], future [B, h])` in units, for rows 0 .. count - 1."""
-        rows = np.unique(np.linspace(0, count - 1, min(count, _MOST_WINDOWS)).astype(np.int64))
-        size = self.look_back + 1
-        square, cross = np.zeros((size, size)), np.zeros((size, self.horizon))
-        for part in np.array_split(rows, -(-len(rows) // 2048)):
-            past, future = windows(part)
-            x = self._features(past)
-            square += x.T @ x
-            cross += x.T @ (future - past[:, -1:])
-        square[np.diag_indices(size)] += _RIDGE * len(rows)
-        self.weights = np.asarray(np.linalg.solve(square, cross), np.float64)
+        self.weights = self.sums(windows, np.arange(count)).solve(_RIDGE)
         return self
+
+    def sums(
+        self, windows: Callable[[NDArray[np.int64]], tuple[Array, Array]], rows: NDArray[np.int64]
+    ) -> Sums:
+        """The sums over windows `rows`, evenly thinned to 20,000."""
+        most = min(len(rows), _MOST_WINDOWS)
+        rows = rows[np.unique(np.linspace(0, len(rows) - 1, most).astype(np.int64))]
+        size = self.look_back + 1
+        square, cross, power = np.zeros((size, size)), np.zeros((size, self.horizon)), 0.0
+        for part in np.array_split(rows, -(-len(rows) // 2048) or 1):
+            past, future = windows(part)
+            x, y = self._features(past), future - past[:, -1:]
+            square += x.T @ x
+            cross += x.T @ y
+            power += float(np.einsum("bh,bh->", y, y))
+        return Sums(square, cross, power, len(rows))
 
     def predict(self, past: Array) -> Array:
         """The forecast [B, h] from the look-back [B, L], both in units."""
-        return np.asarray(self._features(past) @ self.weights + past[:, -1:])
+        return relative_line(past, self.weights) + past[:, -1:]
 
     def _features(self, past: Array) -> Array:
         return np.concatenate([past - past[:, -1:], np.ones((len(past), 1))], axis=1)
+
+
+def relative_line(past: Array, weights: Array) -> Array:
+    """The linear forecast [..., h] relative to the last value, from the look-back [..., L] and weights [L + 1, h]."""
+    return np.asarray((past - past[..., -1:]) @ weights[:-1] + weights[-1])
 
 
 def is_seasonal(y: Array, season: int) -> bool:

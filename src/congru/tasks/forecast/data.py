@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from congru.data.table import LongTable, read_table
 from congru.errors import DataError, SettingsError
 from congru.tasks.forecast import defaults
 from congru.tasks.forecast.baselines import LONGEST_LINEAR, Linear, croston_windows, is_intermittent
+from congru.tasks.forecast.linear import fit_line
 from congru.tasks.forecast.metrics import naive_error, score
 from congru.tasks.forecast.panel import Panel, Units, fit_units
 from congru.tasks.forecast.quantiles import bounded
@@ -81,6 +82,8 @@ class ForecastData:
     """Name -> its metrics on the validation windows."""
     minimum: float | None = None
     """No forecast lies below it."""
+    line: Array | None = None
+    """[L + 1, h] the weights of the linear map that is mixed into the forecast, see linear.py."""
 
     def train_rows(self, stride: int, offset: int) -> Rows:
         """Training windows, every `stride` steps from `offset`: (series, cutoff)."""
@@ -135,7 +138,20 @@ def prepare(data: Any, settings: Settings) -> ForecastData:
         minimum=find_minimum(train, seen, settings),
     )
     prepared.baselines.update(validation_baselines(prepared))
-    return prepared
+    return replace(prepared, line=choose_line(prepared)) if settings.linear else prepared
+
+
+def choose_line(data: ForecastData) -> Array | None:
+    """The weights of the line beside the network; None without validation windows, or with too few to learn it from."""
+    look_back, horizon = min(LONGEST_LINEAR, data.window.input_size), data.window.horizon
+    series, cutoff = data.train_rows(1, 0)
+    if len(series) < 2 * look_back or not len(data.validation[0]):
+        return None
+
+    def windows(rows: NDArray[np.int64]) -> tuple[Array, Array]:
+        return _pair(data, look_back, series[rows], cutoff[rows])
+
+    return fit_line(windows, cutoff, data.train_end[series], look_back, horizon).weights
 
 
 def _warn_constant(table: LongTable) -> None:
@@ -289,15 +305,15 @@ def fit_linear(data: ForecastData) -> Linear | None:
     if len(series) < 10:
         return None
     linear = Linear(look_back, data.window.horizon)
-    return linear.fit(lambda rows: _pair(data, linear, series[rows], cutoff[rows]), len(series))
+    return linear.fit(lambda rows: _pair(data, look_back, series[rows], cutoff[rows]), len(series))
 
 
 def _pair(
-    data: ForecastData, linear: Linear, series: NDArray[np.int64], cutoff: NDArray[np.int64]
+    data: ForecastData, look_back: int, series: NDArray[np.int64], cutoff: NDArray[np.int64]
 ) -> tuple[Array, Array]:
     """Past and future of windows in standard deviations of each series."""
     scale = data.units.scale[series][:, None]
-    past = data.panel.history(linear.look_back, series, cutoff)
+    past = data.panel.history(look_back, series, cutoff)
     return past / scale, data.panel.actual(series, cutoff) / scale
 
 

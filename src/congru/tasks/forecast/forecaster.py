@@ -211,7 +211,8 @@ class Forecaster:
 
     def forecasts_of(self, panel: Panel, series: Index, cutoff: Index, out: NDArray[np.float32]) -> Array:
         """Forecasts [B, h, 1 + 2 levels] from what the network said [B, O] at these cutoffs."""
-        forecast = decode(out, panel.bases(series, cutoff), self.window)
+        network = decode(out, panel.bases(series, cutoff), self.window)
+        forecast = self.store.with_line(network, panel, series, cutoff)
         widened = calibrate(forecast, self.calibration)
         return bounded(panel.absolute(widened, series, cutoff), self.store.minimum)
 
@@ -515,7 +516,8 @@ def answer(model: Model, store: SeriesStore) -> Arrays:
     panel, series, cutoff = store.last_windows(NUM_ANSWERS)
     out, _ = model.run(panel.inputs(series, cutoff))
     last = out[:, -1] if store.window.streaming else out
-    forecast = panel.absolute(decode(last, panel.bases(series, cutoff), store.window), series, cutoff)
+    network = decode(last, panel.bases(series, cutoff), store.window)
+    forecast = panel.absolute(store.with_line(network, panel, series, cutoff), series, cutoff)
     widened = calibrate(forecast, [float(factor) for factor in model.task_config["calibration"]])
     return {"forecast": bounded(widened, store.minimum)}
 

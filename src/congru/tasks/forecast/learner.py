@@ -24,6 +24,7 @@ from torch import Tensor
 from congru.runtime.answer import Answer
 from congru.tasks.forecast import defaults
 from congru.tasks.forecast.data import MOST_TRAINING, ForecastData, Rows, data_score, prepare
+from congru.tasks.forecast.linear import fit_share, mix
 from congru.tasks.forecast.network import network_config
 from congru.tasks.forecast.panel import Panel, Units
 from congru.tasks.forecast.quantiles import bounded, calibrate, error_quantiles, fit_calibration
@@ -119,20 +120,43 @@ class ForecastLearner(TaskLearner[Settings]):
 
     def evaluate(self, networks: Networks, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Forecasts [B, h, Q] of windows, in the unit of the series."""
-        return self._forecast(networks, self.data.panel, rows[:, 0], rows[:, 1])
+        series, cutoff = rows[:, 0], rows[:, 1]
+        panel = self.data.panel
+        return panel.absolute(self._relative(networks, panel, series, cutoff), series, cutoff)
 
-    def _forecast(
+    def _relative(
         self, networks: Networks, panel: Panel, series: NDArray[np.int64], cutoff: NDArray[np.int64]
     ) -> NDArray[np.float64]:
+        """What the network forecasts [B, h, Q], in units relative to the last value."""
         window = self.data.window
         out, _ = networks["main"](self.tensors(panel.inputs(series, cutoff), networks))
         last = out[:, -1] if window.streaming else out
-        forecast = decode(last.cpu().numpy(), panel.bases(series, cutoff), window)
-        return panel.absolute(forecast, series, cutoff)
+        return decode(last.cpu().numpy(), panel.bases(series, cutoff), window)
+
+    @cached_property
+    def _validation_line(self) -> NDArray[np.float64]:
+        """What the line forecasts in the validation windows [B, h], in the unit of the series."""
+        assert self.data.line is not None
+        line = self.data.panel.linear(self.data.line, *self._validation)
+        return self.data.panel.absolute(line[..., None], *self._validation)[..., 0]
+
+    def _mixed(
+        self, parts: Sequence[NDArray[np.float64]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """The validation forecasts with the line mixed in, and the share of the network [h]; None without a line."""
+        forecast, data = np.concatenate(parts), self.data
+        if data.line is None:
+            return forecast, None
+        series, squared = self._validation[0], self.metric == "mse"
+        weight = np.where(data.units.flat, 0.0, 1 / (data.units.scale**2 if squared else data.units.unit))
+        counts = data.panel.observed(*self._validation) * weight[series][:, None]
+        actual, line = data.panel.actual(*self._validation), self._validation_line
+        share = fit_share(actual, forecast[..., 0], line, counts, squared=squared)
+        return mix(forecast, line, share), share
 
     def metrics(self, parts: Sequence[NDArray[np.float64]]) -> dict[str, float]:
-        """All metrics over the validation windows."""
-        return data_score(self.data, np.concatenate(parts), *self._validation, self.data.window.levels)
+        """All metrics over the validation windows, of the forecasts that the saved model gives."""
+        return data_score(self.data, self._mixed(parts)[0], *self._validation, self.data.window.levels)
 
     def probe(self) -> Probe:
         """The first validation windows, [B, n, F]."""
@@ -142,7 +166,7 @@ class ForecastLearner(TaskLearner[Settings]):
     def sample(self, networks: Networks) -> Sample:
         """The forecast of the first series in the first validation window, beside the actual values."""
         series, cutoff = (part[:1] for part in self._validation)
-        forecast = self._forecast(networks, self.data.panel, series, cutoff)[0, :, 0]
+        forecast = self.evaluate(networks, np.stack((series, cutoff), 1))[0, :, 0]
         actual = self.data.panel.actual(series, cutoff)[0]
         lines = [f"series {self.data.table.series[int(series[0])].name!r}"]
         lines.append(f"{'step':>6} {'actual':>12} {'forecast':>12}")
@@ -156,25 +180,30 @@ class ForecastLearner(TaskLearner[Settings]):
         return SeriesStore.of(self.data, self.settings.repeated())
 
     def task_config(self, parts: Sequence[NDArray[np.float64]]) -> dict[str, Any]:
-        """Window, calendar and series, and the factors that make the intervals hold on the validation part."""
+        """Window, calendar, series, the network's share, and the factors that make intervals hold on the validation part."""
         data, factors = self.data, list[float]()
+        forecast, share = self._mixed(parts)
         if data.window.levels:
             actual, observed = data.panel.actual(*data.validation), data.panel.observed(*data.validation)
-            factors = fit_calibration(actual, np.concatenate(parts), observed, data.window.levels)
-        return {**self._store.config(), "calibration": factors}
+            factors = fit_calibration(actual, forecast, observed, data.window.levels)
+        return {**replace(self._store, share=share).config(), "calibration": factors}
 
     def files(self, parts: Sequence[NDArray[np.float64]]) -> dict[str, bytes]:
         """Units, last values and usual errors of every series."""
         series, cutoff = self._validation
         actual, observed = self.data.panel.actual(series, cutoff), self.data.panel.observed(series, cutoff)
         unit = np.where(self.data.units.flat, 0.0, self.data.units.unit)[series]
-        median = np.concatenate(parts)[..., 0]
-        return replace(self._store, errors=error_quantiles(actual, median, observed, unit)).files()
+        forecast, _ = self._mixed(parts)
+        errors = error_quantiles(actual, forecast[..., 0], observed, unit)
+        return replace(self._store, errors=errors).files()
 
     def answer(self, networks: Networks, task_config: Mapping[str, Any]) -> Answer:
         """The forecasts of the first series after their last rows, calibrated."""
+        share = np.array(task_config["share"]) if "share" in task_config else None
         panel, series, cutoff = self._store.last_windows(NUM_ANSWERS)
-        forecast = calibrate(self._forecast(networks, panel, series, cutoff), task_config["calibration"])
+        network = self._relative(networks, panel, series, cutoff)
+        mixed = replace(self._store, share=share).with_line(network, panel, series, cutoff)
+        forecast = calibrate(panel.absolute(mixed, series, cutoff), task_config["calibration"])
         return Answer({}, {"forecast": bounded(forecast, self.data.minimum)})
 
     def describe(self) -> dict[str, Any]:
@@ -199,6 +228,7 @@ class ForecastLearner(TaskLearner[Settings]):
             "window": f"{window.input_size} steps in segments of {window.segment}",
             "lags": list(window.lags),
             "noise": self.noise,
+            "linear map": "mixed in as far as validation says" if data.line is not None else "none",
             "known covariates": ", ".join(data.table.known) or "none",
         }
         for role, columns in (("past-only", data.table.past), ("static", data.table.static)):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from congru.tasks.forecast.baselines import relative_line
 from congru.tasks.forecast.window import Array, Window
 
 CLIP = 30.0  # a difference of more than this many units tells the network nothing more
@@ -186,6 +187,12 @@ class Panel:
         """The simple forecasts [..., h, R] in units, relative to the last value."""
         lagged = [self.relative(self.lagged(lag, series, cutoff), series, cutoff) for lag in self.window.lags]
         return np.stack(lagged, -1)
+
+    def linear(self, weights: Array, series: Index, cutoff: Index) -> Array:
+        """The linear forecast [..., h] of weights [L + 1, h], in units, relative to the last value."""
+        scale, unit = self.units.scale[series][..., None], self.units.unit[series][..., None]
+        past = self.history(len(weights) - 1, series, cutoff)
+        return relative_line(past / scale, weights) * (scale / unit)
 
     def relative(self, values: Array, series: Index, cutoff: Index) -> Array:
         """Values [..., h] in units relative to the last value before each cutoff."""

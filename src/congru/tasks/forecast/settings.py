@@ -108,6 +108,10 @@ class WindowSettings(RoleSettings):
         float | Literal["auto", "none"],
         Field(alias="min", description="No forecast lies below it; auto: 0 where no value is negative."),
     ] = "auto"
+    linear: Annotated[
+        bool,
+        Field(description="Mix a linear map of the look-back into the forecast, as far as validation says."),
+    ] = True
     calendar: Annotated[
         bool, Field(description="Read the place in the day, the week and the year, where known.")
     ] = True

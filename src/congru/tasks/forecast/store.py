@@ -23,6 +23,7 @@ from congru.data.times import COUNTED, TimeFormat
 from congru.errors import ModelFolderError
 from congru.runtime.scaler import Scaler
 from congru.tasks.forecast.data import CovariateScale, ForecastData, Scales
+from congru.tasks.forecast.linear import mix
 from congru.tasks.forecast.panel import Panel, Units
 from congru.tasks.forecast.window import Array, Window
 
@@ -76,6 +77,10 @@ class SeriesStore:
     """[h, P] how far validation values lay from their forecasts, see quantiles.py; None in an earlier version's folder."""
     settings: dict[str, Any] = field(default_factory=dict)
     """What training was asked for, to train the same again on other rows."""
+    line: Array | None = None
+    """[L + 1, h] the weights of the linear map that is mixed into the forecast, see linear.py."""
+    share: Array | None = None
+    """[h] the share of the network in that mixture."""
     state: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     """Of a streaming network that has been updated: its state and, as "out", its last output."""
 
@@ -111,6 +116,7 @@ class SeriesStore:
             categories={name: list(values) for name, values in table.categories.items()},
             minimum=data.minimum,
             settings=dict(settings or {}),
+            line=data.line,
         )
 
     @property
@@ -155,6 +161,14 @@ class SeriesStore:
         count = min(most, len(self.names))
         panel = self.panel(np.zeros((len(self.names), self.window.horizon, len(self.known))))
         return panel, np.arange(count), np.full(count, self.history.shape[1])
+
+    def with_line(
+        self, forecast: Array, panel: Panel, series: NDArray[np.int64], cutoff: NDArray[np.int64]
+    ) -> Array:
+        """The network's forecasts [B, h, Q], in units relative to the last value, with the line mixed in."""
+        if self.line is None or self.share is None or (self.share == 1).all():
+            return forecast
+        return mix(forecast, panel.linear(self.line, series, cutoff), self.share)
 
     def last_step(self, number: int) -> Panel:
         """The one window, with its cutoff at M, that a streaming network reads as the last step."""
@@ -225,6 +239,7 @@ class SeriesStore:
             "categories": self.categories,
             "minimum": self.minimum,
             "settings": self.settings,
+            **({} if self.share is None else {"share": self.share.tolist()}),
             "series": [name if isinstance(name, (str, int, float)) else str(name) for name in self.names],
         }
 
@@ -247,6 +262,7 @@ class SeriesStore:
             "past_history": self.past_history,
             "static": self.static_values,
             **({} if self.errors is None else {"errors": self.errors}),
+            **({} if self.line is None else {"line": self.line}),
             **{f"state.{name}": value for name, value in self.state.items()},
         }
         content = format_tensors({name: np.ascontiguousarray(value) for name, value in tensors.items()})
@@ -295,6 +311,8 @@ class SeriesStore:
                 minimum=config.get("minimum"),
                 settings=dict(config.get("settings", {})),
                 errors=tensors.get("errors"),
+                line=tensors.get("line"),
+                share=np.array(config["share"]) if "share" in config else None,
                 state=state,
             )
         except (KeyError, TypeError, SafetensorError) as error:
