@@ -21,7 +21,7 @@ from congru.tasks.forecast.window import Array
 
 STRETCHES = 4  # of the train part, each left out once
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # per window
-SHARES = np.linspace(0.0, 1.0, 11)
+SHARES = np.round(np.linspace(0.0, 1.0, 11), 1)
 _BANDS = 4  # of the horizon, each with a share of its own
 _SHORTEST = 8  # steps ahead that are divided into bands
 _MOST = 4096  # windows that a share is fitted on
