@@ -89,12 +89,12 @@ class Sums(NamedTuple):
     square: Array
     cross: Array
     power: float
-    count: int
+    num_windows: int
 
     def solve(self, ridge: float) -> Array:
         """The weights [L+1, h] of ridge regression, `ridge` per window."""
         square = self.square.copy()
-        square[np.diag_indices(len(square))] += ridge * max(self.count, 1)
+        square[np.diag_indices(len(square))] += ridge * max(self.num_windows, 1)
         return np.asarray(np.linalg.solve(square, self.cross), np.float64)
 
     def squared_error(self, weights: Array) -> float:

@@ -149,7 +149,7 @@ class ForecastLearner(TaskLearner[Settings]):
             return forecast, None
         series, squared = self._validation[0], self.metric == "mse"
         weight = np.where(data.units.flat, 0.0, 1 / (data.units.scale**2 if squared else data.units.unit))
-        counts = data.panel.observed(*self._validation) * weight[series][:, None]
+        counts = np.asarray(data.panel.observed(*self._validation) * weight[series][:, None], np.float64)
         actual, line = data.panel.actual(*self._validation), self._validation_line
         share = fit_share(actual, forecast[..., 0], line, counts, squared=squared)
         return mix(forecast, line, share), share

@@ -39,13 +39,13 @@ class Line(NamedTuple):
 
 def stretch_of(cutoff: Index, train_end: Index) -> Index:
     """In which of the stretches of its series' train part a cutoff lies."""
-    return np.clip(STRETCHES * cutoff // train_end, 0, STRETCHES - 1)
+    return np.asarray(np.clip(STRETCHES * cutoff // train_end, 0, STRETCHES - 1))
 
 
 def apart(cutoff: Index, train_end: Index, stretch: int, horizon: int) -> NDArray[np.bool_]:
     """Which windows share no value of their future with the windows of a stretch."""
     near = (stretch_of(cutoff + away, train_end) == stretch for away in (1 - horizon, 0, horizon - 1))
-    return ~np.any(list(near), 0)
+    return np.asarray(~np.any(list(near), 0))
 
 
 def fit_line(windows: Windows, cutoff: Index, train_end: Index, look_back: int, horizon: int) -> Line:
