@@ -215,6 +215,7 @@ def test_every_file_says_what_it_is_for_and_has_a_telling_name(path: Path) -> No
 def test_public_names() -> None:
     assert set(congru.__all__) == {
         "CongruError",
+        "Forecaster",
         "__version__",
         "explain",
         "gates",

@@ -13,23 +13,36 @@ from congru.version import __version__
 # Public name -> module that holds it ("" = the name is itself a subpackage).
 _PUBLIC = {
     "CongruError": "congru.errors",
+    "Forecaster": "congru.tasks.forecast.forecaster",
     "explain": "congru.ops",
     "gates": "",
     "inspect": "congru.gates.inspect",
-    "load": "congru.runtime.folder",
+    "load": "congru.tasks.loading",
     "nn": "",
     "reference": "",
     "tasks": "",
 }
 
-__all__ = ["CongruError", "__version__", "explain", "gates", "inspect", "load", "nn", "reference", "tasks"]
+__all__ = [
+    "CongruError",
+    "Forecaster",
+    "__version__",
+    "explain",
+    "gates",
+    "inspect",
+    "load",
+    "nn",
+    "reference",
+    "tasks",
+]
 
 if TYPE_CHECKING:
     from congru import gates, nn, reference, tasks
     from congru.errors import CongruError
     from congru.gates.inspect import inspect
     from congru.ops import explain
-    from congru.runtime.folder import load
+    from congru.tasks.forecast.forecaster import Forecaster
+    from congru.tasks.loading import load
 
 
 def __getattr__(name: str) -> Any:

@@ -109,3 +109,32 @@ def test_a_folder_with_one_bad_file_names_it(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("good")
     (tmp_path / "b.txt").write_bytes(b"\xff")
     assert message(tmp_path).startswith(f"{tmp_path / 'b.txt'} byte 0")
+
+
+def test_a_folder_never_reads_its_own_results(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("mine")
+    for name, file, content in (
+        ("run", "config.yaml", "seed: 0  # default\n"),
+        ("model", "config.json", '{"format": "congru-model"}'),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_text(content)
+        (tmp_path / name / "log.txt").write_text("theirs")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "config.yaml").write_text("seed: 1\n")
+    corpus = read_text(tmp_path)
+    assert corpus.text == "mine\nseed: 1\n"
+    results = [(str(tmp_path / name), "a folder of results") for name in ("model", "run")]
+    assert list(corpus.skipped) == results
+
+
+def test_a_text_set_is_read_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "text" / "tinyshakespeare").mkdir(parents=True)
+    (tmp_path / "text" / "tinyshakespeare" / "input.txt").write_text("First Citizen:")
+    monkeypatch.setenv("CONGRU_DATA", str(tmp_path))
+    corpus = read_text("tinyshakespeare")
+    assert corpus.text == "First Citizen:"
+    assert corpus.files[0].path == "tinyshakespeare/input.txt"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tinyshakespeare").write_text("a file of that name wins")
+    assert read_text("tinyshakespeare").text == "a file of that name wins"

@@ -12,6 +12,7 @@ import pytest
 
 from congru.tasks.text import baselines
 from congru.tasks.text.baselines import discounts, kneser_ney, symbols, unigram
+from shared_files import CASES
 
 
 class SlowKneserNey:
@@ -115,3 +116,13 @@ def test_tinyshakespeare() -> None:
     found = baselines.baselines(text[:split], text[split:])
     assert found["5-gram"] == pytest.approx(1.56116, abs=1e-5)  # below the 1.669 of other smoothing
     assert found["unigram"] == pytest.approx(3.34733, abs=1e-5)
+
+
+def test_a_discount_is_never_zero() -> None:
+    counts = np.repeat([1, 2, 3, 4], [10, 5, 40, 80])  # the formula would take less than nothing off 2 and 3
+    assert discounts(counts).tolist() == [0, 0.5, 0.5, 0.5]
+    path = CASES / "forecast" / "text-emoji-combining.txt"
+    if path.exists():
+        text = path.read_text(encoding="utf-8")
+        split = int(len(text) * 0.9)
+        assert all(np.isfinite(list(baselines.baselines(text[:split], text[split:]).values())))

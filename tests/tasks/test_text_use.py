@@ -172,6 +172,12 @@ def test_the_cost_of_unknown_symbols_is_a_code() -> None:
         assert total == pytest.approx(1 - none)
 
 
+def test_a_prompt_may_begin_with_a_dash(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", str(make()), "-p", "- item", "-n", "10"])
+    assert capsys.readouterr().err.startswith("congru: text holds '-' at position 0")
+
+
 def test_the_command_takes_the_short_flags(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
     line = ["-p", "ab", "--temperature", "0.8", "--top-p", "0.9", "-n", "12", "--seed", "1"]
     with pytest.raises(SystemExit) as caught:

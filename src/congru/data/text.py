@@ -1,4 +1,4 @@
-"""Text from a UTF-8 file, or from all text files below a folder, exactly as it is written.
+"""Text from a UTF-8 file, from all text files below a folder, or from a data set by name, exactly as it is written.
 
 A folder is read in the order of the paths; files are joined with a line end between where one is missing.
 What was read, and what was passed over and why, is kept beside the text.
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from congru.data.files import encoding_of, read_bytes
+from congru.data.registry import list_sets, read
 from congru.errors import DataError
 
 # What counts as text inside a folder; a file given by itself may have any name.
@@ -46,6 +47,11 @@ _CODE_TOO = (
     ".pl",
     ".php",
 )
+# Data sets of one text file -> that file.
+_SETS = {
+    entry.name: entry.files[0].path for entry in list_sets() if entry.task == "text" and len(entry.files) == 1
+}
+
 SUFFIXES = frozenset((*_PROSE, *_NOTATION, *_CODE, *_CODE_TOO))
 
 
@@ -69,8 +75,9 @@ class Corpus:
 
 
 def read_text(source: str | os.PathLike[str]) -> Corpus:
-    """Read a file, or every text file below a folder (see ``SUFFIXES``; hidden ones are passed over).
+    """Read a file, every text file below a folder (see ``SUFFIXES``), or a text set of `congru data` by its name.
 
+    Hidden files of a folder are passed over, and so are run and model folders: nothing is trained on its own results.
     A byte order mark at the start of a file is removed; line ends stay as they are.
 
     Raises:
@@ -79,10 +86,21 @@ def read_text(source: str | os.PathLike[str]) -> Corpus:
     path = Path(source)
     if path.is_dir():
         return _read_folder(path)
+    if not path.exists() and str(source) in _SETS:
+        return _read_set(str(source), _SETS[str(source)])
     text, file = _read_file(path)
     if not text:
         raise DataError(f"{path} is empty, expected text: choose another file")
     return Corpus(str(path), text, (file,))
+
+
+def _read_set(name: str, file: str) -> Corpus:
+    """The one file of a data set, downloaded first where needed."""
+    content = read(name, file)
+    text = content.decode("utf-8").removeprefix("\ufeff")
+    return Corpus(
+        name, text, (TextFile(f"{name}/{file}", hashlib.sha256(content).hexdigest(), len(content)),)
+    )
 
 
 def _read_folder(folder: Path) -> Corpus:
@@ -111,7 +129,9 @@ def _list_folder(folder: Path) -> tuple[list[Path], list[tuple[str, str]]]:
     """The text files below a folder in the order of their paths, and the others with the reason."""
     chosen, skipped = [], []
     for root, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        own = [name for name in folders if _is_result(Path(root, name))]
+        skipped += [(str(Path(root, name)), "a folder of results") for name in own]
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in own)
         for name in sorted(names):
             path = Path(root, name)
             if name.startswith("."):
@@ -121,6 +141,17 @@ def _list_folder(folder: Path) -> tuple[list[Path], list[tuple[str, str]]]:
             else:
                 chosen.append(path)
     return sorted(chosen), sorted(skipped)
+
+
+def _is_result(folder: Path) -> bool:
+    """Whether a folder is what training or comparing left: a run folder, a comparison, a model folder."""
+    settings, model = folder / "config.yaml", folder / "config.json"
+    try:
+        if settings.is_file() and b"  # default" in settings.read_bytes():
+            return True
+        return model.is_file() and b'"congru-model"' in model.read_bytes()
+    except OSError:
+        return False
 
 
 def _read_file(path: Path) -> tuple[str, TextFile]:

@@ -31,6 +31,9 @@ def verdict(
 
     The difference is a share of the baseline's value.
 
+    >>> verdict("mase", 0.5, {"last value": 0.4}, minimize=True, windows="one window", best_step=0)[:57]
+    'On the validation data (one window) training did not help'
+
     >>> verdict("bpc", 2.25, {"5-gram": 2.5, "unigram": 4.5}, minimize=True)
     'On the validation data the model beats 5-gram by 10 % (bpc 2.2500 against 2.5000).'
     >>> verdict("accuracy", 0.5, {"majority": 0.6}, minimize=False, split="test", model="the GRU")

@@ -132,6 +132,13 @@ class Model:
         """
         return self.network.run(x, state, lengths)
 
+    def predict(self, *args: Any, **options: Any) -> Any:
+        """What a forecasting model says of the next steps; raises :class:`SettingsError` for a model of another task."""
+        raise SettingsError(
+            f"the model is of the task {self.task!r}, which does not predict tables, expected 'forecast': use run() or"
+            " session()"
+        )
+
     def session(
         self,
         seed: int | None = None,

@@ -106,6 +106,10 @@ class TaskLearner(ABC, Generic[Settings]):
     """A sentence of the model card: what the model is meant for."""
     limits: str = "Not said."
     """Sentences of the model card: what it cannot do."""
+    validation_words: str = ""
+    """What of the validation part is measured, for the verdict: for example ``one window``; "" for what `describe` says."""
+    run_flags: tuple[str, ...] = ()
+    """What `congru run MODEL` needs beside the model."""
     commands: tuple[str, ...] = ("congru run MODEL",)
     """Lines of the model card; MODEL stands for its folder."""
 

@@ -159,7 +159,7 @@ def sum_up(trainer: Trainer, result: RunResult, sections: Sequence[SectionMaker]
     data = str(described.get("source", ""))
     scored = data if data and Path(data).exists() else "DATA"
     next_lines = [
-        shlex.join(["congru", "run", str(folder.model)]),
+        shlex.join(["congru", "run", str(folder.model), *trainer.learner.run_flags]),
         shlex.join(["congru", "eval", str(folder.model), scored]),
         shlex.join(["congru", "inspect", str(folder.model)]),
     ]
@@ -175,7 +175,7 @@ def sum_up(trainer: Trainer, result: RunResult, sections: Sequence[SectionMaker]
         num_parameters=result.num_parameters,
         out=str(folder.path),
         next_lines=next_lines,
-        validation=_amount(described.get("validation")),
+        validation=trainer.learner.validation_words or _amount(described.get("validation")),
     )
     folder.set_status(
         state="finished",

@@ -1,6 +1,6 @@
 """Forecasting of many series from a long table: unique_id, ds, y.
 
-    f = Forecaster.train(df, horizon=24, levels=[80, 95])
+    f = Forecaster(horizon=24, levels=[80, 95]).fit(df)
     f.predict()                                    # unique_id, ds, GRU, GRU-lo-80, GRU-hi-80, GRU-lo-95, ...
     f.update(new_rows).predict()                   # goes on, without training
     Forecaster.load(f.model.folder).predict()      # the same, anywhere, without torch
@@ -17,7 +17,7 @@ from congru.tasks.registry import TASKS, lazy_names
 if TYPE_CHECKING:
     from congru.tasks.forecast.forecaster import Forecaster
     from congru.tasks.forecast.learner import make_learner
-    from congru.tasks.forecast.scoring import evaluate_forecaster
+    from congru.tasks.forecast.scoring import evaluate_forecaster, evaluation_of
     from congru.tasks.forecast.settings import Settings
     from congru.tasks.forecast.streaming import stream
     from congru.tasks.forecast.use import evaluate, inspect_inputs, run
@@ -29,6 +29,7 @@ __all__ = [
     "Settings",
     "evaluate",
     "evaluate_forecaster",
+    "evaluation_of",
     "inspect_inputs",
     "make_learner",
     "run",
@@ -55,6 +56,7 @@ __getattr__ = lazy_names(
         "Settings": "settings",
         "evaluate": "use",
         "evaluate_forecaster": "scoring",
+        "evaluation_of": "scoring",
         "inspect_inputs": "use",
         "make_learner": "learner",
         "run": "use",

@@ -24,12 +24,14 @@ from congru.runtime.folder import save_again
 from congru.runtime.model import Model
 from congru.runtime.session import Session
 from congru.tasks.forecast import history, plot
+from congru.tasks.forecast.estimator import Estimator
 from congru.tasks.forecast.history import UNSEEN
 from congru.tasks.forecast.metrics import naive_error
 from congru.tasks.forecast.panel import Panel, fit_units
 from congru.tasks.forecast.quantiles import bounded, calibrate, quantile_at
 from congru.tasks.forecast.refit import cross_validate
 from congru.tasks.forecast.rolling import Rolling
+from congru.tasks.forecast.settings import Settings
 from congru.tasks.forecast.store import NUM_ANSWERS, SeriesStore
 from congru.tasks.forecast.window import Array, Window, decode
 from congru.tasks.loading import check_task, load_model
@@ -45,27 +47,74 @@ _CHUNK = 2048  # windows per pass
 _NAMES = {"gru": "GRU", "lstm": "LSTM", "rnn": "RNN", "mingru": "MinGRU"}
 
 
-class Forecaster:
-    """Forecasts N series; made by :meth:`load` or :meth:`train`.
+class Forecaster(Estimator):
+    """Forecasts N series; made with settings and :meth:`fit`, or by :meth:`load` or :meth:`train`.
 
-        f = Forecaster.load("runs/forecast-1/model")
-        f.predict()                       # unique_id, ds, GRU, GRU-lo-80, GRU-hi-80
+        f = Forecaster(horizon=24, levels=[80, 95]).fit(df)
+        f.predict()                       # unique_id, ds, GRU, GRU-lo-80, GRU-hi-80, ...
         f.update(new_rows).predict()      # goes on from the new rows, without training
+        Forecaster.load(f.save("model"))  # the same, anywhere, without torch
 
-    `table` is the table it was trained on and `result` what training came to, where they are at hand; `report` is
-    what was found in the rows it read last.
+    Its settings are those of `congru train forecast`. `table` is the table it was trained on and `result` what training
+    came to, where they are at hand; `report` is what was found in the rows it read last.
     """
 
-    def __init__(self, model: Model, store: SeriesStore, table: LongTable | None = None) -> None:
-        self.model, self.store, self.table = model, store, table
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._model: Model | None = None
+        self._store: SeriesStore | None = None
+        self.table: LongTable | None = None
         self.result: RunResult | None = None
         self.report = TableReport()
-        self.name = _NAMES[model.cell]
-        self.calibration: list[float] = [float(f) for f in model.task_config["calibration"]]
+        self.name = ""
+        self.calibration: list[float] = []
         self._sessions: list[Session] = []
         self._out: NDArray[np.float32] | None = None
+
+    @property
+    def fitted(self) -> bool:
+        """Whether it has learned, or was loaded."""
+        return self._model is not None
+
+    @property
+    def model(self) -> Model:
+        """The trained model. Raises :class:`SettingsError` before `fit`."""
+        if self._model is None:
+            raise SettingsError(
+                "the forecaster has not learned, expected a trained one: call fit(data) first"
+            )
+        return self._model
+
+    @property
+    def store(self) -> SeriesStore:
+        """What it keeps of every series. Raises :class:`SettingsError` before `fit`."""
+        if self._store is None:
+            raise SettingsError(
+                "the forecaster has not learned, expected a trained one: call fit(data) first"
+            )
+        return self._store
+
+    def stand(self, folder: Path, data: Any = None) -> None:
+        """Become the model of a folder, after the last row of `data` where it is at hand."""
+        self._take_over(load_model(folder, "forecast", reply))
+        if data is not None:
+            self.table = self.read_rows(data, self.get_params()["bad_rows"])
+
+    def _take_over(self, model: Model, store: SeriesStore | None = None) -> None:
+        self._model = model
+        self._store = store or SeriesStore.read(model.task_config, model.files, str(model.folder))
+        self.table, self._sessions, self._out = None, [], None
+        self.name = _NAMES[model.cell]
+        self.calibration = [float(f) for f in model.task_config["calibration"]]
         if self.window.streaming and not self.window.num_known:
             self._start_sessions()
+
+    def _standing(self) -> str:
+        if not self.fitted:
+            return ""
+        store = self.store
+        last = store.show(store.times(0, store.length[:1] - 1)[0])
+        return f", {len(store.names)} series, the first up to {last}, {store.window.horizon} steps ahead"
 
     @classmethod
     def train(cls, data: Any, *, bad_rows: BadRows = "error", **settings: object) -> Forecaster:
@@ -99,7 +148,13 @@ class Forecaster:
     def of(cls, model: Model, table: LongTable | None = None) -> Forecaster:
         """The forecaster of a loaded model."""
         check_task(model, "forecast")
-        return cls(model, SeriesStore.read(model.task_config, model.files, str(model.folder)), table)
+        forecaster = cls()
+        forecaster._take_over(model)
+        known = {
+            name: value for name, value in forecaster.store.settings.items() if name in Settings.model_fields
+        }
+        forecaster.params, forecaster.table = known, table
+        return forecaster
 
     @property
     def window(self) -> Window:
@@ -245,16 +300,17 @@ class Forecaster:
 
     def rolling(self, data: Any = None) -> Rolling:
         """The windows over a table: the training table where it is at hand, or `data` after the history that is held."""
+        store = self.store
         if data is None and self.table is None:
             raise SettingsError(
                 "data is None, expected a table: the forecaster was loaded without its training rows"
             )
         if data is None:
             assert self.table is not None
-            return Rolling.of(self.store, self.table, self._numbers(self.table))
+            return Rolling.of(store, self.table, self._numbers(self.table))
         table = data if isinstance(data, LongTable) else self.read_rows(data)
         numbers = self._numbers(table)
-        return Rolling.of(self.store, history.joined(self.store, table, numbers), numbers)
+        return Rolling.of(store, history.joined(store, table, numbers), numbers)
 
     # Going on with new rows
 
@@ -297,8 +353,9 @@ class Forecaster:
         """A forecaster that stands where this one does, and goes its own way from here."""
         store = copy.deepcopy(self.store)
         store.state = self._state()
-        other = type(self)(self.model, store, self.table)
-        other.result, other.calibration = self.result, list(self.calibration)
+        other = type(self)(**self.params)
+        other._take_over(self.model, store)
+        other.table, other.result, other.calibration = self.table, self.result, list(self.calibration)
         return other
 
     def _push(self, number: int, steps: history.NewSteps) -> None:

@@ -69,6 +69,9 @@ class ForecastLearner(TaskLearner[Settings]):
         self.noise = few if settings.noise is None else settings.noise
         self._weights = row_weights(data.units, settings.loss)
         self._validation = data.validation if len(data.validation[0]) else last_train_rows(data)
+        self.validation_words = window_words(data, *self._validation)
+        if len(data.table.known) > len(data.table.columns.holidays):
+            self.run_flags = ("--future", "FUTURE.csv")
 
     @cached_property
     def steps_per_epoch(self) -> int:
@@ -246,6 +249,18 @@ def default_stride(data: ForecastData) -> int:
     if data.window.streaming:
         return max(1, data.window.input_size // 4)
     return max(1, -(-len(data.train_rows(1, 0)[0]) // MOST_TRAINING))
+
+
+def window_words(data: ForecastData, series: NDArray[np.int64], cutoff: NDArray[np.int64]) -> str:
+    """What the validation part holds, in words."""
+    ahead = f"{data.window.horizon} steps ahead"
+    if len(series) == 1:
+        return f"one window, {ahead}"
+    apart = np.diff(cutoff)[np.diff(series) == 0]
+    every = int(apart.min()) if len(apart) else 0
+    step = f", one every {every} steps" if every > 1 else ", one every step" if every else ""
+    count = len(np.unique(series))
+    return f"{len(series)} windows{f' of {count} series' if count > 1 else ''}{step}, {ahead}"
 
 
 def last_train_rows(data: ForecastData) -> Rows:

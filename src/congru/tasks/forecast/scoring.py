@@ -1,4 +1,7 @@
-"""How good a trained forecaster is on rows it has not seen, beside what a person would try first; without torch."""
+"""How good a trained forecaster is on rows it has not seen, beside what a person would try first; without torch.
+
+A forecaster here is a :class:`congru.tasks.forecast.Forecaster`, whose file builds on this one.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,6 @@ from congru.report.verdict import verdict
 from congru.tasks.forecast import rolling
 from congru.tasks.forecast.baselines import LONGEST_LINEAR, Linear, croston_windows, is_intermittent
 from congru.tasks.forecast.data import MOST_VALIDATION
-from congru.tasks.forecast.forecaster import Forecaster
 from congru.tasks.forecast.metrics import score
 from congru.tasks.forecast.panel import Panel
 from congru.tasks.forecast.quantiles import bounded
@@ -105,7 +107,7 @@ class Evaluation:
         }
 
 
-def evaluate_forecaster(forecaster: Forecaster, data: Any = None) -> Scores:
+def evaluate_forecaster(forecaster: Any, data: Any = None) -> Scores:
     """Name -> metrics over every window of `data` (default: the training table) that training has not seen.
 
     `abs_error`, `rmse` and `bias` are in the unit of the data, `mae` and `mse` in standard deviations of each series'
@@ -114,7 +116,7 @@ def evaluate_forecaster(forecaster: Forecaster, data: Any = None) -> Scores:
     return evaluation_of(forecaster, data).overall()
 
 
-def evaluation_of(forecaster: Forecaster, data: Any = None) -> Evaluation:
+def evaluation_of(forecaster: Any, data: Any = None) -> Evaluation:
     """Forecast every window of `data` (default: the training table) that training has not seen.
 
     `data` may hold the newest rows only: the history that the forecaster holds stands before them. Where it holds no

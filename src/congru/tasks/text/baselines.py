@@ -121,7 +121,9 @@ def _before(codes: Ints) -> Ints:
 def discounts(counts: Ints) -> Floats:
     """D(0), D(1), D(2), D(3+) [4] from the counts of all distinct grams; D(0) = 0.
 
-    Where a text is too small to hold grams of each count 1 .. 4, a half is taken off.
+    Where a text is too small to hold grams of each count 1 .. 4, or so regular that the formula takes nothing or less
+    off, a half is taken off: the orders below must keep a share, or a symbol that is new in its context would have
+    probability 0.
 
     >>> discounts(np.array([1, 1, 1, 1, 2, 2, 3, 4])).round(3).tolist()
     [0.0, 0.5, 1.25, 1.0]
@@ -131,4 +133,5 @@ def discounts(counts: Ints) -> Floats:
         return np.array([0.0, 0.5, 0.5, 0.5])
     y = n[1] / (n[1] + 2.0 * n[2])
     d = [j - (j + 1) * y * n[j + 1] / n[j] for j in (1, 2, 3)]
-    return np.asarray(np.clip([0.0, *d], 0.0, [0.0, 1.0, 2.0, 3.0]), np.float64)
+    kept = [min(value, most) if value > 0.0 else 0.5 for value, most in zip(d, (1.0, 2.0, 3.0))]
+    return np.array([0.0, *kept])

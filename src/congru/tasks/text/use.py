@@ -29,7 +29,7 @@ def run(
     model: Path,
     /,
     *,
-    prompt: Annotated[str | None, Parameter(alias="-p")] = None,
+    prompt: Annotated[str | None, Parameter(alias="-p", allow_leading_hyphen=True)] = None,
     n: Annotated[int, Parameter(name=["--n", "-n"])] = 500,
     temperature: float = 0.8,
     top_p: float | None = None,
