@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from numpy.typing import NDArray
 
 from congru.tasks.forecast import Forecaster
@@ -46,5 +49,14 @@ def one_series(length: int = 90) -> pd.DataFrame:
 
 
 def train(data: Any, folder: Path, **settings: Any) -> Forecaster:
-    """A short training into `folder`/run."""
-    return Forecaster.train(data, **{**SHORT, "out": folder / "run", **settings})
+    """A short training into `folder`/run; without the charts, which cost more than it, unless they are asked for."""
+    with nullcontext() if settings.get("monitor") else without_charts():
+        return Forecaster.train(data, **{**SHORT, "out": folder / "run", **settings})
+
+
+@contextmanager
+def without_charts() -> Iterator[None]:
+    """Trainings in it draw nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("congru.train.summary.draw_plots", lambda *parts: None)
+        yield

@@ -142,6 +142,57 @@ def test_the_step_is_found_and_continued_as_pandas_does(
     assert bool(exact.all())
 
 
+@pytest.mark.parametrize(
+    ("name", "start", "freq"),
+    [
+        ("M", "2024-01-31", "ME"),
+        ("1mo", "2024-01-31", "ME"),
+        ("MS", "2024-01-01", "MS"),
+        ("1q", "2024-03-31", "QE"),
+        ("QS-OCT", "2024-10-01", "QS-OCT"),
+        ("QE-NOV", "2024-02-29", "QE-NOV"),
+        ("W-MON", "2024-01-01", "W-MON"),
+        ("BME", "2024-01-31", "BME"),
+        ("BMS", "2024-01-01", "BMS"),
+        ("YE-DEC", "2010-12-31", "YE-DEC"),
+        ("YS-APR", "2010-04-01", "YS-APR"),
+        ("1d", "2024-01-01", "D"),
+        ("Mon-Sat", "2024-01-01", "C"),
+    ],
+)
+def test_steps_as_pandas_and_polars_spell_them(name: str, start: str, freq: str) -> None:
+    day: Any = pd.offsets.CustomBusinessDay(weekmask="Mon Tue Wed Thu Fri Sat") if freq == "C" else freq
+    times = pd.date_range(start, periods=12, freq=day)
+    series = read_table(day_frame(list(times[:8]), list(range(8))), freq=name)
+    assert series.series[0].observed.all()
+    ahead = series.frequency.at(series.series[0].ds[0], np.arange(12))
+    assert ahead.tolist() == times.to_numpy().astype("datetime64[us]").tolist()
+
+
+def test_business_month_ends_are_found() -> None:
+    times = pd.date_range("2024-01-31", periods=20, freq="BME")
+    table = read_table(day_frame(list(times[:15]), list(range(15))))
+    assert table.frequency.business
+    assert table.frequency.at(table.series[0].ds[0], np.array([19])).tolist() == [times[19].to_pydatetime()]
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        (
+            "W-TUE",
+            "freq is '1w' from TUE, but table does not fit: 2024-01-01 is on a day of the week other than TUE",
+        ),
+        ("QS-FEB", "2024-01-01 is on a month that FEB does not lead to; pass another --freq"),
+    ],
+)
+def test_an_anchor_that_the_times_do_not_have(name: str, line: str) -> None:
+    freq = "W-MON" if name[0] == "W" else "QS-JAN"
+    times = pd.date_range("2024-01-01", periods=8, freq=freq)
+    with pytest.raises(DataError, match=line):
+        read_table(day_frame(list(times), list(range(8))), freq=name)
+
+
 def test_a_weekend_among_business_days_moves_to_friday() -> None:
     table = read_table(day_frame(["2024-01-06", "2024-01-08", "2024-01-09"], [1, 2, 3]), freq="B")
     assert table.series[0].ds.astype("datetime64[D]").astype(str).tolist() == [

@@ -6,6 +6,7 @@ import copy
 import json
 import pickle
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ import pytest
 import congru
 from congru.errors import SettingsError
 from congru.report.verdict import verdict
-from forecast_cases import STEPWISE, two_series
+from congru.tasks.forecast.forecaster import outputs
+from forecast_cases import STEPWISE, two_series, without_charts
 
 TINY: dict[str, Any] = {
     "horizon": 3,
@@ -29,6 +31,12 @@ TINY: dict[str, Any] = {
     "levels": [80],
     **STEPWISE,
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def charts_are_left_out() -> Iterator[None]:
+    with without_charts():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -205,3 +213,23 @@ def test_no_number_that_is_none_reaches_json(tmp_path: Path) -> None:
         np.isfinite(list(scores.values())).all()
         for scores in congru.tasks.forecast.evaluate_forecaster(model).values()
     )
+
+
+@pytest.mark.parametrize("window", [STEPWISE, {"input_size": 12, "segment": 4}], ids=["stepwise", "segments"])
+def test_several_seeds_are_one_folder_whose_forecast_is_their_mean(
+    window: dict[str, Any], tmp_path: Path
+) -> None:
+    model = congru.Forecaster(**{**TINY, **window, "seeds": 3}).fit(two_series())
+    assert list(model.model.networks) == ["main", "main2", "main3"]
+    panel = model.store.panel()
+    ends = np.array([0, 1]), np.full(2, model.store.history.shape[1])
+    outs = outputs(model.model, panel.inputs(*ends), model.window)
+    alone = [model.forecasts_of(panel, *ends, out) for out in outs]
+    assert not np.allclose(alone[0], alone[1])
+    np.testing.assert_allclose(model.values(), np.mean(alone, axis=0), rtol=1e-6)
+    later = two_series(95)
+    rest = later[later.ds > "2024-04-01"]
+    updated = model.copy().update(later[later.ds == "2024-04-01"])
+    again = congru.Forecaster.load(updated.save(tmp_path / "saved")).update(rest)
+    np.testing.assert_allclose(again.values(), updated.update(rest).values(), rtol=1e-6)
+    assert congru.inspect(model.model, panel.inputs(*ends)[:1]).layer_names

@@ -15,7 +15,7 @@ from congru.data.table import Columns, LongTable, read_table
 from congru.errors import DataError, SettingsError
 from congru.tasks.forecast import Forecaster
 from congru.tasks.forecast.use import evaluate, run
-from forecast_cases import STEPWISE, train
+from forecast_cases import STEPWISE, train, without_charts
 from shared_files import CASES, needs
 
 FOLDER = CASES / "forecast"
@@ -376,3 +376,30 @@ def test_holidays_are_known_ahead_by_themselves(folder: Path) -> None:
     assert Forecaster.load(model.save(folder / "with-holidays")).predict().ds[1] == pd.Timestamp("2023-12-25")
     with pytest.raises(SettingsError, match="holidays is 'XX', expected a country's code"):
         read_table(frame, columns=Columns(holidays=("XX",)))
+
+
+def test_the_flags_of_roles_and_the_printed_next_command(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from congru.cli.main import main
+
+    path, out = folder / "roles.csv", folder / "by-flags"
+    roles_frame().to_csv(path, index=False)
+    flags = "--known price,sky --static region --ignore note --min none --horizon 3 --steps 2 --evaluations 1"
+    with without_charts(), pytest.raises(SystemExit) as done:
+        main(["train", "forecast", str(path), *flags.split(), "--hidden-size", "4", "--out", str(out)])
+    assert done.value.code == 0
+    said = capsys.readouterr().out
+    assert re.search("known covariates +price, sky=rain, sky=sun", said)
+    line = next(line.split() for line in said.splitlines() if line.strip().startswith("congru run"))
+    assert line[3:] == ["--future", "FUTURE.csv"]
+    ahead = roles_frame(93)
+    ahead[ahead.ds > "2024-03-30"].to_csv(folder / "FUTURE.csv", index=False)
+    with pytest.raises(SystemExit) as done:
+        main([*line[1:4], str(folder / "FUTURE.csv")])
+    assert done.value.code == 0
+    assert printed(capsys)[0].ds[0] == "2024-03-31"
+    with pytest.raises(SystemExit) as done:
+        main(line[1:3])
+    assert done.value.code == 2
+    assert "pass their next values (--future FILE)" in capsys.readouterr().err

@@ -66,6 +66,8 @@ def _share(value: float, reference: float) -> str:
     if reference == 0 or not math.isfinite(reference):
         return ""
     percent = 100 * abs(value - reference) / abs(reference)
+    if percent >= 1000:
+        return "more than 1000 %"
     if percent < 0.1:
         return "less than 0.1 %"
     return f"{percent:.1f} %" if percent < 9.95 else f"{percent:.0f} %"

@@ -59,8 +59,11 @@ def trace_network(
 
 
 def network_of(model: Any, x: Any) -> Network:
-    """The network that takes the inputs of x, where there are several."""
-    if len(model.networks) == 1 or not isinstance(x, Mapping):
+    """The network that takes the inputs of x, where there are several; of networks that are all alike the first."""
+    networks = list(model.networks.values())
+    if all(network.graph.inputs == networks[0].graph.inputs for network in networks):
+        return cast("Network", networks[0])
+    if not isinstance(x, Mapping):
         return cast("Network", model.network)
     for network in model.networks.values():
         if set(network.graph.inputs) == set(x):

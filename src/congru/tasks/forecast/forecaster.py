@@ -33,7 +33,7 @@ from congru.tasks.forecast.refit import cross_validate
 from congru.tasks.forecast.rolling import Rolling
 from congru.tasks.forecast.settings import Settings
 from congru.tasks.forecast.store import NUM_ANSWERS, SeriesStore
-from congru.tasks.forecast.window import Array, Window, decode
+from congru.tasks.forecast.window import Array, Window, decode_mean
 from congru.tasks.loading import check_task, load_model
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Forecaster(Estimator):
         self.report = TableReport()
         self.name = ""
         self.calibration: list[float] = []
-        self._sessions: list[Session] = []
+        self._sessions: list[list[Session]] = []
         self._out: NDArray[np.float32] | None = None
 
     @property
@@ -98,7 +98,7 @@ class Forecaster(Estimator):
         """Become the model of a folder, after the last row of `data` where it is at hand."""
         self._take_over(load_model(folder, "forecast", reply))
         if data is not None:
-            self.table = self.read_rows(data, self.get_params()["bad_rows"])
+            self.table = self.read_rows(data)
 
     def _take_over(self, model: Model, store: SeriesStore | None = None) -> None:
         self._model = model
@@ -117,7 +117,7 @@ class Forecaster(Estimator):
         return f", {len(store.names)} series, the first up to {last}, {store.window.horizon} steps ahead"
 
     @classmethod
-    def train(cls, data: Any, *, bad_rows: BadRows = "error", **settings: object) -> Forecaster:
+    def train(cls, data: Any, **settings: object) -> Forecaster:
         """Train on a long table, as `congru.tasks.forecast.train`, and stand after its last row.
 
         `forecaster.result` is what training came to. Raises :class:`SettingsError` with ``dry_run``, which leaves no
@@ -125,14 +125,14 @@ class Forecaster(Estimator):
         """
         from congru.tasks.registry import TASKS
 
-        result = TASKS["forecast"].train(data, settings={"bad_rows": bad_rows, **settings})
+        result = TASKS["forecast"].train(data, settings=settings)
         if result.folder is None:
             raise SettingsError(
                 "dry_run is True, expected False: a forecaster is asked for; use congru train --dry-run"
             )
         forecaster = cls.load(result)
         forecaster.result = result
-        forecaster.table = forecaster.read_rows(data, bad_rows)
+        forecaster.table = forecaster.read_rows(data)
         return forecaster
 
     @classmethod
@@ -260,13 +260,13 @@ class Forecaster(Estimator):
         self, panel: Panel, series: Index, cutoff: Index, out: NDArray[np.float32] | None = None
     ) -> Array:
         if out is None:
-            answer, _ = self.model.run(panel.inputs(series, cutoff))
-            out = answer[:, -1] if self.window.streaming else answer
+            out = outputs(self.model, panel.inputs(series, cutoff), self.window)
         return self.forecasts_of(panel, series, cutoff, out)
 
     def forecasts_of(self, panel: Panel, series: Index, cutoff: Index, out: NDArray[np.float32]) -> Array:
-        """Forecasts [B, h, 1 + 2 levels] from what the network said [B, O] at these cutoffs."""
-        network = decode(out, panel.bases(series, cutoff), self.window)
+        """Forecasts [B, h, 1 + 2 levels] from what the networks said [B, O] at these cutoffs, the mean over E of [E, B, O]."""
+        outs = list(out) if out.ndim == 3 else [out]
+        network = decode_mean(outs, panel.bases(series, cutoff), self.window)
         forecast = self.store.with_line(network, panel, series, cutoff)
         widened = calibrate(forecast, self.calibration)
         return bounded(panel.absolute(widened, series, cutoff), self.store.minimum)
@@ -314,7 +314,7 @@ class Forecaster(Estimator):
 
     # Going on with new rows
 
-    def update(self, new_rows: Any, *, bad_rows: BadRows = "error") -> Forecaster:
+    def update(self, new_rows: Any, *, bad_rows: BadRows | None = None) -> Forecaster:
         """Go on from new rows (a table as for training); returns itself.
 
         Rows that are known already are left out, missing steps take the value before them, a series that training has
@@ -374,34 +374,43 @@ class Forecaster(Estimator):
         for y, observed, known, past in zip(series.y, series.observed, series.known, series.past):
             store.push(number, float(y), bool(observed), known, past)
         if self._out is not None:
-            out, state = self._run_last(np.array([number]))
-            self._out = np.concatenate([self._out, out])
-            self._sessions.append(self._session(state, 0))
+            out, states = self._run_last(np.array([number]))
+            self._out = np.concatenate([self._out, out], axis=1)
+            self._sessions.append(self._session(states, 0))
 
     def _start_sessions(self) -> None:
         """A session per series: its look-back read once, or the state that was saved."""
-        state = {name: value for name, value in self.store.state.items() if name != "out"}
-        if state:
-            self._out = self.store.state["out"].copy()
+        saved = self.store.state
+        if saved:
+            out, networks = saved["out"], list(self.model.networks)
+            self._out = (out if out.ndim == 3 else out[None]).copy()
+            states = [of_network(saved, name, len(networks)) for name in networks]
         else:
-            self._out, state = self._run_last(self._all)
-        self._sessions = [self._session(state, number) for number in self._all]
+            self._out, states = self._run_last(self._all)
+        self._sessions = [self._session(states, number) for number in self._all]
 
-    def _run_last(self, numbers: Index) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """The last output and the state of some series after their look-back."""
+    def _run_last(self, numbers: Index) -> tuple[NDArray[np.float32], list[dict[str, Any]]]:
+        """The last outputs [E, B, O] and the states of the E networks after the look-back of some series."""
         cutoff = np.full(len(numbers), self.store.history.shape[1])
-        answer, state = self.model.run(self.store.panel().inputs(numbers, cutoff))
-        return answer[:, -1].copy(), dict(state)
+        x = self.store.panel().inputs(numbers, cutoff)
+        runs = [network.run(x) for network in self.model.networks.values()]
+        return np.stack([np.asarray(answer)[:, -1] for answer, _ in runs]), [dict(state) for _, state in runs]
 
-    def _session(self, state: Mapping[str, Any], row: int) -> Session:
-        session = self.model.session()
-        session.state = {name: value[:, row : row + 1] for name, value in state.items()}
-        return session
+    def _session(self, states: Sequence[Mapping[str, Any]], row: int) -> list[Session]:
+        """A session of each network from one row of their states."""
+        sessions = []
+        for name, state in zip(self.model.networks, states):
+            session = self.model.session(network=name)
+            session.state = {part: value[:, row : row + 1] for part, value in state.items()}
+            sessions.append(session)
+        return sessions
 
     def _step(self, number: int) -> None:
-        """One step of the network for a series that has a new value."""
+        """One step of the networks for a series that has a new value."""
         if self._out is not None:
-            self._out[number] = self._sessions[number].step(self.step_features(number))
+            features = self.step_features(number)
+            for place, session in enumerate(self._sessions[number]):
+                self._out[place, number] = session.step(features)
 
     def step_features(self, number: int) -> NDArray[np.float32]:
         """What a streaming network reads for the last step of a series, [F]."""
@@ -415,9 +424,14 @@ class Forecaster(Estimator):
         """The states of all sessions and their last outputs, as a store keeps them."""
         if self._out is None:
             return {}
-        states = [session.state for session in self._sessions]
-        joined = {name: np.concatenate([state[name] for state in states], 1) for name in states[0]}
-        return {**joined, "out": self._out}
+        single = len(self.model.networks) == 1
+        joined: dict[str, NDArray[np.float32]] = {"out": self._out[0] if single else self._out}
+        for place, network in enumerate(self.model.networks):
+            states = [sessions[place].state for sessions in self._sessions]
+            prefix = "" if single else f"{network}/"
+            for name in states[0]:
+                joined[prefix + name] = np.concatenate([state[name] for state in states], 1)
+        return joined
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write a model folder that goes on from here: weights, units and the last values of every series."""
@@ -477,9 +491,10 @@ class Forecaster(Estimator):
     def _all(self) -> Index:
         return np.arange(len(self.store.names))
 
-    def read_rows(self, data: Any, bad_rows: BadRows = "error", *, target: bool = True) -> LongTable:
-        """A table with the columns, the roles and the step of training."""
+    def read_rows(self, data: Any, bad_rows: BadRows | None = None, *, target: bool = True) -> LongTable:
+        """A table with the columns, the roles and the step of training; bad rows are treated as there by default."""
         store = self.store
+        bad_rows = bad_rows or store.settings.get("bad_rows", "error")
         table = read_table(
             data,
             columns=store.columns,
@@ -568,12 +583,24 @@ class Forecaster(Estimator):
         return {**columns, **values}
 
 
+def outputs(model: Model, x: NDArray[np.float32], window: Window) -> NDArray[np.float32]:
+    """What each of E networks says at the end of windows x [B, n, F]: [E, B, O]."""
+    answers = [np.asarray(network.run(x)[0]) for network in model.networks.values()]
+    return np.stack([out[:, -1] if window.streaming else out for out in answers])
+
+
+def of_network(saved: Mapping[str, NDArray[Any]], network: str, count: int) -> dict[str, NDArray[Any]]:
+    """The saved state of one of `count` networks; that of a single one has plain names."""
+    if count == 1:
+        return {name: value for name, value in saved.items() if name != "out"}
+    return {n.removeprefix(f"{network}/"): v for n, v in saved.items() if n.startswith(f"{network}/")}
+
+
 def answer(model: Model, store: SeriesStore) -> Arrays:
     """The calibrated forecasts of the first series of a store, from their last windows: what a model must repeat."""
     panel, series, cutoff = store.last_windows(NUM_ANSWERS)
-    out, _ = model.run(panel.inputs(series, cutoff))
-    last = out[:, -1] if store.window.streaming else out
-    network = decode(last, panel.bases(series, cutoff), store.window)
+    outs = list(outputs(model, panel.inputs(series, cutoff), store.window))
+    network = decode_mean(outs, panel.bases(series, cutoff), store.window)
     forecast = panel.absolute(store.with_line(network, panel, series, cutoff), series, cutoff)
     widened = calibrate(forecast, [float(factor) for factor in model.task_config["calibration"]])
     return {"forecast": bounded(widened, store.minimum)}

@@ -83,7 +83,7 @@ class _Said:
     def added(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """What the network adds to the simple forecast of every step ahead at the end, [h]."""
         forecaster = self.forecaster
-        out: Any = forecaster.model.run(x)[0]
+        out: Any = next(iter(forecaster.model.networks.values())).run(x)[0]
         last = np.asarray(out[0, -1] if forecaster.window.streaming else out[0], np.float64)
         part: NDArray[np.float64] = last.reshape(forecaster.window.horizon, -1)[:, 0]
         return part * float(forecaster.store.units.unit[self.number])

@@ -30,7 +30,7 @@ from congru.tasks.forecast.panel import Panel, Units
 from congru.tasks.forecast.quantiles import bounded, calibrate, error_quantiles, fit_calibration
 from congru.tasks.forecast.settings import Settings
 from congru.tasks.forecast.store import NUM_ANSWERS, SeriesStore
-from congru.tasks.forecast.window import Window, decode
+from congru.tasks.forecast.window import Window, decode_mean
 from congru.train.base import Probe, Sample, TaskLearner
 from congru.train.networks import Networks
 
@@ -80,10 +80,11 @@ class ForecastLearner(TaskLearner[Settings]):
         return max(1, fewest // self.settings.batch_size)
 
     def networks(self, cell: str, hidden_size: int) -> dict[str, Any]:
-        """One network from windows to the numbers of a forecast."""
+        """One network from windows to the numbers of a forecast, or several alike whose forecasts are averaged."""
         settings = self.settings
         layers = (cell, hidden_size, settings.num_layers, settings.dropout)
-        return {"main": network_config(self.data.window, *layers)}
+        names = ["main", *(f"main{number}" for number in range(2, settings.seeds + 1))]
+        return {name: network_config(self.data.window, *layers) for name in names}
 
     def rows(self, epoch: int) -> NDArray[np.int64]:
         """Windows [N, 2] in random order, every `stride` steps from a random first one."""
@@ -113,9 +114,14 @@ class ForecastLearner(TaskLearner[Settings]):
         x, bases, targets, weights = batch
         if self.noise:
             x = x + self.noise * torch.randn_like(x)
-        out, _ = networks["main"](x)
-        errors = forecast_errors(out, bases, targets, self.data.window, squared=self.settings.loss == "mse")
-        return (errors * weights).sum(), (weights > 0).sum(), None
+        total = x.new_zeros(())
+        for network in networks.values():  # each learns by itself: their losses are added
+            out, _ = network(x)
+            errors = forecast_errors(
+                out, bases, targets, self.data.window, squared=self.settings.loss == "mse"
+            )
+            total = total + (errors * weights).sum()
+        return total, (weights > 0).sum(), None
 
     def validation_rows(self) -> NDArray[np.int64]:
         """The validation windows [N, 2]; without a validation part the last one of each series."""
@@ -132,9 +138,10 @@ class ForecastLearner(TaskLearner[Settings]):
     ) -> NDArray[np.float64]:
         """What the network forecasts [B, h, Q], in units relative to the last value."""
         window = self.data.window
-        out, _ = networks["main"](self.tensors(panel.inputs(series, cutoff), networks))
-        last = out[:, -1] if window.streaming else out
-        return decode(last.cpu().numpy(), panel.bases(series, cutoff), window)
+        x, bases = self.tensors(panel.inputs(series, cutoff), networks), panel.bases(series, cutoff)
+        outs = [network(x)[0] for network in networks.values()]
+        last = [(out[:, -1] if window.streaming else out).cpu().numpy() for out in outs]
+        return decode_mean(last, bases, window)
 
     @cached_property
     def _validation_line(self) -> NDArray[np.float64]:
@@ -158,8 +165,10 @@ class ForecastLearner(TaskLearner[Settings]):
         return mix(forecast, line, share), share
 
     def metrics(self, parts: Sequence[NDArray[np.float64]]) -> dict[str, float]:
-        """All metrics over the validation windows, of the forecasts that the saved model gives."""
-        return data_score(self.data, self._mixed(parts)[0], *self._validation, self.data.window.levels)
+        """The metrics over the validation windows that one follows while training, of what the saved model forecasts."""
+        levels = self.data.window.levels
+        figures = data_score(self.data, self._mixed(parts)[0], *self._validation, levels)
+        return {name: value for name, value in figures.items() if name not in ("rmse", "bias")}
 
     def probe(self) -> Probe:
         """The first validation windows, [B, n, F]."""

@@ -153,6 +153,13 @@ class Settings(WindowSettings, title="settings of forecast"):
             ge=0, description="Noise added to the inputs in training, in deviations; default: by data size."
         ),
     ] = None
+    seeds: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Networks trained side by side from different first weights; the forecast is their mean.",
+        ),
+    ] = 1
     loss: Annotated[
         Literal["mase", "mae", "mse", "owa"],
         Field(

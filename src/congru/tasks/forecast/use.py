@@ -29,7 +29,7 @@ def run(
     anomalies: float | None = None,
     horizon: int | None = None,
     levels: Annotated[tuple[float, ...], Parameter(negative=())] = (),
-    bad_rows: Literal["error", "skip"] = "error",
+    bad_rows: Literal["error", "skip"] | None = None,
     out: Path | None = None,
     plot: Path | None = None,
     save: Path | None = None,
@@ -54,7 +54,7 @@ def run(
     levels:
         Other intervals than the model was trained with, in per cent.
     bad_rows:
-        What to do with a row that cannot be used.
+        What to do with a row that cannot be used; default: as in training.
     out:
         Write the CSV here instead of printing it.
     plot:
@@ -98,7 +98,7 @@ def evaluate(
     by: Literal["all", "series", "step"] = "all",
     out: Path | None = None,
     quiet: bool = False,
-    bad_rows: Literal["error", "skip"] = "error",
+    bad_rows: Literal["error", "skip"] | None = None,
     weight_dtype: Literal["float32", "bfloat16"] = "float32",
 ) -> Scores:
     """Score forecasts from every moment behind the training rows: the model beside its baselines.
@@ -120,7 +120,7 @@ def evaluate(
     quiet:
         Print nothing.
     bad_rows:
-        What to do with a row that cannot be used.
+        What to do with a row that cannot be used; default: as in training.
     weight_dtype:
         bfloat16 halves the bytes that a recurrent step reads; its matrices are rounded to 8 bits.
     """

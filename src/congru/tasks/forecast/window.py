@@ -17,7 +17,7 @@ adds what the network says:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -125,3 +125,9 @@ def decode(out: NDArray[Any], bases: Array, window: Window) -> Array:
     for number in range(len(window.levels)):
         parts += [median - below[..., number], median + above[..., number]]
     return np.stack(parts, -1)
+
+
+def decode_mean(outs: Sequence[NDArray[Any]], bases: Array, window: Window) -> Array:
+    """The mean of the forecasts that several networks make, see :func:`decode`; of one the forecast itself."""
+    forecasts = [decode(out, bases, window) for out in outs]
+    return forecasts[0] if len(forecasts) == 1 else np.mean(forecasts, axis=0)
