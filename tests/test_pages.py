@@ -119,7 +119,9 @@ def test_every_command_has_its_section() -> None:
 @pytest.mark.parametrize("name", TASKS)
 def test_every_setting_of_a_task_is_a_flag_of_the_page_and_no_other(name: str) -> None:
     listed = flags_of("congru train") | flags_of(f"congru train {name}")
-    fields = {f"--{field.replace('_', '-')}" for field in TASKS[name].settings.model_fields} | {"--json"}
+    named = TASKS[name].settings.model_fields
+    aliases = {field.alias for field in named.values() if field.alias}
+    fields = {f"--{field.replace('_', '-')}" for field in {*named, *aliases}}
     assert listed == fields
     for command, part in (("run", "run"), ("eval", "evaluate")):
         keywords = inspect.signature(TASKS[name].use(part)).parameters.values()
