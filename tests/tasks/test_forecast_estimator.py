@@ -16,9 +16,13 @@ import polars as pl
 import pytest
 
 import congru
+from congru.data.table import LongTable
 from congru.errors import SettingsError
 from congru.report.verdict import verdict
 from congru.tasks.forecast.forecaster import outputs
+from congru.tasks.forecast.panel import Panel, fit_units
+from congru.tasks.forecast.window import Window
+from congru.tasks.registry import TASKS
 from forecast_cases import STEPWISE, two_series, without_charts
 
 TINY: dict[str, Any] = {
@@ -176,17 +180,21 @@ def test_scores_per_series_and_step_add_up(fitted: congru.Forecaster) -> None:
     assert overall["GRU"]["abs_error"] == pytest.approx((forecast.GRU - forecast.y_x).abs().mean())
 
 
-def test_cross_validation_trains_anew_where_it_must() -> None:
+def test_cross_validation_trains_anew_where_it_must(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = congru.Forecaster(**{**TINY, "test_size": 0, "levels": []}).fit(two_series())
+    train, last = TASKS["forecast"].train, []
+
+    def spy(data: LongTable, settings: Any) -> Any:
+        last.append([str(series.ds[-1])[:10] for series in data.series])
+        return train(data, settings=settings)
+
+    monkeypatch.setattr(type(TASKS["forecast"]), "train", lambda _, data, settings: spy(data, settings))
     table = plain.cross_validation(windows=4)
     assert table.cutoff.nunique() == 4
     assert len(table) == 24
-    changed = two_series()
-    changed.loc[changed.ds > "2024-03-18", "y"] = 1e4  # behind the first cutoff: no training sees it
-    other = congru.Forecaster(**{**TINY, "test_size": 0, "levels": []}).fit(changed)
-    first = table.cutoff == "2024-03-18"
-    np.testing.assert_allclose(other.cross_validation(windows=4).GRU[first], table.GRU[first])
+    assert last == [["2024-03-18", "2024-03-18"]]  # nothing behind the first cutoff is seen
     refitted = plain.cross_validation(windows=2, refit=True)
+    assert last[1:] == [["2024-03-24"] * 2, ["2024-03-27"] * 2]
     assert refitted.cutoff.nunique() == 2
     np.testing.assert_allclose(refitted.GRU[:3], plain.cross_validation(windows=2).GRU[:3])
     assert not np.allclose(refitted.GRU[3:6], plain.cross_validation(windows=2).GRU[3:6])
@@ -233,3 +241,75 @@ def test_several_seeds_are_one_folder_whose_forecast_is_their_mean(
     again = congru.Forecaster.load(updated.save(tmp_path / "saved")).update(rest)
     np.testing.assert_allclose(again.values(), updated.update(rest).values(), rtol=1e-6)
     assert congru.inspect(model.model, panel.inputs(*ends)[:1]).layer_names
+
+
+def test_trained_on_pandas_updated_from_polars_saved_and_loaded_the_types_stay(tmp_path: Path) -> None:
+    frame = two_series(100)
+    frame["ds"] = frame.ds.dt.tz_localize("Europe/Berlin")
+    frame["unique_id"] = frame.unique_id.astype("category")
+    summer = frame[frame.ds < "2024-03-25"]
+    model = congru.Forecaster(**{**TINY, "test_size": 0, "levels": []}).fit(summer)
+    later = pl.from_pandas(
+        frame[frame.ds >= "2024-03-20"].astype({"unique_id": str})
+    )  # over the clock change
+    model.update(later)
+    again = congru.Forecaster.load(model.save(tmp_path / "model"))
+    for forecast in (model.predict(), again.predict()):
+        assert forecast.dtypes[["unique_id", "ds"]].tolist() == frame.dtypes[["unique_id", "ds"]].tolist()
+        assert forecast.ds[0] == pd.Timestamp("2024-04-10", tz="Europe/Berlin")
+    joined = frame.merge(again.predict(), on=["unique_id", "ds"], how="outer")
+    assert len(joined) == len(frame) + 6
+    polars = congru.Forecaster(**{**TINY, "test_size": 0, "levels": []}).fit(
+        later.with_columns(pl.col("ds").dt.date(), pl.col("unique_id").cast(pl.Categorical))
+    )
+    polars.update(pd.DataFrame({"unique_id": ["north"], "ds": ["2024-04-10"], "y": [3.0]}))
+    out = congru.Forecaster.load(polars.save(tmp_path / "polars")).predict()
+    assert out.schema["ds"] == pl.Date
+    assert isinstance(out.schema["unique_id"], pl.Categorical)
+    assert out["ds"][0].isoformat() == "2024-04-11"
+
+
+def test_hours_of_a_zone_go_on_over_the_clock_change() -> None:
+    hours = pd.date_range("2024-03-25", periods=160, freq="h", tz="Europe/Berlin")
+    frame = pd.DataFrame({"ds": hours, "y": np.sin(np.arange(160) / 4)})
+    model = congru.Forecaster(**{**TINY, "test_size": 0, "levels": []}).fit(frame.iloc[:140])
+    assert model.update(frame.iloc[120:]).predict().ds.tolist() == list(
+        pd.date_range("2024-03-31 17:00", periods=3, freq="h", tz="Europe/Berlin")
+    )
+    assert model.report.counts == {"rows already known left out": 20}
+
+
+def test_a_series_of_one_row_gets_an_interval_of_its_own_size() -> None:
+    window = Window(3, 8, 1)
+    alone = fit_units([np.array([0.05])], window)
+    assert alone.unit[0] == pytest.approx(0.005)
+    beside = fit_units([np.array([0.05]), 100 + 20 * np.sin(np.arange(50.0))], window)
+    assert beside.unit[0] == pytest.approx(0.05 * beside.scale[1] / beside.level[1])
+    constant = fit_units([np.full(9, 0.002), np.zeros(9)], window)
+    assert constant.flat.tolist() == [True, True]
+    panel = Panel(window, constant, [np.full(9, 0.002), np.zeros(9)], [np.zeros((9, 0))] * 2, [0, 0])
+    ends = np.array([0, 1]), np.array([9, 9])
+    assert panel.absolute(np.full((2, 3, 3), 7.0), *ends)[..., 0].tolist() == [[0.002] * 3, [0.0] * 3]
+    assert (panel.inputs(*ends) == 0).all()
+
+
+def test_categories_that_training_has_not_seen_are_named() -> None:
+    frame = two_series().assign(sky=["rain", "sun"] * 90)
+    model = congru.Forecaster(**{**TINY, "levels": []}, past=["sky"]).fit(frame)
+    model.update(two_series(91).assign(sky="snow").groupby("unique_id").tail(1))
+    assert "categories not seen in training: sky snow" in model.report.notes
+
+
+def test_an_exact_sine_and_croston() -> None:
+    from congru.tasks.forecast.baselines import croston, croston_windows, is_intermittent
+    from congru.tasks.forecast.metrics import naive_error
+
+    sine = np.sin(2 * np.pi * np.arange(240) / 24)
+    assert naive_error(sine, 24) == pytest.approx(np.abs(np.diff(sine)).mean())
+    demand = np.tile([0.0, 0.0, 6.0], 40)
+    assert is_intermittent([demand])
+    assert not is_intermittent([demand - 1])
+    assert not is_intermittent([np.ones(30)])
+    assert croston(demand)[-1] == pytest.approx(2.0)  # 6 every third step
+    windows = croston_windows([demand], np.array([0, 0]), np.array([120, 2]), 4)
+    np.testing.assert_allclose(windows, [[2.0] * 4, [0.0] * 4])

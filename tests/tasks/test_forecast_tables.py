@@ -340,6 +340,9 @@ def test_past_only_columns_are_never_read_ahead(with_roles: Forecaster) -> None:
     np.testing.assert_array_equal(
         table.GRU, with_roles.cross_validation(spoiled, windows=2).GRU[: len(table)]
     )
+    other = frame.assign(sky=frame.sky.where(frame.ds != "2024-03-30", "sun"))
+    assert not np.array_equal(frame.sky, other.sky)
+    assert not np.allclose(table.GRU, with_roles.cross_validation(other, windows=2).GRU)  # known ahead it is
     before = frame.assign(price=frame.price.where(frame.ds != "2024-03-24", 9.0))
     assert not np.allclose(table.GRU, with_roles.cross_validation(before, windows=2).GRU)
 

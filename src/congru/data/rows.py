@@ -444,6 +444,9 @@ def _covariates(
                 continue
             found[name] = list(earlier) if earlier is not None else _categories(table, name)
             words = np.array(["" if _is_missing(v) else str(v) for v in table.text[name]])
+            unknown = sorted({*words.tolist()} - {"", *found[name]})
+            if unknown:
+                table.notes.append(f"categories not seen in training: {name} {', '.join(unknown[:5])}")
             for category in found[name]:
                 covariates[role][f"{name}={category}"] = (words == category).astype(np.float64)
             if role == "past" or role == "known":

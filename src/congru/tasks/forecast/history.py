@@ -78,10 +78,12 @@ def new_steps(store: SeriesStore, number: int, series: Series, report: TableRepo
         first = store.show(store.times(number, store.length[number : number + 1])[0])
         report.add("missing steps", gap, place.format(first))
     part = slice(int(np.argmax(new)), len(series))
-    lead = (np.full(gap, store.history[number, -1]), np.zeros(gap, bool))
+    y, before = series.y[part], store.history[number, -1]
+    if not gap and series.observed[part][0]:
+        return NewSteps(y, series.observed[part], series.known[part], series.past[part])
     return NewSteps(
-        np.r_[lead[0], _filled(series.y[part], series.observed[part], store.history[number, -1])],
-        np.r_[lead[1], series.observed[part]],
+        np.concatenate([np.full(gap, before), _filled(y, series.observed[part], before)]),
+        np.concatenate([np.zeros(gap, bool), series.observed[part]]),
         np.concatenate([np.repeat(store.known_history[number, -1:], gap, 0), series.known[part]]),
         np.concatenate([np.repeat(store.past_history[number, -1:], gap, 0), series.past[part]]),
     )

@@ -38,6 +38,11 @@ class Units:
     level: Array
     """[N] mean absolute value, or the unit where that is larger; 1 for a series of zeros."""
 
+    def of(self, number: int) -> Units:
+        """The units of one series."""
+        own = slice(number, number + 1)
+        return Units(self.mean[own], self.scale[own], self.unit[own], self.level[own])
+
     @property
     def flat(self) -> NDArray[np.bool_]:
         """[N] whether a series was constant: it is forecast as its last value, and counts in no scaled error."""
@@ -107,7 +112,9 @@ class Panel:
         self.lengths = np.array([len(v) for v in values])
         sizes = before + self.lengths + after
         self._start = np.r_[0, np.cumsum(sizes)[:-1]] + before
-        self._y = np.concatenate([np.r_[np.full(before, v[0]), v, np.zeros(after)] for v in values])
+        self._y = np.concatenate(
+            [part for v in values for part in (np.full(before, v[0]), v, np.zeros(after))]
+        )
         self._known = np.concatenate([_extend(part, before, size) for part, size in zip(known, sizes)])
         if window.num_past:
             assert past is not None
@@ -118,7 +125,7 @@ class Panel:
         self._phase = np.asarray(phase, np.int64)
         seen = observed if observed is not None else [np.ones(len(v), bool) for v in values]
         self._observed = np.concatenate(
-            [np.r_[np.zeros(before, bool), s, np.zeros(after, bool)] for s in seen]
+            [part for s in seen for part in (np.zeros(before, bool), s, np.zeros(after, bool))]
         )
 
     def inputs(self, series: Index, cutoff: Index) -> NDArray[np.float32]:

@@ -45,7 +45,7 @@ def _trained_anew(forecaster: Any, own: Rolling, series: Index, cutoff: Index) -
     """Forecasts of windows, each by a forecaster trained on the rows before all windows of its rank from the end."""
     rank = np.concatenate([np.arange((series == s).sum())[::-1] for s in np.unique(series)])
     forecast = np.zeros((len(series), forecaster.window.horizon, len(forecaster.columns)))
-    for number in np.unique(rank):
+    for number in np.unique(rank)[::-1]:
         now = rank == number
         other = train_before(forecaster, own.table, series[now], cutoff[now])
         forecast[now] = _windows_of(other, own.table, series[now], cutoff[now])

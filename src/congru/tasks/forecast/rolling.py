@@ -41,8 +41,7 @@ class Rolling:
                 rows.append(fit_units([part.y], store.window, [part.observed]))
                 errors.append(naive_error(part.y, store.season, part.observed))
             else:
-                own = slice(int(number), int(number) + 1)
-                rows.append(Units(*(column[own] for column in astuple(store.units))))
+                rows.append(store.units.of(int(number)))
                 errors.append(float(store.naive_errors[number]))
         units = Units(*(np.concatenate(column) for column in zip(*(astuple(row) for row in rows))))
         known = [store.scales.known.apply(s.known) for s in table.series]

@@ -173,7 +173,7 @@ class SeriesStore:
     def last_step(self, number: int) -> Panel:
         """The one window, with its cutoff at M, that a streaming network reads as the last step."""
         window = replace(self.window, input_size=1)
-        units = Units(*(column[number : number + 1] for column in astuple(self.units)))
+        units = self.units.of(number)
         known = self.scales.known.apply(self.known_history[number])
         past = self.scales.past.apply(self.past_history[number])
         static = self.scales.static.apply(self.static_values[number])
@@ -187,10 +187,16 @@ class SeriesStore:
 
     def push(self, number: int, y: float, observed: bool, known: Array, past: Array) -> None:
         """One more step of a series; the oldest kept one goes."""
-        self.history[number] = np.r_[self.history[number, 1:], y]
-        self.observed[number] = np.r_[self.observed[number, 1:], observed]
-        self.known_history[number] = np.concatenate([self.known_history[number, 1:], known[None]])
-        self.past_history[number] = np.concatenate([self.past_history[number, 1:], past[None]])
+        kept = (
+            (self.history, y),
+            (self.observed, observed),
+            (self.known_history, known),
+            (self.past_history, past),
+        )
+        for table, value in kept:
+            row = table[number]
+            row[:-1] = row[1:]
+            row[-1] = value
         self.length[number] += 1
 
     def add(self, name: Any, units: Units, naive_error: float, start: Any, static: Array) -> int:
