@@ -42,12 +42,17 @@ def packages() -> list[str]:
 
 def page() -> str:
     """The whole page."""
-    parts = [OPENING]
+    parts, described = [OPENING], dict[int, str]()
     for package in packages():
         module = importlib.import_module(package)
         parts.append(f"## {package}\n\n{_first_paragraph(module)}")
         for name in module.__all__:
-            parts.append(_entry(f"{package}.{name}", getattr(module, name)))
+            full, value = f"{package}.{name}", getattr(module, name)
+            if inspect.isclass(value) and id(value) in described:
+                parts.append(f"### `{full}`\n\nThe same as `{described[id(value)]}`.")
+                continue
+            described[id(value)] = full
+            parts.append(_entry(full, value))
             parts += [
                 _directive(path, path.removeprefix("congru."))
                 for path in RETURNED.get(f"{package}.{name}", ())
