@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 import congru
-from congru.data.table import LongTable
+from congru.data.table import Columns, LongTable, read_table
 from congru.errors import SettingsError
 from congru.report.verdict import verdict
 from congru.tasks.forecast.forecaster import outputs
@@ -291,6 +291,13 @@ def test_a_series_of_one_row_gets_an_interval_of_its_own_size() -> None:
     ends = np.array([0, 1]), np.array([9, 9])
     assert panel.absolute(np.full((2, 3, 3), 7.0), *ends)[..., 0].tolist() == [[0.002] * 3, [0.0] * 3]
     assert (panel.inputs(*ends) == 0).all()
+
+
+def test_a_category_may_be_called_none() -> None:
+    frame = two_series().assign(promo=["none", "NA"] * 90)
+    table = read_table(frame, columns=Columns(known=("promo",)))
+    assert table.known == ["promo=NA", "promo=none"]
+    assert table.series[0].known[:2].tolist() == [[0, 1], [1, 0]]
 
 
 def test_categories_that_training_has_not_seen_are_named() -> None:

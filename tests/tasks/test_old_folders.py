@@ -19,6 +19,7 @@ def test_a_forecaster_of_format_1_forecasts_the_same_and_goes_on_in_todays_forma
     assert "geometry" in forecaster.model.task_config
     assert forecaster.values().sum() == pytest.approx(2009.136151008841, rel=1e-6)
     assert forecaster.calibration == [11.901721023233819, 8.199557972194672]
+    assert forecaster.store.show(forecaster.store.times(0, np.array([0]))[0]) == "2024-01-01"
     again = Forecaster.load(forecaster.save(tmp_path / "later"))
     assert again.model.config["format_version"] == 2
     np.testing.assert_array_equal(again.values(), forecaster.values())

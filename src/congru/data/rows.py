@@ -443,14 +443,14 @@ def _covariates(
                 covariates[role][name] = _values(table, name)[0]
                 continue
             found[name] = list(earlier) if earlier is not None else _categories(table, name)
-            words = np.array(["" if _is_missing(v) else str(v) for v in table.text[name]])
+            words = np.array(["" if _is_missing_id(v) else str(v) for v in table.text[name]])
             unknown = sorted({*words.tolist()} - {"", *found[name]})
             if unknown:
                 table.notes.append(f"categories not seen in training: {name} {', '.join(unknown[:5])}")
             for category in found[name]:
                 covariates[role][f"{name}={category}"] = (words == category).astype(np.float64)
             if role == "past" or role == "known":
-                gone = np.array([_is_missing(v) for v in table.text[name]])
+                gone = np.array([_is_missing_id(v) for v in table.text[name]])
                 for category in found[name]:
                     covariates[role][f"{name}={category}"][gone] = np.nan
     return covariates, found
@@ -458,11 +458,12 @@ def _covariates(
 
 def _is_number_column(table: _Table, name: str) -> bool:
     values, missing = _values(table, name)
-    return bool(np.isfinite(values[~missing]).any()) or bool(missing.all())
+    empty = all(_is_missing_id(value) for value in table.text[name])
+    return empty or bool(np.isfinite(values[~missing]).any())
 
 
 def _categories(table: _Table, name: str) -> list[str]:
-    words = sorted({str(value) for value in table.text[name] if not _is_missing(value)})
+    words = sorted({str(value) for value in table.text[name] if not _is_missing_id(value)})
     if len(words) > _MOST_CATEGORIES:
         raise DataError(
             f"{table.source} has {len(words)} different texts in {name}, expected at most {_MOST_CATEGORIES} categories:"

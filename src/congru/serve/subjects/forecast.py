@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from congru.data.table import show_time
 from congru.errors import DataError, SettingsError
 from congru.runtime.model import Model
 from congru.serve.edits import Edited
@@ -33,7 +32,7 @@ class ForecastSubject:
         cutoff = np.array([store.history.shape[1]])
         x = store.panel().inputs(np.array([number]), cutoff)
         ends = store.length[number] - 1 - window.segment * np.arange(window.num_steps - 1, -1, -1)
-        return Source(x, [show_time(time) for time in store.times(number, ends)])
+        return Source(x, store.format.texts(store.times(number, ends)))
 
     def outcome(self, explored: Explored, edited: Edited, body: WhatIfBody) -> dict[str, Any]:
         """The forecast with its intervals, in the user's units."""
@@ -45,7 +44,7 @@ class ForecastSubject:
         values = decode(last, panel.bases(series, cutoff), forecaster.window)
         values = panel.absolute(calibrate(values, forecaster.calibration), series, cutoff)[0]
         times = forecaster.store.times(number, forecaster.store.length[number] + np.arange(len(values)))
-        return {"kind": "curve", **_fan(forecaster, values), "times": [show_time(time) for time in times]}
+        return {"kind": "curve", **_fan(forecaster, values), "times": forecaster.store.format.texts(times)}
 
 
 def forecaster_of(shelf: Shelf) -> Forecaster:
@@ -114,7 +113,7 @@ def ask(shelf: Shelf, body: ForecastBody) -> dict[str, Any]:
         "series": names[:500],
         "chosen": chosen,
         "horizon": horizon,
-        "times": [show_time(time) for time in times],
+        "times": store.format.texts(times),
         "past": _plain(past),
         "truth": _plain(truth),
         "naive": naive,

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as format_tensors
 
-from congru.data.frequency import Frequency
+from congru.data.frequency import DAY, Frequency
 from congru.data.rows import ROLES, Columns
 from congru.data.table import write_ids, write_times
 from congru.data.times import COUNTED, TimeFormat
@@ -311,7 +311,9 @@ class SeriesStore:
                 known_history=get("known_history").copy(),
                 past_history=tensors.get("past_history", np.zeros((count, kept, 0))).copy(),
                 static_values=tensors.get("static", np.zeros((count, 0))).copy(),
-                format=TimeFormat(**config["format"]) if "format" in config else _format_of(config),
+                format=TimeFormat(**config["format"])
+                if "format" in config
+                else _format_of(config, get("origin")),
                 types=dict(config.get("types", {})),
                 categories=dict(config.get("categories", {})),
                 minimum=config.get("minimum"),
@@ -332,9 +334,13 @@ class SeriesStore:
 _EMPTY = {f"{role}_{part}": np.zeros(0) for role in ("past", "static") for part in ("mean", "scale")}
 
 
-def _format_of(config: Mapping[str, Any]) -> TimeFormat:
-    """How a folder of an earlier version writes times."""
-    return TimeFormat(COUNTED) if config["frequency"]["unit"] == "step" else TimeFormat()
+def _format_of(config: Mapping[str, Any], origin: NDArray[np.int64]) -> TimeFormat:
+    """How a folder of an earlier version writes times: days as dates."""
+    frequency = Frequency(**config["frequency"])
+    if frequency.unit == "step":
+        return TimeFormat(COUNTED)
+    days = frequency.by_calendar and not (origin % DAY).any()
+    return TimeFormat("%Y-%m-%d") if days else TimeFormat()
 
 
 def as_number(stamp: Any) -> int:
