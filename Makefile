@@ -9,7 +9,7 @@ NO_AVX512 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 CONGRU_ISA=avx2
 KERNELS   := $(addprefix tests/kernels/test_,aten.py native.py exactness.py golden.py weight_dtype.py)
 LAYERS    := tests/nn/test_layers.py tests/nn/test_against_torch.py tests/tasks/test_text_learner.py
 
-.PHONY: setup demo test check sanitize bench wheels pages docs clean
+.PHONY: setup demo test check sanitize fuzz bench wheels pages docs clean
 
 setup: $(STAMP)
 
@@ -38,6 +38,12 @@ check: $(STAMP)
 # After every change of core/: its C tests under the address, undefined-behaviour and thread sanitizers.
 sanitize: $(STAMP)
 	CONGRU_SANITIZE=1 $(BIN)/pytest tests/core/test_sanitizers.py
+
+# Every reader of files that others may have written, SECONDS each; without atheris a fuzzer of our own.
+SECONDS ?= 60
+fuzz: $(STAMP)
+	$(BIN)/pip install --quiet 'atheris>=3' || true
+	PYTHONPATH=tests $(BIN)/python -m faults $(SECONDS)
 
 bench: $(STAMP)
 	$(BIN)/pip install --quiet --editable '.[bench]'

@@ -152,20 +152,25 @@ static void scan_chunk(backward_worker *w, int64_t steps) {
   if (w->again) gates_again(w, n);
   for (int64_t s = steps - 1; s >= 0 && w->b0 < w->b1; s--) {
     w->step_rows = w->mine + start[s];
-    if (!backward_step(w, start[s + 1] - start[s]) || !w->barrier) continue;
+    int given_up = backward_step(w, start[s + 1] - start[s]);
+    if (congru_stopped(w->barrier, &w->job->stop)) return;
+    if (w->thread == 0) congru_ask(&w->job->stop, (start[s + 1] - start[s]) * w->gates * (w->u1 - w->u0) * VL * w->call->H);
+    if (!given_up || !w->barrier) continue;
     if (w->u0 > 0) w->b1 = w->b0; /* the first part goes on alone */
     w->u0 = 0, w->u1 = w->job->blocks, w->barrier = NULL;
   }
 }
 
-static void backward_chunk(backward_worker *w, int64_t s0, int64_t s1) {
-  congru_barrier *everyone = &((scan_job *)w->job)->everyone;
+/* Whether to go on. */
+static int backward_chunk(backward_worker *w, int64_t s0, int64_t s1) {
+  congru_barrier *everyone = &w->job->everyone;
   NAME(fill_table)(&w->table, w->call, 0, w->call->B, s0, s1);
   int64_t rows = w->table.first[s1 - s0], i0 = split(rows, w->threads, w->thread), i1 = split(rows, w->threads, w->thread + 1);
   copy_rows(w, i0, i1);
   congru_barrier_wait(everyone);
   if (w->b0 < w->b1) scan_chunk(w, s1 - s0);
   congru_barrier_wait(everyone);
+  if (congru_stopped(everyone, &w->job->stop)) return 0;
   if (w->call->g_i) {
     int64_t parts = norm_parts(rows), end = split(parts, w->threads, w->thread + 1);
     for (int64_t part = split(parts, w->threads, w->thread); part < end; part++) NAME(norm_backward_inputs)(w, part, rows);
@@ -173,7 +178,9 @@ static void backward_chunk(backward_worker *w, int64_t s0, int64_t s1) {
   }
   input_gradients(w, i0, i1);
   NAME(weight_gradients)(w, rows);
+  if (w->thread == 0) congru_ask(&w->job->stop, rows * w->gates * w->call->H * (w->call->H + 2 * w->call->I) / w->threads);
   congru_barrier_wait(everyone);
+  return !congru_stopped(everyone, &w->job->stop);
 }
 
 static void clear(void *array, int64_t n) {
@@ -293,7 +300,7 @@ static void backward_thread(void *argument, int64_t thread) {
   if (thread == 0) begin(&w);
   congru_barrier_wait(&job->everyone);
   for (int64_t s1 = (T + job->chunk - 1) / job->chunk * job->chunk; s1 > 0; s1 -= job->chunk)
-    backward_chunk(&w, s1 - job->chunk, s1 < T ? s1 : T);
+    if (!backward_chunk(&w, s1 - job->chunk, s1 < T ? s1 : T)) return;
   if (thread == 0) end(&w);
 }
 
@@ -312,5 +319,5 @@ int NAME(backward)(const congru_call *call, int64_t threads) {
   }
   int ran = congru_pool_run(threads, backward_thread, &job);
   congru_memory_put(job.workspace);
-  return ran ? 0 : NAME(backward)(call, 1);
+  return ran ? atomic_load_explicit(&job.stop.now, memory_order_relaxed) : NAME(backward)(call, 1);
 }

@@ -11,7 +11,7 @@
 #include "scan.h"
 
 typedef struct {
-  const scan_job *job;
+  scan_job *job;
   const congru_call *call;
   packed_weights packed;    /* only where gates are computed again */
   panels U_t, U_n_t, W_t;   /* transposed, packed: dh = dG U, reset before apart for n; dx = dG W */

@@ -166,11 +166,11 @@ congru_dense *congru_dense_new(int64_t dtype, int64_t O, int64_t F, const void *
   return made;
 }
 
-void congru_dense_run(const congru_dense *dense, int64_t B, int64_t T, const void *x, congru_strides x_strides, void *y) {
+int congru_dense_run(const congru_dense *dense, int64_t B, int64_t T, const void *x, congru_strides x_strides, void *y) {
   const congru_product product = {dense, B, T, x, x_strides, y};
   int64_t threads = congru_get_threads(), useful = B * T * dense->O * dense->F / CONGRU_WORTH_A_THREAD;
-  if (!B || !T || !dense->O) return;
-  dense->kernels->dense_run(&product, congru_pool_claim(threads < 0 ? -threads : threads < useful ? threads : useful));
+  if (!B || !T || !dense->O) return 0;
+  return dense->kernels->dense_run(&product, congru_pool_claim(threads < 0 ? -threads : threads < useful ? threads : useful));
 }
 
 void congru_activation(int64_t kind, int64_t dtype, int64_t n, const void *x, void *y) {

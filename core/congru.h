@@ -77,7 +77,8 @@ typedef struct {
   void *dh0, *dc0, *dW, *dU, *db_i, *db_h, *dh_reset, *dc_reset, *dg_i, *dg_h, *dg_c, *db_c;
 } congru_call;
 
-/* 0, or -1 when memory ran out. Any thread may call; concurrent calls share the pool or run on one thread each. */
+/* 0, or -1 when memory ran out, or 1 when the question of congru_set_question ended the call: its results are then undefined.
+ * Any thread may call; concurrent calls share the pool or run on one thread each. */
 int congru_forward(const congru_call *call);
 int congru_backward(const congru_call *call);
 
@@ -110,7 +111,7 @@ typedef struct congru_dense congru_dense;
 congru_dense *congru_dense_new(int64_t dtype, int64_t O, int64_t F, const void *weight, const void *bias);
 congru_dense *congru_dense_keep(congru_dense *dense);
 void congru_dense_free(congru_dense *dense);
-void congru_dense_run(const congru_dense *dense, int64_t B, int64_t T, const void *x, congru_strides x_strides, void *y);
+int congru_dense_run(const congru_dense *dense, int64_t B, int64_t T, const void *x, congru_strides x_strides, void *y);
 
 /* Over the last axis of x [N, F], contiguous; y [N, F] may be x. */
 /* (x - mean) / sqrt(variance + epsilon) * gain + bias; gain [F] or NULL = ones, bias [F] or NULL = zeros. */
@@ -118,7 +119,7 @@ void congru_layer_norm(int64_t dtype, int64_t N, int64_t F, const void *x, const
                        void *y);
 /* exp(x - max) / sum(exp(x - max)), or its logarithm; a row with a NaN, +inf or nothing but -inf becomes NaN. */
 void congru_softmax(int64_t logarithm, int64_t dtype, int64_t N, int64_t F, const void *x, void *y);
-/* sigmoid (kind 0) or tanh (kind 1) of n values, as computed inside; y may be x. */
+/* sigmoid (kind 0) or tanh (kind 1) of n values, as computed inside, but 0 for the sigmoid of -inf; y may be x. */
 void congru_activation(int64_t kind, int64_t dtype, int64_t n, const void *x, void *y);
 
 /* Instruction sets compiled in and supported here, best first, NULL after the last. */
@@ -127,6 +128,10 @@ const char *const *congru_isas(void);
 const char *congru_isa(void);
 /* 0, or -1 when `name` is none of congru_isas(). */
 int congru_set_isa(const char *name);
+
+/* A function that a long call (forward, backward, a dense layer) asks about every 20 ms on the thread that called it, between
+ * two steps: not 0 ends the call. To be called before any other thread calls. */
+void congru_set_question(int (*should_stop)(void));
 
 /* Threads of a call that leaves it open, as its field; starts at 1. Workers are started on first use. */
 void congru_set_threads(int64_t threads);

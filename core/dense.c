@@ -79,7 +79,8 @@ static void put_outputs(void *context, int64_t first, int64_t R, int64_t c, int6
 }
 
 /* Rows [i0, i1) by columns [c0, c1). */
-static void run_part(const congru_product *product, int64_t i0, int64_t i1, int64_t c0, int64_t c1) {
+static void run_part(const congru_product *product, congru_stop *stop, int64_t thread, int64_t i0, int64_t i1, int64_t c0,
+                     int64_t c1) {
   const dense_layer *layer = (const dense_layer *)product->dense;
   const real *row[ROWS_AT_A_TIME];
   for (int64_t i = i0; i < i1; i += ROWS_AT_A_TIME) {
@@ -90,28 +91,32 @@ static void run_part(const congru_product *product, int64_t i0, int64_t i1, int6
     }
     output out = {(real *)product->y + i * layer->base.O, layer->base.O};
     NAME(product)(row, n, &layer->weights, c0, c1, 1, layer->bias, put_outputs, &out);
+    if (thread == 0) congru_ask(stop, n * (c1 - c0) * VL * layer->base.F);
+    if (congru_stopped(NULL, stop)) return;
   }
 }
 
 typedef struct {
   const congru_product *product;
   int64_t threads;
+  congru_stop stop;
 } dense_job;
 
 static void dense_thread(void *argument, int64_t thread) {
-  const dense_job *job = argument;
+  dense_job *job = argument;
   const dense_layer *layer = (const dense_layer *)job->product->dense;
   int64_t N = job->product->B * job->product->T, width = layer->weights.width;
   int64_t columns = N == 1 ? layer->columns_of_one : layer->columns, panels = (columns + width - 1) / width;
   if (N >= FEWEST_ROWS * job->threads) {
-    run_part(job->product, split(N, job->threads, thread), split(N, job->threads, thread + 1), 0, columns);
+    run_part(job->product, &job->stop, thread, split(N, job->threads, thread), split(N, job->threads, thread + 1), 0, columns);
   } else {
     int64_t c1 = split(panels, job->threads, thread + 1) * width;
-    run_part(job->product, 0, N, split(panels, job->threads, thread) * width, c1 < columns ? c1 : columns);
+    run_part(job->product, &job->stop, thread, 0, N, split(panels, job->threads, thread) * width, c1 < columns ? c1 : columns);
   }
 }
 
-void NAME(dense_run)(const congru_product *product, int64_t threads) {
-  dense_job job = {product, threads};
-  if (!congru_pool_run(threads, dense_thread, &job)) NAME(dense_run)(product, 1);
+int NAME(dense_run)(const congru_product *product, int64_t threads) {
+  dense_job job = {product, threads, {0}};
+  if (!congru_pool_run(threads, dense_thread, &job)) return NAME(dense_run)(product, 1);
+  return atomic_load_explicit(&job.stop.now, memory_order_relaxed);
 }

@@ -165,7 +165,10 @@ static void forward_thread(void *argument, int64_t thread) {
     for (int64_t s = 0; s < s1 - s0; s++) {
       w.row = w.table.row + w.table.first[s];
       w.xp_of_step = w.xp + w.table.first[s] * w.gates * w.padded;
-      int given_up = NAME(forward_step)(&w, barrier, w.table.first[s + 1] - w.table.first[s]);
+      int64_t n = w.table.first[s + 1] - w.table.first[s];
+      int given_up = NAME(forward_step)(&w, barrier, n);
+      if (congru_stopped(barrier, &job->stop)) return;
+      if (thread == 0) congru_ask(&job->stop, n * w.gates * (w.u1 - w.u0) * VL * (call->H + call->I));
       if (!given_up || !barrier) continue;
       if (thread % job->parts) return; /* the first part goes on alone */
       w.u0 = 0, w.u1 = job->blocks, barrier = NULL;
@@ -192,5 +195,5 @@ int NAME(forward)(const congru_call *call, const congru_packed *packed, int64_t 
   if (call->gates_strides.batch == call->T * row) congru_memory_is_fresh(call->gates, steps * row);
   int ran = congru_pool_run(threads, forward_thread, &job);
   congru_memory_put(job.workspace);
-  return ran ? 0 : NAME(forward)(call, packed, 1);
+  return ran ? atomic_load_explicit(&job.stop.now, memory_order_relaxed) : NAME(forward)(call, packed, 1);
 }

@@ -37,7 +37,7 @@ typedef struct congru_kernels {
   int (*step)(congru_stepper *stepper, const void *x, void *y); /* whether it could without memory */
   int (*advance)(const congru_rows *rows, int64_t threads);
   congru_dense *(*dense_new)(int64_t O, int64_t F, const void *weight, const void *bias);
-  void (*dense_run)(const congru_product *product, int64_t threads);
+  int (*dense_run)(const congru_product *product, int64_t threads); /* 1: stopped */
   void (*activation)(int64_t kind, int64_t n, const void *x, void *y);
   void (*layer_norm)(int64_t N, int64_t F, const void *x, const void *gain, const void *bias, double epsilon, void *y);
   void (*softmax)(int64_t logarithm, int64_t N, int64_t F, const void *x, void *y);

@@ -57,6 +57,17 @@ unsigned congru_flush_denormals(void) {
 #endif
 }
 
+/* What a function that is asked in the middle of a call expects. */
+static unsigned keep_denormals(void) {
+#if defined(__SSE2__)
+  unsigned state = _mm_getcsr();
+  _mm_setcsr(state & ~0x8040u);
+  return state;
+#else
+  return 0;
+#endif
+}
+
 void congru_restore_denormals(unsigned state) {
 #if defined(__SSE2__)
   _mm_setcsr(state);
@@ -213,11 +224,37 @@ static int64_t now_ns(void) {
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-void congru_barrier_init(congru_barrier *barrier, int64_t members, int64_t step_ns) {
+/* Multiply-adds from one look at the clock to the next, and time from one question to the next. */
+#define WORK_OF_A_LOOK 4000000
+#define QUESTION_NS 20000000
+
+static int (*question)(void);
+
+void congru_set_question(int (*should_stop)(void)) { question = should_stop; }
+
+void congru_ask(congru_stop *stop, int64_t work) {
+  if (!question || (stop->work += work) < WORK_OF_A_LOOK) return;
+  int64_t now = now_ns();
+  stop->work = 0;
+  if (!stop->asked_ns) stop->asked_ns = now;
+  if (now - stop->asked_ns < QUESTION_NS) return;
+  unsigned state = keep_denormals();
+  if (question()) atomic_store_explicit(&stop->now, 1, memory_order_relaxed);
+  congru_restore_denormals(state);
+  stop->asked_ns = now_ns();
+}
+
+int congru_stopped(const congru_barrier *barrier, const congru_stop *stop) {
+  if (barrier && barrier->members > 1) return barrier->stopped;
+  return atomic_load_explicit(&stop->now, memory_order_relaxed);
+}
+
+void congru_barrier_init(congru_barrier *barrier, int64_t members, int64_t step_ns, congru_stop *stop) {
   atomic_init(&barrier->arrived, 0);
   atomic_init(&barrier->turn, 0);
   atomic_init(&barrier->wasted_ns, 0);
-  barrier->given_up = 0;
+  barrier->given_up = barrier->stopped = 0;
+  barrier->stop = stop;
   barrier->members = members;
   barrier->may_give_up = step_ns >= 0;
   barrier->patient_spins = SPINS + step_ns / SPIN_NS;
@@ -235,6 +272,7 @@ int congru_barrier_wait(congru_barrier *barrier) {
   int turn = atomic_load_explicit(&barrier->turn, memory_order_relaxed);
   if (atomic_fetch_add_explicit(&barrier->arrived, 1, memory_order_acq_rel) + 1 == barrier->members) {
     atomic_store_explicit(&barrier->arrived, 0, memory_order_relaxed);
+    barrier->stopped = atomic_load_explicit(&barrier->stop->now, memory_order_relaxed);
     if (!barrier->given_up && is_hopeless(barrier)) {
       barrier->given_up = 1;
       remember_giving_up();

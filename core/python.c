@@ -3,7 +3,7 @@
  * forward and backward take the fields of congru_call as keywords (integers: sizes, flags, addresses), and forward also
  * packed, a Packed; the arrays behind the addresses are checked, and kept alive, by congru/kernels/native.py and packed.py.
  * Packed and Stepper are in python_stepper.c, Dense and the functions of rows in python_rows.c, calls on tensors in
- * python_tensors.c; all stand on python_fields.c and python_arrays.c.
+ * python_tensors.c; all stand on python_fields.c, python_arrays.c and python_signals.c.
  */
 #include "python.h"
 
@@ -29,25 +29,19 @@ static int read_call(const module_state *state, congru_call *call, const congru_
 static PyObject *py_forward(PyObject *module, PyObject *const *values, Py_ssize_t n, PyObject *names) {
   congru_call call;
   const congru_packed *packed = NULL;
-  int status;
   if (n) return PyErr_Format(PyExc_TypeError, "a call takes keywords only");
   if (read_call(PyModule_GetState(module), &call, &packed, values, names)) return NULL;
-  Py_BEGIN_ALLOW_THREADS;
-  status = packed ? congru_packed_forward(packed, &call) : congru_forward(&call);
-  Py_END_ALLOW_THREADS;
-  if (status) return PyErr_NoMemory();
+  give_up_lock();
+  if (take_lock_back(packed ? congru_packed_forward(packed, &call) : congru_forward(&call))) return NULL;
   Py_RETURN_NONE;
 }
 
 static PyObject *py_backward(PyObject *module, PyObject *const *values, Py_ssize_t n, PyObject *names) {
   congru_call call;
-  int status;
   if (n) return PyErr_Format(PyExc_TypeError, "a call takes keywords only");
   if (read_call(PyModule_GetState(module), &call, NULL, values, names)) return NULL;
-  Py_BEGIN_ALLOW_THREADS;
-  status = congru_backward(&call);
-  Py_END_ALLOW_THREADS;
-  if (status) return PyErr_NoMemory();
+  give_up_lock();
+  if (take_lock_back(congru_backward(&call))) return NULL;
   Py_RETURN_NONE;
 }
 
@@ -151,6 +145,7 @@ static PyMethodDef methods[] = {
 static int fill_module(PyObject *module) {
   module_state *state = PyModule_GetState(module);
   PyObject *numpy = PyImport_ImportModule("numpy");
+  listen_to_signals();
   if (intern_fields(state)) return -1;
   if (!numpy || !(state->empty = PyObject_GetAttrString(numpy, "empty"))) return -1;
   for (int i = 0; i < 2; i++) {

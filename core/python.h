@@ -32,6 +32,14 @@ int intern_fields(module_state *state);
 /* Read one field of a call. `guess` is where its name may stand, and then where the next one may. 0, or -1 with an error. */
 int read_field(const module_state *state, congru_call *call, PyObject *name, PyObject *value, size_t *guess);
 
+/* Around a long call of the core: give the interpreter's lock up, and take it back with the status of the call. Signals are
+ * handled meanwhile. 0, or -1 with an error. */
+void give_up_lock(void);
+int take_lock_back(int status);
+/* The same for a call that kept the lock. */
+int finish_call(int status);
+void listen_to_signals(void);
+
 /* Raise a class of congru.errors, or ValueError where that cannot be imported; returns NULL. */
 PyObject *raise_error(const char *kind, const char *format, ...);
 

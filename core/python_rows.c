@@ -23,7 +23,7 @@ typedef struct {
 static PyObject *refuse(PyObject *array, const char *what, int64_t dtype, const char *expected, long long size) {
   PyObject *shape = PyObject_GetAttrString(array, "shape"), *kind = PyObject_GetAttrString(array, "dtype");
   PyErr_Clear();
-  raise_error("ShapeError", "%s has shape %S and dtype %S, expected %s = %lld, in float%d: pass np.ascontiguousarray(%s, dtype)",
+  raise_error("ShapeError", "%s has shape %S and dtype %S, expected %s = %lld, in float%d: pass np.require(%s, dtype, 'CA')",
               what, shape ? shape : Py_None, kind ? kind : Py_None, expected, size, dtype ? 64 : 32, what);
   Py_XDECREF(shape);
   Py_XDECREF(kind);
@@ -97,17 +97,18 @@ static PyObject *Dense_call(PyObject *object, PyObject *const *arguments, size_t
   int fits = held && x.ndim >= 1 && x.ndim <= MAX_AXES && holds_reals(&x, self->dtype) && x.shape[x.ndim - 1] == self->inputs;
   if (fits) fits = (x.strides[x.ndim - 1] == size || self->inputs <= 1) && !two_axes(&x, size, n, &strides);
   PyObject *result = NULL;
+  int status = 0;
   if (!fits) {
     PyErr_Clear();
     refuse(arguments[0], "x", self->dtype, "a last axis of F", (long long)self->inputs);
   } else if ((result = result_for(state_of(object), &x, out, self->dtype, (Py_ssize_t)self->outputs, &y))) {
     if (n[0] * n[1] * self->outputs * self->inputs < WORTH_UNLOCKING) {
-      congru_dense_run(self->dense, n[0], n[1], x.buf, strides, y.buf);
+      status = finish_call(congru_dense_run(self->dense, n[0], n[1], x.buf, strides, y.buf));
     } else {
-      Py_BEGIN_ALLOW_THREADS;
-      congru_dense_run(self->dense, n[0], n[1], x.buf, strides, y.buf);
-      Py_END_ALLOW_THREADS;
+      give_up_lock();
+      status = take_lock_back(congru_dense_run(self->dense, n[0], n[1], x.buf, strides, y.buf));
     }
+    if (status) Py_CLEAR(result);
     PyBuffer_Release(&y);
   }
   if (held) PyBuffer_Release(&x);

@@ -44,7 +44,7 @@ static PyObject *Stepper_step(Stepper *self, PyObject *x) {
   Py_buffer buffer;
   int status;
   if (is_in_use(self) || (!self->y && make_y(self))) return NULL;
-  if (view_matrix(x, &buffer, 0, packed->dtype, self->rows, packed->inputs, "x", "pass np.ascontiguousarray(x, dtype) of [B, I]"))
+  if (view_matrix(x, &buffer, 0, packed->dtype, self->rows, packed->inputs, "x", "pass np.require(x, dtype, 'CA') of [B, I]"))
     return NULL;
   if (self->rows * work_of(packed) < WORTH_UNLOCKING) {
     status = congru_stepper_step(self->stepper, buffer.buf, self->y_buffer.buf);
@@ -180,7 +180,7 @@ static PyObject *Packed_advance(Packed *self, PyObject *const *arguments, Py_ssi
   PyObject *out = n == 3 && arguments[2] != Py_None ? Py_NewRef(arguments[2])
                                                     : make_array(state_of((PyObject *)self), self->dtype, 2, sizes);
   if (!out || view_matrix(out, &y, PyBUF_WRITABLE, self->dtype, rows, self->hidden, "y", "pass np.empty((N, H), dtype)")) goto no_y;
-  if (view_matrix(arguments[1], &x, 0, self->dtype, rows, self->inputs, "x", "pass np.ascontiguousarray(x, dtype) of [N, I]"))
+  if (view_matrix(arguments[1], &x, 0, self->dtype, rows, self->inputs, "x", "pass np.require(x, dtype, 'CA') of [N, I]"))
     goto no_x;
   congru_stepper **each = claim_steppers(self, tuple);
   if (each) {

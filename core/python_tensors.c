@@ -56,8 +56,9 @@ static dlpack_tensor borrow(reader *r, PyObject *object, int32_t rank) {
   int fits = tensor.device_type == DLPACK_CPU && tensor.type == DLPACK_FLOAT && (tensor.bits == 32 || dtype) && tensor.lanes == 1 &&
              tensor.ndim == rank && tensor.data && (r->dtype < 0 || dtype == r->dtype);
   if (fits) fits = tensor.shape[rank - 1] == 1 || tensor.strides[rank - 1] == 1;
-  r->refused = !fits, r->dtype = dtype;
   tensor.data = (char *)tensor.data + tensor.byte_offset;
+  if (fits) fits = ((uintptr_t)tensor.data & (dtype ? 7 : 3)) == 0;
+  r->refused = !fits, r->dtype = dtype;
   return tensor;
 }
 
@@ -131,12 +132,10 @@ static int run(const congru_call *call) {
   if (call->B * call->T * gates * call->H * (call->H + call->I) < WORTH_UNLOCKING) {
     status = congru_forward(call);
   } else {
-    Py_BEGIN_ALLOW_THREADS;
-    status = congru_forward(call);
-    Py_END_ALLOW_THREADS;
+    give_up_lock();
+    return take_lock_back(congru_forward(call));
   }
-  if (status) PyErr_NoMemory();
-  return status;
+  return finish_call(status);
 }
 
 /* plain(cell, reverse, layout, gradient, threads, x, state, weights) -> (y, state), or None. Layout 0: x [T, B, I], 1:

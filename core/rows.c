@@ -89,6 +89,7 @@ void NAME(softmax)(int64_t logarithm, int64_t N, int64_t F, const void *x, void 
 void NAME(activation)(int64_t kind, int64_t n, const void *x, void *y) {
   for (int64_t i = 0; i < n; i += VL) {
     vec v = load_block((const real *)x + i, n - i);
-    store_block((real *)y + i, kind ? vtanh(v) : vsigmoid(v), n - i);
+    wholes none = (wholes)(v == splat((real)-INFINITY)); /* inside, gates stop at the smallest normal number */
+    store_block((real *)y + i, kind ? vtanh(v) : (vec)(~none & (wholes)vsigmoid(v)), n - i);
   }
 }

@@ -43,9 +43,9 @@ void NAME(init_barriers)(scan_job *job, congru_barrier *group_barrier, int64_t m
   const congru_call *call = job->call;
   int64_t work = (call->B + job->groups - 1) / job->groups * job->gates * call->H * call->H / job->parts;
   job->group_barrier = group_barrier;
-  congru_barrier_init(&job->everyone, members, -1);
+  congru_barrier_init(&job->everyone, members, -1, &job->stop);
   for (int64_t g = 0; g < job->groups; g++)
-    congru_barrier_init(&group_barrier[g], job->parts, call->threads < 0 ? -1 : work / RATE);
+    congru_barrier_init(&group_barrier[g], job->parts, call->threads < 0 ? -1 : work / RATE, &job->stop);
 }
 
 static void take_vectors(packed_weights *packed, arena *a, const congru_call *call) {
@@ -72,7 +72,8 @@ void NAME(take_weights)(packed_weights *packed, arena *a, const congru_call *cal
 
 void NAME(take_unpacked)(packed_weights *packed, arena *a, const congru_call *call) {
   int64_t I = call->I, H = call->H;
-  packed->W = (panels){.K = I, .width = gates_of(call->cell), .unpacked = call->W, .H = H};
+  const real *W = I ? call->W : call->U; /* of no columns nothing is read, but what is NULL would be packed */
+  packed->W = (panels){.K = I, .width = gates_of(call->cell), .unpacked = W, .H = H};
   packed->U = (panels){.K = H, .width = recurrent_unit(call->cell), .unpacked = call->U, .H = H};
   if (call->cell == CONGRU_GRU_BEFORE)
     packed->U_n = (panels){.K = H, .width = 1, .unpacked = (const real *)call->U + 2 * H * H, .H = H};

@@ -59,6 +59,7 @@ typedef struct {
   int64_t padded; /* blocks * VL: stride of a padded state */
   int64_t groups, parts, chunk;
   congru_barrier everyone, *group_barrier;
+  congru_stop stop;
   void *workspace;
 } scan_job;
 

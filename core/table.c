@@ -7,7 +7,7 @@ congru_packed *NAME(packed_new)(const congru_call *call);
 int NAME(step)(congru_stepper *stepper, const void *x, void *y);
 int NAME(advance)(const congru_rows *rows, int64_t threads);
 congru_dense *NAME(dense_new)(int64_t O, int64_t F, const void *weight, const void *bias);
-void NAME(dense_run)(const congru_product *product, int64_t threads);
+int NAME(dense_run)(const congru_product *product, int64_t threads);
 void NAME(activation)(int64_t kind, int64_t n, const void *x, void *y);
 void NAME(layer_norm)(int64_t N, int64_t F, const void *x, const void *gain, const void *bias, double epsilon, void *y);
 void NAME(softmax)(int64_t logarithm, int64_t N, int64_t F, const void *x, void *y);

@@ -9,11 +9,40 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Protocol
+from typing import ClassVar, Protocol
+
+_TAIL, _GAP = 95, " ... "  # of a message that is cut: its end, which holds the fix
 
 
 class CongruError(ValueError):
-    """Wrong input: the base of every error that a caller can fix."""
+    """Wrong input: the base of every error that a caller can fix.
+
+    Its message is one line without control characters and no longer than `longest`, whatever a file has put into it.
+    """
+
+    longest: ClassVar[int] = 2000
+    """Characters of a message."""
+
+    def __str__(self) -> str:
+        return _one_line(super().__str__(), self.longest)
+
+
+def _one_line(text: str, longest: int) -> str:
+    """The text with what cannot be shown escaped, and the middle of a long one left out.
+
+    >>> _one_line("two\\nlines", 100), len(_one_line("x" * 999, 300))
+    ('two lines', 300)
+    """
+    if len(text) > 2 * longest:
+        text = text[:longest] + text[-longest:]
+    shown = "".join(c if c.isprintable() else _escaped(c) for c in text)
+    if len(shown) <= longest:
+        return shown
+    return shown[: longest - _TAIL - len(_GAP)] + _GAP + shown[-_TAIL:]
+
+
+def _escaped(character: str) -> str:
+    return " " if character in "\n\r\t" else character.encode("unicode_escape").decode()
 
 
 class ShapeError(CongruError, RuntimeError):
@@ -27,9 +56,13 @@ class DataError(CongruError):
 class SettingsError(CongruError):
     """A setting, flag or argument has a value that cannot be used."""
 
+    longest = 300
+
 
 class ModelFolderError(CongruError):
     """A model folder is missing, truncated, changed or of an unknown format."""
+
+    longest = 300
 
 
 class ConventionError(CongruError):
@@ -42,6 +75,8 @@ class BackendError(CongruError, RuntimeError):
 
 class RunFolderError(CongruError):
     """A run folder exists already, cannot be read, written or continued."""
+
+    longest = 300
 
 
 class TrainingError(CongruError):

@@ -92,7 +92,7 @@ def test_dense_refuses_what_does_not_fit() -> None:
         with pytest.raises(ShapeError, match=message):
             dense.dense(weight, bias)
     layer, x = dense.dense(np.ones((2, 3), "f")), np.ones((4, 3), "f")
-    expected = r"expected a last axis of F = 3, in float32: pass np.ascontiguousarray\(x, dtype\)"
+    expected = r"expected a last axis of F = 3, in float32: pass np.require\(x, dtype, 'CA'\)"
     for wrong, shown in (
         (x[:, :2], r"\(4, 2\) and dtype float32"),
         (x.astype(float), r"\(4, 3\) and dtype float64"),

@@ -241,7 +241,7 @@ def test_options_that_cannot_be(cell: str, form: dict[str, Any], message: str) -
 def test_arrays_that_do_not_fit_a_stepper() -> None:
     weights = packed.pack("gru", gru())
     one, x = weights.stepper(), np.ones((1, 3), "f")
-    fix = r"pass np.ascontiguousarray\(x, dtype\) of \[B, I\]"
+    fix = r"pass np.require\(x, dtype, 'CA'\) of \[B, I\]"
     for wrong, shown in (
         (np.ones(3, "f"), r"x has shape \(3,\) and dtype float32"),
         (np.ones((3, 1), "f"), r"x has shape \(3, 1\) and dtype float32"),

@@ -13,7 +13,7 @@ from congru.errors import DataError, ModelFolderError, SettingsError, ShapeError
 from congru.runtime import session_file
 from congru.runtime.model import Model
 from congru.runtime.network import Network
-from runtime_models import CELLS, random_weights, save, save_text, token_config, vector_config
+from runtime_models import CELLS, char_file, random_weights, save, save_text, token_config, vector_config
 
 HEAD = {"type": "linear", "name": "head", "in": 6, "out": 4}
 X = np.random.default_rng(0).standard_normal((2, 8, 3)).astype(np.float32)
@@ -292,7 +292,7 @@ def test_generate_needs_a_prompt_one_stream_and_scores(text: Model, vectors: Mod
         vectors.session().generate(5)
     config = token_config()
     config["layers"][2]["out"] = 2
-    classifier = save(tmp_path / "m", config, {"tokenizer.json": b'{"type": "char", "symbols": ["a"]}'})
+    classifier = save(tmp_path / "m", config, {"tokenizer.json": char_file()})
     with pytest.raises(SettingsError, match="needs one output per token, expected 10, but this model has 2"):
         classifier.session().feed("a").generate(5)
 

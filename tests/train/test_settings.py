@@ -126,7 +126,8 @@ def test_a_mistake_in_a_file_names_the_file(tmp_path: Path) -> None:
     assert message(config=file).startswith(f"{file}: hidden_size is 0, expected at least 1")
     file.write_text("a: [1\n")
     assert message(config=file) == (
-        f"{file} line 2: not YAML, expected lines of 'setting: value': correct the file"
+        f"{file}: not YAML (line 2: expected ',' or ']', but got '<stream end>'), expected lines of 'setting: value':"
+        " correct the file"
     )
     file.write_text("- a\n- b\n")
     assert message(config=file).startswith(f"{file}: holds a list, expected lines of 'setting: value'")

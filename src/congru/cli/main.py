@@ -7,6 +7,8 @@ A traceback is printed only with ``--debug``.
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -77,9 +79,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     tokens = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in tokens
     tokens = [token for token in tokens if token != "--debug"]
+    _escape_what_cannot_be_printed()
     try:
         status = build_app()(tokens, exit_on_error=False, print_error=False, result_action="return_value")
-    except (CycloptsError, CongruError, KeyboardInterrupt) as error:
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader (head, less) has left: nothing more to say
+        _say_no_more()
+        sys.exit(EXIT_BROKEN_PIPE)
+    except (CycloptsError, CongruError, KeyboardInterrupt, OSError) as error:
         if debug:
             raise
         sys.exit(_report(error))
@@ -88,19 +95,45 @@ def main(argv: Sequence[str] | None = None) -> None:
         if missing is None or debug:
             raise
         sys.exit(_report(missing))
-    except BrokenPipeError:  # the reader (head, less) has left: nothing more to say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_BROKEN_PIPE)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _escape_what_cannot_be_printed() -> None:
+    """A path or a text that the terminal's encoding lacks is printed with escapes, and is no error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _say_no_more() -> None:
+    """What is still in the buffer of standard output goes nowhere: its reader has left, or its disk is full."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         print("congru: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-    text = one_line(error) if isinstance(error, CycloptsError) else str(error)
+    if isinstance(error, CycloptsError):
+        text = one_line(error)
+    elif isinstance(error, OSError) and not isinstance(error, CongruError):
+        text = _line_of_system_error(error)
+    else:
+        text = str(error)
     print(f"congru: {text}", file=sys.stderr)
     return EXIT_WRONG_INPUT
+
+
+def _line_of_system_error(error: OSError) -> str:
+    """What the system would not do, with the file where it says which."""
+    reason = (error.strerror or str(error)).lower()
+    if error.filename is None and error.errno == errno.ENOSPC:
+        _say_no_more()
+        return f"the output cannot be written ({reason}), expected room for it: write it elsewhere"
+    what = "the output" if error.filename is None else f"'{os.fsdecode(error.filename)}'"
+    return str(
+        CongruError(f"{what} cannot be read or written ({reason}): check the path and its permissions")
+    )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,8 @@ from cyclopts import App, Parameter
 
 from congru.errors import ModelFolderError, SettingsError
 from congru.runtime.folder import find_model_folder
+from congru.runtime.plain_json import parse_json
+from congru.runtime.reading import read_file
 from congru.tasks.registry import TASKS, Task, find_task, own_commands
 
 app = App(name="run", help="Run a trained model: generate, forecast, stream.", help_flags=[])
@@ -114,7 +115,7 @@ def task_of(folder: Path) -> Task:
     """The task a model folder was trained for, read from its config.json alone."""
     path = folder / "config.json"
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = parse_json(read_file(path))
     except OSError:
         raise ModelFolderError(
             f"model is '{folder}', expected a model folder or a run folder (with config.json): check the path"

@@ -6,16 +6,10 @@ Read with the standard library, so that a fault is told with its line number (th
 
 from __future__ import annotations
 
-import bz2
 import csv
-import gzip
 import io
-import lzma
 import re
 import sys
-import zipfile
-import zlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,15 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from congru.data.files import encoding_of
+from congru.data.unpacking import unpacked
 from congru.errors import DataError
 
 MISSING = frozenset(("", "nan", "na", "null", "none", "<na>", "nat", "-nan"))
 _SEPARATORS = {",": "','", ";": "';'", "\t": "a tab", "|": "'|'"}
-_UNPACK: dict[str, Callable[[bytes], bytes]] = {
-    ".gz": gzip.decompress,
-    ".bz2": bz2.decompress,
-    ".xz": lzma.decompress,
-}
+_MOST_COLUMNS = 10_000
 _COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
 _COMMA_GROUPS = re.compile(r"[+-]?\d{1,3}(?:\.\d{3})+(?:,\d+)?")
 _POINT_GROUPS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
@@ -64,6 +55,10 @@ def read_csv(path: Path, wanted: str) -> CsvFile:
     if not header:
         raise DataError(f"{path} is empty, expected a header and rows: {wanted}")
     header, rows = _without_empty_end(header, rows)
+    if len(header) > _MOST_COLUMNS:
+        raise DataError(
+            f"{path.name} has {len(header):,} columns, expected at most {_MOST_COLUMNS:,}: choose some, or turn the table"
+        )
     for row, line in zip(rows, lines):
         if len(row) != len(header):
             raise DataError(
@@ -95,9 +90,11 @@ def _records(path: Path, text: str, separator: str) -> tuple[list[str], list[lis
     except csv.Error as error:
         raise DataError(f"{path.name} row {reader.line_num}: {error}, expected CSV: fix the row") from None
     last = rows[-1] if rows else header
-    if len(last) < len(header) and "\n" in (last[-1] if last else ""):
+    is_open = len(last) < len(header) or not text.rstrip().endswith('"')
+    if last and "\n" in last[-1] and is_open:
+        begins = (lines[-2] if rows else 0) + 1
         raise DataError(
-            f"{path.name} row {lines[-2] + 1}: a quote opens here and never closes, expected a pair: remove it or add the other"
+            f"{path.name} row {begins}: a quote opens here and never closes, expected a pair: remove it or add the other"
         )
     return [name.strip() for name in header], rows, lines[1:]
 
@@ -128,7 +125,10 @@ def _read_text(path: Path) -> str:
         raise DataError(
             f"{path} cannot be read ({error.strerror}), expected a CSV file: check its permissions"
         ) from None
-    raw = _unpacked(path, content)
+    try:
+        raw = unpacked(content, path.suffix.lower())
+    except ValueError as error:
+        raise DataError(f"{path} {error}, expected compressed CSV: compress it again, or unpack it") from None
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -136,23 +136,6 @@ def _read_text(path: Path) -> str:
         what, fix = encoding_of(raw, path.name)
         raise DataError(
             f"{path.name} row {line}: byte 0x{raw[error.start]:02x} is not UTF-8{what}, expected UTF-8 text: {fix}"
-        ) from None
-
-
-def _unpacked(path: Path, content: bytes) -> bytes:
-    suffix = path.suffix.lower()
-    try:
-        if suffix == ".zip":
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                names = [name for name in archive.namelist() if not name.endswith("/")]
-                if len(names) != 1:
-                    raise DataError(f"{path} holds {len(names)} files, expected one CSV file: unpack it")
-                return archive.read(names[0])
-        return _UNPACK[suffix](content) if suffix in _UNPACK else content
-    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile):
-        kind = {".gz": "gzip", ".xz": "xz"}.get(suffix, suffix[1:])
-        raise DataError(
-            f"{path} is not a whole {kind} file, expected compressed CSV: compress it again"
         ) from None
 
 

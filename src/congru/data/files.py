@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from pathlib import Path
 
+from congru.data.unpacking import unpacked
 from congru.errors import DataError
 
 
@@ -21,12 +20,10 @@ def read_bytes(path: Path, expected: str) -> bytes:
 def read_unpacked(path: Path, expected: str) -> bytes:
     """The bytes of a file, unpacked where its name ends in .gz. Raises :class:`DataError` also for a damaged .gz."""
     content = read_bytes(path, expected)
-    if path.suffix != ".gz":
-        return content
     try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error):
-        raise DataError(f"{path} is not a whole gzip file, expected one: compress it again") from None
+        return unpacked(content, path.suffix if path.suffix == ".gz" else "")
+    except ValueError as error:
+        raise DataError(f"{path} {error}, expected a packed file: compress it again, or gunzip it") from None
 
 
 def decode(content: bytes, name: str) -> tuple[str, str]:

@@ -10,6 +10,9 @@ import importlib
 import logging
 import os
 from types import ModuleType
+from typing import Any
+
+import numpy as np
 
 from congru.errors import BackendError, SettingsError
 
@@ -60,6 +63,12 @@ def extension() -> ModuleType:
     if _CORE is None:
         raise BackendError(f"backend is 'native', expected one that can run here: {_REASON}")
     return _CORE
+
+
+def aligned(array: Any, dtype: Any = None) -> Any:
+    """The array as the core reads it: contiguous, of `dtype` if given, lying where its kind of number does; else a copy."""
+    made = np.ascontiguousarray(array, dtype)
+    return made if made.flags.aligned else made.copy()
 
 
 def is_available() -> bool:

@@ -64,7 +64,9 @@ def sequence(call: Sequence) -> tuple[Tensor, State, Tensor | None]:
         # Padding may hold NaN, which must not reach a gradient as 0 * NaN.
         steps = torch.where(flags.valid, steps, 0.0)
     if steps.shape[0] == 0:
-        y = state[0].new_zeros(x.shape[0], 0, state[0].shape[1])
+        nothing = _nothing((x, *state, *weights))
+        y = state[0].new_zeros(x.shape[0], 0, state[0].shape[1]) + nothing
+        state = tuple(part + nothing for part in state)
         return y, state, torch.stack([y] * len(CELLS[cell].gates), 2) if return_gates else None
     if h_reset is None:
         h_reset = tuple(part.new_zeros(part.shape[1]) for part in state)
@@ -81,6 +83,12 @@ def sequence(call: Sequence) -> tuple[Tensor, State, Tensor | None]:
         y = torch.where(flags.valid, y, 0.0)
         gates = None if gates is None else torch.where(flags.valid.unsqueeze(3), gates, 0.0)
     return y.transpose(0, 1), final, None if gates is None else gates.transpose(0, 1)
+
+
+def _nothing(parts: tuple[Tensor | None, ...]) -> Tensor:
+    """Zero, with a gradient of zeros to every argument."""
+    zero: Tensor = sum(part.flatten()[:0].sum() for part in parts if part is not None)  # type: ignore[assignment]
+    return zero
 
 
 def _recomputed(call: Sequence) -> tuple[Tensor, State, Tensor | None]:

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import numpy as np
-
 from congru.errors import ShapeError, check_shape
-from congru.kernels.binding import DTYPES, extension
+from congru.kernels.binding import DTYPES, aligned, extension
 from congru.kernels.cells import Array
 
 
@@ -40,8 +38,8 @@ def dense(weight: Array, bias: Array | None = None) -> Dense:
         check_shape("bias", bias, "[O]", (weight.shape[0],), "pass one value for each row of weight")
         if bias.dtype != weight.dtype:
             raise ShapeError(f"bias has dtype {bias.dtype}, expected {weight.dtype} as weight: convert it")
-    weight = np.ascontiguousarray(weight)
-    bias = None if bias is None else np.ascontiguousarray(bias)
+    weight = aligned(weight)
+    bias = None if bias is None else aligned(bias)
     bias_at = 0 if bias is None else bias.ctypes.data
     made: Dense = extension().Dense(DTYPES[str(weight.dtype)], *weight.shape, weight.ctypes.data, bias_at)
     return made

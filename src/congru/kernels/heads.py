@@ -65,8 +65,9 @@ def _rows(part: Array | None, num_gates: int, num_heads: int, head: int, weights
     if part is None:
         return None
     blocks = num_gates if part.shape[0] == weights[0].shape[0] else 1  # type: ignore[union-attr]
-    split = part.reshape(blocks, num_heads, -1, *part.shape[1:])[:, head]
-    return split.reshape(-1, *part.shape[1:])
+    units = part.shape[0] // (blocks * num_heads)
+    split = part.reshape(blocks, num_heads, units, *part.shape[1:])[:, head]
+    return split.reshape(blocks * units, *part.shape[1:])
 
 
 def _join(parts: tuple[Array, ...]) -> Array:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from congru.kernels.binding import CODES, DTYPES, TRACED, WEIGHT_DTYPES, extension, missing
+from congru.kernels.binding import CODES, DTYPES, TRACED, WEIGHT_DTYPES, aligned, extension, missing
 from congru.kernels.call import Call, Sequence
 from congru.kernels.cells import CELLS, Array, State, Weights, is_tensor
 from congru.kernels.rounding import rounded
@@ -94,7 +94,7 @@ def step(cell: str, x: Array, state: State | None, weights: Weights, *, reset_be
 
 
 def _contiguous(array: Array | None, dtype: Any) -> Any:
-    return None if array is None else np.ascontiguousarray(array, dtype)
+    return None if array is None else aligned(array, dtype)
 
 
 def _addresses(**arrays: Array | None) -> dict[str, int]:
@@ -105,7 +105,7 @@ def _numpy_sequence(call: Sequence) -> tuple[Array, State, Array | None]:
     cell, x, options = call.cell, call.x, call.options
     dtype, size = x.dtype, x.dtype.itemsize
     if x.strides[2] != size or x.strides[0] % size or x.strides[1] % size or not x.flags.aligned:
-        x = np.ascontiguousarray(x)
+        x = aligned(x, dtype)
     G = len(CELLS[cell].gates)
     W, U, b_i, b_h, *gains = (_contiguous(part, dtype) for part in call.weights)
     (B, T, I), H = x.shape, U.shape[1]

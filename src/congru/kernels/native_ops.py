@@ -123,6 +123,8 @@ def _add(
             (batch, time), (call[batch], call[time], *_) = _STRIDED[name], tensor.stride()
         elif name not in _AS_ANOTHER:
             tensor = tensor.contiguous()
+        if tensor.data_ptr() % tensor.element_size():  # a view of bytes, off the beginning of its numbers
+            tensor = tensor.clone()
         keeping.append(tensor)
         call[name] = tensor.data_ptr()
 

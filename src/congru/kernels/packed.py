@@ -14,7 +14,7 @@ import numpy as np
 
 from congru.errors import SettingsError, ShapeError, check_shape
 from congru.kernels import heads
-from congru.kernels.binding import CODES, DTYPES, WEIGHT_DTYPES, extension
+from congru.kernels.binding import CODES, DTYPES, WEIGHT_DTYPES, aligned, extension
 from congru.kernels.cells import CELLS, Array, State, Weights
 from congru.kernels.checks import check_blocks
 from congru.kernels.rounding import rounded
@@ -121,7 +121,7 @@ class Packed:
             state = self._checked_state(state, B)
         if lengths is not None:
             check_shape("lengths", lengths, "[B]", (B,), "pass one length per row of x")
-            lengths = np.ascontiguousarray(lengths, np.int64)
+            lengths = aligned(lengths, np.int64)
             if B and not 0 <= int(lengths.min()) <= int(lengths.max()) <= T:
                 raise ShapeError(
                     f"lengths is {lengths.tolist()}, expected 0 to T = {T}: count the valid steps"
@@ -159,8 +159,8 @@ class Packed:
         y = np.empty((B, T, H), self.dtype)
         final = tuple(np.empty((B, H), self.dtype) for _ in range(num_states))
         gates = np.empty((B, T, G, H), self.dtype) if return_gates else None
-        start = [np.ascontiguousarray(part, self.dtype) for part in state or ()]
-        restart = [np.ascontiguousarray(part, self.dtype) for part in h_reset or ()]
+        start = [aligned(part, self.dtype) for part in state or ()]
+        restart = [aligned(part, self.dtype) for part in h_reset or ()]
         extension().forward(
             packed=handle,
             reverse=reverse,
@@ -186,7 +186,7 @@ class Packed:
             raise ShapeError(f"x has dtype {x.dtype}, expected {self.dtype} as the weights: convert it")
         size = self.dtype.itemsize
         straight = x.strides[2] == size and not x.strides[0] % size and not x.strides[1] % size
-        return x if straight and x.flags.aligned else np.ascontiguousarray(x)
+        return x if straight and x.flags.aligned else aligned(x)
 
     def _checked_state(self, state: State, batch: int) -> State:
         names = CELLS[self.cell].states
@@ -196,7 +196,7 @@ class Packed:
             )
         for name, part in zip(names, state):
             check_shape(name, part, "[B, H]", (batch, self.hidden_size), "pass None for zeros")
-        return tuple(np.ascontiguousarray(part, self.dtype) for part in state)
+        return tuple(aligned(part, self.dtype) for part in state)
 
 
 def pack(
@@ -237,9 +237,7 @@ def pack(
     handles = []
     for head in range(num_heads):
         own = parts if num_heads == 1 else heads.weights_of_head(parts, num_gates, num_heads, head)
-        arrays = {
-            name: None if part is None else np.ascontiguousarray(part) for name, part in zip(names, own)
-        }
+        arrays = {name: None if part is None else aligned(part) for name, part in zip(names, own)}
         handles.append(
             extension().Packed(
                 cell=CODES[cell, reset_before],
@@ -275,7 +273,7 @@ def _checked_weights(cell: str, names: Sequence[str], weights: Weights, num_head
         check_shape(name, part, axes.get(name, f"[{num_gates}H]"), sizes.get(name, (rows,)), fix)
         if part.dtype != W.dtype:
             raise ShapeError(f"{name} has dtype {part.dtype}, expected {W.dtype} as W: convert it")
-    return tuple(None if part is None else np.ascontiguousarray(part) for part in weights)
+    return tuple(None if part is None else aligned(part) for part in weights)
 
 
 def _addresses(**arrays: Array | None) -> dict[str, int]:

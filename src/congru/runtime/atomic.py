@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import glob
 import os
 import secrets
 import shutil
@@ -24,6 +25,7 @@ except ImportError:  # Windows: no locks on files
 _SUFFIX = ".tmp"
 _HERE = {"linux": -100, "darwin": -2}  # AT_FDCWD: relative paths start from the working folder
 _EXCHANGE = 2  # RENAME_EXCHANGE of Linux and RENAME_SWAP of macOS
+_LONGEST_NAME = 255  # bytes, on most file systems
 
 
 def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
@@ -93,8 +95,10 @@ def clear_leftovers(folder: Path, name: str = "*") -> None:
 
     An old folder that was moved aside when the kill came goes back to its place.
     """
-    for left in folder.glob(f".{name}.*{_SUFFIX}"):
-        target = folder / left.name[1:].rsplit(".", 2)[0]
+    named = name != "*"
+    pattern = f".{glob.escape(_shortened(name)) if named else name}.*{_SUFFIX}"
+    for left in folder.glob(pattern):
+        target = folder / (name if named else left.name[1:].rsplit(".", 2)[0])
         with contextlib.suppress(OSError), _unlocked(left):
             if left.is_dir():
                 if (left / "old").exists() and not target.exists():
@@ -120,8 +124,22 @@ def sync_to_disk(path: Path) -> None:
         os.close(handle)
 
 
+def make_folders(path: Path) -> None:
+    """Make a folder and those above it, all of them on the disk on return. Raises OSError."""
+    missing = [part for part in (path, *path.parents) if not part.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for part in missing:
+        sync_to_disk(part.parent)
+
+
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}{_SUFFIX}")
+    return path.with_name(f".{_shortened(path.name)}.{secrets.token_hex(4)}{_SUFFIX}")
+
+
+def _shortened(name: str) -> str:
+    """As much of a name as leaves room for what comes around it."""
+    room = _LONGEST_NAME - len(f"..{'0' * 8}{_SUFFIX}")
+    return os.fsdecode(os.fsencode(name)[:room])
 
 
 def _lock(handle: int) -> None:

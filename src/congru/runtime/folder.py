@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,12 +21,14 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from congru.errors import CongruError, ModelFolderError
-from congru.runtime.atomic import clear_leftovers, folder_beside, put_folder
+from congru.runtime.atomic import clear_leftovers, folder_beside, make_folders, put_folder
 from congru.runtime.golden import golden_of_chain, golden_problem
 from congru.runtime.graph import Graph
 from congru.runtime.integer import INTEGER, Integers, parse_scales, quantised
 from congru.runtime.model import Model
 from congru.runtime.network import Network, weight_problem
+from congru.runtime.plain_json import parse_json
+from congru.runtime.reading import read_file
 from congru.runtime.tensors import format_arrays, of_owner, parse_tensors, prefixed, widened
 from congru.version import __version__
 
@@ -42,6 +45,12 @@ _CONFIG_TYPES: dict[str, type] = {
     "task_config": dict,
     "sha256": dict,
 }
+_MOST_BYTES = 4 << 20  # of config.json
+_MOST_BESIDE = (
+    256 << 20
+)  # of golden cases, and of weights beyond eight bytes for each that the networks declare
+_MOST_OF_A_FILE = 4 << 30  # of a side file
+_MOST_NETWORKS = 100
 _MOST_READS = 5  # of a folder that is replaced while it is read
 _AGAIN = "copy the folder again or train anew"
 
@@ -70,7 +79,7 @@ def save_model(
             raise ModelFolderError(f"files holds {name!r}, expected plain names of side files: rename it")
     contents[WEIGHTS] = format_arrays(prefixed(weights, "."))
     contents[GOLDEN] = format_arrays(prefixed(golden, "/"))
-    contents[CARD] = card.encode()
+    contents[CARD] = card.encode("utf-8", "backslashreplace")
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())}
     contents[CONFIG] = _format_config(config, sums)
     try:
@@ -84,7 +93,7 @@ def save_model(
 
 def _write_folder(target: Path, contents: dict[str, bytes]) -> None:
     """Fill a folder beside the target, load it once, and put it in the target's place."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folders(target.parent)
     clear_leftovers(target.parent, target.name)
     with folder_beside(target) as fresh:
         for name, content in contents.items():
@@ -126,9 +135,14 @@ def _identity(folder: Path) -> tuple[int, int] | None:
 def _load(folder: Path, backend: str, weight_dtype: str) -> Model:
     config = _read_config(folder)
     sums = {name: value for name, value in config["sha256"].items() if name != CONFIG}
-    contents = {name: _read(folder / name) for name in (WEIGHTS, GOLDEN, *sums)}
+    graphs = _graphs(folder, config)
+    declared = sum(math.prod(shape) for graph in graphs.values() for shape in graph.weight_shapes.values())
+    most = {WEIGHTS: _MOST_BESIDE + 8 * declared, GOLDEN: _MOST_BESIDE}
+    contents = {
+        name: _read(folder / name, most.get(name, _MOST_OF_A_FILE)) for name in (WEIGHTS, GOLDEN, *sums)
+    }
     weights, golden = (_parse(folder / name, contents[name]) for name in (WEIGHTS, GOLDEN))
-    by_network, integers = _split(folder, config, widened(weights)), dict[str, Integers]()
+    by_network, integers = _split(folder, config, graphs, widened(weights)), dict[str, Integers]()
     if INTEGER in contents:
         integers = _integers(folder / INTEGER, contents[INTEGER], weights, list(by_network))
     for name, content in contents.items():
@@ -153,7 +167,9 @@ def _load(folder: Path, backend: str, weight_dtype: str) -> Model:
             for name, (graph, own) in by_network.items()
         }
     files = {name: content for name, content in contents.items() if name not in (WEIGHTS, GOLDEN, CARD)}
-    return Model(folder, config, networks, weights, files)
+    model = Model(folder, config, networks, weights, files)
+    model.check_tokenizer()
+    return model
 
 
 def save_again(
@@ -194,7 +210,7 @@ def find_model_folder(path: str | os.PathLike[str]) -> Path:
     """The model folder itself: a run folder stands for the model in it."""
     folder = Path(path)
     inner = folder / "model"
-    return inner if (inner / CONFIG).is_file() and not (folder / CONFIG).exists() else folder
+    return inner if os.path.isfile(inner / CONFIG) and not os.path.exists(folder / CONFIG) else folder
 
 
 def config_sum(config: Mapping[str, Any]) -> str:
@@ -229,7 +245,7 @@ def _check_target(target: Path) -> None:
         raise ModelFolderError(f"{target} is a file, expected a folder or nothing: choose another name")
     if any(target.iterdir()):
         try:
-            config = json.loads((target / CONFIG).read_bytes())
+            config = parse_json(read_file(target / CONFIG, _MOST_BYTES))
         except (FileNotFoundError, ValueError):
             config = None
         if not isinstance(config, dict) or config.get("format") != FORMAT:
@@ -245,9 +261,9 @@ def _write(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, most: int | None = None) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path, most)
     except FileNotFoundError:
         raise ModelFolderError(f"{path} is missing, expected in a model folder: {_AGAIN}") from None
     except OSError as error:
@@ -256,16 +272,25 @@ def _read(path: Path) -> bytes:
 
 def _read_config(folder: Path) -> dict[str, Any]:
     """The checked config.json; every fault has its own line."""
-    if not folder.exists():
-        raise ModelFolderError(f"{folder} does not exist, expected a model folder: check the path")
-    if not folder.is_dir() or not (folder / CONFIG).exists():
+    path = folder / CONFIG
+    try:
+        folder.stat()
+        content = read_file(path, _MOST_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
+        if not os.path.exists(folder):
+            raise ModelFolderError(
+                f"{folder} does not exist, expected a model folder: check the path"
+            ) from None
         raise ModelFolderError(
             f"{folder} is not a model folder, expected a folder with {CONFIG}: check the path"
-        )
-    path = folder / CONFIG
-    content = _read(path)
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ModelFolderError(
+            f"{path} cannot be read ({reason}): check the path and its permissions"
+        ) from None
     try:
-        config = json.loads(content)
+        config = parse_json(content)
     except ValueError as error:  # broken JSON or not UTF-8
         raise ModelFolderError(f"{path} is not valid JSON ({error}): {_AGAIN}") from None
     if not isinstance(config, dict) or config.get("format") != FORMAT:
@@ -285,7 +310,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
                 f"{path} has {key} = {config.get(key)!r:.60}, expected a {kind.__name__}: {_AGAIN}"
             )
     for name in config["sha256"]:
-        if Path(name).name != name:
+        if Path(name).name != name or not name.isprintable():
             raise ModelFolderError(f"{path} names the file {name!r}, expected plain names: {_AGAIN}")
     if config["sha256"].get(CONFIG) != config_sum(config):
         raise ModelFolderError(f"{path} was changed after it was saved, expected its own sha256: {_AGAIN}")
@@ -322,30 +347,41 @@ def declared_networks(config: Mapping[str, Any]) -> dict[str, Any]:
     return dict(config["networks"]) if "networks" in config else {MAIN: config["network"]}
 
 
-def _split(
-    folder: Path, config: dict[str, Any], weights: dict[str, NDArray[Any]]
-) -> dict[str, tuple[Graph, dict[str, NDArray[Any]]]]:
-    """The graph and the weights of every network, checked."""
-    networks, parts = declared_networks(config), {}
+def _graphs(folder: Path, config: dict[str, Any]) -> dict[str, Graph]:
+    """The graph of every network, checked."""
+    networks = declared_networks(config)
     if not networks:
         raise ModelFolderError(f"{folder / CONFIG}: networks is empty, expected at least one: {_AGAIN}")
+    if len(networks) > _MOST_NETWORKS:
+        raise ModelFolderError(
+            f"{folder / CONFIG}: networks has {len(networks)} entries, expected at most {_MOST_NETWORKS}: {_AGAIN}"
+        )
+    graphs = {}
     for name, declaration in networks.items():
         if not name.isidentifier() or name == TASK:
             raise ModelFolderError(
                 f"{folder / CONFIG}: a network is called {name!r}, expected another name: {_AGAIN}"
             )
-        own = of_owner(weights, name, ".") if "networks" in config else weights
         try:
-            graph = Graph(declaration)
+            graphs[name] = Graph(declaration)
         except CongruError as error:
             raise ModelFolderError(f"{folder / CONFIG}: {error}") from None
+    return graphs
+
+
+def _split(
+    folder: Path, config: dict[str, Any], graphs: Mapping[str, Graph], weights: dict[str, NDArray[Any]]
+) -> dict[str, tuple[Graph, dict[str, NDArray[Any]]]]:
+    """The graph and the weights of every network, checked."""
+    parts = {}
+    for name, graph in graphs.items():
+        own = of_owner(weights, name, ".") if "networks" in config else weights
         problem = weight_problem(graph, own)
         if problem:
             raise ModelFolderError(f"{folder / WEIGHTS} {problem}: {_AGAIN}")
         parts[name] = (graph, own)
-    known = (*networks, TASK)
     for tensor in weights if "networks" in config else ():
-        if tensor.partition(".")[0] not in known:
+        if tensor.partition(".")[0] not in (*graphs, TASK):
             raise ModelFolderError(
                 f"{folder / WEIGHTS} holds the tensor {tensor!r}, which no network owns: {_AGAIN}"
             )

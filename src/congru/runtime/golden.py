@@ -7,6 +7,7 @@ from a state that is not zero. In the file of a model folder each name begins wi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ from congru.runtime.tensors import relative_error
 
 NUM_CASES = 3
 TOLERANCE = 1e-4  # relative to the largest absolute value of the expected array
+_MOST_STEPS = 65_536  # rows times steps of an input
 
 Arrays = dict[str, NDArray[Any]]
 # (x, state, lengths) -> (output, state), as Network.run takes and returns them
@@ -75,6 +77,11 @@ def golden_problem(network: Network, golden: Mapping[str, NDArray[Any]]) -> str 
         for name in (*inputs, *outputs, *states):
             if name not in golden:
                 return f"lacks {name!r}, expected {NUM_CASES} cases with input, output and state"
+            if golden[name].size == 0:
+                return f"holds {name!r} with shape {golden[name].shape}, expected some rows and steps: it proves nothing"
+        for name in inputs:
+            if math.prod(golden[name].shape[:2]) > _MOST_STEPS:
+                return f"holds {name!r} with shape {golden[name].shape}, expected at most {_MOST_STEPS} rows times steps"
         x, lengths, state = (_part(golden, f"{what}_{case}.") for what in ("input", "lengths", "state0"))
         try:
             output, after = network.run(alone(x), state or None, _bare_lengths(lengths))

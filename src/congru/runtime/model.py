@@ -15,6 +15,7 @@ from congru.errors import ModelFolderError, SettingsError
 from congru.runtime.cells import Array
 from congru.runtime.network import Network
 from congru.runtime.nodes.recurrent import RecurrentNode
+from congru.runtime.plain_json import parse_json
 from congru.runtime.run import State
 from congru.runtime.scaler import Scaler
 from congru.runtime.session import Session, advance
@@ -88,6 +89,17 @@ class Model:
         content = self.files.get("tokenizer.json")
         return None if content is None else parse_tokenizer(content, str(self.folder / "tokenizer.json"))
 
+    def check_tokenizer(self) -> None:
+        """Raise :class:`ModelFolderError` where the only network knows another number of tokens than the tokenizer."""
+        if self.tokenizer is None or len(self.networks) != 1 or not self.network.tokens:
+            return
+        known, wanted = self.tokenizer.num_tokens, self.network.num_tokens
+        if known != wanted:
+            raise ModelFolderError(
+                f"{self.folder / 'tokenizer.json'} has {known} tokens, expected {wanted} as the network:"
+                " copy the folder again or train anew"
+            )
+
     @cached_property
     def scaler(self) -> Scaler | None:
         """The scaler of scaler.json; None where the model has none."""
@@ -101,7 +113,7 @@ class Model:
         if content is None:
             return None
         try:
-            labels = json.loads(content)
+            labels = parse_json(content)
         except ValueError:
             labels = None
         if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):

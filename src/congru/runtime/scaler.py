@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from congru.errors import DataError, ModelFolderError
+from congru.runtime.plain_json import parse_json
 
 
 class Scaler:
@@ -77,7 +78,7 @@ class Scaler:
     def from_json(cls, content: bytes, source: str = "scaler.json") -> Scaler:
         """Read `to_json`'s bytes; raises :class:`ModelFolderError`, naming `source`, for anything else."""
         try:
-            data = json.loads(content)
+            data = parse_json(content)
             if data["type"] != "standard":
                 raise ModelFolderError(
                     f"{source} has type {data['type']!r}, expected 'standard': update congru"

@@ -17,7 +17,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from congru.errors import ModelFolderError, SettingsError, ShapeError
+from congru.errors import ModelFolderError, SettingsError, ShapeError, check_shape
 from congru.runtime import session_file
 from congru.runtime.cells import Array
 from congru.runtime.decoding.draws import Draws
@@ -25,6 +25,7 @@ from congru.runtime.decoding.sampling import Sampling, sample
 from congru.runtime.decoding.stops import StopText
 from congru.runtime.graph import alone
 from congru.runtime.network import Network
+from congru.runtime.plain_json import parse_json
 from congru.runtime.run import Run, State, twin_of
 from congru.runtime.steps import Steps
 from congru.runtime.tokenizer import Tokenizer
@@ -244,11 +245,14 @@ class Session:
             last = {outputs[0]: tensors.pop("last")}
         generator = np.random.Generator(np.random.PCG64(0))
         try:
-            generator.bit_generator.state = json.loads(metadata["rng"])
-        except (ValueError, TypeError, KeyError):
+            generator.bit_generator.state = parse_json(metadata["rng"])
+        except (ValueError, TypeError, KeyError, OverflowError):
             raise ModelFolderError(
                 f"{path} holds no state of a random generator, expected that of PCG64: save it again"
             ) from None
+        for name, value in last.items():
+            shape = (self.batch_size, *self.network.graph.outputs[name].size)
+            check_shape(f"{path}: last.{name}", value, "[B, O]", shape, "save the session again")
         self.state = {name.removeprefix("state."): value for name, value in tensors.items()}
         self._last, self._last_row = last or None, None
         self._draws.generator().bit_generator.state = generator.bit_generator.state

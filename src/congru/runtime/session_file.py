@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save as format_tensors
 
 from congru.errors import ModelFolderError
 from congru.runtime.atomic import write_whole
 from congru.runtime.cells import Array
-from congru.runtime.tensors import checksum
+from congru.runtime.reading import read_file
+from congru.runtime.tensors import checksum, parse_tensors, read_metadata
 
 _FORMAT, _UNSUMMED = "congru-session-2", "congru-session-1"
 _KEYS = {"model", "batch_size", "rng"}
@@ -41,12 +42,11 @@ def read(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
     Raises :class:`ModelFolderError` for a file that is missing, truncated, changed or of another kind.
     """
     try:
-        with safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        content = read_file(path)
+        tensors, metadata = parse_tensors(content), read_metadata(content)
     except OSError as error:
         raise ModelFolderError(
-            f"{path} cannot be read ({error.strerror}), expected a saved session"
+            f"{path} cannot be read ({error.strerror}), expected a saved session: check the path"
         ) from None
     except (SafetensorError, ValueError, TypeError) as error:
         raise ModelFolderError(

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from safetensors import deserialize
 from safetensors.numpy import save as format_tensors
 
+from congru.runtime.plain_json import parse_json
+
 _DTYPES: dict[str, type[np.generic]] = {
     "F32": np.float32,
     "F64": np.float64,
@@ -41,6 +43,12 @@ def parse_tensors(content: bytes) -> dict[str, NDArray[Any]]:
         else:
             raise ValueError(f"{name!r} has dtype {entry['dtype']}, which is not known here")
     return arrays
+
+
+def read_metadata(content: bytes) -> dict[str, str]:
+    """The texts of a safetensors file that has been parsed: they lie in the JSON after eight bytes of its length."""
+    size = int.from_bytes(content[:8], "little")
+    return dict(parse_json(content[8 : 8 + size]).get("__metadata__") or {})
 
 
 def widened(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 
 from congru.errors import DataError, ModelFolderError
 from congru.runtime.byte_bpe import ByteBPE
+from congru.runtime.plain_json import parse_json
+from congru.runtime.reading import read_file
 
 _SHOWN = 12  # symbols listed in a message
 
@@ -40,7 +41,7 @@ class Tokenizer:
         Raises :class:`ModelFolderError` where the file is missing, no JSON or of another kind.
         """
         try:
-            content = Path(path).read_bytes()
+            content = read_file(Path(path))
         except OSError as error:
             raise ModelFolderError(
                 f"{path} cannot be read ({error.strerror}), expected a tokenizer file"
@@ -108,7 +109,7 @@ def parse_tokenizer(content: bytes, source: str = "tokenizer.json") -> Tokenizer
     messages.
     """
     try:
-        data = json.loads(content)
+        data = parse_json(content)
     except ValueError as error:
         raise ModelFolderError(f"{source} is not valid JSON ({error}), expected a tokenizer file") from None
     if isinstance(data, dict) and data.get("type") == "char":
@@ -117,7 +118,9 @@ def parse_tokenizer(content: bytes, source: str = "tokenizer.json") -> Tokenizer
         raise ModelFolderError(f"{source} is no tokenizer, expected type 'char' or a byte-level BPE file")
     try:
         bpe = ByteBPE(data, source)
-    except (KeyError, TypeError, AttributeError) as error:
+    except ModelFolderError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ModelFolderError(
             f"{source} is no complete byte-level BPE file ({error!r}): train it again"
         ) from None

@@ -7,6 +7,7 @@ a sha256 over both shows every change.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from safetensors.torch import save as format_tensors
 from torch import Tensor
 
 from congru.errors import RunFolderError
-from congru.runtime.tensors import checksum
+from congru.runtime.plain_json import parse_json
+from congru.runtime.reading import read_file
+from congru.runtime.tensors import checksum, read_metadata
 from congru.train.folder import write_bytes
 
 FORMAT = "congru-checkpoint"
@@ -35,12 +38,12 @@ def save(folder: Path, state: dict[str, Any]) -> None:
     nest = json.dumps(_pack(state, tensors))
     metadata = {"format": FORMAT, "version": str(VERSION), "nest": nest}
     metadata["sha256"] = _sum(tensors, nest)
-    write_bytes(folder / FILE, format_tensors(tensors, metadata), sync=True)
+    write_bytes(folder / FILE, format_tensors(tensors, metadata))
 
 
 def exists(folder: Path) -> bool:
     """Whether there is a checkpoint to continue from."""
-    return (folder / FILE).is_file()
+    return os.path.lexists(folder / FILE)
 
 
 def load(folder: Path) -> dict[str, Any]:
@@ -51,24 +54,22 @@ def load(folder: Path) -> dict[str, Any]:
     """
     path = folder / FILE
     try:
-        content = path.read_bytes()
-        tensors, metadata = parse_tensors(content), _metadata(content)
-    except (SafetensorError, ValueError, OSError) as error:
-        reason = " ".join(str(error).split())[:80]
+        content = read_file(path)
+        tensors, metadata = parse_tensors(content), read_metadata(content)
+    except (SafetensorError, ValueError, TypeError, OSError) as error:
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:80]
         raise RunFolderError(f"{path} cannot be read ({reason}), expected a checkpoint: {_FIX}") from None
     if metadata.get("format") != FORMAT or metadata.get("version") != str(VERSION):
         raise RunFolderError(f"{path} is not a checkpoint of version {VERSION}: {_FIX}")
     if metadata.get("sha256") != _sum(tensors, metadata.get("nest", "")):
         raise RunFolderError(f"{path} was changed after it was saved, expected its own sha256: {_FIX}")
-    state = _unpack(json.loads(metadata["nest"]), tensors)
-    assert isinstance(state, dict)  # as it was saved, says the sum
+    try:
+        state = _unpack(parse_json(metadata["nest"]), tensors)
+    except (ValueError, TypeError, KeyError) as error:
+        raise RunFolderError(f"{path} holds no state ({error!r}), expected a checkpoint: {_FIX}") from None
+    if not isinstance(state, dict):
+        raise RunFolderError(f"{path} holds a {type(state).__name__}, expected the state of a run: {_FIX}")
     return state
-
-
-def _metadata(content: bytes) -> dict[str, str]:
-    """The metadata of a safetensors file that has been parsed: the JSON after eight bytes of its length."""
-    size = int.from_bytes(content[:8], "little")
-    return dict(json.loads(content[8 : 8 + size]).get("__metadata__") or {})
 
 
 def _sum(tensors: dict[str, Tensor], nest: str) -> str:
@@ -103,5 +104,7 @@ def _unpack(packed: Any, tensors: dict[str, Tensor]) -> Any:
         return tensors[value]
     if kind == "dict":
         return {_unpack(key, tensors): _unpack(inner, tensors) for key, inner in value}
+    if kind not in ("tuple", "list"):
+        raise ValueError(f"a nest of the kind {kind!r}")
     items = [_unpack(inner, tensors) for inner in value]
     return tuple(items) if kind == "tuple" else items

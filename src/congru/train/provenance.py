@@ -13,10 +13,13 @@ from typing import Any
 
 import torch
 
+from congru.errors import DataError
 from congru.train.base import AnyLearner
+from congru.train.resolve import paths_of
 from congru.train.settings import ModelSettings
 from congru.version import __version__
 
+_PATHS = ("source", "target")  # of a description
 _PACKAGES = ("numpy", "torch", "lightning-fabric", "safetensors", "pydantic")
 
 
@@ -53,7 +56,7 @@ def model_record(learner: AnyLearner, settings: ModelSettings, num_parameters: i
         "metric": learner.metric,
         "baselines": dict(learner.baselines),
         "num_parameters": num_parameters,
-        "settings": settings.model_dump(mode="json"),
+        "settings": _settings_without_folders(settings),
         "data": without_folders(learner.describe()),
         "congru_version": __version__,
     }
@@ -73,29 +76,65 @@ def without_folders(described: dict[str, Any]) -> dict[str, Any]:
     return {**described, **named}
 
 
+def _settings_without_folders(settings: ModelSettings) -> dict[str, Any]:
+    """The settings of a model card: of paths the last part, nothing of where this call wrote."""
+    named = settings.model_dump(
+        mode="json", exclude={"out", "resume", "config", "dry_run", "quiet", "json_lines"}
+    )
+    return {
+        key: _name_of(value) if key in paths_of(type(settings)) else value for key, value in named.items()
+    }
+
+
+def _name_of(value: Any) -> Any:
+    """The last part of a path, or of each of several."""
+    if isinstance(value, (list, tuple)):
+        return [_name_of(part) for part in value]
+    return Path(value).name if isinstance(value, (str, Path)) else value
+
+
 def describe(learner: AnyLearner) -> dict[str, object]:
     """What ``learner.describe`` says, and the precision of its matrix products."""
     return {**learner.describe(), "precision": learner.precision}
 
 
-def data_record(description: dict[str, object]) -> dict[str, object]:
-    """A learner's description and ``files``: path, sha256 and bytes of what ``source`` and ``target`` name, where they exist."""
-    if "files" in description:
-        return dict(description)
-    named = [description.get(key) for key in ("source", "target")]
-    roots = [Path(path) for path in named if isinstance(path, (str, Path)) and Path(path).exists()]
+def data_record(description: dict[str, object], settings: ModelSettings | None = None) -> dict[str, object]:
+    """A learner's description and ``files``: path, sha256 and bytes of what ``source`` and ``target`` name, where they exist;
+    ``settings_files``: the same of the files that settings name.
+    """
+    record = dict(description)
+    if "files" not in description:
+        record |= _listed("files", [description.get(key) for key in _PATHS])
+    if settings is not None:
+        named = [getattr(settings, name) for name in sorted(paths_of(type(settings)) - {"out", "config"})]
+        record |= _listed("settings_files", [path for value in named for path in _each(value)])
+    return record
+
+
+def _each(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _listed(key: str, named: list[Any]) -> dict[str, object]:
+    """The records of all files below the paths under `key`; nothing where there are none."""
+    roots = [Path(path) for path in named if isinstance(path, (str, Path)) and os.path.exists(path)]
     files = [entry for root in roots for entry in _file_records(root)]
-    return {**description, "files": files} if files else dict(description)
+    return {key: files} if files else {}
 
 
 def _file_records(root: Path) -> list[dict[str, object]]:
     """Path, sha256 and bytes of a file, or of every file below a folder."""
     paths = sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else [root]
     base = root if root.is_dir() else root.parent
-    return [
-        {"path": str(path.relative_to(base)), "sha256": sha256_of(path), "bytes": path.stat().st_size}
-        for path in paths
-    ]
+    try:
+        return [
+            {"path": str(path.relative_to(base)), "sha256": sha256_of(path), "bytes": path.stat().st_size}
+            for path in paths
+        ]
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or root} cannot be read ({error.strerror}), expected a file of the data: check its permissions"
+        ) from None
 
 
 def sha256_of(path: Path) -> str:

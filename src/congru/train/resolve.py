@@ -6,14 +6,18 @@ given to ``--config`` as it is.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import ValidationError
 
+from congru.data.plain_yaml import parse_yaml
 from congru.errors import SettingsError
+from congru.runtime.reading import read_file
+from congru.train.folder import CONFIG, is_bare
 from congru.train.settings import BUDGETS, TrainSettings, closest, describe_validation_error, keys_of
 
 Settings = TypeVar("Settings", bound=TrainSettings)
@@ -21,6 +25,7 @@ Settings = TypeVar("Settings", bound=TrainSettings)
 # Belong to one call, not to the run: never taken over when a run is continued.
 _OF_THE_CALL = ("out", "resume", "config", "dry_run", "quiet", "json_lines")
 # May differ when a run is continued; everything else would make it another run.
+_MOST_BYTES = 4 << 20  # of a file of settings
 _MAY_CHANGE = {*_OF_THE_CALL, *BUDGETS, "threads", "workers", "patience", "save_seconds"}
 
 
@@ -76,17 +81,15 @@ def _known(model: type[TrainSettings], layer: Mapping[str, object], prefix: str)
 
 def _read_yaml(path: Path) -> dict[str, object]:
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = parse_yaml(read_file(path, _MOST_BYTES).decode("utf-8"))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise SettingsError(
             f"config is '{path}' ({reason}), expected a readable YAML file: check the path"
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" line {mark.line + 1}" if mark is not None else ""
+    except ValueError as error:
         raise SettingsError(
-            f"{path}{where}: not YAML, expected lines of 'setting: value': correct the file"
+            f"{path}: not YAML ({error}), expected lines of 'setting: value': correct the file"
         ) from None
     if loaded is None:
         return {}
@@ -133,14 +136,18 @@ def _continue(
         raise SettingsError(
             "resume is given without out, expected the run folder to continue: add --out FOLDER"
         )
-    path = settings.out / "config.yaml"
-    if not path.is_file():
-        raise SettingsError(
-            f"out is '{settings.out}', expected a run folder with config.yaml: leave out --resume"
-        )
+    path = settings.out / CONFIG
+    if not os.path.lexists(path):
+        if not (os.path.isdir(settings.out) and is_bare(settings.out)):
+            raise SettingsError(
+                f"out is '{settings.out}', expected a run folder with {CONFIG}: leave out --resume"
+            )
+        merged, origin = _merge(model, layers)  # a start that was killed before it wrote its settings
+        return _check(model, merged, origin), origin
     stored = _known(model, _read_yaml(path), f"{path}: ")
     before = _check(model, stored, dict.fromkeys(stored, str(path)))
-    changed = {key: getattr(settings, key) for _, layer in layers for key in layer if key not in _MAY_CHANGE}
+    free = _MAY_CHANGE | paths_of(model)  # a file may lie elsewhere now: its content is compared
+    changed = {key: getattr(settings, key) for _, layer in layers for key in layer if key not in free}
     for key, value in changed.items():
         if value != getattr(before, key):
             raise SettingsError(
@@ -151,6 +158,15 @@ def _continue(
     merged, origin = _merge(model, [("run", kept), *layers])
     origin.update({key: was for key, was in _stored_origins(path).items() if origin.get(key) == "run"})
     return _check(model, merged, origin), origin
+
+
+def paths_of(model: type[TrainSettings]) -> set[str]:
+    """The settings that name files or folders."""
+    return {name for name, field in model.model_fields.items() if _names_path(field.annotation)}
+
+
+def _names_path(annotation: Any) -> bool:
+    return annotation is Path or any(map(_names_path, get_args(annotation)))
 
 
 def to_yaml(settings: TrainSettings, origin: Mapping[str, str]) -> str:

@@ -87,7 +87,7 @@ def open_folder(trainer: Trainer, out: Path) -> None:
     """Open the run folder; a run that is continued must have been started on the same data."""
     folder = RunFolder(out, trainer.settings.resume)
     try:
-        folder.check_same_data(data_record(describe(trainer.learner)))
+        folder.check_same_data(data_record(describe(trainer.learner), trainer.settings))
     except RunFolderError:
         folder.close()
         raise
@@ -100,7 +100,7 @@ def write_start(trainer: Trainer, origin: Mapping[str, str]) -> None:
     assert folder is not None
     folder.write_text("config.yaml", to_yaml(settings, origin))
     folder.write_json("env.json", environment(trainer.fabric.device, trainer.fabric.world_size))
-    folder.write_json("data.json", data_record(describe(learner)))
+    folder.write_json("data.json", data_record(describe(learner), settings))
     folder.set_status(
         state="running",
         task=learner.task,

@@ -17,7 +17,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from congru.errors import RunFolderError, TrainingError
+from congru.errors import CongruError, RunFolderError, TrainingError
 from congru.train import checkpoint
 from congru.train.averaging import make_averaging
 from congru.train.base import AnyLearner
@@ -245,6 +245,18 @@ class Trainer:
                 self.folder.cut_metrics(0)
             return
         content = checkpoint.load(folder / "last")
+        try:
+            self._take_over(content, folder)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            if isinstance(error, CongruError):
+                raise
+            raise RunFolderError(
+                f"{folder / 'last'} holds no state of such a run ({error!r}), expected a checkpoint of this version: "
+                "start another run with another --out"
+            ) from None
+
+    def _take_over(self, content: Mapping[str, Any], folder: Path) -> None:
+        """Take over what a checkpoint holds."""
         rank, world = self.fabric.global_rank, self.fabric.world_size
         for name, then, now in (
             ("devices", len(content["carries"]), world),

@@ -7,7 +7,9 @@ not follow these equations.
 
 from __future__ import annotations
 
+import math
 import os
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,8 +19,11 @@ from congru.gates.layer import Layer
 from congru.gates.sources.stack import Stack, trace_stack
 from congru.gates.weights import Array
 from congru.reference import conventions
+from congru.runtime.reading import read_file
 
 _KINDS = ("GRU", "LSTM", "RNN")
+_MOST_BYTES = 2 << 30  # of a file; protobuf reads no larger one
+_MOST_NUMBERS = 1 << 24  # of an input that starts from zeros
 _OPTIONS = ("linear_before_reset", "clip", "activations", "input_forget")
 _INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c")
 
@@ -39,8 +44,34 @@ def trace_onnx(model: Any, x: Any) -> tuple[dict[str, tuple[tuple[Layer, ...], .
     x feeds the first input, a dict feeds several by name; missing initial states are zeros.
     """
     onnx = require("onnx", "export")
-    if isinstance(model, (str, os.PathLike)):
-        model = onnx.load(os.fspath(model))
+    try:
+        if isinstance(model, (str, os.PathLike)):
+            model = _load(onnx, Path(model))
+        return _traced(onnx, model, x)
+    except CongruError:
+        raise
+    except Exception as error:  # onnx, protobuf and onnxruntime have classes of errors of their own
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
+        raise CongruError(
+            f"the ONNX file cannot be run ({reason}), expected one that onnxruntime runs: check it with onnx.checker"
+        ) from None
+
+
+def _load(onnx: Any, path: Path) -> Any:
+    """The model of a file, with its external data where that lies in the same folder."""
+    try:
+        content = read_file(path, _MOST_BYTES)
+    except OSError as error:
+        raise CongruError(
+            f"{path} cannot be read ({error.strerror}), expected an ONNX file: check the path"
+        ) from None
+    model = onnx.ModelProto()
+    model.ParseFromString(content)
+    onnx.external_data_helper.load_external_data_for_model(model, str(path.parent))
+    return model
+
+
+def _traced(onnx: Any, model: Any, x: Any) -> tuple[dict[str, tuple[tuple[Layer, ...], ...]], Array | None]:
     nodes = [_node(onnx, node) for node in model.graph.node if node.op_type in _KINDS]
     if not nodes:
         kinds = ", ".join(sorted({node.op_type for node in model.graph.node}))
@@ -95,7 +126,12 @@ def _feed(model: Any, x: Any, initializers: set[str]) -> dict[str, Any]:
         dtype = {1: np.float32, 6: np.int32, 7: np.int64, 11: np.float64}.get(tensor.elem_type, np.float32)
         if part.name in values:
             value = np.asarray(values[part.name], dtype)
-        elif sizes and all(sizes):
+        elif sizes and min(sizes) > 0:
+            if math.prod(sizes) > _MOST_NUMBERS:
+                raise CongruError(
+                    f"the ONNX file starts {part.name!r} from {' x '.join(map(str, sizes))} zeros, expected at most"
+                    f" {_MOST_NUMBERS}: pass its value in x as a dict of inputs"
+                )
             value = np.zeros(sizes, dtype)
         else:
             raise CongruError(
@@ -131,8 +167,10 @@ def _trace_node(node: Node, values: dict[str, Array]) -> tuple[tuple[Layer, ...]
         conventions.to_canonical("onnx", arrays, cell=cell, direction=way, **options) for way in range(len(y))
     ]
     state = None
-    if "initial_h" in tensors:
-        parts = [tensors["initial_h"], *([tensors["initial_c"]] if "initial_c" in tensors else [])]
+    starts = ("initial_h", "initial_c") if cell == "lstm" else ("initial_h",)
+    if any(name in tensors for name in starts):
+        given = next(tensors[name] for name in starts if name in tensors)
+        parts = [tensors.get(name, np.zeros_like(given)) for name in starts]
         state = tuple(part.swapaxes(0, 1) if batch_first else part for part in parts)
     stack = Stack(
         cell,

@@ -148,9 +148,10 @@ def _is_whole(value: Any, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def whole(default: Any = ..., least: int = 1) -> Any:
-    """A field for a whole number of at least `least`."""
-    return _checked(default, lambda value: _is_whole(value, least), f"a whole number of at least {least}")
+def whole(default: Any = ..., least: int = 1, most: int = 2**31 - 1) -> Any:
+    """A field for a whole number of at least `least` and at most `most`."""
+    expected = f"a whole number of at least {least}" + (f" and at most {most}" if most < 2**31 - 1 else "")
+    return _checked(default, lambda value: _is_whole(value, least) and value <= most, expected)
 
 
 def flag(default: bool) -> Any:

@@ -27,7 +27,7 @@ class RecurrentNode(Node):
     """L layers in D directions: [T, B, F] -> [T, B, D*H]. `dropout` acts between layers, in training."""
 
     hidden_size: int = whole()
-    num_layers: int = whole(1)
+    num_layers: int = whole(1, most=1000)
     bidirectional: bool = flag(False)
     bias: bool = flag(True)
     learn_h0: bool = flag(False)

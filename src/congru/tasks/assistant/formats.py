@@ -87,7 +87,10 @@ def read_lines(content: str, path: str) -> Corpus:
 
 def read_csv(content: str, path: str) -> Corpus:
     """Rows with a text and an intent column, line breaks in quotes allowed."""
-    rows = list(csv.DictReader(io.StringIO(content, newline="")))
+    try:
+        rows = list(csv.DictReader(io.StringIO(content, newline="")))
+    except csv.Error as error:
+        raise DataError(f"{path}: {error}, expected CSV: close the open quote, or fix the value") from None
     names = list(rows[0]) if rows else content.split("\n", 1)[0].split(",")
     text = next((name for name in _TEXT if name in names), None)
     intent = next((name for name in _INTENT if name in names), None)

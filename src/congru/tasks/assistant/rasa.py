@@ -14,8 +14,7 @@ import json
 import re
 from typing import Any
 
-import yaml
-
+from congru.data.plain_yaml import parse_yaml
 from congru.errors import DataError
 from congru.tasks.assistant.examples import Corpus, Example, Span, make_example
 from congru.tasks.assistant.rasa_stories import describe
@@ -59,12 +58,9 @@ def read_yaml(content: str, path: str) -> Corpus:
     Raises :class:`DataError` for a file that is not YAML or has no examples.
     """
     try:
-        document = yaml.safe_load(content)
-    except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
-        raise DataError(
-            f"{path} is not YAML ({problem}), expected Rasa's nlu.yml: correct the line"
-        ) from None
+        document = parse_yaml(content)
+    except ValueError as error:
+        raise DataError(f"{path} is not YAML ({error}), expected Rasa's nlu.yml: correct the line") from None
     blocks = document.get("nlu") if isinstance(document, dict) else None
     if not isinstance(blocks, list):
         said = _conversations(document, path) if isinstance(document, dict) else []

@@ -8,13 +8,12 @@ NAME.stm                                           NIST segments of audio files 
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from congru.data.files import read_bytes
+from congru.data.separated import read_separated
 from congru.errors import DataError
 from congru.tasks.speech.audio import SUFFIXES
 from congru.tasks.speech.marked_times import Segment, read_srt, read_stm, read_textgrid
@@ -95,8 +94,7 @@ def read_table(path: Path) -> list[Row]:
     """
     text = decode(path).replace("\r\n", "\n")
     if path.suffix.lower() == ".csv":
-        reader = csv.reader(io.StringIO(text))
-        lines = [(reader.line_num, cells) for cells in reader]
+        lines = list(read_separated(text, str(path)))
     else:
         lines = [(number, line.split("\t")) for number, line in enumerate(text.split("\n"), 1)]
     lines = [(number, cells) for number, cells in lines if any(cell.strip() for cell in cells)]

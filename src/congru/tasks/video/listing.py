@@ -9,13 +9,12 @@ hands.npz                                      many tracks, see `tracks`
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from congru.data.files import read_bytes
+from congru.data.separated import read_separated
 from congru.errors import DataError
 from congru.tasks.video import tracks
 from congru.tasks.video.frames import PICTURE_SUFFIXES, natural, picture_files
@@ -163,7 +162,7 @@ def _table(path: Path) -> Listing:
         raise DataError(f"{path} is empty, expected a header with path and label: write some lines")
     first = text.split("\n", 1)[0]
     delimiter = "\t" if "\t" in first else ";" if ";" in first else ","
-    header, *rows = csv.reader(io.StringIO(text), delimiter=delimiter)
+    header, *rows = (row for _, row in read_separated(text, path.name, delimiter))
     columns = _columns(path, header)
     lines_of, labels = list[tuple[int, dict[str, str]]](), dict[str, dict[str, int]]()
     for number, row in enumerate(rows, 2):

@@ -7,7 +7,6 @@ many       .npz with X [N, T, I] and y [N]; parts as X_train, y_train, X_valid (
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from congru.data.files import read_bytes
+from congru.data.separated import read_separated
 from congru.errors import DataError
 
 Track = NDArray[np.float32]
@@ -90,11 +90,7 @@ def read_arrays(path: Path, name: str) -> dict[str, NDArray[Any]]:
 def _read_table(path: Path, name: str) -> NDArray[np.float64]:
     text = read_bytes(path, "a table of numbers").decode("utf-8-sig", errors="replace")
     delimiter = "\t" if "\t" in text else ";" if ";" in text else ","
-    lines = [
-        (number, row)
-        for number, row in enumerate(csv.reader(io.StringIO(text), delimiter=delimiter), 1)
-        if row
-    ]
+    lines = [(number, row) for number, row in read_separated(text, name, delimiter) if row]
     if lines and all(_number(cell) is None for cell in lines[0][1]):
         lines = lines[1:]
     if not lines:
