@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from congru.errors import ExportError
+from congru.export.arrays.emitters import ARRAYS
 from congru.export.c.program import C
 from congru.export.emitters import Emitters
 from congru.export.int8.emitters import INT8
@@ -13,7 +14,7 @@ from congru.runtime.graph import Graph
 from congru.runtime.nodes import NODES
 from nodes_cases import CASES
 
-TARGETS = [ONNX, C, INT8]
+TARGETS = [ONNX, C, INT8, ARRAYS]
 
 
 @pytest.mark.parametrize("emitters", TARGETS, ids=lambda target: target.target)

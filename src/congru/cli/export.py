@@ -24,7 +24,7 @@ def export(
     model: Path,
     /,
     *,
-    to: Literal["onnx", "c", "int8", "wasm"],
+    to: Literal["onnx", "c", "int8", "wasm", "numpy", "torch", "keras"],
     out: Annotated[Path | None, Parameter(alias="-o")] = None,
     data: tuple[str, ...] = (),
     max_change: float | None = None,
@@ -41,7 +41,8 @@ def export(
     to:
         onnx: a file for whole sequences and one for single steps of every network. c: one C99 file and its header, the steps of
         all networks that stream, with the golden cases as its test program. int8: the same model folder with int8 weights, whose
-        GRUs compute in integers. wasm: the steps of all networks that stream for browsers and Node.
+        GRUs compute in integers. wasm: the steps of all networks that stream for browsers and Node. numpy, torch,
+        keras: one Python file on that library alone, and its weights.
     out:
         The folder to write. Default: the name of MODEL with the target, beside it, such as romeo-onnx.
     data:

@@ -14,12 +14,15 @@ from congru.runtime.atomic import clear_leftovers, folder_beside, put_folder
 from congru.runtime.folder import load
 from congru.runtime.model import Model
 
-# Target -> the module whose `write(model, folder, samples)` fills a folder and replays it.
+# Target -> module and function `write(model, folder, samples)` that fills a folder and replays it.
 TARGETS = {
-    "onnx": "congru.export.onnx.target",
-    "c": "congru.export.c.target",
-    "int8": "congru.export.int8.target",
-    "wasm": "congru.export.wasm.target",
+    "onnx": "congru.export.onnx.target:write",
+    "c": "congru.export.c.target:write",
+    "int8": "congru.export.int8.target:write",
+    "wasm": "congru.export.wasm.target:write",
+    "numpy": "congru.export.arrays.target:numpy",
+    "torch": "congru.export.arrays.target:torch",
+    "keras": "congru.export.arrays.target:keras",
 }
 Samples = Mapping[str, Any]  # inputs of networks by name, as they meet them in use
 Write = Callable[[Model, Path, Samples], tuple[list[Written], list[Refused], list[str]]]
@@ -47,7 +50,8 @@ def export_model(
     target = Path(out).absolute()
     _check_place(target)
     model = load(path)
-    write: Write = importlib.import_module(TARGETS[to]).write
+    module, _, function = TARGETS[to].partition(":")
+    write: Write = getattr(importlib.import_module(module), function)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         clear_leftovers(target.parent, target.name)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import process_time
 
 from congru.report.table import Cell, text_table
 
@@ -83,7 +83,7 @@ def _fact(value: Cell) -> Cell:
 
 
 def time_beside(functions: Mapping[str, Callable[[], object]], seconds: float = 0.1) -> dict[str, float]:
-    """Microseconds a call of each function: the median of rounds in which all take turns.
+    """Microseconds of processor time a call of each function: the median of rounds in which all take turns.
 
     >>> sorted(time_beside({"a": int, "b": float}, seconds=0.001))
     ['a', 'b']
@@ -91,15 +91,15 @@ def time_beside(functions: Mapping[str, Callable[[], object]], seconds: float = 
     calls = {}
     for name, function in functions.items():
         function()
-        start = perf_counter()
+        start = process_time()
         function()
-        each = max(perf_counter() - start, 1e-7)
+        each = max(process_time() - start, 1e-7)
         calls[name] = max(1, int(seconds / _ROUNDS / each))
     times: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(_ROUNDS):
         for name, function in functions.items():
-            start = perf_counter()
+            start = process_time()
             for _ in range(calls[name]):
                 function()
-            times[name].append((perf_counter() - start) / calls[name])
+            times[name].append((process_time() - start) / calls[name])
     return {name: 1e6 * median(values) for name, values in times.items()}
