@@ -55,7 +55,7 @@ def written(folder: Path, names: list[str]) -> list[Path]:
 def test_every_streaming_node_and_option(tmp_path: Path) -> None:
     names = [name for name in STREAMING if name != "rows beside a memory"]
     sources = written(tmp_path, names)
-    compile_c(["cc"], [*STRICT, "-O1", "-DALL_STATIC"], sources, tmp_path / "all")
+    compile_c(["cc"], [*STRICT, "-O0", "-DALL_STATIC"], sources, tmp_path / "all")
     done = subprocess.run([str(tmp_path / "all")], capture_output=True, text=True)
     errors = {names[int(k)]: float(e) for k, e in re.findall(r"n(\d+) error (\S+)", done.stdout)}
     assert set(errors) == set(names)
@@ -85,7 +85,7 @@ def test_every_kernel_is_used_by_some_node() -> None:
     assert needed("running_softmax") == ["exp"]
 
 
-@pytest.mark.parametrize("task", ["translate", "music", "speech", "sentiment, whole"])
+@pytest.mark.parametrize("task", ["translate", "sentiment, whole"])
 def test_networks_of_tasks(task: str, tmp_path: Path) -> None:
     folder = save_networks(tmp_path / "my model", TASKS[task])
     model = load(folder)
