@@ -6,7 +6,6 @@ The data is the daily maximum temperature of the package vega_datasets (NOAA, 20
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import statistics
@@ -23,6 +22,7 @@ from congru.errors import require
 app = App(name="demo", help="Train, compare, inspect and stream on real weather, in minutes.")
 
 HORIZON_DAYS = 7
+PAST_DAYS = 30  # drawn before the forecast
 SCORED_DAYS = 334  # January to November 2015
 STREAM_FROM = "2015-12-01"
 CELLS = ("gru", "lstm", "rnn")
@@ -59,7 +59,7 @@ def demo(
     scores, best = score_all(comparison, past)
     print(table_of(scores))
     trained = time.perf_counter() - began
-    page = write_report(best, Path(comparison.rows[0].folders[0]).parent)
+    page = write_report(best, Path(comparison.rows[0].folders[0]).parent, month)
     stream_month(best, month)
     total = time.perf_counter() - began
     setup = "" if setup_seconds is None else f"set-up {setup_seconds:.0f} s, "
@@ -176,28 +176,43 @@ def write_comparison(comparison: Any, folder: Path) -> Path:
     return write_page(comparison, folder, seen, "Seattle weather: GRU, LSTM and plain RNN side by side")
 
 
-def write_report(forecaster: Any, folder: Path) -> Path:
+def write_report(forecaster: Any, folder: Path, month: Any) -> Path:
     """One offline page: the forecast, then the gates and timescales of the network that made it."""
     import congru
     from congru.gates.report import report
     from congru.tasks.forecast.inspection import inspect_reading
 
-    picture = io.StringIO()
-    forecaster.plot().savefig(picture, format="svg")
-    svg = picture.getvalue()
+    svg = forecast_picture(forecaster, month)
     reading = inspect_reading(forecaster.model, unit="°C")
     trace = congru.inspect(forecaster.model, reading.x, tokens=reading.tokens, labels=reading.outputs)
     trace.check()
-    sentence = f"The next {HORIZON_DAYS} days, with the interval that should hold 80 of 100 values."
+    sentence = (
+        f"The next {HORIZON_DAYS} days with the interval that should hold 80 of 100 values, and what came."
+    )
     context = {
         "about": {"data": "Seattle, highest temperature of the day (°C)"},
         "series": forecaster.store.history[0][:, None],
         "reading": reading,
-        "extra": [("Forecast", sentence, svg[svg.index("<svg") :])],
+        "extra": [("Forecast", sentence, svg)],
     }
     return report(
         trace, folder / "report.html", title="Seattle weather: a GRU and its gates", context=context
     )
+
+
+def forecast_picture(forecaster: Any, month: Any) -> str:
+    """The last days, the forecast with its interval, and what came, as an SVG text; call it before the month is streamed."""
+    from congru.report.charts import line_chart
+
+    past, ahead = forecaster.store.history[0][-PAST_DAYS:], forecaster.values()[0]
+    days, came = list(range(1, len(ahead) + 1)), month["y"].to_list()[: len(ahead)]
+    series = {
+        "past": (list(range(1 - len(past), 1)), past.tolist()),
+        f"forecast of the {forecaster.name}": (days, ahead[:, 0].tolist()),
+        "what came": (days, came),
+    }
+    interval = {f"forecast of the {forecaster.name}": (ahead[:, 1].tolist(), ahead[:, 2].tolist())}
+    return line_chart(series, "°C", x_label="days from 30 November 2015", bands=interval)
 
 
 def stream_month(forecaster: Any, month: Any) -> None:
