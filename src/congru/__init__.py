@@ -45,15 +45,19 @@ if TYPE_CHECKING:
     from congru.tasks.loading import load
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'congru' has no attribute {name!r}")
-    home = _PUBLIC[name]
-    value = (
-        getattr(importlib.import_module(home), name) if home else importlib.import_module(f"congru.{name}")
-    )
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a checker would take any name for one of ours
+
+    def __getattr__(name: str) -> Any:
+        if name not in _PUBLIC:
+            raise AttributeError(f"module 'congru' has no attribute {name!r}")
+        home = _PUBLIC[name]
+        value = (
+            getattr(importlib.import_module(home), name)
+            if home
+            else importlib.import_module(f"congru.{name}")
+        )
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

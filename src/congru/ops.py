@@ -337,7 +337,8 @@ def _as_weights(
 ) -> tuple[Array, State, Array | None]:
     """The results in the dtype of the weights: autocast changes how products are computed, never the dtype of results."""
     (y, final, gates), W = results, weights[0]
-    if all(part is None or part.dtype is W.dtype for part in (y, final[-1], gates)):  # type: ignore[union-attr]
+    dtype = W.dtype  # type: ignore[union-attr]
+    if y.dtype is dtype and final[-1].dtype is dtype and (gates is None or gates.dtype is dtype):
         return results
     y, *parts = (_in_dtype(part, W) for part in (y, *final))
     return y, tuple(parts), None if gates is None else _in_dtype(gates, W)

@@ -78,7 +78,8 @@ def sequence(call: Sequence) -> tuple[Tensor, State, Tensor | None]:
     )
     keep = 0
     # What torch.jit.trace or an export to ONNX records is the same with and without gradients: its backward runs the forward.
-    traced = onnx_nodes.exporting() or (not compiling and torch._C._get_tracing_state() is not None)
+    tracing = not compiling and torch._C._get_tracing_state() is not None
+    traced = (compiling or tracing) and (onnx_nodes.exporting() or tracing)
     if (gradient and not traced) or return_gates:
         gates_apart = cell != "rnn" or zoneout is not None
         wanted = gradient and not traced

@@ -10,7 +10,7 @@ from torch.fx import Proxy
 
 from congru import ops
 from congru.errors import ShapeError, check_shape
-from congru.nn.module import Hidden, RecurrentModule, check_dtypes, quiet_trace
+from congru.nn.module import Hidden, RecurrentModule, check_dtypes, without_warnings
 
 
 class RecurrentCell(RecurrentModule):
@@ -46,39 +46,34 @@ class RecurrentCell(RecurrentModule):
 
         The batch axis may be missing, as in torch.nn: [I] and [H]. Raises `ShapeError`.
         """
-        if not isinstance(input, Tensor):
+        if type(input) is not Tensor and not isinstance(input, Tensor):
             return self._of_no_tensor(input, hx)
         if torch._C._get_tracing_state() is not None:
-            with quiet_trace():
+            with without_warnings():
                 return self._one_step(input, hx)
         return self._one_step(input, hx)
 
     def _one_step(self, input: Tensor, hx: Hidden | None) -> Hidden:
-        rank = input.dim()
-        if rank not in (1, 2) or input.shape[-1] != self.input_size:
-            check_shape("input", input, "[B, I]", (None, self.input_size), "one step has no time axis")
-        single = rank == 1
-        parts = self._parts(hx, "[H]" if single else "[B, H]")
+        single = input.dim() == 1
+        parts = None if hx is None else self._parts(hx, "[H]" if single else "[B, H]")
         if single:
             input = input.unsqueeze(0)
             parts = None if parts is None else tuple(part.unsqueeze(0) for part in parts)
         weights = self._named(self.stems)
         try:
-            new = self._step(input, parts, weights)
-        except ShapeError:
-            check_dtypes(input, hx, self._first_weight())  # in the names of this call
+            if self.reset_before or self.layer_norm or self.num_heads != 1:
+                new = ops.step(self.cell, input, parts, weights, backend=self.backend, **self._options())
+            else:
+                new = ops.step(self.cell, input, parts, weights, backend=self.backend)
+        except ShapeError:  # in the names of this call
+            check_shape("input", input, "[B, I]", (None, self.input_size), "one step has no time axis")
+            check_dtypes(input, hx, self._first_weight())
             for part in parts or ():
                 check_shape("hx", part, "[B, H]", (len(input), self.hidden_size), "pass None for zeros")
             raise
         if single:
             new = tuple(part.squeeze(0) for part in new)
         return new[0] if len(new) == 1 else self._whole(new)
-
-    def _step(
-        self, input: Tensor, parts: tuple[Tensor, ...] | None, weights: tuple[Tensor | None, ...]
-    ) -> tuple[Tensor, ...]:
-        options = self._options() if self.reset_before or self.layer_norm or self.num_heads != 1 else {}
-        return ops.step(self.cell, input, parts, weights, backend=self.backend, **options)
 
     def _of_no_tensor(self, input: Any, hx: Any) -> Any:
         """A call on a proxy of torch.fx.symbolic_trace, as one node of its graph; all else is an error."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from numbers import Integral
 from typing import Any, ClassVar, NoReturn, TypeAlias
 
@@ -146,18 +146,9 @@ class RecurrentModule(nn.Module):
         return parts[0] if len(parts) == 1 else (parts[0], parts[1])
 
 
-def quiet_trace() -> AbstractContextManager[None]:
-    """While torch.jit.trace records: none of its warnings about the checks of shapes, on which no result depends."""
-    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is None:
-        return _NOTHING
-    return _without_warnings()
-
-
-_NOTHING = nullcontext()
-
-
 @contextmanager
-def _without_warnings() -> Iterator[None]:
+def without_warnings() -> Iterator[None]:
+    """While torch.jit.trace records: none of its warnings about the checks of shapes, on which no result depends."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TracerWarning)
         yield

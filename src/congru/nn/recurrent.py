@@ -21,7 +21,7 @@ from congru.errors import SettingsError
 from congru.kernels.cells import CELLS
 from congru.kernels.lstm_states import cell_states
 from congru.nn.masks import check_rates, dropout_mask, dropout_rate, masks_of_call
-from congru.nn.module import Hidden, RecurrentModule, check_flags, check_sizes, quiet_trace
+from congru.nn.module import Hidden, RecurrentModule, check_flags, check_sizes, without_warnings
 from congru.nn.rows import Rows, check_state, rows_of
 
 
@@ -139,9 +139,13 @@ class RecurrentLayer(RecurrentModule):
             options = {"lengths": lengths, "reset": reset, "mask": mask, "return_gates": return_gates}
             options |= {"return_states": None if return_states is False else return_states}
             return self._traced(input, hx, **options)
-        with quiet_trace():
+        if torch.compiler.is_compiling() or torch._C._get_tracing_state() is None:
             rows = rows_of(self, input, hx, lengths, reset, mask, self.batch_first)
             results = self._run(rows, want_gates, return_states)
+        else:
+            with without_warnings():
+                rows = rows_of(self, input, hx, lengths, reset, mask, self.batch_first)
+                results = self._run(rows, want_gates, return_states)
         named = [rows.result(results.y), self._whole(rows.final(results.final))]
         if results.gates is not None:
             named.append(rows.film(results.gates))

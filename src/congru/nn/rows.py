@@ -43,6 +43,8 @@ class Rows(NamedTuple):
 
     def final(self, final: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The final state [L*D, B, H] in the caller's order of rows."""
+        if not self.single and self.packed is None:
+            return final
         return tuple(self._rows(part, 1) for part in final)
 
     def film(self, film: Tensor) -> Tensor:
@@ -73,17 +75,24 @@ def rows_of(
     weight = layer._first_weight()
     if isinstance(input, PackedSequence):
         return _unpacked(layer, weight, input, hx, {"lengths": lengths, "reset": reset, "mask": mask})
-    check_dtypes(input, hx, weight)
+    if (
+        hx is not None
+        or type(input) is not Tensor
+        or input.dtype is not weight.dtype
+        or input.device != weight.device
+    ):
+        check_dtypes(input, hx, weight)
     if input.dim() not in (2, 3) or input.shape[-1] != layer.input_size:
         axes = "[B, T, I]" if batch_first else "[T, B, I]"
         fix = "give each step input_size features, or [T, I] for one sequence"
         check_shape("input", input, axes, (None, None, layer.input_size), fix)
     single = input.dim() == 2
-    state = layer._parts(hx, "[L*D, H]" if single else "[L*D, B, H]")
-    lengths, reset, mask = (
-        None if part is None else torch.as_tensor(part, device=input.device)
-        for part in (lengths, reset, mask)
-    )
+    state = None if hx is None else layer._parts(hx, "[L*D, H]" if single else "[L*D, B, H]")
+    if not (lengths is reset is mask is None):
+        lengths, reset, mask = (
+            None if part is None else torch.as_tensor(part, device=input.device)
+            for part in (lengths, reset, mask)
+        )
     x = input
     if single:
         x = input.unsqueeze(0)
