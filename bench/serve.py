@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import subprocess
 import sys
@@ -174,7 +175,8 @@ async def flood(port: int, messages: int) -> dict[str, Any]:
                 for _ in range(size):
                     await raw.send(rng.choice(NONSENSE))
                 for _ in range(size):
-                    refused += json.loads(await raw.recv())["type"] == "error"
+                    answer = json.loads(await raw.recv())
+                    refused += answer["type"] == "error"
 
     watcher = asyncio.create_task(beside())
     await asyncio.gather(*(noise(messages // 80) for _ in range(8)))
@@ -230,7 +232,7 @@ def main() -> int:
         "serve",
         command="python -m bench.serve",
         repetitions=arguments.steps,
-        figures={"crowds": crowds, "flood": noise},
+        figures={"crowds": crowds, "flood": noise, "load_average": round(os.getloadavg()[0], 1)},
     )
     return 0
 

@@ -61,7 +61,7 @@ class Opened:
             viewport={"width": width, "height": 900}, reduced_motion="reduce", **options
         )
         self.page = self.context.new_page()
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(60_000)
         self.faults: list[str] = []
         self.requests: list[str] = []
         self.page.on("console", lambda message: self.faults.append(message.text))
@@ -79,7 +79,7 @@ class Opened:
         assert outside == []
 
 
-def wait_for(holds: Callable[[], bool], seconds: float = 20) -> None:
+def wait_for(holds: Callable[[], bool], seconds: float = 60) -> None:
     """Wait until something holds; the page's own policy forbids scripts of tests that wait inside it."""
     until = time.monotonic() + seconds
     while not holds():
@@ -191,12 +191,16 @@ def test_the_text_is_coloured_by_exact_shares(browser: Any, server: Serving) -> 
     opened = Opened(browser, server, f"#/model/text/gates?text={text.replace(' ', '+')}")
     page = opened.page
     page.locator(".tokens span").nth(12).hover()
-    page.get_by_text("from the start").wait_for()
     model = load(server.desk.library.find("text").path)
     ids = model.tokenizer.encode(text)
     memory = inspect(model, text).memory(ids[12], 11)
-    shown = page.locator("[aria-label='What a prediction stands on'] p").first.inner_text()
-    assert float(re.search(r"(-?\d+\.\d+) = ", shown)[1]) == pytest.approx(memory.output, rel=1e-3)
+    told = page.locator("[aria-label='What a prediction stands on'] p").first
+
+    def says_it() -> bool:
+        found = re.search(r"(-?\d+\.\d+) = ", told.inner_text())
+        return found is not None and float(found[1]) == pytest.approx(memory.output, rel=1e-3)
+
+    wait_for(says_it)  # before, it was about the last token
     colors = page.locator(".tokens span").evaluate_all("spans => spans.map((one) => one.style.background)")
     most = max(range(12), key=lambda step: abs(memory.contributions[step]))
     red, _, blue = map(int, re.findall(r"\d+", colors[most])[:3])

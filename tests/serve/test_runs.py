@@ -57,6 +57,8 @@ def test_a_training_is_started_followed_stopped_and_continued(
                 assert news["status"]["state"] in ("starting", "running"), news
                 rows += news["rows"]
             assert server.ask("POST", f"/v1/runs/{name}/resume", {})[0] == 409
+            monkeypatch.setattr("congru.serve.runs.MOST_RUNNING", 1)
+            assert server.ask("POST", "/v1/runs", body)[0] == 503
             assert server.ask("POST", f"/v1/runs/{name}/stop", {})[0] == 200
             while news["status"]["state"] in ("starting", "running"):
                 news = client.receive()

@@ -40,6 +40,7 @@ export function Board(props: Props) {
       extensions: [{ class: Arrows }, { class: Markers, props: { autoMarkers: null } }, { class: PromotionDialog }],
     });
     board.current = made;
+    box.current!.querySelector("svg")?.setAttribute("aria-label", "Chess board; moves can be typed below it");
     made.enableMoveInput((event: any) => {
       const { legal, canMove } = latest.current;
       if (event.type === INPUT_EVENT_TYPE.moveInputStarted) return canMove && legal.some((uci) => uci.startsWith(event.squareFrom));
@@ -82,5 +83,5 @@ export function Board(props: Props) {
     const groups = box.current!.querySelectorAll<SVGElement>(".arrows > *");
     [...props.arrows].reverse().forEach((arrow, k) => groups[k] && (groups[k].style.opacity = String(0.25 + 0.7 * arrow.strength)));
   }, [drawn]);
-  return <div ref={box} class="board" role="img" aria-label={`Position ${props.fen}`} />;
+  return <div ref={box} class="board" data-fen={props.fen} />;
 }

@@ -95,7 +95,7 @@ export function FilmStrips(props: Props) {
     }
   }, [layer, bytes]);
   const count = Math.max(1, steps.length);
-  const columnWidth = Math.min(28, Math.max(4, (width || 600) / count));
+  const columnWidth = Math.min(110, Math.max(4, (width || 600) / count));
   const whole = columnWidth * count;
   const rowHeight = Math.min(9, Math.max(0.3, 112 / layer.units));
   const height = Math.round(rowHeight * layer.units);
@@ -162,11 +162,11 @@ export function FilmStrips(props: Props) {
     >
       <StepNames steps={steps} width={columnWidth} at={column ?? at?.step ?? null} />
       {layer.strips.map((strip) => (
-        <div key={strip.key} class="strip" style={{ width: `${whole}px` }}>
+        <div key={strip.key} class="strip" style={{ minWidth: `${whole}px` }}>
           <span class="name">
             <b>{TITLES[strip.key] ?? strip.key}</b> <span class="film-words">{WORDS[strip.key] ?? ""}</span>
           </span>
-          <div style={{ position: "relative" }}>
+          <div style={{ position: "relative", width: `${whole}px` }}>
             <canvas
               ref={(element) => {
                 canvases.current[strip.key] = element;
@@ -227,7 +227,7 @@ function StepNames({ steps, width, at }: { steps: string[]; width: number; at: n
     <div class="steps" style={{ width: `${width * steps.length}px` }} aria-hidden="true">
       {steps.map((step, k) =>
         k === at || (k % every === 0 && (longest > 1 || every <= 2) && (at === null || Math.abs(k - at) >= every)) ? (
-          <span key={k} class={k === at ? "at" : ""} style={{ left: `${k * width}px`, minWidth: `${width * (k === at ? 1 : every)}px`, maxWidth: k === at ? "none" : `${width * every}px`, textAlign: longest > 1 ? "left" : "center" }}>
+          <span key={k} class={k === at ? "at" : ""} style={{ ...(k === at && longest > 1 && k > steps.length / 2 ? { right: `${(steps.length - 1 - k) * width}px` } : { left: `${k * width}px` }), minWidth: `${width * (k === at ? 1 : every)}px`, maxWidth: k === at ? "none" : `${width * every}px`, textAlign: longest > 1 ? "left" : "center" }}>
             {step === "␣" ? "·" : step}
           </span>
         ) : null,

@@ -137,4 +137,6 @@ function Page() {
   );
 }
 
+// A token in the address has become a cookie: nobody needs to read it over a shoulder, or find it in the history.
+if (location.search) history.replaceState(null, "", location.pathname + location.hash);
 render(<Page />, document.getElementById("page")!);

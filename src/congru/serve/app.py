@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from congru.errors import CongruError
+from congru.errors import CongruError, SettingsError
 from congru.serve.desk import Desk
 from congru.serve.faults import Refused, refused
 from congru.serve.guards import Guard
@@ -93,21 +93,45 @@ def make_config(app: FastAPI, options: Options) -> uvicorn.Config:
 
 
 def run(options: Options, ready: Callable[[int], None]) -> None:
-    """Serve until Ctrl-C. `ready(port)` is called when the server listens."""
-    _Server(make_config(make_app(options), options), ready).run()
+    """Serve until Ctrl-C. `ready(port)` is called when the server listens.
+
+    Raises :class:`~congru.errors.SettingsError` for options that cannot be served, and an address that cannot be had.
+    """
+    app = make_app(options)
+    listener = listen(options)
+    server = _Server(make_config(app, options), lambda: ready(listener.getsockname()[1]))
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+
+
+def listen(options: Options) -> socket.socket:
+    """A socket at the address of the options. Raises :class:`~congru.errors.SettingsError` where it cannot be had."""
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((options.host.strip("[]"), options.port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise SettingsError(
+            f"port is {options.port} at {options.host!r} ({reason}), expected a free one: pass --port 0 for any"
+        ) from None
+    return listener
 
 
 class _Server(uvicorn.Server):
-    """Tells when it listens, and on which port."""
+    """Tells when it listens."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[int], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
 
-    async def startup(self, sockets: Any = None) -> None:
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
         await super().startup(sockets)
-        if self.servers:
-            self._ready(self.servers[0].sockets[0].getsockname()[1])
+        if self.started:
+            self._ready()
 
 
 async def _sweep(desk: Desk) -> None:

@@ -31,6 +31,7 @@ from congru.train.resolve import resolve
 
 Row = tuple[int, float, str, str, "float | None"]
 METRICS = "metrics.csv"
+MOST_RUNNING = 4  # trainings at once
 PROGRAM = [sys.executable, "-m", "congru"]
 _EVERY = 0.4  # seconds between two looks at a run
 _NOT_FROM_A_FORM = ("out", "resume", "config", "dry_run", "quiet", "json_lines", "json", "devices", "device")
@@ -122,6 +123,7 @@ class Runs:
 
     def start(self, task_name: str, data: list[str], settings: Mapping[str, Any]) -> dict[str, Any]:
         """Start a training. Raises :class:`SettingsError` for wrong settings, before anything runs."""
+        self._check_room()
         task = find_task(task_name)
         forbidden = sorted(set(settings) & set(_NOT_FROM_A_FORM))
         if forbidden:
@@ -136,6 +138,7 @@ class Runs:
 
     def resume(self, name: str) -> dict[str, Any]:
         """Continue a run that was stopped."""
+        self._check_room()
         shelf = self.find(name)
         if self.status(shelf)["state"] in ("running", "starting"):
             raise Refused(
@@ -189,6 +192,11 @@ class Runs:
             path, number = folder / f"{Path(plain).stem}-{number}{Path(plain).suffix}", number + 1
         path.write_bytes(content)
         return {"path": str(path.resolve()), "bytes": len(content)}
+
+    def _check_room(self) -> None:
+        running = sum(process.poll() is None for process, _ in self._started.values())
+        if running >= MOST_RUNNING:
+            raise Refused("full", 503, f"runs has {running} at work, expected fewer: stop one, or wait")
 
     def _launch(self, out: Path, words: list[str]) -> None:
         errors = tempfile.TemporaryFile()  # noqa: SIM115

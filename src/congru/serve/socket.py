@@ -74,14 +74,13 @@ class Connection:
 
     async def send(self, answer: dict[str, Any]) -> None:
         """Send one answer; a client that does not read it in time is cut off."""
+        limits = self.desk.options.limits
         async with self._sending:
+            cut = asyncio.get_running_loop().call_later(limits.send_seconds, self.socket.scope[ABORT])
             try:
-                await asyncio.wait_for(
-                    self.socket.send_text(json.dumps(answer)), self.desk.options.limits.send_seconds
-                )
-            except asyncio.TimeoutError:
-                self.socket.scope[ABORT]()
-                raise WebSocketDisconnect(1013) from None
+                await self.socket.send_text(json.dumps(answer))
+            finally:
+                cut.cancel()
 
     async def _handle(self, text: str | bytes) -> None:
         identity: int | str | None = None

@@ -257,7 +257,7 @@ function Tendencies({ game }: { game: GameView }) {
   ];
   return (
     <table>
-      <thead><tr><th /><th>White</th><th>Black</th></tr></thead>
+      <thead><tr><td /><th>White</th><th>Black</th></tr></thead>
       <tbody>
         {rows.map(([name, of]) => (
           <tr key={name}><td class="soft">{name}</td><td>{of(figures[0]!)}</td><td>{of(figures[1]!)}</td></tr>

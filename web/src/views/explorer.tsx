@@ -350,7 +350,7 @@ function PredictionLine(props: {
         )}
         {shares && (
           <>
-            {!came && film.predictions ? <>Explained: <b class="mono">{shares.label}</b>. </> : null}
+            {!came ? <>Explained is <b>{film.predictions ? shares.label : shares.label.replaceAll("␣", " ")}</b>, the largest. </> : null}
             {digits(shares.output)} = {digits(sum(shares.contributions))} written, {digits(shares.start)} from the start, {digits(shares.bias)} bias.{" "}
             {shares.trust !== null ? <>Trust {digits(shares.trust, 2)}: {trustWords(shares.trust)}.</> : null}
           </>
@@ -660,7 +660,7 @@ function WhatIfView(props: {
           ) : (
             <div class="stack">
               <h3>With your change</h3>
-              <p class="small soft">Hold a gate or set the state of a unit, and the same random numbers draw it again here.</p>
+              <p class="small soft">{task === "text" ? "Hold a gate or set the state of a unit, and the same random numbers draw it again here." : "Hold a gate or set the state of a unit, and what comes of it appears here."}</p>
             </div>
           )}
           {variants.map((variant) => (

@@ -64,10 +64,11 @@ export function RunPage({ name }: { name: string }) {
           <section class="card" aria-label="Curves">
             <Curves rows={rows} status={now} alive={alive} />
           </section>
+          <GateCurves rows={rows} />
           {run?.sample && (
             <section class="card" aria-label="Sample">
               <h2>What it makes now</h2>
-              <div class="outcome">{run.sample}</div>
+              <div class="outcome" tabIndex={0} role="region" aria-label="Sample of its output">{run.sample}</div>
             </section>
           )}
         </div>
@@ -157,5 +158,48 @@ function Curves({ rows, status, alive }: { rows: Row[]; status: Status | null; a
         {rows.length.toLocaleString("en")} figures, step {latest[0].toLocaleString("en")}, {digits(latest[1], 3)} s of training
       </p>
     </>
+  );
+}
+
+const SHARES: [string, string][] = [
+  ["keep_open", "keep open (above 0.9)"],
+  ["keep_closed", "keep closed (below 0.1)"],
+  ["reset_open", "reset open"],
+  ["reset_closed", "reset closed"],
+];
+
+/** How saturated the gates are and how far they reach, at every evaluation of a run with `monitor`. */
+function GateCurves({ rows }: { rows: Row[] }) {
+  const shown = useMemo(() => {
+    const gates = rows.filter((row) => row[2] === "gates");
+    const steps = [...new Set(gates.map((row) => row[0]))].sort((a, b) => a - b);
+    const line = (name: string, label: string, color: string, dash: number[] = []): Line => {
+      const values = new Map(gates.filter((row) => row[3] === name).map((row) => [row[0], row[4]]));
+      return { label, values: steps.map((step) => values.get(step)), color, dash, points: true };
+    };
+    const present = new Set(gates.map((row) => row[3]));
+    const shares = SHARES.filter(([name]) => present.has(name)).map(([name, label], k) => line(name, label, SERIES[k < 2 ? 0 : 1]!, k % 2 ? [5, 4] : []));
+    const reach = (["10", "50", "90"] as const).filter((level) => present.has(`tau_${level}`)).map((level, k) => line(`tau_${level}`, `${level} % of the units within`, SERIES[k]!));
+    return { steps, shares, reach };
+  }, [rows]);
+  if (shown.steps.length === 0) return null;
+  return (
+    <section class="card" aria-label="Gates while it learns">
+      <h2>Gates while it learns</h2>
+      <div class="halves">
+        {shown.shares.length > 0 && (
+          <div class="stack">
+            <p class="small soft">Share of gates that are open or closed</p>
+            <Chart x={shown.steps} lines={shown.shares} label="Share of saturated gates against steps" xLabel="step" height={200} />
+          </div>
+        )}
+        {shown.reach.length > 0 && (
+          <div class="stack">
+            <p class="small soft">Steps after which 63 % is forgotten</p>
+            <Chart x={shown.steps} lines={shown.reach} label="Memory length against steps" xLabel="step" height={200} />
+          </div>
+        )}
+      </div>
+    </section>
   );
 }

@@ -3,7 +3,7 @@ import { useMemo, useState } from "preact/hooks";
 import { engine, type Field, type Task } from "../engine";
 import { address, NAMES, Notice, said, Segments, useAnswer, usePlace } from "../parts";
 
-const FIRST = ["cell", "hidden_size", "num_layers", "horizon", "tokens", "unit", "variant", "seed"];
+const FIRST = ["cell", "hidden_size", "num_layers", "horizon", "tokens", "unit", "variant", "seed", "monitor"];
 const BUDGETS = ["minutes", "epochs", "steps"];
 
 interface Kind {
@@ -50,7 +50,7 @@ export function Train() {
 
 function Form({ task }: { task: Task }) {
   const [paths, setPaths] = useState<string[]>(task.paths.map(() => ""));
-  const [values, setValues] = useState<Record<string, string>>({});
+  const [values, setValues] = useState<Record<string, string>>(task.schema.properties.monitor ? { monitor: "true" } : {}); // so that its gates can be watched
   const [budget, setBudget] = useState(task.budget[0]);
   const [amount, setAmount] = useState(String(task.budget[1]));
   const [pasted, setPasted] = useState("");
