@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from congru.errors import RunFolderError
+from congru.errors import CongruError, RunFolderError
 from congru.runtime.atomic import clear_leftovers, is_leftover, make_folders, sync_to_disk, write_whole
 from congru.runtime.plain_json import as_json, parse_json
 from congru.runtime.reading import read_file
@@ -66,7 +66,7 @@ def reading(path: Path, expected: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        if isinstance(error, RunFolderError):
+        if isinstance(error, CongruError):
             raise
         reason = getattr(error, "strerror", None) or error
         raise RunFolderError(

@@ -14,7 +14,7 @@ from congru.report.page import Section
 from congru.report.table import html_table
 from congru.train.estimate import Estimate
 from congru.train.events import Ending, Summary
-from congru.train.folder import RunFolder, read_metrics, utc_now
+from congru.train.folder import RunFolder, read_metrics, reading, utc_now
 from congru.train.plots import draw_plots
 from congru.train.provenance import data_record, describe, environment
 from congru.train.report import report_html
@@ -190,6 +190,8 @@ def sum_up(trainer: Trainer, result: RunResult, sections: Sequence[SectionMaker]
     folder.log(f"{result.status}: best {result.metric} {result.best} at step {result.best_step}")
     rows = read_metrics(folder.path / "metrics.csv")
     draw_plots(folder, rows, result.metric, result.baselines)
-    folder.write_text("report.html", report_html(folder.path, [make(folder.path) for make in sections]))
+    with reading(folder.path, "the files of this run"):
+        report = report_html(folder.path, [make(folder.path) for make in sections])
+    folder.write_text("report.html", report)
     folder.close()
     trainer.reporter.after(ending)
