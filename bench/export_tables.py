@@ -11,15 +11,16 @@ _COLUMNS = ("onnx", "c", "c, int8", "wasm")
 
 
 def export() -> str:
-    """Task and network x target: largest error and size (of the step form where there is one)."""
+    """Task and network x target: largest error, size, microseconds a step (of the step form where there is one)."""
     rows = []
     for task, targets in result("export")["figures"]["tasks"].items():
         names = dict.fromkeys(entry["network"] for part in targets.values() for entry in part["written"])
         for name in names:
             entries = {target: _entry(targets[target], name) for target in targets}
+            source = next(entry["source_us"] for entry in entries.values() if entry)
             cells = [_cell(entries[target]) for target in _COLUMNS]
-            rows.append([f"{task}, {name}", *cells])
-    header = ["task, network", "ONNX", "C", "C, int8", "WebAssembly in Node"]
+            rows.append([f"{task}, {name}", f"{source:.1f}", *cells])
+    header = ["task, network", "session of the runtime", "ONNX", "C", "C, int8", "WebAssembly in Node"]
     return markdown(header, rows)
 
 
@@ -48,7 +49,7 @@ def _cell(entry: dict[str, Any] | None) -> str:
     if entry is None:
         return "-"
     size = entry["facts"].get("weights, B", entry["bytes"]) / 1000
-    return f"{entry['error']:.0e}, {size:,.0f} kB"
+    return f"{entry['error']:.0e}, {size:,.0f} kB, {entry['step_us']:.1f}"
 
 
 BLOCKS: dict[str, Callable[[], str]] = {"export": export, "microcontrollers": microcontrollers}
