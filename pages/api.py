@@ -1,7 +1,7 @@
 """docs/api.md: one entry for every public name; `make docs` fills in signatures and docstrings from the code (mkdocstrings).
 
-Public is what stands in `__all__` of congru, congru.nn, congru.gates, congru.reference, congru.tasks and of every task, and
-what `congru.load` leads to: models and their sessions.
+Public is what stands in `__all__` of congru, congru.nn, congru.gates, congru.convert, congru.reference, congru.tasks and of
+every task, and what `congru.load` leads to: models and their sessions.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OPENING = """\
 Every public name, with its signature and docstring. This list is made from `__all__` of the packages (`make pages`); `make docs`
 fills it from the code, and `help(name)` shows the same in Python.
 """
-PACKAGES = ("congru", "congru.nn", "congru.gates", "congru.reference", "congru.tasks")
+PACKAGES = ("congru", "congru.nn", "congru.gates", "congru.convert", "congru.reference", "congru.tasks")
 RETURNED = {  # what a user holds without importing it -> where it is described
     "congru.load": (
         "congru.runtime.model.Model",

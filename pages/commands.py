@@ -37,6 +37,7 @@ def page() -> str:
         ]
         parts += [_of_task(task, command, part) for task in TASKS.values()]
     parts += [_head("inspect", "MODEL [SOURCE]"), _help(app["inspect"]), _table(_rows(app["inspect"]))]
+    parts += [_head("convert", "SOURCE"), _help(app["convert"]), _table(_rows(app["convert"]))]
     parts += [_head("export", "MODEL"), _help(app["export"]), _table(_rows(app["export"]))]
     parts += [_head("serve", "[MODEL ...]"), _help(app["serve"]), _table(_rows(app["serve"]))]
     parts += _compare(app["compare"])

@@ -18,6 +18,7 @@ BOXES: dict[str, tuple[float, int, str]] = {
     "serve": (0, 1, "the page, HTTP, WebSocket"),
     "tasks": (0, 2, "text, forecast, ...: four files each"),
     "contest": (2, 2, "who learns at long lags"),
+    "convert": (0, 3, "other libraries' models"),
     "train": (1, 3, "the loop, the run folder"),
     "export": (2, 3, "models in other places"),
     "data": (0, 4, "files to batches"),
@@ -31,7 +32,7 @@ BOXES: dict[str, tuple[float, int, str]] = {
     "reference": (1, 8, "the equations, in NumPy"),
     "errors": (1, 9, "exceptions, shape checks"),
 }
-LEFT_OUT = {"version", "convert"}  # a number that anything may read; a folder with nothing in it yet
+LEFT_OUT = {"version"}  # a number that anything may read
 EXTENSION = ("kernels", "core")  # compiled from core/, so that no import statement of a file leads there
 WIDTH, HEIGHT, COLUMN, ROW, EDGE = 214, 46, 250, 84, 18
 

@@ -217,6 +217,7 @@ def test_public_names() -> None:
         "CongruError",
         "Forecaster",
         "__version__",
+        "convert",
         "explain",
         "gates",
         "inspect",

@@ -14,6 +14,7 @@ from congru.version import __version__
 _PUBLIC = {
     "CongruError": "congru.errors",
     "Forecaster": "congru.tasks.forecast.forecaster",
+    "convert": "",
     "explain": "congru.ops",
     "gates": "",
     "inspect": "congru.gates.inspect",
@@ -27,6 +28,7 @@ __all__ = [
     "CongruError",
     "Forecaster",
     "__version__",
+    "convert",
     "explain",
     "gates",
     "inspect",
@@ -37,7 +39,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from congru import gates, nn, reference, tasks
+    from congru import convert, gates, nn, reference, tasks
     from congru.errors import CongruError
     from congru.gates.inspect import inspect
     from congru.ops import explain

@@ -139,6 +139,7 @@ EXTRAS = {
     "zstandard": "chess",
     "onnx": "export",
     "onnxruntime": "export",
+    "h5py": "convert",
     "fastapi": "serve",
     "uvicorn": "serve",
     "websockets": "serve",

@@ -77,3 +77,18 @@ def backward_error(layer: Layer) -> float:
 def test_the_residual_is_what_its_formula_says() -> None:
     trace = congru.inspect(scaled("torch.nn.GRU", 4), 3 * torch.randn(2, 40, 16))
     assert trace.residual == pytest.approx(backward_error(trace.top), rel=1e-5)
+
+
+@pytest.mark.parametrize(("dtype", "limit"), [("float16", 2e-3), ("bfloat16", 1.5e-2)])
+@pytest.mark.parametrize("kind", ["torch.nn.GRU", "torch.nn.LSTM", "torch.nn.RNN"])
+def test_layers_in_half_precision_are_held_to_their_own(kind: str, dtype: str, limit: float) -> None:
+    for seed in range(3):
+        layer = scaled(kind, 2, seed).to(getattr(torch, dtype))
+        trace = congru.inspect(layer, torch.randn(2, 64, 16).to(getattr(torch, dtype)))
+        assert trace.top.precision == dtype
+        assert 1e-6 < trace.check() <= limit / 3
+    wrong = make_layer(
+        "w", trace.top.form, trace.x, 0.5 * trace.top.y, trace.top.weights[:4], precision=dtype
+    )
+    with pytest.raises(CongruError, match="expected at most"):
+        congru.gates.Trace(((wrong,),), trace.tokens).check()

@@ -219,8 +219,10 @@ def test_a_missing_file(tmp_path: Path) -> None:
             lambda d: d.update(post_processor={"type": "TemplateProcessing"}),
             "post_processor is 'TemplateProcessing'",
         ),
-        (lambda d: d.update(truncation={"max_length": 3}), "truncation is"),
-        (lambda d: d.update(padding={"strategy": "BatchLongest"}), "padding is"),
+        (
+            lambda d: d.update(truncation={"max_length": 3, "strategy": "OnlySecond"}),
+            "truncation is 'OnlySecond'",
+        ),
         (lambda d: d["model"].update(type="WordPiece"), "model is 'WordPiece'"),
         (lambda d: d["model"].update(dropout=0.1), "dropout is 0.1"),
         (lambda d: d["model"].update(byte_fallback=True), "byte_fallback is True"),
@@ -238,3 +240,23 @@ def test_what_this_reader_does_not_do(change: Callable[[dict[str, Any]], object]
         return
     with pytest.raises(ModelFolderError, match=message):
         parse_tokenizer(json.dumps(data).encode())
+
+
+@pytest.mark.parametrize("direction", ["left", "right"])
+@pytest.mark.parametrize("text", ["", "ab", "It's the banana's band: bananas, aaaa aaaaa!"])
+def test_a_file_with_truncation_and_padding_is_read_as_the_library_does(text: str, direction: str) -> None:
+    library = train()
+    for truncation, padding in (
+        ({"max_length": 5}, None),
+        ({"max_length": 7, "stride": 2}, {"length": 12, "pad_id": 1}),
+        (None, {"length": 4, "pad_to_multiple_of": 8}),
+        (None, {"pad_to_multiple_of": 3}),
+        (None, {}),
+    ):
+        library.no_truncation()
+        library.no_padding()
+        if truncation is not None:
+            library.enable_truncation(**truncation, direction=direction)
+        if padding is not None:
+            library.enable_padding(**padding, direction=direction)
+        assert parse_tokenizer(library.to_str().encode()).encode(text) == library.encode(text).ids

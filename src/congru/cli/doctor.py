@@ -1,4 +1,4 @@
-"""`congru doctor`: versions, backends, threads and the speed of one GRU here, in a few lines."""
+"""`congru doctor`: this installation in a few lines; with a file, whether its recurrent layers compute what they should."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import os
 import platform
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 from cyclopts import App
 
+from congru.errors import SettingsError
 from congru.version import __version__
 
-app = App(name="doctor", help="Say what is installed, which backends run, and how fast.")
+app = App(name="doctor", help="Say what is installed, or whether a model file computes what it should.")
 
 # Import name -> (distribution, what it is for, the extra that brings it).
 OPTIONAL = {
@@ -26,12 +28,79 @@ OPTIONAL = {
     "narwhals": ("narwhals", "tables", "forecast"),
     "pandas": ("pandas", "tables", "forecast"),
     "onnx": ("onnx", "ONNX files", "export"),
+    "h5py": ("h5py", "Keras files", "convert"),
 }
 
 
 @app.default
-def doctor() -> int:
-    """Print the state of this installation; exit status 1 if something installed does not work."""
+def doctor(file: Path | None = None, /, *, against: Path | None = None, fix: Path | None = None) -> int:
+    """Print the state of this installation, or check a model file; exit status 1 if something is wrong.
+
+    Parameters
+    ----------
+    file:
+        A file that `congru convert` reads, or a model folder: its recurrent layers, and whether each computes its library's
+        equations.
+    against:
+        Another such file or folder: the layers of both side by side. It finds the ONNX file that computes the other GRU
+        equation (reset before in place of after), gates in another order, and other weights.
+    fix:
+        Where to write the ONNX file with the equation of `against`.
+    """
+    if file is None:
+        if against is not None or fix is not None:
+            raise SettingsError(
+                "--against or --fix is given without a file, expected one: congru doctor FILE --against OTHER"
+            )
+        return _check_installation()
+    if against is None:
+        if fix is not None:
+            raise SettingsError(
+                "--fix is given without --against, expected the model that is right: --against model.pt"
+            )
+        return _check_file(file)
+    from congru.convert.comparison import compare, write_fixed
+
+    found = compare(file, against)
+    print(found)
+    if fix is not None:
+        mended = write_fixed(file, against, fix)
+        print(f"wrote {fix}")
+        print(mended)
+        return 0 if mended.equal else 1
+    if found.swapped_reset and file.suffix.lower() == ".onnx":
+        print(f"next: congru doctor {file} --against {against} --fix fixed.onnx")
+    return 0 if found.equal else 1
+
+
+def _check_file(file: Path) -> int:
+    """Print the layers of a file and how far each network is from its library's own equations."""
+    from congru.convert.check import self_check
+    from congru.convert.reading import read_file
+    from congru.convert.suspicion import suspicions
+    from congru.runtime.folder import CONFIG, find_model_folder, load
+
+    if (find_model_folder(file) / CONFIG).is_file():
+        print(load(file))
+        print("all good: its golden cases were replayed")
+        return 0
+    contents = read_file(file)
+    print(f"{contents.source}:")
+    for name, found in contents.networks.items():
+        for part in found.parts:
+            print(f"  {part.title}")
+        worst = self_check(name, found)
+        print(f"  {name}: {worst:.1e} is the largest difference from the library's own equations")
+    for remark in contents.remarks:
+        print(f"  note: {remark}")
+    doubts = suspicions(file)
+    for doubt in doubts:
+        print(f"DOUBTFUL: {doubt}")
+    return 1 if doubts else 0
+
+
+def _check_installation() -> int:
+    """Versions, backends, threads, and one GRU."""
     print(f"congru {__version__}, Python {platform.python_version()}, {platform.machine()} {sys.platform}")
     print(f"cores {os.cpu_count()}, numpy {np.__version__}")
     for module, (distribution, purpose, extra) in OPTIONAL.items():

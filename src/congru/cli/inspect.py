@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 
 from cyclopts import App, Parameter
 
-from congru.cli.run import task_of
+from congru.cli.run import is_converted, task_of
 from congru.errors import SettingsError
 from congru.runtime.folder import find_model_folder
 
@@ -53,7 +53,7 @@ def inspect(
     if file.endswith(".py") or model.suffix == ".py":
         loaded = _python_object(Path(file or model), name if file else "")
         trace = congru.inspect(loaded, _arrays(str(model), source), layer=layer)
-    elif model.suffix == ".onnx":
+    elif model.suffix == ".onnx" or is_converted(find_model_folder(model)):
         trace = congru.inspect(model, _arrays(str(model), source), layer=layer)
     else:
         folder = find_model_folder(model)

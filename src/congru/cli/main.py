@@ -37,7 +37,11 @@ COMMANDS = {
         "Measure how far back each cell learns: equal parameters, equal budget.",
     ),
     "data": ("congru.cli.data:app", "List or fetch public data sets."),
-    "doctor": ("congru.cli.doctor:app", "Say what is installed, which backends run, and how fast."),
+    "convert": ("congru.cli.convert:app", "Turn other models into model folders, or back."),
+    "doctor": (
+        "congru.cli.doctor:app",
+        "Say what is installed, or check a model file.",
+    ),
     "demo": ("congru.cli.demo:app", "Train, compare, inspect and stream on real weather, in minutes."),
 }
 

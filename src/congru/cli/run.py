@@ -16,6 +16,8 @@ from congru.runtime.plain_json import parse_json
 from congru.runtime.reading import read_file
 from congru.tasks.registry import TASKS, Task, find_task, own_commands
 
+CONVERTED = "converted"  # the task of a folder that `congru convert` wrote
+
 app = App(name="run", help="Run a trained model: generate, forecast, stream.", help_flags=[])
 
 
@@ -111,6 +113,15 @@ def __getattr__(name: str) -> App:
     return program
 
 
+def is_converted(folder: Path) -> bool:
+    """Whether a folder came from `congru convert`: its model belongs to no task."""
+    try:
+        config = parse_json(read_file(folder / "config.json"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and config.get("task") == CONVERTED
+
+
 def task_of(folder: Path) -> Task:
     """The task a model folder was trained for, read from its config.json alone."""
     path = folder / "config.json"
@@ -124,4 +135,10 @@ def task_of(folder: Path) -> Task:
         raise ModelFolderError(
             f"{path} is not JSON, expected a model's configuration: export the model again"
         ) from None
-    return find_task(str(config.get("task") if isinstance(config, dict) else None))
+    task = str(config.get("task") if isinstance(config, dict) else None)
+    if task == CONVERTED:
+        raise SettingsError(
+            f"model is '{folder}', a converted model without a task: run it in Python, congru.load({str(folder)!r}).run(x), or "
+            "see its gates with congru inspect MODEL x.npy"
+        )
+    return find_task(task)

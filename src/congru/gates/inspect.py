@@ -76,11 +76,13 @@ def inspect(
         title = model.name if isinstance(model, Path) else "ONNX file"
         return _trace(nodes, tokens, layer, title, first, {}, labels)
     title = type(model).__name__
-    if isinstance(model, Stack) or keras_layer.is_keras(model):
-        stack = model if isinstance(model, Stack) else keras_layer.stack_of_keras(model)
-        state = None if h0 is None else h0 if isinstance(h0, tuple) else (h0,)
-        layers = trace_stack(stack, x, state=state, lengths=lengths, reset=reset)
-        return _trace({stack.name: layers}, tokens, layer, stack.name, None, {}, labels)
+    state = None if h0 is None else h0 if isinstance(h0, tuple) else (h0,)
+    if isinstance(model, Stack):
+        layers = trace_stack(model, x, state=state, lengths=lengths, reset=reset)
+        return _trace({model.name: layers}, tokens, layer, model.name, None, {}, labels)
+    if keras_layer.is_keras(model):
+        keras = keras_layer.trace_keras(model, x, state=state, lengths=lengths, reset=reset)
+        return _trace(keras.layers, tokens, layer, str(model.name), keras.output, {}, labels)
     if torch_layers.is_recurrent(model):
         layers = torch_bare.trace_module(model, x, h0=h0, lengths=lengths, reset=reset)
         return _trace({title.lower(): layers}, tokens, layer, title, None, {}, labels)

@@ -51,7 +51,8 @@ class Run(NamedTuple):
 class Layer:
     """A recurrent layer in one direction and what it did with x [B, T, I]; y [B, T, H] is what it returned.
 
-    `start` and `restart` hold one array per part of the state: [B, H] at the beginning, [H] after a reset.
+    `start` and `restart` hold one array per part of the state: [B, H] at the beginning, [H] after a reset. `precision` is what
+    the layer itself computed in, "float32", "bfloat16" say; the arrays here are at least float32.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Layer:
     start: State
     restart: State
     reverse: bool = False
+    precision: str = "float32"
 
     @property
     def cell(self) -> str:
@@ -183,9 +185,14 @@ def make_layer(
     h_reset: Any = None,
     reverse: bool = False,
     reset_before: bool = False,
+    precision: str = "",
 ) -> Layer:
-    """Recover the gates of a layer that turned x into y and keep them with their weights; see `recover`."""
+    """Recover the gates of a layer that turned x into y and keep them with their weights; see `recover`.
+
+    `precision`: what it computed in, where y does not tell (bfloat16 arrives as float32).
+    """
     form = as_form(cell, reset_before)
+    precision = precision or str(np.asarray(y).dtype)
     recovered = recover(
         form, x, y, weights, state, lengths=lengths, reset=reset, h_reset=h_reset, reverse=reverse
     )
@@ -194,4 +201,6 @@ def make_layer(
     if not recovered.valid.all():
         x, y = (np.where(recovered.valid[:, :, None], part, 0) for part in (x, y))
     starts, restarts = starts_of(form.cell, state, h_reset, (y.shape[0], y.shape[2]), dtype)
-    return Layer(name, form, as_weights(form, weights, dtype), x, y, recovered, starts, restarts, reverse)
+    return Layer(
+        name, form, as_weights(form, weights, dtype), x, y, recovered, starts, restarts, reverse, precision
+    )

@@ -36,6 +36,8 @@ from congru.gates.whatif import WhatIf, clamp_gate
 from congru.report.style import Picture
 
 # An output's number or name, a weight per unit, or None for the largest output.
+# Of `check`, by what a layer computed in: four times the worst of 20 layers of each cell.
+TOLERANCES = {"float16": 2e-3, "bfloat16": 1.5e-2}
 Target: TypeAlias = int | str | npt.NDArray[Any] | None
 
 
@@ -75,18 +77,20 @@ class Trace(Record):
             raise CongruError(f"gate is {letter!r}, expected one of {known}: this is a {self.cell}")
         return np.stack([[layer.gate(letter) for layer in row] for row in self.layers])
 
-    def check(self, tolerance: float = 1e-6) -> float:
+    def check(self, tolerance: float | None = None) -> float:
         """Return the residual, or raise CongruError where a layer did not compute these equations.
 
-        Layers in float32 stay near 1e-7 for any weights, inputs and T, in float64 near 1e-16 (pass 1e-12 to
-        hold them to it); bfloat16 needs 1e-2. More means another reset form, gate order or changed weights.
+        The output is what the framework itself returned. Layers in float32 stay near 1e-7 for any weights, inputs and T, in
+        float64 near 1e-16 (pass 1e-12 to hold them to it). `tolerance` None: 1e-6, for a layer that computed in float16 2e-3, in
+        bfloat16 1.5e-2. More means another reset form, gate order or changed weights.
         """
         for row in self.layers:
             for layer in row:
-                if not layer.residual <= tolerance:
+                limit = TOLERANCES.get(layer.precision, 1e-6) if tolerance is None else tolerance
+                if not layer.residual <= limit:
                     raise CongruError(
                         f"{layer.title}: the equations miss its output by {layer.residual:.1e}, expected "
-                        f"at most {tolerance:.0e}: check the reset form, the gate order, h0, and that x "
+                        f"at most {limit:g}: check the reset form, the gate order, h0, and that x "
                         "is this layer's input"
                     )
         return self.residual

@@ -105,20 +105,20 @@ MLX_LSTM = _two_matrices("Wx", "Wh", "bias", columns=False)
 MLX_RNN = _two_matrices("Wxh", "Whh", "bias", columns=False)
 HAIKU_RNN = Layout(
     fixed_shapes(
-        **{"hidden_to_hidden/w": "[H, GH]", "input_to_hidden/w": "[I, GH]"},
-        **{"input_to_hidden/b": "[GH]", "hidden_to_hidden/b": "[GH]"},
+        **{"linear_1/w": "[H, GH]", "linear/w": "[I, GH]"},
+        **{"linear/b": "[GH]", "linear_1/b": "[GH]"},
     ),
-    ("input_to_hidden/b", "hidden_to_hidden/b"),
+    ("linear/b", "linear_1/b"),
     lambda _: "two",
     lambda arrays, _: (
-        arrays["input_to_hidden/w"].T,
-        arrays["hidden_to_hidden/w"].T,
-        arrays.get("input_to_hidden/b"),
-        arrays.get("hidden_to_hidden/b"),
+        arrays["linear/w"].T,
+        arrays["linear_1/w"].T,
+        arrays.get("linear/b"),
+        arrays.get("linear_1/b"),
     ),
     lambda W, U, b_i, b_h, _: present(
-        **{"input_to_hidden/w": W.T, "hidden_to_hidden/w": U.T},
-        **{"input_to_hidden/b": b_i, "hidden_to_hidden/b": b_h},
+        **{"linear/w": W.T, "linear_1/w": U.T},
+        **{"linear/b": b_i, "linear_1/b": b_h},
     ),
 )
 HAIKU_LSTM = _joined("linear/w", "linear/b", 4)

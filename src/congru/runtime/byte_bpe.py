@@ -105,9 +105,19 @@ class ByteBPE:
             index: _to_bytes(token) for token, index in {**self.vocabulary, **self._added}.items()
         }
         self._cache: dict[str, list[int]] = {}
+        self._truncation, self._padding = data.get("truncation"), data.get("padding")
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of a text; raises :class:`DataError` for a byte that is not in the vocabulary."""
+        """Token ids of a text, cut and padded where the file says so.
+
+        Raises :class:`DataError` for a byte that is not in the vocabulary.
+        """
+        ids = self._encode_whole(text)
+        if self._truncation:
+            ids = _truncated(ids, self._truncation)
+        return _padded(ids, self._padding) if self._padding else ids
+
+    def _encode_whole(self, text: str) -> list[int]:
         pieces = [text]
         for splitter in self._splitters:
             if splitter:
@@ -183,6 +193,25 @@ class ByteBPE:
         return [index for index in ids if index >= 0]
 
 
+def _truncated(ids: list[int], rule: Mapping[str, Any]) -> list[int]:
+    """At most max_length ids; direction "Left" drops the first ones."""
+    most = int(rule["max_length"])
+    if len(ids) <= most:
+        return ids
+    return ids[len(ids) - most :] if rule.get("direction", "Right") == "Left" else ids[:most]
+
+
+def _padded(ids: list[int], rule: Mapping[str, Any]) -> list[int]:
+    """Filled up to a fixed length, or to a multiple; a text alone is the longest of its batch."""
+    strategy = rule["strategy"]
+    size = int(strategy["Fixed"]) if isinstance(strategy, Mapping) else len(ids)
+    multiple = int(rule.get("pad_to_multiple_of") or 0)
+    if multiple and size % multiple:
+        size += multiple - size % multiple
+    filling = [int(rule["pad_id"])] * max(0, size - len(ids))
+    return filling + ids if rule.get("direction", "Right") == "Left" else ids + filling
+
+
 def _to_bytes(token: str) -> bytes:
     if all(symbol in _BYTES for symbol in token):
         return bytes(_BYTES[symbol] for symbol in token)
@@ -218,8 +247,6 @@ def _check_supported(data: Mapping[str, Any], source: str) -> None:
         "decoder": None if decoder and decoder["type"] == "ByteLevel" else decoder or "none",
         "post_processor": None if post and post["type"] == "ByteLevel" else post,
         "normalizer": data.get("normalizer"),
-        "truncation": data.get("truncation"),
-        "padding": data.get("padding"),
         **{
             key: model.get(key)
             for key in (
@@ -237,9 +264,12 @@ def _check_supported(data: Mapping[str, Any], source: str) -> None:
     for token in data.get("added_tokens") or []:
         for key in ("single_word", "lstrip", "rstrip"):
             asked[f"added token {token['content']!r} {key}"] = token[key]
+    truncation = data.get("truncation")
+    if truncation and truncation.get("strategy") == "OnlySecond":
+        asked["truncation"] = "OnlySecond"
     for key, value in asked.items():
         if value:
-            found = value.get("type") if isinstance(value, Mapping) else value
+            found = value.get("type", dict(value)) if isinstance(value, Mapping) else value
             raise ModelFolderError(
                 f"{source}: {key} is {found!r}, expected a plain byte-level BPE: train it as one"
             )

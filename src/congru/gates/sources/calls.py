@@ -22,7 +22,7 @@ from congru.gates.sources.torch_layers import is_cell, is_packed, stack_of, to_n
 
 class Call(NamedTuple):
     """x [B, T, I] and y [B, T, D*H]; `state` and `final` hold one array [L*D, B, H] per part, state None = the layer's own
-    start; lengths [B] and reset [B, T] where the call had them.
+    start; lengths [B] and reset [B, T] where the call had them; `precision` is the dtype it returned.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Call(NamedTuple):
     final: tuple[Any, ...]
     lengths: Any = None
     reset: Any = None
+    precision: str = ""
 
     def trace(self) -> tuple[tuple[Layer, ...], ...]:
         """Its layers [L][D] with their gates."""
@@ -43,6 +44,7 @@ class Call(NamedTuple):
             y=self.y,
             lengths=self.lengths,
             reset=self.reset,
+            precision=self.precision,
         )
 
 
@@ -92,6 +94,7 @@ def read_call(
         tuple(map(_copy, final)),
         None if lengths is None else _copy(lengths),
         None if reset is None else _copy(reset),
+        str(y.dtype).removeprefix("torch."),
     )
 
 

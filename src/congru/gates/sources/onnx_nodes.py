@@ -1,8 +1,8 @@
 """The GRU, LSTM and RNN nodes of an ONNX file: onnxruntime runs it once with their inputs added to its outputs.
 
-Both `linear_before_reset` (1: reset after, 0: reset before) and every `direction` are read.
-`congru.reference.conventions` reads the weights, and refuses `clip` and other activations: the gates would
-not follow these equations.
+Both `linear_before_reset` (1: reset after, 0: reset before), every `direction`, `layout` 0 and 1, tanh and relu RNNs, and nodes
+that give their final state only are read. `congru.reference.onnx_call` reads the attributes, `congru.reference.conventions` the
+weights; peepholes, `clip` and other activations are refused by name: the gates would not follow these equations.
 """
 
 from __future__ import annotations
@@ -19,13 +19,11 @@ from congru.gates.layer import Layer
 from congru.gates.sources.stack import Stack, trace_stack
 from congru.gates.weights import Array
 from congru.reference import conventions
+from congru.reference.onnx_call import INPUTS, KINDS, read_call
 from congru.runtime.reading import read_file
 
-_KINDS = ("GRU", "LSTM", "RNN")
 _MOST_BYTES = 2 << 30  # of a file; protobuf reads no larger one
 _MOST_NUMBERS = 1 << 24  # of an input that starts from zeros
-_OPTIONS = ("linear_before_reset", "clip", "activations", "input_forget")
-_INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c")
 
 
 class Node(NamedTuple):
@@ -72,7 +70,7 @@ def _load(onnx: Any, path: Path) -> Any:
 
 
 def _traced(onnx: Any, model: Any, x: Any) -> tuple[dict[str, tuple[tuple[Layer, ...], ...]], Array | None]:
-    nodes = [_node(onnx, node) for node in model.graph.node if node.op_type in _KINDS]
+    nodes = [_node(onnx, node, k) for k, node in enumerate(model.graph.node) if node.op_type in KINDS]
     if not nodes:
         kinds = ", ".join(sorted({node.op_type for node in model.graph.node}))
         raise CongruError(f"the ONNX file has no recurrent node, expected GRU, LSTM or RNN: it has {kinds}")
@@ -82,15 +80,13 @@ def _traced(onnx: Any, model: Any, x: Any) -> tuple[dict[str, tuple[tuple[Layer,
     return traced, first if first.dtype.kind == "f" else None
 
 
-def _node(onnx: Any, node: Any) -> Node:
+def _node(onnx: Any, node: Any, k: int) -> Node:
     attributes = {part.name: onnx.helper.get_attribute_value(part) for part in node.attribute}
-    name = node.name or node.output[0] or node.op_type
-    inputs = dict(zip(_INPUTS, [*node.input, *[""] * 7][:7]))
-    if not node.output[0]:
-        raise CongruError(
-            f"ONNX node {name} gives no Y, expected the state of every step: export it with its outputs"
-        )
-    return Node(name, node.op_type, attributes, inputs, node.output[0])
+    given = next((output for output in node.output if output), "")
+    name = node.name or given or f"{node.op_type.lower()}_{k}"
+    inputs = dict(zip(INPUTS, [*node.input, *[""] * len(INPUTS)]))
+    output = node.output[0] if node.output and node.output[0] else f"{name}/every_state"
+    return Node(name, node.op_type, attributes, inputs, output)
 
 
 def _run(onnx: Any, model: Any, nodes: list[Node], x: Any) -> dict[str, Array]:
@@ -98,6 +94,7 @@ def _run(onnx: Any, model: Any, nodes: list[Node], x: Any) -> dict[str, Array]:
     onnxruntime = require("onnxruntime", "export")
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
+    _give_every_state(onnx, copy, nodes)
     initializers = {part.name: onnx.numpy_helper.to_array(part) for part in model.graph.initializer}
     fed = _feed(model, x, set(initializers))
     known = {part.name for part in model.graph.output}
@@ -106,24 +103,68 @@ def _run(onnx: Any, model: Any, nodes: list[Node], x: Any) -> dict[str, Array]:
         if name not in known and name not in initializers and name not in fed:
             copy.graph.output.append(onnx.ValueInfoProto(name=name))
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # its warnings are coloured lines on the user's screen
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(
         copy.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     outputs = [part.name for part in session.get_outputs()]
-    return {**initializers, **fed, **dict(zip(outputs, session.run(outputs, fed)))}
+    results = session.run(outputs, fed)
+    return {**initializers, **fed, **dict(zip(outputs, results))}
+
+
+def _give_every_state(onnx: Any, copy: Any, nodes: list[Node]) -> None:
+    """Let every recurrent node of the copy give Y; a node with the batch first runs time first between transposes.
+
+    onnxruntime has no `layout` 1.
+    """
+    ours = iter(nodes)
+    rewritten = []
+    for node in copy.graph.node:
+        if node.op_type not in KINDS:
+            rewritten.append(node)
+            continue
+        one = next(ours)
+        if not node.output:
+            node.output.append("")
+        node.output[0] = one.output
+        if one.attributes.get("layout", 0) != 1:
+            rewritten.append(node)
+            continue
+        kept = [part for part in node.attribute if part.name != "layout"]
+        del node.attribute[:]
+        node.attribute.extend(kept)
+        before, after = [], []
+        for place in (0, 5, 6):  # X [B, T, I], initial_h and initial_c [B, D, H]
+            if place < len(node.input) and node.input[place]:
+                name = f"{one.name}/time_first_{place}"
+                before.append(onnx.helper.make_node("Transpose", [node.input[place]], [name], perm=[1, 0, 2]))
+                node.input[place] = name
+        for place, order in ((0, [2, 0, 1, 3]), (1, [1, 0, 2]), (2, [1, 0, 2])):  # Y, Y_h, Y_c
+            if place < len(node.output) and node.output[place]:
+                name = f"{one.name}/time_first_output_{place}"
+                after.append(onnx.helper.make_node("Transpose", [name], [node.output[place]], perm=order))
+                node.output[place] = name
+        rewritten += [*before, node, *after]
+    whole = [onnx.NodeProto.FromString(node.SerializeToString()) for node in rewritten]
+    del copy.graph.node[:]
+    copy.graph.node.extend(whole)
 
 
 def _feed(model: Any, x: Any, initializers: set[str]) -> dict[str, Any]:
     """The file's inputs: x for the first (or by name), zeros for initial states of known size."""
     inputs = [part for part in model.graph.input if part.name not in initializers]
     values = dict(x) if isinstance(x, dict) else {inputs[0].name: x}
+    unknown = sorted(set(values) - {part.name for part in inputs})
+    if unknown:
+        raise CongruError(
+            f"x has {unknown[0]!r}, expected {', '.join(part.name for part in inputs)}: name the inputs of the ONNX file"
+        )
     fed = {}
     for part in inputs:
         tensor = part.type.tensor_type
         sizes = [size.dim_value for size in tensor.shape.dim]
-        dtype = {1: np.float32, 6: np.int32, 7: np.int64, 11: np.float64}.get(tensor.elem_type, np.float32)
+        dtype = _DTYPES.get(tensor.elem_type, np.float32)
         if part.name in values:
             value = np.asarray(values[part.name], dtype)
         elif sizes and min(sizes) > 0:
@@ -149,35 +190,41 @@ def _feed(model: Any, x: Any, initializers: set[str]) -> dict[str, Any]:
     return fed
 
 
+# Numbers of onnx.TensorProto.DataType.
+_DTYPES: dict[int, type[np.generic]] = {
+    1: np.float32,
+    6: np.int32,
+    7: np.int64,
+    10: np.float16,
+    11: np.float64,
+}
+
+
 def _trace_node(node: Node, values: dict[str, Array]) -> tuple[tuple[Layer, ...], ...]:
     tensors = {role: values[name] for role, name in node.inputs.items() if name}
-    direction = node.attributes.get("direction", b"forward").decode()
-    batch_first = node.attributes.get("layout", 0) == 1
+    call = read_call(node.name, node.kind, node.attributes, tensors.get("P"))
     x, y = tensors["X"], values[node.output]
-    if batch_first:
+    if call.batch_first:
         y = np.moveaxis(y, 2, 0)  # [B, T, D, H] -> [D, B, T, H]
     else:
         x, y = x.swapaxes(0, 1), y.transpose(1, 2, 0, 3)  # [T, D, B, H] -> [D, B, T, H]
-    cell = node.kind.lower()
-    options = {name: node.attributes[name] for name in _OPTIONS if name in node.attributes}
-    if "activations" in options:
-        options["activations"] = [part.decode() for part in options["activations"]]
     arrays: dict[str, Any] = {role: tensors[role] for role in ("W", "R", "B") if role in tensors}
     read = [
-        conventions.to_canonical("onnx", arrays, cell=cell, direction=way, **options) for way in range(len(y))
+        conventions.to_canonical("onnx", arrays, cell=call.cell, direction=way, **call.options)
+        for way in range(len(y))
     ]
     state = None
-    starts = ("initial_h", "initial_c") if cell == "lstm" else ("initial_h",)
+    starts = ("initial_h", "initial_c") if call.cell == "lstm" else ("initial_h",)
     if any(name in tensors for name in starts):
         given = next(tensors[name] for name in starts if name in tensors)
         parts = [tensors.get(name, np.zeros_like(given)) for name in starts]
-        state = tuple(part.swapaxes(0, 1) if batch_first else part for part in parts)
+        state = tuple(part.swapaxes(0, 1) if call.batch_first else part for part in parts)
     stack = Stack(
-        cell,
+        call.cell,
         [[part.weights for part in read]],
         read[0].reset_before,
         node.name,
-        backward=direction == "reverse",
+        backward=call.direction == "reverse",
     )
     lengths = tensors.get("sequence_lens")
     return trace_stack(stack, x, state=state, y=np.concatenate(list(y), axis=-1), lengths=lengths)

@@ -85,12 +85,13 @@ def trace_stack(
     y: npt.ArrayLike | None = None,
     lengths: npt.ArrayLike | None = None,
     reset: npt.ArrayLike | None = None,
+    precision: str = "",
 ) -> tuple[tuple[Layer, ...], ...]:
     """Return the layers [L][D] with their gates for x [B, T, I].
 
     state: one array [L*D, B, H] per part (h; LSTM h and c), None = the learned start or zeros. `y` [B, T,
     D*H] is what the top layer returned; without it, and for the layers below, the equations are run here
-    step by step.
+    step by step. `precision`: what the layers computed in, where y does not tell.
     """
     array = np.asarray(x)
     if array.dtype.kind not in "fiu":
@@ -115,7 +116,19 @@ def trace_stack(
                 else _run(stack.form, array, weights, start, restart, **shared)
             )
             name = _layer_name(stack, depth, way)
-            row.append(make_layer(name, stack.form, array, output, weights, start, h_reset=restart, **shared))
+            row.append(
+                make_layer(
+                    name,
+                    stack.form,
+                    array,
+                    output,
+                    weights,
+                    start,
+                    h_reset=restart,
+                    precision=precision,
+                    **shared,
+                )
+            )
         layers.append(tuple(row))
         array = np.concatenate([layer.y for layer in row], axis=2)
     return tuple(layers)
