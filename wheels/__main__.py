@@ -1,10 +1,10 @@
 """`python -m wheels` (`make wheels`): a wheel of pure Python, and one with the C core for each kind of machine, into dist/.
 
-Everything is compiled here by `zig cc` (PyPI's ziglang), which holds the C libraries of the other systems. The module keeps
+Everything is compiled here by `zig cc` (PyPI's ziglang), which holds their C libraries. The module keeps
 to Python's stable interface, so one wheel serves every CPython from 3.11 on; older ones compile the source.
 
     python -m wheels                              all
-    python -m wheels manylinux_x86_64 macos_arm64  some
+    python -m wheels manylinux_x86_64             some
 """
 
 from __future__ import annotations
@@ -29,22 +29,19 @@ class Target:
     """A kind of machine: Zig's name of it, CMake's, and the tag of its wheels."""
 
     zig: str
-    system: str
     processor: str
     tag: str
 
 
 TARGETS = {
     "manylinux_x86_64": Target(
-        "x86_64-linux-gnu.2.17", "Linux", "x86_64", "manylinux_2_17_x86_64.manylinux2014_x86_64"
+        "x86_64-linux-gnu.2.17", "x86_64", "manylinux_2_17_x86_64.manylinux2014_x86_64"
     ),
     "manylinux_aarch64": Target(
-        "aarch64-linux-gnu.2.17", "Linux", "aarch64", "manylinux_2_17_aarch64.manylinux2014_aarch64"
+        "aarch64-linux-gnu.2.17", "aarch64", "manylinux_2_17_aarch64.manylinux2014_aarch64"
     ),
-    "musllinux_x86_64": Target("x86_64-linux-musl", "Linux", "x86_64", "musllinux_1_2_x86_64"),
-    "musllinux_aarch64": Target("aarch64-linux-musl", "Linux", "aarch64", "musllinux_1_2_aarch64"),
-    "macos_x86_64": Target("x86_64-macos.11.0", "Darwin", "x86_64", "macosx_11_0_x86_64"),
-    "macos_arm64": Target("aarch64-macos.11.0", "Darwin", "arm64", "macosx_11_0_arm64"),
+    "musllinux_x86_64": Target("x86_64-linux-musl", "x86_64", "musllinux_1_2_x86_64"),
+    "musllinux_aarch64": Target("aarch64-linux-musl", "aarch64", "musllinux_1_2_aarch64"),
 }
 
 
@@ -90,19 +87,12 @@ def build_core(target: Target, folder: Path) -> Path:
     settings = {
         **zig_commands(folder, target.zig),
         "CMAKE_BUILD_TYPE": "Release",
-        "CMAKE_SYSTEM_NAME": target.system,
+        "CMAKE_SYSTEM_NAME": "Linux",
         "CMAKE_SYSTEM_PROCESSOR": target.processor,
         "CMAKE_MODULE_LINKER_FLAGS": "-s",  # without debug information, which Zig adds
         "CONGRU_ABI3": "ON",
         "CONGRU_PYTHON_INCLUDE": sysconfig.get_path("include"),
     }
-    if target.system == "Darwin":  # what Zig's linker does itself
-        settings |= {
-            "CMAKE_INSTALL_NAME_TOOL": "true",
-            "CMAKE_OSX_DEPLOYMENT_TARGET": "",
-            "CMAKE_OSX_SYSROOT": "",
-            "CMAKE_MODULE_LINKER_FLAGS": "-s -undefined dynamic_lookup",
-        }
     run(
         [
             "cmake",

@@ -100,11 +100,14 @@ def in_venv(wheel: Path, folder: Path) -> subprocess.CompletedProcess[str]:
 def under_qemu(wheel: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     """Unpack Debian's Python for arm64 and PyPI's wheels for it, and run the check under qemu-user."""
     apt("install", "-y", "-qq", "--no-install-recommends", "qemu-user-static")
-    subprocess.run(["dpkg", "--add-architecture", "arm64"], check=True)
-    apt("update", "-qq")
     root, packages = folder / "root", folder / "packages"
     root.mkdir()
-    apt("download", "-qq", *(f"{name}:arm64" for name in FOREIGN), cwd=folder)
+    subprocess.run(["dpkg", "--add-architecture", "arm64"], check=True)
+    try:
+        apt("update", "-qq")
+        apt("download", "-qq", *(f"{name}:arm64" for name in FOREIGN), cwd=folder)
+    finally:
+        subprocess.run(["dpkg", "--remove-architecture", "arm64"], check=True)
     for package in folder.glob("*.deb"):
         subprocess.run(["dpkg-deb", "-x", str(package), str(root)], check=True)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--only-binary=:all:", f"--target={packages}"]
