@@ -16,8 +16,6 @@ from congru.serve.library import Shelf
 from congru.serve.protocol import ForecastBody, WhatIfBody
 from congru.serve.subjects.subject import Source
 from congru.tasks.forecast.forecaster import Forecaster
-from congru.tasks.forecast.quantiles import calibrate
-from congru.tasks.forecast.window import decode
 
 PAST = 400  # values shown before the cut-off
 
@@ -41,8 +39,7 @@ class ForecastSubject:
         cutoff = np.array([forecaster.store.history.shape[1]])
         output = next(iter(edited.outputs.values()))
         last = output[-1:] if forecaster.window.streaming else np.reshape(output, (1, -1))
-        values = decode(last, panel.bases(series, cutoff), forecaster.window)
-        values = panel.absolute(calibrate(values, forecaster.calibration), series, cutoff)[0]
+        values = forecaster.forecasts_of(panel, series, cutoff, np.asarray(last, np.float32))[0]
         times = forecaster.store.times(number, forecaster.store.length[number] + np.arange(len(values)))
         return {"kind": "curve", **_fan(forecaster, values), "times": forecaster.store.format.texts(times)}
 
