@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import re
 
-from bench import assistant_tables, export_tables, tables, translate_tables
+from bench import assistant_tables, export_tables, serve_tables, tables, translate_tables
 from bench.record import ROOT
 
-BLOCKS = {**tables.BLOCKS, **assistant_tables.BLOCKS, **translate_tables.BLOCKS, **export_tables.BLOCKS}
+BLOCKS = {
+    **tables.BLOCKS,
+    **assistant_tables.BLOCKS,
+    **translate_tables.BLOCKS,
+    **export_tables.BLOCKS,
+    **serve_tables.BLOCKS,
+}
 DOCUMENTS = (
     "README.md",
     "docs/assistant.md",
@@ -21,6 +27,7 @@ DOCUMENTS = (
     "docs/music.md",
     "docs/results.md",
     "docs/sentiment.md",
+    "docs/serve.md",
     "docs/speech.md",
     "docs/speed.md",
     "docs/translate.md",
