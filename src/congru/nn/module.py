@@ -99,7 +99,9 @@ class RecurrentModule(nn.Module):
 
     def _first_weight(self) -> Tensor:
         """The input weights of the first layer: of the dtype and on the device of all."""
-        weight: Tensor = getattr(self, self.first_weight)
+        weight: Tensor | None = self._parameters.get(self.first_weight)
+        if weight is None:  # parametrized or pruned
+            weight = getattr(self, self.first_weight)
         return weight
 
     def _traced(self, input: Any, hx: Any, **options: Any) -> Any:
