@@ -392,8 +392,9 @@ def test_what_is_not_plain_is_left_to_the_checked_way():
     assert refused(cell="mingru")
     with torch.no_grad():
         assert not refused(weights=(W, U.clone().requires_grad_(), b_i, b_h))
-    with torch.autocast("cpu", torch.bfloat16):
-        assert refused()
+    with torch.autocast("cpu", torch.bfloat16):  # the core computes in float32 there too
+        assert not refused()
+        assert refused(x=x.bfloat16())
 
 
 def test_where_there_is_no_core_nothing_is_plain(monkeypatch):
