@@ -155,7 +155,8 @@ def _names(argument: Argument) -> str:
 def _meaning(argument: Argument) -> str:
     choices = argument.get_choices()
     words = " ".join((argument.parameter.help or "").replace("``", "`").split())
-    return f"{words} One of {', '.join(choices)}." if choices else words
+    # equal Literals are one object to typing, in the order of whichever was made first
+    return f"{words} One of {', '.join(sorted(choices))}." if choices else words
 
 
 def _default(argument: Argument) -> str:
