@@ -8,7 +8,13 @@ import sys
 from pathlib import Path
 
 NOT_A_QUESTION = {"__main__", "record", "runs", "tables", "documents", "timing", "jax_peer"}
-NOT_A_QUESTION |= {"assistant_tables", "export_tables", "serve_tables", "translate_tables"}
+NOT_A_QUESTION |= {
+    "assistant_tables",
+    "export_tables",
+    "reliability_tables",
+    "serve_tables",
+    "translate_tables",
+}
 
 
 def main() -> int:

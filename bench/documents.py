@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from bench import assistant_tables, export_tables, serve_tables, tables, translate_tables
+from bench import assistant_tables, export_tables, reliability_tables, serve_tables, tables, translate_tables
 from bench.record import ROOT
 
 BLOCKS = {
@@ -15,6 +15,7 @@ BLOCKS = {
     **assistant_tables.BLOCKS,
     **translate_tables.BLOCKS,
     **export_tables.BLOCKS,
+    **reliability_tables.BLOCKS,
     **serve_tables.BLOCKS,
 }
 DOCUMENTS = (
