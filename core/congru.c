@@ -5,6 +5,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #include "kernels.h"
 #include "pool.h"
@@ -32,12 +35,16 @@ static const instruction_set compiled[] = {
 static _Atomic(const instruction_set *) chosen;
 static atomic_llong set_threads = 1;
 
+/* Asked of the processor itself: __builtin_cpu_supports says no where Zig links its own runtime. */
 static int supported(const char *name) {
 #if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (!strcmp(name, "avx512"))
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  if (!strcmp(name, "avx2")) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const unsigned avx512 = 1u << 16 | 1u << 17 | 1u << 31; /* F, DQ, VL */
+  unsigned a, b, c, d, first, kept, high;
+  if (!__get_cpuid(1, &a, &b, &first, &d) || !(first & 1u << 27)) return !strcmp(name, "baseline"); /* no OSXSAVE */
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return !strcmp(name, "baseline");
+  __asm__ volatile("xgetbv" : "=a"(kept), "=d"(high) : "c"(0)); /* registers that the system keeps */
+  if (!strcmp(name, "avx512")) return (b & avx512) == avx512 && (kept & 0xe6) == 0xe6 && (first & 1u << 12);
+  if (!strcmp(name, "avx2")) return (b & 1u << 5) && (first & 1u << 12) && (kept & 0x6) == 0x6;
 #endif
   return !strcmp(name, "baseline");
 }
