@@ -119,7 +119,7 @@ def check_shape(name: str, array: _HasShape, axes: str, sizes: Sequence[int | No
 EXTRAS = {
     "torch": "train",
     "lightning_fabric": "train",
-    "matplotlib": "train",
+    "matplotlib": "plots",
     "pooch": "train",
     "tokenizers": "text",
     "sacrebleu": "translate",
@@ -139,6 +139,8 @@ EXTRAS = {
     "zstandard": "chess",
     "onnx": "export",
     "onnxruntime": "export",
+    "onnxscript": "export",
+    "keras": "keras",
     "h5py": "convert",
     "fastapi": "serve",
     "uvicorn": "serve",

@@ -7,6 +7,7 @@ this file.
 from __future__ import annotations
 
 import html
+import importlib
 import io
 import shutil
 import tempfile
@@ -98,7 +99,7 @@ class Estimator(ABC):
         return self.fitted
 
     def __sklearn_tags__(self) -> Any:
-        tags = require("sklearn.utils", "forecast", "scikit-learn")
+        tags = importlib.import_module("sklearn.utils")  # scikit-learn itself asks
         return tags.Tags(
             estimator_type=None, target_tags=tags.TargetTags(required=False), input_tags=tags.InputTags()
         )
