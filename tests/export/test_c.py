@@ -15,8 +15,8 @@ from congru.errors import ExportError
 from congru.export.c import compiler, target
 from congru.export.c.compiler import STRICT, compile_c, flash_bytes, zig
 from congru.export.c.emitters import C
+from congru.export.c.golden_program import golden_source as program_of_cases
 from congru.export.c.program import CNetwork, c_network, header, source
-from congru.export.c.test_program import test_source as program_of_cases
 from congru.export.c.writer import KERNELS, Writer, literal, needed
 from congru.export.exporter import export_model
 from congru.export.int8.quantised import quantised_network

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import sys
 
-import atheris  # type: ignore[import-not-found,unused-ignore]
-
-with atheris.instrument_imports(include=["congru"]):
-    from congru.errors import CongruError
-    from faults.mutation import message_problem
-    from faults.targets import TARGETS, workplace
-
 
 def main() -> None:
     """Run the target on what libFuzzer makes of its seeds."""
+    import atheris  # type: ignore[import-not-found,unused-ignore]
+
+    with atheris.instrument_imports(include=["congru"]):
+        from congru.errors import CongruError
+        from faults.mutation import message_problem
+        from faults.targets import TARGETS, workplace
     name, *flags = sys.argv[1:]
     run, seeds = TARGETS[name]()
     corpus = workplace() / "corpus"

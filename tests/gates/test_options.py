@@ -321,7 +321,7 @@ def test_the_page_says_which_equations_ran(name: str, tmp_path: Path) -> None:
     layer, trace = traced(name)
     page = trace.report(tmp_path / "report.html").read_text(encoding="utf-8")
     assert trace.top.form.title in page
-    about = page.split('<section id="film"')[0]
+    about = page.split('<section id="about"')[1].split("</section>")[0]
     assert ("norm(" in about) == bool(layer.layer_norm)
     assert (f"p = {layer.zoneout:g}" in about) == bool(layer.zoneout)
     assert trace.top.form.title in repr(trace)

@@ -17,7 +17,8 @@ from serve_cases import serving
 
 # Stands for `congru train`: the run folder of a training, without the training, which other tests try.
 PROGRAM = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it
 from pathlib import Path
 from congru.train.folder import Metric, RunFolder
 out = Path(sys.argv[sys.argv.index("--out") + 1])

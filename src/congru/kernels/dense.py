@@ -27,6 +27,7 @@ def dense(weight: Array, bias: Array | None = None) -> Dense:
 
     Each output is one ordered sum over its inputs that begins with its bias, so that a row has the same bits in any batch.
 
+    >>> import numpy as np
     >>> layer = dense(np.ones((2, 3), "float32"), np.ones(2, "float32"))
     >>> layer(np.ones((4, 3), "float32")).tolist()[0]
     [4.0, 4.0]

@@ -110,7 +110,7 @@ def test_without_the_set_one_line_says_what_to_do(tmp_path: Path, monkeypatch: p
     [
         ("name\tpgn\n", "openings a.tsv begins with .*expected the columns eco, name, pgn"),
         ("", "openings a.tsv begins with"),
-        ("eco\tname\tpgn\nA00\tOdd\n", "openings a.tsv line 2 is 'A00\tOdd', expected eco, name, pgn"),
+        ("eco\tname\tpgn\nA00\tOdd\n", "openings a.tsv line 2 is 'A00 Odd', expected eco, name, pgn"),
     ],
 )
 def test_a_damaged_file_is_named(

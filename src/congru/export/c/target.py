@@ -9,8 +9,8 @@ from typing import Any
 
 from congru.errors import ExportError
 from congru.export.c.compiler import STRICT, compile_c, find_compiler, flash_bytes
+from congru.export.c.golden_program import golden_source
 from congru.export.c.program import CNetwork, c_network, header, identifier, source
-from congru.export.c.test_program import test_source
 from congru.export.cases import TOLERANCE, golden_cases
 from congru.export.record import Refused, Written, time_beside
 from congru.export.source import model_name, source_step
@@ -37,7 +37,7 @@ def write(
     about = f"{model_name(model)}: a model of the task {model.task}"
     (folder / f"{name}.h").write_text(header(name, networks, about))
     (folder / f"{name}.c").write_text(source(name, networks, about))
-    (folder / f"{name}_test.c").write_text(test_source(name, networks, cases))
+    (folder / f"{name}_test.c").write_text(golden_source(name, networks, cases))
     measured = _tried(folder, name)
     code = _code_bytes(folder, name, source(name, networks, about, hollow=True))
     written = []

@@ -169,8 +169,10 @@ def literal(value: float) -> str:
     ('0.1f', '2.0f', '-3e+20f')
     """
     text = f"{np.float32(value):.9g}"
-    short = np.format_float_positional(np.float32(value), unique=True, trim="0")
-    text = short if len(short) <= len(text) else text
+    number = np.float32(value)
+    short = np.format_float_positional(number, unique=True, trim="0")
+    power = np.format_float_scientific(number, unique=True, trim="-")
+    text = min(short, power, text, key=len)
     return (text if "." in text or "e" in text else f"{text}.0") + "f"
 
 

@@ -51,7 +51,7 @@ static int16_t whole(float h) {
 """
 
 
-def test_source(model: str, networks: Mapping[str, CNetwork], cases: Mapping[str, Iterable[Case]]) -> str:
+def golden_source(model: str, networks: Mapping[str, CNetwork], cases: Mapping[str, Iterable[Case]]) -> str:
     """The text of MODEL_test.c."""
     parts, calls = [_HEAD.format(model=model)], list[str]()
     if any(network.writer.int16 for network in networks.values()):
