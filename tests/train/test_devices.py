@@ -20,6 +20,7 @@ from congru.train.devices import (
     raise_on_rank_zero,
 )
 from congru.train.interrupt import TrainingInterrupted
+from congru.train.launch import Launch, detect, threads_for
 from congru.train.networks import Networks
 from congru.train.seeding import rng_state
 from congru.train.settings import TrainSettings
@@ -68,6 +69,31 @@ def test_torchrun_says_how_many_processes_there_are(monkeypatch: pytest.MonkeyPa
     assert refusal(TrainSettings(device="cpu", devices=2)) == (
         "devices is 2, expected 4 as given to torchrun: leave out --devices"
     )
+
+
+def test_srun_says_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("JOB_ID", "7"), ("NTASKS", "4"), ("NNODES", "2"), ("PROCID", "3")):
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    assert num_processes(TrainSettings()) == 4
+    assert not is_rank_zero()
+    assert detect(1).machines == 2
+    assert "batch_size is 6, expected a multiple of the 4 devices" in refusal(
+        TrainSettings(device="cpu", batch_size=6)
+    )
+    monkeypatch.setenv("SLURM_NTASKS", "3")
+    assert refusal(TrainSettings()) == (
+        "SLURM_NTASKS is 3, expected as many on each of the 2 machines: pass srun --ntasks-per-node"
+    )
+
+
+def test_processes_of_a_machine_share_its_cores() -> None:
+    two, alone = Launch("torchrun", 0, 4, 2), Launch("hand", 0, 1, 1)
+    assert threads_for(two, None, 16, {}) == 8
+    assert threads_for(two, None, 1, {}) == 1
+    assert threads_for(two, 3, 16, {}) == 3
+    assert threads_for(two, None, 16, {"OMP_NUM_THREADS": "2"}) is None
+    assert threads_for(alone, None, 16, {}) is None
+    assert threads_for(Launch("hand", 0, 2, 2), None, 16, {"OMP_NUM_THREADS": "1"}) is None
 
 
 @pytest.mark.parametrize("error", [SettingsError("x"), TrainingInterrupted("y")])

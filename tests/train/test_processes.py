@@ -90,6 +90,67 @@ def test_control_c_saves_prints_the_line_that_resumes_and_exits_with_130(
     assert numbers(out) == whole
 
 
+def other_process(process: subprocess.Popen[str]) -> int:
+    """The process that the first has started."""
+    text = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    return int(text.split()[0])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the second process in /proc: run it on Linux")
+@pytest.mark.parametrize(("number", "slack"), [(signal.SIGKILL, 40), (signal.SIGSTOP, 50)])
+def test_a_lost_process_is_named_the_others_save_and_one_process_goes_on(
+    tmp_path: Path, number: signal.Signals, slack: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, short = tmp_path / "run", {**ENVIRONMENT, "CONGRU_LOST_AFTER": "5"}
+    command = [
+        sys.executable,
+        str(TOY),
+        *FLAGS,
+        "--dropout=0",
+        "--devices=2",
+        "--step-seconds=0.05",
+        f"--out={out}",
+    ]
+    process = subprocess.Popen(command, env=short, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for_step(out, 12, process)
+    other = other_process(process)
+    os.kill(other, number)
+    began = time.monotonic()
+    try:
+        printed, errors = process.communicate(timeout=120)
+    finally:
+        if number == signal.SIGSTOP:
+            os.kill(other, signal.SIGKILL)
+    assert process.returncode == os.EX_TEMPFAIL, errors
+    assert time.monotonic() - began < slack
+    assert "processes   2 on 1 machine, 1 thread each" in printed
+    found = re.search(
+        rf"rank 1 \(.*, process {other}\) has not been heard of for .*: saved at step (\d+)", errors
+    )
+    assert found is not None, errors
+    assert f"congru train toy waves --out {out} --resume" in errors
+    assert json.loads((out / "status.json").read_text())["state"] == "interrupted"
+    if number == signal.SIGSTOP:
+        return
+    run(out=out, resume=True, devices=1)
+    said = f"at step {found[1]} (1 now, saved by 2 processes: same batches and objective"
+    assert said in capsys.readouterr().out
+    assert numbers(out)[-1][0] == SETTINGS["steps"]
+
+
+def test_weights_averaged_every_few_steps_learn_as_well(tmp_path: Path) -> None:
+    plain = {**SETTINGS, "dropout": 0.0}
+    best = run(**plain, quiet=True, out=tmp_path / "one").best
+    process = start("--dropout=0", "--quiet", "--devices=2", "--sync-every=4", f"--out={tmp_path / 'two'}")
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    status = json.loads((tmp_path / "two" / "status.json").read_text())
+    assert status["step"] == SETTINGS["steps"]
+    assert status["best"] == pytest.approx(best, rel=0.3)
+    steps = {row[0] for row in numbers(tmp_path / "two") if row[1] == "validation"}
+    assert steps == {0, 10, 20, 30, 40, 50, 60}
+
+
 def assert_close(found: Path, expected: list[tuple[int, str, str, float]], tolerance: float) -> None:
     rows = numbers(found)
     assert [row[:3] for row in rows] == [row[:3] for row in expected]

@@ -1,7 +1,7 @@
 """Processes and devices, through lightning-fabric: one device, or data parallel over several.
 
-``devices=2`` starts the second process from the same command line; under ``torchrun`` or SLURM the
-processes are there already. On one machine the processes talk over the loopback interface only.
+``devices=2`` starts the second process from the same command line; under ``torchrun`` or SLURM the processes are there already
+(:mod:`congru.train.launch`). On one machine they talk over the loopback interface only.
 """
 
 from __future__ import annotations
@@ -13,16 +13,20 @@ import logging
 import os
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
+from lightning_fabric.strategies.launchers import subprocess_script
 
 from congru.errors import CongruError, SettingsError
+from congru.kernels.binding import num_cores
 from congru.train.base import AnyLearner
 from congru.train.batches import Batches
+from congru.train.launch import Launch, detect, threads_for
 from congru.train.nests import tree_map
 from congru.train.seeding import rng_untouched
 from congru.train.settings import TrainSettings
@@ -32,12 +36,12 @@ Result = TypeVar("Result")
 
 def is_rank_zero() -> bool:
     """True in the process that was started by hand (before the others join)."""
-    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
+    return detect(1).rank == 0
 
 
 def num_processes(settings: TrainSettings) -> int:
-    """How many processes will train: as many as ``torchrun`` has started, else one per device."""
-    return int(os.environ["WORLD_SIZE"]) if _under_torchrun() else settings.devices
+    """How many processes will train: as many as ``torchrun`` or ``srun`` has started, else one per device."""
+    return detect(settings.devices).world_size
 
 
 def open_fabric(settings: TrainSettings, unused: bool = False) -> Fabric:
@@ -52,20 +56,50 @@ def open_fabric(settings: TrainSettings, unused: bool = False) -> Fabric:
     """
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     kind = _device_kind(settings)
-    world_size = num_processes(settings)
+    launch = detect(settings.devices)
+    world_size = launch.world_size
     if world_size == 1:
         fabric = Fabric(accelerator=kind, devices=1, strategy="auto")
     else:
-        local, nodes = _prepare_group(settings, world_size)
+        local, nodes = _prepare_group(settings, launch)
         backend = "nccl" if kind == "cuda" else "gloo"
         strategy = DDPStrategy(process_group_backend=backend, find_unused_parameters=unused)
         fabric = Fabric(accelerator=kind, devices=local, num_nodes=nodes, strategy=strategy)
+    _spare_watched_processes()
     fabric.launch()
     if world_size > 1:
         atexit.register(_leave_group)
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    threads = threads_for(launch, settings.threads, num_cores())
+    if threads is not None:
+        torch.set_num_threads(threads)
     return fabric
+
+
+def processes_in_words(fabric: Fabric, settings: TrainSettings) -> str | None:
+    """How many processes train, where, and with how many threads each; None for one alone.
+
+    The answer for two on one machine reads "2 on 1 machine, 1 thread each".
+    """
+    if fabric.world_size == 1:
+        return None
+    machines, threads = detect(settings.devices).machines, torch.get_num_threads()
+    places = f"{machines} machine{'s' if machines > 1 else ''}"
+    return f"{fabric.world_size} on {places}, {threads} thread{'s' if threads > 1 else ''} each"
+
+
+_watched = threading.Event()
+
+
+def leave_to_watch() -> None:
+    """From here on :mod:`congru.train.watch` decides what happens when a process is lost."""
+    _watched.set()
+
+
+def _spare_watched_processes() -> None:
+    """Fabric kills all processes of a machine when one dies, before they could save; not where they are watched."""
+    observer = subprocess_script._ChildProcessObserver
+    kill_all = observer._terminate_all
+    observer._terminate_all = lambda self: None if _watched.is_set() else kill_all(self)
 
 
 def _leave_group() -> None:
@@ -106,26 +140,23 @@ def _device_kind(settings: TrainSettings) -> str:
     return kind
 
 
-def _under_torchrun() -> bool:
-    return "TORCHELASTIC_RUN_ID" in os.environ
-
-
-def _prepare_group(settings: TrainSettings, world_size: int) -> tuple[int, int]:
+def _prepare_group(settings: TrainSettings, launch: Launch) -> tuple[int, int]:
     """Check that the processes can work together; returns (processes on this machine, machines)."""
+    world_size = launch.world_size
     if settings.batch_size % world_size:
         raise SettingsError(
             f"batch_size is {settings.batch_size}, expected a multiple of the {world_size} devices: "
             f"pass --batch-size {max(1, settings.batch_size // world_size) * world_size}"
         )
-    if _under_torchrun():
-        local = int(os.environ["LOCAL_WORLD_SIZE"])
+    if launch.starter != "hand":
+        local = launch.local_size
         if settings.devices not in (1, local):
             raise SettingsError(
-                f"devices is {settings.devices}, expected {local} as given to torchrun: leave out --devices"
+                f"devices is {settings.devices}, expected {local} as given to {launch.starter}: leave out --devices"
             )
         if local == world_size:
             _use_loopback()
-        return local, world_size // local
+        return local, launch.machines
     if "LOCAL_RANK" not in os.environ:
         started_from_file = getattr(sys.modules["__main__"], "__spec__", None) or os.path.isfile(sys.argv[0])
         if hasattr(sys, "ps1") or not started_from_file:

@@ -22,6 +22,7 @@ class Summary:
     metric: str
     baselines: dict[str, float]
     minimize: bool = True
+    processes: str | None = None  # how many, where, with how many threads; None for one alone
 
 
 @dataclass(frozen=True)

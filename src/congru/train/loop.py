@@ -13,6 +13,8 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
+from congru.errors import CongruError
+from congru.train.alone import watch_others
 from congru.train.base import AnyLearner
 from congru.train.batches import Batches
 from congru.train.devices import (
@@ -111,6 +113,7 @@ def _fit(
     trainer.state.log_every = max(1, estimate.num_steps // ROWS_PER_RUN)
     _open(trainer, origin, out)
     try:
+        trainer.watch = watch_others(trainer, out)
         status = _train_or_raise(trainer, out)
     except BaseException as error:
         stopped = isinstance(error, (KeyboardInterrupt, BrokenPipeError))
@@ -137,8 +140,9 @@ def _open(trainer: Trainer, origin: Mapping[str, str], out: Path) -> None:
     on_rank_zero(trainer.fabric, lambda: open_folder(trainer, out))
     try:
         if trainer.settings.resume:
-            trainer.restore(out)
-            trainer.reporter.say("resumed", f"continuing {out} at step {trainer.state.step}")
+            differs = trainer.restore(out)
+            note = f" ({differs})" if differs else ""
+            trainer.reporter.say("resumed", f"continuing {out} at step {trainer.state.step}{note}")
         on_rank_zero(trainer.fabric, lambda: write_start(trainer, origin))
     except BaseException:
         if trainer.folder is not None:
@@ -148,8 +152,17 @@ def _open(trainer: Trainer, origin: Mapping[str, str], out: Path) -> None:
 
 def _train_or_raise(trainer: Trainer, out: Path) -> str:
     """Train to the end: ``finished`` or ``early stop``; TrainingInterrupted where the user stops it."""
-    with StopSignal() as stop:
-        status = train(trainer, stop)
+    watch = trainer.watch
+    try:
+        with StopSignal() as stop:
+            status = train(trainer, stop)
+    except RuntimeError as error:
+        if watch is not None and not isinstance(error, CongruError):
+            watch.fault(error)  # a collective operation failed: whose fault was it?
+        raise
+    finally:
+        if watch is not None:
+            watch.close()
     if status == "interrupted":
         line = resume_line(trainer.learner, out)
         text = f"interrupted at step {trainer.state.step}, saved; to continue:\n  {line}"
@@ -162,6 +175,7 @@ def train(trainer: Trainer, stop: StopSignal) -> str:
     """THE LOOP. Returns ``finished``, ``early stop`` or ``interrupted``."""
     trainer.start_clock()
     if trainer.state.evaluated_step < 0:
+        trainer.note("evaluation")
         evaluate(trainer)
         trainer.save()
     while not trainer.over():
@@ -170,9 +184,12 @@ def train(trainer: Trainer, stop: StopSignal) -> str:
             trainer.carry = None
         for batch in trainer.batches.epoch(epoch, start):
             asked = trainer.step(batch, stop)
+            if not trainer.synced:  # the others may stand elsewhere
+                continue
             if trainer.record_due():
                 trainer.record()
             if trainer.evaluation_due():
+                trainer.note("evaluation")
                 evaluate(trainer)
                 trainer.save()
             elif asked or trainer.checkpoint_due():

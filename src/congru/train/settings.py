@@ -129,6 +129,10 @@ class MachineSettings(_Group):
         Field(description="Kind of device; auto: cuda if there, else cpu."),
     ] = "auto"
     devices: Annotated[int, Field(ge=1, description="Number of devices (on a CPU: processes).")] = 1
+    sync_every: Annotated[
+        int,
+        Field(ge=1, description="Several processes: average weights every so many steps, for slow networks."),
+    ] = 1
 
 
 class FolderSettings(_Group):
@@ -152,6 +156,14 @@ class TrainSettings(FolderSettings, MachineSettings, WeightSettings, OptimizerSe
     >>> TrainSettings(minutes=5, out="romeo", json=True).json_lines
     True
     """
+
+    @model_validator(mode="after")
+    def _one_weight_average(self) -> Self:
+        if self.ema is not None and self.sync_every > 1:
+            raise ValueError(
+                f"ema is {self.ema} and sync_every is {self.sync_every}, expected one kind of average: leave out --ema"
+            )
+        return self
 
 
 class ModelSettings(TrainSettings):

@@ -26,11 +26,13 @@ from congru.train.devices import gather, on_rank_zero
 from congru.train.events import Reporter, Standing
 from congru.train.folder import Metric, RunFolder
 from congru.train.interrupt import StopSignal
+from congru.train.local_steps import average_over, exchanges
 from congru.train.nests import tree_map
 from congru.train.networks import Objective, make_optimizer
 from congru.train.schedule import Budget, Clock, learning_rate_factor
-from congru.train.seeding import rng_state, set_rng_state
+from congru.train.seeding import rng_state, seed_everything, set_rng_state
 from congru.train.settings import ModelSettings
+from congru.train.watch import Watch
 
 
 @dataclass
@@ -75,12 +77,25 @@ class Trainer:
         self.state = State()
         self.clock = Clock()
         self.carry: Any = None
+        self.watch: Watch | None = None
+        self.synced = True  # whether all processes have the same weights
         self._saved_seconds = 0.0
 
     @property
     def fraction(self) -> float:
         """The used share of the budget."""
         return self.budget.fraction(self.state.step, self.state.seconds, self.state.evaluation_seconds)
+
+    @property
+    def steps_alone(self) -> bool:
+        """Whether this process now steps on its own gradient (post-local SGD: after the warm-up)."""
+        every, several = self.settings.sync_every, self.fabric.world_size > 1
+        return every > 1 and several and self.fraction >= self.settings.warmup
+
+    def note(self, doing: str) -> None:
+        """Tell the watch over the processes what this one does."""
+        if self.watch is not None:
+            self.watch.at(doing, self.state.step)
 
     def over(self) -> bool:
         """Whether the budget is used up, or patience has run out."""
@@ -106,10 +121,17 @@ class Trainer:
         factor = learning_rate_factor(self.fraction, self.settings.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * factor * group["factor"]
+        alone, asked = self.steps_alone, False
+        self.note("step")
         loss, norm, self.carry = self.optimize(batch, self.carry, self.optimizer)
         self.averaging.after_step(self.networks)
-        loss, asked, state.seconds = self._agree(loss, stop.requested, self.clock.seconds)
         state.step += 1
+        self.synced = not alone or exchanges(state.step, self.settings, self.budget)
+        if self.synced:
+            self.note("waiting")
+            if alone:
+                average_over(self.fabric, self.networks, self.optimizer)
+            loss, asked, state.seconds = self._agree(loss, stop.requested, self.clock.seconds)
         state.loss_sum += loss
         state.norm_sum += norm
         state.num_summed += 1
@@ -118,10 +140,11 @@ class Trainer:
 
     def optimize(self, batch: Any, carry: Any, optimizer: Any) -> tuple[float, float, Any]:
         """Loss, backward, clip, update. Returns loss, gradient norm and the detached state to carry over."""
-        total, count, carry = self.objective(self.fabric.to_device(batch), carry)
-        loss = total / self._mean_count(count)
-        optimizer.zero_grad(set_to_none=True)
-        self.fabric.backward(loss)
+        with self.fabric.no_backward_sync(self.objective, enabled=self.steps_alone):
+            total, count, carry = self.objective(self.fabric.to_device(batch), carry)
+            loss = total / self._mean_count(count)
+            optimizer.zero_grad(set_to_none=True)
+            self.fabric.backward(loss)
         limit = self.settings.clip if self.settings.clip is not None else math.inf
         norm = self.fabric.clip_gradients(self.objective, optimizer, max_norm=limit, error_if_nonfinite=False)
         for name, number in (("loss", float(loss.detach())), ("gradient norm", float(norm))):  # type: ignore[arg-type]
@@ -132,8 +155,9 @@ class Trainer:
 
     def _mean_count(self, count: Tensor) -> Tensor:
         """The mean of the processes' counts: gradients are averaged over the processes, sums are not."""
-        if self.fabric.world_size == 1:
+        if self.fabric.world_size == 1 or self.steps_alone:
             return count.clamp(min=1)
+        self.note("waiting")
         everywhere = self.fabric.all_reduce(count.to(torch.float64), reduce_op="sum")
         assert isinstance(everywhere, Tensor)
         return (everywhere.clamp(min=1) / self.fabric.world_size).to(torch.float32)
@@ -166,7 +190,7 @@ class Trainer:
 
     def record_due(self) -> bool:
         """Whether to write a row of training loss now."""
-        return self.state.step % self.state.log_every == 0
+        return self.state.num_summed >= self.state.log_every
 
     def checkpoint_due(self) -> bool:
         """Whether the last checkpoint is too old."""
@@ -220,30 +244,38 @@ class Trainer:
         def write() -> None:
             assert self.folder is not None
             self.folder.sync_metrics()
-            content = {
-                "networks": self.networks.state_dict(),
-                "averaging": self.averaging.state(),
-                "optimizer": self.optimizer.state_dict(),
-                "state": asdict(self.state),
-                "carries": carries,
-                "generators": generators,
-                "steps_per_epoch": self.learner.steps_per_epoch,
-                "threads": torch.get_num_threads(),
-                "metrics_size": self.folder.metrics_size(),
-            }
-            checkpoint.save(self.folder.last, content)
+            checkpoint.save(self.folder.last, self.content(carries, generators, self.folder.metrics_size()))
             self.folder.set_status(
                 step=self.state.step, seconds=round(self.state.seconds, 3), best=self.state.best
             )
 
         on_rank_zero(self.fabric, write)
 
-    def restore(self, folder: Path) -> None:
-        """Continue from the checkpoint of the run in ``folder``; without one, from the start."""
+    def content(self, carries: Any, generators: Any, metrics_size: int) -> dict[str, Any]:
+        """The full state as a checkpoint holds it; ``carries`` and ``generators`` one for each process."""
+        return {
+            "networks": self.networks.state_dict(),
+            "averaging": self.averaging.state(),
+            "optimizer": self.optimizer.state_dict(),
+            "state": asdict(self.state),
+            "carries": carries,
+            "generators": generators,
+            "steps_per_epoch": self.learner.steps_per_epoch,
+            "threads": torch.get_num_threads(),
+            "metrics_size": metrics_size,
+        }
+
+    def restore(self, folder: Path) -> str | None:
+        """Continue from the checkpoint of the run in ``folder``; without one, from the start.
+
+        Returns what differs from a run that was not interrupted, None where nothing does: another number of processes takes
+        the same steps on the same batches with the same objective, but draws other random masks, and streams that are carried
+        over begin anew.
+        """
         if not checkpoint.exists(folder / "last"):
             if self.folder is not None:
                 self.folder.cut_metrics(0)
-            return
+            return None
         content = checkpoint.load(folder / "last")
         try:
             self._take_over(content, folder)
@@ -258,15 +290,12 @@ class Trainer:
     def _take_over(self, content: Mapping[str, Any], folder: Path) -> None:
         """Take over what a checkpoint holds."""
         rank, world = self.fabric.global_rank, self.fabric.world_size
-        for name, then, now in (
-            ("devices", len(content["carries"]), world),
-            ("steps per epoch", content["steps_per_epoch"], self.learner.steps_per_epoch),
-        ):
-            if then != now:
-                raise RunFolderError(
-                    f"{name} is {now}, but the run in {folder} was started with {then}: "
-                    "use the same data and devices, or start another run with another --out"
-                )
+        then, now = content["steps_per_epoch"], self.learner.steps_per_epoch
+        if then != now:
+            raise RunFolderError(
+                f"steps per epoch is {now}, but the run in {folder} was started with {then}: "
+                "use the same data, or start another run with another --out"
+            )
         try:
             self.networks.load_state_dict(content["networks"])
         except RuntimeError:
@@ -276,10 +305,17 @@ class Trainer:
         self.averaging.restore(self.fabric.to_device(content["averaging"]))
         self.optimizer.load_state_dict(content["optimizer"])
         self.state = State(**content["state"])
-        self.carry = self.fabric.to_device(content["carries"][rank])
         self._saved_seconds = self.state.seconds
+        if self.folder is not None:
+            self.folder.cut_metrics(content["metrics_size"])
+        saved = len(content["generators"])
+        if saved != world or None in content["generators"]:
+            seed_everything(self.settings.seed + rank + world * (self.state.step + 1))
+            was = f"{saved} processes" if saved > 1 else "1 process"
+            lost = "" if saved != world else " of which some were lost"
+            return f"{world} now, saved by {was}{lost}: same batches and objective; masks and carried states begin anew"
+        self.carry = self.fabric.to_device(content["carries"][rank])
         if self.settings.threads is None:  # another number of threads adds in another order
             torch.set_num_threads(content["threads"])
         set_rng_state(content["generators"][rank])
-        if self.folder is not None:
-            self.folder.cut_metrics(content["metrics_size"])
+        return None

@@ -55,6 +55,7 @@ def before_text(summary: Summary) -> str:
             ("memory", f"{size(summary.memory_bytes)} (measured over three trial steps)"),
             ("step", f"{summary.step_ms:.1f} ms"),
             ("time", f"{duration(summary.total_seconds)}, about {summary.num_steps:,} steps"),
+            *([("processes", summary.processes)] if summary.processes else []),
         ]
     )
     if summary.baselines:
