@@ -6,7 +6,10 @@ state of its generators, the streams it carried over) is gone, so a run continue
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,12 +50,21 @@ def leave_without(trainer: Trainer, out: Path, missing: Sequence[Lost]) -> None:
         print(f"congru: {names}: rank {rank} leaves, rank {saver} saves", file=sys.stderr, flush=True)
         return
     saved = save_alone(trainer, out, names)
+    end_frozen(missing)
     line = resume_line(trainer.learner, out)
     print(
         f"congru: {names}: {saved}; to continue, with any number of processes:\n  {line}",
         file=sys.stderr,
         flush=True,
     )
+
+
+def end_frozen(missing: Sequence[Lost]) -> None:
+    """End the lost processes of this machine: a frozen one would hold its memory and the terminal."""
+    for lost in missing:
+        if lost.sign is not None and lost.sign.host == socket.gethostname():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(lost.sign.process, signal.SIGKILL)
 
 
 def save_alone(trainer: Trainer, out: Path, names: str) -> str:

@@ -278,7 +278,7 @@ class Trainer:
             return None
         content = checkpoint.load(folder / "last")
         try:
-            self._take_over(content, folder)
+            return self._take_over(content, folder)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             if isinstance(error, CongruError):
                 raise
@@ -287,8 +287,8 @@ class Trainer:
                 "start another run with another --out"
             ) from None
 
-    def _take_over(self, content: Mapping[str, Any], folder: Path) -> None:
-        """Take over what a checkpoint holds."""
+    def _take_over(self, content: Mapping[str, Any], folder: Path) -> str | None:
+        """Take over what a checkpoint holds; what differs, as :meth:`restore` says."""
         rank, world = self.fabric.global_rank, self.fabric.world_size
         then, now = content["steps_per_epoch"], self.learner.steps_per_epoch
         if then != now:
