@@ -99,7 +99,12 @@ def _spare_watched_processes() -> None:
     """Fabric kills all processes of a machine when one dies, before they could save; not where they are watched."""
     observer = subprocess_script._ChildProcessObserver
     kill_all = observer._terminate_all
-    observer._terminate_all = lambda self: None if _watched.is_set() else kill_all(self)
+
+    def unless_watched(self: Any) -> None:
+        if not _watched.is_set():
+            kill_all(self)
+
+    observer._terminate_all = unless_watched  # type: ignore[method-assign]
 
 
 def _leave_group() -> None:

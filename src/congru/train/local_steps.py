@@ -43,5 +43,5 @@ def average_over(fabric: Fabric, networks: nn.Module, optimizer: torch.optim.Opt
     tensors: list[Tensor] = [*trained, *moments]
     everywhere = fabric.all_reduce(torch.cat([tensor.reshape(-1) for tensor in tensors]), reduce_op="mean")
     assert isinstance(everywhere, Tensor)
-    for tensor, mean in zip(tensors, everywhere.split([tensor.numel() for tensor in tensors])):
+    for tensor, mean in zip(tensors, torch.split(everywhere, [tensor.numel() for tensor in tensors])):
         tensor.copy_(mean.view_as(tensor))

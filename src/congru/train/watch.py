@@ -211,6 +211,6 @@ class Watch:
 
 def open_store(rank: int, address: str, port: int) -> Any:
     """The store of all watches: rank zero holds it (``port`` 0: any free one), the others reach it at this address."""
-    from torch.distributed import TCPStore
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     return TCPStore(address, port, None, rank == 0, timeout=timedelta(seconds=5.0), wait_for_workers=False)
