@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.setup-stamp
-JOBS   ?= 2
+JOBS   ?= 3 # workers on two cores: many tests wait for processes and browsers of their own
 # What computes differently on a processor without AVX-512 or AMX, and on one without AVX2.
 NO_AVX512 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 CONGRU_ISA=avx2
 KERNELS   := $(addprefix tests/kernels/test_,aten.py native.py exactness.py golden.py weight_dtype.py)
