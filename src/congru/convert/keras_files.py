@@ -29,16 +29,9 @@ from congru.convert.parts import (
     scaled_part,
 )
 from congru.errors import ConventionError, DataError, require
+from congru.reference.conventions import KERAS_CELLS
 from congru.runtime.nodes.pointwise import EPSILON
 
-_CELLS = {
-    "GRU": "gru",
-    "LSTM": "lstm",
-    "SimpleRNN": "rnn",
-    "GRUCell": "gru",
-    "LSTMCell": "lstm",
-    "SimpleRNNCell": "rnn",
-}
 _IDENTITY = {
     "InputLayer",
     "Dropout",
@@ -319,7 +312,7 @@ def _read_recurrent(kind: str, config: dict[str, Any], name: str, store: Store) 
                 ]
             layer.append(_direction(listed[depth][1], arrays, cell))
         part_name = name if len(cells[0]) == 1 else f"{name}_{depth}"
-        parts.append(recurrent_part(part_name, "keras", _CELLS[cell], [layer]))
+        parts.append(recurrent_part(part_name, "keras", KERAS_CELLS[cell], [layer]))
     if not first.get("return_sequences"):
         parts.append(function_part("last", f"{name}_last"))
     return parts
@@ -332,7 +325,7 @@ def _in(array: Array, arrays: list[Array]) -> bool:
 def _cells(kind: str, config: dict[str, Any], name: str) -> list[tuple[str, dict[str, Any]]]:
     """The cells of a layer in order: (class, config)."""
     if kind != "RNN":
-        if kind not in _CELLS:
+        if kind not in KERAS_CELLS:
             raise ConventionError(
                 f"{name} wraps a {kind}, expected GRU, LSTM, SimpleRNN or RNN: no other cell is converted"
             )
@@ -340,7 +333,7 @@ def _cells(kind: str, config: dict[str, Any], name: str) -> list[tuple[str, dict
     cell = config["cell"]
     inner = cell["config"]["cells"] if cell["class_name"] == "StackedRNNCells" else [cell]
     for entry in inner:
-        if entry["class_name"] not in _CELLS:
+        if entry["class_name"] not in KERAS_CELLS:
             raise ConventionError(
                 f"{name} has the cell {entry['class_name']}, expected GRUCell, LSTMCell or SimpleRNNCell: a cell of your own "
                 "computes another function"
@@ -350,6 +343,12 @@ def _cells(kind: str, config: dict[str, Any], name: str) -> list[tuple[str, dict
 
 def _direction(config: dict[str, Any], arrays: list[Array], cell: str) -> Direction:
     names = ("kernel", "recurrent_kernel", "bias")
-    known = _OPTIONS if _CELLS[cell] == "gru" else _OPTIONS[1:] if _CELLS[cell] == "lstm" else _OPTIONS[1:2]
+    known = (
+        _OPTIONS
+        if KERAS_CELLS[cell] == "gru"
+        else _OPTIONS[1:]
+        if KERAS_CELLS[cell] == "lstm"
+        else _OPTIONS[1:2]
+    )
     options = {key: config[key] for key in known if key in config}
     return Direction(dict(zip(names, arrays)), options)

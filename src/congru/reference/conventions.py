@@ -88,6 +88,15 @@ class Foreign(NamedTuple):
 
 
 _PYTORCH = System(ROWS, layouts.PYTORCH)
+# The classes of Keras that hold a cell.
+KERAS_CELLS = {
+    "GRU": "gru",
+    "LSTM": "lstm",
+    "SimpleRNN": "rnn",
+    "GRUCell": "gru",
+    "LSTMCell": "lstm",
+    "SimpleRNNCell": "rnn",
+}
 _KERAS = System(
     {**ROWS, "gru": "zrn"},
     layouts.KERAS,

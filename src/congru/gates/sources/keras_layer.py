@@ -16,15 +16,8 @@ from congru.gates.layer import Layer
 from congru.gates.sources.stack import Stack, trace_stack
 from congru.gates.weights import Array
 from congru.reference import conventions
+from congru.reference.conventions import KERAS_CELLS
 
-_CELLS = {
-    "GRU": "gru",
-    "LSTM": "lstm",
-    "SimpleRNN": "rnn",
-    "GRUCell": "gru",
-    "LSTMCell": "lstm",
-    "SimpleRNNCell": "rnn",
-}
 _OPTIONS = {"gru": ("reset_after", "activation", "recurrent_activation"), "lstm": ("activation", "recurrent_activation"),
             "rnn": ("activation",), "rnn_relu": ("activation",)}  # fmt: skip
 Layers = tuple[tuple[Layer, ...], ...]
@@ -112,13 +105,13 @@ def stacks_of_keras(layer: Any) -> list[Stack]:
 
 
 def _stack(layer: Any, config: dict[str, Any], name: str, backward: bool) -> Stack:
-    kind = next((kind.__name__ for kind in type(layer).__mro__ if kind.__name__ in _CELLS), None)
+    kind = next((kind.__name__ for kind in type(layer).__mro__ if kind.__name__ in KERAS_CELLS), None)
     if kind is None:
         raise CongruError(
             f"{type(layer).__name__} is no recurrent Keras layer, expected GRU, LSTM, SimpleRNN, RNN of such cells or "
             "Bidirectional: pass model.get_layer(...)"
         )
-    cell = _CELLS[kind]
+    cell = KERAS_CELLS[kind]
     if cell == "rnn" and config.get("activation") == "relu":
         cell = "rnn_relu"
     names = (
