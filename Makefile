@@ -9,7 +9,7 @@ NO_AVX512 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 CONGRU_ISA=avx2
 KERNELS   := $(addprefix tests/kernels/test_,aten.py native.py exactness.py golden.py weight_dtype.py)
 LAYERS    := tests/nn/test_layers.py tests/nn/test_against_torch.py tests/tasks/test_text_learner.py
 
-.PHONY: setup demo test check sanitize fuzz bench wheels pages docs clean
+.PHONY: setup demo test check lint types suite sanitize fuzz bench wheels pages docs clean
 
 setup: $(STAMP)
 
@@ -24,16 +24,24 @@ $(STAMP): pyproject.toml CMakeLists.txt $(wildcard core/*)
 demo: $(STAMP)
 	$(BIN)/congru demo --setup-seconds $$(cat $(STAMP))
 
-test: check
-	@sh .ci/browser.sh
-	$(BIN)/pytest -n $(JOBS)
-	$(NO_AVX512) $(BIN)/pytest -n $(JOBS) $(KERNELS) $(LAYERS)
-	CONGRU_ISA=baseline $(BIN)/pytest -n $(JOBS) $(KERNELS)
+# Types are checked while the tests run: one core is enough for them, and tests wait for processes and browsers.
+test: lint
+	@$(MAKE) --no-print-directory --jobs=2 types suite
 
-check: $(STAMP)
+check: lint types
+
+lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+types: $(STAMP)
 	$(BIN)/mypy
+
+suite: $(STAMP)
+	@sh .ci/browser.sh
+	$(BIN)/pytest -n $(JOBS) --dist worksteal
+	$(NO_AVX512) $(BIN)/pytest -n $(JOBS) --dist worksteal $(KERNELS) $(LAYERS)
+	CONGRU_ISA=baseline $(BIN)/pytest -n $(JOBS) --dist worksteal $(KERNELS)
 
 # After every change of core/: its C tests under the address, undefined-behaviour and thread sanitizers.
 sanitize: $(STAMP)

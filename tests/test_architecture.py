@@ -275,6 +275,11 @@ def test_light_imports_load_nothing_heavy(statement: str) -> None:
     assert loaded_modules(statement) & HEAVY == set()
 
 
+def test_the_layers_leave_torchs_compiler_alone() -> None:
+    pytest.importorskip("torch")
+    assert "torch._dynamo" not in loaded_modules("import congru.nn, congru.train")
+
+
 def test_import_is_fast() -> None:
     assert best_seconds(["-c", "import congru"]) < 0.5
 

@@ -11,14 +11,20 @@ import pytest
 import congru
 from congru.errors import CongruError, ConventionError
 
-os.environ.setdefault("KERAS_BACKEND", "torch")
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    keras = pytest.importorskip("keras", reason="keras is not installed: pip install keras")
-layers = keras.layers
 # NumPy 2 says so of the tensors that Keras hands it.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
 X = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def with_keras():
+    """Keras and its layers as names of this file; imported by the first test, as collecting the others takes seconds less so."""
+    global keras, layers
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        keras = pytest.importorskip("keras", reason="keras is not installed: pip install keras")
+    layers = keras.layers
 
 
 def made(layer, x=X):
@@ -69,15 +75,14 @@ def test_a_first_state_is_handed_on():
     np.testing.assert_allclose(trace.top_output, returned(layer, initial_state=[h, c]), atol=1e-6)
 
 
-class Halved(layers.GRU):
-    """Right weights, another function: its call returns half of every state."""
-
-    def call(self, *arguments, **keywords):
-        return 0.5 * super().call(*arguments, **keywords)
-
-
 @pytest.mark.parametrize("every_step", [True, False])
 def test_a_subclass_with_another_call_does_not_pass(every_step):
+    class Halved(layers.GRU):
+        """Right weights, another function: its call returns half of every state."""
+
+        def call(self, *arguments, **keywords):
+            return 0.5 * super().call(*arguments, **keywords)
+
     with pytest.raises(CongruError, match="the equations miss its output by"):
         congru.inspect(made(Halved(4, return_sequences=every_step)), X).check()
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
+import functools
 import re
 
 import pytest
 import torch
-from torch.testing._internal.common_modules import ModuleErrorEnum, module_db
 
 from congru import nn
 from congru.errors import CongruError
@@ -20,7 +20,6 @@ OURS = {
     torch.nn.LSTMCell: nn.LSTMCell,
     torch.nn.RNNCell: nn.RNNCell,
 }
-CASES = {info.module_cls: info for info in module_db if info.module_cls in OURS}
 every_kind = pytest.mark.parametrize("kind", OURS, ids=lambda kind: kind.__name__)
 
 # What differs on purpose: a part of torch's message -> what ours raises, and why.
@@ -34,8 +33,16 @@ DIFFERENCES = {
 }
 
 
+@functools.cache
+def cases():
+    """torch's description of each kind; imported by the first test, as collecting the others takes seconds less so."""
+    from torch.testing._internal.common_modules import module_db
+
+    return {info.module_cls: info for info in module_db if info.module_cls in OURS}
+
+
 def samples(kind, training, dtype=torch.float64, requires_grad=True):
-    info = CASES[kind]
+    info = cases()[kind]
     return info.module_inputs_func(
         info, device="cpu", dtype=dtype, requires_grad=requires_grad, training=training
     )
@@ -94,7 +101,7 @@ def test_values_and_gradients_are_those_of_torch(kind, training):
 def test_packed_sequences_too(kind):
     if kind not in (torch.nn.GRU, torch.nn.RNN):
         pytest.skip("torch has such cases for GRU and RNN")
-    info = CASES[kind]
+    info = cases()[kind]
     sampled = info.module_inputs_func(
         info, device="cpu", dtype=torch.float64, requires_grad=False, training=True, with_packed_sequence=True
     )
@@ -111,7 +118,9 @@ def test_packed_sequences_too(kind):
 @every_kind
 def test_wrong_calls_are_refused_as_torch_refuses_them(kind):
     """An error of the class that torch raises, in one line; where ours is another, `DIFFERENCES` has the reason."""
-    info = CASES[kind]
+    from torch.testing._internal.common_modules import ModuleErrorEnum as errors
+
+    info = cases()[kind]
     seen = 0
     for case in info.module_error_inputs_func(
         info, device="cpu", dtype=torch.float32, requires_grad=False, training=True
@@ -124,7 +133,7 @@ def test_wrong_calls_are_refused_as_torch_refuses_them(kind):
 
         def call(args=args, keywords=keywords, sample=sample, case=case, other=other):
             module = OURS[kind](*args, **keywords)
-            if case.error_on is ModuleErrorEnum.FORWARD_ERROR:
+            if case.error_on is errors.FORWARD_ERROR:
                 module(*sample.forward_input.args, **sample.forward_input.kwargs)
 
         with pytest.raises(expected) as caught:

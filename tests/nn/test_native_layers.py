@@ -65,8 +65,8 @@ def agree(found, expected, row=ROW):
         assert_close(row, a.detach(), b.detach())
 
 
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-@every_layer
+# aot_eager traces all that eager does, and the backward pass.
+@pytest.mark.parametrize(("name", "backend"), [("GRU", "eager"), *((name, "aot_eager") for name in LAYERS)])
 def test_torch_compile_makes_one_graph_forward_and_backward(name, backend):
     torch._dynamo.reset()
     layer, other = pair(name)
@@ -163,8 +163,10 @@ def test_autocast_runs_in_float32_also_compiled(name, dtype):
     layer = LAYERS[name](3, 5, 2, batch_first=True, backend="native")
     x = torch.randn(4, 6, 3).to(dtype).requires_grad_()
     expected = results_and_gradients(layer, layer, x.detach().float().requires_grad_())
-    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
-    for call in (layer, compiled):
+    calls = [layer]
+    if dtype == torch.bfloat16:
+        calls.append(torch.compile(layer, backend="aot_eager", fullgraph=True))
+    for call in calls:
         with torch.autocast("cpu", torch.bfloat16):
             found = results_and_gradients(call, layer, x)
         assert all(part.dtype == torch.float32 for part in (*found[:2], *found[-4:]))

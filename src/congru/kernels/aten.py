@@ -16,6 +16,7 @@ from torch import Tensor
 
 from congru.kernels.call import Call, Sequence
 from congru.kernels.composite import State, Weights, gate_equations, input_part, zeros
+from congru.kernels.tracing import constant_when_traced
 
 _SEQUENCE: dict[str, Callable[..., Any]] = {
     "gru": torch.gru,
@@ -52,7 +53,7 @@ def supports(call: Call) -> str | None:
     return None
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant_when_traced
 def _runs_lstm(dtype: str, products: torch.dtype) -> bool:
     """Whether PyTorch's LSTM runs on this processor for tensors of `dtype` under autocast to `products`.
 

@@ -19,6 +19,7 @@ import torch
 
 from congru.errors import SettingsError, require
 from congru.kernels.native_equations import CELL_OF
+from congru.kernels.tracing import constant_when_traced
 
 # The rows of ours from which the rows of a node are taken, in its order.
 _ROWS = {"gru": (1, 0, 2), "lstm": (0, 3, 1, 2), "rnn": (0,), "rnn_relu": (0,)}
@@ -103,7 +104,7 @@ def refuse_mingru(*arguments: Any) -> None:
     )
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant_when_traced
 def exporting() -> bool:
     """Whether torch.onnx.export is running; its old exporter then knows our operators too."""
     onnx = sys.modules.get("torch.onnx")
