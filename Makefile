@@ -9,6 +9,9 @@ NO_AVX512 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 CONGRU_ISA=avx2
 KERNELS   := $(addprefix tests/kernels/test_,aten.py native.py exactness.py golden.py weight_dtype.py)
 LAYERS    := tests/nn/test_layers.py tests/nn/test_against_torch.py tests/tasks/test_text_learner.py
 
+# Hundreds of processes start in the tests: each is to find its modules compiled.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo test check lint types suite sanitize fuzz bench wheels pages docs clean
 
 setup: $(STAMP)
