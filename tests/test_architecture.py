@@ -216,6 +216,7 @@ def test_public_names() -> None:
     assert set(congru.__all__) == {
         "CongruError",
         "Forecaster",
+        "Pool",
         "__version__",
         "convert",
         "explain",

@@ -14,6 +14,7 @@ from congru.version import __version__
 _PUBLIC = {
     "CongruError": "congru.errors",
     "Forecaster": "congru.tasks.forecast.forecaster",
+    "Pool": "congru.runtime.pool",
     "convert": "",
     "explain": "congru.ops",
     "gates": "",
@@ -27,6 +28,7 @@ _PUBLIC = {
 __all__ = [
     "CongruError",
     "Forecaster",
+    "Pool",
     "__version__",
     "convert",
     "explain",
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from congru.errors import CongruError
     from congru.gates.inspect import inspect
     from congru.ops import explain
+    from congru.runtime.pool import Pool
     from congru.tasks.forecast.forecaster import Forecaster
     from congru.tasks.loading import load
 

@@ -83,6 +83,12 @@ class TrainingError(CongruError):
     """Training cannot go on, for example because the loss is no longer a number."""
 
 
+class BusyError(CongruError, RuntimeError):
+    """There is no room now: a bounded queue or pool is full. What was asked is right, and may be asked again later."""
+
+    longest = 300
+
+
 class ExportError(CongruError):
     """A model cannot be written for another place, or what was written does not agree with it."""
 

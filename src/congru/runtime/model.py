@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +23,9 @@ from congru.runtime.scaler import Scaler
 from congru.runtime.session import Session, advance
 from congru.runtime.tensors import of_owner
 from congru.runtime.tokenizer import Tokenizer, parse_tokenizer
+
+_LOADED: weakref.WeakSet[Model] = weakref.WeakSet()  # where unpickled sessions find their weights
+_LOCK = threading.Lock()
 
 
 class Model:
@@ -41,6 +46,8 @@ class Model:
     ) -> None:
         self.folder, self.config, self.networks, self.files = folder, config, networks, files
         self.weights = weights
+        with _LOCK:
+            _LOADED.add(self)
 
     @property
     def network(self) -> Network:
@@ -173,6 +180,8 @@ class Model:
             self.network if network is None else self.networks[network],
             tokenizer=self.tokenizer,
             identity=lambda: self.fingerprint,
+            reopen=reopened,
+            network_name=network or next(iter(self.networks)),
             seed=seed,
             batch_size=batch_size,
             constants=constants,
@@ -187,6 +196,32 @@ class Model:
         parts = [f"{name}: {_describe(network)}" for name, network in self.networks.items()]
         whole = _describe(self.network) if len(self.networks) == 1 else "; ".join(parts)
         return f"Model({str(self.folder)!r}: {self.task}, {whole}, {self.num_parameters:,} parameters)"
+
+
+def reopened(
+    fingerprint: str,
+    network: str,
+    batch_size: int,
+    constants: Mapping[str, ArrayLike],
+    lengths: Mapping[str, ArrayLike],
+    content: bytes,
+) -> Session:
+    """An unpickled session of the loaded model with this fingerprint.
+
+    Raises :class:`ModelFolderError` where no such model is loaded in this process.
+    """
+    with _LOCK:
+        loaded = list(_LOADED)
+    for model in loaded:
+        if model.fingerprint == fingerprint:
+            session = model.session(
+                batch_size=batch_size, network=network, constants=constants, lengths=lengths
+            )
+            return session.restore(content)
+    raise ModelFolderError(
+        f"the pickled session is of the model {fingerprint[:12]}, expected it to be loaded in this process: keep the"
+        " result of congru.load(folder) before you unpickle"
+    )
 
 
 def _describe(network: Network) -> str:

@@ -27,6 +27,7 @@ from congru.runtime.graph import alone
 from congru.runtime.network import Network
 from congru.runtime.plain_json import parse_json
 from congru.runtime.run import Run, State, twin_of
+from congru.runtime.session_bytes import Kept, format_session, parse_session
 from congru.runtime.steps import Steps
 from congru.runtime.tokenizer import Tokenizer
 
@@ -40,7 +41,8 @@ class Session:
     without batch axis; with a batch axis in front it answers with one. A network with several inputs takes a
     dictionary of them, one with several outputs answers with a dictionary. `seed` makes `generate` repeatable;
     `constants` are the rows [B, F] and memories [B, S, F] of the network, which hold for the whole stream,
-    `lengths` those of the memories. `identity` gives the fingerprint that a saved session carries.
+    `lengths` those of the memories. `identity` gives the fingerprint that a saved session carries; `reopen` makes a
+    session again of what is pickled: fingerprint, `network_name`, batch size, constants, lengths, bytes.
     """
 
     def __init__(
@@ -49,6 +51,8 @@ class Session:
         *,
         tokenizer: Tokenizer | None = None,
         identity: Callable[[], str] = str,
+        reopen: Callable[..., Session] | None = None,
+        network_name: str = "",
         seed: int | None = None,
         batch_size: int = 1,
         constants: Mapping[str, ArrayLike] | None = None,
@@ -64,12 +68,17 @@ class Session:
                 raise SettingsError(f"{name} is {value!r}, expected a whole number of at least {least}")
         self.network, self.tokenizer, self.batch_size = network, tokenizer, int(batch_size)
         self._draws = Draws(seed)
-        self._identity = identity
+        self._identity, self._reopen, self._name = identity, reopen, network_name
         self._constants = network.check_constants(constants or {}, lengths or {}, self.batch_size)
         self._steps: Steps | None = None  # made by the first step
         self._state: State | None = network.initial_state(self.batch_size)  # None: in the steps
         self._last: dict[str, Array] | None = None
         self._last_row: int | None = None  # which row of `_last` is its own, where sessions stepped together
+
+    @property
+    def constants(self) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[np.int64]]]:
+        """The rows and memories that hold for the whole stream, and the memories' lengths."""
+        return self._constants
 
     @property
     def rng(self) -> np.random.Generator:
@@ -225,11 +234,40 @@ class Session:
         }
         session_file.write(Path(path), tensors, metadata)
 
-    def restore(self, path: str | os.PathLike[str]) -> Session:
-        """Go on from a file that `save` wrote; refuses one of another model or batch size, or that was changed, and the
-        session is then as before. Returns the session.
+    def to_bytes(self) -> bytes:
+        """State, last output and random generator in a few bytes more than their numbers take; `restore` reads them.
+
+        See :mod:`congru.runtime.session_bytes`. Constants are not in them.
         """
-        metadata, tensors = session_file.read(Path(path))
+        state = self._state
+        if state is None:
+            assert self._steps is not None
+            state = self._steps.read()
+        kept = Kept(self._identity(), self.batch_size, state, self._own_last(), self._draws.words())
+        return format_session(kept)
+
+    def __reduce__(self) -> tuple[Callable[..., Session], tuple[Any, ...]]:
+        """Pickled by its bytes and the fingerprint of its model, which must be loaded where it is unpickled."""
+        if self._reopen is None:
+            raise SettingsError(
+                "the session has no model to find it by, expected one of model.session(): pickle its to_bytes()"
+            )
+        return self._reopen, (
+            self._identity(),
+            self._name,
+            self.batch_size,
+            *self._constants,
+            self.to_bytes(),
+        )
+
+    def restore(self, source: str | os.PathLike[str] | bytes) -> Session:
+        """Go on from a file that `save` wrote, or from what `to_bytes` gave; refuses those of another model or batch size,
+        or that were changed, and the session is then as before. Returns the session.
+        """
+        return self._restore_bytes(source) if isinstance(source, bytes) else self._restore_file(Path(source))
+
+    def _restore_file(self, path: Path) -> Session:
+        metadata, tensors = session_file.read(path)
         if metadata["model"] != self._identity():
             raise ModelFolderError(
                 f"{path} was saved by another model, expected this one: load the model of the file"
@@ -256,6 +294,22 @@ class Session:
         self.state = {name.removeprefix("state."): value for name, value in tensors.items()}
         self._last, self._last_row = last or None, None
         self._draws.generator().bit_generator.state = generator.bit_generator.state
+        return self
+
+    def _restore_bytes(self, content: bytes) -> Session:
+        kept = parse_session(content, self.network.graph)
+        if kept.fingerprint != self._identity():
+            raise ModelFolderError(
+                "the session's bytes are of another model, expected this one: load the model they were made with"
+            )
+        if kept.batch_size != self.batch_size:
+            raise ModelFolderError(
+                f"the session's bytes have batch_size {kept.batch_size}, expected {self.batch_size}:"
+                f" call model.session(batch_size={kept.batch_size}).restore(...)"
+            )
+        self.state = kept.state
+        self._last, self._last_row = kept.last, None
+        self._draws.go_on_from(kept.generator)
         return self
 
     def _current(self) -> State:

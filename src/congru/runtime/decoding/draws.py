@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 
@@ -33,6 +35,14 @@ class Draws:
         """The generator, to be kept: it stays the same for good."""
         self._handed_out = True
         return self.generator()
+
+    def words(self) -> dict[str, Any]:
+        """The state of the generator, as NumPy gives it."""
+        return dict(self._generator.bit_generator.state)
+
+    def go_on_from(self, words: dict[str, Any]) -> None:
+        """Draw what a generator in this state would."""
+        self.generator().bit_generator.state = words
 
     def fork(self) -> Draws:
         """Another one that will draw the same numbers."""
