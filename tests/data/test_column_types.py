@@ -12,8 +12,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from congru.data.long_table import LongTable
 from congru.data.rows import Columns
-from congru.data.table import LongTable, make_table, read_table, write_ids, write_times
+from congru.data.table import make_table, read_table, write_ids, write_times
 from congru.data.times import TimeFormat
 
 LENGTH = 30

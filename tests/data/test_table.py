@@ -14,7 +14,8 @@ import pyarrow as pa
 import pytest
 
 from congru.data.frequency import Frequency, infer_frequency, parse_frequency
-from congru.data.table import Columns, make_table, read_table
+from congru.data.rows import Columns
+from congru.data.table import make_table, read_table
 from congru.errors import DataError, SettingsError
 
 DAYS = ["2024-01-01", "2024-01-02", "2024-01-03"]

@@ -120,7 +120,7 @@ def test_update_goes_on_and_any_cutting_gives_the_same(trained: Forecaster) -> N
         longer.run(panel.inputs(series, cut))
         for step in range(91, 98):
             out = longer.step(panel.inputs(series, np.array([step, step]))[:, -1])
-        np.testing.assert_allclose(whole._out[0], out, atol=1e-5)  # type: ignore[index]
+        np.testing.assert_allclose(whole._sessions.out[0], out, atol=1e-5)  # type: ignore[union-attr]
     else:
         panel, _ = trained.panel_of(two_series(97))
         again = trained.windows(panel, np.array([0, 1]), np.array([97, 97]))

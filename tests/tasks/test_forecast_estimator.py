@@ -16,10 +16,12 @@ import polars as pl
 import pytest
 
 import congru
-from congru.data.table import Columns, LongTable, read_table
+from congru.data.long_table import LongTable
+from congru.data.rows import Columns
+from congru.data.table import read_table
 from congru.errors import SettingsError
 from congru.report.verdict import verdict
-from congru.tasks.forecast.forecaster import outputs
+from congru.tasks.forecast.outputs import outputs
 from congru.tasks.forecast.panel import Panel, fit_units
 from congru.tasks.forecast.window import Window
 from congru.tasks.registry import TASKS

@@ -104,3 +104,22 @@ def test_few_windows_no_validation_or_no_wish_leave_it_out() -> None:
     assert make_learner(table, settings=Settings(horizon=4, input_size=32, linear=False)).data.line is None
     assert make_learner(table, settings=Settings(horizon=4, input_size=32, val_size=0)).data.line is None
     assert make_learner(table[:40], settings=Settings(horizon=4, input_size=32)).data.line is None
+
+
+def test_one_evaluation_fits_one_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        calls.append(1)
+        return fit_share(*arguments, **options)
+
+    monkeypatch.setattr("congru.tasks.forecast.learner.fit_share", counted)
+    settings = Settings(horizon=4, input_size=32, levels=[80], hidden_size=4)
+    learner = make_learner(lines_and_waves(), settings=settings)
+    for factor in (1.0, 2.0):  # two evaluations
+        parts = [np.full((len(learner.validation_rows()), 4, 3), factor)]
+        first = learner.metrics(parts)
+        assert learner.metrics(parts) == first
+        learner.task_config(parts)
+        learner.files(parts)
+    assert len(calls) == 2

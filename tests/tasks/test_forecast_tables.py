@@ -11,9 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from congru.data.table import Columns, LongTable, read_table
+from congru.data.long_table import LongTable
+from congru.data.rows import Columns
+from congru.data.table import read_table
 from congru.errors import DataError, SettingsError
 from congru.tasks.forecast import Forecaster
+from congru.tasks.forecast.future import known_ahead
 from congru.tasks.forecast.use import evaluate, run
 from forecast_cases import STEPWISE, train, without_charts
 from shared_files import CASES, needs
@@ -372,10 +375,10 @@ def test_holidays_are_known_ahead_by_themselves(folder: Path) -> None:
     frame = pd.DataFrame({"ds": days, "y": np.sin(np.arange(50.0))})
     model = train(frame, folder / "holidays", **TINY, holidays="DE")
     assert model.store.known == ["holidays DE"]
-    assert model._future(None)[0, :, 0].tolist() == [0.0, 0.0, 0.0]  # type: ignore[index]
+    assert known_ahead(model, None)[0, :, 0].tolist() == [0.0, 0.0, 0.0]  # type: ignore[index]
     later = pd.DataFrame({"ds": pd.date_range("2023-12-21", periods=3), "y": [0.0, 0.0, 0.0]})
     model.update(later)
-    assert model._future(None)[0, :, 0].tolist() == [0.0, 1.0, 1.0]  # type: ignore[index]
+    assert known_ahead(model, None)[0, :, 0].tolist() == [0.0, 1.0, 1.0]  # type: ignore[index]
     assert Forecaster.load(model.save(folder / "with-holidays")).predict().ds[1] == pd.Timestamp("2023-12-25")
     with pytest.raises(SettingsError, match="holidays is 'XX', expected a country's code"):
         read_table(frame, columns=Columns(holidays=("XX",)))

@@ -433,3 +433,8 @@ def write_stamp(stamp: datetime.datetime, pattern: str) -> str:
         return str(numbers[match[2]]) if match[1] else f"{numbers[match[2]]:02d}"
 
     return re.sub(r"%(-?)(.)", write, pattern)
+
+
+def is_nat(times: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which times [R] could not be read; counted ones always could."""
+    return np.isnat(times) if times.dtype.kind == "M" else np.zeros(len(times), bool)

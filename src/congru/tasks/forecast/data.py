@@ -15,19 +15,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from congru.data.table import LongTable, read_table
+from congru.data.long_table import LongTable
+from congru.data.table import read_table
 from congru.errors import DataError, SettingsError
 from congru.tasks.forecast import defaults
-from congru.tasks.forecast.baselines import LONGEST_LINEAR, Linear, croston_windows, is_intermittent
+from congru.tasks.forecast.baselines import LONGEST_LINEAR
 from congru.tasks.forecast.linear import fit_line
 from congru.tasks.forecast.metrics import naive_error, score
 from congru.tasks.forecast.panel import Panel, Units, fit_units
 from congru.tasks.forecast.quantiles import bounded
 from congru.tasks.forecast.settings import Settings
+from congru.tasks.forecast.simple import Rows, croston_forecast, simple_forecasts
 from congru.tasks.forecast.window import Window
 
 Array = NDArray[np.float64]
-Rows = tuple[NDArray[np.int64], NDArray[np.int64]]  # series [B] and cutoff [B] of windows
 
 MOST_VALIDATION = 20_000  # windows; more are thinned evenly
 MOST_TRAINING = 16_384  # windows an epoch by default
@@ -149,7 +150,7 @@ def choose_line(data: ForecastData) -> Array | None:
         return None
 
     def windows(rows: NDArray[np.int64]) -> tuple[Array, Array]:
-        return _pair(data, look_back, series[rows], cutoff[rows])
+        return data.panel.pairs(look_back, series[rows], cutoff[rows])
 
     return fit_line(windows, cutoff, data.train_end[series], look_back, horizon).weights
 
@@ -277,52 +278,19 @@ def _thin(rows: Rows, most: int) -> Rows:
 
 
 def validation_baselines(data: ForecastData) -> dict[str, dict[str, float]]:
-    """Last value, seasonal naive and the linear map on the validation windows, each with all metrics."""
-    series, cutoff = data.validation
-    if not len(series):
+    """The simple forecasts of the validation windows, each with all metrics."""
+    rows = data.validation
+    if not len(rows[0]):
         return {}
-    forecasts = {"last value": data.panel.lagged(1, series, cutoff)}
-    if data.season > 1:
-        forecasts["seasonal naive"] = data.panel.lagged(data.season, series, cutoff)
-    linear = fit_linear(data)
-    if linear is not None:
-        forecasts["linear"] = linear_forecast(data, linear, series, cutoff)
-    values = [s.y for s in data.table.series]
-    if is_intermittent([y[:end] for y, end in zip(values, data.train_end)]):
-        forecasts["Croston"] = croston_windows(values, series, cutoff, data.window.horizon)
-    return {
-        name: data_score(data, forecast[..., None], series, cutoff) for name, forecast in forecasts.items()
-    }
-
-
-def fit_linear(data: ForecastData) -> Linear | None:
-    """The linear baseline on the train windows; None where there are fewer windows than ten."""
-    longest = int(data.train_end.max())
-    look_back = min(LONGEST_LINEAR, data.window.input_size, max(1, longest // 4))
+    look_back = min(LONGEST_LINEAR, data.window.input_size, max(1, int(data.train_end.max()) // 4))
     series, cutoff = data.train_rows(1, 0)
-    keep = cutoff >= look_back
-    series, cutoff = series[keep], cutoff[keep]
-    if len(series) < 10:
-        return None
-    linear = Linear(look_back, data.window.horizon)
-    return linear.fit(lambda rows: _pair(data, look_back, series[rows], cutoff[rows]), len(series))
-
-
-def _pair(
-    data: ForecastData, look_back: int, series: NDArray[np.int64], cutoff: NDArray[np.int64]
-) -> tuple[Array, Array]:
-    """Past and future of windows in standard deviations of each series."""
-    scale = data.units.scale[series][:, None]
-    past = data.panel.history(look_back, series, cutoff)
-    return past / scale, data.panel.actual(series, cutoff) / scale
-
-
-def linear_forecast(
-    data: ForecastData, linear: Linear, series: NDArray[np.int64], cutoff: NDArray[np.int64]
-) -> Array:
-    """The linear baseline's forecast [B, h] in the unit of the series."""
-    scale = data.units.scale[series][:, None]
-    return linear.predict(data.panel.history(linear.look_back, series, cutoff) / scale) * scale
+    seen = series[cutoff >= look_back], cutoff[cutoff >= look_back]
+    values = [s.y for s in data.table.series]
+    forecasts = {
+        **simple_forecasts(data.panel, data.season, rows, seen=seen, look_back=look_back),
+        **croston_forecast(values, data.train_end, rows, data.window.horizon),
+    }
+    return {name: data_score(data, forecast[..., None], *rows) for name, forecast in forecasts.items()}
 
 
 def data_score(

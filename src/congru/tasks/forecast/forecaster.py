@@ -16,24 +16,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from congru.data.holidays import holiday_counts
-from congru.data.table import BadRows, LongTable, Series, TableReport, make_table, read_table
+from congru.data.long_table import LongTable, Series, TableReport
+from congru.data.row_checks import BadRows
+from congru.data.table import make_table, read_table
 from congru.errors import DataError, ModelFolderError, SettingsError
-from congru.runtime.answer import ANSWER, Answer, Arrays
+from congru.runtime.answer import ANSWER, Answer
 from congru.runtime.folder import save_again
 from congru.runtime.model import Model
-from congru.runtime.session import Session
 from congru.tasks.forecast import history, plot
 from congru.tasks.forecast.estimator import Estimator
+from congru.tasks.forecast.future import known_ahead
 from congru.tasks.forecast.history import UNSEEN
 from congru.tasks.forecast.metrics import naive_error
+from congru.tasks.forecast.outputs import answer, forecasts_of, outputs, reply
 from congru.tasks.forecast.panel import Panel, fit_units
-from congru.tasks.forecast.quantiles import bounded, calibrate, quantile_at
+from congru.tasks.forecast.quantiles import bounded, quantile_at
 from congru.tasks.forecast.refit import cross_validate
 from congru.tasks.forecast.rolling import Rolling
+from congru.tasks.forecast.sessions import SeriesSessions
 from congru.tasks.forecast.settings import Settings
-from congru.tasks.forecast.store import NUM_ANSWERS, SeriesStore
-from congru.tasks.forecast.window import Array, Window, decode_mean
+from congru.tasks.forecast.store import SeriesStore
+from congru.tasks.forecast.window import Array, Window
 from congru.tasks.loading import check_task, load_model
 
 if TYPE_CHECKING:
@@ -68,8 +71,7 @@ class Forecaster(Estimator):
         self.report = TableReport()
         self.name = ""
         self.calibration: list[float] = []
-        self._sessions: list[list[Session]] = []
-        self._out: NDArray[np.float32] | None = None
+        self._sessions: SeriesSessions | None = None
 
     @property
     def fitted(self) -> bool:
@@ -103,11 +105,11 @@ class Forecaster(Estimator):
     def _take_over(self, model: Model, store: SeriesStore | None = None) -> None:
         self._model = model
         self._store = store or SeriesStore.read(model.task_config, model.files, str(model.folder))
-        self.table, self._sessions, self._out = None, [], None
+        self.table, self._sessions = None, None
         self.name = _NAMES[model.cell]
         self.calibration = [float(f) for f in model.task_config["calibration"]]
         if self.window.streaming and not self.window.num_known:
-            self._start_sessions()
+            self._sessions = SeriesSessions(model, self._store)
 
     def _standing(self) -> str:
         if not self.fitted:
@@ -220,13 +222,15 @@ class Forecaster(Estimator):
 
     def values(self, future: Any = None) -> Array:
         """The forecasts [N, h, 1 + 2 levels] as an array: median, then lo and hi of each level."""
-        return self.values_with(self._future(future))
+        return self.values_with(known_ahead(self, future))
 
     def values_with(self, known: Array | None) -> Array:
         """:meth:`values` with the known covariates ahead [N, h, K] as an array."""
         panel = self.store.panel(known)
         cutoff = np.full(len(self._all), self.store.history.shape[1])
-        return self._forecast(panel, self._all, cutoff, self._out)
+        if self._sessions is not None:
+            return self.forecasts_of(panel, self._all, cutoff, self._sessions.out)
+        return self._forecast(panel, self._all, cutoff)
 
     def _levels(self, levels: Sequence[float] | None) -> list[float]:
         """The levels in force, checked."""
@@ -256,20 +260,14 @@ class Forecaster(Estimator):
             parts += [values[..., 0] - width, values[..., 0] + width]
         return bounded(np.stack(parts, -1), self.store.minimum)
 
-    def _forecast(
-        self, panel: Panel, series: Index, cutoff: Index, out: NDArray[np.float32] | None = None
-    ) -> Array:
-        if out is None:
-            out = outputs(self.model, panel.inputs(series, cutoff), self.window)
+    def _forecast(self, panel: Panel, series: Index, cutoff: Index) -> Array:
+        out = outputs(self.model, panel.inputs(series, cutoff), self.window)
         return self.forecasts_of(panel, series, cutoff, out)
 
     def forecasts_of(self, panel: Panel, series: Index, cutoff: Index, out: NDArray[np.float32]) -> Array:
-        """Forecasts [B, h, 1 + 2 levels] from what the networks said [B, O] at these cutoffs, the mean over E of [E, B, O]."""
-        outs = list(out) if out.ndim == 3 else [out]
-        network = decode_mean(outs, panel.bases(series, cutoff), self.window)
-        forecast = self.store.with_line(network, panel, series, cutoff)
-        widened = calibrate(forecast, self.calibration)
-        return bounded(panel.absolute(widened, series, cutoff), self.store.minimum)
+        """Forecasts [B, h, 1 + 2 levels] from what the networks said [E, B, O] at these cutoffs; of one network [B, O]."""
+        outs = out if out.ndim == 3 else out[None]
+        return forecasts_of(outs, self.store, panel, (series, cutoff), self.calibration)
 
     def windows(self, panel: Panel, series: Index, cutoff: Index) -> Array:
         """Forecasts [B, h, 1 + 2 levels] of any windows of a panel."""
@@ -352,7 +350,7 @@ class Forecaster(Estimator):
     def copy(self) -> Forecaster:
         """A forecaster that stands where this one does, and goes its own way from here."""
         store = copy.deepcopy(self.store)
-        store.state = self._state()
+        store.state = self._sessions.state() if self._sessions is not None else {}
         other = type(self)(**self.params)
         other._take_over(self.model, store)
         other.table, other.result, other.calibration = self.table, self.result, list(self.calibration)
@@ -361,7 +359,8 @@ class Forecaster(Estimator):
     def _push(self, number: int, steps: history.NewSteps) -> None:
         for y, observed, known, past in zip(steps.y, steps.observed, steps.known, steps.past):
             self.store.push(number, float(y), bool(observed), known, past)
-            self._step(number)
+            if self._sessions is not None:
+                self._sessions.step(number)
 
     def _add(self, series: Series) -> None:
         """A series that training has not seen, in units of its own rows."""
@@ -373,70 +372,15 @@ class Forecaster(Estimator):
         store.known_history[number], store.past_history[number] = series.known[0], series.past[0]
         for y, observed, known, past in zip(series.y, series.observed, series.known, series.past):
             store.push(number, float(y), bool(observed), known, past)
-        if self._out is not None:
-            out, states = self._run_last(np.array([number]))
-            self._out = np.concatenate([self._out, out], axis=1)
-            self._sessions.append(self._session(states, 0))
-
-    def _start_sessions(self) -> None:
-        """A session per series: its look-back read once, or the state that was saved."""
-        saved = self.store.state
-        if saved:
-            out, networks = saved["out"], list(self.model.networks)
-            self._out = (out if out.ndim == 3 else out[None]).copy()
-            states = [of_network(saved, name, len(networks)) for name in networks]
-        else:
-            self._out, states = self._run_last(self._all)
-        self._sessions = [self._session(states, number) for number in self._all]
-
-    def _run_last(self, numbers: Index) -> tuple[NDArray[np.float32], list[dict[str, Any]]]:
-        """The last outputs [E, B, O] and the states of the E networks after the look-back of some series."""
-        cutoff = np.full(len(numbers), self.store.history.shape[1])
-        x = self.store.panel().inputs(numbers, cutoff)
-        runs = [network.run(x) for network in self.model.networks.values()]
-        return np.stack([np.asarray(answer)[:, -1] for answer, _ in runs]), [dict(state) for _, state in runs]
-
-    def _session(self, states: Sequence[Mapping[str, Any]], row: int) -> list[Session]:
-        """A session of each network from one row of their states."""
-        sessions = []
-        for name, state in zip(self.model.networks, states):
-            session = self.model.session(network=name)
-            session.state = {part: value[:, row : row + 1] for part, value in state.items()}
-            sessions.append(session)
-        return sessions
-
-    def _step(self, number: int) -> None:
-        """One step of the networks for a series that has a new value."""
-        if self._out is not None:
-            features = self.step_features(number)
-            for place, session in enumerate(self._sessions[number]):
-                self._out[place, number] = session.step(features)
-
-    def step_features(self, number: int) -> NDArray[np.float32]:
-        """What a streaming network reads for the last step of a series, [F]."""
-        cutoff = np.array([self.store.history.shape[1]])
-        features: NDArray[np.float32] = self.store.last_step(number).inputs(np.array([0]), cutoff)[0, 0]
-        return features
+        if self._sessions is not None:
+            self._sessions.add(number)
 
     # Folder and pictures
-
-    def _state(self) -> dict[str, NDArray[np.float32]]:
-        """The states of all sessions and their last outputs, as a store keeps them."""
-        if self._out is None:
-            return {}
-        single = len(self.model.networks) == 1
-        joined: dict[str, NDArray[np.float32]] = {"out": self._out[0] if single else self._out}
-        for place, network in enumerate(self.model.networks):
-            states = [sessions[place].state for sessions in self._sessions]
-            prefix = "" if single else f"{network}/"
-            for name in states[0]:
-                joined[prefix + name] = np.concatenate([state[name] for state in states], 1)
-        return joined
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write a model folder that goes on from here: weights, units and the last values of every series."""
         model = self.model
-        self.store.state = self._state()
+        self.store.state = self._sessions.state() if self._sessions is not None else {}
         if not (model.folder / "golden.safetensors").exists():
             raise ModelFolderError(
                 f"{model.folder} is gone, expected the folder the model came from: keep it until saved"
@@ -458,7 +402,7 @@ class Forecaster(Estimator):
         `series` by name; default: the first six. `future` as in :meth:`predict`. Raises :class:`SettingsError` for an
         unknown series.
         """
-        store, horizon = self.store, self.window.horizon
+        store = self.store
         chosen = list(series) if series is not None else store.names[: plot.MOST]
         for name in chosen:
             if name not in store.names:
@@ -466,20 +410,7 @@ class Forecaster(Estimator):
                     f"series holds {name!r}, expected one of {len(store.names)} known: see store.names"
                 )
         values = self.values(future)
-        shown = min(store.history.shape[1], max(3 * horizon, 30))
-        curves = []
-        for number in map(store.names.index, chosen):
-            past_times = store.times(number, store.length[number] + np.arange(-shown, 0))
-            times = store.times(number, store.length[number] + np.arange(horizon))
-            curves.append(
-                plot.Curve(
-                    title=str(store.names[number]),
-                    past_times=store.format.wall(past_times),
-                    past=store.history[number, -shown:],
-                    times=store.format.wall(times),
-                    forecast=values[number],
-                )
-            )
+        curves = [plot.curve(store, number, values[number]) for number in map(store.names.index, chosen)]
         figure = plot.draw(curves, self.name, self.window.levels)
         if path is not None:
             figure.savefig(path)
@@ -530,48 +461,6 @@ class Forecaster(Estimator):
                 )
         return numbers
 
-    def _future(self, future: Any) -> Array | None:
-        """Known covariates [N, h, K] after the last step, or None where the model has none."""
-        store, horizon = self.store, self.window.horizon
-        named = len(store.known) - len(store.columns.holidays)
-        if not named and future is not None:
-            raise SettingsError("future is a table, expected None: the model has no columns known ahead")
-        if not self.window.num_known:
-            return None
-        result = np.full((len(self._all), horizon, self.window.num_known), np.nan)
-        if not named:
-            result[...] = 0.0
-        elif future is None:
-            raise SettingsError(
-                f"future is None, expected a table with {', '.join(store.known[:named])}: the model was trained with"
-                " them, pass their next values (--future FILE)"
-            )
-        else:
-            self._fill_future(future, result, named)
-        for number in self._all:
-            times = store.format.wall(store.times(number, store.length[number] + np.arange(horizon)))
-            for place, country in enumerate(store.columns.holidays, start=named):
-                result[number, :, place] = holiday_counts(country, times, store.frequency)
-        return result
-
-    def _fill_future(self, future: Any, result: Array, named: int) -> None:
-        """Put the known columns of a table of the next steps where they belong."""
-        store, horizon = self.store, self.window.horizon
-        table = self.read_rows(future, target=False)
-        for number, series in zip(self.numbers(table), table.series):
-            steps, _ = history.steps_of(store, int(number), series)
-            ahead = steps - store.length[number]
-            inside = (ahead >= 0) & (ahead < horizon) & series.observed
-            result[number, ahead[inside]] = series.known[inside]
-        missing = np.argwhere(np.isnan(result[..., :named]).any(-1))
-        if len(missing):
-            number, step = missing[0]
-            first = store.show(store.times(number, store.length[number : number + 1] + step)[0])
-            raise DataError(
-                f"future lacks {', '.join(store.known[:named])} of series {store.names[number]!r} at {first}, expected all"
-                f" {horizon} steps: add the rows"
-            )
-
     def _columns(
         self, names: Sequence[Any], times: NDArray[Any], values: Mapping[str, Any]
     ) -> dict[str, Any]:
@@ -581,31 +470,3 @@ class Forecaster(Estimator):
             columns[store.columns.unique_id] = store.id_column(names)
         columns[store.columns.ds] = store.time_column(times)
         return {**columns, **values}
-
-
-def outputs(model: Model, x: NDArray[np.float32], window: Window) -> NDArray[np.float32]:
-    """What each of E networks says at the end of windows x [B, n, F]: [E, B, O]."""
-    answers = [np.asarray(network.run(x)[0]) for network in model.networks.values()]
-    return np.stack([out[:, -1] if window.streaming else out for out in answers])
-
-
-def of_network(saved: Mapping[str, NDArray[Any]], network: str, count: int) -> dict[str, NDArray[Any]]:
-    """The saved state of one of `count` networks; that of a single one has plain names."""
-    if count == 1:
-        return {name: value for name, value in saved.items() if name != "out"}
-    return {n.removeprefix(f"{network}/"): v for n, v in saved.items() if n.startswith(f"{network}/")}
-
-
-def answer(model: Model, store: SeriesStore) -> Arrays:
-    """The calibrated forecasts of the first series of a store, from their last windows: what a model must repeat."""
-    panel, series, cutoff = store.last_windows(NUM_ANSWERS)
-    outs = list(outputs(model, panel.inputs(series, cutoff), store.window))
-    network = decode_mean(outs, panel.bases(series, cutoff), store.window)
-    forecast = panel.absolute(store.with_line(network, panel, series, cutoff), series, cutoff)
-    widened = calibrate(forecast, [float(factor) for factor in model.task_config["calibration"]])
-    return {"forecast": bounded(widened, store.minimum)}
-
-
-def reply(model: Model, inputs: Arrays) -> Arrays:
-    """What a loaded model answers to the stored input, which is its own store."""
-    return answer(model, SeriesStore.read(model.task_config, model.files, str(model.folder)))

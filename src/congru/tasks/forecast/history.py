@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from congru.data.table import LongTable, Series, TableReport, series_key
+from congru.data.long_table import LongTable, Series, TableReport
+from congru.data.rows import series_key
 from congru.errors import DataError
 from congru.tasks.forecast.store import SeriesStore
 

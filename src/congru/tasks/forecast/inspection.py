@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from congru.data.table import show_time
 from congru.gates.parts import has_parts, parts_of_steps
 from congru.gates.predictions import MOST_STEPS
 from congru.gates.reading import Choice, Prediction, Reading
@@ -150,7 +149,7 @@ def say_times(times: NDArray[Any]) -> list[str]:
     ['Thu 24 Dec', 'Fri 25 Dec']
     """
     if not np.issubdtype(np.asarray(times).dtype, np.datetime64):
-        return [show_time(time) for time in times]
+        return [_show_time(time) for time in times]
     stamps = [time.astype("datetime64[s]").item() for time in times]
     gaps = np.diff(np.asarray(times).astype("datetime64[s]").astype(np.int64))
     if len(gaps) and gaps.min() >= 27 * 86400:
@@ -177,3 +176,18 @@ def _names(days: list[str], per_day: int, num_widths: int) -> list[str]:
     kinds = ["", *(f", width {k + 1} of its interval" for k in range(num_widths))]
     kinds += [f", weight of simple forecast {k + 1}" for k in range(per_day - 1 - num_widths)]
     return [f"{day}{kind}" for day in days for kind in kinds]
+
+
+def _show_time(stamp: Any) -> str:
+    """A timestamp as short as it can be said: a date where the time of day is midnight.
+
+    >>> _show_time(np.datetime64("2024-01-03", "us"))
+    '2024-01-03'
+    >>> _show_time(np.datetime64("2024-01-03T05:00", "us"))
+    '2024-01-03 05:00:00'
+    """
+    if not isinstance(stamp, np.datetime64):
+        return str(stamp)
+    if stamp == stamp.astype("datetime64[D]"):
+        return str(stamp.astype("datetime64[D]"))
+    return str(stamp.astype("datetime64[s]")).replace("T", " ")

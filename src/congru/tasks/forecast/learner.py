@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,12 +23,13 @@ from torch import Tensor
 
 from congru.runtime.answer import Answer
 from congru.tasks.forecast import defaults
-from congru.tasks.forecast.data import MOST_TRAINING, ForecastData, Rows, data_score, prepare
+from congru.tasks.forecast.data import MOST_TRAINING, ForecastData, data_score, prepare
 from congru.tasks.forecast.linear import fit_share, mix
 from congru.tasks.forecast.network import network_config
 from congru.tasks.forecast.panel import Panel, Units
 from congru.tasks.forecast.quantiles import bounded, calibrate, error_quantiles, fit_calibration
 from congru.tasks.forecast.settings import Settings
+from congru.tasks.forecast.simple import Rows
 from congru.tasks.forecast.store import NUM_ANSWERS, SeriesStore
 from congru.tasks.forecast.window import Window, decode_mean
 from congru.train.base import Probe, Sample, TaskLearner
@@ -37,6 +38,17 @@ from congru.train.networks import Networks
 Batch = tuple[Any, Any, Any, Any]  # x, bases, targets, weights
 
 _PROBE_WINDOWS = 8
+
+
+class _Mixed(NamedTuple):
+    """What an evaluation's network forecasts become with the line mixed in."""
+
+    parts: Sequence[NDArray[np.float64]]
+    """What was mixed."""
+    forecast: NDArray[np.float64]
+    """[B, h, Q]"""
+    share: NDArray[np.float64] | None
+    """[h] of the network; None without a line."""
 
 
 def make_learner(table: Any, /, *, settings: Settings) -> ForecastLearner:
@@ -69,6 +81,7 @@ class ForecastLearner(TaskLearner[Settings]):
         self.noise = few if settings.noise is None else settings.noise
         self._weights = row_weights(data.units, settings.loss)
         self._validation = data.validation if len(data.validation[0]) else last_train_rows(data)
+        self._last_mixed: _Mixed | None = None
         self.validation_words = window_words(data, *self._validation)
         if len(data.table.known) > len(data.table.columns.holidays):
             self.run_flags = ("--future", "FUTURE.csv")
@@ -147,14 +160,18 @@ class ForecastLearner(TaskLearner[Settings]):
     def _validation_line(self) -> NDArray[np.float64]:
         """What the line forecasts in the validation windows [B, h], in the unit of the series."""
         assert self.data.line is not None
-        line = self.data.panel.linear(self.data.line, *self._validation)
+        line = self.data.panel.linear_in_units(self.data.line, *self._validation)
         return self.data.panel.absolute(line[..., None], *self._validation)[..., 0]
 
-    def _mixed(
-        self, parts: Sequence[NDArray[np.float64]]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-        """The validation forecasts with the line mixed in, and the share of the network [h]; None without a line."""
-        forecast, data = np.concatenate(parts), self.data
+    def _mixed(self, parts: Sequence[NDArray[np.float64]]) -> _Mixed:
+        """The validation forecasts with the line mixed in, worked out once for the parts of an evaluation."""
+        if self._last_mixed is None or self._last_mixed.parts is not parts:
+            self._last_mixed = _Mixed(parts, *self._mix(np.concatenate(parts)))
+        return self._last_mixed
+
+    def _mix(self, forecast: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """Validation forecasts [B, h, Q] with the line mixed in, and the share of the network [h]; None without a line."""
+        data = self.data
         if data.line is None:
             return forecast, None
         series, squared = self._validation[0], self.metric == "mse"
@@ -167,7 +184,7 @@ class ForecastLearner(TaskLearner[Settings]):
     def metrics(self, parts: Sequence[NDArray[np.float64]]) -> dict[str, float]:
         """The metrics over the validation windows that one follows while training, of what the saved model forecasts."""
         levels = self.data.window.levels
-        figures = data_score(self.data, self._mixed(parts)[0], *self._validation, levels)
+        figures = data_score(self.data, self._mixed(parts).forecast, *self._validation, levels)
         return {name: value for name, value in figures.items() if name not in ("rmse", "bias")}
 
     def probe(self) -> Probe:
@@ -194,19 +211,18 @@ class ForecastLearner(TaskLearner[Settings]):
     def task_config(self, parts: Sequence[NDArray[np.float64]]) -> dict[str, Any]:
         """Window, calendar, series, the network's share, and the factors that make intervals hold on the validation part."""
         data, factors = self.data, list[float]()
-        forecast, share = self._mixed(parts)
+        mixed = self._mixed(parts)
         if data.window.levels:
             actual, observed = data.panel.actual(*data.validation), data.panel.observed(*data.validation)
-            factors = fit_calibration(actual, forecast, observed, data.window.levels)
-        return {**replace(self._store, share=share).config(), "calibration": factors}
+            factors = fit_calibration(actual, mixed.forecast, observed, data.window.levels)
+        return {**replace(self._store, share=mixed.share).config(), "calibration": factors}
 
     def files(self, parts: Sequence[NDArray[np.float64]]) -> dict[str, bytes]:
         """Units, last values and usual errors of every series."""
         series, cutoff = self._validation
         actual, observed = self.data.panel.actual(series, cutoff), self.data.panel.observed(series, cutoff)
         unit = np.where(self.data.units.flat, 0.0, self.data.units.unit)[series]
-        forecast, _ = self._mixed(parts)
-        errors = error_quantiles(actual, forecast[..., 0], observed, unit)
+        errors = error_quantiles(actual, self._mixed(parts).forecast[..., 0], observed, unit)
         return replace(self._store, errors=errors).files()
 
     def answer(self, networks: Networks, task_config: Mapping[str, Any]) -> Answer:

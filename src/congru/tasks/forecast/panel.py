@@ -195,11 +195,20 @@ class Panel:
         lagged = [self.relative(self.lagged(lag, series, cutoff), series, cutoff) for lag in self.window.lags]
         return np.stack(lagged, -1)
 
+    def pairs(self, look_back: int, series: Index, cutoff: Index) -> tuple[Array, Array]:
+        """What a linear map learns from: past [B, L] and future [B, h] in standard deviations of each series."""
+        scale = self.units.scale[series][:, None]
+        return self.history(look_back, series, cutoff) / scale, self.actual(series, cutoff) / scale
+
     def linear(self, weights: Array, series: Index, cutoff: Index) -> Array:
-        """The linear forecast [..., h] of weights [L + 1, h], in units, relative to the last value."""
-        scale, unit = self.units.scale[series][..., None], self.units.unit[series][..., None]
+        """What a linear map of weights [L + 1, h] adds to the last value, [..., h] in standard deviations."""
         past = self.history(len(weights) - 1, series, cutoff)
-        return relative_line(past / scale, weights) * (scale / unit)
+        return relative_line(past / self.units.scale[series][..., None], weights)
+
+    def linear_in_units(self, weights: Array, series: Index, cutoff: Index) -> Array:
+        """The linear forecast [..., h] of weights [L + 1, h], in units, relative to the last value."""
+        unit = (self.units.scale[series] / self.units.unit[series])[..., None]
+        return self.linear(weights, series, cutoff) * unit
 
     def relative(self, values: Array, series: Index, cutoff: Index) -> Array:
         """Values [..., h] in units relative to the last value before each cutoff."""

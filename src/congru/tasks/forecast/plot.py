@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from congru.errors import require
+from congru.tasks.forecast.store import SeriesStore
+from congru.tasks.forecast.window import Array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,6 +26,21 @@ class Curve(NamedTuple):
     past: NDArray[Any]
     times: NDArray[Any]
     forecast: NDArray[Any]
+
+
+def curve(store: SeriesStore, number: int, forecast: Array) -> Curve:
+    """The panel of series `number` of a store with its forecast [h, 1 + 2 levels]."""
+    horizon = store.window.horizon
+    shown = min(store.history.shape[1], max(3 * horizon, 30))
+    past = store.times(number, store.length[number] + np.arange(-shown, 0))
+    ahead = store.times(number, store.length[number] + np.arange(horizon))
+    return Curve(
+        title=str(store.names[number]),
+        past_times=store.format.wall(past),
+        past=store.history[number, -shown:],
+        times=store.format.wall(ahead),
+        forecast=forecast,
+    )
 
 
 def draw(curves: Sequence[Curve], name: str, levels: Sequence[int] = ()) -> Figure:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from congru.data.table import LongTable, make_table
+from congru.data.long_table import LongTable
+from congru.data.table import make_table
 from congru.errors import SettingsError
 from congru.tasks.forecast import rolling
 from congru.tasks.forecast.history import numbers_of

@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from congru.data.table import LongTable
+from congru.data.long_table import LongTable
 from congru.errors import SettingsError
 from congru.tasks.forecast.history import UNSEEN, steps_of
 from congru.tasks.forecast.metrics import naive_error

@@ -15,11 +15,11 @@ from congru.errors import DataError
 from congru.report.table import text_table
 from congru.report.verdict import verdict
 from congru.tasks.forecast import rolling
-from congru.tasks.forecast.baselines import LONGEST_LINEAR, Linear, croston_windows, is_intermittent
+from congru.tasks.forecast.baselines import LONGEST_LINEAR
 from congru.tasks.forecast.data import MOST_VALIDATION
 from congru.tasks.forecast.metrics import score
-from congru.tasks.forecast.panel import Panel
 from congru.tasks.forecast.quantiles import bounded
+from congru.tasks.forecast.simple import Rows, croston_forecast, simple_forecasts
 from congru.tasks.forecast.window import Array
 
 Index = NDArray[np.int64]
@@ -140,11 +140,15 @@ def evaluation_of(forecaster: Any, data: Any = None) -> Evaluation:
     thin = -(-len(series) // MOST_VALIDATION)
     series, cutoff = series[::thin], cutoff[::thin]
     forecasts = {forecaster.name: forecaster.windows(panel, series, cutoff)}
-    for name, forecast in _baselines(store.season, panel, first - horizon, series, cutoff).items():
-        forecasts[name] = bounded(forecast, store.minimum)[..., None]
+    look_back = min(LONGEST_LINEAR, forecaster.window.input_size)
+    seen = _between(np.full(len(first), look_back), first - horizon)
     values = [s.y for s in own.table.series]
-    if is_intermittent([y[:end] for y, end in zip(values, first)]):
-        forecasts["Croston"] = croston_windows(values, series, cutoff, horizon)[..., None]
+    simple = {
+        **simple_forecasts(panel, store.season, (series, cutoff), seen=seen, look_back=look_back),
+        **croston_forecast(values, first, (series, cutoff), horizon),
+    }
+    for name, forecast in simple.items():
+        forecasts[name] = bounded(forecast, store.minimum)[..., None]
     return Evaluation(
         model=forecaster.name,
         names=[s.name for s in own.table.series],
@@ -161,37 +165,10 @@ def evaluation_of(forecaster: Any, data: Any = None) -> Evaluation:
     )
 
 
-def _baselines(season: int, panel: Panel, last: Index, series: Index, cutoff: Index) -> dict[str, Array]:
-    """The forecasts [B, h] of the simple ones."""
-    forecasts = {"last value": panel.lagged(1, series, cutoff)}
-    if season > 1:
-        forecasts["seasonal naive"] = panel.lagged(season, series, cutoff)
-    linear = _linear(panel, last, series, cutoff)
-    if linear is not None:
-        forecasts["linear"] = linear
-    return forecasts
-
-
-def _between(first: Index, last: Index) -> tuple[Index, Index]:
+def _between(first: Index, last: Index) -> Rows:
     """All windows with first <= cutoff <= last, (series, cutoff)."""
     ranges = [np.arange(a, b + 1) for a, b in zip(first, last)]
     return np.repeat(np.arange(len(ranges)), [len(r) for r in ranges]), np.concatenate(ranges)
-
-
-def _linear(panel: Panel, last: Index, series: Index, cutoff: Index) -> Array | None:
-    """The linear baseline fitted on windows that end before the first scored row; None with fewer than ten."""
-    look_back = min(LONGEST_LINEAR, panel.window.input_size)
-    own, at = _between(np.full(len(last), look_back), last)
-    if len(own) < 10:
-        return None
-    linear = Linear(look_back, panel.window.horizon)
-
-    def pair(rows: Index) -> tuple[Array, Array]:
-        chosen, cutoffs, scale = own[rows], at[rows], panel.units.scale[own[rows]][:, None]
-        return panel.history(look_back, chosen, cutoffs) / scale, panel.actual(chosen, cutoffs) / scale
-
-    scale = panel.units.scale[series][:, None]
-    return linear.fit(pair, len(own)).predict(panel.history(look_back, series, cutoff) / scale) * scale
 
 
 def table_of(scores: Scores) -> str:

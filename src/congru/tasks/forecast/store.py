@@ -168,7 +168,7 @@ class SeriesStore:
         """The network's forecasts [B, h, Q], in units relative to the last value, with the line mixed in."""
         if self.line is None or self.share is None or (self.share == 1).all():
             return forecast
-        return mix(forecast, panel.linear(self.line, series, cutoff), self.share)
+        return mix(forecast, panel.linear_in_units(self.line, series, cutoff), self.share)
 
     def last_step(self, number: int) -> Panel:
         """The one window, with its cutoff at M, that a streaming network reads as the last step."""

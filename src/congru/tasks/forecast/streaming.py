@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from congru.data.table import LongTable
+from congru.data.long_table import LongTable
 from congru.errors import SettingsError
 from congru.tasks.forecast.forecaster import Forecaster
 from congru.tasks.forecast.history import steps_of
