@@ -73,6 +73,7 @@ pages: $(STAMP)
 docs: pages
 	$(BIN)/pip install --quiet --editable '.[docs]'
 	$(BIN)/zensical build --strict
+	$(BIN)/pytest -q tests/test_site.py
 
 clean:
 	rm -rf build $(VENV)

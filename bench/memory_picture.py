@@ -73,7 +73,7 @@ def _losses(axes: Any, parts: dict[str, Any], task: str, title: str) -> None:
                     color=COLORS[cell],
                     marker=MARKS[cell],
                     markersize=4,
-                    markerfacecolor=COLORS[cell] if init == "chrono" else "white",
+                    markerfacecolor=COLORS[cell] if init == "chrono" else "none",
                     linewidth=1.6 if init == "chrono" else 1.1,
                 )
     axes.set_xticks(range(len(lags)), [f"{lag:,}" for lag in lags])

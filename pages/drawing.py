@@ -35,6 +35,11 @@ BOXES: dict[str, tuple[float, int, str]] = {
 LEFT_OUT = {"version"}  # a number that anything may read
 EXTENSION = ("kernels", "core")  # compiled from core/, so that no import statement of a file leads there
 WIDTH, HEIGHT, COLUMN, ROW, EDGE = 214, 46, 250, 84, 18
+STYLE = (
+    ".box{fill:#eef4fb;stroke:#3a6ea5}.name{fill:#1f2328}.words{fill:#424a53}.arrow{stroke:#57606a}.tip{fill:#57606a}"
+    "@media(prefers-color-scheme:dark){.box{fill:#16222f;stroke:#5b93cf}.name{fill:#ececea}.words{fill:#b9bcc0}"
+    ".arrow{stroke:#a9acb0}.tip{fill:#a9acb0}}"
+)
 
 
 def imports() -> dict[str, set[str]]:
@@ -83,9 +88,9 @@ def page() -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img"'
             ' aria-label="The folders of the package: each may import what its arrows lead to, and all below that"'
             ' font-family="sans-serif" text-anchor="middle">',
+            f"<style>{STYLE}</style>",
             '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8"'
-            ' orient="auto"><path d="M0 0 8 4 0 8z" fill="#57606a"/></marker></defs>',
-            f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
+            ' orient="auto"><path class="tip" d="M0 0 8 4 0 8z"/></marker></defs>',
             *lines,
             "</svg>\n",
         ]
@@ -105,8 +110,8 @@ def _arrow(ends: tuple[str, str]) -> str:
     start, stop = x1 + WIDTH * (0.5 + 0.2 * lean), x2 + WIDTH * (0.5 - 0.2 * lean)
     turn = y2 - ROW + HEIGHT if x1 != x2 else y1 + HEIGHT  # past the boxes between, straight down
     return (
-        f'<path data-from="{ends[0]}" data-to="{ends[1]}" d="M{start:g} {y1 + HEIGHT:g} V{turn:g} L{stop:g} {y2:g}"'
-        ' stroke="#57606a" stroke-width="1.5" fill="none" marker-end="url(#tip)"/>'
+        f'<path class="arrow" data-from="{ends[0]}" data-to="{ends[1]}" d="M{start:g} {y1 + HEIGHT:g} V{turn:g} L{stop:g} {y2:g}"'
+        ' stroke-width="1.5" fill="none" marker-end="url(#tip)"/>'
     )
 
 
@@ -115,8 +120,8 @@ def _box(name: str) -> str:
     middle, words = x + WIDTH / 2, BOXES[name][2]
     label = "core/ (C11)" if name == "core" else f"{name}.py" if (SOURCE / f"{name}.py").exists() else name
     return (
-        f'<g data-box="{name}"><rect x="{x:g}" y="{y:g}" width="{WIDTH}" height="{HEIGHT}" rx="6" fill="#eef4fb"'
-        f' stroke="#3a6ea5"/><text x="{middle:g}" y="{y + 19:g}" font-size="15" font-weight="bold"'
-        f' fill="#1f2328">{escape(label)}</text><text x="{middle:g}" y="{y + 36:g}" font-size="12"'
-        f' fill="#424a53">{escape(words)}</text></g>'
+        f'<g data-box="{name}"><rect x="{x:g}" y="{y:g}" width="{WIDTH}" height="{HEIGHT}" rx="6"'
+        f' class="box"/><text x="{middle:g}" y="{y + 19:g}" font-size="15" font-weight="bold"'
+        f' class="name">{escape(label)}</text><text x="{middle:g}" y="{y + 36:g}" font-size="12"'
+        f' class="words">{escape(words)}</text></g>'
     )
