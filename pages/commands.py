@@ -41,6 +41,7 @@ def page() -> str:
     parts += [_head("export", "MODEL"), _help(app["export"]), _table(_rows(app["export"]))]
     parts += [_head("serve", "[MODEL ...]"), _help(app["serve"]), _table(_rows(app["serve"]))]
     parts += _compare(app["compare"])
+    parts += _sweep(app["sweep"])
     for group in GROUPS:
         for name in _subcommands(app[group]):
             inner = app[group][name]
@@ -99,6 +100,20 @@ def _compare(app: App) -> list[str]:
         _head("compare", "TASK DATA ..."),
         f"{COMMANDS['compare'][1]} It takes the flags of `congru train TASK`, and:",
         _table(own),
+    ]
+
+
+def _sweep(app: App) -> list[str]:
+    names = ("--space", "--trials", "--refit-seeds", "--storage", "--processes")
+    own = [row for row in _rows(app[next(iter(TASKS))]) if row[0].split("`")[1] in names]
+    worker = app["worker"]
+    return [
+        _head("sweep", "TASK DATA ..."),
+        f"{COMMANDS['sweep'][1]} It takes the flags of `congru train TASK`, and:",
+        _table(own),
+        _head("sweep worker", "FOLDER"),
+        _help(worker),
+        _table(_rows(worker)),
     ]
 
 

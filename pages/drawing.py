@@ -18,19 +18,20 @@ BOXES: dict[str, tuple[float, int, str]] = {
     "serve": (0, 1, "the page, HTTP, WebSocket"),
     "tasks": (0, 2, "text, forecast, ...: four files each"),
     "contest": (2, 2, "who learns at long lags"),
-    "convert": (0, 3, "other libraries' models"),
-    "train": (1, 3, "the loop, the run folder"),
-    "export": (2, 3, "models in other places"),
-    "data": (0, 4, "files to batches"),
-    "nn": (1, 4, "torch layers and networks"),
-    "gates": (2, 4, "traces, memory, timescales"),
-    "runtime": (1, 5, "model folder, graph, sessions"),
-    "report": (2, 5, "pages, tables, charts"),
-    "ops": (1, 6, "chooses the backend"),
-    "kernels": (1, 7, "the equations, fast"),
-    "core": (0, 8, "the C core"),
-    "reference": (1, 8, "the equations, in NumPy"),
-    "errors": (1, 9, "exceptions, shape checks"),
+    "sweep": (1, 3, "many trainings, many workers"),
+    "convert": (0, 4, "other libraries' models"),
+    "train": (1, 4, "the loop, the run folder"),
+    "export": (2, 4, "models in other places"),
+    "data": (0, 5, "files to batches"),
+    "nn": (1, 5, "torch layers and networks"),
+    "gates": (2, 5, "traces, memory, timescales"),
+    "runtime": (1, 6, "model folder, graph, sessions"),
+    "report": (2, 6, "pages, tables, charts"),
+    "ops": (1, 7, "chooses the backend"),
+    "kernels": (1, 8, "the equations, fast"),
+    "core": (0, 9, "the C core"),
+    "reference": (1, 9, "the equations, in NumPy"),
+    "errors": (1, 10, "exceptions, shape checks"),
 }
 LEFT_OUT = {"version"}  # a number that anything may read
 EXTENSION = ("kernels", "core")  # compiled from core/, so that no import statement of a file leads there
@@ -82,7 +83,7 @@ def arrows(graph: dict[str, set[str]]) -> list[tuple[str, str]]:
 def page() -> str:
     """docs/architecture.svg."""
     lines = [*map(_arrow, [*arrows(imports()), EXTENSION]), *map(_box, BOXES)]
-    width, height = 2 * COLUMN + WIDTH + 2 * EDGE, 9 * ROW + HEIGHT + 2 * EDGE
+    width, height = 2 * COLUMN + WIDTH + 2 * EDGE, 10 * ROW + HEIGHT + 2 * EDGE
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img"'

@@ -31,11 +31,12 @@ LEVEL = {
     "nn": 5,
     "train": 6,
     "export": 6,
-    "contest": 7,
-    "tasks": 7,
-    "serve": 8,
-    "cli": 9,
-    "__main__": 10,
+    "sweep": 7,
+    "contest": 8,
+    "tasks": 8,
+    "serve": 9,
+    "cli": 10,
+    "__main__": 11,
 }
 VAGUE_NAMES = {"utils", "common", "helpers", "misc", "util", "helper"}
 

@@ -151,6 +151,7 @@ EXTRAS = {
     "fastapi": "serve",
     "uvicorn": "serve",
     "websockets": "serve",
+    "optuna": "sweep",
     "vega_datasets": "demo",
 }
 

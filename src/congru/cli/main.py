@@ -32,6 +32,7 @@ COMMANDS = {
     "export": ("congru.cli.export:app", "Write a trained model for another place, proved equal."),
     "serve": ("congru.cli.serve:app", "A page over your models and runs, and a server for programs."),
     "compare": ("congru.cli.compare:app", "Compare GRU, LSTM, RNN and minGRU at the same budget."),
+    "sweep": ("congru.cli.sweep:app", "Search for the best settings, with many workers."),
     "bench": (
         "congru.cli.bench:app",
         "Measure how far back each cell learns: equal parameters, equal budget.",

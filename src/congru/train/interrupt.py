@@ -9,11 +9,17 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from congru.errors import CongruError
+
 SECONDS_OF_ECHO = 1.0
 
 
 class TrainingInterrupted(KeyboardInterrupt):
     """Training was stopped by the user and saved; the message is the line that continues it."""
+
+
+class TrainingPruned(CongruError):
+    """A sweep ends this run: others are ahead of it. What it has reached is saved."""
 
 
 class StopSignal:

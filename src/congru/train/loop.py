@@ -28,7 +28,7 @@ from congru.train.devices import (
 from congru.train.estimate import Estimate, try_steps
 from congru.train.events import Reporter
 from congru.train.folder import check_out, claim_next, next_free
-from congru.train.interrupt import StopSignal, TrainingInterrupted
+from congru.train.interrupt import StopSignal, TrainingInterrupted, TrainingPruned
 from congru.train.progress import make_reporter
 from congru.train.provenance import resume_line
 from congru.train.seeding import seed_everything
@@ -57,6 +57,8 @@ def fit(
     *,
     origin: Mapping[str, str] | None = None,
     sections: Sequence[SectionMaker] = (),
+    reporter: Reporter | None = None,
+    report: bool = True,
 ) -> RunResult:
     """Train ``learner`` and leave a run folder.
 
@@ -65,6 +67,9 @@ def fit(
         settings: resolved settings.
         origin: where each setting came from, as :func:`congru.train.resolve.resolve` returns it.
         sections: makers of further chapters of ``report.html``, called with the run folder at the end.
+        reporter: receives the events instead of what the settings ask for; where it raises `TrainingPruned` the run is
+            left as one that was interrupted.
+        report: whether to draw plots and write ``report.html``.
 
     Returns:
         The best validation value, where the model is, and what it took.
@@ -82,11 +87,11 @@ def fit(
         check_out(out, settings.resume)
     unused = num_processes(settings) > 1 and has_unused_parameters(learner)
     fabric = open_fabric(settings, unused)
-    reporter = make_reporter(settings, fabric.is_global_zero)
+    reporter = reporter or make_reporter(settings, fabric.is_global_zero)
     try:
         with raise_on_rank_zero(fabric):
             out = Path(fabric.broadcast(str(out)))
-            return _fit(fabric, learner, settings, origin or {}, out, reporter, sections)
+            return _fit(fabric, learner, settings, origin or {}, out, reporter, sections, report)
     finally:
         reporter.close()
         if not named and is_rank_zero():
@@ -102,6 +107,7 @@ def _fit(
     out: Path,
     reporter: Reporter,
     sections: Sequence[SectionMaker],
+    report: bool,
 ) -> RunResult:
     seed_everything(settings.seed + fabric.global_rank)
     trainer = Trainer(fabric, learner, settings, reporter)
@@ -116,11 +122,11 @@ def _fit(
         trainer.watch = watch_others(trainer, out)
         status = _train_or_raise(trainer, out)
     except BaseException as error:
-        stopped = isinstance(error, (KeyboardInterrupt, BrokenPipeError))
+        stopped = isinstance(error, (KeyboardInterrupt, BrokenPipeError, TrainingPruned))
         leave_folder(trainer, "interrupted" if stopped else "failed", str(error))
         raise
     result = result_of(trainer, status, out)
-    on_rank_zero(fabric, lambda: sum_up(trainer, result, sections))
+    on_rank_zero(fabric, lambda: sum_up(trainer, result, sections, report))
     return result
 
 

@@ -174,6 +174,25 @@ class ModelSettings(TrainSettings):
     num_layers: Annotated[int, Field(ge=1, description="Recurrent layers, one on top of the other.")] = 1
     dropout: Annotated[float, Field(ge=0, lt=1, description="Share of units dropped in training.")] = 0.0
 
+    def default_space(self) -> dict[str, Any]:
+        """What a sweep without a space file searches, as such a file would say it (`congru.sweep.space`).
+
+        >>> ModelSettings(learning_rate=0.002).default_space()["learning_rate"]
+        {'low': 0.0005, 'high': 0.008, 'log': True}
+        """
+        widths = {"low": max(1, self.hidden_size // 4), "high": self.hidden_size * 2, "log": True}
+        return {
+            "learning_rate": {
+                "low": float(f"{self.learning_rate / 4:.3g}"),
+                "high": float(f"{self.learning_rate * 4:.3g}"),
+                "log": True,
+            },
+            "hidden_size": widths,
+            "num_layers": [1, 2],
+            "dropout": {"low": 0.0, "high": 0.5},
+            "weight_decay": {"low": 0.001, "high": 0.3, "log": True},
+        }
+
 
 def keys_of(model: type[BaseModel]) -> dict[str, str]:
     """Every name a setting may be given by -> its field name (``json`` -> ``json_lines``)."""

@@ -153,8 +153,10 @@ def _amount(validation: object) -> str:
     return text if len(text) <= 60 else ""
 
 
-def sum_up(trainer: Trainer, result: RunResult, sections: Sequence[SectionMaker]) -> None:
-    """Write the final status, plots and the report, and print the closing table."""
+def sum_up(
+    trainer: Trainer, result: RunResult, sections: Sequence[SectionMaker], report: bool = True
+) -> None:
+    """Write the final status, plots and the report where it is wanted, and print the closing table."""
     folder = trainer.folder
     assert folder is not None
     described = trainer.learner.describe()
@@ -190,10 +192,11 @@ def sum_up(trainer: Trainer, result: RunResult, sections: Sequence[SectionMaker]
         next=next_lines,
     )
     folder.log(f"{result.status}: best {result.metric} {result.best} at step {result.best_step}")
-    rows = read_metrics(folder.path / "metrics.csv")
-    draw_plots(folder, rows, result.metric, result.baselines)
-    with reading(folder.path, "the files of this run"):
-        report = report_html(folder.path, [make(folder.path) for make in sections])
-    folder.write_text("report.html", report)
+    if report:
+        rows = read_metrics(folder.path / "metrics.csv")
+        draw_plots(folder, rows, result.metric, result.baselines)
+        with reading(folder.path, "the files of this run"):
+            text = report_html(folder.path, [make(folder.path) for make in sections])
+        folder.write_text("report.html", text)
     folder.close()
     trainer.reporter.after(ending)
