@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -55,33 +55,67 @@ class Opened:
         return str(self.page.locator("#cell").inner_text())
 
 
+class Form(NamedTuple):
+    """What random trace a report is made of."""
+
+    cell: str
+    reset_before: bool = False
+    ways: int = 1
+    readout: str = "steps"
+    zoneout: float = 0.0
+    norm: bool = False
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Form], tuple[Any, Path]]:
+    """The trace of a form and its report, which is drawn once: that takes seconds."""
+    folder, made = tmp_path_factory.mktemp("reports"), {}
+
+    def write(form: Form) -> tuple[Any, Path]:
+        if form not in made:
+            trace = random_trace(**form._asdict(), T=8, B=1, tokens=list("abcdefgh"))
+            made[form] = trace, report(trace, folder / f"{len(made)}.html")
+        return made[form]
+
+    return write
+
+
+HOVERED = [
+    Form("gru"),
+    Form("gru", True, readout="last", zoneout=0.3),
+    Form("gru", norm=True),
+    Form("gru", True, readout="last", zoneout=0.3, norm=True),
+    Form("lstm", readout="last", zoneout=0.3),
+    Form("lstm", norm=True),
+    Form("mingru", readout="mean"),
+    Form("rnn", zoneout=0.3),
+]
+PICKED = [
+    *HOVERED[:2],
+    Form("gru", ways=2, readout="final", norm=True),
+    *HOVERED[3:5],
+    Form("lstm", ways=2, readout="mean"),
+    HOVERED[6],
+]
+
+
+def form_id(form: Form) -> str:
+    return " ".join(f"{name}={value}" for name, value in form._asdict().items() if value)
+
+
 def numbers(line: str) -> list[float]:
     return [float(text.replace(" ", "")) for text in re.findall(r"- ?\d+\.\d+|\d+\.\d+", line)]
 
 
-@pytest.mark.parametrize(
-    ("cell", "reset_before", "zoneout", "norm"),
-    [
-        ("gru", False, 0.0, False),
-        ("gru", True, 0.3, False),
-        ("gru", False, 0.0, True),
-        ("gru", True, 0.3, True),
-        ("lstm", False, 0.3, False),
-        ("lstm", False, 0.0, True),
-        ("mingru", False, 0.0, False),
-        ("rnn", False, 0.3, False),
-    ],
-)
-def test_hovering_fills_in_the_equations(
-    browser: Any, tmp_path: Path, cell: str, reset_before: bool, zoneout: float, norm: bool
-) -> None:
-    trace = random_trace(cell, reset_before, T=8, B=1, tokens=list("abcdefgh"), zoneout=zoneout, norm=norm)
-    opened = Opened(browser, report(trace, tmp_path / "report.html"))
+@pytest.mark.parametrize("form", HOVERED, ids=form_id)
+def test_hovering_fills_in_the_equations(browser: Any, written: Any, form: Form) -> None:
+    trace, path = written(form)
+    opened = Opened(browser, path)
     text = opened.hover("film-0-0-state", 2.5 / 8, 1.5 / 5)
     unit = int(congru.gates.strips.unit_order(trace.top)[1])
     assert text.startswith(f'unit {unit}, step 3, "c"')
     lines = text.splitlines()[1:]
-    for letter, line in zip(congru.gates.form.GATES[cell], lines):
+    for letter, line in zip(congru.gates.form.GATES[form.cell], lines):
         assert line.startswith(f"{letter} = ")
         assert numbers(line)[-1] == pytest.approx(trace.gate(letter)[0, 0, 0, 2, unit], abs=2e-3)
     assert numbers(lines[-1])[-1] == pytest.approx(trace.state[0, 0, 0, 2, unit], abs=2e-3)
@@ -90,34 +124,14 @@ def test_hovering_fills_in_the_equations(
     opened.page.keyboard.press("ArrowRight")
     assert "step 4" in opened.page.locator("#cell").inner_text()
     assert opened.faults == []
-    assert opened.requests == [(tmp_path / "report.html").as_uri()]
+    assert opened.requests == [path.as_uri()]
 
 
-@pytest.mark.parametrize(
-    ("cell", "reset_before", "ways", "readout", "zoneout", "norm"),
-    [
-        ("gru", False, 1, "steps", 0.0, False),
-        ("gru", True, 1, "last", 0.3, False),
-        ("gru", False, 2, "final", 0.0, True),
-        ("gru", True, 1, "last", 0.3, True),
-        ("lstm", False, 2, "mean", 0.0, False),
-        ("lstm", False, 1, "last", 0.3, False),
-        ("mingru", False, 1, "mean", 0.0, False),
-    ],
-)
-def test_the_memory_map_follows_the_output_picked(
-    browser: Any,
-    tmp_path: Path,
-    cell: str,
-    reset_before: bool,
-    ways: int,
-    readout: str,
-    zoneout: float,
-    norm: bool,
-) -> None:
-    trace = random_trace(cell, reset_before, T=8, B=1, ways=ways, readout=readout, zoneout=zoneout, norm=norm)
-    opened = Opened(browser, report(trace, tmp_path / "report.html"))
-    on = "cell" if cell == "lstm" else "state"
+@pytest.mark.parametrize("form", PICKED, ids=form_id)
+def test_the_memory_map_follows_the_output_picked(browser: Any, written: Any, form: Form) -> None:
+    trace, path = written(form)
+    opened = Opened(browser, path)
+    on = "cell" if form.cell == "lstm" else "state"
     for output in (1, 3):
         opened.page.locator("#pick select").select_option(str(output))
         memory = trace.memory(output, on=on)
@@ -128,7 +142,7 @@ def test_the_memory_map_follows_the_output_picked(
         np.testing.assert_allclose(
             [float(text.split()[-1]) for text in titles], memory.contributions, atol=2e-3
         )
-    if readout == "steps":
+    if form.readout == "steps":
         opened.page.locator("#pick input").fill("5")
         memory = trace.memory(3, at=4)
         shown = numbers(opened.page.locator("#pick .note").inner_text())

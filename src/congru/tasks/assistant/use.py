@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -166,6 +167,6 @@ def dialogue_of(model: Model, source: str | None) -> Dialogue:
     """The first dialogue of a file, the stored example, or one turn with a sentence."""
     if source is None:
         return parse_dialogues(model.files[EXAMPLE].decode(), EXAMPLE)[0]
-    if Path(source).is_file():
+    if os.path.isfile(source):
         return read_dialogues(Path(source))[0]
     return Dialogue((Turn(source, "-"),))

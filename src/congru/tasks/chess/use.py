@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -291,7 +292,7 @@ def inspect_inputs(model: Model, source: str | None = None) -> tuple[dict[str, N
 def game_of(model: Model, source: str | None = None) -> tuple[LiveGame, list[int]]:
     """A game at its beginning and its moves: the first of a PGN, moves in words, or the Immortal Game."""
     predictor = Predictor(model)
-    if source is not None and Path(source).exists():
+    if source is not None and os.path.exists(source):
         games = read_games(source)[0]
         game = predictor.follow(games.players[games.white[0]], games.players[games.black[0]])
         return game, [int(code) for code in games.of(0)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -224,7 +225,7 @@ def series_of(forecaster: Forecaster, source: str = "") -> int:
         DataError: no such series.
     """
     store, number = forecaster.store, 0
-    if source and Path(source).exists():
+    if source and os.path.exists(source):
         table = forecaster.read_rows(source)
         forecaster.take_table(table)
         number = int(forecaster.numbers(table)[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -223,4 +224,4 @@ def text_of(model: Model, source: str | None = None) -> str:
 
         texts = parse_tensors(model.files[ANSWER])["input.texts"].tobytes().decode()
         return str(texts.split("\n")[0])
-    return next(iter(_texts(None, Path(source))), "") if Path(source).is_file() else source
+    return next(iter(_texts(None, Path(source))), "") if os.path.isfile(source) else source

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -254,7 +255,7 @@ def sentence_of(translator: Translator, source: str | None) -> str:
     """The sentence to look at: as given, the first line of a file, or a validation sentence of the training."""
     if source is None:
         return str(translator.config["sample"])
-    return next(iter(read_lines(Path(source))[0]), "") if Path(source).is_file() else source
+    return next(iter(read_lines(Path(source))[0]), "") if os.path.isfile(source) else source
 
 
 def translated(translator: Translator, text: str) -> tuple[Encoded, list[int]]:
