@@ -9,7 +9,7 @@ function files(folder) {
   );
 }
 
-const sources = ["index.html", "package-lock.json", "vite.config.js", ...files("src"), ...files("public")].sort();
+const sources = ["../src/congru/export/wasm/congru.js", "index.html", "package-lock.json", "vite.config.js", ...files("src"), ...files("public")].sort();
 const sum = createHash("sha256");
 for (const name of sources) sum.update(name).update("\0").update(readFileSync(name)).update("\0");
 writeFileSync("../src/congru/serve/static/sources.txt", sum.digest("hex") + "\n");

@@ -9,12 +9,12 @@ import hashlib
 import re
 import shutil
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from page_cases import Opened, wait_for
 from test_runs import PROGRAM
 
 from congru.serve.page import STATIC
@@ -22,6 +22,11 @@ from serve_cases import Serving, serving
 from speech_cases import tones, write_wav
 
 WEB = Path(__file__).parents[2] / "web"
+AXE = WEB / "node_modules" / "axe-core" / "axe.min.js"
+# The serious and critical faults of what is shown now, as lines.
+AUDIT = """axe.run(document, {resultTypes: ['violations']}).then((told) => told.violations
+    .filter((fault) => ['serious', 'critical'].includes(fault.impact))
+    .flatMap((fault) => fault.nodes.map((node) => `${fault.id}: ${node.html.slice(0, 200)} ${node.failureSummary}`)))"""
 
 
 @pytest.fixture(scope="module")
@@ -51,45 +56,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         found.close()
 
 
-class Opened:
-    """The page at an address, with what went wrong and what was requested."""
-
-    def __init__(
-        self, browser: Any, server: Serving, address: str, width: int = 1400, **options: Any
-    ) -> None:
-        self.context = browser.new_context(
-            viewport={"width": width, "height": 900}, reduced_motion="reduce", **options
-        )
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(60_000)
-        self.faults: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", lambda message: self.faults.append(message.text))
-        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.base = server.address
-        self.page.goto(f"{self.base}/{address}")
-
-    def close(self, *expected: str) -> None:
-        """Hold that nothing went wrong but what the test asked for, and that nothing came from outside."""
-        faults = [fault for fault in self.faults if not any(word in fault for word in expected)]
-        outside = [url for url in self.requests if not url.startswith((self.base, "data:", "blob:"))]
-        self.context.close()
-        assert faults == []
-        assert outside == []
-
-
-def wait_for(holds: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until something holds; the page's own policy forbids scripts of tests that wait inside it."""
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.02)
-
-
 def test_the_built_files_are_those_of_the_sources() -> None:
     """As web/stamp.mjs sums them up."""
-    names = ["index.html", "package-lock.json", "vite.config.js"]
+    names = ["../src/congru/export/wasm/congru.js", "index.html", "package-lock.json", "vite.config.js"]
     names += [
         str(path.relative_to(WEB))
         for part in ("src", "public")
@@ -117,10 +86,13 @@ def test_the_script_is_small_and_asks_nobody_else() -> None:
 def test_every_view_opens_without_a_fault_and_fits(
     browser: Any, server: Serving, width: int, scheme: str
 ) -> None:
-    opened = Opened(browser, server, "", width, color_scheme=scheme)
+    opened = Opened(browser, server.address, "", width, color_scheme=scheme)
     page = opened.page
     page.locator("article").first.wait_for()
     assert page.locator("article").count() == 9
+    if AXE.is_file():
+        page.evaluate(AXE.read_text())
+        assert page.evaluate(AUDIT) == []
     views = {
         "model/text/gates": "[aria-label='What comes of it'] .outcome",
         "model/chess/play": ".board svg",
@@ -148,11 +120,20 @@ def test_every_view_opens_without_a_fault_and_fits(
                 .map((one) => one.outerHTML)"""
         )
         assert unnamed == [], address
+        if AXE.is_file():
+            assert page.evaluate(AUDIT) == [], address
     opened.close()
 
 
+def test_the_views_above_were_audited() -> None:
+    """axe-core looks at every view, once in light on a phone and once in dark on a wide screen."""
+    if not AXE.is_file():
+        pytest.skip("axe-core is not installed; to run this: cd web && npm ci")
+    assert AXE.read_text().startswith("/*! axe v4")
+
+
 def test_a_held_gate_changes_the_continuation_and_undo_restores_it(browser: Any, server: Serving) -> None:
-    opened = Opened(browser, server, "#/model/text/gates?text=The+fog+comes+on+little+cat+feet.")
+    opened = Opened(browser, server.address, "#/model/text/gates?text=The+fog+comes+on+little+cat+feet.")
     page = opened.page
     before = page.locator("[data-outcome='As it was']")
     before.wait_for()
@@ -188,7 +169,7 @@ def test_the_text_is_coloured_by_exact_shares(browser: Any, server: Serving) -> 
     from congru.runtime.folder import load
 
     text = "The fog comes on"
-    opened = Opened(browser, server, f"#/model/text/gates?text={text.replace(' ', '+')}")
+    opened = Opened(browser, server.address, f"#/model/text/gates?text={text.replace(' ', '+')}")
     page = opened.page
     page.locator(".tokens span").nth(12).hover()
     model = load(server.desk.library.find("text").path)
@@ -210,7 +191,7 @@ def test_the_text_is_coloured_by_exact_shares(browser: Any, server: Serving) -> 
 
 
 def test_chess_refuses_what_is_not_legal_and_takes_back(browser: Any, server: Serving) -> None:
-    opened = Opened(browser, server, "#/model/chess/play")
+    opened = Opened(browser, server.address, "#/model/chess/play")
     page = opened.page
     typed = page.get_by_label("A move", exact=True)
     page.get_by_text("White to move").wait_for()
@@ -247,7 +228,7 @@ def test_chess_refuses_what_is_not_legal_and_takes_back(browser: Any, server: Se
 
 def test_a_pawn_becomes_what_one_chooses(browser: Any, server: Serving) -> None:
     moves = "a2a4 b7b5 a4b5 a7a6 b5a6 h7h6 a6a7 h6h5"
-    opened = Opened(browser, server, f"#/model/chess/play?moves={moves.replace(' ', '+')}")
+    opened = Opened(browser, server.address, f"#/model/chess/play?moves={moves.replace(' ', '+')}")
     page = opened.page
     page.get_by_text("White to move").wait_for()
     board = page.locator(".board svg").first.bounding_box()
@@ -262,7 +243,7 @@ def test_a_pawn_becomes_what_one_chooses(browser: Any, server: Serving) -> None:
 def test_a_motif_goes_on_sounds_and_is_taken_home(browser: Any, server: Serving, tmp_path: Path) -> None:
     import mido
 
-    opened = Opened(browser, server, "")
+    opened = Opened(browser, server.address, "")
     page = opened.page
     offline = """() => { window.AudioContext = class extends OfflineAudioContext {
         constructor() { super(1, 44100 * 4, 44100); window.offline = this; }
@@ -285,7 +266,7 @@ def test_a_motif_goes_on_sounds_and_is_taken_home(browser: Any, server: Serving,
 
 
 def test_a_microphone_becomes_words(browser: Any, server: Serving) -> None:
-    opened = Opened(browser, server, "#/model/speech/hear", permissions=["microphone"])
+    opened = Opened(browser, server.address, "#/model/speech/hear", permissions=["microphone"])
     page = opened.page
     page.get_by_role("button", name="Speak").click()
     page.get_by_text("listening").wait_for()
@@ -296,7 +277,7 @@ def test_a_microphone_becomes_words(browser: Any, server: Serving) -> None:
 
 
 def test_the_keyboard_alone_is_enough(browser: Any, server: Serving) -> None:
-    opened = Opened(browser, server, "")
+    opened = Opened(browser, server.address, "")
     page = opened.page
     page.locator("article").first.wait_for()
     for _ in range(60):
@@ -325,7 +306,7 @@ def test_a_training_is_started_from_the_form_and_its_curve_grows(
 ) -> None:
     monkeypatch.setattr("congru.serve.runs.PROGRAM", [sys.executable, "-c", PROGRAM])
     with serving(tmp_path, trained / "text") as server:
-        opened = Opened(browser, server, "#/train?task=text")
+        opened = Opened(browser, server.address, "#/train?task=text")
         page = opened.page
         page.get_by_label("Or paste it here").fill("the fog comes on little cat feet " * 20)
         page.get_by_label("hidden size").fill("8")
@@ -341,7 +322,7 @@ def test_a_training_is_started_from_the_form_and_its_curve_grows(
 
 def test_a_server_that_is_gone_is_told_and_found_again(browser: Any, trained: Path, tmp_path: Path) -> None:
     server = Serving(_options(tmp_path, trained))
-    opened = Opened(browser, server, "#/run/text")
+    opened = Opened(browser, server.address, "#/run/text")
     page = opened.page
     page.locator("[aria-label='Curves'] h2").wait_for()
     port = server.port
@@ -357,3 +338,64 @@ def _options(folder: Path, trained: Path) -> Any:
     from congru.serve.options import Options
 
     return Options(folders=(trained / "text",), data=folder, runs=folder / "runs", saves=folder / "saves")
+
+
+@pytest.fixture(scope="module")
+def site(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All models as a folder without a server."""
+    from congru.serve.site import write_site
+
+    out = tmp_path_factory.mktemp("site") / "site"
+    write_site([trained], out)
+    return out
+
+
+def test_without_a_server_the_models_run_in_the_browser(browser: Any, site: Path, trained: Path) -> None:
+    """Read from the disk: nothing answers, and nothing is asked for but the files beside the page."""
+    from congru.gates.inspect import inspect
+    from congru.runtime.folder import load
+
+    text = "The fog comes on little cat feet."
+    opened = Opened(browser, site.as_uri(), f"index.html#/model/text/gates?text={text.replace(' ', '+')}")
+    page = opened.page
+    before = page.locator("[data-outcome='As it was']")
+    before.wait_for()
+    assert float(page.locator("[data-proof]").get_attribute("data-proof")) < 1e-5  # the browser is NumPy
+    trace = inspect(load(trained / "text"), text)
+    memory = trace.memory(load(trained / "text").tokenizer.encode(".")[0], len(text) - 2)
+    told = page.locator("[aria-label='What a prediction stands on'] p").first
+    wait_for(lambda: " = " in told.inner_text())
+    numbers = [float(one) for one in re.findall(r"-?\d+\.\d+(?:e-?\d+)?", told.inner_text().split("). ")[1])]
+    written = float(memory.contributions.sum())
+    assert numbers[:2] == pytest.approx([memory.output, written], rel=2e-3, abs=2e-3)
+    said = before.inner_text()
+    page.locator(".film").focus()
+    for key in ("ArrowRight", "ArrowDown"):
+        page.keyboard.press(key)
+    page.locator(".equations b").first.wait_for()
+    page.get_by_role("button", name="All units").click()
+    page.get_by_role("slider", name="Hold state").fill("1")
+    page.get_by_role("button", name="All steps").click()
+    page.get_by_role("slider", name="Hold state").fill("-1")
+    changed = page.locator("[data-outcome='With your change']")
+    changed.wait_for()
+    wait_for(lambda: said not in changed.inner_text())
+    assert before.inner_text() == said
+    page.evaluate("location.hash = '#/model/text/write'")
+    page.get_by_role("button", name="Write", exact=True).click()
+    page.get_by_role("button", name="Go on").wait_for()
+    assert "400 pieces" in page.locator("[aria-label='Write']").inner_text()
+    for name in ("chess", "forecast", "music", "sentiment", "translate", "assistant", "video"):
+        page.evaluate(f"location.hash = '#/model/{name}/gates'")
+        page.get_by_role("heading", name=name, exact=True).wait_for()
+        page.locator("canvas[data-strip=state]").first.wait_for()
+        assert page.locator("[role=alert]").count() == 0, name
+        for proof in page.locator("[data-proof]").all():
+            assert float(proof.get_attribute("data-proof")) < 1e-5, name
+    page.evaluate("location.hash = '#/model/chess/play'")
+    page.get_by_text("This page has no server").wait_for()
+    page.evaluate("location.hash = '#/run/text'")
+    page.locator("[aria-label='Curves'] canvas").wait_for()
+    page.evaluate("location.hash = '#/model/forecast/forecast'")
+    page.locator(".uplot canvas").wait_for()
+    opened.close()

@@ -112,6 +112,31 @@ def test_a_run_whose_process_is_gone_no_longer_runs(tmp_path: Path) -> None:
         assert server.ask("GET", "/v1/runs/text-1")[1]["status"]["state"] == "interrupted"
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"a: &b [1]\nc: *b", "line 2: a reference"),
+        (b"a: [1", "line 1"),
+        (b"seed: !!python/object/apply:os.getcwd []", "could not determine a constructor"),
+        (b"\xff\xfe\x00", "no UTF-8"),
+        (b"- 1\n- 2", "is a list, expected settings by name"),
+    ],
+)
+def test_settings_that_are_none_are_told_in_one_line(tmp_path: Path, content: bytes, words: str) -> None:
+    run = tmp_path / "text-1"
+    run.mkdir()
+    (run / "config.yaml").write_bytes(content)
+    with serving(tmp_path) as server:
+        status, answer = server.ask("GET", "/v1/runs/text-1")
+        assert status == 400
+        line = answer["error"]["message"]
+        assert line.startswith("text-1/config.yaml")
+        assert words in line
+        assert "\n" not in line
+        (run / "config.yaml").write_bytes(b"")
+        assert server.ask("GET", "/v1/runs/text-1")[1]["settings"] == {}
+
+
 def test_rows_come_whole_and_from_the_start_when_a_file_was_cut_back(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
     assert read_rows(path, 0) == ([], 0)

@@ -81,7 +81,7 @@ export function Board(props: Props) {
     for (const square of props.last ?? []) made.addMarker(MARKER_TYPE.square, square);
     for (const arrow of [...props.arrows].reverse()) made.addArrow(arrow.reply ? ARROW_TYPE.danger : ARROW_TYPE.info, arrow.from, arrow.to);
     const groups = box.current!.querySelectorAll<SVGElement>(".arrows > *");
-    [...props.arrows].reverse().forEach((arrow, k) => groups[k] && (groups[k].style.opacity = String(0.25 + 0.7 * arrow.strength)));
+    [...props.arrows].reverse().forEach((arrow, k) => groups[k] && (groups[k].style.opacity = String(0.4 + 0.55 * arrow.strength)));
   }, [drawn]);
   return <div ref={box} class="board" data-fen={props.fen} />;
 }

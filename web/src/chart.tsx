@@ -60,7 +60,7 @@ export function Chart(props: Props) {
       padding: [12, names ? 34 : 12, null, null],
       scales: { x: { time: false }, y: log ? { distr: 3 } : {} },
       axes: [
-        { ...axis, label: xLabel ?? "", labelSize: xLabel ? 18 : 0, labelFont: "12px system-ui", space: 90, values: (_, at) => at.map((one) => (names && !Number.isInteger(one) ? "" : shown(one))) },
+        { ...axis, label: xLabel ?? "", labelSize: xLabel ? 18 : 0, size: 30, labelFont: "12px system-ui", space: 90, values: (_, at) => at.map((one) => (names && !Number.isInteger(one) ? "" : shown(one))) },
         { ...axis, size: 62, values: (_, at) => at.map((one) => (one === null ? "" : String(Number(one.toPrecision(4))))) },
       ],
       series: [

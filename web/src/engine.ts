@@ -1,4 +1,6 @@
-// What the views ask, whoever answers: this server now; models that run in the browser may answer the same questions later.
+// What the views ask, whoever answers: the server that the page came from, or, in a page without one, the models that came with it.
+import { SiteEngine, type Site } from "./site";
+import { watchRun, writeText } from "./socket";
 
 export interface Status {
   state?: string;
@@ -220,6 +222,25 @@ export interface RunView {
   has_model: boolean;
 }
 
+/** News of a run: rows that came, where they end, and its status. */
+export interface News {
+  rows: Row[];
+  after: number;
+  status: Status;
+}
+export interface WriteOptions {
+  n: number;
+  temperature: number;
+  seed: number;
+}
+/** How far the browser is from NumPy: over the golden sequences of these networks; `left` says which cannot run here, and why. */
+export interface Proof {
+  networks: string[];
+  sequences: number;
+  error: number;
+  left: Record<string, string>;
+}
+
 /** A fault with the line that a person may read. */
 export class Fault extends Error {
   constructor(
@@ -234,6 +255,8 @@ export class Fault extends Error {
 export interface Engine {
   /** Whether trainings can be started and files sent. */
   readonly trains: boolean;
+  /** Whether a server answers; without one models run in this browser. */
+  readonly served: boolean;
   models(): Promise<ModelEntry[]>;
   explore(model: string, text: string | null): Promise<Film>;
   shares(run: string, at: number | null, target: number | null, trust: boolean): Promise<Shares>;
@@ -256,11 +279,18 @@ export interface Engine {
   stop(name: string): Promise<unknown>;
   resume(name: string): Promise<unknown>;
   send(file: File): Promise<{ path: string }>;
+  /** Follows a run: `take` with what is there and every change, `lost` when the connection goes and comes. Returns how to end it. */
+  follow(run: string, take: (news: News) => void, lost: (is: boolean) => void): () => void;
+  /** Goes on from a prompt, token by token as they are drawn; returns why it ended. */
+  write(model: string, prompt: string, options: WriteOptions, take: (piece: string) => void, signal: AbortSignal): Promise<string>;
+  /** Replays the golden sequences where the model runs in the browser; null where a server runs it. */
+  proof(model: string): Promise<Proof | null>;
 }
 
 /** Asks the server that the page came from. */
 export class ServerEngine implements Engine {
   readonly trains = true;
+  readonly served = true;
 
   async models(): Promise<ModelEntry[]> {
     return (await this.ask<{ data: ModelEntry[] }>("GET", "/models")).data;
@@ -330,6 +360,12 @@ export class ServerEngine implements Engine {
     return this.ask("PUT", `/files/${encodeURIComponent(file.name)}`, file);
   }
 
+  follow = watchRun;
+  write = writeText;
+  async proof(): Promise<null> {
+    return null;
+  }
+
   private async ask<T>(method: string, path: string, body?: unknown): Promise<T> {
     const raw = body instanceof Blob;
     let answer: Response;
@@ -351,4 +387,5 @@ export class ServerEngine implements Engine {
   }
 }
 
-export const engine: Engine = new ServerEngine();
+const site = (globalThis as { congruSite?: Site }).congruSite;
+export const engine: Engine = site ? new SiteEngine(site) : new ServerEngine();

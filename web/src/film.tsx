@@ -138,6 +138,7 @@ export function FilmStrips(props: Props) {
       };
       props.point(cell, strip);
       props.pick(cell, strip);
+      props.select(regionOf(strip, cell, cell));
     } else if (event.key === "Escape") {
       props.select(null);
     } else if (props.hold && (event.key === "0" || event.key === "1")) {

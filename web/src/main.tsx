@@ -15,6 +15,7 @@ import { Music } from "./views/music";
 import { Hear, Watch } from "./views/recordings";
 import { RunPage } from "./views/run";
 import { Train } from "./views/train";
+import { Write } from "./views/write";
 
 type Theme = "auto" | "light" | "dark";
 const NEXT: Record<Theme, Theme> = { auto: "dark", dark: "light", light: "auto" };
@@ -45,6 +46,31 @@ class Fence extends Component<{ children: ComponentChildren }, { fault: string |
       </Notice>
     );
   }
+}
+
+/** Views that a page without a server can answer. */
+const HERE = ["write", "forecast"];
+
+/** Of a page without a server: how far the browser is from NumPy, and what is not here. */
+function InBrowser({ model, own }: { model: string; own: boolean }) {
+  const { answer, fault } = useAnswer(`proof ${model}`, () => engine.proof(model));
+  const left = Object.entries(answer?.left ?? {});
+  return (
+    <div class="stack small">
+      {fault && <Notice kind="bad">{fault}</Notice>}
+      {answer && answer.sequences > 0 && (
+        <p class="soft" data-proof={answer.error}>
+          Runs in this browser: {answer.sequences} golden sequences of {answer.networks.join(", ")} give what NumPy gave, {answer.error === 0 ? "to the last bit" : `the largest difference ${answer.error.toExponential(1)} of the largest value`}.
+        </p>
+      )}
+      {left.map(([network, why]) => <p key={network} class="soft">Not in this browser: {network}, {why}.</p>)}
+      {own && (
+        <Notice kind="warm">
+          This page has no server. What this view asks beside the network is written in Python: <code>congru serve {model}</code> shows it. <a href={address(["model", model, "gates"])}>The gates are here</a>.
+        </Notice>
+      )}
+    </div>
+  );
 }
 
 function ModelPage({ name, view }: { name: string; view: string }) {
@@ -79,16 +105,18 @@ function ModelPage({ name, view }: { name: string; view: string }) {
           {entry.is_run && <a href={address(["run", name])}>Training</a>}
         </nav>
       </div>
+      {!engine.served && <InBrowser model={name} own={view !== "gates" && !HERE.includes(view)} />}
       <Fence key={`${name} ${view}`}>
         {view === "gates" && <Explorer model={name} task={entry.task ?? ""} />}
-        {view === "play" && <Chess model={name} />}
+        {view === "write" && <Write model={name} />}
+        {engine.served && view === "play" && <Chess model={name} />}
         {view === "forecast" && <ForecastView model={name} />}
-        {view === "music" && <Music model={name} />}
-        {view === "words" && <Sentiment model={name} />}
-        {view === "translate" && <Translate model={name} />}
-        {view === "talk" && <Talk model={name} />}
-        {view === "hear" && <Hear model={name} />}
-        {view === "watch" && <Watch model={name} />}
+        {engine.served && view === "music" && <Music model={name} />}
+        {engine.served && view === "words" && <Sentiment model={name} />}
+        {engine.served && view === "translate" && <Translate model={name} />}
+        {engine.served && view === "talk" && <Talk model={name} />}
+        {engine.served && view === "hear" && <Hear model={name} />}
+        {engine.served && view === "watch" && <Watch model={name} />}
       </Fence>
     </>
   );

@@ -24,15 +24,17 @@ export function usePlace(): Place {
   return place;
 }
 
-export function address(path: string[], query: Record<string, string | undefined | null> = {}): string {
+type Query = Record<string, string | string[] | undefined | null>;
+
+export function address(path: string[], query: Query = {}): string {
   const words = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) if (value) words.set(name, value);
+  for (const [name, value] of Object.entries(query)) for (const one of Array.isArray(value) ? value : [value]) if (one) words.append(name, one);
   const text = words.toString();
   return `#/${path.map(encodeURIComponent).join("/")}${text ? `?${text}` : ""}`;
 }
 
 /** Writes state into the address without a step in the history. */
-export function keepInAddress(path: string[], query: Record<string, string | undefined | null>): void {
+export function keepInAddress(path: string[], query: Query): void {
   const wanted = address(path, query);
   if (location.hash !== wanted) history.replaceState(null, "", wanted);
 }
@@ -133,8 +135,25 @@ export const NAMES: Record<string, string> = {
   speech: "Speech",
 };
 
+const METRICS: Record<string, string> = {
+  wer: "word error rate",
+  cer: "character error rate",
+  bleu: "BLEU",
+  top1: "share of moves that were the likeliest",
+  exact: "share of sentences right as a whole",
+  mae: "mean absolute error",
+  mse: "mean squared error",
+  mase: "MASE",
+};
+
+/** A figure of a run in words. */
+export function metricName(name: string): string {
+  return METRICS[name] ?? name.replaceAll("_", " ");
+}
+
 /** The view that belongs to a task, beside the gates. */
 export const VIEWS: Record<string, [string, string]> = {
+  text: ["write", "Write"],
   chess: ["play", "Play"],
   forecast: ["forecast", "Forecast"],
   music: ["music", "Compose"],

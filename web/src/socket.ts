@@ -1,10 +1,33 @@
-// Follows a run over the WebSocket; when the connection is lost it says so and connects again.
-import type { Row, Status } from "./engine";
+// What comes over the WebSocket: a run that is followed, connecting again when it is lost, and a text as it is drawn.
+import { Fault, type News, type WriteOptions } from "./engine";
 
-export interface News {
-  rows: Row[];
-  after: number;
-  status: Status;
+function address(): URL {
+  const url = new URL("v1/socket", location.href);
+  url.protocol = url.protocol.replace("http", "ws");
+  url.hash = "";
+  return url;
+}
+
+/** Goes on from a prompt over the WebSocket; `take` has every piece as it is drawn. Returns why it ended. */
+export function writeText(model: string, prompt: string, options: WriteOptions, take: (piece: string) => void, signal: AbortSignal): Promise<string> {
+  return new Promise((done, failed) => {
+    const socket = new WebSocket(address());
+    const send = (message: Record<string, unknown>) => socket.send(JSON.stringify(message));
+    const { seed, ...rest } = options;
+    let session = "";
+    signal.addEventListener("abort", () => socket.readyState === WebSocket.OPEN && send({ type: "stop", target: 3, id: 4 }));
+    socket.onmessage = (event) => {
+      const answer = JSON.parse(event.data as string) as { type: string; session: string; text: string; reason: string; code: string; message: string };
+      if (answer.type === "hello") send({ type: "open", model, seed, id: 1 });
+      else if (answer.type === "opened") send({ type: "feed", session: (session = answer.session), text: prompt, id: 2 });
+      else if (answer.type === "fed") send({ type: "generate", session, ...rest, id: 3 });
+      else if (answer.type === "piece") take(answer.text);
+      else if (answer.type === "generated") done(answer.reason);
+      else if (answer.type === "error") failed(new Fault(answer.code, answer.message));
+      if (answer.type === "generated" || answer.type === "error") socket.close();
+    };
+    socket.onclose = () => failed(new Fault("connection", "The server does not answer any more: what came is kept, and this page goes on when it is back."));
+  });
 }
 
 /** Calls `take` with every change of a run, `lost` when the connection goes and comes. Returns how to end it. */
@@ -15,10 +38,7 @@ export function watchRun(run: string, take: (news: News) => void, lost: (is: boo
   let wait = 500;
   let timer = 0;
   function connect() {
-    const url = new URL("v1/socket", location.href);
-    url.protocol = url.protocol.replace("http", "ws");
-    url.hash = "";
-    socket = new WebSocket(url);
+    socket = new WebSocket(address());
     socket.onmessage = (event) => {
       const answer = JSON.parse(event.data as string) as { type: string } & News;
       if (answer.type === "hello") {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,7 @@ def serve(
     key: Path | None = None,
     data: Path = Path(),
     runs: Path = Path("runs"),
+    static: Path | None = None,
     sessions: Annotated[int, Parameter(name="--sessions")] = 4096,
     idle: Annotated[float, Parameter(name="--idle")] = 900.0,
     body: Annotated[int, Parameter(name="--max-body")] = 32 << 20,
@@ -50,6 +52,8 @@ def serve(
         The folder that trainings started from the page may read from.
     runs:
         Where runs that the page starts go, with uploads and saved sessions.
+    static:
+        Write the page with these models into a folder instead, which needs no server: they run in the browser.
     sessions:
         Sessions open at once.
     idle:
@@ -65,6 +69,8 @@ def serve(
     from congru.serve.options import Limits, Options
 
     folders = models or ((runs,) if runs.is_dir() else ())
+    if static is not None:
+        return _write(folders, static)
     limits = Limits(body_bytes=body, sessions=sessions, requests_per_second=rate, idle_seconds=idle)
     options = Options(
         tuple(folders),
@@ -83,4 +89,12 @@ def serve(
         options,
         lambda port: print(f"congru serves on {scheme}://{host}:{port}/  (Ctrl-C ends it)", flush=True),
     )
+    return 0
+
+
+def _write(folders: Sequence[Path], out: Path) -> int:
+    from congru.serve.site import write_site
+
+    lines = write_site(folders, out)
+    print("\n".join([*lines, f"{out / 'index.html'} opens in a browser, and from any server of files"]))
     return 0

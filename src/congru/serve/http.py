@@ -27,7 +27,7 @@ def model_router(desk: Desk, runs: Runs) -> APIRouter:
     @router.get("/models", summary="Every model and run, with what it can do.")
     async def models() -> Answer:
         shelves = await desk.work(desk.library.scan)
-        data = [_entry(shelf, runs) for shelf in shelves.values()]
+        data = [model_entry(shelf, runs) for shelf in shelves.values()]
         return {"object": "list", "data": data, "version": __version__, "protocol": protocol.VERSION}
 
     @router.get("/models/{name}", summary="One model: networks, inputs, outputs, sizes, saved sessions.")
@@ -47,7 +47,7 @@ def model_router(desk: Desk, runs: Runs) -> APIRouter:
             for key, n in loaded.networks.items()
         }
         return {
-            **_entry(shelf, runs),
+            **model_entry(shelf, runs),
             "num_parameters": loaded.num_parameters,
             "networks": networks,
             "labels": loaded.labels,
@@ -57,7 +57,7 @@ def model_router(desk: Desk, runs: Runs) -> APIRouter:
     return router
 
 
-def _entry(shelf: Shelf, runs: Runs) -> Answer:
+def model_entry(shelf: Shelf, runs: Runs) -> Answer:
     """A model or run as the list shows it, without loading it."""
     config = shelf.config() if shelf.has_model else None
     status = runs.status(shelf) if shelf.is_run else {}

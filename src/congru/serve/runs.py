@@ -19,9 +19,8 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-import yaml
-
-from congru.errors import SettingsError
+from congru.data.plain_yaml import parse_yaml
+from congru.errors import DataError, SettingsError
 from congru.serve.faults import Refused
 from congru.serve.library import Library, Shelf, read_json
 from congru.serve.options import Options
@@ -83,15 +82,11 @@ class Runs:
         return {**status, "state": state, "task": status.get("task", _task_of(shelf))}
 
     def describe(self, shelf: Shelf) -> dict[str, Any]:
-        """Everything the page shows beside the curves."""
-        config = shelf.path / "config.yaml"
-        settings: dict[str, Any] = {}
-        if config.is_file():
-            settings = yaml.safe_load(config.read_text(encoding="utf-8")) or {}
+        """Everything the page shows beside the curves. Raises :class:`~congru.errors.DataError` for broken settings."""
         return {
             "name": shelf.name,
             "status": self.status(shelf),
-            "settings": settings,
+            "settings": read_settings(shelf.path / "config.yaml"),
             "data": read_json(shelf.path / "data.json") or {},
             "command": self.command_of(shelf),
             "sample": sample_of(shelf.path),
@@ -241,6 +236,27 @@ def is_locked(folder: Path) -> bool:
             return False
     except OSError:
         return False
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings of a run from its config.yaml, which anybody may have written; none where there is no such file.
+
+    Raises :class:`~congru.errors.DataError` for a file that holds anything but settings.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        settings = parse_yaml(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        reason = "bytes that are no UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise DataError(
+            f"{path.parent.name}/config.yaml cannot be read ({reason}), expected the settings of a run: restore the file"
+        ) from None
+    if not isinstance(settings, (dict, type(None))):
+        raise DataError(
+            f"{path.parent.name}/config.yaml is a {type(settings).__name__}, expected settings by name: restore the file"
+        )
+    return settings or {}
 
 
 def read_rows(path: Path, after: int) -> tuple[list[Row], int]:

@@ -87,7 +87,7 @@ export function Chess({ model }: { model: string }) {
           move={play}
           refused={(uci) => setFault(`${uci.slice(0, 2)} to ${uci.slice(2, 4)} is not legal here: the piece cannot go there.`)}
         />
-        {game && <Result game={game} />}
+        {game ? <Result game={game} /> : !asked && <p class="soft">The model reads the game…</p>}
         <form class="row" onSubmit={playTyped}>
           <input style={{ flex: "1 1 9em", width: "auto" }} aria-label="A move" placeholder="Type a move: e4, Nf3, O-O, e7e8q" value={typed} onInput={(event) => setTyped(event.currentTarget.value)} />
           <button type="submit" class="main" disabled={!game || !!game.outcome}>Play</button>
@@ -106,7 +106,6 @@ export function Chess({ model }: { model: string }) {
         </div>
       </section>
       <section class="stack" aria-label="What the model expects">
-        {!game && !asked && <p class="soft">The model reads the game…</p>}
         {game && (
           <>
             <div class="card">

@@ -34,7 +34,7 @@ export function Explorer({ model, task }: { model: string; task: string }) {
   useEffect(() => {
     if (wanted.length < 1800) keepInAddress(["model", model, "gates"], { text: wanted });
   }, [wanted, model]);
-  const takesText = !["music", "video", "speech"].includes(task);
+  const takesText = !["music", "video", "speech"].includes(task) && (engine.served || task === "text");
   return (
     <>
       <section class="card" aria-label="Input">
@@ -182,7 +182,7 @@ function Explored({ film, model, task, source, goOn }: { film: Film; model: stri
             goOn={goOn}
           />
         ) : (
-          <p class="soft small">This layer runs both ways, so its gates can be read and not held.</p>
+          <p class="soft small">{engine.served ? "This layer runs both ways, so its gates can be read and not held." : "Here these gates can be read and not held: what comes of them is computed by more than the network."}</p>
         )}
       </div>
       <aside class="stack" aria-label="One unit">

@@ -53,6 +53,7 @@ export function ForecastView({ model }: { model: string }) {
     <>
       <section class={`card ${busy ? "busy" : ""}`} aria-label="Forecast">
         {fault && <Notice kind="bad">{fault}</Notice>}
+        {busy && !answer && <p class="soft">Forecasting…</p>}
         {answer && (
           <>
             <div class="row spread">
@@ -84,7 +85,7 @@ export function ForecastView({ model }: { model: string }) {
               </label>
               </div>
             ) : (
-              <p class="small soft">From the last row of the training on. Paste a table below to slide the cut-off and see what came.</p>
+              <p class="small soft">From the last row of the training on. {engine.served && "Paste a table below to slide the cut-off and see what came."}</p>
             )}
             {errors && (
               <p class="small">
@@ -94,7 +95,7 @@ export function ForecastView({ model }: { model: string }) {
           </>
         )}
       </section>
-      <section class="card" aria-label="A table of yours">
+      {engine.served && <section class="card" aria-label="A table of yours">
         <h2>A table of yours</h2>
         <label class="field">
           <span>CSV with the columns of the training, such as unique_id,ds,y</span>
@@ -116,7 +117,7 @@ export function ForecastView({ model }: { model: string }) {
           </label>
           {csv && <button type="button" class="quiet" onClick={() => { setCsv(""); setCutoff(null); }}>Back to the series of the training</button>}
         </div>
-      </section>
+      </section>}
     </>
   );
 }

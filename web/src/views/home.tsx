@@ -1,7 +1,7 @@
 // Home: every model and run, its figure beside its baselines, and where to go from here.
 import { useEffect } from "preact/hooks";
 import { engine, type ModelEntry, type Status } from "../engine";
-import { address, Bar, digits, Empty, NAMES, Notice, useAnswer, VIEWS } from "../parts";
+import { address, Bar, digits, Empty, metricName, NAMES, Notice, useAnswer, VIEWS } from "../parts";
 
 export function Measure({ status }: { status: Status }) {
   const baselines = Object.entries(status.baselines ?? {});
@@ -11,11 +11,11 @@ export function Measure({ status }: { status: Status }) {
   return (
     <div class="measure">
       <div class="soft">
-        {status.metric.replaceAll("_", " ")}, {status.minimize ? "lower is better" : "higher is better"}
+        {metricName(status.metric)}, {status.minimize ? "lower is better" : "higher is better"}
       </div>
       {rows.map(([name, value, own]) => (
         <div key={name} class={`line ${own ? "own" : ""}`}>
-          <span title={name}>{name}</span>
+          <span>{name}</span>
           <Bar share={Math.abs(value) / most} kind={own ? "own" : ""} />
           <span class="number">{digits(value)}</span>
         </div>
@@ -67,7 +67,7 @@ export function Home() {
     <>
       <div class="head">
         <h1>Models</h1>
-        <span class="soft">See what each gate keeps and forgets, and change it.</span>
+        <span class="soft">See what each gate keeps and forgets, and change it.{!engine.served && " These models run in your browser, without a server."}</span>
       </div>
       {fault && <Notice kind="bad">{fault}</Notice>}
       {!models && !fault && <p class="soft">Loading…</p>}

@@ -25,6 +25,7 @@ export function Sentiment({ model }: { model: string }) {
     <section class="card" aria-label="Classify">
       <label class="field"><span>Text</span><textarea rows={3} value={text} onInput={(event) => setText(event.currentTarget.value)} /></label>
       {fault && <Notice kind="bad">{fault}</Notice>}
+      {busy && !answer && <p class="small soft">Reading…</p>}
       {answer && <div class={busy ? "busy stack" : "stack"}><Words answer={answer} /></div>}
     </section>
   );
@@ -71,6 +72,7 @@ export function Translate({ model }: { model: string }) {
     <section class="card" aria-label="Translate">
       <label class="field"><span>Sentence</span><textarea rows={2} value={text} placeholder="Write a sentence in the language that the model reads" onInput={(event) => setText(event.currentTarget.value)} /></label>
       {fault && <Notice kind="bad">{fault}</Notice>}
+      {busy && !answer && <p class="small soft">Translating…</p>}
       {!quiet.trim() && <p class="small soft">The translation appears here, with the words that each of its words looked at.</p>}
       {answer && quiet.trim() && (
         <div class={busy ? "busy stack" : "stack"}>
@@ -116,17 +118,21 @@ export function Talk({ model }: { model: string }) {
   const [text, setText] = useState("");
   const [fault, setFault] = useState<string | null>(null);
   const [answers, setAnswers] = useState<{ kind: string; turns: Record<string, any>[] } | null>(null);
+  const [busy, setBusy] = useState(false);
   const end = useRef<HTMLDivElement>(null);
   async function say(next: string[]) {
+    setBusy(true);
     try {
       const told = next.length ? await engine.talk(model, next) : null;
       setAnswers(told);
       setTurns(next);
       setFault(null);
       setText("");
+      keepInAddress(["model", model, "talk"], { say: next });
     } catch (error) {
       setFault(said(error));
     }
+    setBusy(false);
   }
   useEffect(() => end.current?.scrollIntoView({ block: "nearest" }), [answers]);
   useEffect(() => {
@@ -143,12 +149,13 @@ export function Talk({ model }: { model: string }) {
             <div key={`m${k}`} class="me">{turns[k]}</div>,
             <div key={`i${k}`} class="it">{replyOf(turn, answers.kind)}</div>,
           ])}
+          {busy && <p class="small soft">Thinking…</p>}
           <div ref={end} style={{ padding: 0 }} />
         </div>
         {fault && <Notice kind="bad">{fault}</Notice>}
         <form class="row" onSubmit={(event) => { event.preventDefault(); if (text.trim()) void say([...turns, text.trim()]); }}>
           <input style={{ flex: "1 1 14em", width: "auto" }} aria-label="Say" placeholder="Write a sentence" value={text} onInput={(event) => setText(event.currentTarget.value)} />
-          <button type="submit" class="main" disabled={!text.trim()}>Say</button>
+          <button type="submit" class="main" disabled={busy || !text.trim()}>Say</button>
           <button type="button" disabled={!turns.length} onClick={() => void say(turns.slice(0, -1))}>Undo</button>
           <button type="button" class="quiet" disabled={!turns.length} onClick={() => void say([])}>Start again</button>
         </form>
@@ -159,7 +166,7 @@ export function Talk({ model }: { model: string }) {
           <table>
             <tbody>
               {Object.entries(card).map(([name, value]) => (
-                <tr key={name}><th>{name}</th><td>{shownValue(value)}</td></tr>
+                <tr key={name}><th scope="row">{name.replaceAll("_", " ")}</th><td>{shownValue(value)}</td></tr>
               ))}
             </tbody>
           </table>
@@ -180,7 +187,7 @@ function replyOf(turn: Record<string, any>, kind: string) {
   return (
     <>
       <b>{(turn.intent as string | null) ?? `I don't know`}</b> <span class="small soft">{turn.intent ? percent(turn.confidence as number) : `${turn.guess} ${percent(turn.confidence as number)}, below the threshold`}</span>
-      {slots.map(([name, values]) => <div key={name} style={{ padding: 0 }}><span class="tag">{name}</span> {values.join(", ")}</div>)}
+      {slots.map(([name, values]) => <p key={name}><span class="tag">{name.replaceAll("_", " ")}</span> {values.join(", ")}</p>)}
     </>
   );
 }
@@ -190,7 +197,7 @@ function shownValue(value: unknown): string {
   if (Array.isArray(value)) return value.length ? value.join(", ") : "–";
   if (typeof value === "object") {
     const parts = Object.entries(value as Record<string, unknown>);
-    return parts.length ? parts.map(([name, one]) => `${name}: ${Array.isArray(one) ? one.join(", ") : String(one)}`).join("; ") : "–";
+    return parts.length ? parts.map(([name, one]) => `${name.replaceAll("_", " ")}: ${Array.isArray(one) ? one.join(", ") : String(one)}`).join("; ") : "–";
   }
   return String(value);
 }

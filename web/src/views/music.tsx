@@ -138,7 +138,7 @@ export function Music({ model }: { model: string }) {
         <svg
           width={wide}
           height={high_}
-          tabIndex={0}
+          tabindex={0}
           role="application"
           aria-label={`Piano roll, ${notes.length} notes. Arrow keys move${cursor ? `, at beat ${cursor.beat + 1}, ${pitchName(cursor.pitch)}` : ""}, Enter sets or takes a note.`}
           onClick={place}

@@ -3,8 +3,7 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { Chart, type Line } from "../chart";
 import { SERIES } from "../colors";
 import { engine, type Row, type Status } from "../engine";
-import { address, digits, Notice, said, useAnswer, VIEWS } from "../parts";
-import { watchRun } from "../socket";
+import { address, digits, metricName, Notice, said, useAnswer, VIEWS } from "../parts";
 import { Measure, StateTag } from "./home";
 
 export function RunPage({ name }: { name: string }) {
@@ -17,7 +16,7 @@ export function RunPage({ name }: { name: string }) {
   useEffect(() => {
     document.title = `${name} · congru`;
     let first = true;
-    return watchRun(
+    return engine.follow(
       name,
       (news) => {
         const fresh = first;
@@ -78,7 +77,7 @@ export function RunPage({ name }: { name: string }) {
             {now && <Measure status={now} />}
             {now?.verdict && <p class="small">{now.verdict}</p>}
             <div class="row">
-              {alive ? (
+              {!engine.trains ? null : alive ? (
                 <button type="button" onClick={() => act(engine.stop(name))}>Stop and save</button>
               ) : (
                 (now?.state === "interrupted" || now?.state === "failed") && <button type="button" class="main" onClick={() => act(engine.resume(name))}>Resume</button>
@@ -88,8 +87,12 @@ export function RunPage({ name }: { name: string }) {
           {run && (
             <section class="card">
               <h2>How it was made</h2>
-              <p class="small soft">The line that goes on with it in a terminal:</p>
-              <pre class="command">{run.command}</pre>
+              {run.command && (
+                <>
+                  <p class="small soft">The line that goes on with it in a terminal:</p>
+                  <pre class="command">{run.command}</pre>
+                </>
+              )}
               <details>
                 <summary>Settings</summary>
                 <table>
@@ -148,9 +151,9 @@ function Curves({ rows, status, alive }: { rows: Row[]; status: Status | null; a
   return (
     <>
       <div class="row spread">
-        <h2>{name!.replaceAll("_", " ")}</h2>
+        <h2>{metricName(name!)}</h2>
         <select style={{ width: "auto" }} aria-label="Which figure" value={name!} onChange={(event) => setChosen(event.currentTarget.value)}>
-          {names.map((one) => <option key={one} value={one}>{one.replaceAll("_", " ")}</option>)}
+          {names.map((one) => <option key={one} value={one}>{metricName(one)}</option>)}
         </select>
       </div>
       <Chart x={shown.steps} lines={shown.lines} label={`${name} against steps`} xLabel="step" height={320} />

@@ -1,0 +1,87 @@
+// Writing: a prompt goes on token by token as the model draws it, from a server or in the browser itself.
+import { useEffect, useRef, useState } from "preact/hooks";
+import { engine } from "../engine";
+import { address, keepInAddress, Notice, said, usePlace } from "../parts";
+
+export function Write({ model }: { model: string }) {
+  const { query } = usePlace();
+  const [prompt, setPrompt] = useState(query.get("text") ?? "The ");
+  const [temperature, setTemperature] = useState(0.7);
+  const [length, setLength] = useState(400);
+  const [seed, setSeed] = useState(0);
+  const [text, setText] = useState("");
+  const [rate, setRate] = useState<{ count: number; seconds: number } | null>(null);
+  const [fault, setFault] = useState<string | null>(null);
+  const stop = useRef<AbortController | null>(null);
+  const [writing, setWriting] = useState(false);
+  const box = useRef<HTMLDivElement>(null);
+  useEffect(() => () => stop.current?.abort(), []);
+  useEffect(() => {
+    if (prompt.length < 1800) keepInAddress(["model", model, "write"], { text: prompt });
+  }, [prompt]);
+  useEffect(() => box.current?.scrollTo(0, box.current.scrollHeight), [text]);
+
+  async function write(from: string, keep: string) {
+    stop.current?.abort();
+    const mine = new AbortController();
+    stop.current = mine;
+    const begin = performance.now();
+    let [count, made] = [0, keep];
+    setText(keep);
+    setFault(null);
+    setWriting(true);
+    try {
+      const take = (piece: string) => {
+        if (stop.current !== mine) return;
+        count++;
+        made += piece;
+        setText(made);
+        setRate({ count, seconds: (performance.now() - begin) / 1000 });
+      };
+      await engine.write(model, from, { n: length, temperature, seed: seed + keep.length }, take, mine.signal);
+    } catch (error) {
+      if (stop.current === mine) setFault(said(error));
+    }
+    if (stop.current === mine) setWriting(false);
+  }
+  return (
+    <section class="card" aria-label="Write">
+      <label class="field">
+        <span>How it begins</span>
+        <textarea rows={3} spellcheck={false} value={prompt} onInput={(event) => setPrompt(event.currentTarget.value)} />
+      </label>
+      <div class="row">
+        {writing ? (
+          <button type="button" onClick={() => stop.current?.abort()}>Stop</button>
+        ) : (
+          <button type="button" class="main" disabled={!prompt} onClick={() => void write(prompt, "")}>Write</button>
+        )}
+        {!writing && text && <button type="button" onClick={() => void write(prompt + text, text)}>Go on</button>}
+        {!writing && text && <button type="button" onClick={() => { setSeed(seed + 1); setText(""); }}>Another</button>}
+        <label class="field" style={{ width: "150px" }}>
+          <span>temperature {temperature.toFixed(1)}</span>
+          <input type="range" min={0} max={1.5} step={0.1} value={temperature} onInput={(event) => setTemperature(Number(event.currentTarget.value))} />
+        </label>
+        <label class="field" style={{ width: "150px" }}>
+          <span>{length} tokens</span>
+          <input type="range" min={50} max={2000} step={50} value={length} onInput={(event) => setLength(Number(event.currentTarget.value))} />
+        </label>
+      </div>
+      {fault && <Notice kind="bad">{fault}</Notice>}
+      {text || writing ? (
+        <div ref={box} class="outcome" style={{ maxHeight: "60vh" }} tabIndex={0} role="region" aria-label="What it writes" aria-busy={writing}>
+          <span class="soft">{prompt}</span>
+          {text}
+        </div>
+      ) : (
+        <p class="small soft">Press Write: the text appears here as it is drawn. Low temperatures stay with what is likely, high ones dare more.</p>
+      )}
+      {rate && (
+        <p class="small soft">
+          {rate.count} pieces, {(rate.count / Math.max(rate.seconds, 1e-3)).toFixed(0)} a second{engine.served ? "" : ", in this browser"}.{" "}
+          {!writing && text && <a href={address(["model", model, "gates"], { text: (prompt + text).slice(-500) })}>See the gates over it</a>}
+        </p>
+      )}
+    </section>
+  );
+}
