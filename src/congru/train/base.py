@@ -40,12 +40,14 @@ from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeAlias, Type
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import Self
 
 from congru.nn.network import Network
 from congru.runtime.answer import Answer
 from congru.train.nests import to_tensors, tree_map
 from congru.train.networks import Networks, freeze, start_weights
 from congru.train.settings import ModelSettings
+from congru.train.sizing import Size
 
 Settings = TypeVar("Settings", bound=ModelSettings)
 
@@ -108,6 +110,8 @@ class TaskLearner(ABC, Generic[Settings]):
     """Sentences of the model card: what it cannot do."""
     validation_words: str = ""
     """What of the validation part is measured, for the verdict: for example ``one window``; "" for what `describe` says."""
+    sizes: Sequence[Size] = ()
+    """The sizes of which a budget in minutes takes one, from the largest to the smallest, where the user names none."""
     run_flags: tuple[str, ...] = ()
     """What `congru run MODEL` needs beside the model."""
     commands: tuple[str, ...] = ("congru run MODEL",)
@@ -173,6 +177,10 @@ class TaskLearner(ABC, Generic[Settings]):
     def steps_per_epoch(self) -> int:
         """Steps of every epoch, the same on each process."""
         return len(self.rows(0)) // self.settings.batch_size
+
+    def resized(self, settings: Settings) -> Self:
+        """The same problem with the settings of another of :attr:`sizes`; the data is not read again."""
+        raise NotImplementedError(f"{type(self).__name__} lists sizes and does not say how to take one")
 
     def weights(self, cell: str, hidden_size: int) -> dict[str, Tensor]:
         """First values of weights that belong to no network, such as the transitions of a CRF."""

@@ -33,6 +33,7 @@ from congru.train.progress import make_reporter
 from congru.train.provenance import resume_line
 from congru.train.seeding import seed_everything
 from congru.train.settings import ModelSettings
+from congru.train.sizing import ORIGIN, Size, choose, is_open
 from congru.train.summary import (
     RunResult,
     SectionMaker,
@@ -43,6 +44,7 @@ from congru.train.summary import (
     summarize,
     write_start,
 )
+from congru.train.trackers import with_trackers
 from congru.train.trainer import Trainer
 from congru.train.validation import evaluate
 
@@ -88,6 +90,8 @@ def fit(
     unused = num_processes(settings) > 1 and has_unused_parameters(learner)
     fabric = open_fabric(settings, unused)
     reporter = reporter or make_reporter(settings, fabric.is_global_zero)
+    if writes:
+        reporter = with_trackers(reporter, settings.track)
     try:
         with raise_on_rank_zero(fabric):
             out = Path(fabric.broadcast(str(out)))
@@ -110,14 +114,21 @@ def _fit(
     report: bool,
 ) -> RunResult:
     seed_everything(settings.seed + fabric.global_rank)
+    reason = ""
+    if fabric.world_size == 1 and is_open(settings, origin, learner.sizes):
+        learner, settings, origin, reason = _sized(fabric, learner, settings, origin, reporter)
     trainer = Trainer(fabric, learner, settings, reporter)
     estimate = _try(trainer)
     reporter.before(summarize(trainer, origin, out, estimate))
+    if reason:
+        reporter.say("size", f"the budget chose {reason}")
     if settings.dry_run:
         reporter.say("dry run", "dry run: nothing was written")
         return result_of(trainer, "dry run", None)
     trainer.state.log_every = max(1, estimate.num_steps // ROWS_PER_RUN)
     _open(trainer, origin, out)
+    if reason and trainer.folder is not None:
+        trainer.folder.log(f"the budget chose {reason}")
     try:
         trainer.watch = watch_others(trainer, out)
         status = _train_or_raise(trainer, out)
@@ -128,6 +139,27 @@ def _fit(
     result = result_of(trainer, status, out)
     on_rank_zero(fabric, lambda: sum_up(trainer, result, sections, report))
     return result
+
+
+def _sized(
+    fabric: Fabric,
+    learner: AnyLearner,
+    settings: ModelSettings,
+    origin: Mapping[str, str],
+    reporter: Reporter,
+) -> tuple[AnyLearner, ModelSettings, Mapping[str, str], str]:
+    """The learner, its settings and their origin in the size that the budget allows, and why it is this one."""
+
+    def resized(size: Size) -> AnyLearner:
+        return learner.resized(settings.model_copy(update=dict(size.settings)))
+
+    def step_seconds(size: Size) -> float:
+        other = resized(size)
+        return _try(Trainer(fabric, other, other.settings, reporter)).step_seconds
+
+    choice = choose(learner.sizes, step_seconds, 60.0 * settings.budget[1])
+    other = resized(choice.size)
+    return other, other.settings, {**origin, **dict.fromkeys(choice.size.settings, ORIGIN)}, choice.reason
 
 
 def _try(trainer: Trainer) -> Estimate:

@@ -26,7 +26,7 @@ Settings = TypeVar("Settings", bound=TrainSettings)
 _OF_THE_CALL = ("out", "resume", "config", "dry_run", "quiet", "json_lines")
 # May differ when a run is continued; everything else would make it another run.
 _MOST_BYTES = 4 << 20  # of a file of settings
-_MAY_CHANGE = {*_OF_THE_CALL, *BUDGETS, "threads", "devices", "workers", "patience", "save_seconds"}
+_MAY_CHANGE = {*_OF_THE_CALL, *BUDGETS, "threads", "devices", "workers", "patience", "save_seconds", "track"}
 
 
 def resolve(

@@ -148,6 +148,10 @@ class FolderSettings(_Group):
         bool, Field(description="Write gate statistics at each evaluation, draw how timescales grew.")
     ] = False
     save_seconds: Annotated[float, Field(gt=0, description="Longest time between checkpoints.")] = 60.0
+    track: Annotated[
+        tuple[Literal["tensorboard", "mlflow"], ...],
+        Field(description="Follow the run in TensorBoard (OUT/tensorboard) or MLflow too."),
+    ] = ()
 
 
 class TrainSettings(FolderSettings, MachineSettings, WeightSettings, OptimizerSettings, BudgetSettings):

@@ -28,7 +28,7 @@ from congru.tasks.forecast.linear import fit_share, mix
 from congru.tasks.forecast.network import network_config
 from congru.tasks.forecast.panel import Panel, Units
 from congru.tasks.forecast.quantiles import bounded, calibrate, error_quantiles, fit_calibration
-from congru.tasks.forecast.settings import Settings
+from congru.tasks.forecast.settings import SIZES, Settings
 from congru.tasks.forecast.simple import Rows
 from congru.tasks.forecast.store import NUM_ANSWERS, SeriesStore
 from congru.tasks.forecast.window import Window, decode_mean
@@ -61,6 +61,7 @@ class ForecastLearner(TaskLearner[Settings]):
     """See :class:`congru.train.base.TaskLearner`; a row is (series, cutoff), [2]."""
 
     task = "forecast"
+    sizes = SIZES
     uses = (
         "Forecasting the series it was trained on, and going on with new rows of them as they come, without"
         " retraining."
@@ -91,6 +92,10 @@ class ForecastLearner(TaskLearner[Settings]):
         """As many as the fewest windows of any epoch fill."""
         fewest = len(self.data.train_rows(self.stride, self.stride - 1)[0])
         return max(1, fewest // self.settings.batch_size)
+
+    def resized(self, settings: Settings) -> ForecastLearner:
+        """The same windows with another network, or another number of them in a step."""
+        return ForecastLearner(self.data, settings, self.source)
 
     def networks(self, cell: str, hidden_size: int) -> dict[str, Any]:
         """One network from windows to the numbers of a forecast, or several alike whose forecasts are averaged."""

@@ -11,9 +11,17 @@ from pydantic import Field, field_validator
 
 from congru.data.rows import Columns
 from congru.train.settings import BudgetKind, FolderSettings, ModelSettings
+from congru.train.sizing import Size
 
 # Settings that say where one run is written and shown, and not how it trains.
 _OF_ONE_RUN = {*FolderSettings.model_fields, "threads", "device", "devices", "workers"}
+
+# What a budget in minutes takes, see congru/train/sizing.py; the first is the default and wants its default budget.
+SIZES = (
+    Size({"hidden_size": 64, "batch_size": 64}, updates=1500),
+    Size({"hidden_size": 64, "batch_size": 32}, updates=1500),
+    Size({"hidden_size": 32, "batch_size": 32}, updates=1500),
+)
 
 Metric = Literal["mase", "mae", "mse", "smape"]
 

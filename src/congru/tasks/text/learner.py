@@ -19,7 +19,7 @@ from congru.runtime.decoding.sampling import Sampling, sample
 from congru.runtime.tokenizer import parse_tokenizer
 from congru.tasks.text.data import METRIC, TextData, describe, metrics_of, prepare
 from congru.tasks.text.scoring import nats_of
-from congru.tasks.text.settings import Settings
+from congru.tasks.text.settings import SIZES, Settings
 from congru.tasks.text.streams import (
     NUM_SEGMENTS,
     Segments,
@@ -48,6 +48,7 @@ class TextLearner(TaskLearner[Settings]):
     task = "text"
     metric = METRIC
     evaluation_batch = NUM_SEGMENTS
+    sizes = SIZES
     uses = "Continuing text in the manner of what it was trained on, and measuring how surprising a text is to it."
     limits = (
         "It knows nothing but its training text: what it writes is invented, and may repeat passages of that text"
@@ -66,6 +67,10 @@ class TextLearner(TaskLearner[Settings]):
         self.num_tokens = parse_tokenizer(data.tokenizer_file).num_tokens
         self._train, self._validation = data.ids[: data.num_train], data.ids[data.num_train :]
         self._segments = make_segments(data.ids, data.num_train)
+
+    def resized(self, settings: Settings) -> TextLearner:
+        """The same text with another network and other streams."""
+        return TextLearner(self.data, settings)
 
     def networks(self, cell: str, hidden_size: int) -> dict[str, Any]:
         """One network from tokens to logits."""
