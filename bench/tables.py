@@ -37,6 +37,7 @@ def quality() -> str:
         ("text_shakespeare_30_minutes", _text),
         ("forecast_ett", _ett),
         ("forecast_m4", _m4),
+        ("forecast_m4_defaults", _m4),
         ("chess_model", _chess),
         ("chess_model_moves", _chess),
         ("music_jsb", _music),
@@ -171,7 +172,9 @@ def _m4(record: dict[str, Any]) -> list[list[str]]:
         f"{name} {value if isinstance(value, float) else value['owa']:.3f}"
         for name, value in baselines.items()
     ]
-    for what, key in (("one model", "single"), (f"mean of {record['repetitions']} models", "ensemble")):
+    several = ((f"mean of {record['repetitions']} models", "ensemble"),) if record["repetitions"] > 1 else ()
+    one = "default settings, one model" if record["name"].endswith("defaults") else "one model"
+    for what, key in ((one, "single"), *several):
         scores = figures[key]
         rows.append(
             [

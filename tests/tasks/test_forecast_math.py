@@ -103,6 +103,29 @@ def test_rules_for_what_is_not_said() -> None:
     assert defaults.choose_noise(10_000) == 0
 
 
+def test_the_long_season_is_where_the_series_are_like_themselves_again() -> None:
+    hour, counted = parse_frequency("1h"), Frequency("step", 1)
+    assert defaults.find_long_season(hour, [], 24) == 168
+    assert defaults.find_long_season(parse_frequency("2h"), [], 12) == 84
+    assert defaults.find_long_season(parse_frequency("1d"), [], 7) is None, "a year of days is too long"
+    assert defaults.find_long_season(parse_frequency("15min"), [], 96) is None
+    rng = np.random.default_rng(2)
+    day = rng.standard_normal(24)
+    week = np.concatenate([day * (1.0 if number < 5 else 0.3) for number in range(7)])
+    weeks = [np.tile(week, 6) + 0.1 * rng.standard_normal(1008) for _ in range(3)]
+    days = [np.tile(day, 42) + 0.1 * rng.standard_normal(1008) for _ in range(3)]
+    assert defaults.find_long_season(counted, weeks, 24) == 168
+    assert defaults.find_long_season(counted, days, 24) is None
+    assert defaults.find_long_season(counted, [*weeks, *days], 24) == 168, "some of the series are enough"
+    assert defaults.find_long_season(counted, [y[:140] for y in weeks], 24) is None, "too short to tell"
+    assert defaults.find_long_season(counted, [np.ones(1008)], 24) is None
+    assert defaults.find_long_season(counted, weeks, 1) is None
+    assert defaults.choose_lags(24, 504, 168) == (1, 24, 168)
+    assert defaults.choose_lags(24, 503, 168) == (1, 24)
+    assert defaults.choose_input_size(48, counted, 24, 900, 168) == 336
+    assert defaults.choose_input_size(48, counted, 24, 900) == 144
+
+
 def make_panel(
     window: Window, lengths: tuple[int, ...] = (40, 25), reach: int = 0
 ) -> tuple[Panel, list[Array]]:

@@ -221,13 +221,14 @@ def choose_window(table: LongTable, train: Sequence[Array], settings: Settings) 
     """The window's sizes and the season: what the settings say, else the rules of defaults.py."""
     longest = max(len(y) for y in train)
     season = settings.season or defaults.find_season(table.frequency, train)
+    long_season = defaults.find_long_season(table.frequency, train, season)
     size = settings.input_size or defaults.choose_input_size(
-        settings.horizon, table.frequency, season, longest
+        settings.horizon, table.frequency, season, longest, long_season
     )
     segment = settings.segment or defaults.choose_segment(size, season)
     if segment > size:
         raise SettingsError(f"segment is {segment}, expected at most the input size {size}: lower it")
-    lags = tuple(settings.lags) if settings.lags else defaults.choose_lags(season, longest)
+    lags = tuple(settings.lags) if settings.lags else defaults.choose_lags(season, longest, long_season)
     window = Window(
         horizon=settings.horizon,
         input_size=-(-size // segment) * segment,

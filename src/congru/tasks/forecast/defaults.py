@@ -3,7 +3,10 @@
 season      the shortest natural cycle of the step (a day, a week, a year); for counted steps the lag with the highest
             autocorrelation on the train part, if that is at least 0.3 and three standard errors and seasonal by the
             M4 test; else 1.
-lags        the last value; and the last season, where the season is at least 2 and the train part holds three.
+long season the longest natural cycle up to 168 steps (of hours a week), where it is longer than the season; for counted steps
+            the multiple of the season, up to ten of it, at which the mean autocorrelation of the series clearly rises again.
+lags        the last value; the last season, where the season is at least 2; and the last long season; of the seasons those
+            of which the train part holds three.
 input_size  three horizons or two of the longest natural cycle up to a week, whichever is more, at least 32 steps and
             at most half of the longest train part.
 segment     1 (step by step, can be streamed) up to 128 steps of input; above, the season where it is between 4 and an
@@ -26,6 +29,10 @@ from congru.tasks.forecast.baselines import is_seasonal
 Array = NDArray[np.float64]
 
 STEPWISE = 128
+LONGEST_CYCLE = 168  # steps: a week of hours
+_MOST_SEASONS = 10  # in a long season
+_MOST_SERIES = 50  # that are asked for one
+_CLEARLY = 0.03  # more in autocorrelation
 _LONGEST_SEASON = 400
 _WEAK_SEASON = 0.3
 _FEW_VALUES = 10_000
@@ -62,12 +69,49 @@ def _strongest_lag(y: Array) -> int:
     return lag if strong and is_seasonal(y, lag) else 1
 
 
-def choose_lags(season: int, longest: int) -> tuple[int, ...]:
-    """The lags of the simple forecasts for a train part of `longest` steps."""
-    return (1, season) if 2 <= season <= longest // 3 else (1,)
+def find_long_season(frequency: Frequency, train: Sequence[Array], season: int) -> int | None:
+    """Steps in a longer season beside `season`, such as the week of hours; None for none.
+
+    >>> week = np.r_[np.tile([1.0, 5.0, 2.0, 1.0], 5), np.tile([1.0, 2.0, 2.0, 1.0], 2)]
+    >>> find_long_season(Frequency("step", 1), [np.tile(week, 12)], 4), find_long_season(Frequency("step", 1), [week], 4)
+    (28, None)
+    """
+    longer = [cycle for cycle in frequency.cycles if season < cycle <= LONGEST_CYCLE]
+    if longer or frequency.unit != "step" or season < 2:
+        return max(longer, default=None)
+    chosen = [y for y in train if len(y) >= 6 * season][:: max(1, len(train) // _MOST_SERIES)]
+    most = min([_MOST_SEASONS + 1, *(len(y) // (2 * season) for y in chosen)])
+    seen = sum(len(y) for y in chosen)
+    if most < 3 or not chosen:
+        return None
+    acf = np.mean([_seasonal_acf(y, season, most) for y in chosen], 0)
+    peaks = [k for k in range(1, most - 1) if acf[k] > acf[k - 1] and acf[k] > acf[k + 1]]
+    best = max(peaks, key=lambda k: acf[k], default=0)
+    rises = acf[best] - acf[: best + 1].min() > max(_CLEARLY, 3 / np.sqrt(seen))
+    return (best + 1) * season if rises else None
 
 
-def choose_input_size(horizon: int, frequency: Frequency, season: int, longest: int) -> int:
+def _seasonal_acf(y: Array, season: int, most: int) -> Array:
+    """Autocorrelation at 1 to `most` seasons, per pair of values: a longer lag with fewer pairs is not smaller for that alone."""
+    centred = y - y.mean()
+    power = float(centred @ centred) / len(y)
+    lags = season * np.arange(1, most + 1)
+    found = [float(centred[lag:] @ centred[:-lag]) / (len(y) - lag) for lag in lags]
+    return np.array(found) / power if power else np.zeros(most)
+
+
+def choose_lags(season: int, longest: int, long_season: int | None = None) -> tuple[int, ...]:
+    """The lags of the simple forecasts for a train part of `longest` steps.
+
+    >>> choose_lags(24, 700, 168), choose_lags(24, 400, 168), choose_lags(1, 400)
+    ((1, 24, 168), (1, 24), (1,))
+    """
+    return (1, *(lag for lag in (season, long_season or 1) if 2 <= lag <= longest // 3))
+
+
+def choose_input_size(
+    horizon: int, frequency: Frequency, season: int, longest: int, long_season: int | None = None
+) -> int:
     """The look-back in steps.
 
     >>> from congru.data.frequency import parse_frequency
@@ -76,7 +120,7 @@ def choose_input_size(horizon: int, frequency: Frequency, season: int, longest: 
     >>> choose_input_size(7, parse_frequency("1d"), 7, 1000)
     32
     """
-    cycles = [cycle for cycle in (*frequency.cycles, season) if cycle <= 168]
+    cycles = [cycle for cycle in (*frequency.cycles, season, long_season or 1) if cycle <= LONGEST_CYCLE]
     wanted = max(3 * horizon, 2 * max(cycles, default=1), 32)
     return max(1, min(wanted, longest // 2))
 
