@@ -40,7 +40,7 @@ def choose(sizes: Sequence[Size], step_seconds: Callable[[Size], float], seconds
     >>> choose(sizes, lambda size: size.settings["hidden_size"] / 1000, 300.0).reason
     'hidden size 256: 0.256 s a step, about 1,054 updates in 5 min (hidden size 512 would make 527 of the 1,000 it wants)'
     """
-    too_large = []
+    too_large: list[str] = []
     for size in sizes:
         each = step_seconds(size)
         updates = int(_FOR_TRAINING * seconds / each)
