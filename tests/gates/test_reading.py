@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from congru.gates.parts import has_parts, parts_of_steps, states_of_steps
+from congru.gates.pictures.landscape import _spread
 from congru.gates.predictions import percent, probable
 from congru.gates.reading import Choice, Prediction, Reading
 from congru.gates.report import report
@@ -86,6 +87,44 @@ def test_the_three_sentences_say_the_numbers(tmp_path: Path) -> None:
     assert "This can be read as it stands: only 0 % of the memory is rewritten on the way." in text
 
 
+def test_steps_of_known_length_are_told_in_time_too(tmp_path: Path) -> None:
+    reading = Reading(None, [str(k) for k in range(12)], step="frame", seconds=0.03)
+    page = report(known_keep([0.5] * 3, T=12), tmp_path / "r.html", context={"reading": reading})
+    assert "what they held after 1.0 frames (30 ms)" in summary(page.read_text(encoding="utf-8"))
+
+
+def test_the_shares_of_something_else_are_not_told_as_those_of_the_prediction(tmp_path: Path) -> None:
+    choice = Choice("greet", "90 %", 0.9)
+    for trace, words in (
+        (
+            known_keep([0.5] * 3, T=12),
+            "The intent, greet at 90 %, is made from the memory, and that stands to ",
+        ),
+        (random_trace("gru", T=12, B=1), "The intent, greet at 90 %, is made from all states; of them "),
+    ):
+        reading = Reading(
+            None,
+            [f"w{k}" for k in range(12)],
+            step="word",
+            predicts="The intent",
+            predict=lambda record: [Prediction(11, (choice,))],
+        )
+        page = report(trace, tmp_path / "r.html", context={"reading": reading}).read_text(encoding="utf-8")
+        assert words in summary(page)
+
+
+def test_labels_of_a_path_do_not_overlap() -> None:
+    rng = np.random.default_rng(0)
+    flat, labels = rng.normal(size=(60, 2)), [f"G{k} A{k} C{k}" for k in range(60)]
+    spots = flat / np.ptp(flat, axis=0)
+    chosen = _spread(flat, labels, 24)
+    assert len(chosen) > 8
+    for a in chosen:
+        for b in chosen:
+            right, up = spots[b] - spots[a]
+            assert a == b or abs(up) >= 1 / 20 or not 0 <= right < len(labels[a]) / 60
+
+
 def test_a_plain_rnn_is_told_without_gates(tmp_path: Path) -> None:
     page = report(random_trace("rnn", T=8), tmp_path / "r.html").read_text(encoding="utf-8")
     assert "nothing is kept by a gate" in summary(page)
@@ -99,7 +138,7 @@ def test_outputs_are_shown_in_their_unit(tmp_path: Path) -> None:
     )
     page = report(trace, tmp_path / "r.html", context={"reading": reading}).read_text(encoding="utf-8")
     value = 10 * trace.output[0, -1, 2] + 100
-    assert f"Y: {value:+.4f} = " in page
+    assert f"In numbers, y: {value:+.4f} = " in page
 
 
 def test_the_input_is_shown_without_a_script_and_cannot_break_the_page(tmp_path: Path) -> None:

@@ -170,8 +170,12 @@ def test_its_gates_are_inspected_with_its_own_labels(trained: Trained, tmp_path:
         main(["inspect", str(trained.out), "-o", str(tmp_path / "gates.html")])
     assert stop.value.code == 0
     text = visible(tmp_path / "gates.html")
-    assert not re.search(r"\boutput \d|\bsteps? \d|\d steps?\b|\brnn\b|\bdeviations\b", text)
+    assert not re.search(
+        r"\boutput \d|\bsteps? \d|\d steps?\b|\brnn\b|\bdeviations\b|</?s>|\bNone\b|\bnan\b", text
+    )
     assert "What it read" in text
+    run = visible(trained.out / "report.html")
+    assert not re.search(r"\boutput \d|\bdeviations\b|</?s>|\{\"|\bNone\b|\bnan\b", run)
     assert "data-k=" in (tmp_path / "gates.html").read_text(encoding="utf-8")
 
 

@@ -124,8 +124,8 @@ def test_smoothing_spreads_the_target_and_padding_counts_for_nothing(files: list
 def test_attention_looks_at_the_source_and_adds_up_to_one(translator: Translator) -> None:
     best = translator.translate([SENTENCE])[0][0]
     found = align(translator, SENTENCE, best)
-    assert found.source == [*SENTENCE.split(), "</s>"]
-    assert found.target == [*best.text.split(), "</s>"]
+    assert found.source == [*SENTENCE.split(), "(end)"]
+    assert found.target == [*best.text.split(), "(end)"]
     np.testing.assert_allclose(found.weights.sum(1), 1, atol=1e-5)
 
 
@@ -135,8 +135,8 @@ def test_the_pieces_of_a_word_look_as_one(files: list[str]) -> None:
     some = translator.translate([SENTENCE], beam_size=1)[0][0]
     translation = replace(some, tokens=learner.target.encode("a dog"))
     found = align(translator, SENTENCE, translation)
-    assert found.source == [*SENTENCE.split(), "</s>"]
-    assert found.target == ["a", "dog", "</s>"]
+    assert found.source == [*SENTENCE.split(), "(end)"]
+    assert found.target == ["a", "dog", "(end)"]
     np.testing.assert_allclose(found.weights.sum(1), 1, atol=1e-5)
     pieces = translator.attention(translator.encode([SENTENCE]), 0, translation.tokens)
     ends = np.cumsum([len(learner.target.encode(word)) for word in ("a", "dog")])
@@ -263,7 +263,7 @@ def test_run_prints_translations_scores_attention_json_and_a_page(
     assert lines[0].startswith("a dog")
     assert "looks at hund" in (tmp_path / "page.html").read_text()
     run(folder, SENTENCE, best=2, attention=True)
-    assert "</s>" in capsys.readouterr().out
+    assert "(end)" in capsys.readouterr().out
     run(folder, SENTENCE, best=3, json_lines=True)
     printed = json.loads(capsys.readouterr().out)
     assert printed["source"] == SENTENCE

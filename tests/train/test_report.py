@@ -84,4 +84,7 @@ def test_the_metric_is_explained_and_its_curve_stands_first(folder: Path) -> Non
     page = report_html(folder)
     assert "What is measured, mse: the mean squared error. Less is better." in page
     assert page.index("mse against step") < page.index("loss against step")
-    assert "After step 20" in page
+    assert page.index("After step 20") < page.index("Earlier samples") < page.index("After step 0")
+    assert page.index("steps: 20") < page.index(" as they come</summary>") < page.index("clip: ")
+    assert "numpy 2" in page
+    assert "&quot;" not in page.split("<h2>Made with</h2>")[1]

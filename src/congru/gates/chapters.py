@@ -59,7 +59,9 @@ def every(record: Record, context: Context, found: Findings) -> list[Chapter]:
 
 
 def _summary(record: Record, found: Findings) -> Chapter:
-    lines = opening(record, found.reading, found.scales, found.choice, found.memory, found.flow)
+    lines = opening(
+        record, found.reading, found.scales, found.choice, found.memory, found.flow, not found.words
+    )
     return Chapter("summary", "In three sentences", "", f'<div class="lead">{paragraphs(lines)}</div>')
 
 
@@ -145,8 +147,14 @@ def _memory(record: Record, found: Findings) -> Chapter:
     lines = [found.words] if found.words else []
     if not found.words:
         lines.append(explained("share", reading))
+    choice = found.choice
+    if not found.words and choice is not None and choice.shares is None and choice.name != memory.target:
+        lines.append(
+            f"Explained here is the output {memory_map.name_of(memory.target)} after “{reading.tokens[memory.at]}”, which is such"
+            " a sum."
+        )
     lines.append(
-        f"{memory_map.name_of(memory.target)}: {memory.output:+.4f} = {memory.contributions.sum():+.4f} written "
+        f"In numbers, {memory_map.name_of(memory.target)}: {memory.output:+.4f} = {memory.contributions.sum():+.4f} written "
         f"{memory.start:+.4f} from the start {memory.bias:+.4f} constant (off by {memory.residual:.1e})."
     )
     lines.append(explained("trust", reading))

@@ -23,14 +23,16 @@ def opening(
     choice: Choice | None,
     memory: Memory | None,
     flow: Flow,
+    whole: bool = True,
 ) -> list[str]:
     """How long it remembers, on what the prediction stands, and how far to believe that: three sentences.
 
-    scales and memory are None where the cell keeps nothing by a gate, choice where the outputs have no meaning known here.
+    scales and memory are None where the cell keeps nothing by a gate, choice where the outputs have no meaning known here;
+    not `whole`: what the memory explains is not an output of the model but the memory itself.
     """
     return [
         _how_long(record, reading, scales),
-        _on_what(record, reading, choice, memory, flow),
+        _on_what(record, reading, choice, memory, flow, whole),
         _how_sure(record, reading, memory),
     ]
 
@@ -43,23 +45,30 @@ def _how_long(record: Record, reading: Reading, scales: Timescales | None) -> st
             " and whatever lasts has been computed again each time."
         )
     half = float(np.median(scales.half_life))
-    text = f"Half of the {size} units have lost half of what they held after {number(half)} {reading.steps}"
+    text = f"Half of the {size} units have lost half of what they held after {_span(reading, half)}"
     if not np.isfinite(half):
         text = f"Half of the {size} units lose nothing of what they hold"
     slow = float(np.quantile(scales.half_life, 0.9))
     if np.isfinite(slow) and np.isfinite(half):
-        text += f", the slowest tenth only after {number(slow)} or more"
+        text += f", the slowest tenth only after {_span(reading, slow, short=True)} or more"
     if np.isfinite(scales.data) and scales.data >= 1:
-        text += f"; the data itself stays alike for about {number(scales.data)} {reading.steps}"
+        text += f"; the data itself stays alike for about {_span(reading, scales.data)}"
     return text + "."
 
 
 def _on_what(
-    record: Record, reading: Reading, choice: Choice | None, memory: Memory | None, flow: Flow
+    record: Record, reading: Reading, choice: Choice | None, memory: Memory | None, flow: Flow, whole: bool
 ) -> str:
     what = reading.predicts
     if choice is not None:
         what += f", {printable_name(choice.name)} at {choice.value},"
+    if choice is not None and choice.shares is None and memory is not None:
+        sizes = np.abs(memory.contributions[: memory.at + 1])
+        if sizes.sum() and not whole:
+            return f"{what} is made from the memory, and that stands {_where(record, reading, sizes)}."
+        if sizes.sum() and memory.target != choice.name:
+            other = f"{printable_name(memory.target)} after “{reading.tokens[memory.at]}”"
+            return f"{what} is made from all states; of them {other} stands {_where(record, reading, sizes)}."
     shares = choice.shares if choice is not None and choice.shares is not None else None
     if shares is None and memory is not None:
         shares = memory.contributions[: memory.at + 1]
@@ -101,6 +110,20 @@ def _how_sure(record: Record, reading: Reading, memory: Memory | None) -> str:
     if share >= 0.3:
         return f"Read it with some care: {lost:.0f} % of the memory is rewritten on the way."
     return f"Do not read this as causes: {lost:.0f} % of the memory is rewritten on the way."
+
+
+def _span(reading: Reading, count: float, *, short: bool = False) -> str:
+    """So many steps; where a step lasts a known time, with that.
+
+    >>> frames = Reading(None, (), step="frame", seconds=0.03)
+    >>> _span(frames, 4.8), _span(frames, 60.0, short=True), _span(Reading(None, (), step="day"), 3.0)
+    ('4.8 frames (144 ms)', '60 (1.8 s)', '3.0 days')
+    """
+    steps = number(count) if short else f"{number(count)} {reading.steps}"
+    if reading.seconds is None:
+        return steps
+    time = reading.seconds * count
+    return f"{steps} ({time:.1f} s)" if time >= 1 else f"{steps} ({1000 * time:.0f} ms)"
 
 
 def number(value: float) -> str:

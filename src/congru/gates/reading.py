@@ -45,9 +45,9 @@ class Reading:
     flow: whether the tokens are a running text, `gap` between them. outputs: names of the outputs, where the model has
     none. scale and shift [O]: what turns an output into a number in its unit, scale * output + shift. came: the name of what
     followed each step. predicts: what is predicted ("The next character"). of: the unit of the shares, such as "bits".
-    target: the output explained (default: the largest). about: further lines of the first table. source: what makes
-    another model read the same, None if that is the default. predict: gives the predictions of a record, where they are not
-    the softmax of a linear read-out.
+    seconds: how long a step lasts, where steps are even moments of time. target: the output explained (default: the
+    largest). about: further lines of the first table. source: what makes another model read the same, None if that is the
+    default. predict: gives the predictions of a record, where they are not the softmax of a linear read-out.
     """
 
     x: Any
@@ -65,6 +65,7 @@ class Reading:
     came: Sequence[str] = ()
     predicts: str = "The prediction"
     of: str = "the score"
+    seconds: float | None = None
     target: Any = None
     about: tuple[tuple[str, str], ...] = ()
     source: str | None = None

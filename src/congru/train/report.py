@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from congru.report.markup import escape, figure, paragraphs
+from congru.report.markup import escape, figure, paragraphs, preformatted
 from congru.report.page import Section, page
 from congru.report.table import html_table
 from congru.train.folder import Metric, read_metrics
@@ -102,14 +102,17 @@ def _plots(folder: Path) -> str:
 
 
 def _samples(folder: Path) -> str:
-    """The first and the last two samples: their text, and the pictures and sounds beside it."""
+    """The last sample: its text, and the pictures and sounds beside it; the first and the one before it folded."""
     texts = sorted((folder / "samples").glob("step-???????.txt"))
     shown = texts[:1] + texts[-2:] if len(texts) > 3 else texts
-    return "\n".join(
+    parts = [
         f"<p>After step {int(path.stem.split('-')[1]):,}</p><pre>{escape(path.read_text(encoding='utf-8'))}</pre>"
         + "".join(map(_sample_file, sorted(path.parent.glob(f"{path.stem}-*"))))
         for path in shown
-    )
+    ]
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{parts[-1]}<details><summary>Earlier samples</summary>{''.join(parts[:-1])}</details>"
 
 
 def _sample_file(path: Path) -> str:
@@ -126,8 +129,28 @@ def _next_lines(status: dict[str, Any]) -> str:
 
 
 def _settings(folder: Path) -> str:
-    return f"<pre>{escape((folder / 'config.yaml').read_text(encoding='utf-8'))}</pre>"
+    """What was set, and folded away what stands as it comes."""
+    lines = (folder / "config.yaml").read_text(encoding="utf-8").splitlines()
+    default = [line for line in lines if line.endswith("# default")]
+    chosen = [line for line in lines if not line.endswith("# default")]
+    rest = preformatted("\n".join(line.removesuffix("# default").rstrip() for line in default))
+    return f"{preformatted(chr(10).join(chosen))}<details><summary>{len(default)} as they come</summary>{rest}</details>"
 
 
 def _pairs(values: dict[str, object]) -> str:
-    return html_table([(key, json.dumps(value, ensure_ascii=False)) for key, value in values.items()])
+    return html_table([(key.replace("_", " "), _words(value)) for key, value in values.items()])
+
+
+def _words(value: object) -> str:
+    """A value of a JSON file as one reads it; of a file its name, size and the beginning of its checksum.
+
+    >>> _words({"numpy": "2.4", "torch": "2.13"}), _words([{"path": "a.pgn", "sha256": "eed80acc19", "bytes": 12355}])
+    ('numpy 2.4, torch 2.13', 'a.pgn (12,355 bytes, SHA-256 eed80acc…)')
+    """
+    if isinstance(value, dict) and {"path", "sha256", "bytes"} <= value.keys():
+        return f"{value['path']} ({value['bytes']:,} bytes, SHA-256 {value['sha256'][:8]}…)"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_words(one)}" for key, one in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_words, value))
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -341,4 +341,4 @@ def test_cells_are_compared_and_gates_inspected(
     assert picture.count("<polyline ") == 1
     assert "left" in picture
     ((_, _, paths),) = inspect_extra(congru.load(online))
-    assert paths.count("<circle ") == 12
+    assert paths.count("<circle ") == 8

@@ -54,7 +54,7 @@ def eigenvalue_disc(
         axes.set_ylim(-reach, reach)
         axes.set_aspect("equal")
         share = 100 * float(outside.mean()) if len(values) else 0.0
-        axes.set_title(f"eigenvalues of {len(spectrum)} {steps}:\n{share:.1f} % outside")
+        axes.set_title(f"eigenvalues,\n{share:.1f} % outside")
         axes.set_xlabel("real part: 1 keeps, 0 forgets")
         axes.set_ylabel("imaginary part: turns")
         if lyapunov is not None:

@@ -52,7 +52,7 @@ def landscape(
         bar = figure.colorbar(dots, ax=axes, fraction=0.04, pad=0.01)
         bar.set_label(step)
         bar.outline.set_visible(False)
-        for at in _spread(flat, 24):
+        for at in _spread(flat, [named(token)[:10] for token in tokens], 24):
             axes.annotate(
                 named(tokens[at])[:10], flat[at], xytext=(3, 3), textcoords="offset points",
                 fontsize=7, color=INK, zorder=4,
@@ -88,12 +88,23 @@ def _mark(axes: Any, points: FixedPoints, centre: Array, plane: Array) -> None:
         axes.legend(loc="best", frameon=False)
 
 
-def _spread(flat: Array, count: int) -> list[int]:
-    """Up to `count` points far from each other, farthest first: those whose labels do not overlap."""
+def _spread(flat: Array, labels: Sequence[str], count: int) -> list[int]:
+    """Up to `count` points far from each other, farthest first: those whose labels do not overlap.
+
+    A letter is about a sixtieth of the picture wide and a line a twentieth high.
+    """
+    wide, high = 1 / 60, 1 / 20
     chosen = [int(np.argmax(np.abs(flat - flat.mean(axis=0)).sum(axis=1)))]
     scale = np.maximum(np.ptp(flat, axis=0), 1e-12)
+    spots = flat / scale
+    gaps = np.full(len(flat), np.inf)
     while len(chosen) < min(count, len(flat)):
-        gaps = np.min([np.hypot(*((flat - flat[step]) / scale).T) for step in chosen], axis=0)
+        gaps = np.minimum(gaps, np.hypot(*(spots - spots[chosen[-1]]).T))
+        for other in np.flatnonzero(gaps > 0).tolist():
+            right, up = spots[other] - spots[chosen[-1]]
+            reach = len(labels[chosen[-1]] if right >= 0 else labels[other]) * wide
+            if abs(right) < reach and abs(up) < high:
+                gaps[other] = 0
         step = int(np.argmax(gaps))
         if gaps[step] < 0.06:
             break

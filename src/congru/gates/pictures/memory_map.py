@@ -34,7 +34,9 @@ def memory_map(memory: Memory, *, width: float = WIDTH, steps: str = "steps") ->
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
         _bars(upper, bars, memory.at - begin, columns)
         _trust(lower, memory.trust[begin:end], columns)
-        title = f"shares in {name_of(memory.target)}: orange for, blue against"
+        name = name_of(memory.target)
+        gap = "\n" if len(name) > 18 else " "  # a title must fit above its picture
+        title = f"shares in {name}:{gap}orange for, blue against"
         if begin:
             title += f"\nthe {begin} {steps} before together {memory.contributions[:begin].sum():+.3f}"
         upper.set_title(title)

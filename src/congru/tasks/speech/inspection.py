@@ -1,4 +1,4 @@
-"""How speech is said in the report about the gates: moments of sound by their time, and the character heard there."""
+"""How speech is said in the report about the gates: frames of sound by their time, and the character heard there."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ def inspect_reading(model: Model, source: str | None = None) -> Reading:
     x, labels = inspect_inputs(model, source)
     recognizer = Recognizer.of(model)
     names = ["(nothing new)", *(label.replace(" ", "␣") for label in recognizer.alphabet.labels[1:])]
-    length = 1000 * recognizer.front_end.stack * SHIFT_SECONDS
+    length = recognizer.front_end.stack * SHIFT_SECONDS
     times, heard = zip(*(label.partition(" ")[::2] for label in labels))
     return Reading(
         x,
         times,
-        step=f"moment of {length:.0f} ms",
-        plural=f"moments of {length:.0f} ms",
+        step="frame",
+        seconds=length,
         values=heard,
         outputs=names,
         predicts="The character heard here",
+        about=(("a frame", f"{1000 * length:.0f} ms of sound"),),
     )

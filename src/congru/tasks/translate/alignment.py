@@ -15,7 +15,7 @@ from congru.report.markup import escape, figure
 from congru.tasks.translate.tokens import Vocabulary
 from congru.tasks.translate.translator import Translation, Translator
 
-END = "</s>"
+END = "(end)"
 _CELL, _LETTER = 24, 8  # pixels
 
 

@@ -272,7 +272,7 @@ def inspect_inputs(model: Model, source: str | None = None) -> tuple[dict[str, N
     translator = Translator.of(model)
     encoded, tokens = translated(translator, sentence_of(translator, source))
     inputs = translator.decoder_inputs(encoded, 0, tokens)
-    return inputs, ["<s>", *(piece.strip() or piece for piece in translator.target.pieces(tokens))]
+    return inputs, ["(start)", *(piece.strip() or piece for piece in translator.target.pieces(tokens))]
 
 
 def inspect_extra(model: Model, source: str | None = None) -> list[tuple[str, str, str]]:
@@ -293,7 +293,7 @@ def inspect_extra(model: Model, source: str | None = None) -> list[tuple[str, st
         )
         chapters.append(("Attention", sentence, alignment_svg(align(translator, text, best))))
     ids = translator.encode([text]).ids[0]
-    labels = [*(piece.strip() for piece in translator.source.pieces(ids[:-1])), "</s>"]
+    labels = [*(piece.strip() for piece in translator.source.pieces(ids[:-1])), "(end)"]
     trace = inspect(translator.encoder, np.array([ids]), tokens=labels)
     for depth, ways in enumerate(trace.layers):
         for way, layer in enumerate(ways):

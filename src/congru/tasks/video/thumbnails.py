@@ -14,7 +14,7 @@ from congru.report import png
 from congru.report.markup import escape
 from congru.tasks.video.clips import Clip
 
-_MOST, _SIDE, _GAP, _LINE = 24, 46, 2, 60
+_MOST, _SIDE, _GAP, _LINE = 8, 46, 2, 60  # legible on a phone
 _INK, _GREY, _CURVE = "#222", "#999", "#d9731a"
 
 
