@@ -56,7 +56,7 @@ AN4: dict[str, Any] = {
     "features": "sphinx",
     "speaker": r"-(\w+)-",
     "validation": 0.08,
-    "epochs": 45,
+    "epochs": 150,
     "batch_size": 16,
     "learning_rate": 3e-3,
     "stack": 3,
