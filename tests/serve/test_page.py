@@ -8,14 +8,12 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from page_cases import Opened, wait_for
-from test_runs import PROGRAM
 
 from congru.serve.page import STATIC
 from serve_cases import Serving, serving
@@ -94,6 +92,7 @@ def test_every_view_opens_without_a_fault_and_fits(
         page.evaluate(AXE.read_text())
         assert page.evaluate(AUDIT) == []
     views = {
+        "model/text/write": "[aria-label='Write'] button",
         "model/text/gates": "[aria-label='What comes of it'] .outcome",
         "model/chess/play": ".board svg",
         "model/forecast/forecast": ".uplot canvas",
@@ -222,7 +221,7 @@ def test_chess_refuses_what_is_not_legal_and_takes_back(browser: Any, server: Se
     page.get_by_role("button", name="Model: Black").click()
     page.wait_for_url(re.compile(r"moves=e2e4\+\w+"))
     page.get_by_role("button", name="Write this game").click()
-    wait_for(lambda: "1. e4" in page.get_by_label("PGN").input_value())
+    wait_for(lambda: "1. e4" in page.get_by_label("PGN", exact=True).input_value())
     opened.close("400")
 
 
@@ -265,14 +264,22 @@ def test_a_motif_goes_on_sounds_and_is_taken_home(browser: Any, server: Serving,
     opened.close()
 
 
-def test_a_microphone_becomes_words(browser: Any, server: Serving) -> None:
+def test_a_microphone_becomes_words_as_they_are_said(browser: Any, server: Serving) -> None:
+    """The fake microphone says "A B" again and again."""
     opened = Opened(browser, server.address, "#/model/speech/hear", permissions=["microphone"])
     page = opened.page
     page.get_by_role("button", name="Speak").click()
     page.get_by_text("listening").wait_for()
-    page.wait_for_timeout(700)
-    page.get_by_role("button", name="Stop and write it down").click()
-    page.get_by_text("Written in").wait_for()
+    said = page.locator("[data-heard]")
+    wait_for(lambda: {"A", "B"} <= set(said.inner_text().split()))
+    assert page.get_by_text("listening").is_visible()  # words come while it listens
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text("listening").wait_for(state="detached")
+    late = re.search(
+        r"known ([\d.]+) s after it was said", page.locator("[aria-label='Listen']").inner_text()
+    )
+    assert late is not None
+    assert 0 < float(late[1]) < 30
     opened.close()
 
 
@@ -302,14 +309,16 @@ def test_the_keyboard_alone_is_enough(browser: Any, server: Serving) -> None:
 
 
 def test_a_training_is_started_from_the_form_and_its_curve_grows(
-    browser: Any, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    browser: Any, trained: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("congru.serve.runs.PROGRAM", [sys.executable, "-c", PROGRAM])
+    """A training of its own process, which nothing stands for."""
     with serving(tmp_path, trained / "text") as server:
         opened = Opened(browser, server.address, "#/train?task=text")
         page = opened.page
-        page.get_by_label("Or paste it here").fill("the fog comes on little cat feet " * 20)
+        page.get_by_label("Or paste it here").fill("the fog comes on little cat feet " * 250)
         page.get_by_label("hidden size").fill("8")
+        page.get_by_label("Of what").select_option("steps")
+        page.get_by_label("Amount").fill("2000")
         assert "--hidden-size 8" in page.locator(".command").inner_text()
         page.get_by_role("button", name="Start training").click()
         page.locator("[data-rows]").wait_for()
@@ -317,6 +326,8 @@ def test_a_training_is_started_from_the_form_and_its_curve_grows(
         wait_for(lambda: int(page.locator("[data-rows]").get_attribute("data-rows")) > first)
         page.get_by_role("button", name="Stop and save").click()
         page.get_by_role("button", name="Resume").wait_for()
+        page.get_by_role("link", name="Gates").click()  # what it learned so far is a model
+        page.locator("canvas[data-strip=keep]").wait_for()
         opened.close()
 
 
@@ -325,11 +336,22 @@ def test_a_server_that_is_gone_is_told_and_found_again(browser: Any, trained: Pa
     opened = Opened(browser, server.address, "#/run/text")
     page = opened.page
     page.locator("[aria-label='Curves'] h2").wait_for()
+    writer = opened.context.new_page()
+    writer.goto(f"{server.address}/#/model/text/write?text=The+fog")
+    writer.get_by_label("tokens").fill("10000")
+    writer.get_by_role("button", name="Write", exact=True).click()
+    writer.get_by_text("pieces,").wait_for()
     port = server.port
-    server.close()
+    server.close()  # in mid-stream
+    writer.get_by_role("alert").wait_for()
+    assert "The server does not answer" in writer.get_by_role("alert").inner_text()
     page.get_by_text("The server does not answer").first.wait_for()
     again = Serving(_options(tmp_path, trained), port)
     page.get_by_text("This page connects again by itself").wait_for(state="detached")
+    writer.get_by_label("tokens").fill("50")
+    writer.get_by_role("button", name="Go on").click()
+    writer.get_by_role("alert").wait_for(state="detached")
+    writer.get_by_role("button", name="Go on").wait_for()
     opened.close("ERR_CONNECTION_REFUSED", "WebSocket", "ERR_")
     again.close()
 

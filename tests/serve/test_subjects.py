@@ -187,6 +187,53 @@ def test_speech_becomes_words_and_a_clip_is_seen_frame_by_frame(
             assert server.ask("POST", f"/v1/models/{path}", content)[0] == 400
 
 
+def test_sound_that_streams_becomes_the_words_of_the_listener(server: Serving, trained: Path) -> None:
+    from congru.tasks.speech.recognizer import Recognizer
+
+    samples = np.concatenate([tones("A B"), np.zeros(8000, np.float32)])
+    listener = Recognizer.load(trained / "speech").listen(8000)
+    expected = [*listener.feed(samples), *listener.finish()]
+    status, opened = server.ask("POST", "/v1/models/speech/listen?rate=8000")
+    assert status == 201
+    words = []
+    for k in range(0, len(samples), 800):
+        last = k + 800 >= len(samples)
+        told = server.ask(
+            "POST", f"/v1/listen/{opened['stream']}?last={last}", samples[k : k + 800].astype("<f4").tobytes()
+        )[1]
+        words += told["words"]
+    assert [(word["text"], word["end"]) for word in words] == [(word.text, word.end) for word in expected]
+    assert len(words) >= 2
+    assert told["heard_seconds"] == len(samples) / 8000
+    assert server.ask("POST", f"/v1/listen/{opened['stream']}", b"")[0] == 404
+    key = server.ask("POST", "/v1/models/speech/listen?rate=8000")[1]["stream"]
+    for content in (b"abc", np.array([np.nan], "<f4").tobytes()):
+        status, answer = server.ask("POST", f"/v1/listen/{key}", content)
+        assert status == 400
+        assert "expected float32 numbers" in answer["error"]["message"]
+    assert server.ask("POST", "/v1/models/text/listen?rate=8000")[0] == 400
+
+
+def test_a_father_and_his_son_become_players(server: Serving, trained: Path) -> None:
+    from congru.tasks.chess.sources import read_games
+
+    pgn = (trained / "data" / "chess" / "games.pgn").read_text()
+    names = read_games(str(trained / "data" / "chess" / "games.pgn"))[0].players[:2]
+    known = "chess"
+    for name in names:
+        told = ask(server, f"models/{known}/adapt", player=name, pgn=pgn, games=5)
+        known = told["model"]
+        assert (told["player"], told["games"]) == (name, 5)
+        assert told["after"] < told["before"]
+    assert known == "chess-players"
+    game = ask(server, f"models/{known}/game", moves=["e4"], white=names[0], black=names[1], players=True)
+    assert set(names) <= set(game["players"])
+    for player, games, words in (("Nobody", pgn, "Nobody"), (names[0], "no games", "no game")):
+        status, answer = server.ask("POST", "/v1/models/chess/adapt", {"player": player, "pgn": games})
+        assert status == 400
+        assert words in answer["error"]["message"]
+
+
 def test_a_door_refuses_the_model_of_another_task(server: Serving) -> None:
     doors = {
         "game": {},

@@ -64,7 +64,7 @@ export function Chart(props: Props) {
         { ...axis, size: 62, values: (_, at) => at.map((one) => (one === null ? "" : String(Number(one.toPrecision(4))))) },
       ],
       series: [
-        { label: xLabel ?? "at", value: (_, value) => (value === null ? "–" : shown(value)) },
+        { label: xLabel ?? "at", value: (_, value) => (value === null ? "" : shown(value)) },
         ...lines.map((line) => ({
           label: line.label,
           stroke: paint(line.color),
@@ -72,7 +72,7 @@ export function Chart(props: Props) {
           dash: line.dash ?? [],
           points: { show: line.points ?? false, size: 5 },
           spanGaps: true,
-          value: (_: uPlot, value: number | null) => (value === null ? "–" : String(Number(value.toPrecision(5)))),
+          value: (_: uPlot, value: number | null) => (value === null ? "" : String(Number(value.toPrecision(5)))),
         })),
       ],
       bands: lines.flatMap((line, k) => (line.fill ? [{ series: [k + 1, line.fill[0] + 1] as [number, number], fill: paint(line.fill[1]) }] : [])),
@@ -96,6 +96,7 @@ export function Chart(props: Props) {
       cursor: { drag: { x: false, y: false } },
     };
     const made = new uPlot(options, data(latest.current), element);
+    lines.forEach((line, k) => line.color === "--edge" && element.querySelectorAll(".u-legend .u-series")[k + 1]?.classList.add("edge"));
     plot.current = made;
     const observer = new ResizeObserver(() => made.setSize({ width: Math.max(200, element.clientWidth), height }));
     observer.observe(element);

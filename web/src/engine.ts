@@ -141,6 +141,14 @@ export interface GameAsk {
   black?: string | null;
   players?: boolean;
 }
+export interface Adapted {
+  model: string;
+  player: string;
+  games: number;
+  moves: number;
+  before: number;
+  after: number;
+}
 export interface Forecast {
   series: string[];
   chosen: string;
@@ -185,6 +193,12 @@ export interface Heard {
   seconds: number;
   streams: boolean;
   latency_seconds: number | null;
+}
+/** What came of a piece of sound: the words that settled, and how many seconds were heard so far. */
+export interface Overheard {
+  words: Heard["words"];
+  heard_seconds: number;
+  seconds: number;
 }
 export interface Watched {
   classes: string[];
@@ -263,6 +277,8 @@ export interface Engine {
   unit(run: string, layer: LayerFilm, step: number, unit: number): Promise<UnitNumbers>;
   whatIf(run: string, edits: Edit[], options: { n: number; temperature: number; seed: number; source?: string }): Promise<WhatIf>;
   game(model: string, ask: GameAsk): Promise<GameView>;
+  /** A model that knows one player more, from a PGN of their games. */
+  adapt(model: string, player: string, pgn: string): Promise<Adapted>;
   writePgn(ask: GameAsk): Promise<string>;
   readPgn(text: string): Promise<{ moves: string[]; white: string | null; black: string | null; fen: string | null }>;
   forecast(model: string, ask: { series?: string; csv?: string; cutoff?: number }): Promise<Forecast>;
@@ -271,6 +287,9 @@ export interface Engine {
   translate(model: string, text: string): Promise<Translated>;
   talk(model: string, turns: string[]): Promise<{ kind: string; turns: Record<string, unknown>[] }>;
   hear(model: string, recording: Blob, name: string): Promise<Heard>;
+  /** Opens a stream of samples; null where the model reads both ways, and so recordings only. */
+  listen(model: string, rate: number): Promise<{ stream: string | null }>;
+  overhear(stream: string, samples: Float32Array, last: boolean): Promise<Overheard>;
   watch(model: string, clip: Blob, name: string): Promise<Watched>;
   tasks(): Promise<Task[]>;
   run(name: string): Promise<RunView>;
@@ -311,6 +330,9 @@ export class ServerEngine implements Engine {
   game(model: string, ask: GameAsk): Promise<GameView> {
     return this.ask("POST", `/models/${encodeURIComponent(model)}/game`, ask);
   }
+  adapt(model: string, player: string, pgn: string): Promise<Adapted> {
+    return this.ask("POST", `/models/${encodeURIComponent(model)}/adapt`, { player, pgn });
+  }
   async writePgn(ask: GameAsk): Promise<string> {
     return (await this.ask<{ pgn: string }>("POST", "/chess/pgn", { game: ask })).pgn;
   }
@@ -334,6 +356,12 @@ export class ServerEngine implements Engine {
   }
   hear(model: string, recording: Blob, name: string): Promise<Heard> {
     return this.ask("POST", `/models/${encodeURIComponent(model)}/hear?name=${encodeURIComponent(name)}`, recording);
+  }
+  listen(model: string, rate: number): Promise<{ stream: string | null }> {
+    return this.ask("POST", `/models/${encodeURIComponent(model)}/listen?rate=${rate}`);
+  }
+  overhear(stream: string, samples: Float32Array, last: boolean): Promise<Overheard> {
+    return this.ask("POST", `/listen/${stream}?last=${last}`, new Blob([samples.slice().buffer]));
   }
   watch(model: string, clip: Blob, name: string): Promise<Watched> {
     return this.ask("POST", `/models/${encodeURIComponent(model)}/watch?name=${encodeURIComponent(name)}`, clip);

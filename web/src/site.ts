@@ -230,6 +230,7 @@ export class SiteEngine implements Engine {
   }
 
   game = (model: string) => this.refuse(model, "knows the rules of chess");
+  adapt = (model: string) => this.refuse(model, "gets to know players");
   writePgn = () => this.refuse("MODEL", "writes PGN");
   readPgn = () => this.refuse("MODEL", "reads PGN");
   compose = (model: string) => this.refuse(model, "draws the notes within a frame");
@@ -237,6 +238,8 @@ export class SiteEngine implements Engine {
   translate = (model: string) => this.refuse(model, "searches for the best sentence");
   talk = (model: string) => this.refuse(model, "keeps what was said");
   hear = (model: string) => this.refuse(model, "makes features of sound");
+  listen = (model: string) => this.refuse(model, "makes features of sound");
+  overhear = () => this.refuse("MODEL", "makes features of sound");
   watch = (model: string) => this.refuse(model, "reads clips");
   tasks = () => this.refuse("MODEL", "trains");
   start = () => this.refuse("MODEL", "trains");

@@ -321,6 +321,14 @@ class GameBody(_Strict):
     players: Annotated[bool, Field(description="Also the names of the players that the model knows.")] = False
 
 
+class AdaptBody(_Strict):
+    """A player to get to know: the name, or a part that only this player has, and a PGN of games by this player."""
+
+    player: Annotated[str, Field(min_length=1, max_length=200)]
+    pgn: Annotated[str, Field(min_length=1, max_length=8_000_000)]
+    games: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
 class PgnBody(_Strict):
     """A PGN to read, or a game to write."""
 

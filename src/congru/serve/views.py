@@ -112,6 +112,16 @@ def task_router(desk: Desk) -> APIRouter:
 
         return await ask(name, "chess", play)
 
+    @router.post(
+        "/models/{name}/adapt", summary="Chess: a model that knows one player more, from their games."
+    )
+    async def adapt(name: Key, body: protocol.AdaptBody) -> Answer:
+        def fit(module: Any, shelf: Shelf) -> Answer:
+            answer: Answer = module.adapt(shelf, body, desk.library, desk.options.runs)
+            return answer
+
+        return await ask(name, "chess", fit)
+
     @router.post("/chess/pgn", summary="Chess: moves as PGN, or the moves of a PGN.")
     async def pgn(body: protocol.PgnBody) -> Answer:
         def read() -> Answer:
@@ -150,6 +160,24 @@ def task_router(desk: Desk) -> APIRouter:
     async def hear(name: Key, request: Request, file: FileName = "recording.wav") -> Answer:
         content = await request.body()
         return await ask(name, "recordings", lambda module, shelf: module.hear(shelf, file, content))
+
+    def listeners(module: Any) -> Any:
+        return kept.setdefault("listeners", module.Listeners())
+
+    @router.post(
+        "/models/{name}/listen",
+        summary="Speech: open a stream of samples at so many a second.",
+        status_code=201,
+    )
+    async def listen(
+        name: Key, rate: Annotated[int, Query(ge=4000, le=192_000, description="Samples a second.")]
+    ) -> Answer:
+        return await ask(name, "recordings", lambda module, shelf: listeners(module).open(shelf, rate))
+
+    @router.post("/listen/{stream}", summary="Speech: go on with samples (float32); the words that settled.")
+    async def go_on(stream: Key, request: Request, last: bool = False) -> Answer:
+        content = await request.body()
+        return await desk.work(lambda: dict(listeners(_module("recordings")).feed(stream, content, last)))
 
     @router.post("/models/{name}/watch", summary="Video: the classes of a clip after every frame.")
     async def watch(name: Key, request: Request, file: FileName = "clip.mp4") -> Answer:

@@ -1,7 +1,7 @@
 // Chess: play against the model or watch two; what both players may do, how surprising each move was, PGN in and out.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Board, type BoardArrow } from "../board";
-import { engine, type GameView } from "../engine";
+import { engine, type Adapted, type GameView } from "../engine";
 import { address, Bar, digits, download, keepInAddress, Notice, percent, said, Segments, useAnswer, useLatest, usePlace } from "../parts";
 
 type Who = "none" | "white" | "black" | "both";
@@ -151,6 +151,13 @@ export function Chess({ model }: { model: string }) {
             <label class="field" style={{ flex: 1 }}><span>White</span><input list="players" value={white} onChange={(event) => setWhite(event.currentTarget.value)} /></label>
             <label class="field" style={{ flex: 1 }}><span>Black</span><input list="players" value={black} onChange={(event) => setBlack(event.currentTarget.value)} /></label>
           </div>
+          <Acquaintance
+            model={model}
+            known={(made) => {
+              const names = white && white !== made.player ? { white, black: made.player } : { white: made.player, black };
+              location.hash = address(["model", made.model, "play"], { ...names, moves: moves.join(" ") });
+            }}
+          />
           <datalist id="players">{players.slice(0, 3000).map((name) => <option key={name} value={name} />)}</datalist>
         </div>
         <div class="card">
@@ -182,6 +189,48 @@ export function Chess({ model }: { model: string }) {
         </div>
       </section>
     </div>
+  );
+}
+
+/** Two people who play each other: the model gets to know each from a PGN of their games. */
+function Acquaintance({ model, known }: { model: string; known: (made: Adapted) => void }) {
+  const [player, setPlayer] = useState("");
+  const [games, setGames] = useState("");
+  const [busy, setBusy] = useState(false);
+  const [fault, setFault] = useState<string | null>(null);
+  const [made, setMade] = useState<Adapted | null>(null);
+  async function fit() {
+    setBusy(true);
+    setFault(null);
+    try {
+      const answer = await engine.adapt(model, player.trim(), games);
+      setMade(answer);
+      setGames("");
+      setPlayer("");
+      known(answer);
+    } catch (error) {
+      setFault(said(error));
+    }
+    setBusy(false);
+  }
+  return (
+    <details>
+      <summary>My son and I: get to know a player</summary>
+      <div class="stack" style={{ marginTop: "8px" }}>
+        <p class="small soft">From a PGN of somebody's games the model learns how this person plays; everything else stays. Do it for both, and their predictions stand on the board.</p>
+        <label class="field"><span>Name in the PGN, or a part of it</span><input value={player} onInput={(event) => setPlayer(event.currentTarget.value)} /></label>
+        <label class="field"><span>Games of this player, as PGN</span><textarea rows={3} spellcheck={false} value={games} onInput={(event) => setGames(event.currentTarget.value)} /></label>
+        <div class="row">
+          <button type="button" disabled={busy || !player.trim() || !games.trim()} onClick={() => void fit()}>{busy ? "Getting to know…" : "Get to know"}</button>
+          <label class="button">
+            Open a PGN
+            <input type="file" accept=".pgn" class="hidden" onChange={(event) => void event.currentTarget.files?.[0]?.text().then(setGames)} />
+          </label>
+        </div>
+        {fault && <Notice kind="bad">{fault}</Notice>}
+        {made && <p class="small">{made.player}: {made.games} games, {made.moves} moves; {digits(made.before, 3)} → {digits(made.after, 3)} bits a move.</p>}
+      </div>
+    </details>
   );
 }
 

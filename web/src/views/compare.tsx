@@ -33,6 +33,7 @@ export function Compare() {
             <label key={k} class="field" style={{ flex: "1 1 180px" }}>
               <span>{k ? "beside" : "model"}</span>
               <select
+                key={known.length}
                 value={names[k] ?? ""}
                 onChange={(event) => {
                   const value = event.currentTarget.value;
@@ -95,6 +96,7 @@ function Both({ names, text, task }: { names: [string, string]; text: string; ta
           <Chart x={lines[0]!.values.map((_, k) => k + 1)} names={films[0]!.steps} lines={lines} label="Mean surprise of both models so far" height={220} />
         </section>
       )}
+      {(first.busy || second.busy) && !films.some(Boolean) && <p class="soft">Running both models…</p>}
       {films.map((film, k) => film && <GatesOf key={film.run} name={names[k]!} film={film} />)}
     </>
   );

@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Chart, type Line } from "../chart";
 import { SERIES } from "../colors";
-import { engine, type Heard, type Watched } from "../engine";
+import { engine, Fault, type Heard, type Overheard, type Watched } from "../engine";
 import { Bar, Notice, percent, said } from "../parts";
 
 /** Samples of one channel as a WAV file of 16 bits. */
@@ -59,12 +59,70 @@ async function record(): Promise<Recording> {
   };
 }
 
+interface Live {
+  stop: () => Promise<void>;
+}
+
+/** Sends the microphone's samples as they come; `take` has what was heard after each piece. Null where the model reads recordings only. */
+async function listen(model: string, take: (news: Overheard) => void, failed: (error: unknown) => void): Promise<Live | null> {
+  const stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false } });
+  const context = new AudioContext();
+  const close = () => {
+    stream.getTracks().forEach((track) => track.stop());
+    void context.close();
+  };
+  let key: string | null;
+  try {
+    key = (await engine.listen(model, context.sampleRate)).stream;
+    if (key !== null) await context.audioWorklet.addModule("./listen.js");
+  } catch (error) {
+    close();
+    throw error;
+  }
+  if (key === null) {
+    close();
+    return null;
+  }
+  const opened = key;
+  const node = new AudioWorkletNode(context, "listen", { numberOfOutputs: 0 });
+  let waiting: Float32Array[] = [];
+  let sending: Promise<void> = Promise.resolve();
+  async function send(last: boolean) {
+    // What gathers while a piece is on its way goes with the next.
+    const pieces = waiting;
+    waiting = [];
+    if (!pieces.length && !last) return;
+    const samples = new Float32Array(pieces.reduce((all, piece) => all + piece.length, 0));
+    let at = 0;
+    for (const piece of pieces) samples.set(piece, (at += piece.length) - piece.length);
+    take(await engine.overhear(opened, samples, last));
+  }
+  node.port.onmessage = (event) => {
+    waiting.push(event.data as Float32Array);
+    if (waiting.length === 1) sending = sending.then(() => send(false)).catch(failed);
+  };
+  context.createMediaStreamSource(stream).connect(node);
+  return {
+    stop: async () => {
+      close();
+      await sending;
+      await send(true);
+    },
+  };
+}
+
 export function Hear({ model }: { model: string }) {
   const [heard, setHeard] = useState<Heard | null>(null);
   const [sound, setSound] = useState<string | null>(null);
   const [recording, setRecording] = useState<Recording | null>(null);
   const [fault, setFault] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
+  const [live, setLive] = useState<Live | null>(null);
+  const [spoken, setSpoken] = useState<{ word: Heard["words"][number]; late: number }[]>([]);
+  const [heardSeconds, setHeardSeconds] = useState(0);
+  const running = useRef<Live | null>(null);
+  running.current = live;
+  useEffect(() => () => void running.current?.stop().catch(() => undefined), []);
   const player = useRef<HTMLAudioElement>(null);
   const [at, setAt] = useState(0);
   useEffect(() => () => void (sound && URL.revokeObjectURL(sound)), [sound]);
@@ -80,7 +138,17 @@ export function Hear({ model }: { model: string }) {
     }
     setBusy(false);
   }
+  function overheard(news: Overheard) {
+    setHeardSeconds(news.heard_seconds);
+    const late = (word: Heard["words"][number]) => Math.max(0, news.heard_seconds - word.end) + news.seconds;
+    if (news.words.length) setSpoken((before) => [...before, ...news.words.map((word) => ({ word, late: late(word) }))]);
+  }
   async function microphone() {
+    if (live) {
+      setLive(null);
+      await live.stop().catch((error: unknown) => setFault(said(error)));
+      return;
+    }
     if (recording) {
       setRecording(null);
       try {
@@ -91,24 +159,42 @@ export function Hear({ model }: { model: string }) {
       return;
     }
     try {
-      setRecording(await record());
+      setHeard(null);
+      setSpoken([]);
+      setHeardSeconds(0);
       setFault(null);
-    } catch {
-      setFault("The browser gives no microphone to this page: allow it in the address bar, or open a file.");
+      const made = await listen(model, overheard, (error) => setFault(said(error)));
+      if (made) setLive(made);
+      else setRecording(await record());
+    } catch (error) {
+      setFault(error instanceof Fault ? error.message : "The browser gives no microphone to this page: allow it in the address bar, or open a file.");
     }
   }
   return (
     <section class="card" aria-label="Listen">
       <div class="row">
-        <button type="button" class={recording ? "" : "main"} onClick={() => void microphone()}>{recording ? "Stop and write it down" : "Speak"}</button>
+        <button type="button" class={recording || live ? "" : "main"} onClick={() => void microphone()}>{live ? "Stop" : recording ? "Stop and write it down" : "Speak"}</button>
         <label class="button">
           Open a file
           <input type="file" accept="audio/*,.wav,.flac,.ogg" class="hidden" onChange={(event) => { const file = event.currentTarget.files?.[0]; if (file) void send(file, file.name); }} />
         </label>
-        {recording && <span class="tag live">listening</span>}
+        {(recording || live) && <span class="tag live">listening</span>}
       </div>
       {fault && <Notice kind="bad">{fault}</Notice>}
-      {!heard && !busy && !recording && !fault && <p class="soft">Say something, or open a recording: its words appear here with their times.</p>}
+      {(live || spoken.length > 0) && (
+        <>
+          <p style={{ fontSize: "18px", minHeight: "1.6em" }} aria-live="polite" data-heard={heardSeconds}>
+            {spoken.map(({ word, late }, k) => (
+              <span key={k} style={{ opacity: 0.55 + 0.45 * word.confidence }} title={`${word.start.toFixed(2)} to ${word.end.toFixed(2)} s, ${percent(word.confidence)}, known ${late.toFixed(2)} s later`}>{word.text} </span>
+            ))}
+          </p>
+          <p class="small soft">
+            {heardSeconds.toFixed(1)} s heard.{" "}
+            {spoken.length > 0 && <>A word was known {(spoken.reduce((all, one) => all + one.late, 0) / spoken.length).toFixed(2)} s after it was said: it waits for the next one, or for silence.</>}
+          </p>
+        </>
+      )}
+      {!heard && !busy && !recording && !live && !spoken.length && !fault && <p class="soft">Say something, or open a recording: its words appear here with their times.</p>}
       {busy && <p class="soft">Writing it down…</p>}
       {sound && <audio ref={player} src={sound} controls onTimeUpdate={(event) => setAt(event.currentTarget.currentTime)} />}
       {heard && (

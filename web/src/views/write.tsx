@@ -30,18 +30,25 @@ export function Write({ model }: { model: string }) {
     setText(keep);
     setFault(null);
     setWriting(true);
+    let drawn = true; // whether the page shows what came; many pieces may come between two of its pictures
+    const show = () => {
+      drawn = true;
+      if (stop.current !== mine) return;
+      setText(made);
+      setRate({ count, seconds: (performance.now() - begin) / 1000 });
+    };
     try {
       const take = (piece: string) => {
-        if (stop.current !== mine) return;
         count++;
         made += piece;
-        setText(made);
-        setRate({ count, seconds: (performance.now() - begin) / 1000 });
+        if (drawn) requestAnimationFrame(show);
+        drawn = false;
       };
       await engine.write(model, from, { n: length, temperature, seed: seed + keep.length }, take, mine.signal);
     } catch (error) {
       if (stop.current === mine) setFault(said(error));
     }
+    show();
     if (stop.current === mine) setWriting(false);
   }
   return (
@@ -64,7 +71,7 @@ export function Write({ model }: { model: string }) {
         </label>
         <label class="field" style={{ width: "150px" }}>
           <span>{length} tokens</span>
-          <input type="range" min={50} max={2000} step={50} value={length} onInput={(event) => setLength(Number(event.currentTarget.value))} />
+          <input type="range" min={50} max={10000} step={50} value={length} onInput={(event) => setLength(Number(event.currentTarget.value))} />
         </label>
       </div>
       {fault && <Notice kind="bad">{fault}</Notice>}

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import secrets
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from congru.errors import DataError
 from congru.runtime.model import Model
+from congru.serve.faults import Refused
 from congru.serve.library import Shelf
 from congru.serve.subjects.language import of_task
 
+if TYPE_CHECKING:
+    from congru.tasks.speech.recognizer import Listener
+    from congru.tasks.speech.words import Word
+
 MOST_FRAMES = 2000
+MOST_LISTENERS = 32
 
 
 def hear(shelf: Shelf, name: str, content: bytes) -> dict[str, Any]:
@@ -25,22 +35,87 @@ def hear(shelf: Shelf, name: str, content: bytes) -> dict[str, Any]:
     Raises:
         DataError: no audio that can be read.
     """
-    from congru.tasks.speech.recognizer import Recognizer
-
-    recognizer = shelf.made("speech", lambda model: Recognizer.of(of_task(model, "speech")))
+    recognizer = _recognizer(shelf)
     with _as_file(name, content, ".wav") as path:
         began = time.perf_counter()
         words = recognizer.transcribe(path)
         seconds = time.perf_counter() - began
     return {
-        "words": [
-            {"text": word.text, "start": word.start, "end": word.end, "confidence": word.confidence}
-            for word in words
-        ],
+        "words": _words(words),
         "seconds": seconds,
         "streams": recognizer.streams,
         "latency_seconds": recognizer.latency_seconds if recognizer.streams else None,
     }
+
+
+@dataclass
+class _Heard:
+    """A stream that is listened to, and how much of it came."""
+
+    listener: Listener
+    rate_hz: int
+    samples: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Listeners:
+    """Streams of sound by name; the one that was silent longest gives way where there are too many."""
+
+    def __init__(self) -> None:
+        self._heard: OrderedDict[str, _Heard] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def open(self, shelf: Shelf, rate_hz: int) -> dict[str, Any]:
+        """A new stream of samples at `rate_hz`; `stream` is None where the model reads both ways, and so recordings only."""
+        recognizer = _recognizer(shelf)
+        if not recognizer.streams:
+            return {"stream": None, "latency_seconds": None}
+        heard = _Heard(recognizer.listen(rate_hz), rate_hz)
+        with self._lock:
+            key = secrets.token_urlsafe(9)
+            self._heard[key] = heard
+            while len(self._heard) > MOST_LISTENERS:
+                self._heard.popitem(last=False)
+        return {"stream": key, "latency_seconds": recognizer.latency_seconds}
+
+    def feed(self, key: str, content: bytes, last: bool) -> dict[str, Any]:
+        """Go on with samples as float32 in -1 .. 1, little endian; the words that settled. `last` ends the stream.
+
+        Raises:
+            Refused: (404) no such stream.
+            DataError: bytes that are no samples.
+        """
+        with self._lock:
+            heard = self._heard.get(key)
+            if heard is None:
+                raise Refused("stream", 404, f"stream is {key!r:.40}, expected an open one: open one first")
+            self._heard.move_to_end(key)
+            if last:
+                del self._heard[key]
+        if len(content) % 4 or not np.isfinite(samples := np.frombuffer(content, "<f4")).all():
+            raise DataError(
+                f"samples have {len(content)} bytes, expected float32 numbers in -1 .. 1: send them as such"
+            )
+        with heard.lock:
+            began = time.perf_counter()
+            words = heard.listener.feed(samples.astype(np.float32)) if len(samples) else []
+            words = [*words, *(heard.listener.finish() if last else [])]
+            heard.samples += len(samples)
+            seconds = time.perf_counter() - began
+        return {"words": _words(words), "heard_seconds": heard.samples / heard.rate_hz, "seconds": seconds}
+
+
+def _recognizer(shelf: Shelf) -> Any:
+    from congru.tasks.speech.recognizer import Recognizer
+
+    return shelf.made("speech", lambda model: Recognizer.of(of_task(model, "speech")))
+
+
+def _words(words: Sequence[Word]) -> list[dict[str, Any]]:
+    return [
+        {"text": word.text, "start": word.start, "end": word.end, "confidence": word.confidence}
+        for word in words
+    ]
 
 
 def watch(shelf: Shelf, name: str, content: bytes) -> dict[str, Any]:

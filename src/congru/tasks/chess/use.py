@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from cyclopts import Parameter
@@ -30,6 +30,9 @@ from congru.tasks.chess.report import report
 from congru.tasks.chess.san import read_move, write_san
 from congru.tasks.chess.sources import Bad, read_games, tell
 from congru.tasks.chess.uci import converse
+
+if TYPE_CHECKING:
+    from congru.tasks.chess.adaptation import Fitted
 
 Part = Literal["valid", "test", "train", "all"]
 _COLUMNS = ("top1", "top3", "top5", "bits_per_move", "calibration_error")
@@ -254,25 +257,35 @@ def adapt(
     bad:
         A game that cannot be followed: leave it out, or stop with one line.
     """
-    from congru.tasks.chess.adaptation import fit_player
-
     predictor, read = Predictor.load(model), read_games(games, bad=bad, say=tell)[0]
-    names = one_person(player, read.players)
-    number = read.players.index(names[0])
-    spelled = np.isin(np.arange(len(read.players)), [read.players.index(name) for name in names])
-    one = replace(
-        read,
-        white=np.where(spelled[read.white], number, read.white),
-        black=np.where(spelled[read.black], number, read.black),
-    )
-    own = np.flatnonzero((one.white == number) | (one.black == number))[:most]
-    fitted = fit_player(predictor, one, number, own, rounds=rounds)
-    save_with_player(predictor, names[0], fitted.vector, out)
+    name, num_games, fitted = fit_named(predictor, read, player, most=most, rounds=rounds)
+    save_with_player(predictor, name, fitted.vector, out)
     print(
-        f"{names[0]}: {len(own)} games, {fitted.plies:,} moves, {fitted.before:.4f} -> {fitted.after:.4f} bits a move"
-        f" on these games; next: congru run {out} --white '{names[0]}'"
+        f"{name}: {num_games} games, {fitted.plies:,} moves, {fitted.before:.4f} -> {fitted.after:.4f} bits a move"
+        f" on these games; next: congru run {out} --white '{name}'"
     )
     return 0
+
+
+def fit_named(
+    predictor: Predictor, games: Games, player: str, *, most: int = 200, rounds: int = 40
+) -> tuple[str, int, Fitted]:
+    """Fit a vector for the player of that name, however the games spell it: the name, the games used, what was fitted.
+
+    Raises :class:`DataError` where no player, or more than one, has this name.
+    """
+    from congru.tasks.chess.adaptation import fit_player
+
+    names = one_person(player, games.players)
+    number = games.players.index(names[0])
+    spelled = np.isin(np.arange(len(games.players)), [games.players.index(name) for name in names])
+    one = replace(
+        games,
+        white=np.where(spelled[games.white], number, games.white),
+        black=np.where(spelled[games.black], number, games.black),
+    )
+    own = np.flatnonzero((one.white == number) | (one.black == number))[:most]
+    return names[0], len(own), fit_player(predictor, one, number, own, rounds=rounds)
 
 
 def inspect_inputs(model: Model, source: str | None = None) -> tuple[dict[str, NDArray[Any]], list[str]]:
