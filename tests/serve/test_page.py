@@ -5,16 +5,18 @@ The tests skip where the browser is missing: `pip install playwright` and `apt-g
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from page_cases import Opened, wait_for
 
+from congru.serve.desk import Desk
 from congru.serve.page import STATIC
 from serve_cases import Serving, serving
 from speech_cases import tones, write_wav
@@ -153,6 +155,11 @@ def test_a_held_gate_changes_the_continuation_and_undo_restores_it(browser: Any,
     assert changed.inner_text() != said
     assert before.inner_text() == said
     assert page.locator(".chip").count() == 1
+    again = opened.context.new_page()
+    again.goto(page.url)  # what is held stands in the address
+    wait_for(lambda: again.locator("[data-outcome='With your change']").count() == 1)
+    assert again.locator("[data-outcome='With your change']").inner_text() == changed.inner_text()
+    again.close()
     page.get_by_role("button", name="Fork").click()
     assert page.get_by_text("Fork 1").is_visible()
     page.keyboard.press("Escape")
@@ -331,14 +338,24 @@ def test_a_training_is_started_from_the_form_and_its_curve_grows(
         opened.close()
 
 
-def test_a_server_that_is_gone_is_told_and_found_again(browser: Any, trained: Path, tmp_path: Path) -> None:
+def test_a_server_that_is_gone_is_told_and_found_again(
+    browser: Any, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate = Desk.generate
+
+    async def slowly(*arguments: Any) -> AsyncIterator[str]:
+        async for piece in generate(*arguments):
+            await asyncio.sleep(0.01)
+            yield piece
+
+    monkeypatch.setattr(Desk, "generate", slowly)
     server = Serving(_options(tmp_path, trained))
     opened = Opened(browser, server.address, "#/run/text")
     page = opened.page
     page.locator("[aria-label='Curves'] h2").wait_for()
     writer = opened.context.new_page()
     writer.goto(f"{server.address}/#/model/text/write?text=The+fog")
-    writer.get_by_label("tokens").fill("10000")
+    writer.get_by_label("tokens").fill("5000")
     writer.get_by_role("button", name="Write", exact=True).click()
     writer.get_by_text("pieces,").wait_for()
     port = server.port

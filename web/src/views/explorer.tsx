@@ -27,12 +27,13 @@ function useQuiet<T>(value: T, milliseconds: number): T {
 
 export function Explorer({ model, task }: { model: string; task: string }) {
   const { query } = usePlace();
-  const [text, setText] = useState(query.get("text") ?? "");
+  const [first] = useState({ text: query.get("text") ?? "", hold: query.get("hold") ?? "" }); // what the address said
+  const [text, setText] = useState(first.text);
   const wanted = useQuiet(text, 450);
   const { answer: film, fault, busy } = useAnswer(`${model} ${wanted}`, () => engine.explore(model, wanted === "" ? null : wanted));
   const [label, hint] = ASKS[task] ?? ["Input", "Empty takes an example of the training"];
   useEffect(() => {
-    if (wanted.length < 1800) keepInAddress(["model", model, "gates"], { text: wanted });
+    if (wanted !== first.text) keepInAddress(["model", model, "gates"], { text: wanted.length < 1800 ? wanted : "" });
   }, [wanted, model]);
   const takesText = !["music", "video", "speech"].includes(task) && (engine.served || task === "text");
   return (
@@ -57,7 +58,7 @@ export function Explorer({ model, task }: { model: string; task: string }) {
       {!film && busy && <p class="soft">Running the model…</p>}
       {film && (
         <div class={busy ? "busy" : ""}>
-          <Explored key={film.run} film={film} model={model} task={task} source={wanted} goOn={setText} />
+          <Explored key={film.run} film={film} model={model} task={task} source={wanted} goOn={setText} hold={wanted === first.text ? first.hold : ""} />
         </div>
       )}
     </>
@@ -70,7 +71,7 @@ interface Variant {
   outcome: Outcome;
 }
 
-function Explored({ film, model, task, source, goOn }: { film: Film; model: string; task: string; source: string; goOn: (text: string) => void }) {
+function Explored({ film, model, task, source, goOn, hold: held }: { film: Film; model: string; task: string; source: string; goOn: (text: string) => void; hold: string }) {
   const [layerIndex, setLayerIndex] = useState(film.layers.length - 1);
   const layer = film.layers[layerIndex]!;
   const last = film.steps.length - 1;
@@ -80,7 +81,11 @@ function Explored({ film, model, task, source, goOn }: { film: Film; model: stri
   const [picked, setPicked] = useState<{ cell: Cell; strip: string } | null>(null);
   const [region, setRegion] = useState<Region | null>(null);
   const [fires, setFires] = useState<number | null>(null);
-  const [edits, setEdits] = useState<Edit[]>([]);
+  const [edits, setEdits] = useState<Edit[]>(() => (film.edits ? readEdits(held, film) : []));
+  useEffect(() => {
+    const text = writeEdits(edits);
+    if (source.length + text.length < 3000) keepInAddress(["model", model, "gates"], { text: source, hold: text });
+  }, [edits]);
   const plain = useMemo<Bytes>(() => Object.fromEntries(layer.strips.map((strip) => [strip.key, decode(strip.data)])), [layer]);
   const [changed, setChanged] = useState<Bytes | null>(null);
   const bytes = useMemo(() => ({ ...plain, ...(changed ?? {}) }), [plain, changed]);
@@ -208,6 +213,36 @@ function span([from, to]: [number, number]): number[] {
 
 function editOf(layer: LayerFilm, strip: string, region: Region, value: number): Edit {
   return { node: layer.node, depth: layer.depth, what: strip, units: span(region.rows).map((row) => layer.order[row]!), steps: span(region.steps), value };
+}
+
+/** Edits as they stand in an address: node.depth.what.units.steps.value, whole numbers in a row as from-to. */
+function writeEdits(edits: Edit[]): string {
+  const ranges = (numbers: number[]) => {
+    const parts: [number, number][] = [];
+    for (const one of [...numbers].sort((a, b) => a - b)) {
+      const last = parts[parts.length - 1];
+      if (last && last[1] === one - 1) last[1] = one;
+      else parts.push([one, one]);
+    }
+    return parts.map(([from, to]) => (from === to ? from : `${from}-${to}`)).join("+");
+  };
+  return edits.map((edit) => [edit.node, edit.depth, edit.what, ranges(edit.units), ranges(edit.steps), edit.value].join("!")).join("~");
+}
+
+/** The edits of an address that fit this film; the others are left out. */
+function readEdits(text: string, film: Film): Edit[] {
+  const numbers = (words: string, most: number) =>
+    words.split("+").flatMap((word) => {
+      const [from = NaN, to = from] = word.split("-").map(Number);
+      return from >= 0 && to < most ? span([from, to]) : [];
+    });
+  return text.split("~").flatMap((word) => {
+    const [node = "", depth, what = "", units = "", steps = "", value] = word.split("!");
+    const layer = film.layers.find((one) => one.node === node && one.depth === Number(depth) && one.direction === 0);
+    if (!layer || !layer.strips.some((strip) => strip.key === what) || !Number.isFinite(Number(value))) return [];
+    const edit = { node, depth: layer.depth, what, units: numbers(units, layer.units), steps: numbers(steps, film.steps.length), value: Number(value) };
+    return edit.units.length && edit.steps.length ? [edit] : [];
+  });
 }
 
 function same(a: Edit, b: Edit): boolean {

@@ -3,7 +3,7 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { Chart, type Line } from "../chart";
 import { SERIES } from "../colors";
 import { engine } from "../engine";
-import { digits, keepInAddress, Notice, useAnswer, usePlace } from "../parts";
+import { digits, keepInAddress, Notice, Segments, useAnswer, usePlace } from "../parts";
 
 export function ForecastView({ model }: { model: string }) {
   const { query } = usePlace();
@@ -15,6 +15,7 @@ export function ForecastView({ model }: { model: string }) {
     engine.forecast(model, { ...(series ? { series } : {}), ...(csv ? { csv } : {}), ...(csv && cutoff !== null ? { cutoff } : {}) }),
   );
   const [playing, setPlaying] = useState(false);
+  const [speed, setSpeed] = useState<"1" | "4" | "16">("1");
   const reach = answer?.reach ?? null;
   useEffect(() => {
     // The table row by row: the next one when this one is drawn.
@@ -23,9 +24,11 @@ export function ForecastView({ model }: { model: string }) {
       setPlaying(false);
       return;
     }
-    const timer = setTimeout(() => setCutoff(reach.cutoff + 1), 220);
+    // Above what a screen can show, several rows at a time.
+    const [wait, rows] = { "1": [240, 1], "4": [60, 1], "16": [60, 4] }[speed] as [number, number];
+    const timer = setTimeout(() => setCutoff(Math.min(reach.most, reach.cutoff + rows)), wait);
     return () => clearTimeout(timer);
-  }, [playing, reach?.cutoff, busy]);
+  }, [playing, reach?.cutoff, busy, speed]);
   const lines = useMemo<Line[]>(() => {
     if (!answer) return [];
     const past = answer.past.length;
@@ -69,7 +72,7 @@ export function ForecastView({ model }: { model: string }) {
             </div>
             <Chart x={answer.times.map((_, k) => k)} names={answer.times} lines={lines} label={`${answer.chosen}: past and forecast`} height={340} mark={answer.past.length - 1} />
             {answer.reach ? (
-              <div class="row" style={{ alignItems: "end", flexWrap: "nowrap" }}>
+              <div class="row" style={{ alignItems: "end" }}>
               <button
                 type="button"
                 onClick={() => {
@@ -79,7 +82,8 @@ export function ForecastView({ model }: { model: string }) {
               >
                 {playing ? "Pause" : "Play"}
               </button>
-              <label class="field" style={{ flex: 1 }}>
+              <Segments label="Speed" value={speed} options={[["1", "1×"], ["4", "4×"], ["16", "16×"]]} choose={setSpeed} />
+              <label class="field" style={{ flex: "1 1 180px" }}>
                 <span>The forecast knows the first {answer.reach.cutoff} rows, up to {answer.times[answer.past.length - 1]}</span>
                 <input type="range" min={answer.reach.least} max={answer.reach.most} value={answer.reach.cutoff} aria-label="Rows that are known" onInput={(event) => { setPlaying(false); setCutoff(Number(event.currentTarget.value)); }} />
               </label>

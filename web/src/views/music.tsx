@@ -1,13 +1,23 @@
 // Music: draw a motif on the piano roll, let the model go on, lock a voice, hear it, take it home as MIDI.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { engine, type Composition } from "../engine";
-import { download, Notice, said, Segments } from "../parts";
+import { download, keepInAddress, Notice, said, Segments, usePlace } from "../parts";
 
 type Tone = [number, number, number];
 const LOW = 36;
 const HIGH = 88;
 const NAMES = ["C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B"];
 const BLACK = new Set([1, 3, 6, 8, 10]);
+
+type Role = "begin" | "soprano" | "bass";
+const ROLES: Role[] = ["begin", "soprano", "bass"];
+
+/** A motif as the address holds it: startxlengthxpitch_...; null where it holds none. */
+function readMotif(text: string | null): Tone[] | null {
+  if (text === null) return null;
+  const notes = text.split("_").map((word) => word.split("x").map(Number));
+  return notes.every((note) => note.length === 3 && note.every(Number.isFinite)) ? (notes as Tone[]) : null;
+}
 
 export function pitchName(pitch: number): string {
   return `${NAMES[pitch % 12]}${Math.floor(pitch / 12) - 1}`;
@@ -39,12 +49,13 @@ export function schedule(context: BaseAudioContext, notes: Tone[], tempo: number
 }
 
 export function Music({ model }: { model: string }) {
-  const [motif, setMotif] = useState<Tone[]>([[0, 1, 60], [1, 1, 64], [2, 1, 67], [3, 1, 72]]);
+  const { query } = usePlace();
+  const [motif, setMotif] = useState<Tone[]>(() => readMotif(query.get("motif")) ?? [[0, 1, 60], [1, 1, 64], [2, 1, 67], [3, 1, 72]]);
   const [made, setMade] = useState<Composition | null>(null);
-  const [bars, setBars] = useState(4);
+  const [bars, setBars] = useState(Math.max(1, Math.min(16, Number(query.get("bars") ?? 4) || 4)));
   const [temperature, setTemperature] = useState(1);
   const [seed, setSeed] = useState(0);
-  const [role, setRole] = useState<"begin" | "soprano" | "bass">("begin");
+  const [role, setRole] = useState<Role>(() => ROLES.find((one) => one === query.get("role")) ?? "begin");
   const [fault, setFault] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const [cursor, setCursor] = useState<{ beat: number; pitch: number } | null>(null);
@@ -52,6 +63,10 @@ export function Music({ model }: { model: string }) {
   const [playing, setPlaying] = useState(false);
   const [at, setAt] = useState<number | null>(null);
   const tempo = made?.tempo ?? 100;
+  useEffect(() => {
+    const notes = motif.map((note) => note.join("x")).join("_");
+    if (notes.length < 1800) keepInAddress(["model", model, "music"], { motif: notes, bars: String(bars), role });
+  }, [motif, bars, role, model]);
 
   async function compose(nextSeed = seed) {
     setBusy(true);
