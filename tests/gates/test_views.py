@@ -60,6 +60,9 @@ def test_film_as_text() -> None:
     assert lines[0].startswith("keep: 1 = the old state stays")
     assert lines[1:3] == ["█" * 8, " " * 8]
     assert lines[3] == "01234567"
+    words = random_trace("gru", T=3, B=1, tokens=["listen", "to", "music"]).text(["keep"]).splitlines()
+    assert words[-1] == "listen to     music"
+    assert {len(line) for line in words[1:-1]} == {21}  # seven characters a word
     both = random_trace("gru", tokens=list("abcdef")).text()
     assert re.findall(r"^\w+", both, re.MULTILINE)[0] == "keep"
     assert both.splitlines()[-1] == "abcdef"

@@ -116,7 +116,10 @@ def test_a_loaded_model_predicts(fitted: congru.Forecaster, tmp_path: Path) -> N
 def test_a_notebook_shows_settings_and_forecast(fitted: congru.Forecaster) -> None:
     shown = fitted._repr_html_()
     assert "2 series, the first up to 2024-03-30, 3 steps ahead" in shown
-    assert "<svg" in shown
+    assert "<svg role=" in shown
+    assert "prefers-color-scheme:dark" in shown.replace(" ", "")
+    assert 'style="fill: #ffffff' not in shown  # no white paper on a dark page
+    assert len(shown) < 100_000
     assert "<svg" not in congru.Forecaster()._repr_html_()
 
 

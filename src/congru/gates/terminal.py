@@ -15,9 +15,10 @@ from congru.gates.layer import Layer
 from congru.gates.strips import Strip, strips_of, unit_order
 from congru.gates.weights import Array
 from congru.report.colors import color, reach_of
-from congru.report.steps import Columns, average, columns_of, printable
+from congru.report.steps import Columns, average, columns_of, named, printable, tick_labels
 
 SHADES = " ░▒▓█"
+LONGEST = 16  # characters of a name under the axis
 
 
 def heat_map(
@@ -56,7 +57,10 @@ def film_text(
     height: int = 6,
     colored: bool = False,
 ) -> str:
-    """The film of one row as text: the strips named in `gates` (keep, reset, candidate, state, ...), then the tokens."""
+    """The film of one row as text: the strips named in `gates` (keep, reset, candidate, state, ...), then the tokens.
+
+    A short input is stretched, so that its words stand under their steps; of a long one as many are named as fit.
+    """
     strips = {strip.key: strip for strip in strips_of(layer, row)}
     order = unit_order(layer)
     chosen = [strips[key] for key in gates if key in strips]
@@ -64,14 +68,16 @@ def film_text(
         raise CongruError(
             f"gates is {tuple(gates)}, expected some of {', '.join(strips)}: this layer has no other"
         )
+    steps = np.sort(layer.order(row))
+    read = [tokens[step] for step in steps]
+    longest = max(len(named(token)) for token in read)
+    wide = 1 if longest == 1 else max(1, min(width // len(read), longest + 1))  # characters of a step
     lines = []
     for strip in chosen:
         lines.append(_heading(strip))
-        lines.append(
-            heat_map(strip.values[:, order], width=width, height=height, signed=strip.signed, colored=colored)
-        )
-    steps = np.sort(layer.order(row))
-    lines.append(_axis([tokens[step] for step in steps], columns_of(len(steps), width)))
+        values = np.repeat(strip.values[:, order], wide, axis=0)
+        lines.append(heat_map(values, width=width, height=height, signed=strip.signed, colored=colored))
+    lines.append(_axis(read, columns_of(len(steps), width), wide))
     return "\n".join(lines)
 
 
@@ -80,9 +86,24 @@ def _heading(strip: Strip) -> str:
     return f"{strip.title}  [{scale}; longest memory on top]"
 
 
-def _axis(tokens: Sequence[str], columns: Columns) -> str:
-    """One character per column: the first of its first token."""
-    return "".join(printable(tokens[begin])[:1] for begin in columns.begins)
+def _axis(tokens: Sequence[str], columns: Columns, wide: int = 1) -> str:
+    """The tokens, each beginning under its step of `wide` characters, as many as fit; of a long text snippets to be read.
+
+    >>> _axis(["a", "word", "or", "two"], Columns(np.arange(4), 4), 3), _axis(list("to be"), Columns(np.arange(5), 5))
+    ('a  word  two', 'to␣be')
+    """
+    if wide == 1 and all(len(token) <= 1 for token in tokens):
+        if columns.per_column == 1:
+            return "".join(map(printable, tokens))
+        labelled, texts, _ = tick_labels(tokens, len(columns.begins))
+    else:
+        labelled, texts = list(range(len(tokens))), [named(token) for token in tokens]
+    line = ""
+    for step, text in zip(labelled, texts):
+        begin = int(step * wide / columns.per_column)
+        if not line or begin > len(line):
+            line = line.ljust(begin) + text[:LONGEST]
+    return line
 
 
 def _half_blocks(small: Array, signed: bool, reach: float) -> str:

@@ -31,6 +31,7 @@ from congru.runtime.session_bytes import Kept, format_session, parse_session
 from congru.runtime.steps import Steps
 from congru.runtime.tokenizer import Tokenizer
 
+_STRIPS, _UNITS = 16, 1024  # of a state that a notebook shows
 _SHORT = 16  # steps up to which a chunk runs step by step, its state staying where it lies
 
 
@@ -74,6 +75,29 @@ class Session:
         self._state: State | None = network.initial_state(self.batch_size)  # None: in the steps
         self._last: dict[str, Array] | None = None
         self._last_row: int | None = None  # which row of `_last` is its own, where sessions stepped together
+
+    def __repr__(self) -> str:
+        many = f"{self.batch_size} sequences" if self.batch_size > 1 else "one sequence"
+        sizes = ", ".join(f"{name} {list(value.shape)}" for name, value in self._current().items())
+        return f"<Session over {many}: {sizes}>"
+
+    def _repr_html_(self) -> str:
+        """The state as it stands, a strip per layer and sequence: what the model remembers now."""
+        from congru.report.cell import card
+        from congru.report.colors import color, reach_of
+        from congru.report.markup import escape
+        from congru.report.png import data_uri
+
+        parts = []
+        for name, value in self._current().items():
+            flat = np.asarray(value, np.float64).reshape(-1, value.shape[-1])[:_STRIPS, :_UNITS]
+            where = data_uri(color(flat, True, reach_of(flat)))
+            label = escape(
+                f"{name}: {' x '.join(map(str, value.shape))} numbers, blue negative, orange positive"
+            )
+            style = f"width:100%;height:{12 * len(flat)}px;image-rendering:pixelated;display:block"
+            parts.append(f'<div>{label}</div><img alt="{label}" style="{style}" src="{where}">')
+        return card(repr(self)[1:-1], [], "".join(parts))
 
     @property
     def constants(self) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[np.int64]]]:

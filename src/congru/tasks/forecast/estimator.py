@@ -6,9 +6,7 @@ this file.
 
 from __future__ import annotations
 
-import html
 import importlib
-import io
 import shutil
 import tempfile
 import weakref
@@ -20,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import Self
 
 from congru.errors import MissingPackageError, SettingsError, require
+from congru.report.cell import card
+from congru.tasks.forecast.plot import as_svg
 from congru.tasks.forecast.scoring import evaluation_of
 from congru.tasks.forecast.settings import Settings
 from congru.train.settings import closest, keys_of
@@ -113,8 +113,8 @@ class Estimator(ABC):
         return ""
 
     def _repr_html_(self) -> str:
-        """The settings and, where it has learned, a picture of the forecast."""
-        text = f"<pre>{html.escape(repr(self))}</pre>"
+        """The settings and, where it has learned, a picture of the forecast, in light and dark."""
+        text = card(repr(self))
         if not self.fitted:
             return text
         try:
@@ -124,9 +124,8 @@ class Estimator(ABC):
             MissingPackageError,
         ):  # its columns known ahead are not at hand, or no matplotlib
             return text
-        picture = io.StringIO()
-        figure.savefig(picture, format="svg")
-        return text + picture.getvalue()[picture.getvalue().index("<svg") :]
+        drawn = as_svg(figure, f"Forecast of {self!r}")
+        return card(repr(self), [], drawn[drawn.index("<svg") :])
 
     # Pickles hold the model folder, so that they open without torch wherever the package is
 

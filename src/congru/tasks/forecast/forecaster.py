@@ -413,7 +413,7 @@ class Forecaster(Estimator):
         curves = [plot.curve(store, number, values[number]) for number in map(store.names.index, chosen)]
         figure = plot.draw(curves, self.name, self.window.levels)
         if path is not None:
-            figure.savefig(path)
+            plot.save(figure, path, f"Forecast of the {self.name}")
         return figure
 
     # Tables in and out
