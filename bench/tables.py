@@ -61,8 +61,9 @@ def _task_figures() -> list[tuple[Any, ...]]:
     text, ett, chess = (
         result(name) for name in ("text_shakespeare_10_minutes", "forecast_ett", "chess_model")
     )
-    sst2, snips, jsb, libras = (
-        result(name) for name in ("sentiment_sst2", "assistant_snips", "music_jsb", "video_libras")
+    sst2, snips, jsb, libras, multi30k = (
+        result(name)
+        for name in ("sentiment_sst2", "assistant_snips", "music_jsb", "video_libras", "translate_multi30k")
     )
     return [
         (
@@ -88,6 +89,11 @@ def _task_figures() -> list[tuple[Any, ...]]:
             "assistant", "SNIPS, intent, %", True, 1, snips["figures"]["intent"]["mean"],
             ("naive Bayes", snips["baselines"]["intent, naive Bayes and word tags (measured)"]),
             ("BLSTM, GloVe", snips["baselines"]["intent, BLSTM, GloVe, characters"]),
+        ),
+        (
+            "translate", "Multi30k, German to English, BLEU", True, 1, multi30k["figures"]["bleu"],
+            ("word for word", multi30k["baselines"]["word for word (measured)"]),
+            ("transformer", multi30k["baselines"]["transformer, 9 M parameters"]),
         ),
         (
             "music", "JSB chorales, nats a frame (less)", False, 2, jsb["figures"]["test"]["mean"],
