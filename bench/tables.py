@@ -38,6 +38,7 @@ def quality() -> str:
         ("forecast_ett", _ett),
         ("forecast_m4", _m4),
         ("forecast_m4_defaults", _m4),
+        ("forecast_simple", _simple),
         ("chess_model", _chess),
         ("chess_model_moves", _chess),
         ("music_jsb", _music),
@@ -189,6 +190,20 @@ def _m4(record: dict[str, Any]) -> list[list[str]]:
                 ", ".join(beside),
             ]
         )
+    return rows
+
+
+SIMPLE_SETS = {
+    "exchange rate": ("exchange rates of 8 countries, test MSE 96 days ahead", 4),
+    "Seattle": ("Seattle's highest temperature, test error a week ahead in degrees", 3),
+}
+
+
+def _simple(record: dict[str, Any]) -> list[list[str]]:
+    rows = []
+    for name, (words, digits) in SIMPLE_SETS.items():
+        beside = ", ".join(f"{key} {value:.{digits}f}" for key, value in record["baselines"][name].items())
+        rows.append([words, f"**{record['figures'][name]['error']:.{digits}f}**", beside])
     return rows
 
 
