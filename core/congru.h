@@ -23,6 +23,7 @@
 #ifndef CONGRU_H
 #define CONGRU_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 typedef enum { CONGRU_GRU = 0, CONGRU_GRU_BEFORE = 1, CONGRU_LSTM = 2, CONGRU_RNN = 3 } congru_cell;
@@ -112,6 +113,29 @@ congru_dense *congru_dense_new(int64_t dtype, int64_t O, int64_t F, const void *
 congru_dense *congru_dense_keep(congru_dense *dense);
 void congru_dense_free(congru_dense *dense);
 int congru_dense_run(const congru_dense *dense, int64_t B, int64_t T, const void *x, congru_strides x_strides, void *y);
+
+/* A GRU in integers: int8 weights with one factor a row, the state in 2^-15, one exact result whatever kernel computes it. */
+typedef struct {
+  int64_t I, H, before;                 /* before: reset before the product */
+  const int8_t *W, *U;                  /* [3H, I], [3H, H], within -127..127; I and H at most 60,000 */
+  const int32_t *W_factors, *U_factors; /* [3H], M of M / 2^shift; below 2^31 */
+  int64_t W_shift, U_shift;             /* 1 .. 62 */
+  const int32_t *bias, *b_n;            /* [3H], [H], in 2^-16, below 2^29; b_n stands inside the reset: NULL where before */
+  const int16_t *table;                 /* [353]: sigmoid(k / 32) in 2^-15 */
+  float inverse;                        /* 1 / the scale of the input */
+} congru_int8_weights;
+typedef struct congru_int8 congru_int8;
+/* Copied and counted as packed weights are. `kernel`: a name of congru_int8_kernel; NULL = the best for the instruction set in
+ * use. NULL: no memory, or no such kernel here. */
+congru_int8 *congru_int8_new(const congru_int8_weights *weights, const char *kernel);
+congru_int8 *congru_int8_keep(congru_int8 *net);
+void congru_int8_free(congru_int8 *net);
+const char *congru_int8_name(const congru_int8 *net);     /* of its kernel */
+const char *congru_int8_kernel(int64_t index);             /* those that can run here, best first, then NULL */
+int64_t congru_int8_state_size(const congru_int8 *net);    /* int16 of a state: H and what fills up vectors, 0 at first */
+size_t congru_int8_scratch(const congru_int8 *net);        /* bytes of working memory of a step, at a multiple of 64 */
+/* One step of n rows: x [I], h, y [H] or NULL each. Neither allocates nor locks. */
+void congru_int8_step(const congru_int8 *net, int64_t n, const float *const *x, int16_t *const *h, float *const *y, void *scratch);
 
 /* Over the last axis of x [N, F], contiguous; y [N, F] may be x. */
 /* (x - mean) / sqrt(variance + epsilon) * gain + bias; gain [F] or NULL = ones, bias [F] or NULL = zeros. */

@@ -2,7 +2,7 @@
  *
  * forward and backward take the fields of congru_call as keywords (integers: sizes, flags, addresses), and forward also
  * packed, a Packed; the arrays behind the addresses are checked, and kept alive, by congru/kernels/native.py and packed.py.
- * Packed and Stepper are in python_stepper.c, Dense and the functions of rows in python_rows.c, calls on tensors in
+ * Packed and Stepper are in python_stepper.c, Int8 and Int8Stepper in python_int8.c, Dense and the functions of rows in python_rows.c, calls on tensors in
  * python_tensors.c; all stand on python_fields.c, python_arrays.c and python_signals.c.
  */
 #include "python.h"
@@ -132,6 +132,7 @@ static PyMethodDef methods[] = {
     {"isas", py_isas, METH_NOARGS, "instruction sets that can run here, best first"},
     {"isa", py_isa, METH_NOARGS, "the one in use; None when CONGRU_ISA names none of isas()"},
     {"set_isa", py_set_isa, METH_O, "set_isa(name) -> whether it can run here"},
+    {"int8_kernels", py_int8_kernels, METH_NOARGS, "kernels of Int8 that can run here, best first"},
     {"set_threads", py_set_threads, METH_O, "set_threads(n)"},
     {"get_threads", py_get_threads, METH_NOARGS, "threads of a call that leaves it open"},
     {"are_tokens", (PyCFunction)(void (*)(void))py_are_tokens, METH_FASTCALL, "are_tokens(x, n, V): n axes of int64 below V in one piece"},
@@ -155,7 +156,7 @@ static int fill_module(PyObject *module) {
   if (!(state->new_empty = PyUnicode_InternFromString("new_empty"))) return -1;
   if (!(state->requires_grad = PyUnicode_InternFromString("requires_grad"))) return -1;
   if (PyModule_AddFunctions(module, row_functions)) return -1;
-  return add_stepper_types(module, state) || add_dense_type(module, state) ? -1 : 0;
+  return add_stepper_types(module, state) || add_dense_type(module, state) || add_int8_types(module, state) ? -1 : 0;
 }
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, fill_module}, {0, NULL}};

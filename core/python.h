@@ -13,7 +13,7 @@ typedef struct {
   PyObject *names[NUM_FIELDS]; /* of the fields, interned */
   PyObject *empty;             /* numpy.empty */
   PyObject *dtypes[2];         /* float32, float64 */
-  PyTypeObject *packed, *stepper, *dense;
+  PyTypeObject *packed, *stepper, *dense, *int8, *int8_stepper;
   const dlpack_exchange *exchange; /* of torch; NULL before set_tensors */
   PyObject *tensor_types[2];       /* Tensor, Parameter */
   PyObject *new_empty, *requires_grad; /* names */
@@ -55,8 +55,10 @@ int view_matrix(PyObject *array, Py_buffer *buffer, int flags, int64_t dtype, in
 /* The parts of the module: types into the state, and their names into the module. 0, or -1 with an error. */
 int add_stepper_types(PyObject *module, module_state *state);
 int add_dense_type(PyObject *module, module_state *state);
+int add_int8_types(PyObject *module, module_state *state);
 extern PyMethodDef row_functions[];
 
+PyObject *py_int8_kernels(PyObject *module, PyObject *unused);
 PyObject *py_set_tensors(PyObject *module, PyObject *const *arguments, Py_ssize_t n);
 PyObject *py_plain(PyObject *module, PyObject *const *arguments, Py_ssize_t n);
 

@@ -8,22 +8,25 @@
     h' = n + z (h - n)          whole numbers of 2^-15: the state itself has 16 bits
 
 Weights are w = s q, one s for each row. A product with a multiplier is (acc M + 2^(k-1)) >> k with |M| < 2^31. Rounding is half
-away from zero where a float becomes whole, half up in shifts. C says the same in `congru/export/c/kernels/gru_int8.h`.
+away from zero where a float becomes whole, half up in shifts. C says the same in `congru/export/c/kernels/gru_int8.h`, and in
+every kernel of `core/int8.h`, which sessions and sequences run on where the core is.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from congru.runtime.cells import Array, State
+from congru.kernels import binding
+from congru.runtime.cells import Array, State, run_cell
 from congru.runtime.form import Form
 from congru.runtime.nodes.recurrent import RecurrentNode
-from congru.runtime.recurrent import DirectionWeights, Recurrent
+from congru.runtime.recurrent import Recurrent
 from congru.runtime.tensors import SCALE
 
 INTEGER = "int8.json"  # the side file of a model folder: network -> node -> s_x of each direction of its first layer
@@ -86,14 +89,37 @@ class Integers(NamedTuple):
     matrices: Mapping[str, Quantised]
     scales: Mapping[str, Sequence[float]]
 
-    def build(self, node: RecurrentNode, weights: Mapping[str, Array]) -> IntegerRecurrent:
-        """A node of `scales` in integers; `weights` by its own names."""
+    def build(self, node: RecurrentNode, weights: Mapping[str, Array], backend: str) -> IntegerRecurrent:
+        """A node of `scales` in integers, on the core where `backend` is "native"; `weights` by its own names."""
         own = {
             name.partition(".")[2]: matrix
             for name, matrix in self.matrices.items()
             if name.partition(".")[0] == node.name
         }
-        return integer_recurrent(node, weights, own, self.scales[node.name])
+        return integer_recurrent(node, weights, own, self.scales[node.name], backend)
+
+
+class StoredWeights(Mapping[str, Array]):
+    """The weights of a network whose matrices for integer nodes are kept in int8: float32 only for who asks for one."""
+
+    def __init__(self, weights: Mapping[str, Array], integers: Integers) -> None:
+        owners = integers.scales.keys()
+        self._int8 = {n: m for n, m in integers.matrices.items() if n.partition(".")[0] in owners}
+        self._names = list(weights)
+        self._plain = {name: array for name, array in weights.items() if name not in self._int8}
+
+    def __getitem__(self, name: str) -> Array:
+        matrix = self._int8.get(name)
+        if matrix is None:
+            return self._plain[name]
+        wide: Array = (matrix.q * matrix.scale[:, None]).astype(np.float32)
+        return wide
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 class Multipliers(NamedTuple):
@@ -130,14 +156,40 @@ class IntegerGRU:
         self.b_i, self.b_n = (
             rounded(bias * 2.0**SUM_BITS).astype(np.int64) for bias in (joined, h[split:].astype(np.float64))
         )
-        self._W, self._U = _factor(W.q), _factor(U.q)
         self.margin = 0.5
+
+    @cached_property
+    def _factors(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        return _factor(self.W.q), _factor(self.U.q)
+
+    def packed(self, kernel: str | None = None) -> Any:
+        """The cell on the C core, an `Int8` of core/python_int8.c: the same integers, by one of its kernels."""
+        return binding.extension().Int8(
+            np.ascontiguousarray(self.W.q),
+            np.ascontiguousarray(self.U.q),
+            self.of_input.M.astype(np.int32),
+            self.of_input.shift,
+            self.of_state.M.astype(np.int32),
+            self.of_state.shift,
+            self.b_i.astype(np.int32),
+            None if self.reset_before else self.b_n.astype(np.int32),
+            sigmoid_table(),
+            float(self.inverse),
+            kernel,
+        )
+
+    @property
+    def fits_core(self) -> bool:
+        """Whether the numbers are as small as core/congru.h wants them."""
+        factors = max(int(part.M.max(initial=0)) for part in (self.of_input, self.of_state))
+        biases = max(int(np.abs(bias).max(initial=0)) for bias in (self.b_i, self.b_n))
+        return factors < 1 << 31 and biases < 1 << 29 and max(self.W.q.shape[1], self.size) <= 60_000
 
     def inputs(self, x: Array) -> Any:
         """What the input adds to the sums of every step, [T, B, 3H], in 2^-16."""
         steps = x * self.inverse
         self.margin = min(self.margin, float(np.abs(np.abs(steps) % 1 - 0.5).min(initial=0.5)))
-        a = _scaled(rounded(steps).clip(-127, 127) @ self._W, self.of_input)
+        a = _scaled(rounded(steps).clip(-127, 127) @ self._factors[0], self.of_input)
         a += self.b_i
         return a
 
@@ -161,7 +213,8 @@ class IntegerGRU:
         """m_U (U8 h8) for some rows of U."""
         eighths = np.sign(h) * ((np.abs(h) * 127 + ONE // 2) >> 15)
         part = Multipliers(self.of_state.M[rows], self.of_state.shift)
-        return _scaled(eighths.astype(self._U.dtype) @ self._U[:, rows], part)
+        U = self._factors[1]
+        return _scaled(eighths.astype(U.dtype) @ U[:, rows], part)
 
 
 def tanh(a: Whole) -> Whole:
@@ -191,12 +244,28 @@ def _scaled(sums: NDArray[Any], factor: Multipliers) -> Whole:
 
 
 class IntegerRecurrent(Recurrent):
-    """A GRU node in integers: `congru.runtime.recurrent.Recurrent` over other cells."""
+    """A GRU node in integers: `congru.runtime.recurrent.Recurrent` over other cells, the same bits on NumPy and on the core."""
 
-    def __init__(self, form: Form, weights: Sequence[DirectionWeights], cells: Sequence[IntegerGRU]) -> None:
-        super().__init__(form, weights, "none")
-        self.backend, self._cells = "numpy", list(cells)
-        self.cells = list(cells)
+    def __init__(self, form: Form, cells: Sequence[IntegerGRU], backend: str) -> None:
+        super().__init__(form, [()] * len(cells), "none")
+        native = backend == "native" and binding.is_available() and all(cell.fits_core for cell in cells)
+        self.backend, self.cells = "native" if native else "numpy", list(cells)
+        self._on_core: list[Any] = []
+
+    def packed(self) -> list[Any]:
+        """Every layer and direction on the core, once for all streams."""
+        if not self._on_core:
+            self._on_core = [cell.packed() for cell in self.cells]
+        return self._on_core
+
+    def _run_direction(
+        self, index: int, x: Array, state: State, lengths: Any, gates: Array | None
+    ) -> tuple[Array, State]:
+        reverse = index % self.form.num_directions == 1
+        if self.backend == "numpy" or gates is not None:  # gates are recorded by NumPy alone
+            return run_cell(self.cells[index], x, state, lengths, reverse, gates)
+        h = np.array(state[0], np.float32, order="C")
+        return self.packed()[index].sequence(np.ascontiguousarray(x), h, lengths, reverse), (h,)
 
 
 def runs_in_integers(node: object) -> bool:
@@ -205,7 +274,11 @@ def runs_in_integers(node: object) -> bool:
 
 
 def integer_recurrent(
-    node: RecurrentNode, weights: Mapping[str, Array], int8: Mapping[str, Quantised], scales: Sequence[float]
+    node: RecurrentNode,
+    weights: Mapping[str, Array],
+    int8: Mapping[str, Quantised],
+    scales: Sequence[float],
+    backend: str = "native",
 ) -> IntegerRecurrent:
     """The node in integers; `int8` are its quantised matrices by its own names, `scales` s_x of the first layer's directions."""
     form, cells = node.form(), []
@@ -214,7 +287,7 @@ def integer_recurrent(
         W, U = int8[f"weight_ih_{end}"], int8[f"weight_hh_{end}"]
         b_i, b_h = weights.get(f"bias_ih_{end}"), weights.get(f"bias_hh_{end}")
         cells.append(IntegerGRU(W, U, b_i, b_h, form, scale))
-    return IntegerRecurrent(form, node.direction_weights(weights), cells)
+    return IntegerRecurrent(form, cells, backend)
 
 
 def quantised(tensors: Mapping[str, NDArray[Any]]) -> dict[str, Quantised]:

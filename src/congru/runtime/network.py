@@ -17,7 +17,7 @@ from congru.errors import ShapeError, check_shape
 from congru.kernels import binding
 from congru.runtime.cells import Array
 from congru.runtime.graph import Graph, alone
-from congru.runtime.integer import Integers
+from congru.runtime.integer import Integers, StoredWeights
 from congru.runtime.nodes.node import Compute, Spec, Weights
 from congru.runtime.nodes.pointwise import Embedding
 from congru.runtime.nodes.recurrent import RecurrentNode
@@ -137,11 +137,13 @@ class Network:
         how = {"backend": self.backend, "weight_dtype": weight_dtype}
         self.integers = integers or Integers({}, {})
         self.computes: dict[str, Compute] = {
-            node.name: self.integers.build(node, parts)
+            node.name: self.integers.build(node, parts, self.backend)
             if isinstance(node, RecurrentNode) and node.name in self.integers.scales
             else node.build(parts, *inputs, **how)
             for node, parts, inputs in own
         }
+        if self.integers.scales:
+            self.weights = StoredWeights(self.weights, self.integers)
         self._initial = {
             f"{node.name}.{part}": value
             for node, parts, _ in own

@@ -1,0 +1,39 @@
+/* The integer kernel for AVX-512 with VNNI: sixteen units, four products of bytes each at once. */
+#include <immintrin.h>
+
+#include "int8.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+typedef int32_t ints __attribute__((vector_size(64)));
+#define WIDTH 16
+#define WAYS 4
+#define ROWS 4
+#define BIASED 1
+#define KERNEL congru_int8_avx512vnni
+#define NAME_OF_KERNEL "avx512vnni"
+
+INLINE ints smaller(ints a, ints b) { return (ints)_mm512_min_epi32((__m512i)a, (__m512i)b); }
+INLINE ints larger(ints a, ints b) { return (ints)_mm512_max_epi32((__m512i)a, (__m512i)b); }
+
+INLINE ints dot(ints sums, ints x, ints weight) {
+  return (ints)_mm512_dpbusd_epi32((__m512i)sums, (__m512i)x, (__m512i)weight);
+}
+
+INLINE __m512i shifted(__m512i v, int32_t shift) {
+  v = _mm512_srai_epi64(_mm512_add_epi64(v, _mm512_set1_epi64((int64_t)1 << (shift - 1))), (unsigned)shift);
+  return _mm512_min_epi64(_mm512_max_epi64(v, _mm512_set1_epi64(-INT8_LARGEST)), _mm512_set1_epi64(INT8_LARGEST));
+}
+
+INLINE ints scaled(ints sums, ints factors, int32_t shift) {
+  __m512i s = (__m512i)sums, f = (__m512i)factors;
+  __m512i even = shifted(_mm512_mul_epi32(s, f), shift);
+  __m512i odd = shifted(_mm512_mul_epi32(_mm512_srli_epi64(s, 32), _mm512_srli_epi64(f, 32)), shift);
+  return (ints)_mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32));
+}
+
+INLINE ints look_up(const int32_t *table, ints at) {
+  return (ints)_mm512_i32gather_epi32((__m512i)at, (const int *)table, 4);
+}
+
+#include "int8_panels.h"
