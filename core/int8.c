@@ -140,8 +140,8 @@ congru_int8 *congru_int8_new(const congru_int8_weights *from, const char *name) 
   b = (block){base, (sizeof(net) + 63) & ~(size_t)63};
   take_all(&net, &b, width);
   fill(&net, from);
-  /* Two arrays of int32, three or four of bytes; the plain kernel takes them twice as wide, and one more. */
-  net.row_bytes = (size_t)(9 * net.padded + 3 * (net.W.groups + 2 * net.U.groups) * INT8_GROUP + 127) & ~(size_t)63;
+  /* Two arrays of int32 and two of bytes for units, one of bytes for inputs; the plain kernel: one of int32, else int16. */
+  net.row_bytes = (size_t)(10 * net.padded + 2 * (net.I + width) + 127) & ~(size_t)63;
   memcpy(base, &net, sizeof(net));
   congru_int8 *made = (congru_int8 *)base;
   atomic_init(&made->references, 1);

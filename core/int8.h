@@ -80,28 +80,6 @@ static inline __attribute__((always_inline)) int32_t int8_eighths(int32_t h) {
   return h < 0 ? -size : size;
 }
 
-/* x / scale to -127..127, half away from zero, plus `more`; bytes beyond the columns are `more`. */
-static __attribute__((noinline)) void int8_quantise(uint8_t *out, const float *x, float inverse, int64_t n,
-                                                               int64_t padded, int more) {
-  for (int64_t i = 0; i < n; i++) {
-    float v = x[i] * inverse;
-    v = v < -127.0f ? -127.0f : v > 127.0f ? 127.0f : v;
-    v = v < 0.0f ? v - 0.5f : v + 0.5f;
-    out[i] = (uint8_t)((int32_t)v + more);
-  }
-  for (int64_t i = n; i < padded; i++) out[i] = (uint8_t)more;
-}
-
-static __attribute__((noinline)) void int8_of_state(uint8_t *out, const int16_t *h, int64_t n, int64_t padded,
-                                                                int more) {
-  for (int64_t i = 0; i < n; i++) out[i] = (uint8_t)(int8_eighths(h[i]) + more);
-  for (int64_t i = n; i < padded; i++) out[i] = (uint8_t)more;
-}
-
-static __attribute__((noinline)) void int8_to_float(float *y, const int16_t *h, int64_t n) {
-  for (int64_t i = 0; i < n; i++) y[i] = (float)h[i] * (1.0f / 32768.0f);
-}
-
 extern const int8_kernel congru_int8_plain;
 #if defined(CONGRU_HAS_avx2)
 extern const int8_kernel congru_int8_avx2;

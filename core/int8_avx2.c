@@ -11,7 +11,8 @@
 typedef int32_t ints __attribute__((vector_size(32)));
 #define WIDTH 8
 #define WAYS 2
-#define ROWS 2
+#define ROWS 1
+#define ROWS_WAYS 1
 #if defined(CONGRU_AVXVNNI)
 #define BIASED 1
 #define KERNEL congru_int8_avxvnni

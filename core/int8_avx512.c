@@ -8,7 +8,8 @@
 typedef int32_t ints __attribute__((vector_size(64)));
 #define WIDTH 16
 #define WAYS 4
-#define ROWS 4
+#define ROWS 2
+#define ROWS_WAYS 2
 #define BIASED 1
 #define KERNEL congru_int8_avx512vnni
 #define NAME_OF_KERNEL "avx512vnni"

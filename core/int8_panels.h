@@ -2,8 +2,8 @@
  *
  * A vector holds one int32 for each unit of a panel. A group of four columns is multiplied at once: `dot` adds to every unit the
  * four products of its bytes with the four of the input, which are the same for all units. Sums are exact, so each gate has
- * several of them (WAYS), or several rows (ROWS), to keep the multipliers busy. The including file defines `ints`, WIDTH, WAYS,
- * ROWS, BIASED, NAME_OF_KERNEL and KERNEL, and the functions
+ * several of them (WAYS for a row alone, ROWS_WAYS for each of ROWS) to keep the multipliers busy. The including file defines
+ * `ints`, WIDTH, WAYS, ROWS, ROWS_WAYS, BIASED, NAME_OF_KERNEL and KERNEL, and the functions
  *
  *   ints dot(ints sums, ints x, ints weight);   ints scaled(ints sums, ints factors, int32_t shift);
  *   ints look_up(const int32_t *, ints);        ints smaller(ints, ints), larger(ints, ints)
@@ -15,6 +15,7 @@
 #define MORE (BIASED ? 128 : 0)
 
 typedef ints ints_unaligned __attribute__((aligned(1), may_alias));
+typedef float reals __attribute__((vector_size(WIDTH * 4)));
 typedef int16_t shorts __attribute__((vector_size(WIDTH * 2)));
 typedef uint8_t bytes __attribute__((vector_size(WIDTH)));
 
@@ -59,9 +60,9 @@ INLINE void add_group(ints *sums, const int8_t *weight, const uint8_t *const *x,
 
 /* The scaled sums of one panel, [gates][rows]. */
 INLINE void products(const int8_matrix *matrix, int64_t panel, int gates, int rows, const uint8_t *const *x, ints *out) {
-  const int ways = rows == 1 ? WAYS : 1;
+  const int ways = rows == 1 ? WAYS : ROWS_WAYS;
   const int8_t *weight = matrix->weight + panel * matrix->groups * gates * PANEL_BYTES;
-  ints sums[3 * (ROWS > WAYS ? ROWS : WAYS)];
+  ints sums[3 * (ROWS * ROWS_WAYS > WAYS ? ROWS * ROWS_WAYS : WAYS)];
   int64_t group = 0, groups = matrix->groups;
   UNROLL for (int i = 0; i < gates * rows * ways; i++) sums[i] = all(0);
   for (; group + ways <= groups; group += ways) {
@@ -94,6 +95,38 @@ INLINE void store_bytes(uint8_t *to, ints v) {
   memcpy(to, &narrow, sizeof(narrow));
 }
 
+/* x / scale to -127..127, half away from zero, biased; n of at most WIDTH. */
+INLINE ints quantised(const float *x, int64_t n, float inverse) {
+  reals v = {0};
+  if (n >= WIDTH)
+    memcpy(&v, x, sizeof(v));
+  else
+    memcpy(&v, x, (size_t)n * sizeof(float));
+  v *= inverse;
+  ints sign = (ints)v & all(INT32_MIN), size = (ints)v & all(INT32_MAX); /* bits of reals from zero on are in their order */
+  size = smaller(size, (ints)(127.0f - (reals){0}));
+  return __builtin_convertvector((reals)(sign | size) + (reals)(sign | (ints)(0.5f - (reals){0})), ints) + all(MORE);
+}
+
+/* round(127 h / 2^15), half away from zero. */
+INLINE ints eighths(ints h) { return with_sign((larger(h, -h) * all(127) + all(16384)) >> 15, h) + all(MORE); }
+
+/* Bytes of an input and of a state; beyond them zeros, biased, which meet weights of zero. */
+static __attribute__((noinline)) void read_row(const congru_int8 *net, const float *x, const int16_t *h, uint8_t *x8, uint8_t *h8) {
+  for (int64_t i = 0; i < net->I; i += WIDTH) store_bytes(x8 + i, quantised(x + i, net->I - i, net->inverse));
+  for (int64_t j = 0; j < net->H; j += WIDTH) store_bytes(h8 + j, eighths(load_state(h + j)));
+}
+
+static __attribute__((noinline)) void write_row(float *y, const int16_t *h, int64_t n) {
+  for (int64_t j = 0; j < n; j += WIDTH) {
+    reals v = __builtin_convertvector(load_state(h + j), reals) * (1.0f / 32768.0f);
+    if (n - j >= WIDTH)
+      memcpy(y + j, &v, sizeof(v));
+    else
+      memcpy(y + j, &v, (size_t)(n - j) * sizeof(float));
+  }
+}
+
 INLINE void mix(int16_t *h, ints before, ints z, ints n) {
   store_state(h, n + ((z * (before - n) + all(16384)) >> 15));
 }
@@ -118,14 +151,12 @@ INLINE void finish_before(const congru_int8 *net, int rows, memory *m, int16_t *
 
 INLINE void step_rows(const congru_int8 *net, int rows, const float *const *x, int16_t *const *h, float *const *y, char *scratch) {
   const int before = net->before;
-  int64_t x_bytes = net->W.groups * INT8_GROUP, h_bytes = net->U.groups * INT8_GROUP;
   memory m;
   UNROLL for (int row = 0; row < rows; row++) {
     char *own = scratch + (size_t)row * net->row_bytes;
     m.n[row] = (int32_t *)own, m.z[row] = m.n[row] + net->padded;
-    m.rh[row] = (uint8_t *)(m.z[row] + net->padded), m.h[row] = m.rh[row] + net->padded, m.x[row] = m.h[row] + h_bytes;
-    int8_quantise(m.x[row], x[row], net->inverse, net->I, x_bytes, MORE);
-    int8_of_state(m.h[row], h[row], net->H, h_bytes, MORE);
+    m.rh[row] = (uint8_t *)(m.z[row] + net->padded), m.h[row] = m.rh[row] + net->padded, m.x[row] = m.h[row] + net->padded;
+    read_row(net, x[row], h[row], m.x[row], m.h[row]);
   }
   for (int64_t panel = 0; panel * WIDTH < net->H; panel++) {
     ints a[3 * ROWS], u[3 * ROWS];
@@ -141,8 +172,7 @@ INLINE void step_rows(const congru_int8 *net, int rows, const float *const *x, i
       ints z = gate_of(a[rows + row] + load(bias + WIDTH) + u[rows + row], net->table);
       ints n = a[2 * rows + row] + load(bias + 2 * WIDTH);
       if (before) {
-        ints rh = (r * seen + all(16384)) >> 15, size = (larger(rh, -rh) * all(127) + all(16384)) >> 15;
-        store_bytes(m.rh[row] + panel * WIDTH, with_sign(size, rh) + all(MORE));
+        store_bytes(m.rh[row] + panel * WIDTH, eighths((r * seen + all(16384)) >> 15));
         store(m.z[row] + panel * WIDTH, z);
         store(m.n[row] + panel * WIDTH, n);
       } else {
@@ -153,7 +183,7 @@ INLINE void step_rows(const congru_int8 *net, int rows, const float *const *x, i
   }
   if (before) finish_before(net, rows, &m, h);
   UNROLL for (int row = 0; row < rows; row++)
-    if (y[row]) int8_to_float(y[row], h[row], net->H);
+    if (y[row]) write_row(y[row], h[row], net->H);
 }
 
 static void step(const congru_int8 *net, int64_t n, const float *const *x, int16_t *const *h, float *const *y, char *scratch) {

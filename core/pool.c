@@ -47,30 +47,34 @@ static void relax(int64_t *spins, int64_t patience) {
 #endif
 }
 
-unsigned congru_flush_denormals(void) {
+/* The processor's switch for denormals, with the bits that make them zeros set or not; its state before. */
+static unsigned switch_denormals(int to_zero) {
 #if defined(__SSE2__)
   unsigned state = _mm_getcsr();
-  _mm_setcsr(state | 0x8040u); /* flush to zero, denormals are zero */
+  _mm_setcsr(to_zero ? state | 0x8040u : state & ~0x8040u); /* of results, and of operands */
   return state;
+#elif defined(__aarch64__)
+  uint64_t state;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(state));
+  uint64_t after = to_zero ? state | 1u << 24 : state & ~(uint64_t)(1u << 24);
+  __asm__ volatile("msr fpcr, %0" : : "r"(after));
+  return (unsigned)state;
 #else
+  (void)to_zero;
   return 0;
 #endif
 }
 
+unsigned congru_flush_denormals(void) { return switch_denormals(1); }
+
 /* What a function that is asked in the middle of a call expects. */
-static unsigned keep_denormals(void) {
-#if defined(__SSE2__)
-  unsigned state = _mm_getcsr();
-  _mm_setcsr(state & ~0x8040u);
-  return state;
-#else
-  return 0;
-#endif
-}
+static unsigned keep_denormals(void) { return switch_denormals(0); }
 
 void congru_restore_denormals(unsigned state) {
 #if defined(__SSE2__)
   _mm_setcsr(state);
+#elif defined(__aarch64__)
+  __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)state));
 #else
   (void)state;
 #endif
