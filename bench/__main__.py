@@ -12,6 +12,7 @@ NOT_A_QUESTION |= {
     "assistant_tables",
     "export_tables",
     "reliability_tables",
+    "runtime_tables",
     "serve_tables",
     "translate_tables",
 }

@@ -6,7 +6,8 @@ baseline of x86, WebAssembly), in integers (all of them). Values below 2^-126 co
 WebAssembly: an LSTM that meets them has other bits there. `exported` is the C of `congru export --to c` for a GRU of 64 units,
 which needs no multiply-add, in float32 and int8, by gcc, by zig for several processors under qemu, and as WebAssembly.
 `latency` are nanoseconds of single steps of a stream (bench/c/step_latency.c), the best of several runs: the median, and the
-one in a thousand. Bar: at most three times the median. Needs `pip install ziglang` and `apt-get install qemu-user`.
+one in a thousand; beside a control of the same length that touches no memory, whose slow ones are the machine's. Bar: at most
+three times the median. Needs `pip install ziglang` and `apt-get install qemu-user`.
 
     python -m bench.bits [--steps 10000]
 """

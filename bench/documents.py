@@ -7,7 +7,15 @@ from __future__ import annotations
 
 import re
 
-from bench import assistant_tables, export_tables, reliability_tables, serve_tables, tables, translate_tables
+from bench import (
+    assistant_tables,
+    export_tables,
+    reliability_tables,
+    runtime_tables,
+    serve_tables,
+    tables,
+    translate_tables,
+)
 from bench.record import ROOT
 
 BLOCKS = {
@@ -16,6 +24,7 @@ BLOCKS = {
     **translate_tables.BLOCKS,
     **export_tables.BLOCKS,
     **reliability_tables.BLOCKS,
+    **runtime_tables.BLOCKS,
     **serve_tables.BLOCKS,
 }
 DOCUMENTS = (
@@ -26,7 +35,9 @@ DOCUMENTS = (
     "docs/gates.md",
     "docs/memory.md",
     "docs/music.md",
+    "docs/promises.md",
     "docs/results.md",
+    "docs/runtime.md",
     "docs/sentiment.md",
     "docs/serve.md",
     "docs/speech.md",

@@ -24,6 +24,54 @@ def export() -> str:
     return markdown(header, rows)
 
 
+_SHOWN = {"translate": "decoder"}  # of a task with several networks, the one that steps; else "main"
+
+
+def places() -> str:
+    """One row for each task: its network that streams in every target, and what int8 changes of the task's own score."""
+    rows, tasks, scores = [], result("export")["figures"]["tasks"], result("int8_scores")["figures"]
+    for task, targets in tasks.items():
+        name = _SHOWN.get(task, "main")
+        cells = [_cell(_entry(targets[target], name)) for target in _COLUMNS]
+        rows.append([task, *cells, _change(scores.get(task, {}))])
+    header = [
+        "largest error, size, us a step",
+        "ONNX",
+        "C",
+        "C, int8",
+        "WebAssembly",
+        "int8 changes the score by",
+    ]
+    return markdown(header, rows)
+
+
+def int8_scores() -> str:
+    """Every score of trained models in float32 and int8."""
+    rows = []
+    for task, models in result("int8_scores")["figures"].items():
+        for found in models.values():
+            for name, change in found["change, %"].items():
+                if name != "plies":
+                    rows.append(
+                        [
+                            task,
+                            name,
+                            f"{found['float32'][name]:.4f}",
+                            f"{found['int8'][name]:.4f}",
+                            f"{change:+.2f}",
+                        ]
+                    )
+    return markdown(["model", "score", "float32", "int8", "change, %"], rows)
+
+
+def _change(models: dict[str, Any]) -> str:
+    """The change of a task's first score, in percent."""
+    for found in models.values():
+        name, change = next(iter(found["change, %"].items()))
+        return f"{name} {change:+.2f} %"
+    return "-"
+
+
 def microcontrollers() -> str:
     """A GRU of 64 by 64: flash by processor, RAM, the error under emulators."""
     rows = []
@@ -52,4 +100,9 @@ def _cell(entry: dict[str, Any] | None) -> str:
     return f"{entry['error']:.0e}, {size:,.0f} kB, {entry['step_us']:.1f}"
 
 
-BLOCKS: dict[str, Callable[[], str]] = {"export": export, "microcontrollers": microcontrollers}
+BLOCKS: dict[str, Callable[[], str]] = {
+    "export": export,
+    "places": places,
+    "int8_scores": int8_scores,
+    "microcontrollers": microcontrollers,
+}

@@ -39,6 +39,8 @@ def page() -> str:
     parts += [_head("inspect", "MODEL [SOURCE]"), _help(app["inspect"]), _table(_rows(app["inspect"]))]
     parts += [_head("convert", "SOURCE"), _help(app["convert"]), _table(_rows(app["convert"]))]
     parts += [_head("export", "MODEL"), _help(app["export"]), _table(_rows(app["export"]))]
+    for name, line in (("sign", "[MODEL]"), ("verify", "MODEL")):
+        parts += [_head(name, line), _help(app[name]), _table(_rows(app[name]))]
     parts += [_head("serve", "[MODEL ...]"), _help(app["serve"]), _table(_rows(app["serve"]))]
     parts += _compare(app["compare"])
     parts += _sweep(app["sweep"])

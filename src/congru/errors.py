@@ -148,6 +148,7 @@ EXTRAS = {
     "onnxscript": "export",
     "keras": "keras",
     "h5py": "convert",
+    "cryptography": "sign",
     "fastapi": "serve",
     "uvicorn": "serve",
     "websockets": "serve",

@@ -17,11 +17,8 @@ from congru.tasks.registry import TASKS
 needs_core = pytest.mark.skipif(binding._CORE is None, reason=f"no C core: {binding._REASON}")
 MEGABYTE = 1_000_000
 MOST_OF_A_PART = 150_000
-DOORS = (
-    "convert",
-    "export",
-    "serve",
-)  # to other libraries, other places and browsers; nothing else needs them
+# To other libraries, other places, browsers, sweeps and contests of cells; nothing else needs them.
+DOORS = ("contest", "convert", "export", "serve", "sweep")
 
 
 def packed(files: dict[str, Path]) -> int:

@@ -39,6 +39,8 @@ COMMANDS = {
     ),
     "data": ("congru.cli.data:app", "List or fetch public data sets."),
     "convert": ("congru.cli.convert:app", "Turn other models into model folders, or back."),
+    "sign": ("congru.cli.sign:app", "Sign a model folder, so that others can tell that it is yours."),
+    "verify": ("congru.cli.sign:verify_app", "Check a model folder: whole, and signed by a key you know."),
     "doctor": (
         "congru.cli.doctor:app",
         "Say what is installed, or check a model file.",

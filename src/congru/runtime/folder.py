@@ -29,6 +29,7 @@ from congru.runtime.model import Model
 from congru.runtime.network import Network, weight_problem
 from congru.runtime.plain_json import parse_json
 from congru.runtime.reading import read_file
+from congru.runtime.signature import check_signature
 from congru.runtime.tensors import format_arrays, of_owner, parse_tensors, prefixed, widened
 from congru.version import __version__
 
@@ -102,13 +103,19 @@ def _write_folder(target: Path, contents: dict[str, bytes]) -> None:
         put_folder(fresh, target)
 
 
-def load(path: str | os.PathLike[str], backend: str = "auto", weight_dtype: str = "float32") -> Model:
+def load(
+    path: str | os.PathLike[str],
+    backend: str = "auto",
+    weight_dtype: str = "float32",
+    verify_key: str | os.PathLike[str] | None = None,
+) -> Model:
     """Load a model folder, or the one in a run folder, replay its golden cases and return the :class:`Model`.
 
     Needs no torch.
 
     `backend` and `weight_dtype` ("float32" or "bfloat16") say how its recurrent layers run, see
-    :class:`congru.runtime.network.Network`; the cases are replayed in float32.
+    :class:`congru.runtime.network.Network`; the cases are replayed in float32. `verify_key`: the public key that must have
+    signed it, see :mod:`congru.runtime.signature`.
     Raises :class:`ModelFolderError` with one line for whatever is missing, truncated, changed or of another
     format. A folder that is replaced meanwhile is read again.
     """
@@ -116,11 +123,11 @@ def load(path: str | os.PathLike[str], backend: str = "auto", weight_dtype: str 
         folder = find_model_folder(path)
         before = _identity(folder)
         try:
-            return _load(folder, backend, weight_dtype)
+            return _load(folder, backend, weight_dtype, verify_key)
         except ModelFolderError:
             if _identity(folder) == before:
                 raise
-    return _load(find_model_folder(path), backend, weight_dtype)
+    return _load(find_model_folder(path), backend, weight_dtype, verify_key)
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
@@ -132,8 +139,10 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     return status.st_ino, status.st_ctime_ns
 
 
-def _load(folder: Path, backend: str, weight_dtype: str) -> Model:
+def _load(folder: Path, backend: str, weight_dtype: str, verify_key: str | os.PathLike[str] | None) -> Model:
     config = _read_config(folder)
+    if verify_key is not None:
+        check_signature(folder, config, verify_key)
     sums = {name: value for name, value in config["sha256"].items() if name != CONFIG}
     graphs = _graphs(folder, config)
     declared = sum(math.prod(shape) for graph in graphs.values() for shape in graph.weight_shapes.values())

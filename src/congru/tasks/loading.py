@@ -17,17 +17,23 @@ from congru.runtime.model import Model
 Reply = Callable[[Model, Arrays], Arrays]
 
 
-def load(path: str | os.PathLike[str], backend: str = "auto", weight_dtype: str = "float32") -> Model:
+def load(
+    path: str | os.PathLike[str],
+    backend: str = "auto",
+    weight_dtype: str = "float32",
+    verify_key: str | os.PathLike[str] | None = None,
+) -> Model:
     """Load a model folder, or the one in a run folder, replay its golden cases and return the :class:`Model`.
 
     Needs no torch. A forecasting model also has `predict`, see :meth:`congru.Forecaster.predict`.
 
     `backend` and `weight_dtype` ("float32" or "bfloat16") say how its recurrent layers run, see
-    :class:`congru.runtime.network.Network`; the cases are replayed in float32.
+    :class:`congru.runtime.network.Network`; the cases are replayed in float32. `verify_key`: the public key (64 hexadecimal
+    digits, or a file with them) that must have signed the folder with `congru sign`.
     Raises :class:`ModelFolderError` with one line for whatever is missing, truncated, changed or of another
     format. A folder that is replaced meanwhile is read again.
     """
-    model = read_folder(path, backend, weight_dtype)
+    model = read_folder(path, backend, weight_dtype, verify_key)
     if (Path(__file__).parent / model.task / "opened.py").is_file():
         opened: Model = importlib.import_module(f"congru.tasks.{model.task}.opened").opened(model)
         return opened
