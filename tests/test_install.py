@@ -195,6 +195,26 @@ def test_a_command_without_its_extra_names_the_line_to_type(pure: Path, words: s
     )
 
 
+def test_the_lines_to_type_next_run_or_name_what_is_missing(pure: Path, tmp_path: Path) -> None:
+    """The three lines after a training, here on models that were saved elsewhere, without torch or any extra."""
+    (tmp_path / "new.txt").write_text("The cat comes on little feet.\n" * 5)
+    for task in ("text", "forecast"):
+        shutil.copytree(ROOT / "tests" / "tasks" / "folders" / f"{task}-format-1", tmp_path / task)
+    lines = ["run text", "eval text new.txt", "inspect text", "run forecast", "inspect forecast"]
+    code = (
+        "from congru.cli.main import main\n"
+        f"for line in {lines!r}:\n"
+        "    try: main(line.split())\n"
+        "    except SystemExit as stop: print('status', line, stop.code)\n"
+    )
+    done = run_slim(pure, "-c", code, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    status = dict(re.findall(r"^status (.*) (\d+)$", done.stdout, re.MULTILINE))
+    assert status == {line: "2" if line.startswith("inspect") else "0" for line in lines}, done.stderr
+    missing = "congru: matplotlib is not installed, expected by this command: pip install 'congru[plots]'"
+    assert done.stderr.splitlines()[1:] == [missing] * 2
+
+
 def test_training_from_python_names_it_too(pure: Path) -> None:
     code = (
         "import congru\n"

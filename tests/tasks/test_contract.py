@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -98,6 +99,14 @@ def test_workers_change_no_number(trained: Trained, tmp_path: Path) -> None:
     assert metrics(tmp_path / "run") == metrics(trained.out)
 
 
+def next_words(trained: Trained) -> list[list[str]]:
+    """The lines that training printed as what to type next: run, eval, inspect."""
+    lines = json.loads((trained.out / "status.json").read_text())["next"]
+    found = [shlex.split(line)[1:] for line in lines]
+    assert [words[0] for words in found] == ["run", "eval", "inspect"]
+    return found
+
+
 def test_it_runs_and_is_scored_without_torch(trained: Trained) -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
@@ -108,8 +117,14 @@ def test_it_runs_and_is_scored_without_torch(trained: Trained) -> None:
         f"task.use('run')({str(trained.out)!r}, **{trained.case.run!r})\n"
         f"scores = task.use('evaluate')({str(trained.out)!r}, *{trained.data!r}, quiet=True)\n"
         "assert len(scores) > 1, scores\n"
+        "from congru.cli.main import main\n"
+        f"for words in {[words for words in next_words(trained) if words[0] != 'inspect']!r}:\n"
+        "    try: main(words)\n"
+        "    except SystemExit as stop: assert stop.code == 0, words\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
 
@@ -167,7 +182,7 @@ def test_its_gates_are_inspected_with_its_own_labels(trained: Trained, tmp_path:
     record = congru.inspect(model, x, tokens=labels)
     assert record.check() <= 1e-5
     with pytest.raises(SystemExit) as stop:
-        main(["inspect", str(trained.out), "-o", str(tmp_path / "gates.html")])
+        main([*next_words(trained)[-1], "-o", str(tmp_path / "gates.html")])
     assert stop.value.code == 0
     text = visible(tmp_path / "gates.html")
     assert not re.search(
