@@ -8,6 +8,7 @@ documents comes from such a file.
 from __future__ import annotations
 
 import datetime
+import importlib
 import importlib.metadata
 import json
 import os
@@ -43,15 +44,25 @@ def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores usable by this process, memory in GiB, operating system."""
+    """Processor, the instructions that the C core takes of it, cores usable by this process, memory in GiB, system."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "cpu": cpu_model(),
+        "instructions": instructions(),
         "cores": cores,
         "memory_gib": round(memory_bytes / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
     }
+
+
+def instructions() -> str:
+    """The instruction set that the C core works with; "none" where it is not installed."""
+    try:
+        core = importlib.import_module("congru.kernels._core")
+    except ImportError:
+        return "none"
+    return str(core.isa())
 
 
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
