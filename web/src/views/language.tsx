@@ -194,7 +194,7 @@ function replyOf(turn: Record<string, any>, kind: string) {
 
 function shownValue(value: unknown): string {
   if (value === null || value === undefined) return "–";
-  if (Array.isArray(value)) return value.length ? value.join(", ") : "–";
+  if (Array.isArray(value)) return value.length ? value.join(", ").replaceAll("_", " ") : "–";
   if (typeof value === "object") {
     const parts = Object.entries(value as Record<string, unknown>);
     return parts.length ? parts.map(([name, one]) => `${name.replaceAll("_", " ")}: ${Array.isArray(one) ? one.join(", ") : String(one)}`).join("; ") : "–";
