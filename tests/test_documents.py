@@ -49,7 +49,7 @@ def test_three_examples_of_four_lines_of_python():
 
 
 def test_the_readme_is_about_one_screen_and_its_table_fits():
-    assert len(README.splitlines()) <= 90
+    assert len(README.splitlines()) <= 110
     rows = re.search(r"<!-- results:tasks -->\n(.*?)<!-- end -->", README, re.DOTALL)[1].splitlines()
     pages = [re.search(r"docs/(\w+)\.md", row)[1] for row in rows[2:]]
     assert len(set(pages)) == len(pages), "one row per task"
