@@ -71,6 +71,8 @@ def test_training_leaves_a_result_of_one_kind(trained: Trained) -> None:
     assert list((trained.out / "samples").glob("step-*.txt"))
     report = (trained.out / "report.html").read_text()
     assert any(words in report for words in ("beats", "NOT beat", "training did not help"))
+    if trained.task.name in ("text", "chess"):
+        assert re.search(r"On the validation data \([\d,]+ (characters|games?)\)", report)
     same = getattr(congru.tasks, trained.task.name).train
     assert same(*trained.data, **COMMON, **trained.case.settings, dry_run=True).status == "dry run"
 

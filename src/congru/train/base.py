@@ -114,6 +114,8 @@ class TaskLearner(ABC, Generic[Settings]):
     """The sizes of which a budget in minutes takes one, from the largest to the smallest, where the user names none."""
     run_flags: tuple[str, ...] = ()
     """What `congru run MODEL` needs beside the model."""
+    eval_files: tuple[str, ...] = ()
+    """What `congru eval MODEL` reads of these data, where that is more than the source that `describe` names."""
     commands: tuple[str, ...] = ("congru run MODEL",)
     """Lines of the model card; MODEL stands for its folder."""
 

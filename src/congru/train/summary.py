@@ -144,7 +144,7 @@ def result_of(trainer: Trainer, status: str, out: Path | None) -> RunResult:
 def _amount(validation: object) -> str:
     """How much validation data a learner says it has, short enough for a sentence."""
     text = (
-        f"{validation:,} rows"
+        f"{validation:,} row{'' if validation == 1 else 's'}"
         if isinstance(validation, int)
         else validation
         if isinstance(validation, str)
@@ -161,10 +161,10 @@ def sum_up(
     assert folder is not None
     described = trainer.learner.describe()
     data = str(described.get("source", ""))
-    scored = data if data and Path(data).exists() else "DATA"
+    scored = trainer.learner.eval_files or (data if data and Path(data).exists() else "DATA",)
     next_lines = [
         shlex.join(["congru", "run", str(folder.model), *trainer.learner.run_flags]),
-        shlex.join(["congru", "eval", str(folder.model), scored]),
+        shlex.join(["congru", "eval", str(folder.model), *scored]),
         shlex.join(["congru", "inspect", str(folder.model)]),
     ]
     ending = Ending(

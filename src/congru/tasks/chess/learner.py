@@ -76,6 +76,7 @@ class ChessLearner(TaskLearner[Settings]):
     def __init__(self, data: ChessData, settings: Settings) -> None:
         super().__init__(settings)
         self.data = data
+        self.validation_words = f"{len(data.valid):,} game{'' if len(data.valid) == 1 else 's'}"
         self.baselines = data.baselines
         self.reader = Reader(data.games, data.numbers)
         self.with_board = settings.variant == "b"

@@ -63,6 +63,8 @@ class TextLearner(TaskLearner[Settings]):
     def __init__(self, data: TextData, settings: Settings) -> None:
         super().__init__(settings)
         self.data = data
+        unit = "characters" if settings.tokens == "char" else "byte pairs"
+        self.validation_words = f"{len(data.ids) - data.num_train:,} {unit}"
         self.baselines = data.baselines
         self.num_tokens = parse_tokenizer(data.tokenizer_file).num_tokens
         self._train, self._validation = data.ids[: data.num_train], data.ids[data.num_train :]

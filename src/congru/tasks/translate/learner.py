@@ -76,7 +76,7 @@ class TranslateLearner(TaskLearner[Settings]):
 
     def __init__(self, data: TranslateData, settings: Settings) -> None:
         super().__init__(settings)
-        self.data = data
+        self.data, self.eval_files = data, tuple(map(str, data.files))
         how = (settings.tokens, settings.vocab_size, settings.min_count, settings.lowercase)
         if settings.shared:
             self.source = self.target = make_vocabulary([*data.train.source, *data.train.target], *how)
