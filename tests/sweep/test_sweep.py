@@ -21,14 +21,17 @@ from toy import ToySettings
 import congru
 from congru.errors import RunFolderError, SettingsError, TrainingError
 from congru.sweep import slots, storage, worker
+from congru.sweep.outcome import better
 from congru.sweep.plan import read_plan
 from congru.sweep.slots import PLACE, counting, ended, trials_of
 from congru.sweep.start import open_sweep, start
+from congru.tasks.registry import TASKS
 from congru.train.folder import read_status
 from congru.train.interrupt import TrainingInterrupted
 from congru.train.liveness import this_process
 from congru.train.resolve import resolve
 from congru.train.settings import ModelSettings
+from forecast_cases import two_series
 
 SPACE = "hidden_size: [4, 6]\nlearning_rate: {low: 0.001, high: 0.05, log: true}\n"
 
@@ -322,10 +325,28 @@ def test_a_table_of_python_is_not_for_other_processes(tmp_path: Path) -> None:
 def test_values_that_change_what_is_validated_are_refused(tmp_path: Path) -> None:
     out = begin(tmp_path / "out", trials=1)
     plan = json.loads((out / "sweep.json").read_text())
-    plan["baselines"]["zero"] += 1.0
+    plan["baselines"] = {name: value + 1.0 for name, value in plan["baselines"].items()}
     (out / "sweep.json").write_text(json.dumps(plan))
     with pytest.raises(TrainingError, match="hidden_size, learning_rate change what is validated"):
         toys.opened(out, lambda line: None).run()
+
+
+def test_a_training_searches_its_settings_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``congru train forecast --search``: the run has the best values of the search beside it."""
+    two_series().to_csv(tmp_path / "series.csv", index=False)
+    given: dict[str, Any] = {"search": 0.02, "steps": 2, "evaluations": 1, "horizon": 3, "hidden_size": 8}
+    given |= {"out": tmp_path / "run", "threads": 1}
+    result = TASKS["forecast"].train(str(tmp_path / "series.csv"), settings=given)
+    assert result.folder == tmp_path / "run"
+    sweep = open_sweep(TASKS["forecast"].make_learner, TASKS["forecast"].settings, tmp_path / "run-search")
+    best = better(list(sweep.study.trials), minimize=True)
+    assert best is not None
+    settings, _ = resolve(TASKS["forecast"].settings, {"config": tmp_path / "run" / "config.yaml"})
+    assert settings.learning_rate == best.params["learning_rate"]
+    assert "  # search" in (tmp_path / "run" / "config.yaml").read_text()
+    assert "training with learning_rate" in capsys.readouterr().out
+    with pytest.raises(SettingsError, match="search is 0, expected more than 0"):
+        resolve(TASKS["forecast"].settings, {"search": 0})
 
 
 def test_a_dry_run_says_the_space_and_writes_nothing(tmp_path: Path) -> None:

@@ -127,11 +127,16 @@ def _fit(
 
 
 def _check_same_validation(learner: AnyLearner, plan: Plan, values: dict[str, Any]) -> None:
-    """Refuse values that change what is validated: their figures could not be compared."""
-    for name, value in plan.baselines.items():
-        now = learner.baselines.get(name)
-        if now is None or not math.isclose(now, value, rel_tol=_SAME):
-            raise SettingsError(
-                f"{', '.join(values)} change what is validated: {name} has {plan.metric} {now} instead of {value:g}, "
-                "expected the same validation in all trials: leave them out of the space"
-            )
+    """Refuse values that change what is validated, and with it every baseline: their figures could not be compared."""
+    now = learner.baselines
+    same = [
+        name
+        for name, value in plan.baselines.items()
+        if name in now and math.isclose(now[name], value, rel_tol=_SAME)
+    ]
+    if plan.baselines and not same:
+        name, value = next(iter(plan.baselines.items()))
+        raise SettingsError(
+            f"{', '.join(values)} change what is validated: {name} has {plan.metric} {now.get(name)} instead of {value:g}, "
+            "expected the same validation in all trials: leave them out of the space"
+        )

@@ -92,6 +92,12 @@ class Task:
 
         resolved, origin = resolve(self.settings, settings, source=source)
         self.check_data(data)
+        minutes = getattr(resolved, "search", None)
+        if minutes is not None:
+            require("optuna", "sweep")
+            from congru.sweep.search import searched
+
+            resolved, origin = searched(self.make_learner, data, resolved, origin, minutes, self.name)
         return fit(self.make_learner(*data, settings=resolved), resolved, origin=origin)
 
     def check_data(self, data: tuple[Any, ...]) -> None:

@@ -5,7 +5,7 @@ Fields are flat; the classes only group them for reading. This module loads no t
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -14,7 +14,7 @@ from congru.train.settings import BudgetKind, FolderSettings, ModelSettings
 from congru.train.sizing import Size
 
 # Settings that say where one run is written and shown, and not how it trains.
-_OF_ONE_RUN = {*FolderSettings.model_fields, "threads", "device", "devices", "workers"}
+_OF_ONE_RUN = {*FolderSettings.model_fields, "threads", "device", "devices", "workers", "search"}
 
 # What a budget in minutes takes, see congru/train/sizing.py; the first is the default and wants its default budget.
 SIZES = (
@@ -184,6 +184,23 @@ class Settings(WindowSettings, title="settings of forecast"):
     learning_rate: Annotated[float, Field(gt=0, description="Highest learning rate of AdamW.")] = 1e-3
     batch_size: Annotated[int, Field(ge=1, description="Windows per optimizer step, over all devices.")] = 64
     weight_decay: Annotated[float, Field(ge=0, description="Weight decay of the matrices.")] = 0.1
+
+    search: Annotated[
+        float | None,
+        Field(gt=0, description="Search the settings for so many minutes first, on the validation part."),
+    ] = None
+
+    def default_space(self) -> dict[str, Any]:
+        """What a sweep or `--search` tries: rate, width, dropout, decay, and look-backs in horizons beside the rule's.
+
+        >>> Settings(horizon=7).default_space()["input_size"]
+        [None, 14, 35, 70]
+        """
+        usual = super().default_space()
+        usual.pop("num_layers")
+        own = [] if self.input_size is None else [self.input_size]
+        lengths = [*own, None, *(times * self.horizon for times in (2, 5, 10))]
+        return {**usual, "input_size": list(dict.fromkeys(lengths))}
 
     def repeated(self) -> dict[str, object]:
         """What differs from the defaults and says how to train, as plain values: the same again on other rows.
