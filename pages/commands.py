@@ -36,6 +36,7 @@ def page() -> str:
             COMMANDS[command][1] + " The flags are those of the model's task.",
         ]
         parts += [_of_task(task, command, part) for task in TASKS.values()]
+        parts += [_batch()] if command == "run" else []
     parts += [_head("inspect", "MODEL [SOURCE]"), _help(app["inspect"]), _table(_rows(app["inspect"]))]
     parts += [_head("convert", "SOURCE"), _help(app["convert"]), _table(_rows(app["convert"]))]
     parts += [_head("export", "MODEL"), _help(app["export"]), _table(_rows(app["export"]))]
@@ -103,6 +104,14 @@ def _compare(app: App) -> list[str]:
         f"{COMMANDS['compare'][1]} It takes the flags of `congru train TASK`, and:",
         _table(own),
     ]
+
+
+def _batch() -> str:
+    from congru.cli.batch import run_batch
+
+    program = App(name="run")
+    program.default(run_batch)
+    return f"### congru run: tables of any task\n\n{(run_batch.__doc__ or '').splitlines()[0]}\n\n{_table(_rows(program))}"
 
 
 def _sweep(app: App) -> list[str]:

@@ -16,6 +16,7 @@ from pages.place import SOURCE
 BOXES: dict[str, tuple[float, int, str]] = {
     "cli": (1, 0, "the commands"),
     "serve": (0, 1, "the page, HTTP, WebSocket"),
+    "batch": (1, 1, "tables in shards"),
     "tasks": (0, 2, "text, forecast, ...: four files each"),
     "contest": (2, 2, "who learns at long lags"),
     "sweep": (1, 3, "many trainings, many workers"),

@@ -35,6 +35,7 @@ LEVEL = {
     "contest": 8,
     "tasks": 8,
     "serve": 9,
+    "batch": 9,
     "cli": 10,
     "__main__": 11,
 }

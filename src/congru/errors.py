@@ -153,6 +153,7 @@ EXTRAS = {
     "uvicorn": "serve",
     "websockets": "serve",
     "optuna": "sweep",
+    "fugue": "fugue",
     "vega_datasets": "demo",
 }
 

@@ -27,13 +27,20 @@ def run(
     /,
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
 ) -> int:
-    """Run a trained model; its task gives the flags: `congru run MODEL --help`.
+    """Run a trained model; its task gives the flags: `congru run MODEL --help`. With --data: over the rows of tables.
 
     Parameters
     ----------
     model:
         A model folder, or the run folder that holds one.
     """
+    if any(token == "--data" or token.startswith("--data=") for token in tokens):
+        from congru.cli.batch import run_batch
+
+        program = App(name=f"congru run {model}", suppress_keyboard_interrupt=False)
+        program.default(run_batch)
+        line = [str(model), *tokens]
+        return int(program(line, exit_on_error=False, print_error=False, result_action="return_value") or 0)
     return call_task(app, "run", "run", model, tokens)
 
 

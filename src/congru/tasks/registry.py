@@ -4,6 +4,7 @@
     tasks/NAME/settings.py   Settings, a subclass of ModelSettings; loads no torch
     tasks/NAME/learner.py    make_learner(*data, settings=...) -> TaskLearner
     tasks/NAME/inspection.py inspect_reading(model, source) -> Reading: what the report about gates calls things
+    tasks/NAME/batch.py      answers_of(model) -> Answers: rows of tables to answers, where it can answer many
     tasks/NAME/use.py        run(model, ...), evaluate(model, data, ...) and the like: their signatures give the flags;
                              inspect_inputs(model, source) -> (x, labels); COMMANDS, own commands -> function(model, ...)
 
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from congru.errors import SettingsError, require
 
@@ -28,6 +29,21 @@ if TYPE_CHECKING:
     from congru.train.summary import RunResult
 
 PARTS = ("settings", "data", "learner", "use", "inspection")
+
+
+class Answers(Protocol):
+    """A task's function for batches: a table of rows to a table of answers, each from its own rows alone.
+
+    ``key`` names the column whose rows belong together, such as a series; None where each row stands alone.
+    """
+
+    key: str | None
+
+    def __call__(self, table: Any, /) -> Any:
+        """The answers, a `pyarrow.Table`, to the rows of one; of whole series where there is a key."""
+
+    def schema(self, schema: Any, /) -> Any:
+        """The `pyarrow.Schema` of the answers to rows of a schema."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +88,16 @@ class Task:
             module.COMMANDS[name] if name in self.commands else getattr(module, name)
         )
         return function
+
+    def answers(self, model: Path) -> Answers:
+        """Its function for batches, over a model folder: `answers_of(model)` of its `batch.py`."""
+        if not (Path(__file__).parent / self.name / "batch.py").is_file():
+            able = [name for name in sorted(TASKS) if (Path(__file__).parent / name / "batch.py").is_file()]
+            raise SettingsError(
+                f"{model} is a model of the task {self.name!r}, expected one of {', '.join(able)} with --data: leave it out"
+            )
+        answers: Answers = self.part("batch").answers_of(model)
+        return answers
 
     def reading(self, model: Any, source: str | None = None) -> Any:
         """How it says an input of a model: its own `inspect_reading`, a `congru.gates.reading.Reading`."""

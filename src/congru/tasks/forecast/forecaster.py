@@ -356,6 +356,26 @@ class Forecaster(Estimator):
         other.table, other.result, other.calibration = self.table, self.result, list(self.calibration)
         return other
 
+    def standing_by_windows(self) -> Forecaster:
+        """A copy that reads the look-back of a series anew for every forecast: quickest for many series at once."""
+        other = self.copy()
+        other._sessions = None
+        return other
+
+    def forecasts_after(self, rows: LongTable) -> tuple[list[Any], NDArray[Any], Array]:
+        """As :meth:`predict_arrays`, of the series of rows that were taken in."""
+        chosen, store = self._numbers(rows), self.store
+        steps = np.arange(self.window.horizon)
+        times = [store.times(n, store.length[n] + steps) for n in chosen]
+        names = [store.names[n] for n in chosen for _ in steps]
+        return names, np.concatenate(times), self.values()[chosen]
+
+    def as_columns(
+        self, names: Sequence[Any], times: NDArray[Any], values: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Columns of a table of forecasts: series and time as training had them, then the values."""
+        return self._columns(names, times, values)
+
     def _push(self, number: int, steps: history.NewSteps) -> None:
         for y, observed, known, past in zip(steps.y, steps.observed, steps.known, steps.past):
             self.store.push(number, float(y), bool(observed), known, past)
