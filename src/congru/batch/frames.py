@@ -53,7 +53,7 @@ def transform(
     name = os.fspath(model)
     answers = answers_of(name)
     schema = fugue.api.get_schema(frame).pa_schema
-    answered = str(require("triad", "fugue").Schema(answers.schema(schema)))
+    answered = str(fugue.Schema(answers.schema(schema)))
 
     def answer(rows: pd.DataFrame) -> pd.DataFrame:
         table = pa.Table.from_pandas(rows.drop(columns=BUCKET, errors="ignore"), preserve_index=False)
