@@ -27,7 +27,7 @@ BOXES: dict[str, tuple[float, int, str]] = {
     "nn": (1, 5, "torch layers and networks"),
     "gates": (2, 5, "traces, memory, timescales"),
     "runtime": (1, 6, "model folder, graph, sessions"),
-    "report": (2, 6, "pages, tables, charts"),
+    "report": (2, 7, "pages, tables, charts"),
     "ops": (1, 7, "chooses the backend"),
     "kernels": (1, 8, "the equations, fast"),
     "core": (0, 9, "the C core"),

@@ -153,6 +153,8 @@ EXTRAS = {
     "uvicorn": "serve",
     "websockets": "serve",
     "optuna": "sweep",
+    "tensorboardX": "tensorboard",
+    "mlflow": "mlflow",
     "fugue": "fugue",
     "vega_datasets": "demo",
 }
