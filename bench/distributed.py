@@ -128,26 +128,20 @@ def remove(names: list[str]) -> None:
         subprocess.run(["ip", "netns", "del", name], capture_output=True)
 
 
+def training(out: Path, steps: int) -> list[str]:
+    """What follows the program's name, the same for every launcher."""
+    text = str(out.parent / "text.txt")
+    return ["-m", "congru", "train", "text", text, f"--steps={steps}", *MODEL, f"--out={out}"]
+
+
 def start(names: list[str], out: Path, steps: int, *flags: str) -> list[subprocess.Popen[str]]:
     """One torchrun for each host, as it would be typed there."""
     processes = []
     for number, name in enumerate(names):
         launch = ("--nnodes", str(len(names)), "--nproc-per-node", "1", "--node-rank", str(number))
         meet = ("--master-addr", f"{NET}.1", "--master-port", str(PORT))
-        words = [
-            *("ip", "netns", "exec", name, sys.executable, "-m", "torch.distributed.run", *launch, *meet),
-            *(
-                "-m",
-                "congru",
-                "train",
-                "text",
-                str(out.parent / "text.txt"),
-                f"--steps={steps}",
-                *MODEL,
-                f"--out={out}",
-                *flags,
-            ),
-        ]
+        host = ("ip", "netns", "exec", name, sys.executable, "-m", "torch.distributed.run", *launch, *meet)
+        words = [*host, *training(out, steps), *flags]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "eth0"}
         processes.append(
             subprocess.Popen(
@@ -160,17 +154,8 @@ def start(names: list[str], out: Path, steps: int, *flags: str) -> list[subproce
 
 def alone(out: Path, steps: int, threads: int) -> None:
     """One process with so many threads, on the same cores."""
-    words = [
-        sys.executable,
-        "-m",
-        "congru",
-        "train",
-        "text",
-        str(out.parent / "text.txt"),
-        f"--steps={steps}",
-        *MODEL,
-    ]
-    done = subprocess.run([*words, f"--out={out}", f"--threads={threads}"], capture_output=True, text=True)
+    words = [sys.executable, *training(out, steps), f"--threads={threads}"]
+    done = subprocess.run(words, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stdout + done.stderr)
 
