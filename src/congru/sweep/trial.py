@@ -96,34 +96,25 @@ def train_in(
     reporter: Quiet,
 ) -> RunResult:
     """Train in a folder; a run that died there is continued, one that another process still holds is left to it."""
+
+    def start(own: Path, resume: bool) -> RunResult:
+        settings = settings_of(model, plan, **values, out=own, resume=resume)
+        learner = make_learner(*data, settings=settings)
+        if "seed" not in values:  # another seed may part the data otherwise
+            _check_same_validation(learner, plan, values)
+        origin = dict.fromkeys(plan.settings, "sweep") | dict.fromkeys(values, "trial")
+        return fit(learner, settings, origin=origin, reporter=reporter, report=False)
+
     attempt = 0
     while True:
         own = out if attempt == 0 else out.with_name(f"{out.name}-{attempt}")
         continues = (own / CONFIG).is_file()
         try:
-            return _fit(make_learner, data, model, plan, values, own, continues, reporter)
+            return start(own, continues)
         except (RunFolderError, SettingsError):
             if not continues:
                 raise
         attempt += 1
-
-
-def _fit(
-    make_learner: MakeLearner,
-    data: tuple[Any, ...],
-    model: type[ModelSettings],
-    plan: Plan,
-    values: dict[str, Any],
-    out: Path,
-    resume: bool,
-    reporter: Quiet,
-) -> RunResult:
-    settings = settings_of(model, plan, **values, out=out, resume=resume)
-    learner = make_learner(*data, settings=settings)
-    if "seed" not in values:  # another seed may part the data otherwise
-        _check_same_validation(learner, plan, values)
-    origin = dict.fromkeys(plan.settings, "sweep") | dict.fromkeys(values, "trial")
-    return fit(learner, settings, origin=origin, reporter=reporter, report=False)
 
 
 def _check_same_validation(learner: AnyLearner, plan: Plan, values: dict[str, Any]) -> None:
