@@ -27,13 +27,12 @@ export async function load(source) {
 
 async function fetchFolder(folder) {
   const base = String(folder).replace(/\/*$/, '/');
-  const [json, bin, wasm] = await Promise.all(
-    ['model.json', 'model.bin', 'congru.wasm'].map(async (name) => {
-      const answer = await fetch(base + name);
-      if (!answer.ok) throw new CongruError(`${base}${name} answers ${answer.status}, expected a file of an export: check the URL`);
-      return name.endsWith('.json') ? answer.json() : answer.arrayBuffer();
-    }),
-  );
+  const names = ['model.json', 'model.bin', 'congru.wasm'];
+  const answers = await Promise.all(names.map((name) => fetch(base + name)));
+  answers.forEach(({ ok, status }, k) => {
+    if (!ok) throw new CongruError(`${base}${names[k]} answers ${status}, expected a file of an export: check the URL`);
+  });
+  const [json, bin, wasm] = await Promise.all(answers.map((answer, k) => (k === 0 ? answer.json() : answer.arrayBuffer())));
   return { json, bin, wasm };
 }
 
