@@ -1,235 +1,241 @@
-"""`congru demo`: three cells on four years of Seattle weather, beside simple forecasts; a report; a month streamed.
+"""`congru demo TASK`: a few commands in a row, printed as one would type them, that show what a task can do in minutes.
 
-The data is the daily maximum temperature of the package vega_datasets (NOAA, 2012 to 2015). Training sees 2012 to
-2014 (the last tenth of it chooses the best step), January to November 2015 is scored once, December is streamed.
+`congru demo` alone is the demo of forecasts, see :mod:`congru.cli.weather`.
 """
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
+import shlex
 import shutil
-import statistics
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from types import MappingProxyType
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from congru.errors import require
+from congru.errors import DataError, require
 
-app = App(name="demo", help="Train, compare, inspect and stream on real weather, in minutes.")
-
-HORIZON_DAYS = 7
-PAST_DAYS = 30  # drawn before the forecast
-SCORED_DAYS = 334  # January to November 2015
-STREAM_FROM = "2015-12-01"
-CELLS = ("gru", "lstm", "rnn")
-SEEDS = (0, 1)
-HIDDEN_SIZE = 32  # of the GRU; the others get the same number of parameters
+app = App(name="demo", help="See in minutes what a task can do: data, training, use, gates.")
 
 
 @dataclass(frozen=True)
-class Score:
-    """One row of the table: mean and spread over the seeds of the error on the scored days."""
+class Demo:
+    """Commands in a row. In them {data} is the set's folder, {out} the demo's own folder, {minutes} the time to train."""
 
-    name: str
-    error: float
-    spread: float | None = None
-    parameters: int | None = None
-    hidden_size: int | None = None
-    seconds: float | None = None
+    about: str
+    lines: tuple[str, ...]
+    data: str | None = None
+    """A name of `congru data`."""
+    seconds: float = 150
+    files: Mapping[str, str] = field(default_factory=dict)
+    """What is written into {out} first: name -> text."""
+
+
+CITIES = ("Rome", "Oslo", "New York", "Lima", "Cairo", "Delhi", "San Juan", "Bern")
+DISHES = ("soup", "rice", "pizza", "green tea", "bread", "fish", "pasta", "cake")
+REQUESTS = [
+    *(f"weather\twhat is the weather in [{city}](city) now" for city in CITIES),
+    *(f"travel\tbook a flight to [{city}](city) please" for city in CITIES),
+    *(f"order\ti want to eat [{dish}](dish) today" for dish in DISHES),
+    *(f"greet\t{words}" for words in ("hello", "hi there", "good morning", "good evening", "hey you")),
+    *(f"greet\t{words} my friend" for words in ("hello", "good day", "hi")),
+    *(f"bye\t{words}" for words in ("goodbye", "see you", "bye bye", "until tomorrow", "farewell")),
+    *(f"bye\t{words} for now" for words in ("goodbye", "bye", "that is all")),
+]
+
+DEMOS = MappingProxyType(
+    {
+        "text": Demo(
+            "Plays of Shakespeare, 1.1 million characters. The model learns spelling, verse and who speaks; not sense.",
+            (
+                "congru train text tinyshakespeare --minutes {minutes} --out {out}/model",
+                "congru run {out}/model --prompt 'ROMEO:' --n 300 --temperature 0.8 --seed 1",
+                "congru inspect {out}/model --out {out}/gates.html",
+            ),
+            data="tinyshakespeare",
+        ),
+        "chess": Demo(
+            "Games of 20 masters train the model. Then a father and his son meet it: two invented players, whose games a"
+            " script makes. It learns what people play, not what is best.",
+            (
+                "congru train chess {data} --hidden-size 256 --minutes {minutes} --validation-games 150 --out {out}/model",
+                "python -m congru.tasks.chess.story {out}/model {out} --games 16 --rounds 20",
+                "congru run {out}/family --white 'Father, The' --black 'Son, The' --earlier {out}/earlier.pgn"
+                " --moves 'e4 c5 Nf3' --top 3",
+                "congru report {out}/family {out}/earlier.pgn --player 'Son, The' --versus 'Father, The' -o {out}/son.html",
+                "congru inspect {out}/family {out}/last.pgn --out {out}/gates.html",
+            ),
+            data="pgnmentor20",
+            seconds=120,
+        ),
+        "sentiment": Demo(
+            "Sentences of film reviews (Stanford Sentiment Treebank), good or bad. It reads short opinions in English; irony"
+            " escapes it.",
+            (
+                "congru train sentiment {data} --minutes {minutes} --out {out}/model",
+                "congru run {out}/model --text 'a gorgeous , witty and tender film'",
+                "congru run {out}/model --text 'the plot is thin , but the actors make up for it'",
+                "congru eval {out}/model {data}",
+                "congru inspect {out}/model 'the plot is thin , but the actors make up for it' --out {out}/gates.html",
+            ),
+            data="sst2",
+        ),
+        "assistant": Demo(
+            "Five intents in 40 invented sentences. Cities and dishes it never saw are found by their place in the sentence;"
+            " what it does not know it says.",
+            (
+                "congru train assistant {out}/requests.txt --validation 0.25 --minutes {minutes} --out {out}/model",
+                "congru run {out}/model --text 'what is the weather in Tokyo now'",
+                "congru run {out}/model --text 'book a flight to Quito please'",
+                "congru run {out}/model --text 'colourless green ideas sleep furiously'",
+                "congru inspect {out}/model 'book a flight to Quito please' --out {out}/gates.html",
+            ),
+            seconds=30,
+            files={"requests.txt": "\n".join(REQUESTS) + "\n"},
+        ),
+        "translate": Demo(
+            "French sentences and their English translations (Tatoeba): short ones of daily life, and so are those that it"
+            " translates.",
+            (
+                "congru train translate {pairs} --source-column 2 --target-column 1 --hidden-size 128 --embedding-size 128"
+                " --vocab-size 4000 --batch-size 64 --learning-rate 0.003 --evaluations 4 --minutes {minutes} --out {out}/model",
+                "congru run {out}/model 'Il fait froid ce matin.' --beam 5 --best 3 --attention",
+                "congru run {out}/model 'Où est la gare ?'",
+                "congru inspect {out}/model 'Où est la gare ?' --out {out}/gates.html",
+            ),
+            data="tatoeba_fra_eng",
+            seconds=210,
+        ),
+        "speech": Demo(
+            "Strings of digits spoken by the voices of espeak-ng, some to learn from, others to be tested with. Real voices"
+            " differ more than these: it shows the way, not the quality.",
+            (
+                "python -m congru.tasks.speech.voices {out}/digits",
+                "congru train speech {out}/digits --hidden-size 128 --num-layers 1 --conv-size 128 --kernel 9 --look-ahead 4"
+                " --learning-rate 0.004 --minutes {minutes} --out {out}/model",
+                "congru eval {out}/model {out}/digits --part test",
+                "congru run {out}/model {out}/digits/test/0001.wav --times",
+                "congru inspect {out}/model {out}/digits/test/0001.wav --out {out}/gates.html",
+            ),
+        ),
+        "music": Demo(
+            "Four-part chorales by Bach. The model learns which chord may follow which, and where voices move; a plan for a"
+            " whole piece it does not have.",
+            (
+                "congru train music {chorales} --minutes {minutes} --out {out}/model",
+                "congru run {out}/model --bars 8 --temperature 0.8 --seed 1 --beside {chorales}"
+                " --out {out}/chorale.mid --out {out}/chorale.wav --out {out}/chorale.svg",
+                "congru inspect {out}/model --out {out}/gates.html",
+            ),
+            data="boulanger",
+        ),
+        "video": Demo(
+            "Clips of a moving digit, made from MNIST: eight directions, which no single frame shows. The pictures are small"
+            " and clean; films of people need more data and time.",
+            (
+                "congru train video {data} --moving-digits direction --streaming --height 32 --width 32 --made-clips 800"
+                " --shift 0.05 --learning-rate 0.004 --minutes {minutes} --out {out}/model",
+                "congru eval {out}/model {data}",
+                "congru inspect {out}/model --out {out}/gates.html",
+            ),
+            data="mnist10k",
+        ),
+    }
+)
+BACH, CHORALES, PAIRS = "music21:bach", "JSB_Chorales.mat", "fra.txt"
 
 
 @app.default
 def demo(
+    task: Literal[
+        "forecast", "assistant", "chess", "music", "sentiment", "speech", "text", "translate", "video"
+    ]
+    | None = None,
     *,
-    seconds: Annotated[float, Parameter(help="Training time per model, in seconds.")] = 15.0,
+    seconds: Annotated[
+        float | None,
+        Parameter(help="Training time: of all, or in the forecast's demo of each of six models."),
+    ] = None,
     out: Annotated[Path | None, Parameter(help="Folder to write; default: a new one under runs/.")] = None,
     setup_seconds: Annotated[float | None, Parameter(help="Time that set-up took, to be printed.")] = None,
 ) -> int:
-    """Train GRU, LSTM and RNN on daily weather, compare, write a report, stream a month day by day."""
-    began = time.perf_counter()
+    """Show a task on real data, or on data that are made and said to be: training, use, gates.
+
+    Parameters
+    ----------
+    task:
+        Which one; default: forecast, three cells on four years of weather.
+    """
+    if task is None or task == "forecast":
+        from congru.cli.weather import weather
+
+        return weather(15.0 if seconds is None else seconds, out, setup_seconds)
     require("torch", "train")
-    past, month = load_weather()
-    print(f"Seattle, highest temperature of the day: {len(past)} days to learn from and score,", end=" ")
-    print(f"{HORIZON_DAYS} days ahead; {len(CELLS)} cells x {len(SEEDS)} seeds x {seconds:g} s")
-    comparison = train_all(past, seconds, out)
-    scores, best = score_all(comparison, past)
-    print(table_of(scores))
-    trained = time.perf_counter() - began
-    page = write_report(best, Path(comparison.rows[0].folders[0]).parent, month)
-    stream_month(best, month)
-    total = time.perf_counter() - began
-    setup = "" if setup_seconds is None else f"set-up {setup_seconds:.0f} s, "
-    print(f"\n{setup}table after {trained:.0f} s, everything after {total:.0f} s")
+    return play(task, DEMOS[task], seconds, out)
+
+
+def play(task: str, shown: Demo, seconds: float | None, out: Path | None) -> int:
+    """Go through the lines of a demo, each printed before it runs; the exit status of the first that fails."""
+    from congru.train.folder import next_free
+
+    began = time.perf_counter()
+    folder = next_free(Path("runs"), f"demo-{task}") if out is None else out
+    if folder.exists() and any(folder.iterdir()):
+        raise DataError(f"--out is '{folder}', which is not empty, expected a new folder: name another")
+    print(shown.about)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in shown.files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    for line in lines_of(shown, folder, seconds):
+        print(f"\n$ {line}", flush=True)
+        status = run_line(line)
+        if status:
+            return status
+    print(f"\n{time.perf_counter() - began:.0f} s in all; what was written lies in {folder}:")
+    print("  " + "  ".join(sorted(path.name for path in folder.iterdir())))
     if shutil.which("congru") is None:
-        print(f"  . {os.path.relpath(Path(sys.executable).parent / 'activate')}    (puts congru on the path)")
-    folder = Path(comparison.rows[0].folders[0]).parent
-    compared = write_comparison(comparison, folder)
-    print(said_of(scores))
-    print("next")
-    print(f"  congru run {best.model.folder}")
-    print(f"  congru inspect {best.model.folder}")
-    print(f"reports: {page} (the GRU), {compared} (all cells)")
+        activate = os.path.relpath(Path(sys.executable).parent / "activate")
+        print(f"to type such lines yourself, first: . {activate}")
     return 0
 
 
-def load_weather() -> tuple[Any, Any]:
-    """The long tables (unique_id, ds, y): all days before December 2015, and December."""
-    weather = require("vega_datasets", "demo").data.seattle_weather()
-    table = weather.rename(columns={"date": "ds", "temp_max": "y"})[["ds", "y"]]
-    table.insert(0, "unique_id", "Seattle")
-    late = table["ds"] >= STREAM_FROM
-    return table[~late].reset_index(drop=True), table[late].reset_index(drop=True)
+def lines_of(shown: Demo, folder: Path, seconds: float | None = None) -> list[str]:
+    """The lines as they are to be typed; a set that is not at hand is downloaded."""
+    from congru.data.registry import get
+
+    places = {"out": shlex.quote(str(folder)), "minutes": f"{(seconds or shown.seconds) / 60:.3g}"}
+    bach = importlib.util.find_spec("music21") is not None
+    if shown.data is not None and not (shown.data == "boulanger" and bach):
+        data = get(shown.data, lambda url: print(f"downloading {url}", file=sys.stderr))
+        places["data"] = shlex.quote(str(data))
+    places["chorales"] = BACH if bach else f"{places.get('data')}/{CHORALES}"
+    pairs = f"{places.get('data')}/{PAIRS}"
+    places["pairs"] = (
+        pairs if Path(pairs).exists() else f"{pairs}.gz"
+    )  # a copy below CONGRU_DATA may be packed
+    return [line.format(**places) for line in shown.lines]
 
 
-def train_all(past: Any, seconds: float, out: Path | None) -> Any:
-    """Every cell with every seed: equal seconds, equal parameters; a line per run."""
-    from congru.tasks.forecast.learner import make_learner
-    from congru.tasks.forecast.settings import Settings
-    from congru.train.compare import compare
-    from congru.train.folder import next_free
+def run_line(line: str) -> int:
+    """Run one line in this process, and give its exit status: `congru ...`, or `python -m MODULE ...`."""
+    program, *words = shlex.split(line)
+    try:
+        if program == "congru":
+            from congru.cli.main import main
 
-    settings = Settings(
-        horizon=HORIZON_DAYS,
-        levels=[80],
-        test_size=SCORED_DAYS,
-        hidden_size=HIDDEN_SIZE,
-        minutes=seconds / 60,
-        out=next_free(Path("runs"), "demo") if out is None else out,
-    )
-    return compare(
-        make_learner, [past], settings, CELLS, SEEDS, say=lambda line: print(f"  {line}", flush=True)
-    )
-
-
-def score_all(comparison: Any, past: Any) -> tuple[list[Score], Any]:
-    """The scores of all cells and baselines on the scored days, and the GRU that was best on validation."""
-    from congru.tasks.forecast import Forecaster, evaluate_forecaster
-
-    scores, baselines, gru = [], {}, None
-    for row in comparison.rows:
-        errors = []
-        for folder in row.folders:
-            forecaster = Forecaster.load(folder)
-            panel, _ = forecaster.panel_of(past)
-            figures = evaluate_forecaster(forecaster, past)
-            degrees = {name: float(f["mae"] * panel.units.scale[0]) for name, f in figures.items()}
-            errors.append(degrees.pop(forecaster.name))
-            baselines = degrees
-        if row.cell == "gru":
-            gru = Forecaster.load(row.folders[row.values.index(min(row.values))])
-        name, mean, spread = forecaster.name, statistics.fmean(errors), statistics.stdev(errors)
-        scores.append(Score(name, mean, spread, row.num_parameters, row.hidden_size, row.seconds))
-    scores += [Score(name, error) for name, error in baselines.items()]
-    return sorted(scores, key=lambda score: score.error), gru
-
-
-def table_of(scores: list[Score]) -> str:
-    """The scores as aligned text, best first.
-
-    >>> print(table_of([Score("GRU", 2.5, 0.01, 4000, 32, 15.0), Score("last value", 3.0)]))
-                     mean absolute error    parameters  hidden    time
-    GRU               2.500 °C ± 0.010           4,000      32    15 s
-    last value        3.000 °C
-    """
-    lines = [f"{'':<16} {'mean absolute error':<22} {'parameters':>10}  {'hidden':>6}  {'time':>6}"]
-    for score in scores:
-        spread = "" if score.spread is None else f" ± {score.spread:.3f}"
-        line = f"{score.name:<16}  {score.error:.3f} °C{spread:<12}"
-        if score.seconds is not None:
-            line += f" {score.parameters:>11,}  {score.hidden_size:>6}  {score.seconds:>4.0f} s"
-        lines.append(line.rstrip())
-    return "\n".join(lines)
-
-
-def said_of(scores: list[Score]) -> str:
-    """Which of the models and simple forecasts is best on the scored days, in a sentence, and whether steps were equal.
-
-    >>> said_of([Score("GRU", 2.5, 0.01, 4000, 32, 15.0), Score("last value", 3.0)])
-    'On the scored days GRU is best (2.500 °C), 17 % better than last value, the best simple forecast.'
-    """
-    models = [score for score in scores if score.seconds is not None]
-    simple = min((score for score in scores if score.seconds is None), key=lambda score: score.error)
-    best = min(models, key=lambda score: score.error)
-    share = 100 * abs(simple.error - best.error) / simple.error
-    if best.error >= simple.error:
-        return (
-            f"On the scored days {simple.name}, a simple forecast, is best ({simple.error:.3f} °C): the best model,"
-            f" {best.name}, is {share:.0f} % worse. Use the simple one."
-        )
-    return (
-        f"On the scored days {best.name} is best ({best.error:.3f} °C), {share:.0f} % better than {simple.name}, the best simple"
-        " forecast."
-    )
-
-
-def write_comparison(comparison: Any, folder: Path) -> Path:
-    """The page about all cells."""
-    from congru.cli.compare import seen_by_all
-    from congru.tasks.registry import find_task
-    from congru.train.comparison import write_page
-
-    seen = seen_by_all(find_task("forecast"), comparison)
-    return write_page(comparison, folder, seen, "Seattle weather: GRU, LSTM and plain RNN side by side")
-
-
-def write_report(forecaster: Any, folder: Path, month: Any) -> Path:
-    """One offline page: the forecast, then the gates and timescales of the network that made it."""
-    import congru
-    from congru.gates.report import report
-    from congru.tasks.forecast.inspection import inspect_reading
-
-    svg = forecast_picture(forecaster, month)
-    reading = inspect_reading(forecaster.model, unit="°C")
-    trace = congru.inspect(forecaster.model, reading.x, tokens=reading.tokens, labels=reading.outputs)
-    trace.check()
-    sentence = (
-        f"The next {HORIZON_DAYS} days with the interval that should hold 80 of 100 values, and what came."
-    )
-    context = {
-        "about": {"data": "Seattle, highest temperature of the day (°C)"},
-        "series": forecaster.store.history[0][:, None],
-        "reading": reading,
-        "extra": [("Forecast", sentence, svg)],
-    }
-    return report(
-        trace, folder / "report.html", title="Seattle weather: a GRU and its gates", context=context
-    )
-
-
-def forecast_picture(forecaster: Any, month: Any) -> str:
-    """The last days, the forecast with its interval, and what came, as an SVG text; call it before the month is streamed."""
-    from congru.report.charts import line_chart
-
-    past, ahead = forecaster.store.history[0][-PAST_DAYS:], forecaster.values()[0]
-    days, came = list(range(1, len(ahead) + 1)), month["y"].to_list()[: len(ahead)]
-    series = {
-        "past": (list(range(1 - len(past), 1)), past.tolist()),
-        f"forecast of the {forecaster.name}": (days, ahead[:, 0].tolist()),
-        "what came": (days, came),
-    }
-    interval = {f"forecast of the {forecaster.name}": (ahead[:, 1].tolist(), ahead[:, 2].tolist())}
-    return line_chart(series, "°C", x_label="days from 30 November 2015", bands=interval)
-
-
-def stream_month(forecaster: Any, month: Any) -> None:
-    """Go through December day by day: forecast, see the value, take one step; and the errors at the end."""
-    from congru.tasks.forecast import stream
-    from congru.tasks.forecast.streaming import errors_of
-
-    print(f"\nDecember 2015 day by day, {forecaster.name} beside the last value (°C):")
-    print(f"  {'day':<12} {'actual':>6} {'forecast':>9} {'80 % interval':>16} {'last value':>11}")
-    moments = []
-    for moment in stream(forecaster, month):
-        moments.append(moment)
-        middle, low, high = moment.forecast
-        interval = f"{low:.1f} to {high:.1f}"
-        print(
-            f"  {str(moment.ds)[:10]:<12} {moment.y:>6.1f} {middle:>9.1f} {interval:>16} {moment.last_value:>11.1f}"
-        )
-    errors = ", ".join(f"{name} {error:.2f}" for name, error in errors_of(moments).items())
-    milliseconds = 1e3 * statistics.median(moment.update_seconds for moment in moments)
-    print(f"  mean absolute error one day ahead: {errors}; {milliseconds:.2f} ms a day")
+            main(words)
+        else:
+            importlib.import_module(words[1]).main(words[2:])
+    except SystemExit as stopped:
+        if isinstance(stopped.code, str):
+            print(stopped.code, file=sys.stderr)
+            return 2
+        return stopped.code or 0
+    return 0

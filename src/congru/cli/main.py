@@ -45,7 +45,7 @@ COMMANDS = {
         "congru.cli.doctor:app",
         "Say what is installed, or check a model file.",
     ),
-    "demo": ("congru.cli.demo:app", "Train, compare, inspect and stream on real weather, in minutes."),
+    "demo": ("congru.cli.demo:app", "See in minutes what a task can do: data, training, use, gates."),
 }
 
 

@@ -21,6 +21,7 @@ from congru.tasks.video.classifier import Classifier
 from congru.tasks.video.features import Preparation
 from congru.tasks.video.learner import VideoLearner, make_learner, temperature_of
 from congru.tasks.video.settings import Settings
+from congru.tasks.video.start import take_over
 from congru.tasks.video.use import evaluate, inspect_extra, inspect_inputs, run
 from video_cases import square, tracks, write_classes, write_pictures, write_video
 
@@ -342,3 +343,25 @@ def test_cells_are_compared_and_gates_inspected(
     assert "left" in picture
     ((_, _, paths),) = inspect_extra(congru.load(online))
     assert paths.count("<circle ") == 8
+
+
+def test_a_classifier_starts_from_another_one(online: Path, circles: str) -> None:
+    settings = Settings(**{**SMALL, "streaming": True, "pool": "last", "start_from": online, "seed": 5})
+    learner = make_learner(circles, settings=settings)
+    assert isinstance(learner, VideoLearner)
+    stored = congru.load(online).weights
+    started = learner.module.state_dict()
+    assert set(started) == set(stored)
+    for name, value in stored.items():
+        np.testing.assert_array_equal(started[name].numpy(), value)
+    learner.data.classes.reverse()  # the same shape, other classes: the output starts anew, the rest is taken over
+    rest = take_over(learner.module, online, learner.data.classes)
+    assert rest == ["main.head.weight", "main.head.bias"]
+    wide = settings.model_copy(update={"hidden_size": 9})
+    with pytest.raises(SettingsError, match=r"start_from is .*: give them as they were"):
+        take_over(
+            make_learner(circles, settings=wide.model_copy(update={"start_from": None})).module, online, []
+        )
+    other = Path(__file__).parents[1] / "folders" / "text-format-1"
+    with pytest.raises(SettingsError, match="a model of the task 'text', expected one of congru train video"):
+        take_over(learner.module, other, [])

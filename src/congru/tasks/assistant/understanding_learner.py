@@ -51,6 +51,7 @@ class UnderstandingLearner(TaskLearner[Settings]):
     def __init__(self, data: AssistantData, settings: Settings) -> None:
         super().__init__(settings)
         self.data = data
+        self.validation_words = f"{len(data.validation):,} sentence{'' if len(data.validation) == 1 else 's'}"
         self._intents = {name: index for index, name in enumerate(data.intents)}
         self._tags = {tag: index for index, tag in enumerate(data.tags)}
         allowed = bio_allowed(data.tags)

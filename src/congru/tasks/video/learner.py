@@ -31,6 +31,7 @@ from congru.tasks.video.features import Features, Preparation, pad
 from congru.tasks.video.frame_learner import FrameLearner
 from congru.tasks.video.network import network_config
 from congru.tasks.video.settings import Settings
+from congru.tasks.video.start import take_over
 from congru.train.base import Probe, Sample, TaskLearner
 from congru.train.networks import Networks
 
@@ -91,6 +92,11 @@ class VideoLearner(TaskLearner[Settings]):
         changed = self.settings.model_copy(update={"cell": cell, "hidden_size": hidden_size})
         shape = self.preparation.shape(self.data.shape)
         return {"main": network_config(changed, shape, len(self.data.classes))}
+
+    def start(self, networks: Networks) -> None:
+        """With `start_from`, the weights of another classifier of clips."""
+        if self.settings.start_from is not None:
+            take_over(networks, self.settings.start_from, list(self.data.classes))
 
     def rows(self, epoch: int) -> NDArray[np.int64]:
         """[N, 2]: the clips in random order, neighbours sorted by length and cut into batches in random order; a draw each."""

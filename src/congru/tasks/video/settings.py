@@ -5,6 +5,7 @@ Fields are flat; the classes only group them for reading. This module loads no t
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -157,6 +158,12 @@ class Settings(FrameSettings, title="settings of video"):
     ] = False
     hidden_size: Annotated[int, Field(ge=1, description="Units per layer and direction.")] = 64
     dropout: Annotated[float, Field(ge=0, lt=1, description="Share of units dropped in training.")] = 0.3
+    start_from: Annotated[
+        Path | None,
+        Field(
+            description="Model folder of congru train video to start from: its weights are taken where their shapes fit."
+        ),
+    ] = None
     metric: Annotated[
         Literal["accuracy", "macro_f1", "nats"],
         Field(description="Validation metric that chooses the best model."),

@@ -8,7 +8,7 @@ games:
 2. a vector is fitted for each on the games before (`congru adapt`), nothing else changes;
 3. the model follows the last game again, knowing them, and once more with their earlier games in its state.
 
-    python examples/father_and_son.py MODEL OUT [--games 24]
+    python -m congru.tasks.chess.story MODEL OUT [--games 24]
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def write_pgn(predictor: Predictor, path: Path, numbers: range, seed: int = 0) -
         white, black = (FATHER, SON) if number % 2 == 0 else (SON, FATHER)
         words, result = invent(predictor, white, black, np.random.default_rng((seed, number)))
         tags = {
-            "Event": "invented by examples/father_and_son.py",
+            "Event": "invented by congru.tasks.chess.story",
             "Date": f"{2024 + number // 12}.{1 + number % 12:02}.01",
             "White": white,
             "Black": black,
