@@ -73,7 +73,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "an4": AN4,
     "both": {**AN4, "bidirectional": True, "hidden_size": 128},
     "cells": {**AN4, **SMALL, "minutes": 10.0, "epochs": None},
-    "barista": {"epochs": 45, "batch_size": 16, "learning_rate": 3e-3, "features": "fbank"},
+    "barista": {"epochs": 200, "batch_size": 16, "learning_rate": 3e-3, "features": "fbank"},
     "fsdd": {**SMALL, "epochs": 40, "batch_size": 32, "features": "fbank", "num_layers": 1, "dropout": 0.1},
     "speakers": {
         **SMALL,

@@ -77,6 +77,16 @@ def test_training_leaves_a_result_of_one_kind(trained: Trained) -> None:
     assert same(*trained.data, **COMMON, **trained.case.settings, dry_run=True).status == "dry run"
 
 
+def test_a_second_layer_is_built(trained: Trained) -> None:
+    settings = {**COMMON, **trained.case.settings}
+    counts = []
+    for num_layers in (1, 2):
+        chosen = trained.task.settings(**{**settings, "num_layers": num_layers})
+        module = trained.task.make_learner(*trained.data, settings=chosen).module
+        counts.append(sum(parameter.numel() for parameter in module.parameters()))
+    assert counts[1] > counts[0]
+
+
 def test_a_run_that_was_stopped_goes_on_bit_for_bit(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -162,6 +162,10 @@ def test_what_cannot_be_continued_has_its_line(trained: Path, films: str, tmp_pa
         ValueError, match=r"patch is 5, expected a divisor of height 36 and width 48: change it"
     ):
         Settings(predict="frames", patch=5)
+    with pytest.raises(
+        ValueError, match=r"num_layers is 2 and cell is 'lstm', expected 1 and 'gru' for frames"
+    ):
+        Settings(predict="frames", num_layers=2, cell="lstm")
     paths = write_paths(tmp_path)
     congru.tasks.video.train(*paths, steps=2, evaluations=1, quiet=True, threads=1, out=tmp_path / "classes")
     with pytest.raises(SettingsError, match=r"strip is .*, expected a model trained with --predict frames"):

@@ -23,7 +23,7 @@ def network_config(
         "nodes": [
             {"type": "embedding", "name": "embed", "size": settings.embedding_size, "combine": "concat"},
             {"type": "dropout", "name": "drop_words", "p": settings.dropout, "locked": True},
-            {"type": cell, "name": "rnn", "hidden_size": hidden_size, "bidirectional": True},
+            {**_layers(settings, cell, hidden_size), "bidirectional": True},
             {"type": "dropout", "name": "drop", "p": settings.dropout, "locked": True},
             {"type": "linear", "name": "tags", "size": num_tags},
             {"type": "max", "name": "whole", "of": "drop"},
@@ -40,9 +40,17 @@ def policy_config(
     return {
         "inputs": {"turn": {"features": num_features}},
         "nodes": [
-            {"type": cell, "name": "rnn", "hidden_size": hidden_size},
+            _layers(settings, cell, hidden_size),
             {"type": "dropout", "name": "drop", "p": settings.dropout},
             {"type": "linear", "name": "action", "size": num_actions},
         ],
         "outputs": ["action"],
     }
+
+
+def _layers(settings: Settings, cell: str, hidden_size: int) -> dict[str, Any]:
+    """The recurrent node, with dropout between its layers where there are several."""
+    node: dict[str, Any] = {"type": cell, "name": "rnn", "hidden_size": hidden_size}
+    if settings.num_layers > 1:
+        node |= {"num_layers": settings.num_layers, "dropout": settings.dropout}
+    return node

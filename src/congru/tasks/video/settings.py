@@ -180,6 +180,15 @@ class Settings(FrameSettings, title="settings of video"):
         return self
 
     @model_validator(mode="after")
+    def _frames_have_one_layer(self) -> Self:
+        if self.predict == "frames" and (self.num_layers > 1 or self.cell != "gru"):
+            raise ValueError(
+                f"num_layers is {self.num_layers} and cell is {self.cell!r}, expected 1 and 'gru' for frames, which come from"
+                " one convolutional GRU: leave both out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _each_convolution_halves(self) -> Self:
         smallest = 2 ** len(self.channels)
         if min(self.height, self.width) < smallest:
