@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import re
 import resource
 import subprocess
 import sys
@@ -180,6 +181,41 @@ def test_the_circle_check_sees_imports_in_functions_and_for_types(
     graph = imports_between_files(sorted(tmp_path.rglob("*.py")))
     assert graph["congru.a.y"] == {"congru.a.z"}
     assert circles(graph) == [frozenset({"congru.a.x", "congru.a.y", "congru.a.z"})]
+
+
+WEB = Path(__file__).parent.parent / "web" / "src"
+
+
+def web_imports(folder: Path) -> dict[str, set[str]]:
+    """For each file of the page, without its suffix, the files of the page that it imports, also for types only."""
+    graph: dict[str, set[str]] = {}
+    for path in sorted([*folder.rglob("*.ts"), *folder.rglob("*.tsx")]):
+        targets = re.findall(r"""(?:from|import\(?)\s*["'](\.[^"']*)["']""", path.read_text(encoding="utf-8"))
+        reached = [(path.parent / target).resolve() for target in targets]
+        graph[path.relative_to(folder).with_suffix("").as_posix()] = {
+            place.relative_to(folder.resolve()).as_posix()
+            for place in reached
+            if place.is_relative_to(folder.resolve())
+            and any(place.with_suffix(end).exists() for end in (".ts", ".tsx"))
+        }
+    return graph
+
+
+def test_no_files_of_the_page_import_each_other_in_a_circle() -> None:
+    graph = web_imports(WEB)
+    assert all("protocol" in graph[name] for name in ("engine", "gates", "site", "socket"))
+    assert [sorted(circle) for circle in circles(graph)] == []
+
+
+def test_the_circle_check_of_the_page_sees_imports_of_types_and_later_ones(tmp_path: Path) -> None:
+    (tmp_path / "views").mkdir()
+    (tmp_path / "a.ts").write_text('import type { B } from "./views/b";\nimport "./style.css";\n')
+    (tmp_path / "views" / "b.tsx").write_text('export { c } from "../c";\nimport { h } from "preact";\n')
+    (tmp_path / "c.ts").write_text('const a = await import("./a");\n')
+    (tmp_path / "d.ts").write_text('import { a } from "./a";\n')
+    graph = web_imports(tmp_path)
+    assert graph["d"] == {"a"}
+    assert circles(graph) == [frozenset({"a", "views/b", "c"})]
 
 
 def ordered(folder: Path) -> list[str]:

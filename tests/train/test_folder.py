@@ -212,6 +212,17 @@ def test_a_run_is_continued_on_its_own_data_only(tmp_path: Path) -> None:
     folder.close()
 
 
+def test_a_run_that_recorded_no_files_of_its_settings_is_continued(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.write_json("data.json", {"source": "a.txt", "train": 5})
+    files = [{"path": "vectors.txt", "sha256": "a" * 64, "bytes": 1}]
+    folder.check_same_data({"source": "a.txt", "train": 5, "settings_files": files})
+    folder.write_json("data.json", {"source": "a.txt", "train": 5, "settings_files": files})
+    with pytest.raises(RunFolderError, match="data: settings_files is not what the run in"):
+        folder.check_same_data({"source": "a.txt", "train": 5})
+    folder.close()
+
+
 def test_status_and_log(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     folder.set_status(state="running", step=1)

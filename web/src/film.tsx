@@ -1,7 +1,7 @@
 // The film of one layer: a heat map for each gate, a column for each step, a row for each unit, longest memory first.
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { share, signed } from "./colors";
-import type { LayerFilm } from "./engine";
+import type { LayerFilm } from "./protocol";
 
 export interface Cell {
   step: number;

@@ -1,6 +1,6 @@
 // The equations of the cells in float64: from the input and the states of a layer to its gates, its film, its exact shares, and a run
 // with gates held. As congru.gates computes them; for pages without a server.
-import type { Edit, LayerFilm, Shares, Strip, UnitNumbers } from "./engine";
+import type { Edit, LayerFilm, Shares, Strip, UnitNumbers } from "./protocol";
 
 /** A layer in one direction: its cell, its weights [G*H, I] and [G*H, H] row by row, and how it is shown. */
 export interface LayerSpec {

@@ -1,7 +1,7 @@
 // Small pieces that every view uses: the address as state, questions that may fail, bars, notices.
 import type { ComponentChildren } from "preact";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { Fault } from "./engine";
+import { Fault } from "./protocol";
 
 export interface Place {
   path: string[];
@@ -100,6 +100,29 @@ export function Segments<T extends string>(props: { label: string; value: T; opt
         </button>
       ))}
     </div>
+  );
+}
+
+/** How text is drawn: the temperature, and how many tokens; `lengths` are the least, the most and the step of the latter. */
+export function Drawing(props: {
+  temperature: number;
+  setTemperature: (value: number) => void;
+  length: number;
+  setLength: (value: number) => void;
+  lengths: [number, number, number];
+}) {
+  const [least, most, step] = props.lengths;
+  return (
+    <>
+      <label class="field" style={{ width: "150px" }}>
+        <span>temperature {props.temperature.toFixed(1)}</span>
+        <input type="range" min={0} max={1.5} step={0.1} value={props.temperature} onInput={(event) => props.setTemperature(Number(event.currentTarget.value))} />
+      </label>
+      <label class="field" style={{ width: "150px" }}>
+        <span>{props.length} tokens</span>
+        <input type="range" min={least} max={most} step={step} value={props.length} onInput={(event) => props.setLength(Number(event.currentTarget.value))} />
+      </label>
+    </>
   );
 }
 

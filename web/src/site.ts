@@ -1,8 +1,8 @@
 // A page without a server: its models came with it, their networks run in this browser by congru.wasm, and their gates by gates.ts.
 // What is no network (the rules of chess, beam search, features of sound) is not here, and says so.
 import { load, type Model, type Session } from "../../src/congru/export/wasm/congru.js";
-import { Fault, type Edit, type Engine, type Film, type Forecast, type LayerFilm, type ModelEntry, type News, type Outcome, type Predictions, type Proof, type Row, type RunView, type Shares, type UnitNumbers, type WhatIf, type WriteOptions } from "./engine";
 import { editedStrips, filmOf, recover, runEdited, sharesOf, unitNumbers, type LayerRun, type LayerSpec } from "./gates";
+import { Fault, type Edit, type Engine, type Film, type Forecast, type LayerFilm, type ModelEntry, type News, type Outcome, type Predictions, type Proof, type Row, type RunView, type Shares, type UnitNumbers, type WhatIf, type WriteOptions } from "./protocol";
 
 interface PackedLayer extends Omit<LayerSpec, "W" | "U" | "bi" | "bh"> {
   plain: boolean;

@@ -1,5 +1,5 @@
 // What comes over the WebSocket: a run that is followed, connecting again when it is lost, and a text as it is drawn.
-import { Fault, type News, type WriteOptions } from "./engine";
+import { Fault, type News, type WriteOptions } from "./protocol";
 
 function address(): URL {
   const url = new URL("v1/socket", location.href);

@@ -60,6 +60,7 @@ def inspect(
         task = task_of(folder)
         more = getattr(task.part("use"), "inspect_extra", None)
         loaded = congru.load(folder)
+        task.replay(loaded)
         extra = more(loaded, source) if more is not None else []
         reading = task.reading(loaded, source)
         trace = congru.inspect(loaded, reading.x, tokens=reading.tokens, labels=reading.outputs, layer=layer)

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from numpy.typing import ArrayLike, NDArray
 
@@ -28,6 +28,25 @@ _LOADED: weakref.WeakSet[Model] = weakref.WeakSet()  # where unpickled sessions 
 _LOCK = threading.Lock()
 
 
+Value = TypeVar("Value")
+
+
+class Parts(dict[str, Value]):
+    """What a folder holds by name; a name that it lacks is the folder's fault, told in one line.
+
+    >>> Parts({"a": 1}, "romeo has no side file")["b"]
+    Traceback (most recent call last):
+    congru.errors.ModelFolderError: romeo has no side file 'b', expected one: copy the folder again or train anew
+    """
+
+    def __init__(self, values: Mapping[str, Value], lack: str) -> None:
+        super().__init__(values)
+        self._lack = lack
+
+    def __missing__(self, name: str) -> Value:
+        raise ModelFolderError(f"{self._lack} {name!r}, expected one: copy the folder again or train anew")
+
+
 class Model:
     """What `congru.load` returns.
 
@@ -44,7 +63,9 @@ class Model:
         weights: Mapping[str, NDArray[Any]],
         files: Mapping[str, bytes],
     ) -> None:
-        self.folder, self.config, self.networks, self.files = folder, config, networks, files
+        self.folder, self.config = folder, config
+        self.networks: Mapping[str, Network] = Parts(networks, f"{folder} has no network")
+        self.files: Mapping[str, bytes] = Parts(files, f"{folder} has no side file")
         self.weights = weights
         with _LOCK:
             _LOADED.add(self)
@@ -62,7 +83,7 @@ class Model:
     @property
     def task_weights(self) -> dict[str, NDArray[Any]]:
         """Trained arrays of the task itself, such as the transitions of a CRF."""
-        return of_owner(self.weights, "task", ".")
+        return Parts(of_owner(self.weights, "task", "."), f"{self.folder} has no trained array")
 
     @property
     def task(self) -> str:
@@ -77,7 +98,7 @@ class Model:
     @property
     def task_config(self) -> dict[str, Any]:
         """What its task needs to prepare inputs and read outputs."""
-        return dict(self.config["task_config"])
+        return Parts(self.config["task_config"], f"{self.folder}: task_config has no")
 
     @property
     def num_parameters(self) -> int:

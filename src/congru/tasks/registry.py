@@ -6,7 +6,8 @@
     tasks/NAME/inspection.py inspect_reading(model, source) -> Reading: what the report about gates calls things
     tasks/NAME/batch.py      answers_of(model) -> Answers: rows of tables to answers, where it can answer many
     tasks/NAME/use.py        run(model, ...), evaluate(model, data, ...) and the like: their signatures give the flags;
-                             inspect_inputs(model, source) -> (x, labels); COMMANDS, own commands -> function(model, ...)
+                             inspect_inputs(model, source) -> (x, labels); reply(model, inputs) -> outputs, the stored answer
+                             again; COMMANDS, own commands -> function(model, ...)
 
 The overview of commands imports the packages only, which are light.
 """
@@ -98,6 +99,12 @@ class Task:
             )
         answers: Answers = self.part("batch").answers_of(model)
         return answers
+
+    def replay(self, model: Any) -> None:
+        """Let a loaded model give its stored answer again; raises :class:`ModelFolderError` where it says something else."""
+        from congru.tasks.loading import replay
+
+        replay(model, self.part("use").reply)
 
     def reading(self, model: Any, source: str | None = None) -> Any:
         """How it says an input of a model: its own `inspect_reading`, a `congru.gates.reading.Reading`."""

@@ -230,6 +230,8 @@ class RunFolder:
             if not isinstance(before, dict):
                 raise ValueError("no mapping")
         before, now = (_content(record) for record in (before, parse_json(as_json(data))))
+        if "settings_files" not in before:  # a run of a version that did not record them: nothing to compare
+            now.pop("settings_files", None)
         for key in sorted({*before, *now}):
             if before.get(key) != now.get(key):
                 raise RunFolderError(

@@ -75,10 +75,9 @@ def test_sources_are_what_would_be_lost_without_a_move(predictor: Predictor) -> 
     code = said.best(1)[0][0]
     bits = memory.after(game.live, game._state).shares(game.live, code)
     assert bits.shape == (len(MOVES) + 1,)
-    seen = predictor.main.record(
-        {name: np.asarray(value)[None, None] for name, value in game.live.inputs().items()}, state=game._state
-    ).seen["rnn"][0][0, 0]
-    at_state = predictor.log_p_at(game.live.plain(), said.state[:1].astype(np.float32), seen)[0]
+    x = {name: np.asarray(value)[None, None] for name, value in game.live.inputs().items()}
+    states = said.state[:1].astype(np.float32)
+    at_state = predictor.log_p_at(game.live.plain(), x, game._state, states)[0]
     np.testing.assert_allclose(
         at_state, said.log_p, atol=2e-5
     )  # the part above the layer is the network's own

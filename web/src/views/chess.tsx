@@ -1,8 +1,9 @@
 // Chess: play against the model or watch two; what both players may do, how surprising each move was, PGN in and out.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Board, type BoardArrow } from "../board";
-import { engine, type Adapted, type GameView } from "../engine";
+import { engine } from "../engine";
 import { address, Bar, digits, download, keepInAddress, Notice, percent, said, Segments, useAnswer, useLatest, usePlace } from "../parts";
+import type { Adapted, GameView } from "../protocol";
 
 type Who = "none" | "white" | "black" | "both";
 

@@ -2,9 +2,10 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { Chart, type Line } from "../chart";
 import { SERIES } from "../colors";
-import { engine, type Film, type ModelEntry } from "../engine";
+import { engine } from "../engine";
 import { decode, FilmStrips } from "../film";
 import { digits, keepInAddress, Notice, useAnswer, usePlace } from "../parts";
+import type { Film, ModelEntry } from "../protocol";
 
 export function Compare() {
   const { query } = usePlace();

@@ -1,10 +1,11 @@
 // The gate explorer: what each gate did with an input, what a prediction stands on, and what comes of another gate.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { share as shareColors, shareStyle, signed as signedColors, SERIES } from "../colors";
-import { engine, type Edit, type Film, type LayerFilm, type Outcome, type Shares, type UnitNumbers } from "../engine";
+import { engine } from "../engine";
 import { decode, FilmStrips, valueOf, type Bytes, type Cell, type Region } from "../film";
 import { Chart } from "../chart";
-import { Bar, digits, keepInAddress, Notice, percent, said, Segments, useAnswer, useLatest, usePlace } from "../parts";
+import { Bar, digits, Drawing, keepInAddress, Notice, percent, said, Segments, useAnswer, useLatest, usePlace } from "../parts";
+import type { Edit, Film, LayerFilm, Outcome, Shares, UnitNumbers } from "../protocol";
 
 const EXAMPLES: Record<string, string> = {
   chess: "e4 e5 Nf3 Nc6 Bb5 a6 Ba4 Nf6 O-O Be7",
@@ -663,14 +664,7 @@ function WhatIfView(props: {
       </div>
       {task === "text" && (
         <div class="row">
-          <label class="field" style={{ width: "150px" }}>
-            <span>temperature {temperature.toFixed(1)}</span>
-            <input type="range" min={0} max={1.5} step={0.1} value={temperature} onInput={(event) => setTemperature(Number(event.currentTarget.value))} />
-          </label>
-          <label class="field" style={{ width: "150px" }}>
-            <span>{length} tokens</span>
-            <input type="range" min={20} max={400} step={20} value={length} onInput={(event) => setLength(Number(event.currentTarget.value))} />
-          </label>
+          <Drawing temperature={temperature} setTemperature={setTemperature} length={length} setLength={setLength} lengths={[20, 400, 20]} />
           <button type="button" onClick={() => setSeed((one) => one + 1)}>Draw again</button>
         </div>
       )}

@@ -1,7 +1,8 @@
 // Home: every model and run, its figure beside its baselines, and where to go from here.
 import { useEffect } from "preact/hooks";
-import { engine, type ModelEntry, type Status } from "../engine";
+import { engine } from "../engine";
 import { address, Bar, digits, Empty, metricName, NAMES, Notice, useAnswer, VIEWS } from "../parts";
+import type { ModelEntry, Status } from "../protocol";
 
 export function Measure({ status }: { status: Status }) {
   const baselines = Object.entries(status.baselines ?? {});

@@ -1,8 +1,9 @@
 // Sentiment word by word, translation with its attention, the assistant with its state card.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { share, shareStyle } from "../colors";
-import { engine, type Classified } from "../engine";
+import { engine } from "../engine";
 import { Bar, digits, keepInAddress, Notice, percent, said, useAnswer, usePlace } from "../parts";
+import type { Classified } from "../protocol";
 
 function useText(model: string, view: string, first: string): [string, (text: string) => void, string] {
   const { query } = usePlace();

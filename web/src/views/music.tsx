@@ -1,7 +1,8 @@
 // Music: draw a motif on the piano roll, let the model go on, lock a voice, hear it, take it home as MIDI.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { engine, type Composition } from "../engine";
+import { engine } from "../engine";
 import { download, keepInAddress, Notice, said, Segments, usePlace } from "../parts";
+import type { Composition } from "../protocol";
 
 type Tone = [number, number, number];
 const LOW = 36;

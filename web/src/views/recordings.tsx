@@ -2,8 +2,9 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Chart, type Line } from "../chart";
 import { SERIES } from "../colors";
-import { engine, Fault, type Heard, type Overheard, type Watched } from "../engine";
+import { engine } from "../engine";
 import { Bar, Notice, percent, said } from "../parts";
+import { Fault, type Heard, type Overheard, type Watched } from "../protocol";
 
 /** Samples of one channel as a WAV file of 16 bits. */
 export function wavOf(samples: Float32Array, rate: number): Blob {

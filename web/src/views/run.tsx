@@ -2,8 +2,9 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { Chart, type Line } from "../chart";
 import { SERIES } from "../colors";
-import { engine, type Row, type Status } from "../engine";
+import { engine } from "../engine";
 import { address, digits, metricName, Notice, said, useAnswer, VIEWS } from "../parts";
+import type { Row, Status } from "../protocol";
 import { Measure, StateTag } from "./home";
 
 export function RunPage({ name }: { name: string }) {

@@ -1,7 +1,8 @@
 // A new run: a form made from the settings of the task, and the command line that says the same.
 import { useMemo, useState } from "preact/hooks";
-import { engine, type Field, type Task } from "../engine";
+import { engine } from "../engine";
 import { address, NAMES, Notice, said, Segments, useAnswer, usePlace } from "../parts";
+import type { Field, Task } from "../protocol";
 
 const FIRST = ["cell", "hidden_size", "num_layers", "horizon", "tokens", "unit", "variant", "seed", "monitor"];
 const BUDGETS = ["minutes", "epochs", "steps"];

@@ -1,7 +1,7 @@
 // Writing: a prompt goes on token by token as the model draws it, from a server or in the browser itself.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { engine } from "../engine";
-import { address, keepInAddress, Notice, said, usePlace } from "../parts";
+import { address, Drawing, keepInAddress, Notice, said, usePlace } from "../parts";
 
 export function Write({ model }: { model: string }) {
   const { query } = usePlace();
@@ -65,14 +65,7 @@ export function Write({ model }: { model: string }) {
         )}
         {!writing && text && <button type="button" onClick={() => void write(prompt + text, text)}>Go on</button>}
         {!writing && text && <button type="button" onClick={() => { setSeed(seed + 1); setText(""); }}>Another</button>}
-        <label class="field" style={{ width: "150px" }}>
-          <span>temperature {temperature.toFixed(1)}</span>
-          <input type="range" min={0} max={1.5} step={0.1} value={temperature} onInput={(event) => setTemperature(Number(event.currentTarget.value))} />
-        </label>
-        <label class="field" style={{ width: "150px" }}>
-          <span>{length} tokens</span>
-          <input type="range" min={50} max={10000} step={50} value={length} onInput={(event) => setLength(Number(event.currentTarget.value))} />
-        </label>
+        <Drawing temperature={temperature} setTemperature={setTemperature} length={length} setLength={setLength} lengths={[50, 10000, 50]} />
       </div>
       {fault && <Notice kind="bad">{fault}</Notice>}
       {text || writing ? (

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from congru.errors import DataError
+from congru.errors import DataError, ShapeError
 from congru.tasks.assistant.dialogue_files import DialogueFiles, read_facts
 from congru.tasks.assistant.dialogues import SILENCE, Dialogue
 from congru.tasks.assistant.knowledge import Knowledge
@@ -99,6 +99,10 @@ class NextAction:
 
     def __init__(self, counts: Sequence[Sequence[int]]) -> None:
         self.counts = np.asarray(counts, np.float64) + 0.1
+        if self.counts.ndim != 2 or len(self.counts) != self.counts.shape[1] + 1:
+            raise ShapeError(
+                f"counts has shape {self.counts.shape}, expected [A + 1, A]: the last row is for the beginning"
+            )
 
     @classmethod
     def count(cls, followed: Sequence[Followed], num_actions: int) -> list[list[int]]:
@@ -166,10 +170,9 @@ def dialogue_measures(
 
 
 def baseline_measures(
-    counts: Sequence[Sequence[int]], followed: Sequence[Followed], reader: Reader
+    table: NextAction, followed: Sequence[Followed], reader: Reader
 ) -> dict[str, dict[str, float]]:
-    """The figures of :class:`NextAction` on dialogues."""
-    table = NextAction(counts)
+    """The metrics of :class:`NextAction` on dialogues."""
     return {
         name: dialogue_measures(followed, [table.probabilities(one, alone) for one in followed], reader)
         for name, alone in (("most frequent after the last reply", False), ("most frequent", True))

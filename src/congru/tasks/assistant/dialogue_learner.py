@@ -59,7 +59,7 @@ class DialogueLearner(TaskLearner[Settings]):
         super().__init__(settings)
         self.data, self.reader = data, data.reader
         self.next = NextAction.count(data.followed, len(self.reader.actions))
-        found = baseline_measures(self.next, data.validation_followed, self.reader)
+        found = baseline_measures(NextAction(self.next), data.validation_followed, self.reader)
         self.baselines = {name: values[self.metric] for name, values in found.items()}
 
     @property

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from congru.runtime.answer import Arrays
 from congru.runtime.model import Model
 from congru.tasks.assistant.actions import Actions
-from congru.tasks.assistant.dialogue_data import masked_softmax
+from congru.tasks.assistant.dialogue_data import NextAction, masked_softmax
 from congru.tasks.assistant.dialogues import Dialogue, parse_dialogues
 from congru.tasks.assistant.knowledge import Knowledge
 from congru.tasks.assistant.turns import Followed, Reader
+from congru.tasks.loading import SHARE, fitting
 
 DIALOGUE = "dialogue"
 WORDS, KNOWLEDGE, EXAMPLE, ANSWERED = "words.txt", "knowledge.json", "example.txt", "dialogue"
@@ -24,12 +25,14 @@ _BATCH = 256
 class Policy:
     """A loaded model with its actions, its words, its knowledge base and its threshold."""
 
+    @fitting(templates=list, goes_on=list, looks_up=bool, next=list, threshold=SHARE, validation=SHARE)
     def __init__(self, model: Model) -> None:
         self.model = model
         config = model.task_config
         self.goes_on = frozenset(config["goes_on"])
         self.looks_up = bool(config["looks_up"])
         self.threshold = float(config["threshold"])
+        self.counts = NextAction(config["next"])
         knowledge = Knowledge.parse(model.files[KNOWLEDGE])
         words = model.files[WORDS].decode().split("\n")[:-1]
         self.reader = Reader(words, Actions(config["templates"]), knowledge)

@@ -16,6 +16,7 @@ from congru.tasks.assistant.decision import Decision, decide, make_chain
 from congru.tasks.assistant.examples import Example, cut_words, span_f1, spans_of
 from congru.tasks.assistant.features import Vocabulary, pad
 from congru.tasks.assistant.formats import OUT_OF_SCOPE
+from congru.tasks.loading import SHARE, fitting
 
 VOCABULARY = "vocabulary.json"
 _BATCH = 256
@@ -35,13 +36,14 @@ class Understanding:
 class Assistant:
     """A loaded model with its vocabulary, its chain and its threshold."""
 
+    @fitting(intents=list, tags=list, cut_by_blanks=bool, validation=SHARE)
     def __init__(self, model: Model) -> None:
         self.model = model
         config = model.task_config
         self.intents: list[str] = config["intents"]
         self.tags: list[str] = config["tags"]
         self.threshold = float(config.get("threshold", 0.0))
-        self.needed: dict[str, list[str]] = config.get("needed", {})
+        self.needed: dict[str, list[str]] = dict(config.get("needed", {}))
         self.cut_by_blanks = bool(config["cut_by_blanks"])
         self.vocabulary = Vocabulary.parse(model.files[VOCABULARY])
         weights = model.task_weights

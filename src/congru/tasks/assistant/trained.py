@@ -8,7 +8,8 @@ from congru.errors import ModelFolderError
 from congru.runtime.answer import Arrays
 from congru.runtime.model import Model
 from congru.tasks.assistant.policy import DIALOGUE, Policy, policy_reply
-from congru.tasks.assistant.scoring import Assistant, reply
+from congru.tasks.assistant.scoring import Assistant
+from congru.tasks.assistant.scoring import reply as sentence_reply
 from congru.tasks.assistant.settings import TASK
 from congru.tasks.loading import load_model
 
@@ -20,7 +21,7 @@ def is_dialogue(model: Model) -> bool:
 
 def load_trained(path: str | os.PathLike[str]) -> Assistant | Policy:
     """Load a model folder of either kind. Raises :class:`~congru.errors.ModelFolderError`."""
-    model = load_model(path, TASK, _reply)
+    model = load_model(path, TASK, reply)
     return Policy(model) if is_dialogue(model) else Assistant(model)
 
 
@@ -44,5 +45,6 @@ def load_policy(path: str | os.PathLike[str]) -> Policy:
     return trained
 
 
-def _reply(model: Model, inputs: Arrays) -> Arrays:
-    return policy_reply(model, inputs) if is_dialogue(model) else reply(model, inputs)
+def reply(model: Model, inputs: Arrays) -> Arrays:
+    """The stored answer again, by the kind of the model."""
+    return policy_reply(model, inputs) if is_dialogue(model) else sentence_reply(model, inputs)

@@ -24,6 +24,7 @@ from congru.tasks.assistant.scoring import Assistant, score
 from congru.tasks.assistant.talk import Talk
 from congru.tasks.assistant.terminal import answer, talk
 from congru.tasks.assistant.trained import is_dialogue, load_trained
+from congru.tasks.assistant.trained import reply as reply
 
 Rows = dict[str, dict[str, float]]
 
@@ -112,7 +113,7 @@ def _score_sentences(assistant: Assistant, data: str, part: str) -> tuple[dict[s
 
 
 def _score_dialogues(policy: Policy, data: str, part: str) -> tuple[dict[str, int], Rows, list[str]]:
-    """The figures of the model and of what a person would try first, the right reply before each turn given."""
+    """The metrics of the model and of what a person would try first, the right reply before each turn given."""
     files = find_dialogues(data)
     if files is None:
         raise DataError(
@@ -123,7 +124,7 @@ def _score_dialogues(policy: Policy, data: str, part: str) -> tuple[dict[str, in
     count = {"dialogues": len(followed), "replies": sum(len(one.actions) for one in followed)}
     rows = {
         "model": dialogue_measures(followed, policy.probabilities(followed), policy.reader),
-        **baseline_measures(config["next"], followed, policy.reader),
+        **baseline_measures(policy.counts, followed, policy.reader),
     }
     strange = sum(int((one.actions == len(policy.reader.actions)).sum()) for one in followed)
     notes = [f"{strange} replies are none of training's; they count as mistakes"] if strange else []

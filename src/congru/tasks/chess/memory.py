@@ -11,16 +11,17 @@ game began. The sum is exact for a GRU (both reset forms, layer norm included) a
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from congru.runtime.run import State
 from congru.tasks.chess.positions import relative
-from congru.tasks.chess.predict import LiveGame
+from congru.tasks.chess.predict import RECURRENT, LiveGame
 
-NODE = "rnn"
 SUMS = ("gru", "mingru")
 """Cells whose state is a sum of what each step wrote."""
 
@@ -29,39 +30,39 @@ SUMS = ("gru", "mingru")
 class MoveMemory:
     """What the steps so far left in the state of the last recurrent layer: `parts` [k, H], whose sum the state is.
 
-    The first part is the state in which the game began; `parts` grows by a row with every ply. `seen` [F] is what the layer read
-    last, None at the beginning.
+    The first part is the state in which the game began; `parts` grows by a row with every ply. `read` is what the network "main"
+    read last, [1, 1, ...] by input, and the state before it; None at the beginning.
     """
 
     parts: NDArray[np.float64]
-    seen: NDArray[np.float32] | None = None
+    read: tuple[Mapping[str, NDArray[Any]], State] | None = None
 
     @classmethod
     def of(cls, live: LiveGame, state: State) -> MoveMemory | None:
         """The memory of a game that begins in a state; None for a cell whose state is no such sum (LSTM, RNN)."""
         if live.predictor.model.config["cell"] not in SUMS:
             return None
-        return cls(np.asarray(state[f"{NODE}.h"][-1], np.float64))
+        return cls(np.asarray(state[f"{RECURRENT}.h"][-1], np.float64))
 
     def after(self, live: LiveGame, state: State) -> MoveMemory:
         """With the step that reads the position on the board from the state before it."""
         x = {name: np.asarray(value)[None, None] for name, value in live.inputs().items()}
         recording = live.predictor.main.record(x, state=state)
         rows = np.asarray(
-            recording.gates[NODE][-1, -1, 0, 0], np.float64
+            recording.gates[RECURRENT][-1, -1, 0, 0], np.float64
         )  # r, z, n of a GRU; z, n of a minGRU
         keep, candidate = rows[-2], rows[-1]
         parts = np.concatenate([keep * self.parts, ((1 - keep) * candidate)[None]])
-        return MoveMemory(parts, recording.seen[NODE][0][0, 0])
+        return MoveMemory(parts, (x, state))
 
     def shares(self, live: LiveGame, code: int) -> NDArray[np.float64]:
         """bits_k [plies + 1] of a legal move in the position on the board, which was read last; k = 0 with the start."""
-        assert self.seen is not None  # a position was read
+        assert self.read is not None  # a position was read
         parts = np.concatenate([self.parts[:1] + self.parts[1:2], self.parts[2:]])
         whole = parts.sum(axis=0)
         states = np.concatenate([whole[None], whole - parts])
         plain = live.plain()
-        log_p = live.predictor.log_p_at(plain, states.astype(np.float32), self.seen)
+        log_p = live.predictor.log_p_at(plain, *self.read, states.astype(np.float32))
         legal = relative(plain.code, live.side)
         chosen = log_p[:, np.flatnonzero(legal == code)[0]]
         return np.asarray((chosen[0] - chosen[1:]) / math.log(2))

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from congru.errors import ModelFolderError
 from congru.runtime.answer import Arrays
 from congru.runtime.decoding.scores import log_softmax
+from congru.runtime.instead import outputs_instead
 from congru.runtime.model import Model
 from congru.runtime.run import State
 from congru.tasks.chess.attacks import Ints
@@ -34,9 +35,10 @@ from congru.tasks.chess.positions import Board, position_of, relative
 from congru.tasks.chess.reading import Context, Inputs, Reader, inputs_of
 from congru.tasks.chess.scoring import legal_log_softmax
 from congru.tasks.chess.streams import game_batches, plies_of
-from congru.tasks.loading import load_model
+from congru.tasks.loading import fitting, load_model
 
 PLAYERS = "players.json"
+RECURRENT = "rnn"  # the last recurrent layer of "main", and what it puts out
 Floats = NDArray[np.floating]
 _PLIES_AT_ONCE = 2048
 
@@ -75,6 +77,7 @@ class Predicted:
 class Predictor:
     """A loaded model. `players` are the names it has vectors for, in the order of their numbers 1, 2, ..."""
 
+    @fitting(variant=("b", "m"))
     def __init__(self, model: Model) -> None:
         self.model = model
         self.players = _players(model)
@@ -200,25 +203,19 @@ class Predictor:
         legal[row[place == free.argmax(axis=1)[row]]] = True
         return replace(said, legal_mass=mass.astype(np.float64), free_legal=legal)
 
-    def log_p_at(self, plain: Inputs, states: NDArray[np.float32], seen: NDArray[np.float32]) -> Floats:
-        """log p [K, C] of the legal moves of one position for states [K, H] of the last recurrent layer.
+    def log_p_at(
+        self, plain: Inputs, x: Mapping[str, NDArray[Any]], state: State, states: NDArray[np.float32]
+    ) -> Floats:
+        """log p [K, C] of the legal moves of one position, had the last recurrent layer come to each of `states` [K, H].
 
-        `seen` [F]: what that layer read. This is the part of "main" above the layer, for "what if" questions.
+        `x` is what "main" reads of the position, [1, 1, ...] by input, and `state` the one before it: for "what if" questions.
         """
-        weights = self.main.weights
-
-        def linear(name: str, x: Floats) -> Floats:
-            return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
-
-        both = np.concatenate([states, np.broadcast_to(seen, (len(states), len(seen)))], axis=1)
-        decided = np.maximum(linear("joint", both), 0)
+        out = outputs_instead(self.main, x, state, RECURRENT, states)
         if self.with_board:
-            query = linear("query", decided)
             keys = self.model.networks["move"].run(plain.tokens[None])[0][0]
-            return log_softmax(query @ keys.T / np.sqrt(keys.shape[-1]))
-        narrow = linear("bottleneck", decided)
-        rows = NUM_MOVES * int(plain.ply[0, 4]) + MOVE_INDEX[relative(plain.code, int(plain.ply[0, 4]))]
-        return log_softmax(narrow @ weights["moves.weight"][rows].T + weights["move.bias"][rows])
+            return log_softmax(out["query"] @ keys.T / np.sqrt(keys.shape[-1]))
+        side = int(plain.ply[0, 4])
+        return log_softmax(out["move"][:, NUM_MOVES * side + MOVE_INDEX[relative(plain.code, side)]])
 
     def follow(
         self,

@@ -25,6 +25,7 @@ from congru.tasks.chess.openings import openings_or_none
 from congru.tasks.chess.player_table import save_with_player
 from congru.tasks.chess.players import one_person
 from congru.tasks.chess.predict import LiveGame, Predictor
+from congru.tasks.chess.predict import reply as reply
 from congru.tasks.chess.probes import board_probe
 from congru.tasks.chess.report import report
 from congru.tasks.chess.san import read_move, write_san

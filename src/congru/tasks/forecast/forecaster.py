@@ -37,7 +37,7 @@ from congru.tasks.forecast.sessions import SeriesSessions
 from congru.tasks.forecast.settings import Settings
 from congru.tasks.forecast.store import SeriesStore
 from congru.tasks.forecast.window import Array, Window
-from congru.tasks.loading import check_task, load_model
+from congru.tasks.loading import Number, check_task, fitting, load_model
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -147,6 +147,7 @@ class Forecaster(Estimator):
         return cls.of(load_model(path, "forecast", reply, weight_dtype))
 
     @classmethod
+    @fitting(calibration=list, season=Number(1, 1e6, whole=True))
     def of(cls, model: Model, table: LongTable | None = None) -> Forecaster:
         """The forecaster of a loaded model."""
         check_task(model, "forecast")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from congru.errors import DataError, SettingsError
 from congru.runtime.model import Model
 from congru.tasks.forecast.forecaster import Forecaster
+from congru.tasks.forecast.outputs import reply as reply
 from congru.tasks.forecast.scoring import Scores, evaluation_of, parts_table, table_of
 from congru.tasks.forecast.streaming import Moment, errors_of, stream
 

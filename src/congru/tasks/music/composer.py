@@ -18,7 +18,7 @@ from congru.errors import SettingsError, check_shape
 from congru.runtime.answer import Arrays
 from congru.runtime.model import Model
 from congru.runtime.network import Network
-from congru.tasks.loading import load_model
+from congru.tasks.loading import SHARE, Number, check_config, fitting, load_model
 from congru.tasks.music.data import RollPiece, with_past
 from congru.tasks.music.frames import (
     Floats,
@@ -55,9 +55,19 @@ class Composer:
         return cls.of(load_model(path, "music", reply))
 
     @classmethod
+    @fitting(
+        unit=("frames", "events"),
+        grid=Number(1, 1000, whole=True),
+        bar=Number(0.1, 100),
+        tempo=Number(1, 1000),
+        validation=SHARE,
+    )
     def of(cls, model: Model) -> Composer:
         """The composer of a loaded model."""
-        return cls(model.networks, model.task_config, model.cell)
+        composer = cls(model.networks, model.task_config, model.cell)
+        if composer.reads_frames:
+            check_config(model, frame=("notes", "keys"), recall=bool, beat=Number(1, 1000, whole=True))
+        return composer
 
     @property
     def main(self) -> Network:

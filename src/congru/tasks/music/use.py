@@ -15,6 +15,7 @@ from congru.runtime.model import Model
 from congru.runtime.tensors import parse_tensors
 from congru.tasks.music.baselines import event_baselines, frame_baselines
 from congru.tasks.music.composer import Composer
+from congru.tasks.music.composer import reply as reply
 from congru.tasks.music.data import EVENT_METRIC, FRAME_METRIC, make_events, make_rolls
 from congru.tasks.music.events import NUM_EVENTS, encode, event_name
 from congru.tasks.music.performance import (

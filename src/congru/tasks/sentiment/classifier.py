@@ -20,7 +20,7 @@ from congru.runtime.decoding.scores import log_softmax
 from congru.runtime.model import Model
 from congru.runtime.network import Network
 from congru.runtime.session import Session
-from congru.tasks.loading import load_model
+from congru.tasks.loading import SHARE, Number, fitting, load_model, need_nodes
 from congru.tasks.sentiment.labels import LabelRules
 from congru.tasks.sentiment.naive_bayes import FILE, NaiveBayes
 from congru.tasks.sentiment.tokens import TOKENIZER_FILE, WORDS_FILE, Encoded, Steps
@@ -61,11 +61,29 @@ class Classifier:
         return cls.of(load_model(path, "sentiment", reply, weight_dtype))
 
     @classmethod
+    @fitting(
+        tokens=str,
+        lowercase=bool,
+        max_tokens=Number(1, 1e6, whole=True),
+        spelling=dict,
+        bands=list,
+        grams=str,
+        bias=bool,
+        pool=("attention", "mean", "max"),
+        temperature=Number(1e-6, 1e6),
+        text_column=(None, str),
+        label_column=(None, str),
+        validation=SHARE,
+        class_counts=list,
+    )
     def of(cls, model: Model) -> Classifier:
         """The classifier of a loaded model."""
         config = model.task_config
         name = WORDS_FILE if config.get("tokens") == "word" else TOKENIZER_FILE
         model.need_files(name, FILE, RULES_FILE)
+        need_nodes(model.network, ("rnn", "head"), model.folder)
+        if len(config["class_counts"]) != len(model.labels or []):
+            raise ValueError("class_counts has another length than the classes")
         lowercase = bool(config["lowercase"])
         rules = LabelRules(list(model.labels or []), dict(config["spelling"]), tuple(config["bands"]))
         return cls(

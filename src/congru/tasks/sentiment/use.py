@@ -22,6 +22,7 @@ from congru.runtime.model import Model
 from congru.tasks.class_scores import calibration_error, confusion, confusion_table, scores_of
 from congru.tasks.sentiment.attribution import STYLE, Explained, as_html, attribute_text, colored, colorless
 from congru.tasks.sentiment.classifier import Classifier
+from congru.tasks.sentiment.classifier import reply as reply
 from congru.tasks.sentiment.data import as_part, choose_part, drop_empty
 from congru.tasks.sentiment.folders import read_parts
 from congru.tasks.sentiment.rows import read_bytes

@@ -18,7 +18,7 @@ from congru.runtime.decoding.scores import log_softmax
 from congru.runtime.model import Model
 from congru.runtime.network import Network
 from congru.runtime.session import Session
-from congru.tasks.loading import load_model
+from congru.tasks.loading import SHARE, fitting, load_model
 from congru.tasks.speech.arpa import NGrams, parse_arpa
 from congru.tasks.speech.audio import Audio, Samples, read_audio, silent
 from congru.tasks.speech.decoding import Decoding
@@ -51,6 +51,14 @@ class Recognizer:
         return cls.of(load_model(path, "speech", reply, weight_dtype))
 
     @classmethod
+    @fitting(
+        front_end=dict,
+        case=str,
+        alphabet=(None, str),
+        speaker=(None, str),
+        validation=SHARE,
+        most_frequent=str,
+    )
     def of(cls, model: Model) -> Recognizer:
         """The recogniser of a loaded model."""
         model.need_files(LABELS_FILE, LM_FILE)

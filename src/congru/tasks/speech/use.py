@@ -28,6 +28,7 @@ from congru.tasks.speech.decoding import Decoding
 from congru.tasks.speech.frames import SHIFT_SECONDS, Floats
 from congru.tasks.speech.outputs import FORMATS, as_json, written
 from congru.tasks.speech.recognizer import Recognizer
+from congru.tasks.speech.recognizer import reply as reply
 from congru.tasks.speech.scoring import baseline_texts, error_rates, exact
 from congru.tasks.speech.sources import from_microphone, from_stream
 from congru.tasks.speech.spectrogram import spectrogram

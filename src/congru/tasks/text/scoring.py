@@ -15,7 +15,8 @@ from congru.report.verdict import verdict
 from congru.runtime.answer import Arrays
 from congru.runtime.decoding.scores import log_softmax
 from congru.runtime.model import Model
-from congru.tasks.loading import load_model
+from congru.runtime.tokenizer import Tokenizer
+from congru.tasks.loading import SHARE, check_config, load_model
 from congru.tasks.text.data import METRIC
 from congru.tasks.text.streams import NUM_SEGMENTS, make_segments, total_nats
 from congru.tasks.text.tokens import encode
@@ -28,9 +29,16 @@ def load_text_model(folder: Path, weight_dtype: str = "float32") -> Model:
         ModelFolderError: a folder that cannot be loaded, of another task, or without a tokenizer.
     """
     model = load_model(folder, "text", reply, weight_dtype)
-    if model.tokenizer is None:
-        raise ModelFolderError(f"{folder} has no tokenizer.json, expected one: choose another")
+    tokenizer_of(model)
+    check_config(model, validation=SHARE)
     return model
+
+
+def tokenizer_of(model: Model) -> Tokenizer:
+    """The tokenizer of a text model; raises :class:`ModelFolderError` for a folder without one."""
+    if model.tokenizer is None:
+        raise ModelFolderError(f"{model.folder} has no tokenizer.json, expected one: choose another")
+    return model.tokenizer
 
 
 def reply(model: Model, inputs: Arrays) -> Arrays:
@@ -42,7 +50,6 @@ def reply(model: Model, inputs: Arrays) -> Arrays:
 
 def score_text(model: Model, before: str, text: str, segments: int = NUM_SEGMENTS) -> float:
     """The sum of -log p over ``text``, which continues ``before`` (at least one character)."""
-    assert model.tokenizer is not None
     file = model.files["tokenizer.json"]
     start = encode(file, before)
     ids = np.concatenate([start, encode(file, text)])

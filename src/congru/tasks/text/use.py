@@ -17,7 +17,8 @@ from congru.runtime.model import Model
 from congru.runtime.session import Session
 from congru.tasks.text.baselines import baselines
 from congru.tasks.text.data import metrics_of, split_at
-from congru.tasks.text.scoring import load_text_model, score_text, table
+from congru.tasks.text.scoring import load_text_model, score_text, table, tokenizer_of
+from congru.tasks.text.scoring import reply as reply
 from congru.tasks.text.streams import NUM_SEGMENTS
 from congru.tasks.text.unknown import line_of_unknown, nats_of_unknown, split_known
 
@@ -120,11 +121,11 @@ def _write(text: str) -> None:
 
 def _line_start(model: Model) -> str:
     """A line end where the model knows it, else the first character of its vocabulary."""
-    assert model.tokenizer is not None
+    tokenizer = tokenizer_of(model)
     try:
-        model.tokenizer.encode("\n")
+        tokenizer.encode("\n")
     except DataError:
-        return model.tokenizer.decode([0])
+        return tokenizer.decode([0])
     return "\n"
 
 
@@ -200,14 +201,14 @@ def inspect_inputs(
     Raises:
         DataError: nothing to read, or a character that the model does not know.
     """
-    assert model.tokenizer is not None
+    tokenizer = tokenizer_of(model)
     if source is None:
         start = _line_start(model)
         text = start + "".join(model.session(seed=0).feed(start).generate(200, temperature=0.8))
     else:
         text = read_text(source).text[: 8 * limit] if os.path.exists(source) else source
-    ids = model.tokenizer.encode(text)[:limit]
+    ids = tokenizer.encode(text)[:limit]
     if not ids:
         raise DataError("source is empty, expected a text or the path of a file: write some")
-    labels = [model.tokenizer.decode([index]).replace("\n", "⏎").replace(" ", "␣") for index in ids]
+    labels = [tokenizer.decode([index]).replace("\n", "⏎").replace(" ", "␣") for index in ids]
     return np.array([ids], np.int64), labels

@@ -19,7 +19,7 @@ from congru.runtime.decoding.beam import Hypothesis, beam_search, greedy
 from congru.runtime.decoding.scores import log_softmax
 from congru.runtime.model import Model
 from congru.runtime.network import Network
-from congru.tasks.loading import load_model
+from congru.tasks.loading import Number, fitting, load_model
 from congru.tasks.translate import dictionary
 from congru.tasks.translate.network import ATTENTION
 from congru.tasks.translate.tokens import UNKNOWN, Vocabulary
@@ -51,6 +51,9 @@ class Translation:
     ended: bool
 
 
+_COLUMN = Number(1, 1e6, whole=True)
+
+
 @dataclass(frozen=True)
 class Translator:
     """Encoder and decoder with the vocabularies around them."""
@@ -73,6 +76,15 @@ class Translator:
         return cls.of(load_model(path, "translate", reply, weight_dtype))
 
     @classmethod
+    @fitting(
+        tokens=("bpe", "word"),
+        lowercase=bool,
+        bleu_tokenize=("13a", "none", "intl", "char", "zh"),
+        source_column=_COLUMN,
+        target_column=_COLUMN,
+        source_language=(None, str),
+        target_language=(None, str),
+    )
     def of(cls, model: Model) -> Translator:
         """The translator of a loaded model."""
         model.need_files(SOURCE_FILE, TARGET_FILE)

@@ -25,6 +25,7 @@ from congru.tasks.translate.scoring import Scores, score
 from congru.tasks.translate.settings import PairSettings
 from congru.tasks.translate.streaming import WordStream
 from congru.tasks.translate.translator import ALPHA, Encoded, Translation, Translator, batches
+from congru.tasks.translate.translator import reply as reply
 
 _AT_A_TIME = 256  # lines of a file that are read before the first is written
 

@@ -21,7 +21,7 @@ from congru.runtime.model import Model
 from congru.runtime.network import Network
 from congru.runtime.session import Session
 from congru.runtime.tensors import parse_tensors
-from congru.tasks.loading import load_model
+from congru.tasks.loading import SHARE, Number, fitting, load_model
 from congru.tasks.video.baselines import FILE, Neighbours
 from congru.tasks.video.clips import Clip, read_clip
 from congru.tasks.video.features import Preparation, pad
@@ -64,6 +64,18 @@ class Classifier:
         return cls.of(load_model(path, "video", reply, weight_dtype))
 
     @classmethod
+    @fitting(
+        mean=list,
+        deviation=list,
+        step=list,
+        shape=list,
+        max_frames=Number(1, 1e6, whole=True),
+        temperature=Number(1e-6, 1e6),
+        threshold=SHARE,
+        validation=SHARE,
+        fold=Number(0, 1e6, whole=True),
+        leave_out=list,
+    )
     def of(cls, model: Model) -> Classifier:
         """The classifier of a loaded model."""
         if model.labels is None:
@@ -75,6 +87,10 @@ class Classifier:
     @classmethod
     def around(cls, network: Network, classes: Sequence[str], config: Mapping[str, Any]) -> Classifier:
         """A network with what its task_config says."""
+        if len(classes) != network.output_size:
+            raise SettingsError(
+                f"classes has {len(classes)} names, expected {network.output_size} as the network's outputs: name them all"
+            )
         shape = tuple(config["shape"])
         height, width = shape[1:] if len(shape) == 3 else (1, 1)
         look = Look(height, width, shape[0] == 3, config["rate"], int(config["max_frames"]))

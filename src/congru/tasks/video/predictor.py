@@ -20,7 +20,7 @@ from congru.errors import DataError
 from congru.runtime.answer import Arrays
 from congru.runtime.model import Model
 from congru.runtime.network import Network
-from congru.tasks.loading import load_model
+from congru.tasks.loading import SHARE, Number, fitting, load_model
 from congru.tasks.video.clips import Clip
 from congru.tasks.video.frames import Look
 from congru.tasks.video.settings import Settings
@@ -78,6 +78,9 @@ def from_patches(patches: NDArray[Any], patch: int) -> NDArray[Any]:
     )
 
 
+_COUNT = Number(1, 1e6, whole=True)
+
+
 @dataclass(frozen=True)
 class Predictor:
     """A network with everything around it."""
@@ -99,6 +102,16 @@ class Predictor:
         return cls.of(load_model(path, "video", reply, weight_dtype))
 
     @classmethod
+    @fitting(
+        shape=list,
+        max_frames=_COUNT,
+        patch=_COUNT,
+        observed=_COUNT,
+        ahead=_COUNT,
+        validation=SHARE,
+        fold=Number(0, 1e6, whole=True),
+        leave_out=list,
+    )
     def of(cls, model: Model) -> Predictor:
         """The predictor of a loaded model."""
         return cls.around(model.network, model.task_config)

@@ -21,7 +21,8 @@ from congru.runtime.model import Model
 from congru.tasks.class_scores import calibration_error, confusion, confusion_table, scores_of
 from congru.tasks.loading import load_model
 from congru.tasks.video import early, predictor
-from congru.tasks.video.classifier import Classifier, neighbours_of, reply, stored_clip
+from congru.tasks.video.classifier import Classifier, neighbours_of, stored_clip
+from congru.tasks.video.classifier import reply as classifier_reply
 from congru.tasks.video.clips import Clip, Found, load_clips
 from congru.tasks.video.data import as_set, part_to_score, tell
 from congru.tasks.video.frames import read_frames
@@ -86,12 +87,12 @@ def run(
 
 def _load(path: Path, weight_dtype: str) -> Model:
     """A model of this task, of either kind; its whole answer is replayed."""
-    return load_model(path, "video", answer_again, weight_dtype)
+    return load_model(path, "video", reply, weight_dtype)
 
 
-def answer_again(model: Model, inputs: Arrays) -> Arrays:
+def reply(model: Model, inputs: Arrays) -> Arrays:
     """What training stored, by the kind of the model."""
-    return predictor.reply(model, inputs) if predicts_frames(model) else reply(model, inputs)
+    return predictor.reply(model, inputs) if predicts_frames(model) else classifier_reply(model, inputs)
 
 
 def predicts_frames(model: Model) -> bool:
