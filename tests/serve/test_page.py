@@ -234,6 +234,31 @@ def test_chess_refuses_what_is_not_legal_and_takes_back(browser: Any, server: Se
     opened.close("400")
 
 
+def test_my_son_and_i_become_players(browser: Any, server: Serving, trained: Path) -> None:
+    from congru.tasks.chess.sources import read_games
+
+    path = trained / "data" / "chess" / "games.pgn"
+    names = read_games(str(path))[0].players[:2]
+    pgn = "\n\n[Event".join(path.read_text().split("\n\n[Event")[:6])
+    opened = Opened(browser, server.address, "#/model/chess/play")
+    page = opened.page
+    name = page.get_by_label("Name in the PGN, or a part of it")
+    fit = page.get_by_role("button", name="Get to know", exact=True)
+    page.get_by_text("My son and I").click()
+    for wanted in ("Nobody", *names):
+        name.fill(wanted)
+        page.get_by_label("Games of this player, as PGN").fill(pgn)
+        fit.click()
+        if wanted == "Nobody":
+            page.get_by_role("alert").filter(has_text="Nobody").wait_for()
+        else:
+            page.get_by_text(f"{wanted}: ").filter(has_text="bits a move").wait_for()
+    assert "chess-players" in page.url
+    assert page.get_by_label("White", exact=True).input_value() == names[0]
+    assert page.get_by_label("Black", exact=True).input_value() == names[1]
+    opened.close("400")
+
+
 def test_a_pawn_becomes_what_one_chooses(browser: Any, server: Serving) -> None:
     moves = "a2a4 b7b5 a4b5 a7a6 b5a6 h7h6 a6a7 h6h5"
     opened = Opened(browser, server.address, f"#/model/chess/play?moves={moves.replace(' ', '+')}")

@@ -156,6 +156,8 @@ export function Chess({ model }: { model: string }) {
             model={model}
             known={(made) => {
               const names = white && white !== made.player ? { white, black: made.player } : { white: made.player, black };
+              setWhite(names.white);
+              setBlack(names.black);
               location.hash = address(["model", made.model, "play"], { ...names, moves: moves.join(" ") });
             }}
           />
@@ -193,19 +195,22 @@ export function Chess({ model }: { model: string }) {
   );
 }
 
+/** Who was met last: the page then shows the new model, and says of it what was learnt. */
+let met: Adapted | null = null;
+
 /** Two people who play each other: the model gets to know each from a PGN of their games. */
 function Acquaintance({ model, known }: { model: string; known: (made: Adapted) => void }) {
   const [player, setPlayer] = useState("");
   const [games, setGames] = useState("");
   const [busy, setBusy] = useState(false);
   const [fault, setFault] = useState<string | null>(null);
-  const [made, setMade] = useState<Adapted | null>(null);
+  const made = met?.model === model ? met : null;
   async function fit() {
     setBusy(true);
     setFault(null);
     try {
       const answer = await engine.adapt(model, player.trim(), games);
-      setMade(answer);
+      met = answer;
       setGames("");
       setPlayer("");
       known(answer);
@@ -215,7 +220,7 @@ function Acquaintance({ model, known }: { model: string; known: (made: Adapted) 
     setBusy(false);
   }
   return (
-    <details>
+    <details open={made !== null}>
       <summary>My son and I: get to know a player</summary>
       <div class="stack" style={{ marginTop: "8px" }}>
         <p class="small soft">From a PGN of somebody's games the model learns how this person plays; everything else stays. Do it for both, and their predictions stand on the board.</p>
