@@ -60,7 +60,8 @@ def assistant() -> str:
 
 
 def _spread(value: dict[str, float]) -> str:
-    return f"**{value['mean']:.1f}** ± {value['deviation']:.1f}"
+    deviation = f" ± {value['deviation']:.1f}" if value["deviation"] else ""
+    return f"**{value['mean']:.1f}**{deviation}"
 
 
 def _cost(runs: list[dict[str, Any]]) -> list[str]:

@@ -611,12 +611,23 @@ def video() -> str:
                     f" {row['early_accuracy']['mean']:.1f}, {row['frames_saved']['mean']:.0f} % of the frames saved"
                 )
             seconds = statistics.median(run["cpu_seconds"] for run in runs)
-            measured = [f"**{accuracy['mean']:.1f}** ± {accuracy['deviation']:.1f}", f"{len(runs)}"]
+            measured = [_with_spread(accuracy), f"{len(runs)}"]
             rows.append(
                 [what, *measured, on_the_way, beside, f"{runs[0]['parameters']:,}", f"{seconds:.0f} s"]
             )
     header = ["", "accuracy, %", "runs", "on the way, %", "beside it", "parameters", "CPU time of a run"]
     return markdown(header, rows)
+
+
+def video_frames() -> str:
+    """Mean squared errors of predicted frames beside those of the copied last frame, by frames ahead."""
+    record = result("video_frames")
+    runs = record["figures"]["runs"]
+    ahead = [name for name in runs[0] if name.startswith("mse_")]
+    own = [f"**{statistics.fmean(run[name] for run in runs):.4f}**" for name in ahead]
+    copied = [f"{record['baselines'][f'copy the last frame, {name} (measured)']:.4f}" for name in ahead]
+    header = ["", *(f"{name.split('_')[1]} ahead" for name in ahead)]
+    return markdown(header, [["convolutional GRU", *own], ["copy the last frame", *copied]])
 
 
 SPEECH_SETS = {
@@ -716,6 +727,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "planted": planted,
     "sentiment": sentiment,
     "video": video,
+    "video_frames": video_frames,
     "sessions": sessions,
     "graph_steps": graph_steps,
 }
