@@ -144,7 +144,7 @@ def understand(source: str, test: list[Example], settings: Settings) -> dict[str
 def sentences(name: str, seeds: Sequence[int]) -> tuple[dict[str, Any], list[Any], dict[str, float]]:
     """SNIPS or CLINC150: a run for each seed."""
     source, settings = source_of(name), Settings(**COMMON, **SETTINGS[name])
-    test = read_part(source, "test", settings.validation).examples
+    test = read_part(source, "test", settings.validation)[1].examples
     runs = []
     for seed in seeds:
         runs.append(understand(source, test, settings.model_copy(update={"seed": seed})))
@@ -229,7 +229,7 @@ def small(seeds: Sequence[int]) -> tuple[dict[str, Any], list[Any], dict[str, fl
 def cells(seeds: Sequence[int]) -> tuple[dict[str, Any], list[Any], dict[str, float]]:
     """GRU, LSTM and RNN on SNIPS with as many parameters, the same steps and seeds."""
     source, settings = source_of("snips"), Settings(**COMMON, **SETTINGS["cells"])
-    test = read_part(source, "test", settings.validation).examples
+    test = read_part(source, "test", settings.validation)[1].examples
     learner = make_learner(source, settings=settings)
     runs: dict[str, list[dict[str, Any]]] = {cell: [] for cell in CELLS}
     equal = list(of_equal_parameters(learner, settings))

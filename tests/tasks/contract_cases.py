@@ -34,6 +34,8 @@ class Case:
     """Keywords of `use.run`."""
     streams: bool = True
     """Whether a network of it can run step by step."""
+    has_test: bool = False
+    """Whether its data has a test part."""
 
 
 def _text(folder: Path) -> list[str]:
@@ -183,6 +185,7 @@ CASES = {
         bad=_illegal_game,
         complaint="bad.pgn has no game that can be followed",
         run={"moves": "1. e4 e5 2. Nf3"},
+        has_test=True,
     ),
     "sentiment": Case(
         data=_reviews,
@@ -205,6 +208,7 @@ CASES = {
         bad=_unnumbered,
         complaint="bad.txt line 2 begins with no number, expected '1 sentence<TAB>reply'",
         run={"text": "hi"},
+        has_test=True,
     ),
     "music": Case(
         data=_tunes,
@@ -246,6 +250,7 @@ CASES = {
         },
         bad=_wrong_date,
         complaint="bad.csv row 3: ds '2024-13-02' is not",
+        has_test=True,
     ),
     "video": Case(
         data=write_paths,

@@ -22,7 +22,7 @@ from safetensors.numpy import save as format_tensors
 
 import congru
 from congru.cli.main import main
-from congru.errors import CongruError, ModelFolderError, SettingsError
+from congru.errors import CongruError, DataError, ModelFolderError, SettingsError
 from congru.runtime.answer import ANSWER
 from congru.runtime.folder import config_sum, save_again
 from congru.runtime.network import Network
@@ -141,6 +141,31 @@ def test_it_runs_and_is_scored_without_torch(trained: Trained) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+def test_one_rule_says_which_part_is_scored(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
+    """test, else validation; a source without parts is divided as in training, and never scored whole unasked."""
+
+    def scores(part: str) -> tuple[dict[str, dict[str, float]], str]:
+        capsys.readouterr()
+        rows = trained.task.use("evaluate")(trained.out, *trained.data, part=part)
+        return rows, capsys.readouterr().out.partition("\n")[0]
+
+    whole, _ = scores("all")
+    validation, line = scores("validation")
+    assert "validation" in line
+    assert validation != whole
+    assert scores("train")[0] not in (validation, whole)
+    expected = validation
+    if trained.case.has_test:
+        expected, line = scores("test")
+        assert "test" in line
+        assert expected not in (validation, whole)
+    else:
+        complaint = "has no test part, expected one of train, validation, all: pass --part validation"
+        with pytest.raises(DataError, match=complaint):
+            scores("test")
+    assert trained.task.use("evaluate")(trained.out, *trained.data, quiet=True) == expected
 
 
 def test_every_network_that_streams_gives_the_same_bits_in_random_chunks(trained: Trained) -> None:

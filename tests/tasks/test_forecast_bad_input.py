@@ -140,7 +140,7 @@ def test_model_folders(model: Forecaster, tmp_path: Path) -> None:
         Forecaster.of(other)
     other = congru.load(model.model.folder)
     del other.files["series.safetensors"]  # type: ignore[attr-defined]
-    with pytest.raises(ModelFolderError, match="is no whole forecaster"):
+    with pytest.raises(ModelFolderError, match=r"has no side file 'series\.safetensors', expected one"):
         Forecaster.of(other)
 
 

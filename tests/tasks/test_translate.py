@@ -279,7 +279,7 @@ def test_run_prints_translations_scores_attention_json_and_a_page(
 def test_eval_scores_beside_the_baselines_and_writes_what_it_scored(
     folder: Path, files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = evaluate(folder, *files, output=tmp_path / "out.en")
+    rows = evaluate(folder, *files, part="all", output=tmp_path / "out.en")
     printed = capsys.readouterr().out
     assert list(rows) == ["model", "word for word", "source as it is"]
     assert rows["model"]["bleu"] > 80
@@ -291,7 +291,7 @@ def test_eval_scores_beside_the_baselines_and_writes_what_it_scored(
     table.write_text("ein hund\ta dog\nein mann\n")
     with pytest.raises(DataError, match=r"pairs.tsv line 2 has 1 columns, expected 2"):
         evaluate(folder, str(table), quiet=True)
-    evaluate(folder, str(table), bad_rows="skip")
+    evaluate(folder, str(table), bad_rows="skip", part="all")
     assert "left out: line 2 has 1 columns" in capsys.readouterr().out
 
 

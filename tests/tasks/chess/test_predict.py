@@ -263,16 +263,8 @@ def test_adapt_writes_a_model_that_knows_one_player_more(
 
 def test_a_part_without_games_is_one_line(model: Path, games: Path, tmp_path: Path) -> None:
     (tmp_path / "one.pgn").write_text(games.read_text().split("\n[White ")[0] + "\n")
-    empty = next(
-        part
-        for part in ("valid", "test")
-        if not len(
-            np.flatnonzero(
-                split_games(read_games(tmp_path / "one.pgn")[0], "game")[0].split == SPLITS.index(part)
-            )
-        )
-    )
-    with pytest.raises(
-        DataError, match=f"one.pgn has no game in the part '{empty}', expected some: pass --part all"
-    ):
+    split = split_games(read_games(tmp_path / "one.pgn")[0], "game")[0].split
+    names = {"valid": "validation", "test": "test"}
+    empty = next(name for part, name in names.items() if not (split == SPLITS.index(part)).any())
+    with pytest.raises(DataError, match=f"one.pgn has no {empty} part, expected one of"):
         evaluate(model, str(tmp_path / "one.pgn"), part=empty)

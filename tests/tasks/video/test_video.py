@@ -243,9 +243,7 @@ def test_wrong_clips_and_models_have_their_line(
     np.savez(tmp_path / "other.npz", X=np.zeros((2, 4, 2)), y=np.array(["new", "0"]))
     with pytest.raises(DataError, match=r"has the label 'new', expected one of 0, 1: it was never learnt"):
         evaluate(online, str(tmp_path / "other.npz"), part="all")
-    with pytest.raises(
-        DataError, match=r"has no clips in part 'test', expected one of .*: choose with --part"
-    ):
+    with pytest.raises(DataError, match=r"has no test part, expected one of .*: pass --part"):
         evaluate(online, str(tmp_path / "other.npz"), part="test")
     model = congru.load(films)
     del model.files["labels.json"]

@@ -12,7 +12,7 @@ import pytest
 from congru.errors import DataError
 from congru.tasks.video import clips as clips_module
 from congru.tasks.video.clips import Found, load_clips, read_all, read_clip
-from congru.tasks.video.data import part_to_score, prepare, split, tell
+from congru.tasks.video.data import chosen_part, prepare, split, tell
 from congru.tasks.video.frames import Look
 from congru.tasks.video.listing import Entry, list_clips
 from congru.tasks.video.settings import Settings
@@ -75,9 +75,7 @@ def test_parts_are_folders_too(tmp_path: Path) -> None:
         write_classes(tmp_path / part, count)
     data = prepare(str(tmp_path), Settings(**SMALL))
     assert (len(data.train), len(data.validation), data.test) == (6, 4, "4 clips, not looked at")
-    name, entries = part_to_score(
-        list_clips(tmp_path), "auto", {"leave_out": [], "validation": 0.2, "fold": 0}
-    )
+    name, entries = chosen_part(list_clips(tmp_path), "auto", {"leave_out": [], "validation": 0.2, "fold": 0})
     assert (name, len(entries)) == ("test", 4)
 
 
@@ -104,8 +102,8 @@ def test_people_are_left_out_whole(tmp_path: Path) -> None:
     assert not groups["t"] & groups["v"]
     assert "p3" not in groups["t"] | groups["v"]
     config = {"leave_out": ["p3"], "validation": 0.15, "fold": 0}
-    assert {entry.group for entry in part_to_score(list_clips(table), "auto", config)[1]} == {"p3"}
-    assert len(part_to_score(list_clips(table), "train", config)[1]) == 8
+    assert {entry.group for entry in chosen_part(list_clips(table), "auto", config)[1]} == {"p3"}
+    assert len(chosen_part(list_clips(table), "train", config)[1]) == 8
     with pytest.raises(DataError, match=r"leave_out is 'p9', expected a group of .*: p0, p1, p2, p3"):
         prepare(str(table), Settings(**SMALL, leave_out=("p9",)))
 

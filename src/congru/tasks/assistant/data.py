@@ -14,6 +14,7 @@ from congru.tasks.assistant.examples import Corpus, Example, spans_of
 from congru.tasks.assistant.features import Vocabulary
 from congru.tasks.assistant.formats import read_corpora, read_corpus
 from congru.tasks.assistant.settings import Settings
+from congru.tasks.parts import ALL, part_to_score
 
 NO_INTENT = "(none)"
 _TOLD = 8
@@ -93,27 +94,26 @@ def _some(names: set[str]) -> str:
     return f"{told} and {more} others" if more > 0 else told
 
 
-def read_part(source: str, part: str, share: float) -> Corpus:
-    """The examples of a part ("validation", "test" or "all") of a source, by the rule of training.
+_SHORT = {"train": "train", "validation": "val", "test": "test"}
 
-    Raises :class:`DataError` for a test part that the source lacks.
+
+def read_part(source: str, part: str, share: float) -> tuple[str, Corpus]:
+    """The name of a part of a source, see `congru.tasks.parts`, and its examples, by the rule of training.
+
+    Raises :class:`DataError` for a part that the source lacks.
     """
-    if part == "all":
-        return read_corpus(source)
-    if part == "oov":
-        raise DataError(f"{source} has no part oov, expected dialogues with one: pass --part test")
-    name = {"validation": "val", "test": "test"}[part]
-    place = _part(source, name)
-    if place != source:
-        return read_corpus(place)
-    corpora = read_corpora(source)
-    if name in corpora:
-        return corpora[name]
-    if part == "test":
-        raise DataError(f"{source} has no test part, expected a folder with test/: pass --part all")
-    corpus = corpora["train"]
-    _, rows = split(corpus.examples, share)
-    return Corpus([corpus.examples[row] for row in rows], corpus.cut_by_blanks, corpus.warnings)
+    if part == ALL:
+        return part, read_corpus(source)
+    folders = {name: _part(source, short) for name, short in _SHORT.items()}
+    folders = {name: place for name, place in folders.items() if place != source}
+    corpora = {} if folders else read_corpora(source)
+    own = [name for name, short in _SHORT.items() if name in folders or short in corpora]
+    part = part_to_score(part, [name for name in _SHORT if name in own or name == "validation"], source)
+    if part in own and (part != "train" or "validation" in own):
+        return part, read_corpus(folders[part]) if folders else corpora[_SHORT[part]]
+    corpus = read_corpora(folders["train"])["train"] if folders else corpora["train"]
+    rows = split(corpus.examples, share)[part == "validation"]
+    return part, Corpus([corpus.examples[row] for row in rows], corpus.cut_by_blanks, corpus.warnings)
 
 
 def split(examples: Sequence[Example], share: float) -> tuple[list[int], list[int]]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from congru.errors import DataError
 from congru.tasks.assistant.dialogues import Dialogue, Fact, read_dialogues, read_text
+from congru.tasks.parts import part_to_score
 
 _PART = re.compile(
     r"(?P<stem>.*?)[-_.]?(?P<part>trn|train|dev|valid|val|(?:tst|test)(?P<oov>[-_.]?oov)?)", re.IGNORECASE
@@ -34,21 +35,35 @@ class DialogueFiles:
     parts: dict[str, Path]
     knowledge: Path | None
 
+    @property
+    def there(self) -> list[str]:
+        """The parts that there are; of a training file alone also the share that is kept for validation."""
+        return [
+            name
+            for name in ("train", "validation", "test", "oov")
+            if name in self.parts or name == "validation"
+        ]
+
     def read(self, part: str, share: float) -> list[Dialogue]:
-        """The dialogues of a part, or "all" of the training file.
+        """The dialogues of a part, or "all" of every file.
 
         Without a validation file, that part is a `share` of the training dialogues, the same each time.
 
         Raises:
             DataError: a part that is missing, or a file of another form.
         """
-        if part in ("test", "oov") and part not in self.parts:
-            name = "NAME-tst.txt" if part == "test" else "NAME-tst-OOV.txt"
-            raise DataError(f"{self.source} has no part {part}, expected {name}: pass another --part")
+        part_to_score(part, self.there, self.source)
+        if part == "all":
+            return [
+                dialogue
+                for name in self.there
+                if name in self.parts
+                for dialogue in read_dialogues(self.parts[name])
+            ]
         if part in ("test", "oov") or (part == "validation" and part in self.parts):
             return read_dialogues(self.parts[part])
         dialogues = read_dialogues(self.parts["train"])
-        if part == "all" or "validation" in self.parts:
+        if "validation" in self.parts:
             return dialogues
         kept = kept_aside(len(dialogues), share)
         wanted = part == "validation"

@@ -25,6 +25,7 @@ from congru.tasks.assistant.talk import Talk
 from congru.tasks.assistant.terminal import answer, talk
 from congru.tasks.assistant.trained import is_dialogue, load_trained
 from congru.tasks.assistant.trained import reply as reply
+from congru.tasks.parts import Part, part_to_score
 
 Rows = dict[str, dict[str, float]]
 
@@ -71,7 +72,7 @@ def evaluate(
     data: str,
     /,
     *,
-    part: Literal["validation", "test", "oov", "all"] = "validation",
+    part: Part | Literal["oov"] = "auto",
     json: Annotated[bool, Parameter(negative=())] = False,
     quiet: bool = False,
 ) -> Rows:
@@ -84,8 +85,8 @@ def evaluate(
     data:
         A training file or a folder with parts.
     part:
-        validation: the part that training kept aside; test: a folder's or file's own; oov: dialogues with values that
-        training never shows; all: the whole file.
+        auto: the test part where there is one, else the validation part; all: everything, for data that training has not read.
+        oov: dialogues with values that training never shows.
     json:
         Print one JSON object.
     quiet:
@@ -93,26 +94,31 @@ def evaluate(
     """
     trained = load_trained(model)
     if isinstance(trained, Policy):
-        count, rows, notes = _score_dialogues(trained, data, part)
+        name, count, rows, notes = _score_dialogues(trained, data, part)
     else:
-        count, rows, notes = _score_sentences(trained, data, part)
+        name, count, rows, notes = _score_sentences(trained, data, part)
     if not quiet:
-        print(_table(rows, count, as_json=json))
+        print(_table(rows, count, f"{data}, {name}", as_json=json))
         if not json:
             for line in notes:
                 print(line)
     return rows
 
 
-def _score_sentences(assistant: Assistant, data: str, part: str) -> tuple[dict[str, int], Rows, list[str]]:
-    examples = read_part(data, part, float(assistant.model.task_config["validation"])).examples
+Scored = tuple[str, dict[str, int], Rows, list[str]]
+"""The name of the part, what was counted, the scores, and what else to say."""
+
+
+def _score_sentences(assistant: Assistant, data: str, part: str) -> Scored:
+    part, corpus = read_part(data, part, float(assistant.model.task_config["validation"]))
+    examples = corpus.examples
     if not examples:
         raise DataError(f"{data} has no examples in part {part}, expected some: pass --part all")
     notes = unknown_labels(examples, assistant.intents, assistant.tags, part)
-    return {"sentences": len(examples)}, score(assistant, examples), notes
+    return part, {"sentences": len(examples)}, score(assistant, examples), notes
 
 
-def _score_dialogues(policy: Policy, data: str, part: str) -> tuple[dict[str, int], Rows, list[str]]:
+def _score_dialogues(policy: Policy, data: str, part: str) -> Scored:
     """The metrics of the model and of what a person would try first, the right reply before each turn given."""
     files = find_dialogues(data)
     if files is None:
@@ -120,6 +126,7 @@ def _score_dialogues(policy: Policy, data: str, part: str) -> tuple[dict[str, in
             f"{data} holds no dialogues, expected '1 sentence<TAB>reply': pass a file or folder of them"
         )
     config = policy.model.task_config
+    part = part_to_score(part, files.there, data)
     followed = policy.follow(files.read(part, float(config["validation"])))
     count = {"dialogues": len(followed), "replies": sum(len(one.actions) for one in followed)}
     rows = {
@@ -128,13 +135,13 @@ def _score_dialogues(policy: Policy, data: str, part: str) -> tuple[dict[str, in
     }
     strange = sum(int((one.actions == len(policy.reader.actions)).sum()) for one in followed)
     notes = [f"{strange} replies are none of training's; they count as mistakes"] if strange else []
-    return count, rows, notes
+    return part, count, rows, notes
 
 
-def _table(rows: Rows, count: dict[str, int], *, as_json: bool) -> str:
+def _table(rows: Rows, count: dict[str, int], title: str, *, as_json: bool) -> str:
     if as_json:
         return json.dumps({**count, **rows})
-    lines = [", ".join(f"{number} {what}" for what, number in count.items())]
+    lines = [f"{title}: " + ", ".join(f"{number} {what}" for what, number in count.items())]
     for name, values in rows.items():
         told = "  ".join(
             f"{key} {value:.4f}" if key == "nats" else f"{key} {100 * value:.2f} %"

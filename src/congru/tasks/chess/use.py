@@ -6,20 +6,19 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from cyclopts import Parameter
 from numpy.typing import NDArray
 
-from congru.errors import DataError
 from congru.report.verdict import verdict
 from congru.runtime.model import Model
 from congru.tasks.chess import follow
-from congru.tasks.chess.data import TRAIN, baseline_rows, split_games, time_baseline
+from congru.tasks.chess.data import TEST, TRAIN, VALID, baseline_rows, split_games, time_baseline
 from congru.tasks.chess.evaluation import by_elo, by_ply, score, summary, table_of
 from congru.tasks.chess.following import Followed
-from congru.tasks.chess.games import SPLITS, Games
+from congru.tasks.chess.games import Games
 from congru.tasks.chess.identification import identify
 from congru.tasks.chess.openings import openings_or_none
 from congru.tasks.chess.player_table import save_with_player
@@ -31,11 +30,11 @@ from congru.tasks.chess.report import report
 from congru.tasks.chess.san import read_move, write_san
 from congru.tasks.chess.sources import Bad, read_games, tell
 from congru.tasks.chess.uci import converse
+from congru.tasks.parts import ALL, Part, part_to_score
 
 if TYPE_CHECKING:
     from congru.tasks.chess.adaptation import Fitted
 
-Part = Literal["valid", "test", "train", "all"]
 _COLUMNS = ("top1", "top3", "top5", "bits_per_move", "calibration_error")
 _NUMBER = re.compile(r"\d+\.+")
 
@@ -141,7 +140,7 @@ def evaluate(
     data: str,
     /,
     *,
-    part: Part = "valid",
+    part: Part = "auto",
     games: Annotated[int | None, Parameter(name="--games")] = None,
     probe: bool = False,
     players: bool = False,
@@ -157,7 +156,8 @@ def evaluate(
     data:
         A PGN or table of games, or a folder of them.
     part:
-        Which part of the games: by the source's own split, else by the rule of training.
+        auto: the test part where there is one, else the validation part; all: everything, for data that training has not read.
+        The parts are the source's own, else by the rule of training: a tenth of the games each for validation and test.
     games:
         Score so many games at most, evenly spread over the part.
     probe:
@@ -170,10 +170,10 @@ def evaluate(
         Print nothing.
     """
     predictor = Predictor.load(model)
-    read, wanted = part_of(data, part, games, bad)
+    name, read, wanted = part_of(data, part, games, bad)
     scored = score(predictor, read, wanted)
     whole = summary(scored)
-    train = np.flatnonzero(read.split == TRAIN) if part in ("valid", "test") else np.zeros(0, np.int64)
+    train = np.flatnonzero(read.split == TRAIN) if name in ("validation", "test") else np.zeros(0, np.int64)
     rows = {"model": whole, **baseline_rows(read, train, wanted)}
     bands = {f"plies {name}": row for name, row in by_ply(scored).items()}
     ratings = {f"Elo {name}": row for name, row in by_elo(scored).items()}
@@ -185,7 +185,7 @@ def evaluate(
         others["players named right"] = identify(predictor, read, np.flatnonzero(read.split == TRAIN), wanted)
     if not quiet:
         print(
-            f"{data}: {len(wanted):,} games, {int(whole['plies']):,} plies, {part} part, {predictor.model.cell}"
+            f"{data}: {len(wanted):,} games, {int(whole['plies']):,} plies, {name} part, {predictor.model.cell}"
         )
         print(table_of(rows, _COLUMNS))
         print(table_of({**bands, **ratings}, ("plies", "top1", "bits_per_move", "legal_rate")))
@@ -208,17 +208,19 @@ def evaluate(
 
 def part_of(
     data: str, part: Part, limit: int | None = None, bad: Bad = "skip"
-) -> tuple[Games, NDArray[np.int64]]:
-    """The games of a source, and the numbers of those in a part, `limit` at most.
+) -> tuple[str, Games, NDArray[np.int64]]:
+    """The name of the part, the games of a source, and the numbers of those in the part, `limit` at most.
 
     Raises:
-        DataError: the part is empty.
+        DataError: there is no such part.
     """
     games, _ = split_games(read_games(data, bad=bad, say=tell)[0], "auto")
-    wanted = np.arange(len(games)) if part == "all" else np.flatnonzero(games.split == SPLITS.index(part))
-    if not len(wanted):
-        raise DataError(f"{data} has no game in the part {part!r}, expected some: pass --part all")
-    return games, spread(wanted, limit)
+    numbers = dict(zip(("train", "validation", "test"), (TRAIN, VALID, TEST)))
+    name = part_to_score(
+        part, [one for one, number in numbers.items() if (games.split == number).any()], data
+    )
+    wanted = np.arange(len(games)) if name == ALL else np.flatnonzero(games.split == numbers[name])
+    return name, games, spread(wanted, limit)
 
 
 def spread(wanted: NDArray[np.int64], limit: int | None) -> NDArray[np.int64]:

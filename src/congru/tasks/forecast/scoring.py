@@ -21,6 +21,7 @@ from congru.tasks.forecast.metrics import score
 from congru.tasks.forecast.quantiles import bounded
 from congru.tasks.forecast.simple import Rows, croston_forecast, simple_forecasts
 from congru.tasks.forecast.window import Array
+from congru.tasks.parts import ALL, part_to_score
 
 Index = NDArray[np.int64]
 Scores = dict[str, dict[str, float]]
@@ -49,9 +50,14 @@ class Evaluation:
     """[B] standard deviations, NaN where a series is constant."""
     levels: tuple[int, ...]
     split: str
-    """"unseen", or "validation" where the rows chose the model."""
+    """"unseen", "validation" where the rows chose the model, "train" or "all"."""
     every: int
     """Steps between two windows of a series."""
+
+    @property
+    def part(self) -> str:
+        """The name of the part that was scored, see `congru.tasks.parts`."""
+        return "test" if self.split == "unseen" else self.split
 
     def overall(self) -> Scores:
         """Name -> metrics over all windows and steps ahead."""
@@ -116,23 +122,27 @@ def evaluate_forecaster(forecaster: Any, data: Any = None) -> Scores:
     return evaluation_of(forecaster, data).overall()
 
 
-def evaluation_of(forecaster: Any, data: Any = None) -> Evaluation:
-    """Forecast every window of `data` (default: the training table) that training has not seen.
+def evaluation_of(forecaster: Any, data: Any = None, part: str = "auto") -> Evaluation:
+    """Forecast every window of a part of `data` (default: the training table), by default those that training has not seen.
 
-    `data` may hold the newest rows only: the history that the forecaster holds stands before them. Where it holds no
-    row that is newer than training's, the windows of the validation part are scored. Raises :class:`DataError` where
-    there are none either.
+    `data` may hold the newest rows only: the history that the forecaster holds stands before them. `part` as in
+    `congru.tasks.parts`: "test" are the rows newer than training's. Raises :class:`DataError` where there is no such window.
     """
     own = forecaster.rolling(data)
     store, panel, horizon = forecaster.store, own.panel, forecaster.window.horizon
-    first = rolling.first_cutoffs(store, own.table, own.numbers)
-    split = "unseen"
-    series, cutoff = _between(first, panel.lengths - horizon)
-    if not len(series):
-        first = rolling.first_cutoffs(store, own.table, own.numbers, validation=True)
-        series, cutoff = _between(first, panel.lengths - horizon)
-        split = "validation"
-    if not len(series):
+    look_back = min(LONGEST_LINEAR, forecaster.window.input_size)
+    begins = {
+        "train": np.full(len(panel.lengths), look_back),
+        "validation": rolling.first_cutoffs(store, own.table, own.numbers, validation=True),
+        "test": rolling.first_cutoffs(store, own.table, own.numbers),
+    }
+    ends = [*(np.minimum(panel.lengths, begins[name]) for name in ("validation", "test")), panel.lengths]
+    windows = {name: _between(begin, end - horizon) for (name, begin), end in zip(begins.items(), ends)}
+    there = [name for name, (series, _) in windows.items() if len(series)]
+    chosen = part_to_score(part, there, "data")
+    first = begins["train" if chosen == ALL else chosen]
+    series, cutoff = _between(first, panel.lengths - horizon) if chosen == ALL else windows[chosen]
+    if not len(series) or (part == "auto" and chosen == ALL):
         raise DataError(
             f"data has no {horizon} rows behind those that training used, expected newer rows:"
             " add some, or train with --test-size"
@@ -140,7 +150,6 @@ def evaluation_of(forecaster: Any, data: Any = None) -> Evaluation:
     thin = -(-len(series) // MOST_VALIDATION)
     series, cutoff = series[::thin], cutoff[::thin]
     forecasts = {forecaster.name: forecaster.windows(panel, series, cutoff)}
-    look_back = min(LONGEST_LINEAR, forecaster.window.input_size)
     seen = _between(np.full(len(first), look_back), first - horizon)
     values = [s.y for s in own.table.series]
     simple = {
@@ -160,7 +169,7 @@ def evaluation_of(forecaster: Any, data: Any = None) -> Evaluation:
         naive_errors=own.naive_errors[series],
         spread=np.where(panel.units.flat, np.nan, panel.units.scale)[series],
         levels=forecaster.window.levels,
-        split=split,
+        split="unseen" if chosen == "test" else chosen,
         every=thin,
     )
 

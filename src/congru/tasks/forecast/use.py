@@ -19,6 +19,7 @@ from congru.tasks.forecast.forecaster import Forecaster
 from congru.tasks.forecast.outputs import reply as reply
 from congru.tasks.forecast.scoring import Scores, evaluation_of, parts_table, table_of
 from congru.tasks.forecast.streaming import Moment, errors_of, stream
+from congru.tasks.parts import Part
 
 
 def run(
@@ -97,6 +98,7 @@ def evaluate(
     data: str,
     /,
     *,
+    part: Part = "auto",
     by: Literal["all", "series", "step"] = "all",
     out: Path | None = None,
     quiet: bool = False,
@@ -105,8 +107,7 @@ def evaluate(
 ) -> Scores:
     """Score forecasts from every moment behind the training rows: the model beside its baselines.
 
-    The newest rows are enough: the history that the model holds stands before them. Where the table has no row that
-    is newer than training's, the validation part is scored, and the verdict says so. The linear map is fitted on the
+    The newest rows are enough: the history that the model holds stands before them. The linear map is fitted on the
     rows before the first scored one.
 
     Parameters
@@ -115,6 +116,9 @@ def evaluate(
         A model folder.
     data:
         A file with the columns of training.
+    part:
+        auto: the test part where there is one, else the validation part; all: everything, for data that training has not read.
+        The test part is every row newer than training's, and series that training has not seen.
     by:
         Also show the model's scores per series or per step ahead.
     out:
@@ -127,11 +131,12 @@ def evaluate(
         bfloat16 halves the bytes that a recurrent step reads; its matrices are rounded to 8 bits.
     """
     forecaster = Forecaster.load(model, weight_dtype)
-    evaluation = evaluation_of(forecaster, forecaster.read_rows(data, bad_rows))
+    evaluation = evaluation_of(forecaster, forecaster.read_rows(data, bad_rows), part)
     scores = evaluation.overall()
     parts = {"series": evaluation.by_series, "step": evaluation.by_step}
     if not quiet:
         _tell(forecaster, data)
+        print(f"{data}, {evaluation.part}: {evaluation.words()}")
         print(table_of(scores))
         if by != "all":
             print(parts_table(parts[by](), {"series": "series", "step": "step ahead"}[by]))

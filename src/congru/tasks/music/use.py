@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from congru.errors import DataError
 from congru.report.table import text_table
 from congru.report.verdict import verdict
 from congru.runtime.answer import ANSWER
@@ -28,6 +27,7 @@ from congru.tasks.music.performance import (
 )
 from congru.tasks.music.pieces import Piece, frame_name, to_roll
 from congru.tasks.music.sources import first_lines, read_source, split
+from congru.tasks.parts import ALL, Part, part_to_score
 
 
 def run(
@@ -101,7 +101,7 @@ def evaluate(
     data: str,
     /,
     *,
-    part: Literal["auto", "all", "train", "validation", "test"] = "auto",
+    part: Part = "auto",
     bad: Literal["stop", "skip"] = "stop",
     quiet: bool = False,
 ) -> dict[str, dict[str, float]]:
@@ -116,7 +116,7 @@ def evaluate(
     data:
         A file or folder as for training.
     part:
-        auto: the test part where the data has one, else the pieces that training keeps for validation; all: every piece.
+        auto: the test part where there is one, else the validation part; all: everything, for data that training has not read.
     bad:
         A file that cannot be read: stop with one line, or leave it out and count it.
     quiet:
@@ -124,15 +124,14 @@ def evaluate(
     """
     composer = Composer.load(model)
     source = read_source(data, bad)
-    if part == "all":
+    if part == ALL:
         train = scored = [piece for pieces in source.parts.values() for piece in pieces]
-        name = "all"
+        name: str = ALL
     else:
-        parts, _ = split(source, float(composer.config["validation"]))
-        name = {"validation": "valid", "auto": "test" if parts["test"] else "valid"}.get(part, part)
+        own, _ = split(source, float(composer.config["validation"]))
+        parts = {"train": own["train"], "validation": own["valid"], "test": own["test"]}
+        name = part_to_score(part, [title for title, pieces in parts.items() if pieces], data)
         train, scored = parts["train"], parts[name]
-    if not scored:
-        raise DataError(f"{data} has no {name} part, expected one: pass --part all")
     rows, words = (_score_frames if composer.reads_frames else _score_events)(composer, train, scored, data)
     if not quiet:
         metric = next(iter(rows["model"]))

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from congru.errors import DataError
+from congru.tasks.parts import part_to_score
 from congru.tasks.sentiment.folders import read_parts
 from congru.tasks.sentiment.labels import LabelRules, make_rules
 from congru.tasks.sentiment.rows import Rows, read_rows
@@ -211,22 +212,18 @@ def split_by_text(part: Part, share: float) -> tuple[Part, Part]:
 def choose_part(parts: Mapping[str, Part], wanted: str, share: float, source: str) -> tuple[str, Part]:
     """A part of a set by its name, and what it is called; where it is not given, by the rule of training.
 
-    `wanted` "auto" is the test part where there is one, else the validation part; "all" is every row.
+    See `congru.tasks.parts` for `wanted`.
 
     Raises:
         DataError: there is no such part, or no row in it.
     """
-    if wanted == "auto":
-        wanted = "test" if "test" in parts else "validation"
+    there = [name for name in ("train", "validation", "test") if name in parts or name == "validation"]
+    wanted = part_to_score(wanted, there if "train" in parts else [*parts], source)
     if wanted == "all":
         texts = [text for part in parts.values() for text in part.texts]
         chosen = Part(texts, np.concatenate([part.labels for part in parts.values()]))
     elif wanted in parts and (wanted != "train" or "validation" in parts):
         chosen = parts[wanted]
-    elif wanted == "test":
-        raise DataError(
-            f"{source} has no test part, expected a folder with test.csv or test/: pass --part all"
-        )
     else:
         chosen = split_by_text(parts["train"], share)[wanted == "validation"]
         wanted += " by the rule of training"

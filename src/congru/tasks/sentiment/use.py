@@ -20,6 +20,7 @@ from congru.report.table import text_table
 from congru.report.verdict import verdict
 from congru.runtime.model import Model
 from congru.tasks.class_scores import calibration_error, confusion, confusion_table, scores_of
+from congru.tasks.parts import Part
 from congru.tasks.sentiment.attribution import STYLE, Explained, as_html, attribute_text, colored, colorless
 from congru.tasks.sentiment.classifier import Classifier
 from congru.tasks.sentiment.classifier import reply as reply
@@ -138,7 +139,7 @@ def evaluate(
     data: str,
     /,
     *,
-    part: Literal["auto", "all", "train", "validation", "test"] = "auto",
+    part: Part = "auto",
     text_column: str | None = None,
     label_column: str | None = None,
     quiet: bool = False,
@@ -153,8 +154,7 @@ def evaluate(
     data:
         A table or folder as for training.
     part:
-        auto: the test part where the folder has one, else its validation part, else the tenth of each class that
-        training keeps for validation; all: every row.
+        auto: the test part where there is one, else the validation part; all: everything, for data that training has not read.
     text_column:
         Column of the text; default: as in training.
     label_column:

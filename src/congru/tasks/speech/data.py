@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from congru.errors import DataError
+from congru.tasks.parts import ALL, part_to_score
 from congru.tasks.speech.front_end import GIVEN
 from congru.tasks.speech.settings import CorpusSettings, FeatureSettings
 from congru.tasks.speech.stages import deviation_of
@@ -183,23 +183,24 @@ def steps_needed(text: str) -> int:
     return len(text) + sum(a == b for a, b in itertools.pairwise(text))
 
 
+_PARTS = ("train", "validation", "test")
+
+
 def part_of(
     utterances: Sequence[Utterance], wanted: str, share: float, source: str
 ) -> tuple[str, list[Utterance]]:
-    """A part of a source by its name; where it is not given, by the rule of training; "auto": test, else validation.
+    """A part of a source by its name; where it is not given, by the rule of training; see `congru.tasks.parts`.
 
     Raises:
         DataError: there is no such part.
     """
-    parts = Counter(one.part for one in utterances)
-    if wanted == "auto":
-        wanted = "test" if parts["test"] else "validation" if parts["validation"] else "all"
-    if wanted == "all":
+    own = {name: [one for one in utterances if (one.part or "train") == name] for name in _PARTS}
+    there = [name for name in _PARTS if own[name] or (name == "validation" and own["train"])]
+    wanted = part_to_score(wanted, there, source)
+    if wanted == ALL:
         return wanted, list(utterances)
-    if parts[wanted] and (wanted != "train" or parts["validation"]):
-        return wanted, [one for one in utterances if one.part == wanted]
-    if wanted == "test":
-        raise DataError(f"{source} has no test part, expected one: pass --part all")
+    if own[wanted] and (wanted != "train" or own["validation"]):
+        return wanted, own[wanted]
     train, validation, _, _ = split_parts(utterances, None, share)
     chosen = validation if wanted == "validation" else train
     return f"{wanted} by the rule of training", chosen

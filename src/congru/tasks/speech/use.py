@@ -21,6 +21,7 @@ from congru.runtime.atomic import write_whole
 from congru.runtime.folder import find_model_folder
 from congru.runtime.model import Model
 from congru.runtime.tensors import parse_tensors
+from congru.tasks.parts import Part
 from congru.tasks.speech.arpa import NGrams, read_arpa, read_words
 from congru.tasks.speech.audio import SUFFIXES, read_audio
 from congru.tasks.speech.data import part_of
@@ -242,7 +243,7 @@ def evaluate(
     data: str,
     /,
     *,
-    part: Literal["auto", "all", "train", "validation", "test"] = "auto",
+    part: Part = "auto",
     beam: int | None = None,
     words: str | None = None,
     lm: str | None = None,
@@ -263,7 +264,7 @@ def evaluate(
     data:
         A folder, table or .npz file as for training.
     part:
-        auto: the test part where there is one, else the validation part, else every utterance.
+        auto: the test part where there is one, else the validation part; all: everything, for data that training has not read.
     beam:
         Also score a search with so many texts side by side; with --words or --lm 16 by default.
     words:

@@ -15,6 +15,7 @@ from congru.data.text import read_text
 from congru.errors import DataError, SettingsError
 from congru.runtime.model import Model
 from congru.runtime.session import Session
+from congru.tasks.parts import ALL, Part, part_to_score
 from congru.tasks.text.baselines import baselines
 from congru.tasks.text.data import metrics_of, split_at
 from congru.tasks.text.scoring import load_text_model, score_text, table, tokenizer_of
@@ -134,7 +135,7 @@ def evaluate(
     data: str,
     /,
     *,
-    part: Literal["validation", "all"] = "validation",
+    part: Part = "auto",
     segments: int = NUM_SEGMENTS,
     quiet: bool = False,
     weight_dtype: Literal["float32", "bfloat16"] = "float32",
@@ -142,7 +143,7 @@ def evaluate(
     """Score a text: nats and bits per character and bits per byte, beside the baselines.
 
     Every character is counted once, with the state carried along (see congru.tasks.text.streams). The
-    baselines are counted on the text before the scored part; with ``--part all`` there is none, and the
+    baselines are counted on the text before the scored part; with other parts there is none, and the
     uniform distribution stands there. Symbols that the model does not know are left out for it, and counted and paid for as
     <unknown> (see congru.tasks.text.unknown).
 
@@ -153,7 +154,8 @@ def evaluate(
     data:
         A UTF-8 file or a folder of text files.
     part:
-        validation: the end of the text, the same share as the model's own validation part; all: everything.
+        auto: the test part where there is one, else the validation part; all: everything, for data that training has not read.
+        The validation part is the end of the text, the same share as in training; a text has no test part.
     segments:
         Parts of the text that run side by side; 1 is one exact pass from the first character to the last.
     quiet:
@@ -163,8 +165,10 @@ def evaluate(
     """
     loaded = load_text_model(model, weight_dtype)
     corpus = read_text(data)
-    begin = split_at(corpus, float(loaded.task_config["validation"])) if part == "validation" else 0
-    before, text = corpus.text[:begin], corpus.text[begin:]
+    chosen = part_to_score(part, ("train", "validation"), data)
+    begin = 0 if chosen == ALL else split_at(corpus, float(loaded.task_config["validation"]))
+    bounds = {"train": (0, begin), "validation": (begin, None), "all": (0, None)}[chosen]
+    before, text = corpus.text[: bounds[0]], corpus.text[slice(*bounds)]
     if not before:
         before, text = text[:1], text[1:]  # the first character has nothing to be predicted from
     if not text:
@@ -181,9 +185,10 @@ def evaluate(
         sum(unknown.values()), len(text)
     )
     rows = {"model": metrics_of(nats, text)}
-    for name, nats in baselines(before if part == "validation" else "", text).items():
+    for name, nats in baselines(before if chosen == "validation" else "", text).items():
         rows[name] = metrics_of(nats * len(text), text)
     if not quiet:
+        print(f"{data}, {chosen}")
         print(table(rows, corpus, loaded, len(text)))
         if unknown:
             print(line_of_unknown(unknown, len(text)))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from congru.errors import DataError
+from congru.tasks.parts import ALL
 from congru.tasks.translate.pairs import Pairs, read_pairs
 from congru.tasks.translate.settings import PairSettings
 
@@ -95,6 +96,14 @@ def findings(pairs: Pairs) -> dict[str, Any]:
             shown = ", ".join(places[:_NAMED])
             found[what] = f"{len(places)} ({shown}{', ...' if len(places) > _NAMED else ''})"
     return found
+
+
+def sentences_of(pairs: Pairs, part: str, share: float, most: int) -> Sentences:
+    """A part of some pairs (see `congru.tasks.parts`): validation as training keeps it, train without that, or all of them."""
+    if part == ALL:
+        return Sentences(pairs.source, [[one] for one in pairs.target])
+    train, held = split_pairs(pairs, share, most)
+    return held if part == "validation" else Sentences(train.source, [[one] for one in train.target])
 
 
 def split_pairs(pairs: Pairs, share: float, most: int) -> tuple[Pairs, Sentences]:

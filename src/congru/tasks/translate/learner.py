@@ -244,6 +244,8 @@ class TranslateLearner(TaskLearner[Settings]):
             "target_column": settings.target_column,
             "source_language": settings.source_language,
             "target_language": settings.target_language,
+            "validation": 0.0 if settings.valid else settings.validation,
+            "max_validation": settings.max_validation,
             "sample": self.data.validation.source[0],
         }
 

@@ -19,7 +19,7 @@ from congru.runtime.decoding.beam import Hypothesis, beam_search, greedy
 from congru.runtime.decoding.scores import log_softmax
 from congru.runtime.model import Model
 from congru.runtime.network import Network
-from congru.tasks.loading import Number, fitting, load_model
+from congru.tasks.loading import SHARE, Number, check_config, fitting, load_model
 from congru.tasks.translate import dictionary
 from congru.tasks.translate.network import ATTENTION
 from congru.tasks.translate.tokens import UNKNOWN, Vocabulary
@@ -51,7 +51,7 @@ class Translation:
     ended: bool
 
 
-_COLUMN = Number(1, 1e6, whole=True)
+_COUNT = Number(1, 1e6, whole=True)
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ class Translator:
         tokens=("bpe", "word"),
         lowercase=bool,
         bleu_tokenize=("13a", "none", "intl", "char", "zh"),
-        source_column=_COLUMN,
-        target_column=_COLUMN,
+        source_column=_COUNT,
+        target_column=_COUNT,
         source_language=(None, str),
         target_language=(None, str),
     )
@@ -89,6 +89,8 @@ class Translator:
         """The translator of a loaded model."""
         model.need_files(SOURCE_FILE, TARGET_FILE)
         config = model.task_config
+        if "validation" in config:  # since folders say which share was kept
+            check_config(model, validation=SHARE, max_validation=_COUNT)
         kind, lowercase = str(config["tokens"]), bool(config["lowercase"])
         return cls(
             model.networks["encoder"],

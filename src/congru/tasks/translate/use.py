@@ -18,8 +18,10 @@ from congru.report.page import Section, page
 from congru.report.table import Cell, text_table
 from congru.report.verdict import verdict
 from congru.runtime.model import Model
+from congru.tasks.parts import Part, part_to_score
 from congru.tasks.translate import dictionary
 from congru.tasks.translate.alignment import align, alignment_html, alignment_svg, alignment_text
+from congru.tasks.translate.data import sentences_of
 from congru.tasks.translate.pairs import read_lines, read_pairs
 from congru.tasks.translate.scoring import Scores, score
 from congru.tasks.translate.settings import PairSettings
@@ -171,6 +173,7 @@ def evaluate(
     alpha: float = ALPHA,
     tokenize: Literal["13a", "none", "intl", "char", "zh"] | None = None,
     lowercase: bool = False,
+    part: Part = "auto",
     bad_rows: Literal["raise", "skip"] = "raise",
     output: Path | None = None,
     batch_size: int = 32,
@@ -195,6 +198,9 @@ def evaluate(
         How sacrebleu cuts words; default: as in training. none: the texts are cut already.
     lowercase:
         Score capital letters as small ones.
+    part:
+        auto: the test part where there is one, else the validation part; all: everything, for data that training has not read.
+        Pairs have no test part: name the files of one, with all.
     bad_rows:
         A line that is no pair ends the scoring, or is left out and named.
     output:
@@ -217,12 +223,16 @@ def evaluate(
     )
     files = (Path(source),) if target is None else (Path(source), Path(target))
     pairs = read_pairs(files, settings)
-    found = translator.translate(pairs.source, beam_size=beam, alpha=alpha, batch_size=batch_size)
+    share = float(config.get("validation", settings.validation))
+    splits = share > 0 and len(set(pairs.source)) > 1
+    name = part_to_score(part, ("train", "validation") if splits else (), pairs.name)
+    chosen = sentences_of(pairs, name, share, int(config.get("max_validation", settings.max_validation)))
+    found = translator.translate(chosen.source, beam_size=beam, alpha=alpha, batch_size=batch_size)
     texts = [one[0].text for one in found]
     if output is not None:
         output.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
-    cleaned = [translator.source.clean(text) for text in pairs.source]
-    references = [[translator.target.clean(text)] for text in pairs.target]
+    cleaned = [translator.source.clean(text) for text in chosen.source]
+    references = [[translator.target.clean(text) for text in own] for own in chosen.references]
     cut = tokenize or str(config["bleu_tokenize"])
     words = translator.dictionary
     every = {
@@ -233,14 +243,14 @@ def evaluate(
     scored: dict[str, Scores] = {name: score(one, references, cut, lowercase) for name, one in every.items()}
     rows = {name: one.numbers() for name, one in scored.items()}
     if not quiet:
-        _print_scores(pairs.name, len(pairs), pairs.bad, rows, scored["model"])
+        _print_scores(f"{pairs.name}, {name}", len(chosen), pairs.bad, rows, scored["model"])
     return rows
 
 
 def _print_scores(
     name: str, count: int, bad: list[str], rows: dict[str, dict[str, float]], own: Scores
 ) -> None:
-    print(f"{name}: {count} pairs")
+    print(f"{name}: {count} sentences")
     for line in bad:
         print(f"left out: {line}")
     names = list(rows["model"])

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from congru.errors import DataError
+from congru.tasks.parts import ALL, part_to_score
 from congru.tasks.video.clips import Clip, ClipSet, Found, load_clips, some
 from congru.tasks.video.frames import Look
 from congru.tasks.video.listing import Entry, Listing, list_clips
@@ -90,7 +91,7 @@ def prepare(source: str, settings: FrameSettings) -> VideoData:
     tell(found, told, len(entries) + len(listing.faults), settings.bad, source)
     chosen = [part_of[id(entry)] for entry in good]
     rule = "as given"
-    if "validation" not in parts:
+    if "validation" not in parts and parts.get("train"):
         chosen, rule = split(good, settings.validation, settings.fold)
     if left_out:
         rule += f"; {', '.join(left_out)} left out for the test"
@@ -239,8 +240,8 @@ def class_counts(labels: NDArray[np.int64], classes: Sequence[str]) -> str:
     return listed + (f", .. ({len(classes)} classes)" if len(classes) > 12 else "")
 
 
-def part_to_score(listing: Listing, part: str, config: Mapping[str, Any]) -> tuple[str, list[Entry]]:
-    """The clips of a part; "auto": those left out, else the test part, else the validation clips of training.
+def chosen_part(listing: Listing, part: str, config: Mapping[str, Any]) -> tuple[str, list[Entry]]:
+    """The clips of a part, see `congru.tasks.parts`; those of groups that training left out belong to the test part.
 
     Raises:
         DataError: a part that is not there.
@@ -257,12 +258,6 @@ def part_to_score(listing: Listing, part: str, config: Mapping[str, Any]) -> tup
         chosen, _ = split(parts["train"], float(config["validation"]), int(config["fold"]))
         for name in ("validation", "train"):
             parts[name] = [entry for entry, own in zip(parts["train"], chosen) if own == name]
-    parts["all"] = listing.entries
-    if part == "auto":
-        part = next((name for name in ("test", "validation") if parts.get(name)), "all")
-    if not parts.get(part):
-        there = ", ".join(name for name, entries in parts.items() if entries) or "none"
-        raise DataError(
-            f"{listing.source} has no clips in part {part!r}, expected one of {there}: choose with --part"
-        )
-    return part, parts[part]
+    there = [name for name in ("train", "validation", "test") if parts.get(name)]
+    part = part_to_score(part, there, str(listing.source))
+    return part, listing.entries if part == ALL else parts[part]

@@ -15,7 +15,7 @@ from congru.runtime.model import Model
 from congru.runtime.tensors import parse_tensors
 from congru.tasks.video import strip
 from congru.tasks.video.clips import Clip, Found, load_clips, read_clip
-from congru.tasks.video.data import part_to_score, tell
+from congru.tasks.video.data import chosen_part, tell
 from congru.tasks.video.listing import list_clips
 from congru.tasks.video.moving_digits import DigitClips, holds_digits
 from congru.tasks.video.predictor import Predictor
@@ -90,7 +90,7 @@ def _clips(
         digits = DigitClips(Path(data), kind, name, made, predictor.look)
         return name, [digits.clip(row) for row in range(made)], {"clips": "made of the part's digits"}
     listing = list_clips(data, labelled=False)
-    name, entries = part_to_score(listing, part, predictor.config)
+    name, entries = chosen_part(listing, part, predictor.config)
     found, told = Found(list(listing.faults)), dict[str, Any]()
     good, clips, _ = load_clips(entries, predictor.look, processes=decoders, memory_bytes=2**40, found=found)
     tell(found, told, len(entries) + len(listing.faults), bad, data)

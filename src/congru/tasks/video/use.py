@@ -20,11 +20,12 @@ from congru.runtime.answer import Arrays
 from congru.runtime.model import Model
 from congru.tasks.class_scores import calibration_error, confusion, confusion_table, scores_of
 from congru.tasks.loading import load_model
+from congru.tasks.parts import Part
 from congru.tasks.video import early, predictor
 from congru.tasks.video.classifier import Classifier, neighbours_of, stored_clip
 from congru.tasks.video.classifier import reply as classifier_reply
 from congru.tasks.video.clips import Clip, Found, load_clips
-from congru.tasks.video.data import as_set, part_to_score, tell
+from congru.tasks.video.data import as_set, chosen_part, tell
 from congru.tasks.video.frames import read_frames
 from congru.tasks.video.listing import list_clips
 from congru.tasks.video.moving_digits import DigitClips, holds_digits
@@ -192,7 +193,7 @@ def evaluate(
     data: str,
     /,
     *,
-    part: Literal["auto", "all", "train", "validation", "test"] = "auto",
+    part: Part = "auto",
     bad: Literal["stop", "skip"] = "stop",
     decoders: int = 2,
     quiet: bool = False,
@@ -207,7 +208,8 @@ def evaluate(
     data:
         A folder, table or .npz as for training.
     part:
-        auto: the groups left out in training, else the test part, else the validation clips of training; all: every clip.
+        auto: the test part where there is one, else the validation part; all: everything, for data that training has not read.
+        The groups left out in training are a test part.
     bad:
         A clip that cannot be used: stop with one line, or leave it out and count it.
     decoders:
@@ -255,7 +257,7 @@ def _read_part(
             {"clips": "made of the part's digits"},
         )
     listing = list_clips(data)
-    name, entries = part_to_score(listing, part, classifier.config)
+    name, entries = chosen_part(listing, part, classifier.config)
     found, told = Found(list(listing.faults)), dict[str, Any]()
     good, clips, lengths = load_clips(
         entries, classifier.look, processes=decoders, memory_bytes=2**40, found=found
