@@ -5,16 +5,33 @@ from __future__ import annotations
 import pytest
 
 from congru.errors import ExportError
+from congru.export import exporter
 from congru.export.arrays.emitters import ARRAYS
-from congru.export.c.program import C
+from congru.export.c.program import C, CNetwork
 from congru.export.emitters import Emitters
 from congru.export.int8.emitters import INT8
 from congru.export.onnx.program import ONNX
+from congru.export.wasm import plan as wasm_plan
 from congru.runtime.graph import Graph
 from congru.runtime.nodes import NODES
 from nodes_cases import CASES
 
 TARGETS = [ONNX, C, INT8, ARRAYS]
+EMITTERS_OF = {
+    "onnx": ONNX,
+    "c": C,
+    "int8": INT8,
+    "wasm": C,  # a plan of what the emitters of C call
+    "numpy": ARRAYS,
+    "torch": ARRAYS,
+    "keras": ARRAYS,
+}
+
+
+def test_no_target_is_left_out() -> None:
+    assert set(EMITTERS_OF) == set(exporter.TARGETS)
+    assert {id(emitters) for emitters in EMITTERS_OF.values()} == {id(emitters) for emitters in TARGETS}
+    assert wasm_plan.CNetwork is CNetwork
 
 
 @pytest.mark.parametrize("emitters", TARGETS, ids=lambda target: target.target)

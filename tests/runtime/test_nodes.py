@@ -111,6 +111,50 @@ def test_any_cutting_gives_the_same_bits(name: str, backend: str) -> None:
         np.testing.assert_array_equal(np.concatenate([part[key] for part in parts], 1), value)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_what_stands_in_padding_changes_nothing(name: str) -> None:
+    _, ours, inputs = both(name)
+    valid = {"steps": np.array([T, 0, 4])}
+    if "m" in inputs:
+        valid["m"] = np.array([S, 1, 2])
+    other = {}
+    for key, value in inputs.items():
+        lengths = valid.get("m" if key == "m" else "steps")
+        axes, tokens = ours.graph.inputs[key].axes, value.dtype == np.int64
+        padding = np.arange(value.shape[1]) >= lengths[:, None] if axes != "row" else np.zeros(B, bool)
+        other[key] = value.copy()
+        other[key][padding] = 0 if tokens else 7.5
+    (one_way, state), (other_way, other_state) = (ours.run(x, lengths=valid) for x in (inputs, other))
+    for key, value in named(one_way, ours.graph).items():
+        changed = named(other_way, ours.graph)[key]
+        inside = np.arange(T) < valid["steps"][:, None] if ours.graph.outputs[key].axes == "steps" else ...
+        np.testing.assert_array_equal(value[inside], changed[inside])
+    for key, value in state.items():
+        np.testing.assert_array_equal(value, other_state[key])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_wrong_key_size_or_input_of_every_node_has_its_line(name: str) -> None:
+    config = CASES[name]
+    wrong: list[tuple[Any, str]] = []
+    for number, node in enumerate(config["nodes"]):
+        others = config["nodes"][:number], config["nodes"][number + 1 :]
+        for key, value, words in (("sizzle", 1, "unknown key 'sizzle'"), ("of", ["nobody"], "expected")):
+            changed = {**config, "nodes": [*others[0], {**node, key: value}, *others[1]]}
+            wrong.append((lambda changed=changed: Graph(changed), words))
+    _, ours, inputs = both(name)
+    first = next(iter(inputs))
+    rest = {key: value for key, value in inputs.items() if key != first}
+    wrong.append((lambda: ours.run(rest), "expected"))
+    shapes = {key: np.concatenate([value, value], -1) for key, value in inputs.items()}
+    if ours.graph.inputs[first].size:
+        wrong.append((lambda: ours.run(shapes), "expected"))
+    for call, words in wrong:
+        with pytest.raises(CongruError, match=words) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
