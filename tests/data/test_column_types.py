@@ -12,8 +12,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from congru.data.columns import Columns
 from congru.data.long_table import LongTable
-from congru.data.rows import Columns
 from congru.data.table import make_table, read_table, write_ids, write_times
 from congru.data.times import TimeFormat
 

@@ -13,8 +13,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from congru.data.columns import Columns
 from congru.data.frequency import Frequency, infer_frequency, parse_frequency
-from congru.data.rows import Columns
 from congru.data.table import make_table, read_table
 from congru.errors import DataError, SettingsError
 

@@ -16,8 +16,8 @@ import polars as pl
 import pytest
 
 import congru
+from congru.data.columns import Columns
 from congru.data.long_table import LongTable
-from congru.data.rows import Columns
 from congru.data.table import read_table
 from congru.errors import SettingsError
 from congru.report.verdict import verdict

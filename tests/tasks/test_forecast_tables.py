@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from congru.data.columns import Columns
 from congru.data.long_table import LongTable
-from congru.data.rows import Columns
 from congru.data.table import read_table
 from congru.errors import DataError, SettingsError
 from congru.tasks.forecast import Forecaster

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from congru.data.columns import Categories, Columns
 from congru.data.frequency import Frequency
-from congru.data.rows import Categories, Columns
 from congru.data.times import TimeFormat
 
 

@@ -23,11 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from congru.data.column_types import id_column, time_column
+from congru.data.columns import Categories, Columns
 from congru.data.frequency import Frequency, infer_frequency, parse_frequency
 from congru.data.grid import Grid, Laying, grid_of
 from congru.data.long_table import LongTable, TableReport
 from congru.data.row_checks import BadRows, RowChecks
-from congru.data.rows import Categories, Columns, Rows, read_rows, series_key
+from congru.data.row_values import series_key
+from congru.data.rows import Rows, read_rows
 from congru.data.times import TimeFormat
 from congru.errors import DataError, SettingsError, require
 

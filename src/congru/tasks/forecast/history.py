@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from congru.data.long_table import LongTable, Series, TableReport
-from congru.data.rows import series_key
+from congru.data.row_values import series_key
 from congru.errors import DataError
 from congru.tasks.forecast.store import SeriesStore
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from congru.data.rows import Columns
+from congru.data.columns import Columns
 from congru.train.settings import BudgetKind, FolderSettings, ModelSettings
 from congru.train.sizing import Size
 

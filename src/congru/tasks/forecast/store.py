@@ -16,8 +16,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as format_tensors
 
+from congru.data.columns import ROLES, Columns
 from congru.data.frequency import DAY, Frequency
-from congru.data.rows import ROLES, Columns
 from congru.data.table import write_ids, write_times
 from congru.data.times import COUNTED, TimeFormat
 from congru.errors import ModelFolderError
