@@ -15,6 +15,7 @@ import pytest
 
 from congru.cli.main import COMMANDS, main
 from congru.tasks.registry import TASKS
+from printed import type_next
 
 TEXT = "the cat sat on the mat. the dog sat on the log. a bat and a rat sat on a hat.\n" * 40
 
@@ -221,9 +222,9 @@ def test_inspect_takes_a_torch_model_from_a_python_file(tmp_path, capsys):
         assert line in refused(capsys, "inspect", *words)
 
 
-def test_compare_gives_a_row_per_cell(text_run, tmp_path, capsys):
+def test_compare_gives_a_row_per_cell(text_run, tmp_path, capsys, monkeypatch):
     words = ["--steps", "3", "--hidden-size", "8", "--batch-size", "4", "--chunk", "16", "--seeds", "0", "1"]
-    out = tmp_path / "compared"
+    out = tmp_path / "the compared"
     source = str(text_run.parent / "cats.txt")
     assert run("compare", "text", source, "--cells", "gru,rnn", "--out", str(out), *words) == 0
     shown = capsys.readouterr().out
@@ -232,6 +233,8 @@ def test_compare_gives_a_row_per_cell(text_run, tmp_path, capsys):
     assert [row["cell"] for row in rows] == ["gru", "rnn"]
     assert abs(rows[0]["num_parameters"] - rows[1]["num_parameters"]) < 0.05 * rows[0]["num_parameters"]
     assert len(rows[0]["values"]) == 2
+    monkeypatch.chdir(tmp_path)
+    type_next(shown, 3)
 
 
 def test_doctor_checks_the_unit_against_the_equations(capsys, monkeypatch):

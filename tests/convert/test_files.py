@@ -284,8 +284,9 @@ def test_a_converted_folder_loads_without_torch_and_the_command_says_what_it_did
     shown = capsys.readouterr().out
     assert "layer: gru 1 x 4, 3 features, reset after" in shown
     assert re.search(r"checked: \d\.\de-1\d is the largest difference from the source's own equations", shown)
-    command = re.search("next: python -c '(.*)'", shown)
-    code = f"import sys; sys.modules['torch'] = None; {command[1]}"
+    code = (
+        f"import sys; sys.modules['torch'] = None; import congru; print(congru.load({str(tmp_path / 'm')!r}))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "converted, gru 1 x 4, 3 features -> 4 outputs" in done.stdout
     np.save(tmp_path / "x.npy", np.zeros((1, 4, 3), np.float32))

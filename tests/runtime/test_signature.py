@@ -13,6 +13,7 @@ from congru.cli.main import main
 from congru.errors import ModelFolderError, SettingsError
 from congru.runtime import signature
 from congru.runtime.signature import SIGNATURE, make_key
+from printed import type_next
 from runtime_models import save, token_config
 
 pytest.importorskip("cryptography", reason="cryptography is not installed: pip install 'congru[sign]'")
@@ -29,9 +30,9 @@ def command(*arguments: str | Path) -> int:
 @pytest.fixture
 def signed(tmp_path: Path) -> tuple[Path, str]:
     """A folder signed by the commands, and the public key."""
-    save(tmp_path / "model", token_config())
-    assert command("sign", tmp_path / "model", "--new-key", tmp_path / "key") == 0
-    return tmp_path / "model", (tmp_path / "key.pub").read_text().strip()
+    save(tmp_path / "my model", token_config())
+    assert command("sign", tmp_path / "my model", "--new-key", tmp_path / "key") == 0
+    return tmp_path / "my model", (tmp_path / "key.pub").read_text().strip()
 
 
 def test_a_signed_folder_is_verified(signed: tuple[Path, str], tmp_path: Path, capsys: Any) -> None:
@@ -43,6 +44,14 @@ def test_a_signed_folder_is_verified(signed: tuple[Path, str], tmp_path: Path, c
     assert command("verify", folder, "--key", public) == 0
     assert f"signed by the key {public}" in capsys.readouterr().out
     assert congru.load(folder).task == "text"  # nobody has to
+
+
+def test_the_lines_to_type_next(tmp_path: Path, capsys: Any) -> None:
+    save(tmp_path / "my model", token_config())
+    assert command("sign", "--new-key", tmp_path / "my key") == 0
+    type_next(capsys.readouterr().out, 1, MODEL=str(tmp_path / "my model"))  # signs
+    type_next(capsys.readouterr().out, 1)  # verifies
+    assert "golden cases replayed, signed by the key" in capsys.readouterr().out
 
 
 def test_what_is_not_signed_by_the_key_is_refused(signed: tuple[Path, str], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -61,5 +62,5 @@ def convert(
         )
     order = tuple(name.strip() for name in chain.split(",")) if chain else ()
     print(to_folder(source, to, system=origin, cell=cell, order=order))
-    print(f"next: python -c 'import congru; print(congru.load(\"{to}\"))'")
+    print(f"next: {shlex.join(['congru', 'doctor', str(to), '--against', str(source)])}")
     return 0

@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -69,7 +70,8 @@ def doctor(file: Path | None = None, /, *, against: Path | None = None, fix: Pat
         print(mended)
         return 0 if mended.equal else 1
     if found.swapped_reset and file.suffix.lower() == ".onnx":
-        print(f"next: congru doctor {file} --against {against} --fix fixed.onnx")
+        words = ["congru", "doctor", str(file), "--against", str(against), "--fix", "fixed.onnx"]
+        print(f"next: {shlex.join(words)}")
     return 0 if found.equal else 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from cyclopts import App
@@ -35,14 +36,14 @@ def sign(model: Path | None = None, /, *, key: Path | None = None, new_key: Path
     if model is None:
         if new_key is None:
             raise SettingsError("model is missing, expected a model folder: congru sign MODEL --key FILE")
-        print(f"next: congru sign MODEL --key {new_key}")
+        print(f"next: {shlex.join(['congru', 'sign', 'MODEL', '--key', str(new_key)])}")
         return 0
     if key is None:
         raise SettingsError("--key is missing, expected a private key: congru sign --new-key FILE makes one")
     loaded = load(model)
     public = sign_folder(loaded.folder, loaded.config, key)
     print(f"{loaded.folder / SIGNATURE}: signed by {public}")
-    print(f"next: congru verify {loaded.folder} --key {public}")
+    print(f"next: {shlex.join(['congru', 'verify', str(loaded.folder), '--key', public])}")
     return 0
 
 

@@ -7,6 +7,7 @@ The data is the daily maximum temperature of the package vega_datasets (NOAA, 20
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import statistics
 import sys
@@ -60,8 +61,8 @@ def weather(seconds: float, out: Path | None = None, setup_seconds: float | None
     compared = write_comparison(comparison, folder)
     print(said_of(scores))
     print("next")
-    print(f"  congru run {best.model.folder}")
-    print(f"  congru inspect {best.model.folder}")
+    for command in ("run", "inspect"):
+        print(f"  {shlex.join(['congru', command, str(best.model.folder)])}")
     print(f"reports: {page} (the GRU), {compared} (all cells)")
     return 0
 

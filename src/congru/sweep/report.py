@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,10 +46,10 @@ def write_report(outcome: Outcome, space: Space, study: Study, folder: Path) -> 
 
 def next_lines(outcome: Outcome, folder: Path) -> list[str]:
     """What to type with the result."""
-    data = " ".join(outcome.plan.data or ["DATA"])
+    data = outcome.plan.data or ["DATA"]
     return [
-        f"congru run {folder}",
-        f"congru train {outcome.plan.task} {data} --config {folder / BEST}",
+        shlex.join(["congru", "run", str(folder)]),
+        shlex.join(["congru", "train", outcome.plan.task, *data, "--config", str(folder / BEST)]),
     ]
 
 

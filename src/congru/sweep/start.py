@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,8 @@ def start(
     open_plan(out, plan)
     write_bytes(out / SPACE, to_yaml(raw).encode())
     if not settings.quiet and plan.data is not None:
-        say(f"to help from anywhere that sees the folder: congru sweep worker {out.resolve()}")
+        words = ["congru", "sweep", "worker", str(out.resolve())]
+        say(f"to help from anywhere that sees the folder: {shlex.join(words)}")
     return out
 
 

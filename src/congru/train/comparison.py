@@ -6,6 +6,7 @@ the gates of all of them on the same input.
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,7 +32,7 @@ from congru.report.table import Cell, html_table
 from congru.report.verdict import verdict
 from congru.runtime.atomic import write_whole
 from congru.train.compare import Comparison, Row
-from congru.train.folder import read_metrics
+from congru.train.folder import STATUS, read_metrics
 from congru.train.wording import duration
 
 UNEQUAL = 1.1  # steps whose ratio is above this are not told as equal
@@ -86,9 +87,10 @@ def verdict_lines(comparison: Comparison) -> list[str]:
 
 
 def next_lines(comparison: Comparison) -> list[str]:
-    """What to type next with the best model."""
-    folder = best_folder(ordered(comparison)[0], comparison.minimize)
-    return [f"congru run {folder}", f"congru inspect {folder}"]
+    """What to type next with the best model: what its own run said."""
+    folder = Path(best_folder(ordered(comparison)[0], comparison.minimize))
+    lines: list[str] = json.loads((folder / STATUS).read_text(encoding="utf-8"))["next"]
+    return lines
 
 
 def best_folder(row: Row, minimize: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from safetensors.numpy import load as parse_tensors
 import congru
 from congru.errors import DataError, ModelFolderError, SettingsError
 from congru.runtime.folder import save_again
+from congru.tasks.chess import story
 from congru.tasks.chess.data import split_games
 from congru.tasks.chess.evaluation import bootstrap, by_ply, calibration, score, summary
 from congru.tasks.chess.games import SPLITS, Games
@@ -22,6 +24,7 @@ from congru.tasks.chess.probes import board_probe
 from congru.tasks.chess.scoring import legal_log_softmax, ranks
 from congru.tasks.chess.sources import read_games
 from congru.tasks.chess.use import adapt, evaluate, run
+from printed import type_next
 
 
 @pytest.fixture(scope="module")
@@ -247,13 +250,20 @@ def test_a_player_more_is_saved_beside_the_others(model: Path, tmp_path: Path) -
 
 
 def test_adapt_writes_a_model_that_knows_one_player_more(
-    model: Path, games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model: Path,
+    games: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     text = games.read_text().replace("Block, Bert", "Block, Bertha")
     (tmp_path / "new.pgn").write_text(text)
-    adapt(model, str(tmp_path / "new.pgn"), player="bertha", out=tmp_path / "out", most=8, rounds=3)
-    assert capsys.readouterr().out.startswith("Block, Bertha: 8 games")
-    assert Predictor.load(tmp_path / "out").players[-1] == "Block, Bertha"
+    adapt(model, str(tmp_path / "new.pgn"), player="bertha", out=tmp_path / "an out", most=8, rounds=3)
+    shown = capsys.readouterr().out
+    assert shown.startswith("Block, Bertha: 8 games")
+    assert Predictor.load(tmp_path / "an out").players[-1] == "Block, Bertha"
+    monkeypatch.setattr("sys.stdin", io.StringIO("e4\n"))
+    type_next(shown, 1)
     with pytest.raises(DataError, match="player 'nobody' is in none of the games"):
         adapt(model, str(tmp_path / "new.pgn"), player="nobody", out=tmp_path / "out")
     (tmp_path / "two.pgn").write_text(text.replace("Castle, Carl", "Block, Anton"))
@@ -268,3 +278,11 @@ def test_a_part_without_games_is_one_line(model: Path, games: Path, tmp_path: Pa
     empty = next(name for part, name in names.items() if not (split == SPLITS.index(part)).any())
     with pytest.raises(DataError, match=f"one.pgn has no {empty} part, expected one of"):
         evaluate(model, str(tmp_path / "one.pgn"), part=empty)
+
+
+def test_the_story_of_a_father_and_his_son_ends_with_a_line_that_runs(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    story.main([str(model), str(tmp_path / "a story"), "--games", "2", "--rounds", "1"])
+    type_next(capsys.readouterr().out, 3)  # one after each of the two players, and the last game

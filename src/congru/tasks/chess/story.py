@@ -14,6 +14,7 @@ games:
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -119,7 +120,8 @@ def main(arguments: list[str] | None = None) -> None:
         ("knowing both, their earlier games in the state", out / "family", earlier),
     ):
         print(f"  {name:<48} {bits(model, last, before):.3f}")
-    print(f"next\n  congru run {out / 'family'} {last} --earlier {earlier}")
+    line = ["congru", "run", str(out / "family"), str(last), "--earlier", str(earlier)]
+    print(f"next\n  {shlex.join(line)}")
 
 
 if __name__ == "__main__":

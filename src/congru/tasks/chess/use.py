@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -265,7 +266,7 @@ def adapt(
     save_with_player(predictor, name, fitted.vector, out)
     print(
         f"{name}: {num_games} games, {fitted.plies:,} moves, {fitted.before:.4f} -> {fitted.after:.4f} bits a move"
-        f" on these games; next: congru run {out} --white '{name}'"
+        f" on these games; next: {shlex.join(['congru', 'run', str(out), '--white', name])}"
     )
     return 0
 

@@ -11,6 +11,7 @@ espeak-ng is a program of the system (Debian: apt install espeak-ng); it is only
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -105,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except CongruError as error:
         raise SystemExit(f"voices: {error}") from None
     print(f"{sum(counts.values())} recordings in {given.folder}; next:")
-    print(f"  congru train speech {given.folder} --out digits-model")
+    print(f"  {shlex.join(['congru', 'train', 'speech', str(given.folder), '--out', 'digits-model'])}")
 
 
 if __name__ == "__main__":
