@@ -75,8 +75,8 @@ def gru(layer: torch.nn.Module, x: Tensor, dy: Tensor | None = None) -> Run | No
         return lambda: _tensor(infer(weights, given).block_until_ready())
 
     def gradients(weights: tuple[Any, ...], x: Any, dy: Any) -> list[Any]:
-        y, pull = jax.vjp(forward, weights, x)
-        dweights, dx = pull(dy)
+        y, vjp = jax.vjp(forward, weights, x)
+        dweights, dx = vjp(dy)
         return [y, dx, *dweights]
 
     train, arriving = jax.jit(gradients), jnp.asarray(dy.numpy())

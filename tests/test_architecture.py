@@ -325,3 +325,39 @@ def test_import_is_fast() -> None:
 
 def test_help_is_fast() -> None:
     assert best_seconds(["-m", "congru.cli.main", "--help"]) < 0.6
+
+
+# Names that say less than the field's term, and the term; a word of another meaning stands where it is allowed.
+OLD_NAMES = {
+    "run_up": "burn-in",
+    "bookends": "provenance",
+    "surroundings": "provenance",
+    "told_once": "on_rank_zero",
+    "ARRIVING": "grad outputs",
+    "arriving": "grad outputs",
+    "known_inputs": "known covariates",
+    "came": "actual",
+    "pull": "cotangent, or vjp",
+    "entering": "h_prev",
+}
+ALLOWED = {
+    "entering": {
+        "runtime/decoding/viterbi.py",
+        "tasks/assistant/crf.py",
+        "export/c/integers.py",
+    }
+}
+
+
+def test_old_names_are_gone() -> None:
+    for path in FILES:
+        names = {
+            getattr(node, "id", getattr(node, "arg", getattr(node, "attr", getattr(node, "name", None))))
+            for node in ast.walk(ast.parse(path.read_text()))
+        }
+        place = path.relative_to(SOURCE).as_posix()
+        assert not [
+            f"{place}: {old}, say {new}"
+            for old, new in OLD_NAMES.items()
+            if old in names and place not in ALLOWED.get(old, ())
+        ]

@@ -56,9 +56,9 @@ def test_both_directions_give_one_prediction() -> None:
 
 def test_what_came_stands_among_the_choices() -> None:
     trace = random_trace("gru", T=4, B=1)
-    found = probable(trace, list("wxyz"), came=["z", "w", "x", "y"])
-    assert [one.came for one in found] == ["z", "w", "x", "y"]
-    assert all(one.came in [choice.name for choice in one.choices] for one in found)
+    found = probable(trace, list("wxyz"), actual=["z", "w", "x", "y"])
+    assert [one.actual for one in found] == ["z", "w", "x", "y"]
+    assert all(one.actual in [choice.name for choice in one.choices] for one in found)
     assert sum(choice.bar for choice in found[0].choices) == pytest.approx(1)
     assert percent(found[0].choices[0].bar) == found[0].choices[0].value
 

@@ -36,10 +36,10 @@ def operator_arguments(cell, reset_before, time_first):
     keep = 0 if cell == "rnn" else 3 if not reset_before else 1
     forward = (code, False, time_first, keep, *inputs, *flags, *[None] * 3)
     y, h, c, *kept = (part.detach() for part in torch.ops.congru.forward(*forward))
-    arriving = [torch.ones_like(part).requires_grad_() for part in (y, h, c)]
+    grad_outputs = [torch.ones_like(part).requires_grad_() for part in (y, h, c)]
     wanted = [part is not None for part in inputs]
-    arriving[2] = arriving[2] if lstm else None
-    backward = (code, False, time_first, wanted, *arriving, None, *forward[4:], y, *kept)
+    grad_outputs[2] = grad_outputs[2] if lstm else None
+    backward = (code, False, time_first, wanted, *grad_outputs, None, *forward[4:], y, *kept)
     return forward, backward
 
 
@@ -125,9 +125,9 @@ def test_forward_mode_through_a_gradient_taken_before(cell, reset_before):
     problem = plain_problem(cell, reset_before)
     found = []
     for backend in BACKENDS:
-        results, pull = torch.func.vjp(lambda *inputs, b=backend: problem.call(b, *inputs), *problem.values())
-        arriving = tuple(torch.ones_like(part) for part in results)
-        found.append(torch.func.jvp(pull, (arriving,), (tuple(part.cos() for part in results),))[1])
+        results, vjp = torch.func.vjp(lambda *inputs, b=backend: problem.call(b, *inputs), *problem.values())
+        grad_outputs = tuple(torch.ones_like(part) for part in results)
+        found.append(torch.func.jvp(vjp, (grad_outputs,), (tuple(part.cos() for part in results),))[1])
     agree("composite gradients, float64", *found)
 
 
@@ -209,11 +209,11 @@ def test_any_layout_of_inputs_and_gradients(cell, reset_before, layout):
         y, *others = problem.call("native", start, *weights)
         dy = layouts(torch.sin(torch.arange(y.numel()).view_as(y)).double())[layout]
         dgates = torch.ones(1, dtype=y.dtype).expand_as(others[-1])
-        arriving = [dy, torch.ones_like(others[0]), dgates]
+        grad_outputs = [dy, torch.ones_like(others[0]), dgates]
         if contiguous:
-            arriving = [part.contiguous() for part in arriving]
+            grad_outputs = [part.contiguous() for part in grad_outputs]
         targets = [start, *weights]
-        found.append([y, *others, *torch.autograd.grad([y, others[0], others[-1]], targets, arriving)])
+        found.append([y, *others, *torch.autograd.grad([y, others[0], others[-1]], targets, grad_outputs)])
     for a, b in zip(*found):
         assert torch.equal(a, b)
 

@@ -65,7 +65,7 @@ def test_the_film_holds_the_gates(server: Serving, cell: str) -> None:
     for step, (best, chance) in enumerate([row[0] for row in film["predictions"]["best"]]):
         assert best == p[step].argmax()
         assert chance == pytest.approx(p[step].max(), abs=1e-4)
-    for step, (chance, rank) in enumerate(film["predictions"]["came"]):
+    for step, (chance, rank) in enumerate(film["predictions"]["actual"]):
         token = film["tokens"][step + 1]
         assert chance == pytest.approx(p[step, token], abs=1e-4)
         assert rank == 1 + (p[step] > p[step, token]).sum()

@@ -47,7 +47,7 @@ export interface Predictions {
   count: number;
   best: [number, number][][];
   labels: Record<string, string>;
-  came: [number, number][];
+  actual: [number, number][];
 }
 export interface Film {
   run: string;

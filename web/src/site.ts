@@ -412,11 +412,11 @@ function predictionsOf(layer: LayerRun, readout: { kind: string; weight: Float32
   const labels: Record<string, string> = {};
   const likely = all.map((p) => best(p, SHOWN));
   for (const row of likely) for (const [k] of row) labels[k] = shown(readout.labels[k]!);
-  const came = tokens && readout.kind === "steps" ? tokens.slice(1).map((token, step) => {
+  const actual = tokens && readout.kind === "steps" ? tokens.slice(1).map((token, step) => {
     const p = all[step]!;
     return [p[token]!, p.filter((value) => value > p[token]!).length + 1] as [number, number];
   }) : [];
-  return { kind: readout.kind, count: readout.labels.length, best: likely, labels, came };
+  return { kind: readout.kind, count: readout.labels.length, best: likely, labels, actual };
 }
 
 /** The largest difference from what NumPy gave, relative to the largest value of each output. */

@@ -106,8 +106,8 @@ def score_all(comparison: Any, past: Any) -> tuple[list[Score], Any]:
         for folder in row.folders:
             forecaster = Forecaster.load(folder)
             panel, _ = forecaster.panel_of(past)
-            figures = evaluate_forecaster(forecaster, past)
-            degrees = {name: float(f["mae"] * panel.units.scale[0]) for name, f in figures.items()}
+            measured = evaluate_forecaster(forecaster, past)
+            degrees = {name: float(f["mae"] * panel.units.scale[0]) for name, f in measured.items()}
             errors.append(degrees.pop(forecaster.name))
             baselines = degrees
         if row.cell == "gru":
@@ -196,11 +196,11 @@ def forecast_picture(forecaster: Any, month: Any) -> str:
     from congru.report.charts import line_chart
 
     past, ahead = forecaster.store.history[0][-PAST_DAYS:], forecaster.values()[0]
-    days, came = list(range(1, len(ahead) + 1)), month["y"].to_list()[: len(ahead)]
+    days, actual = list(range(1, len(ahead) + 1)), month["y"].to_list()[: len(ahead)]
     series = {
         "past": (list(range(1 - len(past), 1)), past.tolist()),
         f"forecast of the {forecaster.name}": (days, ahead[:, 0].tolist()),
-        "what came": (days, came),
+        "what came": (days, actual),
     }
     interval = {f"forecast of the {forecaster.name}": (ahead[:, 1].tolist(), ahead[:, 2].tolist())}
     return line_chart(series, "°C", x_label="days from 30 November 2015", bands=interval)

@@ -69,7 +69,7 @@ def _predictions(record: Record, context: Context) -> Sequence[Prediction]:
     num_outputs = record.output.shape[-1]
     if num_outputs < 2 or len(reading.outputs) != num_outputs:  # no classes, or no names for them
         return ()
-    return probable(record, reading.outputs, reading.came, quote=reading.flow)
+    return probable(record, reading.outputs, reading.actual, quote=reading.flow)
 
 
 def asked(record: Record, context: Context) -> tuple[Any, str]:

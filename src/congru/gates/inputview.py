@@ -70,13 +70,13 @@ def _breaks(token: str) -> str:
 
 def _beside(reading: Reading, prediction: Prediction) -> str:
     """The list of what is predicted, as the script writes it too."""
-    rows = "".join(_choice(one, prediction.came, k == 0) for k, one in enumerate(prediction.choices))
+    rows = "".join(_choice(one, prediction.actual, k == 0) for k, one in enumerate(prediction.choices))
     return f'<p class="asked">{escape(reading.predicts)}</p><ol>{rows}</ol>'
 
 
-def _choice(choice: Choice, came: str, chosen: bool) -> str:
+def _choice(choice: Choice, actual: str, chosen: bool) -> str:
     mark = " class=chosen" if chosen else ""
-    tick = " ✓" if came and came == choice.name else ""
+    tick = " ✓" if actual and actual == choice.name else ""
     width = max(0.0, min(1.0, choice.bar if np.isfinite(choice.bar) else 0.0))
     return (
         f'<li{mark}><b>{escape(printable_name(choice.name))}{tick}</b><span class="bar"><i style="width:{100 * width:.1f}%"></i>'
@@ -103,7 +103,7 @@ def _numbers(reading: Reading, predictions: Sequence[Prediction], length: int) -
         "said": [
             {
                 "at": one.at,
-                "came": one.came,
+                "actual": one.actual,
                 "choices": [
                     [
                         printable_name(choice.name),

@@ -111,12 +111,12 @@ def recurrent_slope(s: Steps, k: int) -> Array:
         return U
     if s.form.layer_norm == "dreamer":
         norm = norm_of((s.gi[k] + U @ s.h[k] + s.weights.b_h)[None], 1, DREAMER_EPSILON)
-        return _gained(s.weights.g_i, norm.pull(U.T).T)
+        return _gained(s.weights.g_i, norm.vjp(U.T).T)
     sums, size = U @ s.h[k], s.h.shape[1]
     if s.form.reset_before:
         sums[2 * size :] = U[2 * size :] @ (s.gates[0][k] * s.h[k])
     norm = norm_of(sums[None], len(s.form.gates) * s.form.num_heads)
-    return _gained(s.weights.g_h, norm.pull(U.T).T)
+    return _gained(s.weights.g_h, norm.vjp(U.T).T)
 
 
 def _gained(gain: Array, slope: Array) -> Array:
@@ -197,7 +197,7 @@ def cell_pull(s: Steps, d_h: Array, k: int | None = None) -> Array:
     d: Array = d_h * o * (1 - squashed * squashed)
     if not s.form.layer_norm:
         return d
-    return norm_of(c, s.form.num_heads).pull(d * s.weights.g_c)
+    return norm_of(c, s.form.num_heads).vjp(d * s.weights.g_c)
 
 
 def _lstm_parts(s: Steps, k: int) -> tuple[Array, Array]:

@@ -25,7 +25,7 @@ class Norm(NamedTuple):
     hat: Array
     scale: Array
 
-    def pull(self, d: Array) -> Array:
+    def vjp(self, d: Array) -> Array:
         """d times the derivative, for rows d [M, S]; with N = 1 every row meets the same derivative."""
         hat, scale = self
         if len(d) != len(hat):

@@ -26,14 +26,14 @@ MOST_STEPS = 240  # the last steps that have a prediction each
 def probable(
     record: Record,
     names: Sequence[str] = (),
-    came: Sequence[str] = (),
+    actual: Sequence[str] = (),
     *,
     quote: bool = False,
     temperature: float = 1.0,
 ) -> list[Prediction]:
     """The most probable outputs after every step: the softmax of the outputs, with shares where they are a linear read-out.
 
-    names: of the outputs, default those of the read-out; came: what followed each step; quote: whether names are marked
+    names: of the outputs, default those of the read-out; actual: what followed each step; quote: whether names are marked
     as text. A read-out of both directions has one prediction, of the whole row.
     """
     readout, outputs = record.readout, outputs_of_steps(record)
@@ -49,7 +49,7 @@ def probable(
             continue
         at = int(record.lengths[0]) - 1 if whole else t
         p = softmax(outputs[t] / temperature)
-        after = came[at] if at < len(came) else ""
+        after = actual[at] if at < len(actual) else ""
         order = _order(p, labels, after)
         choices = []
         for place, k in enumerate(order):

@@ -33,7 +33,7 @@ class Prediction(NamedTuple):
 
     at: int
     choices: tuple[Choice, ...]
-    came: str = ""
+    actual: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Reading:
     x: what the model reads. tokens: a label for each step. step: what a step is called ("day"); plural, if not `step` with
     an s. values: what was read at each step, in its unit. pictures: HTML of each step, trusted; style: CSS of the pictures.
     flow: whether the tokens are a running text, `gap` between them. outputs: names of the outputs, where the model has
-    none. scale and shift [O]: what turns an output into a number in its unit, scale * output + shift. came: the name of what
+    none. scale and shift [O]: what turns an output into a number in its unit, scale * output + shift. actual: the name of what
     followed each step. predicts: what is predicted ("The next character"). of: the unit of the shares, such as "bits".
     seconds: how long a step lasts, where steps are even moments of time. target: the output explained (default: the
     largest). about: further lines of the first table. source: what makes another model read the same, None if that is the
@@ -62,7 +62,7 @@ class Reading:
     outputs: Sequence[str] = ()
     scale: Any = None
     shift: Any = None
-    came: Sequence[str] = ()
+    actual: Sequence[str] = ()
     predicts: str = "The prediction"
     of: str = "the score"
     seconds: float | None = None

@@ -35,7 +35,7 @@
     one.choices.forEach((each, k) => {
       const row = document.createElement("li"), name = document.createElement("b"), bar = document.createElement("span");
       const inner = document.createElement("i"), value = document.createElement("em");
-      name.textContent = each[0] + (one.came && one.came === each[1] ? " ✓" : "");
+      name.textContent = each[0] + (one.actual && one.actual === each[1] ? " ✓" : "");
       name.title = each[0];
       bar.className = "bar";
       inner.style.width = `${100 * Math.min(1, Math.max(0, each[3]))}%`;

@@ -176,9 +176,9 @@ def _scan_back(keep: Tensor, dy: Tensor, begins: Tensor | None) -> tuple[Tensor,
     Nothing goes back over the first step of a sequence, NaN neither.
     """
 
-    def through(piece: Any, k: int, arriving: Tensor) -> Tensor:
+    def through(piece: Any, k: int, grad_output: Tensor) -> Tensor:
         """What reaches the state that enters step k."""
-        kept = keep[piece, k] * arriving
+        kept = keep[piece, k] * grad_output
         return kept if begins is None else torch.where(begins[piece, k], 0.0, kept)
 
     every, size = slice(None), dy.shape[1]

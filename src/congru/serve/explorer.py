@@ -184,11 +184,11 @@ def predictions(explored: Explored) -> dict[str, Any] | None:
     log_p = log_softmax(np.asarray(output, np.float64))[0]
     log_p = log_p[None] if log_p.ndim == 1 else log_p
     order = np.argsort(-log_p, axis=1, kind="stable")[:, :SHOWN]
-    came = []
+    actual = []
     if explored.tokens is not None:
         for t, token in enumerate(explored.tokens[1:]):
             rank = int((log_p[t] > log_p[t, token]).sum()) + 1
-            came.append([round(float(np.exp(log_p[t, token])), 5), rank])
+            actual.append([round(float(np.exp(log_p[t, token])), 5), rank])
     return {
         "kind": readout.kind,
         "count": len(readout.labels),
@@ -196,7 +196,7 @@ def predictions(explored: Explored) -> dict[str, Any] | None:
             [[int(k), round(float(np.exp(log_p[t, k])), 5)] for k in row] for t, row in enumerate(order)
         ],
         "labels": {int(k): shown(readout.label(int(k))) for k in np.unique(order)},
-        "came": came,
+        "actual": actual,
     }
 
 

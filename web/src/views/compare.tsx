@@ -73,8 +73,8 @@ function Both({ names, text, task }: { names: [string, string]; text: string; ta
   const shared = text !== "" ? text : task === "text" ? (first.answer?.text ?? null) : null;
   const second = useAnswer(text === "" && task === "text" && !first.answer ? null : `${names[1]} ${shared}`, () => engine.explore(names[1], shared));
   const films = [first.answer, second.answer];
-  const came = films.map((film) => film?.predictions?.came ?? []);
-  const bits = came.map((steps) => steps.map(([p]) => -Math.log2(Math.max(p, 1e-6))));
+  const actual = films.map((film) => film?.predictions?.actual ?? []);
+  const bits = actual.map((steps) => steps.map(([p]) => -Math.log2(Math.max(p, 1e-6))));
   const lines = useMemo<Line[]>(() => {
     const made: Line[] = [];
     bits.forEach((values, k) => {

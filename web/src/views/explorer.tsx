@@ -113,7 +113,7 @@ function Explored({ film, model, task, source, goOn, hold: held }: { film: Film;
 
   // Without a mouse over it the last prediction is explained.
   const asked = pinned ?? hovered ?? (film.shares.kind === null ? null : last);
-  const predicts = film.predictions !== null && film.shares.kind === "steps" && film.predictions.came.length > 0;
+  const predicts = film.predictions !== null && film.shares.kind === "steps" && film.predictions.actual.length > 0;
   // A token is predicted by the step before it; an output of another kind is explained at the step itself.
   const at = asked === null ? null : predicts ? asked - 1 : asked;
   const { shares, fault: sharesFault } = useShares(film, at, asked, predicts);
@@ -373,20 +373,20 @@ function PredictionLine(props: {
   if (film.shares.kind === null) return <p class="small soft">No exact shares here: {film.shares.why}.</p>;
   if (at === null) return null;
   if (props.fault) return <Notice kind="bad">{props.fault}</Notice>;
-  const came = predicts && at > 0 ? film.predictions!.came[at - 1] : undefined;
+  const actual = predicts && at > 0 ? film.predictions!.actual[at - 1] : undefined;
   const best = predicts ? film.predictions!.best[at - 1] : film.predictions?.best[Math.min(at, film.predictions.best.length - 1)];
   return (
     <div class="stack">
       <p class="small">
         {predicts && at === 0 && "The first token has nothing before it to be predicted from."}
-        {came && (
+        {actual && (
           <>
-            <b class="mono">{film.steps[at]}</b> had a probability of <b>{percent(came[0])}</b> (rank {came[1]} of {film.predictions!.count}).{" "}
+            <b class="mono">{film.steps[at]}</b> had a probability of <b>{percent(actual[0])}</b> (rank {actual[1]} of {film.predictions!.count}).{" "}
           </>
         )}
         {shares && (
           <>
-            {!came ? <>Explained is <b>{film.predictions ? shares.label : shares.label.replaceAll("␣", " ")}</b>, the largest. </> : null}
+            {!actual ? <>Explained is <b>{film.predictions ? shares.label : shares.label.replaceAll("␣", " ")}</b>, the largest. </> : null}
             {digits(shares.output)} = {digits(sum(shares.contributions))} written, {digits(shares.start)} from the start, {digits(shares.bias)} bias.{" "}
             {shares.trust !== null ? <>Trust {digits(shares.trust, 2)}: {trustWords(shares.trust)}.</> : null}
           </>

@@ -1,4 +1,4 @@
-"""Dialogues for training and validation, followed turn by turn; what a person would try first; the figures."""
+"""Dialogues for training and validation, followed turn by turn; what a person would try first; the metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trained dialogue policy without torch: which reply it gives at a turn, and its figures on dialogues."""
+"""A trained dialogue policy without torch: which reply it gives at a turn, and its metrics on dialogues."""
 
 from __future__ import annotations
 

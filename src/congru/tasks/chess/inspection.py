@@ -32,12 +32,12 @@ def inspect_reading(model: Model, source: str | None = None) -> Reading:
         played = codes[at - 1] if at else None
         boards.append((SHAPES if at == 0 else "") + board(game.board.rules, moved=played))
         memory = None if memory is None else memory.after(game, game.state())
-        came = "" if code is None else write_san(game.board.rules, code)
+        actual = "" if code is None else write_san(game.board.rules, code)
         choices = _choices(game, memory)
         if choices:
-            found.append(Prediction(at, choices, came))
+            found.append(Prediction(at, choices, actual))
         if code is not None:
-            labels.append(_numbered(at, came))
+            labels.append(_numbered(at, actual))
             game.play(code)
     x = {name: np.stack([step[name] for step in steps])[None] for name in steps[0]}
     return Reading(

@@ -189,8 +189,8 @@ class ForecastLearner(TaskLearner[Settings]):
     def metrics(self, parts: Sequence[NDArray[np.float64]]) -> dict[str, float]:
         """The metrics over the validation windows that one follows while training, of what the saved model forecasts."""
         levels = self.data.window.levels
-        figures = data_score(self.data, self._mixed(parts).forecast, *self._validation, levels)
-        return {name: value for name, value in figures.items() if name not in ("rmse", "bias")}
+        metrics = data_score(self.data, self._mixed(parts).forecast, *self._validation, levels)
+        return {name: value for name, value in metrics.items() if name not in ("rmse", "bias")}
 
     def probe(self) -> Probe:
         """The first validation windows, [B, n, F]."""

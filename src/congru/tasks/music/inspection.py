@@ -38,7 +38,7 @@ def inspect_reading(model: Model, source: str | None = None, *, limit: int = 400
     if not composer.reads_frames:
         x, labels = inspect_inputs(model, source, limit=limit)
         names = [event_name(token) for token in range(composer.main.output_size)]
-        return Reading(x, labels, step="event", outputs=names, came=labels[1:], predicts="The next event")
+        return Reading(x, labels, step="event", outputs=names, actual=labels[1:], predicts="The next event")
     roll = (
         parse_tensors(model.files[ANSWER])["input.roll"]
         if source is None

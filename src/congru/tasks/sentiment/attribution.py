@@ -78,7 +78,7 @@ def attribute_text(classifier: Classifier, text: str, target: str | None = None)
     weight, bias = linears["head"]
     u = contrast @ weight.astype(np.float64)
     y = top_states(record, 0)
-    pull = pool_weights(classifier, y) * u
+    cotangent = pool_weights(classifier, y) * u
     network_part = float(contrast @ np.asarray(output, np.float64).reshape(-1, len(classes))[-1])
     constant = 0.0 if bias is None else float(contrast @ bias.astype(np.float64))
     counted = np.zeros(len(encoded))
@@ -87,11 +87,11 @@ def attribute_text(classifier: Classifier, text: str, target: str | None = None)
         constant += classifier.scale * float(classifier.naive_bayes.prior.astype(np.float64) @ contrast)
     if record.cell in KEEP:
         if record.cell == "lstm":
-            pull = pull * _shown(record)
-        memory = attribute(record, pull, on="cell" if record.cell == "lstm" else "state")
+            cotangent = cotangent * _shown(record)
+        memory = attribute(record, cotangent, on="cell" if record.cell == "lstm" else "state")
         written, start, trust = memory.contributions, memory.start, memory.share
     else:
-        written, start, trust = np.zeros(len(encoded)), float((pull * y).sum()), float("nan")
+        written, start, trust = np.zeros(len(encoded)), float((cotangent * y).sum()), float("nan")
     evidence = float(
         network_part + counted.sum() + (constant - (0.0 if bias is None else float(contrast @ bias)))
     )

@@ -21,7 +21,7 @@ def inspect_reading(model: Model, source: str | None = None) -> Reading:
         step=step,
         flow=True,
         outputs=names,
-        came=pieces[1:],
+        actual=pieces[1:],
         predicts=f"The next {step}",
         source=tokenizer.decode(x[0].tolist()),
     )

@@ -20,6 +20,6 @@ def inspect_reading(model: Model, source: str | None = None) -> Reading:
         flow=True,
         gap=" ",
         outputs=names,
-        came=[*labels[1:], "(end)"],
+        actual=[*labels[1:], "(end)"],
         predicts="The next word",
     )
