@@ -35,10 +35,10 @@ def accidentals_of_key(key: str) -> dict[str, int] | None:
         return named
     if key.startswith(("HP", "Hp")):  # highland pipes: two sharps written, or none
         return {"F": 1, "C": 1} if key.startswith("Hp") else {}
-    found = _KEY.match(key)
-    if found is None:
+    match = _KEY.match(key)
+    if match is None:
         return None
-    tonic, sign, mode, _ = found.groups()
+    tonic, sign, mode, _ = match.groups()
     mode = mode.lower()
     short = "m" if mode == "m" else mode[:3]
     if short not in _MODES and short not in ("exp", "cle", "bas", "tre", "alt", "ten", "tra", "oct"):

@@ -103,10 +103,10 @@ class _Reader:
         for number, text in self.lines:
             self.line = number
             line = re.sub(r"(?<!\\)%.*", "", text)
-            found = _FIELD.match(line)
-            if found and (not in_body or found[1] in "IKLMNOPQRSTVWw+"):
-                self._field(found[1], found[2].strip())
-                in_body = in_body or found[1] == "K"
+            match = _FIELD.match(line)
+            if match and (not in_body or match[1] in "IKLMNOPQRSTVWw+"):
+                self._field(match[1], match[2].strip())
+                in_body = in_body or match[1] == "K"
             elif in_body:
                 self._music(line)
         voices = [sections for sections in self.voices.values() if any(one.sounds for one in sections)]
@@ -155,16 +155,16 @@ class _Reader:
         raise self._error(f"M: is {value!r}", "a meter such as 6/8 or C")
 
     def _fraction(self, value: str, name: str) -> Fraction:
-        found = re.fullmatch(r"(\d+)\s*/\s*(\d+)|1", value)
-        if not found or (found[2] and not int(found[2])) or found[1] == "0":
+        match = re.fullmatch(r"(\d+)\s*/\s*(\d+)|1", value)
+        if not match or (match[2] and not int(match[2])) or match[1] == "0":
             raise self._error(f"{name}: is {value!r}", "a length such as 1/8")
-        return Fraction(int(found[1] or 1), int(found[2] or 1))
+        return Fraction(int(match[1] or 1), int(match[2] or 1))
 
     def _tempo(self, value: str) -> float | None:
         """Quarter notes a minute; None where only words stand."""
-        found = re.search(r"(\d+)\s*/\s*(\d+)\s*=\s*(\d+)", value)
-        if found and int(found[2]) and int(found[3]):
-            return float(4 * Fraction(int(found[1]), int(found[2])) * int(found[3]))
+        match = re.search(r"(\d+)\s*/\s*(\d+)\s*=\s*(\d+)", value)
+        if match and int(match[2]) and int(match[3]):
+            return float(4 * Fraction(int(match[1]), int(match[2])) * int(match[3]))
         bare = re.fullmatch(r"(?:C\s*=\s*)?(\d+)", value)
         return float(4 * self._unit() * int(bare[1])) if bare and int(bare[1]) else None
 
@@ -179,31 +179,31 @@ class _Reader:
     def _music(self, line: str) -> None:
         position = 0
         while position < len(line):
-            found = _TOKEN.match(line, position)
-            if found is None:
+            match = _TOKEN.match(line, position)
+            if match is None:
                 self.unknown += 1
                 position += 1
                 continue
-            position = found.end()
-            if found["note"] or found["rest"] or found["end_chord"]:
-                position = self._sound(found, line, position)
-            elif found["inline"]:
-                self._field(found["inline"], found["value"].strip())
-            elif found["tuplet"]:
-                p = int(found["p"])
+            position = match.end()
+            if match["note"] or match["rest"] or match["end_chord"]:
+                position = self._sound(match, line, position)
+            elif match["inline"]:
+                self._field(match["inline"], match["value"].strip())
+            elif match["tuplet"]:
+                p = int(match["p"])
                 compound = self.meter.numerator % 3 == 0 and self.meter.numerator > 3
-                q = int(found["q"] or _TUPLETS.get(p, 3 if compound else 2))
-                self.tuplet = Fraction(q, max(p, 1)), int(found["r"] or p)
-            elif found["ending"]:
-                self._bar(found["before"])
-                self._section(ending=found["number"])
-            elif found["bar"]:
-                self._bar(found["bar"])
-            elif found["chord"]:
+                q = int(match["q"] or _TUPLETS.get(p, 3 if compound else 2))
+                self.tuplet = Fraction(q, max(p, 1)), int(match["r"] or p)
+            elif match["ending"]:
+                self._bar(match["before"])
+                self._section(ending=match["number"])
+            elif match["bar"]:
+                self._bar(match["bar"])
+            elif match["chord"]:
                 self.chord = []
-            elif found["broken"]:
-                self._break(found["broken"])
-            elif found["tie"]:
+            elif match["broken"]:
+                self._break(match["broken"])
+            elif match["tie"]:
                 self._tie()
 
     def _sound(self, found: re.Match[str], line: str, position: int) -> int:

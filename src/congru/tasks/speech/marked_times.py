@@ -91,10 +91,10 @@ def read_srt(text: str, name: str) -> list[Segment]:
     segments: list[Segment] = []
     lines = text.replace("\r\n", "\n").split("\n")
     for number, line in enumerate(lines):
-        found = _SRT_TIME.search(line)
-        if not found:
+        match = _SRT_TIME.search(line)
+        if not match:
             continue
-        h, m, s, ms, h2, m2, s2, ms2 = found.groups()
+        h, m, s, ms, h2, m2, s2, ms2 = match.groups()
         start, end = (
             3600 * int(a) + 60 * int(b) + int(c) + int(d) / 10 ** len(d)
             for a, b, c, d in ((h, m, s, ms), (h2, m2, s2, ms2))

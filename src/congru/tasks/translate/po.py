@@ -66,8 +66,8 @@ def _entries(path: Path) -> tuple[list[_Entry], int]:
                 entry = _Entry()
             obsolete += line.startswith("#~ msgid ")
             entry.fuzzy |= line.startswith("#,") and "fuzzy" in line
-        elif found := _KEYWORD.match(line):
-            key, text = found.groups()
+        elif match := _KEYWORD.match(line):
+            key, text = match.groups()
             if key in ("msgctxt", "msgid") and entry.translations:
                 entries.append(entry)
                 entry = _Entry()
@@ -77,8 +77,8 @@ def _entries(path: Path) -> tuple[list[_Entry], int]:
                 )
             entry.line = number if key == "msgid" else entry.line
             entry.parts[key] = _unescaped(text)
-        elif (found := _MORE.match(line)) and key:
-            entry.parts[key] += _unescaped(found[1])
+        elif (match := _MORE.match(line)) and key:
+            entry.parts[key] += _unescaped(match[1])
         elif line:
             raise DataError(
                 f"{path.name} line {number} is {line[:40]!r}, expected a comment, msgid, msgstr or a string:"

@@ -162,8 +162,8 @@ class Translator:
         for begin in range(0, len(order), batch_size):
             chosen = order[begin : begin + batch_size]
             encoded = self.encode_ids([rows[k] for k in chosen])
-            found = self.search(encoded, beam_size=beam_size, num_best=num_best, alpha=alpha)
-            for number, (k, hypotheses) in enumerate(zip(chosen, found)):
+            match = self.search(encoded, beam_size=beam_size, num_best=num_best, alpha=alpha)
+            for number, (k, hypotheses) in enumerate(zip(chosen, match)):
                 result[k] = [self._translation(encoded, number, texts[k], one) for one in hypotheses]
         return result
 
