@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pages import api, commands, drawing, nodes, unit_pictures
+from pages import api, commands, drawing, keywords, nodes, unit_pictures
 from pages.place import DOCS
 
 PAGES = {
@@ -12,6 +12,7 @@ PAGES = {
     "networks.md": nodes.page,
     "gru-unit.svg": unit_pictures.unit,
     "gru-gradient.svg": unit_pictures.gradient,
+    "../src/congru/tasks/keywords.py": keywords.page,
 }
 
 

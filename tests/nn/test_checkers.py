@@ -17,11 +17,15 @@ MISTAKES = """import torch
 
 import congru
 import congru.nn
+import congru.tasks.forecast
+import congru.tasks.text
 
 right = congru.nn.GRU(8, 16, num_layers=2, batch_first=True)
 y, h = right(torch.zeros(1, 2, 8), lengths=torch.tensor([2, 1]))
 right.explain(torch.zeros(1, 2, 8))
 congru.nn.convert(torch.nn.Sequential(), back=True)
+congru.Forecaster(horizon=3, levels=[80], min=0.0).fit([])
+congru.tasks.text.train("shakespeare.txt", minutes=5, out="romeo", json=True)
 congru.nn.GRU("8", 16)  # wrong
 congru.nn.GRU(8, 16, batch_frist=True)  # wrong
 congru.nn.LSTM(8, 16, 1, True, False, "0.5")  # wrong
@@ -31,6 +35,10 @@ congru.nn.GRUCell(8)  # wrong
 congru.nn.convert(torch.nn.Sequential(), bakc=True)  # wrong
 congru.nn.chrono_init(right, "1000")  # wrong
 congru.nosuch  # wrong
+congru.Forecaster(horizn=3)  # wrong
+congru.Forecaster.train("weather.csv", horizon="a week")  # wrong
+congru.tasks.forecast.train("weather.csv", horizn=3)  # wrong
+congru.tasks.text.train("shakespeare.txt", minuts=5)  # wrong
 congru.nn.Gru  # wrong
 """
 
@@ -66,9 +74,14 @@ def test_mypy_finds_every_planted_mistake_and_nothing_else(tmp_path):
     assert checked(command, tmp_path) == WRONG
 
 
-@pytest.mark.skipif(shutil.which("pyright") is None, reason="no pyright: pip install pyright")
+PYRIGHT = shutil.which("pyright") or shutil.which("basedpyright")
+
+
+@pytest.mark.skipif(
+    PYRIGHT is None, reason="no pyright, which with its Node takes 280 MB: pip install basedpyright"
+)
 def test_pyright_finds_every_planted_mistake_and_nothing_else(tmp_path):
     (tmp_path / "pyrightconfig.json").write_text(
-        f'{{"extraPaths": ["{SOURCE}"], "reportUnusedExpression": "none"}}'
+        f'{{"extraPaths": ["{SOURCE}"], "reportUnusedExpression": "none", "typeCheckingMode": "standard"}}'
     )
-    assert checked(["pyright", "--pythonpath", sys.executable], tmp_path) == WRONG
+    assert checked([str(PYRIGHT), "--pythonpath", sys.executable], tmp_path) == WRONG

@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING
 from congru.tasks.registry import TASKS, lazy_names
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from congru.tasks.assistant.conversation import Conversation
     from congru.tasks.assistant.learner import make_learner
     from congru.tasks.assistant.settings import Settings
     from congru.tasks.assistant.talk import Talk
     from congru.tasks.assistant.trained import load_assistant, load_policy
     from congru.tasks.assistant.use import evaluate, inspect_inputs, run
+    from congru.tasks.keywords import AssistantKeywords
     from congru.train.summary import RunResult
 
 __all__ = [
@@ -41,7 +44,7 @@ __all__ = [
 SUMMARY = "Assistant: intent and slots of a sentence, or the next reply of a dialogue, kept over its turns."
 
 
-def train(source: str, **settings: object) -> RunResult:
+def train(source: str, **settings: Unpack[AssistantKeywords]) -> RunResult:
     """Train on marked sentences or on dialogues, a file or a folder of parts; keywords are the fields of :class:`Settings`.
 
     Returns the :class:`RunResult`: ``result.best`` is the share of validation sentences with intent and slots right, or

@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING
 from congru.tasks.registry import TASKS, lazy_names
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from congru.tasks.chess.adaptation import fit_player
     from congru.tasks.chess.learner import make_learner
     from congru.tasks.chess.predict import Predictor
     from congru.tasks.chess.settings import Settings
     from congru.tasks.chess.use import evaluate, inspect_inputs, run
+    from congru.tasks.keywords import ChessKeywords
     from congru.train.summary import RunResult
 
 __all__ = [
@@ -42,7 +45,7 @@ COMMANDS = {
 }
 
 
-def train(source: str, **settings: object) -> RunResult:
+def train(source: str, **settings: Unpack[ChessKeywords]) -> RunResult:
     """Train on a PGN, a table of games or a folder of them; keywords are the fields of :class:`Settings`.
 
     Returns the :class:`RunResult`: ``congru.load(result)`` is the model, ``result.best`` the share of validation moves hit.

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 from congru.tasks.registry import TASKS, lazy_names
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from congru.tasks.forecast.forecaster import Forecaster
     from congru.tasks.forecast.learner import make_learner
     from congru.tasks.forecast.scoring import evaluate_forecaster, evaluation_of
     from congru.tasks.forecast.settings import Settings
     from congru.tasks.forecast.streaming import stream
     from congru.tasks.forecast.use import evaluate, inspect_inputs, run
+    from congru.tasks.keywords import ForecastKeywords
     from congru.train.summary import RunResult
 
 __all__ = [
@@ -40,7 +43,7 @@ __all__ = [
 SUMMARY = "Forecast many series from a long table: unique_id, ds, y."
 
 
-def train(data: Any, **settings: object) -> RunResult:
+def train(data: Any, **settings: Unpack[ForecastKeywords]) -> RunResult:
     """Train on a long table (CSV path, pandas, polars or pyarrow); keywords are fields of :class:`Settings`.
 
     Returns the :class:`~congru.train.summary.RunResult`; ``Forecaster.load(result)`` forecasts with it, and

@@ -41,7 +41,9 @@ from congru.tasks.loading import Number, check_task, fitting, load_model
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from typing_extensions import Unpack
 
+    from congru.tasks.keywords import ForecastKeywords
     from congru.train.summary import RunResult
 
 Index = NDArray[np.int64]
@@ -62,7 +64,7 @@ class Forecaster(Estimator):
     came to, where they are at hand; `report` is what was found in the rows it read last.
     """
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, **settings: Unpack[ForecastKeywords]) -> None:
         super().__init__(**settings)
         self._model: Model | None = None
         self._store: SeriesStore | None = None
@@ -119,7 +121,7 @@ class Forecaster(Estimator):
         return f", {len(store.names)} series, the first up to {last}, {store.window.horizon} steps ahead"
 
     @classmethod
-    def train(cls, data: Any, **settings: object) -> Forecaster:
+    def train(cls, data: Any, **settings: Unpack[ForecastKeywords]) -> Forecaster:
         """Train on a long table, as `congru.tasks.forecast.train`, and stand after its last row.
 
         `forecaster.result` is what training came to. Raises :class:`SettingsError` with ``dry_run``, which leaves no

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 from congru.tasks.registry import TASKS, lazy_names
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from congru.tasks.keywords import MusicKeywords
     from congru.tasks.music.composer import Composer
     from congru.tasks.music.composition import Wishes, compose
     from congru.tasks.music.learner import make_learner
@@ -37,7 +40,7 @@ __all__ = [
 SUMMARY = "Music: continues, harmonises and measures pieces, from MIDI, ABC or piano rolls."
 
 
-def train(source: str, **settings: object) -> RunResult:
+def train(source: str, **settings: Unpack[MusicKeywords]) -> RunResult:
     """Train on a file or folder of MIDI, ABC or rolls; keywords are the fields of :class:`Settings`.
 
     Returns the :class:`RunResult`: ``result.best`` is the validation nats per frame (of events: per note),

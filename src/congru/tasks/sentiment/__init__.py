@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 from congru.tasks.registry import TASKS, lazy_names
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from congru.tasks.keywords import SentimentKeywords
     from congru.tasks.sentiment.classifier import Classifier
     from congru.tasks.sentiment.learner import make_learner
     from congru.tasks.sentiment.settings import Settings
@@ -26,7 +29,7 @@ SUMMARY = (
 )
 
 
-def train(source: str, **settings: object) -> RunResult:
+def train(source: str, **settings: Unpack[SentimentKeywords]) -> RunResult:
     """Train on a table or folder of labelled texts; keywords are the fields of :class:`Settings`.
 
     Returns the :class:`RunResult`: ``result.best`` is the validation accuracy (or the metric asked for),

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 from congru.tasks.registry import TASKS, lazy_names
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from congru.tasks.keywords import SpeechKeywords
     from congru.tasks.speech.learner import make_learner
     from congru.tasks.speech.recognizer import Recognizer
     from congru.tasks.speech.settings import Settings
@@ -24,7 +27,7 @@ __all__ = ["SUMMARY", "Recognizer", "Settings", "evaluate", "inspect_inputs", "m
 SUMMARY = "Speech to text, from files or as a stream: words with times, by CTC, with word lists and language models."
 
 
-def train(source: str, **settings: object) -> RunResult:
+def train(source: str, **settings: Unpack[SpeechKeywords]) -> RunResult:
     """Train on a folder or table of audio with transcripts; keywords are the fields of :class:`Settings`.
 
     Returns the :class:`RunResult`: ``result.best`` is the validation word error rate of greedy decoding.

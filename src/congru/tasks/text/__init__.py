@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 from congru.tasks.registry import TASKS, lazy_names
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from congru.tasks.keywords import TextKeywords
     from congru.tasks.text.learner import make_learner
     from congru.tasks.text.settings import Settings
     from congru.tasks.text.use import evaluate, inspect_inputs, run
@@ -24,7 +27,7 @@ __all__ = ["SUMMARY", "Settings", "evaluate", "inspect_inputs", "make_learner", 
 SUMMARY = "Language model of characters or byte pairs, on any UTF-8 file or folder."
 
 
-def train(source: str, **settings: object) -> RunResult:
+def train(source: str, **settings: Unpack[TextKeywords]) -> RunResult:
     """Train on a UTF-8 file or a folder; keywords are the fields of :class:`Settings`.
 
     Returns the :class:`RunResult`: ``congru.load(result)`` is the model, ``result.best`` the validation nats per

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 from congru.tasks.registry import TASKS, lazy_names
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from congru.tasks.keywords import TranslateKeywords
     from congru.tasks.translate.learner import make_learner
     from congru.tasks.translate.settings import Settings
     from congru.tasks.translate.translator import Translator
@@ -24,7 +27,7 @@ __all__ = ["SUMMARY", "Settings", "Translator", "evaluate", "inspect_inputs", "m
 SUMMARY = "Translation learned from pairs of sentences: two aligned files, a table, TMX, XLIFF or PO."
 
 
-def train(source: str, target: str | None = None, **settings: object) -> RunResult:
+def train(source: str, target: str | None = None, **settings: Unpack[TranslateKeywords]) -> RunResult:
     """Train on two aligned files, or on one file of pairs; keywords are the fields of :class:`Settings`.
 
     Returns the :class:`RunResult`: ``result.best`` is the validation BLEU of greedy translations, ``result.baselines``

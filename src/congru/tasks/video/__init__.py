@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 from congru.tasks.registry import TASKS, lazy_names
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from congru.tasks.keywords import VideoKeywords
     from congru.tasks.video.classifier import Classifier
     from congru.tasks.video.learner import make_learner
     from congru.tasks.video.settings import Settings
@@ -24,7 +27,7 @@ __all__ = ["SUMMARY", "Classifier", "Settings", "evaluate", "inspect_inputs", "m
 SUMMARY = "Classes of clips (videos, picture sequences, tracks of landmarks), also frame by frame with early decisions."
 
 
-def train(source: str, **settings: object) -> RunResult:
+def train(source: str, **settings: Unpack[VideoKeywords]) -> RunResult:
     """Train on a folder, table or .npz of labelled clips; keywords are the fields of :class:`Settings`.
 
     Returns the :class:`RunResult`: ``result.best`` is the validation accuracy (or the metric asked for),
