@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from os import PathLike
 from typing import Literal, TypedDict
-
 '''
 
 
