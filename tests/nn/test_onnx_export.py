@@ -118,6 +118,7 @@ REFUSED = {
     "reset": (lambda: nn.LSTM(I, H), {"reset": torch.zeros(2, 5, dtype=torch.bool)}),
     "zoneout": (lambda: nn.RNN(I, H, zoneout=0.1), {}),
     "return_gates": (lambda: nn.GRU(I, H, return_gates=True), {}),
+    "return_gates or return_states": (lambda: nn.LSTM(I, H), {"return_states": True}),
     "mingru": (lambda: nn.MinGRU(I, H), {}),
 }
 
@@ -152,3 +153,22 @@ def test_the_export_checks_itself_and_a_table_may_be_given():
         layer, (torch.randn(2, 5, I),), custom_translation_table=table, verify=True, verbose=False
     )
     assert [node.op_type for node in program.model.graph].count("GRU") == 1
+
+
+def test_padding_at_either_end_is_written_too():
+    class Masked(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gru = nn.GRU(I, H, batch_first=True, bidirectional=True)
+
+        def forward(self, x, mask):
+            return self.gru(x, mask=mask)
+
+    model, mask = Masked().eval(), torch.tensor([[False, True, True], [True, False, False]])
+    file, x = io.BytesIO(), torch.randn(2, 3, I)
+    torch.onnx.export(model, (x, mask), file, dynamo=False, input_names=["x", "mask"])
+    session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
+    mask = mask.roll(1, 0)
+    results = session.run(None, {"x": x.numpy(), "mask": mask.numpy()})
+    for a, b in zip(results, model(x, mask)):
+        torch.testing.assert_close(torch.as_tensor(a), b.detach(), rtol=1e-5, atol=1e-6)

@@ -89,7 +89,8 @@ def nodes(
 def refuse(cell: str, gates: bool, given: set[str]) -> None:
     """Raise `SettingsError` for an option that no node has."""
     options = [option for name, option in _WITHOUT_NODE.items() if name in given]
-    options += ["return_gates"] if gates else []
+    if gates:  # the states of an LSTM at every step are among what is kept of its gates
+        options.append("return_gates or return_states" if cell == "lstm" else "return_gates")
     if options:
         node = _NODES[cell]
         raise SettingsError(

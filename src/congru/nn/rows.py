@@ -36,7 +36,7 @@ class Rows(NamedTuple):
             order = self.packed.sorted_indices, self.packed.unsorted_indices
             return PackedSequence(packed.data, packed.batch_sizes, *order)
         if self.places is not None:
-            y = torch.take_along_dim(y, self.places.unsqueeze(2), 1)
+            y = y.gather(1, self.places.unsqueeze(2).expand_as(y))
         if self.single:
             return y.squeeze(0)
         return y.transpose(0, 1).contiguous() if self.time_first else y
@@ -51,7 +51,7 @@ class Rows(NamedTuple):
         """What has a value for every step, [L, D, B, T, ..]; of one sequence [L, D, T, ..]."""
         if self.places is not None:
             places = self.places.reshape(1, 1, *self.places.shape, *[1] * (film.dim() - 4))
-            film = torch.take_along_dim(film, places, 3)
+            film = film.gather(3, places.expand_as(film))
         return self._rows(film, 2)
 
     def _rows(self, part: Tensor, axis: int) -> Tensor:
@@ -137,17 +137,17 @@ def _valid_first(rows: Rows, mask: Tensor) -> Rows:
         check_shape("mask", mask, "[B, T]", tuple(x.shape[:2]), "pass True for each valid step, batch first")
     if mask.dtype != torch.bool:
         raise ShapeError(f"mask has dtype {mask.dtype}, expected torch.bool: pass mask != 0")
-    valid = mask.cumsum(1)
-    lengths = mask.sum(1)
-    places = torch.where(mask, valid, lengths.unsqueeze(1) + (~mask).cumsum(1)) - 1
+    valid = mask.long()  # ONNX adds up numbers only
+    lengths = valid.sum(1)
+    places = torch.where(mask, valid.cumsum(1), lengths.unsqueeze(1) + (1 - valid).cumsum(1)) - 1
     order = places.argsort(1)
     if reset is not None:
         if reset.shape != mask.shape or reset.dtype != torch.bool:
             return rows._replace(lengths=lengths)  # the call that follows says what is wrong
         # A sequence that begins at a step of padding begins at the valid step that follows.
-        begun = torch.take_along_dim(reset.cumsum(1), order, 1)
+        begun = reset.long().cumsum(1).gather(1, order)
         reset = begun > torch.cat([torch.zeros_like(begun[:, :1]), begun[:, :-1]], 1)
-    x = torch.take_along_dim(x, order.unsqueeze(2), 1)
+    x = x.gather(1, order.unsqueeze(2).expand_as(x))
     return rows._replace(x=x, lengths=lengths, reset=reset, places=places)
 
 
