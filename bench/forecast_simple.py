@@ -23,7 +23,7 @@ import polars
 from numpy.typing import NDArray
 
 from bench.record import ROOT, spread, write_result
-from congru.cli.demo import HORIZON_DAYS, SCORED_DAYS, load_weather
+from congru.cli.weather import HORIZON_DAYS, SCORED_DAYS, load_weather
 from congru.data.registry import read
 from congru.tasks.forecast import Forecaster, evaluate_forecaster
 from congru.tasks.forecast.panel import Panel

@@ -143,6 +143,35 @@ def test_other_levels_shorter_horizons_and_unseen_series(fitted: congru.Forecast
     np.testing.assert_allclose(again.GRU[6:], forecast.GRU, rtol=1e-6)
 
 
+def test_many_new_series_are_taken_in_at_once(
+    fitted: congru.Forecaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each costs what it holds, not a copy of all: the windows and the store are built once, whatever their number."""
+    built = []
+
+    def counted(panel: Panel, *arguments: Any, **options: Any) -> None:
+        built.append(1)
+        original(panel, *arguments, **options)
+
+    original = Panel.__init__
+    monkeypatch.setattr(Panel, "__init__", counted)
+    many = [
+        two_series(length).assign(unique_id=lambda t: t.unique_id + str(len(t))) for length in (5, 20, 40)
+    ]
+    counts = []
+    for table in (many[0], pd.concat(many)):
+        built.clear()
+        together = fitted.predict(data=table)
+        counts.append(len(built))
+    assert counts[0] == counts[1]
+    alone = pd.concat([fitted.predict(data=table) for _, table in pd.concat(many).groupby("unique_id")])
+    pd.testing.assert_frame_equal(
+        together.sort_values(["unique_id", "ds"], ignore_index=True),
+        alone.sort_values(["unique_id", "ds"], ignore_index=True),
+        rtol=1e-5,
+    )
+
+
 def test_an_overlapping_update_says_what_it_left_out(fitted: congru.Forecaster) -> None:
     table = two_series(95)
     table = table[(table.ds > "2024-03-20") & (table.ds != "2024-04-02")]

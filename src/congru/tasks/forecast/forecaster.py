@@ -27,9 +27,8 @@ from congru.tasks.forecast import history, plot
 from congru.tasks.forecast.estimator import Estimator
 from congru.tasks.forecast.future import known_ahead
 from congru.tasks.forecast.history import UNSEEN
-from congru.tasks.forecast.metrics import naive_error
 from congru.tasks.forecast.outputs import answer, forecasts_of, outputs, reply
-from congru.tasks.forecast.panel import Panel, fit_units
+from congru.tasks.forecast.panel import Panel
 from congru.tasks.forecast.quantiles import bounded, quantile_at
 from congru.tasks.forecast.refit import cross_validate
 from congru.tasks.forecast.rolling import Rolling
@@ -334,12 +333,14 @@ class Forecaster(Estimator):
             for place, (number, series) in enumerate(zip(numbers, table.series))
             if number != UNSEEN
         }
-        for place, (number, series) in enumerate(zip(numbers, table.series)):
-            if number == UNSEEN:
-                report.add("series not seen in training, added", 1, f"series {series.name!r}")
-                self._add(series)
-            else:
-                self._push(int(number), new[place])
+        added = [series for number, series in zip(numbers, table.series) if number == UNSEEN]
+        if added:
+            report.add("series not seen in training, added", len(added), f"series {added[0].name!r}")
+            fresh = self.store.add(added)
+            if self._sessions is not None:
+                self._sessions.add(fresh)
+        for place, steps in new.items():
+            self._push(int(numbers[place]), steps)
         self.store.format = table.format
 
     def take(self, number: int, series: Series) -> None:
@@ -384,19 +385,6 @@ class Forecaster(Estimator):
             self.store.push(number, float(y), bool(observed), known, past)
             if self._sessions is not None:
                 self._sessions.step(number)
-
-    def _add(self, series: Series) -> None:
-        """A series that training has not seen, in units of its own rows."""
-        store = self.store
-        units = fit_units([series.y], store.window, [series.observed])
-        error = naive_error(series.y, store.season, series.observed)
-        number = store.add(series.name, units, error, series.ds[0], series.static)
-        store.history[number] = series.y[0]
-        store.known_history[number], store.past_history[number] = series.known[0], series.past[0]
-        for y, observed, known, past in zip(series.y, series.observed, series.known, series.past):
-            store.push(number, float(y), bool(observed), known, past)
-        if self._sessions is not None:
-            self._sessions.add(number)
 
     # Folder and pictures
 

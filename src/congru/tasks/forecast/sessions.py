@@ -34,11 +34,11 @@ class SeriesSessions:
             self.out, states = self._read(everyone)
         self._sessions = [self._from(states, number) for number in everyone.tolist()]
 
-    def add(self, number: int) -> None:
-        """A series that was added to the store."""
-        out, states = self._read(np.array([number]))
+    def add(self, numbers: Index) -> None:
+        """Series that were added to the store: their look-backs read in one pass."""
+        out, states = self._read(numbers)
         self.out = np.concatenate([self.out, out], axis=1)
-        self._sessions.append(self._from(states, 0))
+        self._sessions += [self._from(states, row) for row in range(len(numbers))]
 
     def step(self, number: int) -> None:
         """One step of the networks for a series that has a new value."""

@@ -18,13 +18,15 @@ from safetensors.numpy import save as format_tensors
 
 from congru.data.columns import ROLES, Columns
 from congru.data.frequency import DAY, Frequency
+from congru.data.long_table import Series
 from congru.data.table import write_ids, write_times
 from congru.data.times import COUNTED, TimeFormat
 from congru.errors import ModelFolderError
 from congru.runtime.scaler import Scaler
 from congru.tasks.forecast.data import CovariateScale, ForecastData, Scales
 from congru.tasks.forecast.linear import mix
-from congru.tasks.forecast.panel import Panel, Units
+from congru.tasks.forecast.metrics import naive_error
+from congru.tasks.forecast.panel import Panel, Units, fit_units
 from congru.tasks.forecast.window import Array, Window
 
 FILE = "series.safetensors"
@@ -199,22 +201,32 @@ class SeriesStore:
             row[-1] = value
         self.length[number] += 1
 
-    def add(self, name: Any, units: Units, naive_error: float, start: Any, static: Array) -> int:
-        """Room for a series that training has not seen, before its first step; returns its number."""
-        kept = self.history.shape[1]
-        self.names.append(name)
-        self.units = Units(*(np.r_[old, new] for old, new in zip(astuple(self.units), astuple(units))))
-        self.naive_errors = np.r_[self.naive_errors, naive_error]
-        self.origin = np.r_[self.origin, as_number(start)]
-        for counter in ("length", "fit_end", "train_end"):
-            setattr(self, counter, np.r_[getattr(self, counter), 0])
-        self.history = np.concatenate([self.history, np.zeros((1, kept))])
-        self.observed = np.concatenate([self.observed, np.zeros((1, kept), bool)])
-        for table in ("known_history", "past_history"):
-            old = getattr(self, table)
-            setattr(self, table, np.concatenate([old, np.zeros((1, *old.shape[1:]))]))
-        self.static_values = np.concatenate([self.static_values, static[None]])
-        return len(self.names) - 1
+    def add(self, added: Sequence[Series]) -> NDArray[np.int64]:
+        """Take in series that training has not seen, each in units of its own rows; returns their numbers.
+
+        The cost is that of one copy of the store, however many series come.
+        """
+        first, kept = len(self.names), self.history.shape[1]
+        parts = [self.units, *(fit_units([s.y], self.window, [s.observed]) for s in added)]
+        self.units = Units(*(np.concatenate(column) for column in zip(*map(astuple, parts))))
+        errors = [naive_error(s.y, self.season, s.observed) for s in added]
+        none = np.zeros(len(added), np.int64)
+        rows: dict[str, Any] = {
+            "naive_errors": errors,
+            "origin": np.array([as_number(s.ds[0]) for s in added], np.int64),
+            "length": np.array([len(s) for s in added], np.int64),
+            "fit_end": none,
+            "train_end": none,
+            "history": np.stack([_last(s.y, kept) for s in added]),
+            "observed": np.stack([_last(s.observed, kept, first=False) for s in added]),
+            "known_history": np.stack([_last(s.known, kept) for s in added]),
+            "past_history": np.stack([_last(s.past, kept) for s in added]),
+            "static_values": np.stack([s.static for s in added]),
+        }
+        for name, new in rows.items():
+            setattr(self, name, np.concatenate([getattr(self, name), new]))
+        self.names.extend(s.name for s in added)
+        return np.arange(first, len(self.names))
 
     def id_column(self, names: Sequence[Any]) -> Any:
         """The names of series as a column of the type that the table had."""
