@@ -354,3 +354,10 @@ def test_an_exact_sine_and_croston() -> None:
     assert croston(demand)[-1] == pytest.approx(2.0)  # 6 every third step
     windows = croston_windows([demand], np.array([0, 0]), np.array([120, 2]), 4)
     np.testing.assert_allclose(windows, [[2.0] * 4, [0.0] * 4])
+
+
+def test_a_setting_whose_default_is_made_anew_is_named_with_it() -> None:
+    with pytest.raises(
+        SettingsError, match=r"levels is 80, expected a list: change it or leave it out for \["
+    ):
+        congru.Forecaster(levels=80).fit(None)

@@ -276,7 +276,7 @@ def _fix(name: str, value: object, fault: dict[str, Any], model: type[BaseModel]
         return f"give --{name.replace('_', '-')} such a value"
     if field.default is None:
         return "change it or leave it out"
-    return f"change it or leave it out for {field.default!r}"
+    return f"change it or leave it out for {field.get_default(call_default_factory=True)!r}"
 
 
 def _settings_class(title: str) -> type[BaseModel] | None:
