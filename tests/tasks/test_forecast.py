@@ -16,7 +16,7 @@ import torch
 
 import congru
 from congru.cli.main import main
-from congru.errors import ModelFolderError
+from congru.errors import ModelFolderError, SettingsError
 from congru.tasks import forecast
 from congru.tasks.forecast import Forecaster, Settings, make_learner, stream
 from congru.tasks.forecast.learner import ForecastLearner
@@ -251,6 +251,44 @@ def test_pictures_and_inputs_for_inspection(trained: Forecaster, tmp_path: Path)
     assert len(labels) == trained.window.num_steps
     out, _ = trained.model.run(x)
     assert np.isfinite(out).all()
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_an_explanation_adds_up_to_the_forecast(trained: Forecaster, step: int) -> None:
+    fresh = Forecaster.load(trained.model.folder)
+    for share in (None, np.array([0.7, 0.2, 0.4])):  # of the network beside a line
+        fresh.store.share = share
+        if share is not None:
+            weights = np.random.default_rng(1).standard_normal((fresh.window.input_size, 3))
+            fresh.store.line = weights / 10
+        explained = fresh.explain("south", step)
+        whole = explained.simple + explained.constant + explained.contributions.sum()
+        forecast = fresh.values()[1, step - 1, 0]
+        assert whole == pytest.approx(explained.forecast, rel=1e-12)
+        assert explained.forecast == pytest.approx(forecast, rel=1e-6)
+        assert len(explained.contributions) == len(explained.steps) == fresh.window.num_steps
+        count, held = explained.last
+        sizes = np.abs(explained.contributions)
+        assert held == pytest.approx(sizes[-count:].sum() / sizes.sum())
+        assert held >= 0.5 > sizes[len(sizes) - count + 1 :].sum() / sizes.sum()
+    store, kept = fresh.store, fresh.store.history.copy()
+    store.history[1, -3] += 1.0  # what the line makes of a value belongs to the step that read it
+    assert store.line is not None
+    store.share, place = np.zeros(3), -1 if fresh.window.segment > 1 else -3
+    moved = fresh.explain("south", step).contributions
+    store.history[:] = kept
+    change = moved - fresh.explain("south", step).contributions
+    assert change[place] == pytest.approx(store.line[-4, step - 1], rel=1e-6)
+    assert np.abs(np.delete(change, place)).max() < 1e-9
+    assert "% on the last" in str(explained)
+    assert str(explained).startswith(explained.time)
+
+
+def test_an_explanation_names_what_it_does_not_know(trained: Forecaster) -> None:
+    with pytest.raises(SettingsError, match="step is 4, expected 1 to 3: count the steps ahead from 1"):
+        trained.explain(step=4)
+    with pytest.raises(SettingsError, match="series is 'west', expected one of 2 known"):
+        trained.explain("west")
 
 
 @pytest.mark.parametrize("kind", ["polars", "pyarrow", "csv"])

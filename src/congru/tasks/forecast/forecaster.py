@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from typing_extensions import Unpack
 
+    from congru.tasks.forecast.explanation import Explanation
     from congru.tasks.keywords import ForecastKeywords
     from congru.train.summary import RunResult
 
@@ -292,6 +293,19 @@ class Forecaster(Estimator):
         forecasts.
         """
         return cross_validate(self, data, windows, step_size, refit)
+
+    def explain(
+        self, series: Any = None, step: int = 1, *, future: Any = None, unit: str = ""
+    ) -> Explanation:
+        """What the forecast of a series stands on, `step` steps ahead: an exact sum, in dates and in the unit of the series.
+
+        `series` by name; default: the first. `future` as in :meth:`predict`, `unit` behind the values. Printed, the result
+        is a sentence: "Tue 1 Dec: 6.2. ... stands to 80 % on the last 2 days of 32". Raises :class:`SettingsError` for an
+        unknown series or step, :class:`CongruError` for a cell without a keep gate.
+        """
+        from congru.tasks.forecast.explanation import explain
+
+        return explain(self, series, step, future=future, unit=unit)
 
     def panel_of(self, data: Any = None) -> tuple[Panel, LongTable]:
         """The windows over a table, in the units of training; and the table, after the history that is held."""
