@@ -92,7 +92,7 @@ def explain(
     for network, out in zip(networks, outputs(forecaster.model, x, window)):
         memory = inspect(network, x).memory(told)
         parts += memory.contributions / len(networks)
-        constant += (memory.start + memory.bias + memory.residual) / len(networks)
+        constant += (memory.start + memory.bias) / len(networks)
         mixed += (float(decode(out[None][:, 0], bases, window)[0, ahead, 0]) - float(out[0, told])) / len(
             networks
         )
