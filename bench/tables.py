@@ -33,6 +33,7 @@ def quality() -> str:
     """What the tasks reach, beside their baselines and published figures; a row per measurement made."""
     rows = []
     tasks = (
+        ("text_shakespeare_5_minutes", _text),
         ("text_shakespeare_10_minutes", _text),
         ("text_shakespeare_30_minutes", _text),
         ("forecast_ett", _ett),

@@ -34,6 +34,9 @@ def measure(
     with contextlib.ExitStack() as stack:
         folder = keep / f"seed-{seed}" if keep else stack.enter_context(tempfile.TemporaryDirectory())
         result = train(str(path), minutes=minutes, seed=seed, out=f"{folder}/run", **given)
+        used, _ = resolve(
+            Settings, {"config": f"{folder}/run/config.yaml"}
+        )  # a budget in minutes chooses sizes
         assert result.model_folder is not None
         assert result.best is not None
         rows = evaluate(result.model_folder, str(path), segments=1)
@@ -45,6 +48,7 @@ def measure(
         "steps": result.steps,
         "seconds": round(result.seconds, 1),
         "parameters": result.num_parameters,
+        "settings": used,
     }
 
 
@@ -61,10 +65,10 @@ def main() -> None:
     if not path.is_file():
         raise SystemExit(f"{path} is missing: set CONGRU_DATA to the folder that holds text/tinyshakespeare")
     runs = [measure(path, arguments.minutes, seed, given, arguments.keep) for seed in arguments.seeds]
-    settings, _ = resolve(Settings, {"minutes": arguments.minutes, **given})
+    settings = runs[0]["settings"]
     scores = [run["rows"]["model"]["nats_per_char"] for run in runs]
     rows = runs[0]["rows"]
-    tokens = [run["steps"] * settings.batch_size * settings.chunk for run in runs]
+    tokens = [run["steps"] * run["settings"].batch_size * run["settings"].chunk for run in runs]
     words = ["python -m bench.text_shakespeare", *arguments.settings, f"--minutes {arguments.minutes:g}"]
     words += [f"--seeds {' '.join(map(str, arguments.seeds))}"]
     figures = {
