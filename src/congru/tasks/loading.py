@@ -110,12 +110,16 @@ def check_task(model: Model, task: str) -> None:
 def fitting(**kinds: Any) -> Callable[[Callable[..., Built]], Callable[..., Built]]:
     """Decorate what builds a task's object of a loaded model, `build(owner, model, ...)`: raises only the package's own errors.
 
-    `kinds` says what the values of `task_config` are, as in :func:`check_config`, which is asked first.
+    The task is the one in whose folder `build` stands: a model of another one is refused first. `kinds` says what the values of
+    `task_config` are, as in :func:`check_config`.
     """
 
     def decorate(build: Callable[..., Built]) -> Callable[..., Built]:
+        task = build.__module__.removeprefix(f"{__package__}.").partition(".")[0]
+
         @functools.wraps(build)
         def checked(owner: Any, model: Model, *rest: Any, **options: Any) -> Built:
+            check_task(model, task)
             check_config(model, **kinds)
             try:
                 return build(owner, model, *rest, **options)

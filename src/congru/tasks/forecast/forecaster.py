@@ -36,7 +36,7 @@ from congru.tasks.forecast.sessions import SeriesSessions
 from congru.tasks.forecast.settings import Settings
 from congru.tasks.forecast.store import SeriesStore
 from congru.tasks.forecast.window import Array, Window
-from congru.tasks.loading import Number, check_task, fitting, load_model
+from congru.tasks.loading import Number, fitting, load_model
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -152,7 +152,6 @@ class Forecaster(Estimator):
     @fitting(calibration=list, season=Number(1, 1e6, whole=True))
     def of(cls, model: Model, table: LongTable | None = None) -> Forecaster:
         """The forecaster of a loaded model."""
-        check_task(model, "forecast")
         forecaster = cls()
         forecaster._take_over(model)
         known = {
