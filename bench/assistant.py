@@ -21,6 +21,7 @@ from typing import Any
 from bench.record import ROOT, write_result
 from bench.runs import CELLS, mean_and_spread, of_equal_parameters
 from bench.sentiment import data_root
+from congru.cli.demo import CITIES, DISHES
 from congru.tasks.assistant.baselines import WordCounts
 from congru.tasks.assistant.data import read_part
 from congru.tasks.assistant.dialogue_data import baseline_measures, dialogue_measures
@@ -72,12 +73,10 @@ PUBLISHED: dict[str, dict[str, float]] = {
     "cells": {},
 }
 TASKS = {"task 1": "task1-API-calls", "task 2": "task2-API-refine", "task 5": "task5-full-dialogs"}
-CITIES = ("Rome", "Oslo", "New York", "Lima", "Cairo", "Delhi", "San Juan", "Bern")
-FOODS = ("soup", "rice", "pizza", "green tea", "bread", "fish", "pasta", "cake")
 SMALL = (
     [f"weather\twhat is the weather in [{city}](city) now" for city in CITIES]
     + [f"travel\tbook a flight to [{city}](city) please" for city in CITIES]
-    + [f"order\ti want to eat [{food}](food) today" for food in FOODS]
+    + [f"order\ti want to eat [{dish}](food) today" for dish in DISHES]
     + [f"greet\t{word} there" for word in ["hi", "hello", "hey", "howdy", "hullo", "yo", "ahoy", "hiya"]]
     + [f"bye\tgood {word}" for word in ["bye", "night", "day", "luck", "travels", "times", "rest", "end"]]
 )

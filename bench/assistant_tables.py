@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.record import ROOT
-from bench.tables import markdown, result
+from bench.tables import markdown, result, with_spread
 
 _NAMES = {
     "intent": "intent accuracy, %",
@@ -38,12 +38,12 @@ def assistant() -> str:
                 if label.partition(", ")[0] in (key, key.replace("_f1", " F1"))
             ]
             rows.append(
-                [f"{title}, {what}", _spread(figures[key]), ", ".join(beside), *_cost(figures["runs"])]
+                [f"{title}, {what}", with_spread(figures[key]), ", ".join(beside), *_cost(figures["runs"])]
             )
     record = measured("cells")
     for cell in ("gru", "lstm", "rnn") if record else ():
         figures = (record or {})["figures"][cell]
-        told = f"intent {_spread(figures['intent'])}, slot F1 {_spread(figures['slot_f1'])}"
+        told = f"intent {with_spread(figures['intent'])}, slot F1 {with_spread(figures['slot_f1'])}"
         epochs = (record or {})["figures"]["settings"]["epochs"]
         rows.append([f"SNIPS, {cell}, equal parameters, {epochs} epochs", told, "", *_cost(figures["runs"])])
     header = [
@@ -57,11 +57,6 @@ def assistant() -> str:
         "a sentence, without torch",
     ]
     return markdown(header, rows)
-
-
-def _spread(value: dict[str, float]) -> str:
-    deviation = f" ± {value['deviation']:.1f}" if value["deviation"] else ""
-    return f"**{value['mean']:.1f}**{deviation}"
 
 
 def _cost(runs: list[dict[str, Any]]) -> list[str]:

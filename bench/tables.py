@@ -612,7 +612,7 @@ def video() -> str:
                     f" {row['early_accuracy']['mean']:.1f}, {row['frames_saved']['mean']:.0f} % of the frames saved"
                 )
             seconds = statistics.median(run["cpu_seconds"] for run in runs)
-            measured = [_with_spread(accuracy), f"{len(runs)}"]
+            measured = [with_spread(accuracy), f"{len(runs)}"]
             rows.append(
                 [what, *measured, on_the_way, beside, f"{runs[0]['parameters']:,}", f"{seconds:.0f} s"]
             )
@@ -654,16 +654,16 @@ def speech() -> str:
         beside = ", ".join(f"{key} {value:.1f}" for key, value in record["baselines"].items())
         cost = f"{statistics.median(run['cpu_seconds'] for run in runs):.0f} s"
         if "accuracy" in figures:
-            right = _with_spread(figures["accuracy"])
+            right = with_spread(figures["accuracy"])
             rows.append([title, "one word of ten", "", "", right, f"{len(runs)}", beside, cost])
             continue
         for how in ("greedy", "word list", "trigram"):
             if how in figures:
                 one = figures[how]
                 right = (
-                    _with_spread(one["slots"]) + " (slots)" if "slots" in one else _with_spread(one["exact"])
+                    with_spread(one["slots"]) + " (slots)" if "slots" in one else with_spread(one["exact"])
                 )
-                errors = [_with_spread(one[rate]) for rate in ("wer", "cer")]
+                errors = [with_spread(one[rate]) for rate in ("wer", "cer")]
                 rows.append([title, how, *errors, right, f"{len(runs)}", beside, cost])
     header = [
         "",
@@ -679,7 +679,8 @@ def speech() -> str:
     return errors_table + _speech_stream()
 
 
-def _with_spread(value: dict[str, float]) -> str:
+def with_spread(value: dict[str, float]) -> str:
+    """A mean in bold, with its deviation where several runs have one."""
     deviation = f" ± {value['deviation']:.1f}" if value["deviation"] else ""
     return f"**{value['mean']:.1f}**{deviation}"
 

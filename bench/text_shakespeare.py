@@ -34,9 +34,8 @@ def measure(
     with contextlib.ExitStack() as stack:
         folder = keep / f"seed-{seed}" if keep else stack.enter_context(tempfile.TemporaryDirectory())
         result = train(str(path), minutes=minutes, seed=seed, out=f"{folder}/run", **given)
-        used, _ = resolve(
-            Settings, {"config": f"{folder}/run/config.yaml"}
-        )  # a budget in minutes chooses sizes
+        # Those in force: a budget in minutes chooses sizes.
+        used, _ = resolve(Settings, {"config": f"{folder}/run/config.yaml"})
         assert result.model_folder is not None
         assert result.best is not None
         rows = evaluate(result.model_folder, str(path), segments=1)

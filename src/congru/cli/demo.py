@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -20,6 +18,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from congru.cli.weather import way_to_the_path, weather
 from congru.errors import DataError, require
 
 app = App(name="demo", help="See in minutes what a task can do: data, training, use, gates.")
@@ -174,8 +173,6 @@ def demo(
         Which one; default: forecast, three cells on four years of weather.
     """
     if task is None or task == "forecast":
-        from congru.cli.weather import weather
-
         return weather(15.0 if seconds is None else seconds, out, setup_seconds)
     require("torch", "train")
     return play(task, DEMOS[task], seconds, out)
@@ -200,9 +197,9 @@ def play(task: str, shown: Demo, seconds: float | None, out: Path | None) -> int
             return status
     print(f"\n{time.perf_counter() - began:.0f} s in all; what was written lies in {folder}:")
     print("  " + "  ".join(sorted(path.name for path in folder.iterdir())))
-    if shutil.which("congru") is None:
-        activate = os.path.relpath(Path(sys.executable).parent / "activate")
-        print(f"to type such lines yourself, first: . {activate}")
+    activate = way_to_the_path()
+    if activate:
+        print(f"to type such lines yourself, first: {activate}")
     return 0
 
 

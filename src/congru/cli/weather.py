@@ -55,8 +55,9 @@ def weather(seconds: float, out: Path | None = None, setup_seconds: float | None
     total = time.perf_counter() - began
     setup = "" if setup_seconds is None else f"set-up {setup_seconds:.0f} s, "
     print(f"\n{setup}table after {trained:.0f} s, everything after {total:.0f} s")
-    if shutil.which("congru") is None:
-        print(f"  . {os.path.relpath(Path(sys.executable).parent / 'activate')}    (puts congru on the path)")
+    activate = way_to_the_path()
+    if activate:
+        print(f"  {activate}    (puts congru on the path)")
     folder = Path(comparison.rows[0].folders[0]).parent
     compared = write_comparison(comparison, folder)
     print(said_of(scores))
@@ -65,6 +66,13 @@ def weather(seconds: float, out: Path | None = None, setup_seconds: float | None
         print(f"  {shlex.join(['congru', command, str(best.model.folder)])}")
     print(f"reports: {page} (the GRU), {compared} (all cells)")
     return 0
+
+
+def way_to_the_path() -> str:
+    """What to type before `congru` is found by its name; "" where it is."""
+    if shutil.which("congru") is not None:
+        return ""
+    return f". {os.path.relpath(Path(sys.executable).parent / 'activate')}"
 
 
 def load_weather() -> tuple[Any, Any]:

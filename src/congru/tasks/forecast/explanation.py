@@ -24,7 +24,7 @@ from congru.gates.inspect import inspect
 from congru.tasks.forecast.future import known_ahead
 from congru.tasks.forecast.outputs import outputs
 from congru.tasks.forecast.window import Array, decode
-from congru.tasks.forecast.wording import name_step, say, say_times
+from congru.tasks.forecast.wording import name_step, say, times_in_words
 
 _HALF = 0.5  # of the contributions, named by the fewest last steps that hold as much
 
@@ -107,15 +107,14 @@ def explain(
             (1 - share) * size * float(weights[-1] * store.units.scale[number] / store.units.unit[number])
         )
     simple = last + share * size * mixed
-    ends = store.length[number] - 1 - window.segment * np.arange(window.num_steps - 1, -1, -1)
-    ahead_of_last = store.length[number] + np.arange(window.horizon)
+    read, forecast = times_in_words(store, number)
     return Explanation(
         series=store.names[number],
-        time=say_times(store.format.wall(store.times(number, ahead_of_last)))[ahead],
+        time=forecast[ahead],
         forecast=simple + constant + float(parts.sum()),
         simple=simple,
         constant=constant,
-        steps=tuple(say_times(store.format.wall(store.times(number, ends)))),
+        steps=tuple(read),
         contributions=parts,
         called=name_step(str(store.frequency), window.segment),
         unit=unit,

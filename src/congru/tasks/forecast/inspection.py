@@ -19,7 +19,7 @@ from congru.gates.record import Record
 from congru.runtime.model import Model
 from congru.tasks.forecast.forecaster import Forecaster
 from congru.tasks.forecast.use import series_of
-from congru.tasks.forecast.wording import name_step, say, say_times
+from congru.tasks.forecast.wording import name_step, say, say_times, times_in_words
 
 MOST_AHEAD = 7
 
@@ -31,21 +31,19 @@ def inspect_reading(model: Model, source: str | None = None, *, unit: str = "") 
     store, window = forecaster.store, forecaster.window
     cutoff = np.array([store.history.shape[1]])
     x = store.panel(store.held_known()).inputs(np.array([number]), cutoff)
-    ends = store.length[number] - 1 - window.segment * np.arange(window.num_steps - 1, -1, -1)
-    ahead = store.length[number] + np.arange(window.horizon)
     values = store.history[number, -window.input_size :].reshape(window.num_steps, -1).mean(axis=1)
     step, plural = name_step(str(store.frequency), window.segment)
     per_day = window.num_outputs // window.horizon
     scale = np.ones(window.num_outputs)
     scale[::per_day] = store.units.unit[number]
-    names = say_times(store.format.wall(store.times(number, ahead)))
+    read, names = times_in_words(store, number)
     forecast = forecaster.values_with(store.held_known())[number, :, 0]
     shift = np.zeros(window.num_outputs)
     record_at_end = _Said(forecaster, number, unit, names, [float(value) for value in store.history[number]])
     shift[::per_day] = forecast - record_at_end.added(x)
     return Reading(
         x,
-        say_times(store.format.wall(store.times(number, ends))),
+        read,
         step=step,
         plural=plural,
         values=[say(value, unit) for value in values],

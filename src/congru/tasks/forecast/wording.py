@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from congru.tasks.forecast.store import SeriesStore
 
 _UNITS = {
     "d": "day",
@@ -29,6 +32,17 @@ def say(value: float, unit: str = "") -> str:
     size = abs(float(value))
     text = f"{value:,.0f}" if size >= 1000 else f"{value:.1f}" if size >= 10 or size == 0 else f"{value:.3g}"
     return f"{text} {unit}".strip()
+
+
+def times_in_words(store: SeriesStore, number: int) -> tuple[list[str], list[str]]:
+    """When the network's steps over the last window of a series end, oldest first; and the steps ahead."""
+    window, now = store.window, store.length[number]
+    ends = now - 1 - window.segment * np.arange(window.num_steps - 1, -1, -1)
+    read, ahead = (
+        say_times(store.format.wall(store.times(number, steps)))
+        for steps in (ends, now + np.arange(window.horizon))
+    )
+    return read, ahead
 
 
 def say_times(times: NDArray[Any]) -> list[str]:
