@@ -12,10 +12,10 @@ from congru.cli import weather
 
 def test_the_sentence_names_the_winner_whoever_it_is() -> None:
     model, simple = weather.Score("GRU", 2.5, 0.01, 4000, 32, 15.0), weather.Score("last value", 3.0)
-    assert weather.said_of([model, simple]).startswith(
+    assert weather.conclusion_of([model, simple]).startswith(
         "On the scored days GRU is best (2.500 °C), 17 % better than last value"
     )
-    worse = weather.said_of([weather.Score("GRU", 3.6, 0.01, 4000, 32, 15.0), simple])
+    worse = weather.conclusion_of([weather.Score("GRU", 3.6, 0.01, 4000, 32, 15.0), simple])
     assert worse.startswith("On the scored days last value, a simple forecast, is best (3.000 °C)")
     assert worse.endswith("Use the simple one.")
 

@@ -107,7 +107,7 @@ def test_the_weather_demo(
     comparison = SimpleNamespace(rows=[SimpleNamespace(folders=[str(place / "gru")])])
     monkeypatch.setattr(weather, "train_all", lambda *given: comparison)
     monkeypatch.setattr(weather, "score_all", lambda *given: ([weather.Score("GRU", 2.5)], best))
-    for name in ("table_of", "write_report", "stream_month", "write_comparison", "said_of"):
+    for name in ("table_of", "write_report", "stream_month", "write_comparison", "conclusion_of"):
         monkeypatch.setattr(weather, name, lambda *given: "")
     weather.weather(0.1)
     type_next(capsys.readouterr().out, 2)

@@ -22,7 +22,7 @@ from congru.tasks.music.baselines import event_baselines, frame_baselines
 from congru.tasks.music.composer import Composer
 from congru.tasks.music.composition import Wishes, compose, draw_frame
 from congru.tasks.music.data import rows_of, shifted, with_past
-from congru.tasks.music.frames import END, Past, anchors, logits_of, note_steps, past_of, places_of
+from congru.tasks.music.frames import END, Past, anchors, head_indices, logits_of, note_steps, past_of
 from congru.tasks.music.learner import joined_heads
 from congru.tasks.music.network import frame_networks
 from congru.tasks.music.pieces import KEYS, Note, Piece
@@ -142,7 +142,7 @@ def test_the_heads_mean_the_same_in_torch() -> None:
         name: rng.normal(size=(4, size)).astype(np.float32)
         for name, size in (("pitch", KEYS + 1), ("above", KEYS), ("near", 49))
     }
-    expected = logits_of(heads, places_of(last, anchor))
+    expected = logits_of(heads, head_indices(last, anchor))
     assert expected[1, 5] == pytest.approx(heads["pitch"][1, 5] + heads["above"][1, 4] + heads["near"][1, 26])
     actual = joined_heads(
         {k: torch.from_numpy(v) for k, v in heads.items()}, *map(torch.from_numpy, (last, anchor))

@@ -207,17 +207,17 @@ def lines_of(shown: Demo, folder: Path, seconds: float | None = None) -> list[st
     """The lines as they are to be typed; a set that is not at hand is downloaded."""
     from congru.data.registry import get
 
-    places = {"out": shlex.quote(str(folder)), "minutes": f"{(seconds or shown.seconds) / 60:.3g}"}
+    values = {"out": shlex.quote(str(folder)), "minutes": f"{(seconds or shown.seconds) / 60:.3g}"}
     bach = importlib.util.find_spec("music21") is not None
     if shown.data is not None and not (shown.data == "boulanger" and bach):
         data = get(shown.data, lambda url: print(f"downloading {url}", file=sys.stderr))
-        places["data"] = shlex.quote(str(data))
-    places["chorales"] = BACH if bach else f"{places.get('data')}/{CHORALES}"
-    pairs = f"{places.get('data')}/{PAIRS}"
-    places["pairs"] = (
+        values["data"] = shlex.quote(str(data))
+    values["chorales"] = BACH if bach else f"{values.get('data')}/{CHORALES}"
+    pairs = f"{values.get('data')}/{PAIRS}"
+    values["pairs"] = (
         pairs if Path(pairs).exists() else f"{pairs}.gz"
     )  # a copy below CONGRU_DATA may be packed
-    return [line.format(**places) for line in shown.lines]
+    return [line.format(**values) for line in shown.lines]
 
 
 def run_line(line: str) -> int:

@@ -62,17 +62,17 @@ def doctor(file: Path | None = None, /, *, against: Path | None = None, fix: Pat
         return _check_file(file)
     from congru.convert.comparison import compare, write_fixed
 
-    found = compare(file, against)
-    print(found)
+    comparison = compare(file, against)
+    print(comparison)
     if fix is not None:
         mended = write_fixed(file, against, fix)
         print(f"wrote {fix}")
         print(mended)
         return 0 if mended.equal else 1
-    if found.swapped_reset and file.suffix.lower() == ".onnx":
+    if comparison.swapped_reset and file.suffix.lower() == ".onnx":
         words = ["congru", "doctor", str(file), "--against", str(against), "--fix", "fixed.onnx"]
         print(f"next: {shlex.join(words)}")
-    return 0 if found.equal else 1
+    return 0 if comparison.equal else 1
 
 
 def _check_file(file: Path) -> int:
@@ -88,10 +88,10 @@ def _check_file(file: Path) -> int:
         return 0
     contents = read_file(file)
     print(f"{contents.source}:")
-    for name, found in contents.networks.items():
-        for part in found.parts:
+    for name, network in contents.networks.items():
+        for part in network.parts:
             print(f"  {part.title}")
-        worst = self_check(name, found)
+        worst = self_check(name, network)
         print(f"  {name}: {worst:.1e} is the largest difference from the library's own equations")
     for remark in contents.remarks:
         print(f"  note: {remark}")

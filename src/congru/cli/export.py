@@ -65,8 +65,8 @@ def export(
     folder = find_model_folder(model)
     samples = _at_hand(folder) if to == "int8" else {}
     judge = _scores_beside(folder, data, max_change) if data else None
-    place = out or model.with_name(f"{model.resolve().name}-{to}")
-    done = export_model(model, to, place, samples=samples, judge=judge)
+    destination = out or model.with_name(f"{model.resolve().name}-{to}")
+    done = export_model(model, to, destination, samples=samples, judge=judge)
     print(done.record() if json_output else f"{done.folder}\n{done.table()}", end="" if json_output else "\n")
     return 0
 
@@ -93,7 +93,9 @@ def _scores_beside(
 
     def judge(fresh: Path) -> list[str]:
         evaluate = task_of(folder).use("evaluate")
-        before, after = (next(iter(evaluate(place, *data, quiet=True).values())) for place in (folder, fresh))
+        before, after = (
+            next(iter(evaluate(model_folder, *data, quiet=True).values())) for model_folder in (folder, fresh)
+        )
         rows = [(name, before[name], after[name], _percent(before[name], after[name])) for name in before]
         name, old, new, change = rows[0]
         if max_change is not None and abs(change) > max_change:

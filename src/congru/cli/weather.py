@@ -60,7 +60,7 @@ def weather(seconds: float, out: Path | None = None, setup_seconds: float | None
         print(f"  {activate}    (puts congru on the path)")
     folder = Path(comparison.rows[0].folders[0]).parent
     compared = write_comparison(comparison, folder)
-    print(said_of(scores))
+    print(conclusion_of(scores))
     print("next")
     for command in ("run", "inspect"):
         print(f"  {shlex.join(['congru', command, str(best.model.folder)])}")
@@ -144,10 +144,10 @@ def table_of(scores: list[Score]) -> str:
     return "\n".join(lines)
 
 
-def said_of(scores: list[Score]) -> str:
+def conclusion_of(scores: list[Score]) -> str:
     """Which of the models and simple forecasts is best on the scored days, in a sentence, and whether steps were equal.
 
-    >>> said_of([Score("GRU", 2.5, 0.01, 4000, 32, 15.0), Score("last value", 3.0)])
+    >>> conclusion_of([Score("GRU", 2.5, 0.01, 4000, 32, 15.0), Score("last value", 3.0)])
     'On the scored days GRU is best (2.500 °C), 17 % better than last value, the best simple forecast.'
     """
     models = [score for score in scores if score.seconds is not None]

@@ -256,10 +256,10 @@ def parse_frequency(text: str) -> Frequency:
     count, unit, anchor = (
         (int(match[1] or 1), match[2], (match[3] or "").upper()) if match and name else (0, "?", "")
     )
-    found = _frequency_of(count, unit, anchor) if count > 0 else None
-    if found is None:
+    frequency = _frequency_of(count, unit, anchor) if count > 0 else None
+    if frequency is None:
         raise SettingsError(f"freq is {text!r}, expected {KNOWN}: give the step of the time column")
-    return found
+    return frequency
 
 
 def _frequency_of(count: int, unit: str, anchor: str) -> Frequency | None:

@@ -159,7 +159,7 @@ class Laying:
             return group, steps, exact
         at = int(np.argmax(gaps)) + 1
         row = self.rows.numbers[group[at if at > len(group) / 2 else at - 1]]
-        before, stamp = (self.grid.format.show(self.grid.times[group[place]]) for place in (at - 1, at))
+        before, stamp = (self.grid.format.show(self.grid.times[group[index]]) for index in (at - 1, at))
         line = (
             f"{self.rows.source} row {row}: ds {stamp} of series {name!r} lies {longest} steps"
             f" of {self.frequency} after {before}, expected no such gap:"

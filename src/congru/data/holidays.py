@@ -47,12 +47,12 @@ def _dates(country: str, first: int, last: int) -> NDArray[Any]:
     holidays = require("holidays", "holidays")
     code, _, part = country.partition("-")
     try:
-        found = holidays.country_holidays(code, subdiv=part or None, years=range(first, last + 1))
+        calendar = holidays.country_holidays(code, subdiv=part or None, years=range(first, last + 1))
     except NotImplementedError:
         known = sorted(holidays.list_supported_countries())
         close = difflib.get_close_matches(code, known, 3) or known[:3]
         raise SettingsError(
             f"holidays is {country!r}, expected a country's code such as DE, US or DE-BY: did you mean {' or '.join(close)}?"
         ) from None
-    dates: list[datetime.date] = sorted(found)
+    dates: list[datetime.date] = sorted(calendar)
     return np.array(dates, "datetime64[D]")

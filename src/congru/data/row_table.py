@@ -107,16 +107,16 @@ def _check_frame_names(source: str, names: list[Any]) -> None:
 def real_names(table: RowTable, columns: Columns, target: bool) -> Columns:
     """The columns by the names that the table has: the default ones also in another case."""
     plain = Columns()
-    found: dict[str, str] = {}
+    column_names: dict[str, str] = {}
     for part in ("unique_id", "ds", "y"):
         wanted = getattr(columns, part)
-        found[part] = wanted
+        column_names[part] = wanted
         if wanted not in table.names and wanted == getattr(plain, part):
             alike = [name for name in table.names if name.lower() == wanted]
-            found[part] = alike[0] if len(alike) == 1 else wanted
+            column_names[part] = alike[0] if len(alike) == 1 else wanted
     values = {f.name: getattr(columns, f.name) for f in fields(columns)}
-    columns = Columns(**{**values, **found})
-    missing = [part for part in ("ds", *(["y"] if target else [])) if found[part] not in table.names]
+    columns = Columns(**{**values, **column_names})
+    missing = [part for part in ("ds", *(["y"] if target else [])) if column_names[part] not in table.names]
     if missing:
         raise DataError(_missing_line(table, columns, missing))
     if columns.unique_id != plain.unique_id and columns.unique_id not in table.names:
@@ -133,7 +133,7 @@ def real_names(table: RowTable, columns: Columns, target: bool) -> Columns:
                 )
     roles = [name for role in (*ROLES, "ignore") for name in getattr(columns, role)]
     for name in roles:
-        if roles.count(name) > 1 or name in found.values():
+        if roles.count(name) > 1 or name in column_names.values():
             raise DataError(f"column {name!r} has two roles, expected one: name it once")
     return columns
 

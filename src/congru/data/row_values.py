@@ -141,7 +141,7 @@ def covariates_of(
     table: RowTable, columns: Columns, categories: Categories | None
 ) -> tuple[dict[str, dict[str, NDArray[np.float64]]], dict[str, list[str]]]:
     """The further columns with a role as numbers, and the categories of those that are text."""
-    found: dict[str, list[str]] = {}
+    text_categories: dict[str, list[str]] = {}
     covariates: dict[str, dict[str, NDArray[np.float64]]] = {role: {} for role in ROLES}
     for role in ROLES:
         for name in columns.of_role(role):
@@ -151,18 +151,18 @@ def covariates_of(
             if earlier is None and (categories is not None or _is_number_column(table, name)):
                 covariates[role][name] = values_of(table, name)[0]
                 continue
-            found[name] = list(earlier) if earlier is not None else _categories(table, name)
+            text_categories[name] = list(earlier) if earlier is not None else _categories(table, name)
             words = np.array(["" if _is_missing_id(v) else str(v) for v in table.text[name]])
-            unknown = sorted({*words.tolist()} - {"", *found[name]})
+            unknown = sorted({*words.tolist()} - {"", *text_categories[name]})
             if unknown:
                 table.notes.append(f"categories not seen in training: {name} {', '.join(unknown[:5])}")
-            for category in found[name]:
+            for category in text_categories[name]:
                 covariates[role][f"{name}={category}"] = (words == category).astype(np.float64)
             if role == "past" or role == "known":
                 gone = np.array([_is_missing_id(v) for v in table.text[name]])
-                for category in found[name]:
+                for category in text_categories[name]:
                     covariates[role][f"{name}={category}"][gone] = np.nan
-    return covariates, found
+    return covariates, text_categories
 
 
 def _is_number_column(table: RowTable, name: str) -> bool:

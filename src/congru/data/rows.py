@@ -68,7 +68,7 @@ def read_rows(
     y = missing = None
     if columns.y in table.names:
         y, missing = values_of(table, columns.y)
-    covariates, found = covariates_of(table, columns, categories)
+    covariates, text_categories = covariates_of(table, columns, categories)
     used = {columns.unique_id, columns.ds, columns.y, *columns.ignore}
     used.update(name for role in ROLES for name in columns.of_role(role))
     return Rows(
@@ -81,7 +81,7 @@ def read_rows(
         y=y,
         missing=missing if missing is not None else np.zeros(len(table.numbers), bool),
         covariates=covariates,
-        categories=found,
+        categories=text_categories,
         types={"unique_id": id_type, "ds": time_type(table, columns, moments)},
         text=table.text,
         unused=[name for name in table.names if name not in used],

@@ -117,9 +117,9 @@ def _read_folder(folder: Path) -> Corpus:
         texts.append(text)
         files.append(file)
     if not files:
-        found = f"{len(skipped)} other files" if skipped else "no file"
+        contents = f"{len(skipped)} other files" if skipped else "no file"
         raise DataError(
-            f"{folder} holds {found}, expected at least one text file that is not empty"
+            f"{folder} holds {contents}, expected at least one text file that is not empty"
             " (.txt, .md, .py, ...): choose another folder, or name a file"
         )
     return Corpus(str(folder), "".join(texts), tuple(files), tuple(skipped))

@@ -52,14 +52,14 @@ def unpacked(content: bytes, suffix: str) -> bytes:
 
 
 def _stream(content: bytes, make: Callable[[], Any]) -> bytes:
-    """The members of a file, one after the other."""
+    """The content of all members of a compressed file, joined."""
     parts, size, read = list[bytes](), 0, 0
     while read < len(content) or not parts:
         member = make()
-        given = content[read:]
+        compressed = content[read:]
         while not member.eof:
-            part = member.decompress(given, _PIECE)
-            given = b""
+            part = member.decompress(compressed, _PIECE)
+            compressed = b""
             if not part and not member.eof:
                 raise EOFError
             parts.append(part)

@@ -154,13 +154,13 @@ def _curves(comparison: Comparison) -> str:
     for row in comparison.rows:
         runs = []
         for folder in row.folders:
-            found = [
+            points = [
                 (one.time, one.value)
                 for one in read_metrics(Path(folder) / "metrics.csv")
                 if one.split == "validation" and one.name == comparison.metric
             ]
-            if len(found) > 1:
-                runs.append(np.array(found, np.float64))
+            if len(points) > 1:
+                runs.append(np.array(points, np.float64))
         if not runs:
             continue
         ends = min(run[-1, 0] for run in runs)

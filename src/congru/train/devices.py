@@ -83,8 +83,8 @@ def processes_in_words(fabric: Fabric, settings: TrainSettings) -> str | None:
     if fabric.world_size == 1:
         return None
     machines, threads = detect(settings.devices).machines, torch.get_num_threads()
-    places = f"{machines} machine{'s' if machines > 1 else ''}"
-    return f"{fabric.world_size} on {places}, {threads} thread{'s' if threads > 1 else ''} each"
+    machine_words = f"{machines} machine{'s' if machines > 1 else ''}"
+    return f"{fabric.world_size} on {machine_words}, {threads} thread{'s' if threads > 1 else ''} each"
 
 
 _watched = threading.Event()

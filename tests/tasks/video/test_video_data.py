@@ -11,8 +11,8 @@ import pytest
 
 from congru.errors import DataError
 from congru.tasks.video import clips as clips_module
-from congru.tasks.video.clips import Found, load_clips, read_all, read_clip
-from congru.tasks.video.data import chosen_part, prepare, split, tell
+from congru.tasks.video.clips import ReadReport, load_clips, read_all, read_clip
+from congru.tasks.video.data import add_notes, chosen_part, prepare, split
 from congru.tasks.video.frames import Look
 from congru.tasks.video.listing import Entry, list_clips
 from congru.tasks.video.settings import Settings
@@ -32,14 +32,16 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @needs(VIDEO)
 def test_every_bad_line_of_a_table_is_named_and_counted() -> None:
     listing = list_clips(VIDEO / "labels_bad.tsv")
-    assert [entry.place for entry in listing.entries if entry.label == "A"][:1] == [
+    assert [entry.location for entry in listing.entries if entry.label == "A"][:1] == [
         "labels_bad.tsv line 2 (mask_300_frames.mp4)"
     ]
-    found = Found(list(listing.faults))
-    good, _, lengths = load_clips(listing.entries, Look(18, 24), processes=0, memory_bytes=2**20, found=found)
-    assert [entry.place for entry in good] == ["labels_bad.tsv line 2 (mask_300_frames.mp4)"]
+    report = ReadReport(list(listing.faults))
+    good, _, lengths = load_clips(
+        listing.entries, Look(18, 24), processes=0, memory_bytes=2**20, report=report
+    )
+    assert [entry.location for entry in good] == ["labels_bad.tsv line 2 (mask_300_frames.mp4)"]
     assert lengths == [300]
-    assert found.bad == [
+    assert report.bad == [
         "labels_bad.tsv line 3 (circle.gif) is 'B', but 'A' in line 7",
         "labels_bad.tsv line 4 (missing.mp4) does not exist",
         "labels_bad.tsv line 7 (circle.gif) is 'A', but 'B' in line 3",
@@ -118,7 +120,7 @@ def test_bad_clips_stop_or_are_skipped_and_counted(tmp_path: Path) -> None:
     ):
         prepare(str(folder), Settings(**SMALL))
     data = prepare(str(folder), Settings(**SMALL, bad="skip"))
-    assert data.found["left out"].startswith("2 of 18 clips: clips/left/still.mp4 has 1 frame")
+    assert data.notes["left out"].startswith("2 of 18 clips: clips/left/still.mp4 has 1 frame")
     assert len(data.train) + len(data.validation) == 16
 
 
@@ -130,13 +132,13 @@ def test_worker_processes_decode_the_same_frames(classes: Path) -> None:
 
 
 def test_clips_beyond_the_memory_are_decoded_when_asked_for(classes: Path) -> None:
-    found = Found()
+    report = ReadReport()
     entries = list_clips(classes).entries
-    _, clips, _ = load_clips(entries, Look(16, 24), processes=0, memory_bytes=6000, found=found)
-    assert found.not_kept == sum(clip is None for clip in clips) > 5
+    _, clips, _ = load_clips(entries, Look(16, 24), processes=0, memory_bytes=6000, report=report)
+    assert report.not_kept == sum(clip is None for clip in clips) > 5
     whole = prepare(str(classes), Settings(**SMALL))
     poor = prepare(str(classes), Settings(**{**SMALL, "height": 512, "width": 512, "memory_mb": 1}))
-    assert poor.found["memory"].endswith("are decoded anew each time; --workers helps")
+    assert poor.notes["memory"].endswith("are decoded anew each time; --workers helps")
     assert poor.train.clip(5).shape == (whole.train.lengths[5], 1, 512, 512)
     np.testing.assert_array_equal(poor.train.labels, whole.train.labels)
 
@@ -148,9 +150,9 @@ def test_clips_of_other_sizes_are_scaled_long_ones_cut_uneven_ones_told(tmp_path
     write_pictures(folder / "left" / "sequence", square(5, False))
     data = prepare(str(folder), Settings(**SMALL, max_frames=6))
     assert (
-        data.found["cut"] == "7 clips are longer than max_frames" or "clips are longer" in data.found["cut"]
+        data.notes["cut"] == "7 clips are longer than max_frames" or "clips are longer" in data.notes["cut"]
     )
-    assert data.found["sizes"].startswith("2 of pictures, 24 x 16 to 96 x 64")
+    assert data.notes["sizes"].startswith("2 of pictures, 24 x 16 to 96 x 64")
     assert max(data.train.lengths.max(), data.validation.lengths.max()) == 6
     assert len(data.train) + len(data.validation) == 8
 
@@ -202,10 +204,10 @@ def test_a_file_that_ends_early_is_told_and_whole_ones_are_not() -> None:
     assert cut.damage == "file ended prematurely"
     for name in ("no_duration.webm", "frames_out_of_order.mov", "uneven_delays.gif", "mjpeg.avi", "h265.mp4"):
         assert read_clip(VIDEO / name, Look(18, 24)).damage == ""
-    found = Found(damaged=["a"], sizes={(16, 24), (64, 96)})
-    told: dict[str, Any] = {}
-    tell(found, told, 1, "stop", "clips")
-    assert told == {
+    report = ReadReport(damaged=["a"], sizes={(16, 24), (64, 96)})
+    notes: dict[str, Any] = {}
+    add_notes(report, notes, 1, "stop", "clips")
+    assert notes == {
         "damaged": "a",
         "sizes": "2 of pictures, 24 x 16 to 96 x 64; all are scaled with their proportions",
     }
@@ -305,7 +307,7 @@ def test_a_file_of_many_tracks_has_parts_and_lengths(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"c.npz X\[3\] frame 5 \(from 0\), number 1 is nan"):
         prepare(str(tmp_path / "c.npz"), Settings())
     assert (
-        prepare(str(tmp_path / "c.npz"), Settings(bad="skip")).found["left out"].startswith("1 of 20 clips")
+        prepare(str(tmp_path / "c.npz"), Settings(bad="skip")).notes["left out"].startswith("1 of 20 clips")
     )
 
 
@@ -321,7 +323,7 @@ def test_clips_of_another_kind_are_told() -> None:
         Entry(f"clip {k}", Path("."), "a", track=np.zeros((3, size), np.float32))
         for k, size in enumerate((2, 2, 3))
     ]
-    found = Found()
-    good, _, _ = load_clips(entries, Look(16, 24), processes=0, memory_bytes=1, found=found)
+    report = ReadReport()
+    good, _, _ = load_clips(entries, Look(16, 24), processes=0, memory_bytes=1, report=report)
     assert len(good) == 2
-    assert found.bad == ["clip 2 has frames of 3 numbers, the clips before of 2 numbers"]
+    assert report.bad == ["clip 2 has frames of 3 numbers, the clips before of 2 numbers"]

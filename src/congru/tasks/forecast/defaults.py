@@ -96,8 +96,8 @@ def _seasonal_acf(y: Array, season: int, most: int) -> Array:
     centred = y - y.mean()
     power = float(centred @ centred) / len(y)
     lags = season * np.arange(1, most + 1)
-    found = [float(centred[lag:] @ centred[:-lag]) / (len(y) - lag) for lag in lags]
-    return np.array(found) / power if power else np.zeros(most)
+    covariances = [float(centred[lag:] @ centred[:-lag]) / (len(y) - lag) for lag in lags]
+    return np.array(covariances) / power if power else np.zeros(most)
 
 
 def choose_lags(season: int, longest: int, long_season: int | None = None) -> tuple[int, ...]:

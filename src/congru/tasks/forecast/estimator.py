@@ -65,7 +65,7 @@ class Estimator(ABC):
         from congru.tasks.registry import TASKS
 
         table = data if y is None else _with_target(data, y, str(self.get_params()["target_column"]))
-        settings = {"quiet": True, **_given(self.params)}
+        settings = {"quiet": True, **_non_default(self.params)}
         if settings.get("out") is None:
             settings["out"] = f"{self._own_folder()}/run"
         result = TASKS["forecast"].train(table, settings=settings)
@@ -105,7 +105,7 @@ class Estimator(ABC):
         )
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={value!r}" for name, value in _given(self.params).items())
+        shown = ", ".join(f"{name}={value!r}" for name, value in _non_default(self.params).items())
         return f"{type(self).__name__}({shown}){self._standing()}"
 
     def _standing(self) -> str:
@@ -165,7 +165,7 @@ def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {_NAMES[name]: value for name, value in settings.items()}
 
 
-def _given(params: Mapping[str, Any]) -> dict[str, Any]:
+def _non_default(params: Mapping[str, Any]) -> dict[str, Any]:
     """What differs from the defaults."""
     fields = Settings.model_fields
     return {

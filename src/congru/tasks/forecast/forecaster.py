@@ -254,8 +254,8 @@ class Forecaster(Estimator):
         unit = np.where(self.store.units.flat, 0.0, self.store.units.unit)[:, None]
         for level in levels:
             if level in own:
-                place = 1 + 2 * own.index(level)
-                parts += [values[..., place], values[..., place + 1]]
+                index = 1 + 2 * own.index(level)
+                parts += [values[..., index], values[..., index + 1]]
                 continue
             assert self.store.errors is not None
             width = unit * quantile_at(self.store.errors, level)
@@ -342,8 +342,8 @@ class Forecaster(Estimator):
         """Go on from the new steps of a table that has been read."""
         numbers, report = self._numbers(table), self.report
         new = {
-            place: history.new_steps(self.store, int(number), series, report)
-            for place, (number, series) in enumerate(zip(numbers, table.series))
+            index: history.new_steps(self.store, int(number), series, report)
+            for index, (number, series) in enumerate(zip(numbers, table.series))
             if number != UNSEEN
         }
         added = [series for number, series in zip(numbers, table.series) if number == UNSEEN]
@@ -352,8 +352,8 @@ class Forecaster(Estimator):
             fresh = self.store.add(added)
             if self._sessions is not None:
                 self._sessions.add(fresh)
-        for place, steps in new.items():
-            self._push(int(numbers[place]), steps)
+        for index, steps in new.items():
+            self._push(int(numbers[index]), steps)
         self.store.format = table.format
 
     def take(self, number: int, series: Series) -> None:

@@ -40,8 +40,8 @@ def known_ahead(forecaster: Any, future: Any) -> Array | None:
         _fill(forecaster, future, result, named)
     for number in numbers:
         times = store.format.wall(store.times(number, store.length[number] + np.arange(horizon)))
-        for place, country in enumerate(store.columns.holidays, start=named):
-            result[number, :, place] = holiday_counts(country, times, store.frequency)
+        for column, country in enumerate(store.columns.holidays, start=named):
+            result[number, :, column] = holiday_counts(country, times, store.frequency)
     return result
 
 

@@ -52,13 +52,13 @@ def new_steps(store: SeriesStore, number: int, series: Series, report: TableRepo
     """
     steps, exact = steps_of(store, number, series)
     ahead = steps - int(store.length[number])
-    place = f"series {series.name!r} at {{}}"
+    location = f"series {series.name!r} at {{}}"
     old = series.observed & (ahead < 0)
     if old.any():
         report.add(
             "rows already known left out",
             int(old.sum()),
-            place.format(store.show(series.ds[int(np.argmax(old))])),
+            location.format(store.show(series.ds[int(np.argmax(old))])),
         )
         _report_changed(store, number, series, ahead, old, report)
     new = ahead >= 0
@@ -67,7 +67,7 @@ def new_steps(store: SeriesStore, number: int, series: Series, report: TableRepo
     if not exact[new].all():
         moved = new & ~exact & series.observed
         first = store.show(series.ds[int(np.argmax(moved))])
-        report.add("times between two steps moved to the nearest", int(moved.sum()), place.format(first))
+        report.add("times between two steps moved to the nearest", int(moved.sum()), location.format(first))
     gap = int(ahead[new][0])
     if gap > max(_LONGEST_GAP, 3 * int(store.length[number])):
         last = store.show(store.times(number, store.length[number : number + 1] - 1)[0])
@@ -77,7 +77,7 @@ def new_steps(store: SeriesStore, number: int, series: Series, report: TableRepo
         )
     if gap:
         first = store.show(store.times(number, store.length[number : number + 1])[0])
-        report.add("missing steps", gap, place.format(first))
+        report.add("missing steps", gap, location.format(first))
     part = slice(int(np.argmax(new)), len(series))
     y, before = series.y[part], store.history[number, -1]
     if not gap and series.observed[part][0]:

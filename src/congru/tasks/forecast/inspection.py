@@ -39,7 +39,9 @@ def inspect_reading(model: Model, source: str | None = None, *, unit: str = "") 
     read, names = times_in_words(store, number)
     forecast = forecaster.values_with(store.held_known())[number, :, 0]
     shift = np.zeros(window.num_outputs)
-    record_at_end = _Said(forecaster, number, unit, names, [float(value) for value in store.history[number]])
+    record_at_end = _StepForecasts(
+        forecaster, number, unit, names, [float(value) for value in store.history[number]]
+    )
     shift[::per_day] = forecast - record_at_end.added(x)
     return Reading(
         x,
@@ -58,7 +60,7 @@ def inspect_reading(model: Model, source: str | None = None, *, unit: str = "") 
     )
 
 
-class _Said:
+class _StepForecasts:
     """The forecasts after every step of a record, in words."""
 
     def __init__(
@@ -86,7 +88,7 @@ class _Said:
         ahead = min(window.horizon, MOST_AHEAD)
         low, high = float(values[:, :ahead].min()), float(values[:, :ahead].max())
         shares = self._shares(record, ahead)
-        found = []
+        predictions = []
         for k in range(max(0, len(out) - MOST_STEPS), len(out)):
             ends = store.length[self.number] - (len(out) - 1 - k) + np.arange(ahead)
             names = say_times(store.format.wall(store.times(self.number, ends)))
@@ -99,8 +101,8 @@ class _Said:
                 )
                 for day in range(ahead)
             ]
-            found.append(Prediction(int(record.lengths[0]) - len(out) + k, tuple(choices)))
-        return found
+            predictions.append(Prediction(int(record.lengths[0]) - len(out) + k, tuple(choices)))
+        return predictions
 
     def _shares(self, record: Record, ahead: int) -> list[list[NDArray[np.float64]]] | None:
         """Shares [days ahead][steps so far] of each prediction; the read-out is in the unit of the series."""

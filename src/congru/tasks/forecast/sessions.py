@@ -43,8 +43,8 @@ class SeriesSessions:
     def step(self, number: int) -> None:
         """One step of the networks for a series that has a new value."""
         features = self.features(number)
-        for place, session in enumerate(self._sessions[number]):
-            self.out[place, number] = session.step(features)
+        for index, session in enumerate(self._sessions[number]):
+            self.out[index, number] = session.step(features)
 
     def features(self, number: int) -> NDArray[np.float32]:
         """What the networks read for the last step of a series, [F]."""
@@ -56,8 +56,8 @@ class SeriesSessions:
         """The states of all sessions and their last outputs, as a store keeps them."""
         single = len(self._model.networks) == 1
         joined: dict[str, NDArray[np.float32]] = {"out": self.out[0] if single else self.out}
-        for place, network in enumerate(self._model.networks):
-            states = [sessions[place].state for sessions in self._sessions]
+        for index, network in enumerate(self._model.networks):
+            states = [sessions[index].state for sessions in self._sessions]
             prefix = "" if single else f"{network}/"
             for name in states[0]:
                 joined[prefix + name] = np.concatenate([state[name] for state in states], 1)

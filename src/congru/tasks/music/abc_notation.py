@@ -206,22 +206,22 @@ class _Reader:
             elif match["tie"]:
                 self._tie()
 
-    def _sound(self, found: re.Match[str], line: str, position: int) -> int:
+    def _sound(self, match: re.Match[str], line: str, position: int) -> int:
         """A note, a rest or the end of a chord, with the length behind it."""
         length = _LENGTH.match(line, position)
         assert length is not None
         whole, slashes, below = length.groups()
         times = Fraction(int(whole or 1)) / (int(below) if below and int(below) else 2 ** len(slashes))
-        if found["note"]:
+        if match["note"]:
             self.written += 1
-            pitch = self._pitch(found["accidental"], found["letter"], found["octave"])
+            pitch = self._pitch(match["accidental"], match["letter"], match["octave"])
             if self.chord is not None:
                 self.chord.append(pitch)
                 return length.end()
             pitches = [pitch]
-        elif found["rest"]:
+        elif match["rest"]:
             pitches = []
-            if found["rest"] in "ZX":
+            if match["rest"] in "ZX":
                 times = times * self.meter / self._unit()
         else:
             pitches, self.chord = self.chord or [], None

@@ -25,11 +25,11 @@ from congru.tasks.music.frames import (
     NoteSteps,
     Past,
     frame_inputs,
+    head_indices,
     key_nats,
     logits_of,
     note_nats,
     note_steps,
-    places_of,
 )
 from congru.tasks.music.pieces import KEYS, Roll
 
@@ -92,8 +92,8 @@ class Composer:
 
     def inputs(self, past: Past, begin: int = 0) -> dict[str, Floats]:
         """Inputs [1, T, F] of the main network for frames from `begin` on."""
-        given = frame_inputs(past, begin, int(self.config["beat"]), bool(self.config["recall"]))
-        return {name: value[None] for name, value in given.items()}
+        features = frame_inputs(past, begin, int(self.config["beat"]), bool(self.config["recall"]))
+        return {name: value[None] for name, value in features.items()}
 
     def states(self, piece: RollPiece) -> Floats:
         """The state [T, H] before every frame; of independent keys the logits [T, 88]."""
@@ -121,7 +121,7 @@ class Composer:
     ) -> Floats:
         """Logits [N, 89] of the next note or the end of a frame."""
         heads, _ = self.networks["notes"].run({"state": states, "named": features})
-        return logits_of(heads, places_of(last, anchor))
+        return logits_of(heads, head_indices(last, anchor))
 
     def event_nats(self, tokens: NDArray[np.int64]) -> NDArray[np.float64]:
         """-log p of every event after the first, [N - 1]."""

@@ -86,7 +86,7 @@ def _past(roll: Roll, t: int, recall: Recall, recalls: bool) -> Past:
     silent = np.zeros((1, KEYS), np.uint8)
     before = roll[t - 1 : t] if t else silent
     if recalls and recall.length:
-        return Past(before, roll[recall.place : recall.place + 1], np.array([length_class(recall.length)]))
+        return Past(before, roll[recall.frame : recall.frame + 1], np.array([length_class(recall.length)]))
     return Past(before, silent, np.zeros(1, np.int64))
 
 

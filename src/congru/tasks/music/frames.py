@@ -131,11 +131,11 @@ def anchors(before: NDArray[np.uint8], rank: Ints) -> Ints:
 def _around(keys: NDArray[np.uint8], base: Ints) -> Floats:
     """The keys [N, W] at distances -REACH .. REACH from `base` [N]; nothing beyond the keyboard."""
     padded = np.pad(keys, ((0, 0), (REACH, REACH)))
-    places = base[:, None] + np.arange(WINDOW)
-    return np.take_along_axis(padded, places, 1).astype(np.float32)
+    indices = base[:, None] + np.arange(WINDOW)
+    return np.take_along_axis(padded, indices, 1).astype(np.float32)
 
 
-class Places(NamedTuple):
+class HeadIndices(NamedTuple):
     """Where the heads of relative distances meet the keys: indices [N, K] into each, and where they hold [N, K]."""
 
     above: Ints
@@ -145,12 +145,12 @@ class Places(NamedTuple):
     forbidden: NDArray[np.bool_]
 
 
-def places_of(last: Ints, anchor: Ints) -> Places:
-    """See `Places`; keys up to the last note are forbidden."""
+def head_indices(last: Ints, anchor: Ints) -> HeadIndices:
+    """See `HeadIndices`; keys up to the last note are forbidden."""
     keys = np.arange(KEYS)
     above = keys - last[:, None] - 1
     near = keys - anchor[:, None] + REACH
-    return Places(
+    return HeadIndices(
         np.clip(above, 0, KEYS - 1),
         np.broadcast_to((last >= 0)[:, None], above.shape).copy(),
         np.clip(near, 0, WINDOW - 1),
@@ -159,15 +159,15 @@ def places_of(last: Ints, anchor: Ints) -> Places:
     )
 
 
-def logits_of(heads: dict[str, Any], places: Places) -> Floats:
+def logits_of(heads: dict[str, Any], indices: HeadIndices) -> Floats:
     """Logits [N, K + 1] of the next note or the end, from the three heads of the notes network.
 
     `heads`: "pitch" [N, K + 1], "above" [N, K], "near" [N, W].
     """
     logits = np.array(heads["pitch"], np.float32)
-    logits[:, :KEYS] += np.take_along_axis(heads["above"], places.above, 1) * places.above_holds
-    logits[:, :KEYS] += np.take_along_axis(heads["near"], places.near, 1) * places.near_holds
-    logits[:, :KEYS][places.forbidden] = _NEVER
+    logits[:, :KEYS] += np.take_along_axis(heads["above"], indices.above, 1) * indices.above_holds
+    logits[:, :KEYS] += np.take_along_axis(heads["near"], indices.near, 1) * indices.near_holds
+    logits[:, :KEYS][indices.forbidden] = _NEVER
     return logits
 
 

@@ -80,7 +80,7 @@ class _Expected:
         )
         p = softmax(np.asarray(logits, np.float64))
         parts = parts_of_steps(record) if has_parts(record) else None
-        found = []
+        predictions = []
         for at in range(len(p)):
             left = next(parts) if parts is not None else None
             if at < len(p) - MOST_STEPS:
@@ -96,11 +96,11 @@ class _Expected:
                 q = softmax(np.asarray(self.composer.note_logits(without, *one), np.float64))
                 shares = np.log2(p[at, order[0]]) - np.log2(np.maximum(q[:, order[0]], 1e-30))
             choices = tuple(
-                Choice(_note(k), percent(p[at, k]), float(p[at, k]), shares if place == 0 else None)
-                for place, k in enumerate(order)
+                Choice(_note(k), percent(p[at, k]), float(p[at, k]), shares if rank == 0 else None)
+                for rank, k in enumerate(order)
             )
-            found.append(Prediction(at, choices, _note(int(steps.target[first[at]]))))
-        return found
+            predictions.append(Prediction(at, choices, _note(int(steps.target[first[at]]))))
+        return predictions
 
     def _keys(self, record: Record) -> Sequence[Prediction]:
         """Of independent keys: the likeliest ones, each with exact shares."""
@@ -108,7 +108,7 @@ class _Expected:
         weight = record.readout.weight.astype(np.float64)
         p = 1 / (1 + np.exp(-(states_of_steps(record) @ weight.T + record.readout.bias)))
         parts = parts_of_steps(record) if has_parts(record) else None
-        found = []
+        predictions = []
         for at, row in enumerate(p):
             left = next(parts) if parts is not None else None
             if at < len(p) - MOST_STEPS:
@@ -119,12 +119,12 @@ class _Expected:
                     _note(k),
                     percent(row[k]),
                     float(row[k]),
-                    None if left is None or place else left @ weight[k],
+                    None if left is None or rank else left @ weight[k],
                 )
-                for place, k in enumerate(order)
+                for rank, k in enumerate(order)
             )
-            found.append(Prediction(at, choices))
-        return found
+            predictions.append(Prediction(at, choices))
+        return predictions
 
 
 def _note(key: int) -> str:

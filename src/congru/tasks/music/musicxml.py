@@ -106,7 +106,7 @@ class _Reader:
         now, divisions, transpose = Fraction(0), Fraction(1), 0
         tied: dict[int, tuple[Fraction, Fraction]] = {}  # pitch -> start and end of a note that goes on
         for bar in part.findall("measure"):
-            place = longest = last = now
+            position = longest = last = now
             for item in bar:
                 if item.tag == "attributes":
                     divisions = self._number(item.findtext("divisions"), divisions, bar)
@@ -114,20 +114,20 @@ class _Reader:
                     self._meter(item)
                 elif item.tag in ("backup", "forward"):
                     step = self._number(item.findtext("duration"), Fraction(0), bar) / divisions
-                    place = max(now, place - step) if item.tag == "backup" else place + step
+                    position = max(now, position - step) if item.tag == "backup" else position + step
                 elif item.tag == "note":
                     length = self._number(item.findtext("duration"), Fraction(0), bar) / divisions
-                    start = last if item.find("chord") is not None else place
+                    start = last if item.find("chord") is not None else position
                     self._note(item, start, length, voice, transpose, tied, bar)
                     if item.find("chord") is None:
-                        last, place = place, place + length
+                        last, position = position, position + length
                 elif item.tag in ("sound", "direction") and self.tempo is None:
                     sound = item if item.tag == "sound" else item.find("sound")
                     stated = None if sound is None else sound.get("tempo")
                     self.tempo = float(self._number(stated, Fraction(0), bar)) or None
                 elif item.tag == "barline" and item.find("repeat") is not None:
                     self.repeats += voice == 0
-                longest = max(longest, place)
+                longest = max(longest, position)
             now = longest
         for pitch, (start, end) in tied.items():
             self._add(start, end, pitch, voice)

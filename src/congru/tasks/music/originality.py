@@ -23,12 +23,12 @@ _STEPS = 25  # -12 .. 12 half tones; wider ones count as the widest
 
 
 class Shared(NamedTuple):
-    """A run of chords that also stands in a training piece: how many, where in the piece, which training piece and where."""
+    """A run of chords that also stands in a training piece: its length, its begin, that piece's index, the begin there."""
 
     chords: int
     begin: int
     piece: int
-    place: int
+    training_begin: int
 
 
 class Originality(NamedTuple):
@@ -65,22 +65,22 @@ def in_any_key(chords: Sequence[Chord]) -> list[Hashable]:
 def longest_shared(piece: Sequence[Hashable], training: Sequence[Sequence[Hashable]]) -> Shared:
     """The longest run of `piece` that stands in one of the training pieces; the first of equals."""
     numbers: dict[Hashable, int] = {}
-    known, owner, place = list[int](), list[int](), list[int]()
+    known, owner, positions = list[int](), list[int](), list[int]()
     for index, other in enumerate(training):
         for at, chord in enumerate(other):
             known.append(numbers.setdefault(chord, len(numbers)))
             owner.append(index)
-            place.append(at)
+            positions.append(at)
         known.append(-1)
         owner.append(index)
-        place.append(len(other))
+        positions.append(len(other))
     corpus, match, best = np.array(known), np.zeros(len(known) + 1, np.int64), Shared(0, 0, 0, 0)
     for at, chord in enumerate(piece):
         match[1:] = np.where(corpus == numbers.get(chord, -2), match[:-1] + 1, 0)
         end = int(match.argmax())
         length = int(match[end])
         if length > best.chords:
-            best = Shared(length, at + 1 - length, owner[end - 1], place[end - 1] + 1 - length)
+            best = Shared(length, at + 1 - length, owner[end - 1], positions[end - 1] + 1 - length)
     return best
 
 
@@ -108,7 +108,7 @@ def compare(roll: Roll, training: Sequence[Roll]) -> Originality:
     return Originality(
         len(chords),
         longest_shared(chords, known),
-        moved._replace(begin=moved.begin + 1, place=moved.place + 1),
+        moved._replace(begin=moved.begin + 1, training_begin=moved.training_begin + 1),
         distance(pitch_class_shares([roll]), pitch_class_shares(training)),
         distance(step_shares([roll]), step_shares(training)),
     )
@@ -125,37 +125,37 @@ def distance(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
 
 def usual(pieces: Sequence[Roll], training: Sequence[Roll], most: int = 20) -> Originality | None:
     """The medians over pieces that the model has not seen; None where there are none."""
-    found = [compare(roll, training) for roll in pieces[:most] if roll.any()]
-    if not found:
+    comparisons = [compare(roll, training) for roll in pieces[:most] if roll.any()]
+    if not comparisons:
         return None
 
     def median(name: str) -> float:
-        return float(statistics.median(getattr(one, name) for one in found))
+        return float(statistics.median(getattr(one, name) for one in comparisons))
 
     same, moved = (
-        Shared(round(statistics.median(getattr(one, key).chords for one in found)), 0, 0, 0)
+        Shared(round(statistics.median(getattr(one, key).chords for one in comparisons)), 0, 0, 0)
         for key in ("same_key", "any_key")
     )
     return Originality(round(median("chords")), same, moved, median("pitch_classes"), median("steps"))
 
 
-def report(found: Originality, ordinary: Originality | None, names: Sequence[str]) -> list[str]:
-    """What was found, in words."""
+def report(originality: Originality, ordinary: Originality | None, names: Sequence[str]) -> list[str]:
+    """The figures of a piece beside those of an ordinary one, one line each."""
     lines = []
     for words, shared, other in (
-        ("longest run copied", found.same_key, ordinary and ordinary.same_key),
-        ("longest run copied in any key", found.any_key, ordinary and ordinary.any_key),
+        ("longest run copied", originality.same_key, ordinary and ordinary.same_key),
+        ("longest run copied in any key", originality.any_key, ordinary and ordinary.any_key),
     ):
         where = (
-            f" (chord {shared.begin + 1}; {names[shared.piece]!r}, chord {shared.place + 1})"
+            f" (chord {shared.begin + 1}; {names[shared.piece]!r}, chord {shared.training_begin + 1})"
             if shared.chords
             else ""
         )
         beside = f"; unseen pieces {other.chords}" if other else ""
-        lines.append(f"{words}: {shared.chords} of {found.chords} chords{where}{beside}")
+        lines.append(f"{words}: {shared.chords} of {originality.chords} chords{where}{beside}")
     for words, value, usual_value in (
-        ("distance of pitch classes", found.pitch_classes, ordinary and ordinary.pitch_classes),
-        ("distance of steps", found.steps, ordinary and ordinary.steps),
+        ("distance of pitch classes", originality.pitch_classes, ordinary and ordinary.pitch_classes),
+        ("distance of steps", originality.steps, ordinary and ordinary.steps),
     ):
         beside = f"; unseen pieces {usual_value:.2f}" if usual_value is not None else ""
         lines.append(f"{words} from the training pieces: {value:.2f}{beside}")

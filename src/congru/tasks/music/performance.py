@@ -111,9 +111,9 @@ def _frames(
         Strip(gate, times, values)
         for gate, values in composer.gates(composer.inputs(composer.read(roll).past))
     ]
-    given = 0 if start is None else len(start)
-    piece = as_sung(roll, list(locked.values()), given, composer.grid)
-    return Performance(piece, words, roll, strips, given / composer.grid)
+    primer_frames = 0 if start is None else len(start)
+    piece = as_sung(roll, list(locked.values()), primer_frames, composer.grid)
+    return Performance(piece, words, roll, strips, primer_frames / composer.grid)
 
 
 def _events(
@@ -141,8 +141,10 @@ def _events(
     times = waits.cumsum() / composer.grid
     strips = [Strip(gate, times, values) for gate, values in composer.gates(written[None])]
     words = " ".join(map(event_name, written.tolist()))
-    given = primed / composer.grid if first is not None else 0.0
-    return Performance(piece, f"{words}\n{len(piece.notes)} notes", to_roll(piece, _ROLL_GRID), strips, given)
+    primer_quarters = primed / composer.grid if first is not None else 0.0
+    return Performance(
+        piece, f"{words}\n{len(piece.notes)} notes", to_roll(piece, _ROLL_GRID), strips, primer_quarters
+    )
 
 
 def only_piece(path: Path) -> Piece:
@@ -177,22 +179,24 @@ def read_locks(locks: Sequence[str], grid: int) -> dict[str, Locked]:
     return known
 
 
-def as_sung(roll: Roll, locked: Sequence[Locked], given: int, grid: int) -> Piece:
+def as_sung(roll: Roll, locked: Sequence[Locked], primer_frames: int, grid: int) -> Piece:
     """The notes of a roll, each locked voice a track of its own, with its notes as they were struck where these are known.
 
-    `given`: how many frames stand before the first that was drawn.
+    `primer_frames`: how many frames stand before the first that was drawn.
     """
-    rest, end = roll.copy(), (len(roll) - given) / grid
+    rest, end = roll.copy(), (len(roll) - primer_frames) / grid
     notes: list[Note] = []
     for voice, lock in enumerate(locked, 1):
-        own, sung = np.zeros_like(roll), min(len(lock.line), len(roll) - given)
+        own, sung = np.zeros_like(roll), min(len(lock.line), len(roll) - primer_frames)
         frames = np.flatnonzero(lock.line[:sung] >= 0)
-        rest[given + frames, lock.line[frames]] = 0
-        own[given + frames, lock.line[frames]] = 1
-        struck = lock.notes or from_roll(own[given:], grid).notes
+        rest[primer_frames + frames, lock.line[frames]] = 0
+        own[primer_frames + frames, lock.line[frames]] = 1
+        struck = lock.notes or from_roll(own[primer_frames:], grid).notes
         notes += [
             note._replace(
-                start=note.start + given / grid, length=min(note.length, end - note.start), voice=voice
+                start=note.start + primer_frames / grid,
+                length=min(note.length, end - note.start),
+                voice=voice,
             )
             for note in struck
             if note.start < end
@@ -228,6 +232,6 @@ def originality_of(composer: Composer, made: Performance, data: str) -> list[str
         if pieces
     }
     new = made.roll[round(made.primed * grid) :]
-    found = originality.compare(new, rolls["train"])
+    comparison = originality.compare(new, rolls["train"])
     names = [piece.name for piece in parts["train"]]
-    return originality.report(found, originality.usual(rolls["valid"], rolls["train"]), names)
+    return originality.report(comparison, originality.usual(rolls["valid"], rolls["train"]), names)

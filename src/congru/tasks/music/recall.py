@@ -26,7 +26,7 @@ class Recall:
     >>> recall = Recall()
     >>> for symbol in (b"a", b"b", b"c", b"a", b"b"):
     ...     recall.add(symbol)
-    >>> recall.place, recall.length
+    >>> recall.frame, recall.length
     (2, 2)
     """
 
@@ -35,10 +35,10 @@ class Recall:
         self._symbols = np.zeros(64, np.int64)
         self._matches = np.zeros(65, np.int64)  # [s]: how many frames before s equal those before now
         self._count = 0
-        self.place, self.length = 0, 0
+        self.frame, self.length = 0, 0
 
     def add(self, frame: bytes) -> None:
-        """Go one frame on; then `place` is the recalled frame's number and `length` its match's, 0 for none."""
+        """Go one frame on; then `frame` is the number of the recalled frame and `length` that of its match, 0 for none."""
         symbol, count = self._known.setdefault(frame, len(self._known)), self._count
         if count + 1 >= len(self._symbols):
             self._symbols = np.concatenate([self._symbols, np.zeros_like(self._symbols)])
@@ -52,7 +52,7 @@ class Recall:
         known = self._matches[begin + 1 : count + 1]
         if count:
             last = count - 1 - int(known[::-1].argmax())
-            self.place, self.length = last + 1, int(known[last - begin])
+            self.frame, self.length = last + 1, int(known[last - begin])
 
 
 def recalled(roll: Roll) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -62,7 +62,7 @@ def recalled(roll: Roll) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     for t in range(1, len(roll)):
         recall.add(roll[t - 1].tobytes())
         if recall.length:
-            frames[t], lengths[t] = roll[recall.place], length_class(recall.length)
+            frames[t], lengths[t] = roll[recall.frame], length_class(recall.length)
     return frames, lengths
 
 

@@ -63,13 +63,13 @@ def read_source(path: str, bad: str = "stop") -> Source:
     for file in files:
         inside = file.relative_to(root).parts[0] if root.is_dir() else ""
         try:
-            found = _read_file(file, source, bad)
+            pieces_by_part = _read_file(file, source, bad)
         except DataError as error:
             if bad == "stop" or not root.is_dir():
                 raise
             source.skipped.append(str(error))
             continue
-        for part, pieces in found.items():
+        for part, pieces in pieces_by_part.items():
             source.parts.setdefault(part or part_of_name(inside), []).extend(pieces)
     if not any(source.parts.values()):
         more = f" ({len(source.skipped)} skipped, first: {source.skipped[0]})" if source.skipped else ""
@@ -84,12 +84,12 @@ def corpus_folder(path: str) -> Path:
         MissingPackageError: it is not installed.
         DataError: it has no such folder.
     """
-    found = importlib.util.find_spec("music21")
-    if found is None or not found.submodule_search_locations:
+    spec = importlib.util.find_spec("music21")
+    if spec is None or not spec.submodule_search_locations:
         raise MissingPackageError(
             f"music21 is not installed, expected for {path!r}: pip install --no-deps music21 (20 MB, only its scores are read)"
         )
-    corpus = Path(next(iter(found.submodule_search_locations))) / "corpus"
+    corpus = Path(next(iter(spec.submodule_search_locations))) / "corpus"
     name = path.removeprefix(PACKAGE)
     if name in ("", "..") or Path(name).name != name or not (corpus / name).is_dir():
         raise DataError(f"{path} is no folder of music21's corpus, expected one: for example {PACKAGE}bach")

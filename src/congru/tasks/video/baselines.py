@@ -40,8 +40,8 @@ def whole_path(clip: Clip) -> Floats:
 
 def views(shape: Sequence[int]) -> dict[str, Callable[[Clip], Floats]]:
     """Name -> what is compared, for clips of frames of `shape`."""
-    found: dict[str, Callable[[Clip], Floats]] = {"frame average": frame_average}
-    return found if len(shape) == 3 else {**found, "whole path": whole_path}
+    average: dict[str, Callable[[Clip], Floats]] = {"frame average": frame_average}
+    return average if len(shape) == 3 else {**average, "whole path": whole_path}
 
 
 class Neighbours:

@@ -76,14 +76,14 @@ def try_clip(entry: Entry, look: Look) -> Read:
     """One clip, or the reason why it cannot be used, as a clause."""
     try:
         if entry.track is not None:
-            read = _read_track(tracks.checked(entry.track, entry.place), look)
+            read = _read_track(tracks.checked(entry.track, entry.location), look)
         else:
-            read = read_clip(entry.path, look, entry.place)
+            read = read_clip(entry.path, look, entry.location)
     except DataError as error:
         return Read(None, str(error).split(", expected ")[0])
     assert read.clip is not None
     if len(read.clip) < _FEWEST_FRAMES:
-        return Read(None, f"{entry.place} has {len(read.clip)} frame, expected at least {_FEWEST_FRAMES}")
+        return Read(None, f"{entry.location} has {len(read.clip)} frame, expected at least {_FEWEST_FRAMES}")
     return read
 
 
@@ -125,7 +125,7 @@ class ClipSet:
         """
         if row in self.kept:
             return self.kept[row]
-        read = read_clip(self.entries[row].path, self.look, self.entries[row].place)
+        read = read_clip(self.entries[row].path, self.look, self.entries[row].location)
         assert read.clip is not None
         return read.clip
 
@@ -138,8 +138,8 @@ class ClipSet:
 
 
 @dataclass
-class Found:
-    """What was met on the way, to be told."""
+class ReadReport:
+    """Faults and oddities of the clips that were read."""
 
     bad: list[str] = field(default_factory=list)
     cut: int = 0
@@ -150,9 +150,9 @@ class Found:
 
 
 def load_clips(
-    entries: Sequence[Entry], look: Look, *, processes: int, memory_bytes: int, found: Found
+    entries: Sequence[Entry], look: Look, *, processes: int, memory_bytes: int, report: ReadReport
 ) -> tuple[list[Entry], list[Clip | None], list[int]]:
-    """The usable clips: entries, clips (None where memory ends), lengths; the others go to `found.bad`.
+    """The usable clips: entries, clips (None where memory ends), lengths; the others go to `report.bad`.
 
     Raises:
         DataError: clips of different kinds.
@@ -162,23 +162,23 @@ def load_clips(
     used = 0
     for entry, read in zip(entries, read_all(entries, look, processes), strict=True):
         if read.clip is None:
-            found.bad.append(read.problem)
+            report.bad.append(read.problem)
             continue
         if shape is not None and read.clip.shape[1:] != shape:
-            found.bad.append(
-                f"{entry.place} has frames of {_kind(read.clip.shape[1:])}, the clips before of {_kind(shape)}"
+            report.bad.append(
+                f"{entry.location} has frames of {_kind(read.clip.shape[1:])}, the clips before of {_kind(shape)}"
             )
             continue
         shape = read.clip.shape[1:]
-        found.cut += read.cut
-        found.sizes |= read.sizes
+        report.cut += read.cut
+        report.sizes |= read.sizes
         if read.damage:
-            found.damaged.append(f"{entry.place} ({len(read.clip)} frames): {read.damage}")
+            report.damaged.append(f"{entry.location} ({len(read.clip)} frames): {read.damage}")
         if read.step_ms[1] > 1.5 * read.step_ms[0] + 5:
-            found.uneven.append(f"{entry.place} {read.step_ms[0]:.0f}-{read.step_ms[1]:.0f} ms")
+            report.uneven.append(f"{entry.location} {read.step_ms[0]:.0f}-{read.step_ms[1]:.0f} ms")
         used += read.clip.nbytes
         keep = used <= memory_bytes or entry.track is not None
-        found.not_kept += not keep
+        report.not_kept += not keep
         good.append(entry)
         clips.append(read.clip if keep else None)
         lengths.append(len(read.clip))
@@ -189,10 +189,10 @@ def _kind(shape: tuple[int, ...]) -> str:
     return f"{shape[0]} numbers" if len(shape) == 1 else f"{shape[1]} x {shape[2]} pixels"
 
 
-def some(places: Sequence[str]) -> str:
-    """Places in a few words.
+def some(items: Sequence[str]) -> str:
+    """The first items of a list, and how many more there are.
 
     >>> some(["a", "b"])
     'a; b'
     """
-    return "; ".join(places[:_SHOWN]) + (f"; and {len(places) - _SHOWN} more" if len(places) > _SHOWN else "")
+    return "; ".join(items[:_SHOWN]) + (f"; and {len(items) - _SHOWN} more" if len(items) > _SHOWN else "")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from congru.errors import DataError
 from congru.tasks.parts import ALL, part_to_score
-from congru.tasks.video.clips import Clip, ClipSet, Found, load_clips, some
+from congru.tasks.video.clips import Clip, ClipSet, ReadReport, load_clips, some
 from congru.tasks.video.frames import Look
 from congru.tasks.video.listing import Entry, Listing, list_clips
 from congru.tasks.video.moving_digits import CLASSES, DigitClips
@@ -48,7 +48,7 @@ class Clips(Protocol):
 
 @dataclass(frozen=True)
 class VideoData:
-    """The parts of a set; `found` maps what was found to words about it."""
+    """The parts of a set; `notes` says what is odd about the clips, by kind."""
 
     source: str
     classes: list[str]
@@ -57,7 +57,7 @@ class VideoData:
     shape: tuple[int, ...]
     split: str
     test: str = ""
-    found: dict[str, Any] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 def look_of(settings: PictureSettings) -> Look:
@@ -78,7 +78,7 @@ def prepare(source: str, settings: FrameSettings) -> VideoData:
     parts = dict(listing.parts)
     left_out = _leave_out(parts, settings, source)
     test = parts.pop("test", [])
-    found, told = Found(list(listing.faults)), dict[str, Any]()
+    report, notes = ReadReport(list(listing.faults)), dict[str, Any]()
     entries = [entry for part in parts.values() for entry in part]
     part_of = {id(entry): name for name, part in parts.items() for entry in part}
     good, clips, lengths = load_clips(
@@ -86,9 +86,9 @@ def prepare(source: str, settings: FrameSettings) -> VideoData:
         look_of(settings),
         processes=settings.decoders,
         memory_bytes=settings.memory_mb * 2**20,
-        found=found,
+        report=report,
     )
-    tell(found, told, len(entries) + len(listing.faults), settings.bad, source)
+    add_notes(report, notes, len(entries) + len(listing.faults), settings.bad, source)
     chosen = [part_of[id(entry)] for entry in good]
     rule = "as given"
     if "validation" not in parts and parts.get("train"):
@@ -108,7 +108,7 @@ def prepare(source: str, settings: FrameSettings) -> VideoData:
         shape,
         rule,
         f"{len(test)} clips, not looked at" if test else "",
-        told,
+        notes,
     )
 
 
@@ -138,28 +138,28 @@ def _leave_out(parts: dict[str, list[Entry]], settings: ClipSettings, source: st
     return settings.leave_out
 
 
-def tell(found: Found, told: dict[str, Any], total: int, bad: str, source: str) -> None:
-    """Put what was found into words; raise where clips are bad and not to be skipped."""
-    if found.bad and bad == "stop":
+def add_notes(report: ReadReport, notes: dict[str, Any], total: int, bad: str, source: str) -> None:
+    """Write the report into notes; raise where clips are bad and not to be skipped."""
+    if report.bad and bad == "stop":
         raise DataError(
-            f"{source}: {len(found.bad)} of {total} clips cannot be used ({some(found.bad)}): mend them, or pass --bad skip"
+            f"{source}: {len(report.bad)} of {total} clips cannot be used ({some(report.bad)}): mend them, or pass --bad skip"
         )
-    if found.bad:
-        told["left out"] = f"{len(found.bad)} of {total} clips: {some(found.bad)}"
-    if found.cut:
-        told["cut"] = f"{found.cut} clips are longer than max_frames"
-    if found.damaged:
-        told["damaged"] = some(found.damaged)
-    if len(found.sizes) > 1:
-        low, high = (f"{columns} x {rows}" for rows, columns in (min(found.sizes), max(found.sizes)))
-        told["sizes"] = (
-            f"{len(found.sizes)} of pictures, {low} to {high}; all are scaled with their proportions"
+    if report.bad:
+        notes["left out"] = f"{len(report.bad)} of {total} clips: {some(report.bad)}"
+    if report.cut:
+        notes["cut"] = f"{report.cut} clips are longer than max_frames"
+    if report.damaged:
+        notes["damaged"] = some(report.damaged)
+    if len(report.sizes) > 1:
+        low, high = (f"{columns} x {rows}" for rows, columns in (min(report.sizes), max(report.sizes)))
+        notes["sizes"] = (
+            f"{len(report.sizes)} of pictures, {low} to {high}; all are scaled with their proportions"
         )
-    if found.uneven:
-        told["uneven times"] = f"{some(found.uneven)} between frames; --rate takes frames by their times"
-    if found.not_kept:
-        told["memory"] = (
-            f"{found.not_kept} clips exceed memory_mb and are decoded anew each time; --workers helps"
+    if report.uneven:
+        notes["uneven times"] = f"{some(report.uneven)} between frames; --rate takes frames by their times"
+    if report.not_kept:
+        notes["memory"] = (
+            f"{report.not_kept} clips exceed memory_mb and are decoded anew each time; --workers helps"
         )
 
 
@@ -175,7 +175,7 @@ def split(entries: Sequence[Entry], share: float, fold: int) -> tuple[list[str],
     for label in {entry.label for entry in entries}:
         rows = sorted(
             (row for row, entry in enumerate(entries) if entry.label == label),
-            key=lambda row: _hash(entries[row].place),
+            key=lambda row: _hash(entries[row].location),
         )
         size = max(1, round(share * len(rows))) if len(rows) > 1 else 0
         for k in range(size):
@@ -208,7 +208,7 @@ def as_set(
     for entry in entries:
         if entry.label not in numbers:
             raise DataError(
-                f"{entry.place} has the label {entry.label!r}, expected one of {', '.join(classes[:8])}: it was never learnt"
+                f"{entry.location} has the label {entry.label!r}, expected one of {', '.join(classes[:8])}: it was never learnt"
             )
     kept = {row: clip for row, clip in enumerate(clips) if clip is not None}
     labels = np.array([numbers[entry.label] for entry in entries], np.int64)

@@ -199,7 +199,7 @@ class FrameLearner(TaskLearner[Settings]):
         return Answer({"frames": clips}, {"frames": frames})
 
     def describe(self) -> dict[str, Any]:
-        """What was read, how it is split, and what was found on the way."""
+        """What was read, how it is split, and what is odd about it."""
         data, settings = self.data, self.settings
         summary: dict[str, Any] = {"source": data.source, "split": data.split}
         for name, clips in (("train", data.train), ("validation", data.validation)):
@@ -209,7 +209,7 @@ class FrameLearner(TaskLearner[Settings]):
         summary["frames"] = (
             f"{data.shape[1]} x {data.shape[2]} pixels, {settings.observed} seen, {settings.ahead} predicted"
         )
-        return {**summary, **data.found}
+        return {**summary, **data.notes}
 
 
 def copy_errors(clips: Sequence[Clip], settings: Settings) -> NDArray[np.float64]:

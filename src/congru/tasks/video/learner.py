@@ -242,7 +242,7 @@ class VideoLearner(TaskLearner[Settings]):
         return Answer(joined(clips), {"probabilities": probabilities})
 
     def describe(self) -> dict[str, Any]:
-        """What was read, how it is split, and what was found on the way."""
+        """What was read, how it is split, and what is odd about it."""
         data = self.data
         summary: dict[str, Any] = {"source": data.source, "split": data.split}
         for name, clips in (("train", data.train), ("validation", data.validation)):
@@ -252,7 +252,7 @@ class VideoLearner(TaskLearner[Settings]):
             summary["test"] = data.test
         shape = data.shape
         summary["frames"] = f"{shape[0]} numbers" if len(shape) == 1 else f"{shape[1]} x {shape[2]} pixels"
-        return {**summary, **data.found}
+        return {**summary, **data.notes}
 
 
 def temperature_of(steps: Sequence[NDArray[np.float32]], labels: NDArray[np.int64]) -> float:

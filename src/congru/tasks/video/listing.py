@@ -38,7 +38,7 @@ _PASSED_OVER = (".tsv", ".txt", ".md", ".json", ".csv", ".html", ".pdf")  # besi
 class Entry:
     """One clip: how messages call it, where it is (or its numbers), its label, who or what it shows."""
 
-    place: str
+    location: str
     path: Path
     label: str
     group: str = ""
@@ -91,7 +91,7 @@ def _set(path: Path) -> dict[str, list[Entry]]:
     parts = tracks.read_set(path)
     parts.setdefault("train", [])
     return {
-        part: [Entry(row.place, path, row.label, track=row.track) for row in rows]
+        part: [Entry(row.location, path, row.label, track=row.track) for row in rows]
         for part, rows in parts.items()
     }
 
@@ -191,17 +191,17 @@ def _table(path: Path) -> Listing:
 
 def _columns(path: Path, header: Sequence[str]) -> dict[str, int]:
     lowered = [cell.strip().lower() for cell in header]
-    found = {}
+    indices = {}
     for name, known in _COLUMNS.items():
         index = next((lowered.index(word) for word in known if word in lowered), None)
         if index is not None:
-            found[name] = index
+            indices[name] = index
     for name in ("path", "label"):
-        if name not in found:
+        if name not in indices:
             raise DataError(
                 f"{path} line 1 has the columns {', '.join(header)}, expected {name} among them: write a header line"
             )
-    return found
+    return indices
 
 
 def _part_of(word: str, where: str) -> str:

@@ -14,8 +14,8 @@ from congru.runtime.answer import ANSWER
 from congru.runtime.model import Model
 from congru.runtime.tensors import parse_tensors
 from congru.tasks.video import strip
-from congru.tasks.video.clips import Clip, Found, load_clips, read_clip
-from congru.tasks.video.data import chosen_part, tell
+from congru.tasks.video.clips import Clip, ReadReport, load_clips, read_clip
+from congru.tasks.video.data import add_notes, chosen_part
 from congru.tasks.video.listing import list_clips
 from congru.tasks.video.moving_digits import DigitClips, holds_digits
 from congru.tasks.video.predictor import Predictor
@@ -64,7 +64,7 @@ def evaluate_frames(
         DataError: clips that cannot be used, or that are too short.
     """
     predictor = Predictor.of(model)
-    name, clips, told = _clips(predictor, data, part, bad, decoders, made)
+    name, clips, notes = _clips(predictor, data, part, bad, decoders, made)
     errors = predictor.errors(clips)
     rows = {
         what: {f"mse_{k + 1}_ahead": float(value) for k, value in enumerate(values)}
@@ -72,7 +72,7 @@ def evaluate_frames(
     }
     if not quiet:
         print(f"{data}, {name}: {len(clips)} clips, {predictor.observed} frames seen")
-        for what, words in told.items():
+        for what, words in notes.items():
             print(f"{what}: {words}")
         table = [(what, *values.tolist()) for what, values in errors.items()]
         print(text_table(table, ("", *_headings(predictor)), decimals=5))
@@ -91,12 +91,14 @@ def _clips(
         return name, [digits.clip(row) for row in range(made)], {"clips": "made of the part's digits"}
     listing = list_clips(data, labelled=False)
     name, entries = chosen_part(listing, part, predictor.config)
-    found, told = Found(list(listing.faults)), dict[str, Any]()
-    good, clips, _ = load_clips(entries, predictor.look, processes=decoders, memory_bytes=2**40, found=found)
-    tell(found, told, len(entries) + len(listing.faults), bad, data)
+    report, notes = ReadReport(list(listing.faults)), dict[str, Any]()
+    good, clips, _ = load_clips(
+        entries, predictor.look, processes=decoders, memory_bytes=2**40, report=report
+    )
+    add_notes(report, notes, len(entries) + len(listing.faults), bad, data)
     if not good:
         raise DataError(
             f"{data} has no clip that can be used in part {name!r}, expected some: choose with --part"
         )
-    whole = [predictor.check(clip, entry.place) for clip, entry in zip(clips, good) if clip is not None]
-    return name, whole, told
+    whole = [predictor.check(clip, entry.location) for clip, entry in zip(clips, good) if clip is not None]
+    return name, whole, notes

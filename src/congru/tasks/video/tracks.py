@@ -31,7 +31,7 @@ _VALUES, _LABELS = ("X", "x", "data"), ("y", "Y", "labels")
 class Row(NamedTuple):
     """A clip of a file of many: how messages call it, its numbers, its label."""
 
-    place: str
+    location: str
     track: Track
     label: str
 

@@ -24,8 +24,8 @@ from congru.tasks.parts import Part
 from congru.tasks.video import early, predictor
 from congru.tasks.video.classifier import Classifier, neighbours_of, stored_clip
 from congru.tasks.video.classifier import reply as classifier_reply
-from congru.tasks.video.clips import Clip, Found, load_clips
-from congru.tasks.video.data import as_set, chosen_part, tell
+from congru.tasks.video.clips import Clip, ReadReport, load_clips
+from congru.tasks.video.data import add_notes, as_set, chosen_part
 from congru.tasks.video.frames import read_frames
 from congru.tasks.video.listing import list_clips
 from congru.tasks.video.moving_digits import DigitClips, holds_digits
@@ -223,7 +223,7 @@ def evaluate(
     if predicts_frames(loaded):
         return evaluate_frames(loaded, data, part=part, bad=bad, decoders=decoders, made=_MADE, quiet=quiet)
     classifier = Classifier.of(loaded)
-    name, clips, labels, told = _read_part(classifier, data, part, bad, decoders)
+    name, clips, labels, notes = _read_part(classifier, data, part, bad, decoders)
     steps = [classifier.soften(own) for own in classifier.step_logits(clips)]
     ends = np.log(np.maximum(np.stack([own[-1] for own in steps]), 1e-12))
     rows = {"model": {**scores_of(ends, labels), "calibration": calibration_error(np.exp(ends), labels)}}
@@ -234,7 +234,7 @@ def evaluate(
         sure /= sure.sum(1, keepdims=True)
         rows[title] = {**scores_of(scores, labels), "calibration": calibration_error(sure, labels)}
     if not quiet:
-        _print_scores(f"{data}, {name}: {len(clips)} clips", told, rows)
+        _print_scores(f"{data}, {name}: {len(clips)} clips", notes, rows)
         matrix = confusion(ends.argmax(1), labels, len(classifier.classes))
         print(confusion_table(matrix, classifier.classes))
         baselines = {title: row["accuracy"] for title, row in rows.items() if not title.startswith("model")}
@@ -245,7 +245,7 @@ def evaluate(
 def _read_part(
     classifier: Classifier, data: str, part: str, bad: str, decoders: int
 ) -> tuple[str, list[Clip], NDArray[np.int64], dict[str, Any]]:
-    """The clips of a part with their labels, and what was found on the way."""
+    """The clips of a part with their labels, and notes on what is odd about them."""
     kind = classifier.config.get("moving_digits")
     if kind and holds_digits(Path(data)):
         name = "test" if part == "auto" else part
@@ -258,18 +258,18 @@ def _read_part(
         )
     listing = list_clips(data)
     name, entries = chosen_part(listing, part, classifier.config)
-    found, told = Found(list(listing.faults)), dict[str, Any]()
+    report, notes = ReadReport(list(listing.faults)), dict[str, Any]()
     good, clips, lengths = load_clips(
-        entries, classifier.look, processes=decoders, memory_bytes=2**40, found=found
+        entries, classifier.look, processes=decoders, memory_bytes=2**40, report=report
     )
-    tell(found, told, len(entries) + len(listing.faults), bad, data)
+    add_notes(report, notes, len(entries) + len(listing.faults), bad, data)
     if not good:
         raise DataError(
             f"{data} has no clip that can be used in part {name!r}, expected some: choose with --part"
         )
     labelled = as_set(good, clips, lengths, classifier.classes, classifier.look)
-    whole = [classifier.check(labelled.clip(row), good[row].place) for row in range(len(labelled))]
-    return name, whole, labelled.labels, told
+    whole = [classifier.check(labelled.clip(row), good[row].location) for row in range(len(labelled))]
+    return name, whole, labelled.labels, notes
 
 
 def _on_the_way(
@@ -277,19 +277,19 @@ def _on_the_way(
 ) -> dict[str, dict[str, float]]:
     """After 60 % of the frames, and with early decisions."""
     part_way = np.stack([own[max(1, round(0.6 * len(own))) - 1] for own in steps])
-    found = early.score(steps, labels, classifier.threshold)
+    early_scores = early.score(steps, labels, classifier.threshold)
     return {
         "model after 60 % of the frames": {
             **scores_of(np.log(np.maximum(part_way, 1e-12)), labels),
             "calibration": calibration_error(part_way, labels),
         },
-        "model, early decisions": {"accuracy": found.accuracy, "frames_saved": found.saved},
+        "model, early decisions": {"accuracy": early_scores.accuracy, "frames_saved": early_scores.saved},
     }
 
 
-def _print_scores(title: str, told: dict[str, Any], rows: dict[str, dict[str, float]]) -> None:
+def _print_scores(title: str, notes: dict[str, Any], rows: dict[str, dict[str, float]]) -> None:
     print(title)
-    for what, words in told.items():
+    for what, words in notes.items():
         print(f"{what}: {words}")
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
     best = {name: "max" for name in names if name in ("accuracy", "macro_f1")}
