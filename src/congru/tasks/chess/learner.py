@@ -1,9 +1,10 @@
 """The training problem of chess: streams of games in, the loss of the next move among the legal ones.
 
-    loss = -log p(move) - w_r log p(result) [ - w_c log p(time it takes) ] [ - w_t mean over the squares of log p(piece on it) ]
+    loss = -log p(move) - w_r log p(result) [ - w_c log p(time it takes) ] [ - w_t mean over the squares of log p(piece on it)
+                                                          - w_l log p(legal) ]
 
 p(move) is a softmax over the legal moves for a network with the board, and over all moves of the side to move for one
-that reads moves only: it must learn by itself what is legal.
+that reads moves only: it must learn by itself what is legal, and p(legal) is the sum of p over the legal moves.
 """
 
 from __future__ import annotations
@@ -30,7 +31,16 @@ from congru.tasks.chess.networks import NUM_PIECES, declarations
 from congru.tasks.chess.positions import Board, relative
 from congru.tasks.chess.predict import PLAYERS, Predicted
 from congru.tasks.chess.reading import Reader
-from congru.tasks.chess.said import arrays_of, is_hit, move_nats, read, result_nats, time_nats
+from congru.tasks.chess.said import (
+    arrays_of,
+    is_hit,
+    is_legal,
+    legal_nats,
+    move_nats,
+    read,
+    result_nats,
+    time_nats,
+)
 from congru.tasks.chess.san import write_san
 from congru.tasks.chess.scoring import legal_log_softmax
 from congru.tasks.chess.settings import Settings
@@ -47,6 +57,7 @@ from congru.tasks.chess.streams import (
 )
 from congru.train.base import Sample, TaskLearner
 from congru.train.networks import Networks
+from congru.train.start import start_model, take_weights
 
 METRIC = "top1"
 _EVALUATION_PLIES = 4096
@@ -97,6 +108,7 @@ class ChessLearner(TaskLearner[Settings]):
         """Embeddings whose sum is about as large as one row of torch's; a tracker whose gates keep what it holds.
 
         The gate of GRU and LSTM that keeps is the second one. What a move changes must be able to open it: large embeddings.
+        With `start_from`, then the weights of another chess model.
         """
         hidden = self.settings.hidden_size
         with torch.no_grad():
@@ -110,6 +122,12 @@ class ChessLearner(TaskLearner[Settings]):
                     parameter.mul_(2)
                 elif name == "main.tracker.bias_ih_l0" and self.settings.cell in ("gru", "lstm"):
                     parameter[hidden : 2 * hidden] += 5
+        if self.settings.start_from is not None:
+            model = start_model(self.settings.start_from, self.task)
+            same_players = json.loads(model.files[PLAYERS]) == self.data.known
+            take_weights(
+                networks, model.weights, () if same_players else ("player.",), "variant and hidden_size"
+            )
 
     def rows(self, epoch: int) -> NDArray[np.int64]:
         """The streams of an epoch, [steps * B, T]."""
@@ -146,6 +164,7 @@ class ChessLearner(TaskLearner[Settings]):
             squares = networks["teacher"](said.seen)[0].unflatten(-1, (64, NUM_PIECES)).float()
             nats = F.cross_entropy(squares.flatten(0, -2), batch["squares"].flatten(), reduction="sum")
             total = total + settings.teacher_weight / 64 * nats
+            total = total + settings.legal_weight * legal_nats(said, batch).sum()
         return total, batch["reset"].numel(), said.state
 
     def validation_rows(self) -> range:
@@ -157,8 +176,9 @@ class ChessLearner(TaskLearner[Settings]):
         return game_batches(self.data.games.offsets, self.data.valid, _EVALUATION_PLIES)
 
     def evaluate(self, networks: Networks, rows: range) -> NDArray[np.float64]:
-        """Sums over the plies of groups of games: plies, hits, nats of the moves; nats of the results, results; of the times."""
-        sums = np.zeros(7)
+        """Sums over the plies of groups of games: plies, hits, nats of the moves; nats of the results, results; of the times;
+        moves only: how often the most probable move is legal."""
+        sums = np.zeros(8)
         for number in rows:
             games, offsets = self._groups[number], self.data.games.offsets
             lengths = offsets[games + 1] - offsets[games]
@@ -170,13 +190,14 @@ class ChessLearner(TaskLearner[Settings]):
             nats, hits = move_nats(said, batch), is_hit(said, batch)
             result, time = result_nats(said, batch), time_nats(said, batch)
             known = [batch[name] >= 0 for name in ("result", "time")]
-            values = (torch.ones_like(hits), hits, nats, result, known[0], time, known[1])
+            legal = hits if self.with_board else is_legal(said, batch)
+            values = (torch.ones_like(hits), hits, nats, result, known[0], time, known[1], legal)
             sums += [float((value * counted).sum()) for value in values]
         return sums
 
     def metrics(self, parts: Sequence[NDArray[np.float64]]) -> dict[str, float]:
         """The share of moves hit, bits a move, bits of the result, and of the time a move takes where that is predicted."""
-        plies, hits, nats, result, results, time, times = np.sum(parts, axis=0)
+        plies, hits, nats, result, results, time, times, legal = np.sum(parts, axis=0)
         values = {
             METRIC: hits / plies,
             "bits_per_move": nats / plies / math.log(2),
@@ -184,6 +205,8 @@ class ChessLearner(TaskLearner[Settings]):
         }
         if self.with_times:
             values["time_bits"] = time / max(times, 1) / math.log(2)
+        if not self.with_board:
+            values["legal_rate"] = legal / plies
         return values
 
     def sample(self, networks: Networks) -> Sample:

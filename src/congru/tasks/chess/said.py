@@ -20,7 +20,8 @@ from torch import Tensor
 from congru.tasks.chess.attacks import Ints
 from congru.tasks.chess.moves import MOVE_INDEX, NUM_MOVES
 from congru.tasks.chess.plies import START_TOKEN
-from congru.tasks.chess.positions import absolute, relative
+from congru.tasks.chess.positions import absolute
+from congru.tasks.chess.positions import relative as absolute_code  # mirroring twice gives the code back
 from congru.tasks.chess.reading import Reader, chosen
 from congru.train.networks import Networks
 
@@ -50,8 +51,10 @@ def arrays_of(
         steps["board"] = inputs.board
     else:
         steps["last"], steps["moved"], steps["side"] = inputs.last, inputs.moved, positions.side
-        steps["played"] = MOVE_INDEX[relative(played, positions.side)]
+        steps["played"] = MOVE_INDEX[absolute_code(played, positions.side)]
         steps["squares"] = absolute(positions.board, positions.side).astype("int64")
+        code = absolute_code(inputs.code, positions.side[inputs.row])
+        moves = {"legal_row": inputs.row, "legal_move": MOVE_INDEX[code]}
     return {**{name: part.reshape(*shape, *part.shape[1:]) for name, part in steps.items()}, **moves}
 
 
@@ -101,11 +104,30 @@ def move_nats(said: Said, batch: Mapping[str, Tensor]) -> Tensor:
     if "row" not in batch:
         nats = F.cross_entropy(said.scores.flatten(0, 1), batch["played"].flatten(), reduction="none")
         return nats.view(batch["played"].shape)
-    shape, row = batch["reset"].shape, batch["row"]
-    count = batch["reset"].numel()
-    largest = said.scores.new_full((count,), -math.inf).scatter_reduce(0, row, said.scores.detach(), "amax")
-    total = said.scores.new_zeros(count).index_add(0, row, (said.scores - largest[row]).exp())
-    return (total.log() + largest - said.scores[batch["played"]]).view(shape)
+    shape = batch["reset"].shape
+    total = _log_sum_exp(said.scores, batch["row"], batch["reset"].numel())
+    return (total - said.scores[batch["played"]]).view(shape)
+
+
+def legal_nats(said: Said, batch: Mapping[str, Tensor]) -> Tensor:
+    """-log of the probability [B, T] of all legal moves together, moves only."""
+    scores, row = said.scores.flatten(0, 1), batch["legal_row"]
+    legal = _log_sum_exp(scores[row, batch["legal_move"]], row, len(scores))
+    return (scores.logsumexp(-1) - legal).view(batch["reset"].shape)
+
+
+def is_legal(said: Said, batch: Mapping[str, Tensor]) -> Tensor:
+    """Whether the most probable of all moves is legal, [B, T], moves only."""
+    best = said.scores.flatten(0, 1).argmax(-1)
+    row = batch["legal_row"]
+    hit = (best[row] == batch["legal_move"]).to(torch.int64)
+    return torch.zeros_like(best).index_add(0, row, hit).view(batch["reset"].shape) > 0
+
+
+def _log_sum_exp(scores: Tensor, row: Tensor, count: int) -> Tensor:
+    """log of the sum of exp(scores [C]) in every row, [count]; `row` [C] is the row of each."""
+    largest = scores.new_full((count,), -math.inf).scatter_reduce(0, row, scores.detach(), "amax")
+    return scores.new_zeros(count).index_add(0, row, (scores - largest[row]).exp()).log() + largest
 
 
 def is_hit(said: Said, batch: Mapping[str, Tensor]) -> Tensor:

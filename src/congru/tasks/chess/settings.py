@@ -5,6 +5,7 @@ Fields are flat; the classes only group them for reading. This module loads no t
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -53,6 +54,12 @@ class NetworkSettings(ChessDataSettings):
     move_size: Annotated[int, Field(ge=1, description="Size of a move's vector.")] = 128
     player_size: Annotated[int, Field(ge=1, description="Size of a player's vector.")] = 64
     dropout: Annotated[float, Field(ge=0, lt=1, description="Share of units dropped in training.")] = 0.1
+    start_from: Annotated[
+        Path | None,
+        Field(
+            description="Model folder of congru train chess to start from: its weights are taken where their shapes fit."
+        ),
+    ] = None
 
 
 class Settings(NetworkSettings):
@@ -80,6 +87,9 @@ class Settings(NetworkSettings):
     teacher_weight: Annotated[
         float, Field(ge=0, description="Variant m: weight of the loss that teaches the 64 squares.")
     ] = 3.0
+    legal_weight: Annotated[
+        float, Field(ge=0, description="Variant m: weight of the loss that teaches which moves are legal.")
+    ] = 1.0
     learning_rate: Annotated[float, Field(gt=0, description="Highest learning rate of AdamW.")] = 2e-3
     ema: Annotated[
         float | None, Field(gt=0, lt=1, description="Use the moving average of the weights with this decay.")

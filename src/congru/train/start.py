@@ -1,0 +1,58 @@
+"""Training that starts from the weights of another model of the same task, wherever names and shapes agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from congru.errors import SettingsError
+from congru.runtime.folder import load
+from congru.runtime.model import Model
+from congru.train.networks import Networks
+
+
+def start_model(folder: Path, task: str) -> Model:
+    """The model in a folder, which must be one of the task.
+
+    Raises:
+        SettingsError: a model of another task.
+    """
+    model = load(folder)
+    if model.task != task:
+        raise SettingsError(
+            f"start_from is '{folder}', a model of the task {model.task!r}, expected one of congru train {task}:"
+            " choose another folder"
+        )
+    return model
+
+
+def take_weights(
+    networks: Networks, weights: Mapping[str, NDArray[Any]], but: tuple[str, ...], settings: str
+) -> list[str]:
+    """Copy those of the weights whose names and shapes agree, but none whose name starts with one of `but`.
+
+    Gives the names of what was not taken: it starts as it did. `settings` names the ones that decide the shapes, for the error.
+
+    Raises:
+        SettingsError: a model of which nothing fits.
+    """
+    own = dict(networks.named_parameters())
+    taken = {
+        name: value
+        for name, value in weights.items()
+        if name in own and own[name].shape == value.shape and not name.startswith(but)
+    }
+    if not taken:
+        raise SettingsError(
+            "start_from is a model of whose weights none has the shape of one of the new network, expected"
+            f" the same {settings}: give them as they were"
+        )
+    with torch.no_grad():
+        for name, value in taken.items():
+            own[name].copy_(torch.from_numpy(np.array(value, np.float32)))
+    return [name for name in own if name not in taken]
