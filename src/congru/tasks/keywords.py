@@ -77,12 +77,14 @@ class ChessKeywords(TrainKeywords, total=False):
     variant: Literal["b", "m"]
     move_size: int
     player_size: int
+    start_from: str | PathLike[str] | None
     chunk: int
     player_dropout: float
     carried: float
     result_weight: float
     time_weight: float
     teacher_weight: float
+    legal_weight: float
 
 
 class ForecastKeywords(TrainKeywords, total=False):

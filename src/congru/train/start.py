@@ -39,7 +39,7 @@ def take_weights(
     Gives the names of what was not taken: it starts as it did. `settings` names the ones that decide the shapes, for the error.
 
     Raises:
-        SettingsError: a model of which nothing fits.
+        SettingsError: a model of which no matrix fits.
     """
     own = dict(networks.named_parameters())
     taken = {
@@ -47,9 +47,9 @@ def take_weights(
         for name, value in weights.items()
         if name in own and own[name].shape == value.shape and not name.startswith(but)
     }
-    if not taken:
+    if not any(value.ndim > 1 for value in taken.values()):
         raise SettingsError(
-            "start_from is a model of whose weights none has the shape of one of the new network, expected"
+            "start_from is a model of whose matrices none has the shape of one of the new network, expected"
             f" the same {settings}: give them as they were"
         )
     with torch.no_grad():

@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from congru.errors import DataError
+from congru.errors import DataError, SettingsError
+from congru.runtime.folder import load
 from congru.tasks.chess.adaptation import fit_player
 from congru.tasks.chess.data import TEST, TRAIN, VALID, prepare, split_games
 from congru.tasks.chess.games import Games
 from congru.tasks.chess.learner import ChessLearner, make_learner
+from congru.tasks.chess.moves import MOVE_INDEX
+from congru.tasks.chess.positions import relative
 from congru.tasks.chess.predict import Predictor
-from congru.tasks.chess.said import arrays_of, move_nats, read
+from congru.tasks.chess.said import arrays_of, is_legal, legal_nats, move_nats, read
 from congru.tasks.chess.scoring import legal_log_softmax
 from congru.tasks.chess.settings import Settings
 from congru.tasks.chess.sources import read_games
@@ -77,6 +80,52 @@ def test_the_loss_of_the_moves_is_that_of_a_softmax_by_hand(games: Path, variant
     total, count, _ = task.loss(task.module, batch, None)
     assert count == 32
     assert float(total.detach()) > nats.sum()
+
+
+def test_what_is_legal_is_learnt_and_measured_as_a_model_says_it(games: Path) -> None:
+    task = learner(games, variant="m")
+    networks = task.module.eval()
+    plies = np.arange(24)[None]  # of one game, for both players
+    batch = to_tensors(arrays_of(task.reader, plies, False))
+    with torch.no_grad():
+        output = read(networks, batch, None)
+        loss = legal_nats(output, batch)[0].numpy()
+        legal = is_legal(output, batch)[0].numpy()
+    scores = output.scores[0].double().numpy()
+    p = np.exp(scores - np.log(np.exp(scores).sum(1, keepdims=True)))
+    positions = task.reader.positions(plies[0])
+    code = relative(positions.code, positions.side[positions.row])
+    allowed = np.zeros(p.shape, bool)
+    allowed[positions.row, MOVE_INDEX[code]] = True
+    assert allowed[np.arange(24), batch["played"][0].numpy()].all()
+    np.testing.assert_allclose(loss, -np.log((p * allowed).sum(1)), atol=1e-5)
+    assert legal.tolist() == allowed[np.arange(24), p.argmax(1)].tolist()
+    silent = learner(games, variant="m", legal_weight=0.0)
+    weighed = float(task.loss(networks, batch, None)[0].detach())
+    assert weighed - float(silent.loss(networks, batch, None)[0].detach()) == pytest.approx(
+        loss.sum(), rel=1e-4
+    )
+
+
+def test_training_starts_from_another_model(games: Path, model: Path) -> None:
+    variant = "m" if "tracker" in (model / "config.json").read_text() else "b"
+    sizes: dict[str, object] = {"variant": variant, "hidden_size": 16, "move_size": 8, "player_size": 4}
+    task = learner(games, start_from=model, **sizes)
+    stored, started = load(model).weights, task.module.state_dict()
+    for name, value in stored.items():
+        np.testing.assert_array_equal(started[name].numpy(), value)
+    others = learner(games, start_from=model, **sizes)
+    others.data.known.reverse()  # other players: their vectors start anew
+    anew = others.module.state_dict()
+    assert not np.array_equal(anew["player.vector.weight"].numpy(), stored["player.vector.weight"])
+    assert torch.equal(anew["main.rnn.weight_hh_l0"], started["main.rnn.weight_hh_l0"])
+    with pytest.raises(SettingsError, match="the same variant and hidden_size: give them as they were"):
+        _ = learner(
+            games, start_from=model, **{**sizes, "hidden_size": 9, "move_size": 7, "player_size": 3}
+        ).module
+    text = Path(__file__).parents[1] / "folders" / "text-format-1"
+    with pytest.raises(SettingsError, match="a model of the task 'text', expected one of congru train chess"):
+        _ = learner(games, start_from=text, **sizes).module
 
 
 def test_a_game_begins_anew_unless_its_state_is_carried(games: Path) -> None:

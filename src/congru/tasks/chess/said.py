@@ -20,8 +20,7 @@ from torch import Tensor
 from congru.tasks.chess.attacks import Ints
 from congru.tasks.chess.moves import MOVE_INDEX, NUM_MOVES
 from congru.tasks.chess.plies import START_TOKEN
-from congru.tasks.chess.positions import absolute
-from congru.tasks.chess.positions import relative as absolute_code  # mirroring twice gives the code back
+from congru.tasks.chess.positions import absolute, relative
 from congru.tasks.chess.reading import Reader, chosen
 from congru.train.networks import Networks
 
@@ -51,9 +50,9 @@ def arrays_of(
         steps["board"] = inputs.board
     else:
         steps["last"], steps["moved"], steps["side"] = inputs.last, inputs.moved, positions.side
-        steps["played"] = MOVE_INDEX[absolute_code(played, positions.side)]
+        steps["played"] = MOVE_INDEX[relative(played, positions.side)]
         steps["squares"] = absolute(positions.board, positions.side).astype("int64")
-        code = absolute_code(inputs.code, positions.side[inputs.row])
+        code = relative(inputs.code, positions.side[inputs.row])  # twice relative: as white sees it
         moves = {"legal_row": inputs.row, "legal_move": MOVE_INDEX[code]}
     return {**{name: part.reshape(*shape, *part.shape[1:]) for name, part in steps.items()}, **moves}
 
