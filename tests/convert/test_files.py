@@ -129,13 +129,15 @@ def test_every_layout_there_and_back(tmp_path, cell, form):
 def save_stack(tmp_path, node, arrays):
     from congru.convert import exact
     from congru.convert.folder import write_folder
-    from congru.convert.parts import Contents, Found
+    from congru.convert.parts import Contents, SourceNetwork
     from congru.runtime.graph import Graph
 
     config = {"inputs": {"x": {"features": 3}}, "nodes": [node], "outputs": ["stack"]}
     weights = {f"stack.{name}": array for name, array in arrays.items()}
     own = lambda x, state: exact.run(Graph(config), weights, x, state)[0]  # noqa: E731
-    write_folder(Contents("a test", {"main": Found(config, weights, (), own)}, {}), tmp_path / "model")
+    write_folder(
+        Contents("a test", {"main": SourceNetwork(config, weights, (), own)}, {}), tmp_path / "model"
+    )
     return tmp_path / "model"
 
 

@@ -33,16 +33,16 @@ Table = Any  # pyarrow.Table
 
 def files_of(paths: Sequence[Path]) -> list[Path]:
     """The files named, those of folders in the order of their names. Raises DataError."""
-    found: list[Path] = []
+    files: list[Path] = []
     for path in paths:
         inside = sorted(p for p in path.iterdir() if p.suffix in KINDS) if path.is_dir() else [path]
         if not inside or not all(file.is_file() for file in inside):
             raise DataError(f"data is '{path}', expected a file or a folder with some: check the path")
-        found += inside
-    for file in found:
+        files += inside
+    for file in files:
         if file.suffix not in KINDS:
             raise DataError(f"data is '{file}', expected one of {', '.join(KINDS)}: convert the file")
-    return found
+    return files
 
 
 def blocks(files: Sequence[Path], as_text: Sequence[str] = ()) -> Iterator[tuple[int, Any]]:

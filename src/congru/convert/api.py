@@ -29,10 +29,10 @@ def to_folder(
     >>> import numpy as np, tempfile, congru
     >>> random = np.random.default_rng(0)
     >>> arrays = {"weight_ih_l0": random.normal(size=(12, 3)), "weight_hh_l0": random.normal(size=(12, 4))}
-    >>> with tempfile.TemporaryDirectory() as place:
-    ...     np.savez(f"{place}/gru.npz", **arrays)
-    ...     report = to_folder(f"{place}/gru.npz", f"{place}/gru")
-    ...     model = congru.load(f"{place}/gru")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(f"{folder}/gru.npz", **arrays)
+    ...     report = to_folder(f"{folder}/gru.npz", f"{folder}/gru")
+    ...     model = congru.load(f"{folder}/gru")
     >>> report.layers, model.run(np.zeros((1, 2, 3)))[0].shape
     (('layer: gru 1 x 4, 3 features, reset after',), (1, 2, 4))
     """

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from congru.convert import exact
-from congru.convert.parts import Array, Found
+from congru.convert.parts import Array, SourceNetwork
 from congru.errors import ConventionError
 from congru.runtime.graph import Graph
 from congru.runtime.nodes.node import Spec
@@ -19,26 +19,26 @@ from congru.runtime.nodes.node import Spec
 SATURATING = 10.0
 
 
-def self_check(name: str, found: Found, steps: int = 8, rows: int = 3) -> float:
-    """The largest difference over all inputs; raises ConventionError where it is above the limit of `found`."""
-    graph = Graph(found.config)
+def self_check(name: str, network: SourceNetwork, steps: int = 8, rows: int = 3) -> float:
+    """The largest difference over all inputs; raises ConventionError where it is above the limit of `network`."""
+    graph = Graph(network.config)
     worst = 0.0
     for seed, scale in enumerate((1.0, SATURATING, 1.0)):
         random = np.random.default_rng(seed)
         inputs = {key: _draw(spec, random, rows, steps, scale) for key, spec in graph.inputs.items()}
         x = next(iter(inputs.values())) if len(inputs) == 1 else inputs
         state = None
-        if found.takes_state and seed < 2:
+        if network.takes_state and seed < 2:
             state = {
                 key: random.uniform(-1, 1, (depth, rows, size))
                 for key, (depth, size) in graph.state_shapes.items()
             }
-        expected = found.own(x, state)
-        actual, _ = exact.run(graph, found.weights, x, state)
+        expected = network.own(x, state)
+        actual, _ = exact.run(graph, network.weights, x, state)
         worst = max(worst, difference(graph, actual, expected))
-    if not worst <= found.limit:
+    if not worst <= network.limit:
         raise ConventionError(
-            f"{name} differs from its source by {worst:.1e}, expected at most {found.limit:.0e}: it computes another function "
+            f"{name} differs from its source by {worst:.1e}, expected at most {network.limit:.0e}: it computes another function "
             "than its names say, and nothing was written; congru doctor FILE says more"
         )
     return worst

@@ -87,9 +87,9 @@ def compare(file: str | os.PathLike[str], other: str | os.PathLike[str]) -> Comp
     >>> import numpy as np, tempfile
     >>> random = np.random.default_rng(0)
     >>> arrays = {"weight_ih_l0": random.normal(size=(12, 3)), "weight_hh_l0": random.normal(size=(12, 4))}
-    >>> with tempfile.TemporaryDirectory() as place:
-    ...     np.savez(f"{place}/a.npz", **arrays)
-    ...     compare(f"{place}/a.npz", f"{place}/a.npz").equal
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(f"{folder}/a.npz", **arrays)
+    ...     compare(f"{folder}/a.npz", f"{folder}/a.npz").equal
     True
     """
     names = Path(file).name, Path(other).name
@@ -131,11 +131,11 @@ def layers_of(source: str | os.PathLike[str]) -> list[LayerWeights]:
 def layers_of_contents(contents: Contents) -> list[LayerWeights]:
     """The recurrent layers that were found in a file."""
     layers = []
-    for found in contents.networks.values():
-        graph = Graph(found.config)
+    for network in contents.networks.values():
+        graph = Graph(network.config)
         for node, inputs, _ in graph.placed:
             if isinstance(node, RecurrentNode):
-                layers += _layers(node, graph.weights_of(node, inputs, found.weights))
+                layers += _layers(node, graph.weights_of(node, inputs, network.weights))
     return layers
 
 
@@ -179,14 +179,18 @@ def _finding(one: LayerWeights, two: LayerWeights, weights: float, names: tuple[
         for sign in (1, -1) if one.cell == "gru" else (1,):
             changed = [_reordered(way, order, sign) for way in one.ways]
             if max(_distance(one.cell, a, b) for a, b in zip(changed, two.ways)) <= SAME_WEIGHTS:
-                said = []
+                differences = []
                 if order != tuple(range(len(rows))):
-                    said.append(f"the gates of {names[0]} stand in another order, {_order(rows, order)}")
+                    differences.append(
+                        f"the gates of {names[0]} stand in another order, {_order(rows, order)}"
+                    )
                 if sign == -1:
-                    said.append("its update gate has the other sense (z writes in one, keeps in the other)")
+                    differences.append(
+                        "its update gate has the other sense (z writes in one, keeps in the other)"
+                    )
                 if one.reset_before != two.reset_before:
-                    said.append(f"{forms[0]}, {forms[1].removeprefix('reset ')}")
-                return "; ".join(said)
+                    differences.append(f"{forms[0]}, {forms[1].removeprefix('reset ')}")
+                return "; ".join(differences)
     if max(float(np.abs(a[1] - _transposed(b[1])).max()) for a, b in zip(one.ways, two.ways)) <= SAME_WEIGHTS:
         return "the recurrent matrix is transposed in one of them"
     return "the weights are others: another model, or another step of its training"
@@ -250,9 +254,9 @@ def write_fixed(
     """
     from congru.convert.onnx_run import load_onnx
 
-    found = compare(file, other)
-    if Path(file).suffix.lower() != ".onnx" or not found.swapped_reset:
-        why = "they are equal" if found.equal else found.problem
+    comparison = compare(file, other)
+    if Path(file).suffix.lower() != ".onnx" or not comparison.swapped_reset:
+        why = "they are equal" if comparison.equal else comparison.problem
         raise ConventionError(
             f"{Path(file).name} can't be fixed ({why}), expected an ONNX file with the other GRU equation and the same weights"
         )

@@ -54,12 +54,12 @@ def run(
     after: dict[str, Array] = {}
     for node, inputs, _ in graph.placed:
         own = graph.weights_of(node, inputs, wide)
-        given = [np.asarray(values[name]) for name in node.of]
+        arguments = [np.asarray(values[name]) for name in node.of]
         if isinstance(node, RecurrentNode):
-            values[node.name], parts = _recurrent(node, own, given[0], state, lengths)
+            values[node.name], parts = _recurrent(node, own, arguments[0], state, lengths)
             after |= {f"{node.name}.{part}": value for part, value in parts.items()}
         else:
-            values[node.name] = _value(node, own, given, lengths)
+            values[node.name] = _value(node, own, arguments, lengths)
     outputs = {name: values[name] for name in graph.outputs}
     return next(iter(outputs.values())) if len(outputs) == 1 else outputs, after
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from congru.convert import exact
 from congru.convert.check import self_check
-from congru.convert.parts import Contents, Found, as_name
+from congru.convert.parts import Contents, SourceNetwork, as_name
 from congru.errors import ConventionError
 from congru.runtime.card import write_card
 from congru.runtime.folder import save_model
@@ -60,21 +60,21 @@ def write_folder(contents: Contents, folder: str | os.PathLike[str]) -> Report:
     with them. Raises ConventionError where a network is not what its source computes, ModelFolderError where the folder
     can't be written.
     """
-    networks = {as_name(name, "main"): found for name, found in contents.networks.items()}
+    networks = {as_name(name, "main"): network for name, network in contents.networks.items()}
     if len(networks) == 1:
         networks = {"main": next(iter(networks.values()))}
-    worst = max(self_check(name, found) for name, found in networks.items())
+    worst = max(self_check(name, network) for name, network in networks.items())
     config = {
         "task": TASK,
         "cell": _cell(networks),
-        "networks": {name: found.config for name, found in networks.items()},
+        "networks": {name: network.config for name, network in networks.items()},
         "task_config": {"source": contents.source},
     }
-    golden = {name: _golden(found) for name, found in networks.items()}
+    golden = {name: _golden(network) for name, network in networks.items()}
     save_model(
         folder,
         config=config,
-        weights={name: dict(found.weights) for name, found in networks.items()},
+        weights={name: dict(network.weights) for name, network in networks.items()},
         golden=golden,
         files={},
         card=write_card(
@@ -84,23 +84,25 @@ def write_folder(contents: Contents, folder: str | os.PathLike[str]) -> Report:
             limits=f"Equal to its source to {worst:.1e} on random and saturating inputs, in float64.",
         ),
     )
-    titles = [part.title for found in networks.values() for part in found.parts]
+    titles = [part.title for network in networks.values() for part in network.parts]
     if len(networks) > 1:
-        titles = [f"network {name}: {part.title}" for name, found in networks.items() for part in found.parts]
+        titles = [
+            f"network {name}: {part.title}" for name, network in networks.items() for part in network.parts
+        ]
     return Report(contents.source, tuple(titles), contents.left, contents.remarks, worst, f"{folder}")
 
 
-def _cell(networks: Mapping[str, Found]) -> str:
-    for found in networks.values():
-        for node in Graph(found.config).recurrent:
+def _cell(networks: Mapping[str, SourceNetwork]) -> str:
+    for network in networks.values():
+        for node in Graph(network.config).recurrent:
             return str(node.type)
     raise ConventionError(
         "nothing here is recurrent, expected a GRU, LSTM or RNN: convert a model that has one"
     )
 
 
-def _golden(found: Found) -> dict[str, exact.Array]:
-    graph = Graph(found.config)
+def _golden(network: SourceNetwork) -> dict[str, exact.Array]:
+    graph = Graph(network.config)
     return make_golden(
-        found.config, lambda x, state, lengths: exact.run(graph, found.weights, x, state, lengths)
+        network.config, lambda x, state, lengths: exact.run(graph, network.weights, x, state, lengths)
     )

@@ -45,13 +45,13 @@ def find_layers(
     ConventionError for weights that are not a plain cell's (projections, weight norm), SettingsError for unknown names.
     """
     _refuse_rewritten(arrays)
-    found = _find_torch(arrays, cell) if system in (None, "pytorch", "cudnn") else []
-    taken = {name for layers in found for name in layers.names}
+    stacks = _find_torch(arrays, cell) if system in (None, "pytorch", "cudnn") else []
+    taken = {name for layers in stacks for name in layers.names}
     if system not in ("pytorch", "cudnn"):
         rest = {name: array for name, array in arrays.items() if name not in taken}
-        found += _stacked(_find_by_layout(rest, (system,) if system else READ_BY_NAME, cell))
+        stacks += _stacked(_find_by_layout(rest, (system,) if system else READ_BY_NAME, cell))
     order = list(arrays)
-    return sorted(found, key=lambda layers: order.index(layers.names[0]))
+    return sorted(stacks, key=lambda layers: order.index(layers.names[0]))
 
 
 def _find_torch(arrays: Mapping[str, Array], cell: str | None) -> list[Layers]:
@@ -67,31 +67,31 @@ def _find_torch(arrays: Mapping[str, Array], cell: str | None) -> list[Layers]:
                 "train it without proj_size"
             )
         by_prefix.setdefault(prefix, {}).setdefault((depth, reverse), {})[stem] = name
-    found = []
-    for prefix, by_place in by_prefix.items():
-        if any({"weight_ih", "weight_hh"} - set(stems) for stems in by_place.values()):
+    stacks = []
+    for prefix, by_layer in by_prefix.items():
+        if any({"weight_ih", "weight_hh"} - set(stems) for stems in by_layer.values()):
             continue  # another library's names
         if any(
             "bias" in name for name in arrays if _owner(name) == prefix and _end(name) in ("bias", "bias_n")
         ):
             continue  # Equinox: PyTorch's names for the matrices, its own for the bias
-        found.append(_torch_stack(prefix, by_place, arrays, cell))
-    return found
+        stacks.append(_torch_stack(prefix, by_layer, arrays, cell))
+    return stacks
 
 
 def _torch_stack(
     prefix: str,
-    by_place: dict[tuple[int, str], dict[str, str]],
+    by_layer: dict[tuple[int, str], dict[str, str]],
     arrays: Mapping[str, Array],
     cell: str | None,
 ) -> Layers:
-    depths = sorted({depth for depth, _ in by_place})
-    ways = ["", "_reverse"] if any(reverse for _, reverse in by_place) else [""]
+    depths = sorted({depth for depth, _ in by_layer})
+    ways = ["", "_reverse"] if any(reverse for _, reverse in by_layer) else [""]
     missing = [
         f"weight_hh_l{depth}{way}"
         for depth in range(len(depths))
         for way in ways
-        if (depth, way) not in by_place
+        if (depth, way) not in by_layer
     ]
     if missing or depths != list(range(len(depths))):
         raise DataError(
@@ -109,11 +109,11 @@ def _torch_stack(
     for depth in depths:
         layer = []
         for way in ways:
-            stems = by_place[depth, way]
+            stems = by_layer[depth, way]
             layer.append(Direction({stem: arrays[name] for stem, name in stems.items()}, {}))
             names += stems.values()
         layers.append(layer)
-    told = _cell_of(prefix, arrays[by_place[0, ""]["weight_hh"]], cell)
+    told = _cell_of(prefix, arrays[by_layer[0, ""]["weight_hh"]], cell)
     order = list(arrays)
     return Layers(prefix, "pytorch", told, layers, tuple(sorted(names, key=order.index)))
 
@@ -137,7 +137,7 @@ def _cell_of(prefix: str, U: Array, cell: str | None) -> str:
 
 def _find_by_layout(arrays: Mapping[str, Array], systems: tuple[str, ...], cell: str | None) -> list[Layers]:
     normal = {name: name.replace(".", "/") for name in arrays}
-    found: list[Layers] = []
+    stacks: list[Layers] = []
     taken: set[str] = set()
     for system in systems:
         for kind in [cell] if cell else ("gru", "lstm", "rnn", "rnn_relu"):
@@ -151,9 +151,9 @@ def _find_by_layout(arrays: Mapping[str, Array], systems: tuple[str, ...], cell:
                     continue
                 layers = _read(system, kind, prefix, {key: arrays[name] for key, name in own.items()})
                 if layers is not None:
-                    found.append(layers._replace(names=tuple(own.values())))
+                    stacks.append(layers._replace(names=tuple(own.values())))
                     taken |= set(own.values())
-    return found
+    return stacks
 
 
 def _owned(normal: Mapping[str, str], layout: Layout, taken: set[str]) -> dict[str, dict[str, str]]:
@@ -168,11 +168,11 @@ def _owned(normal: Mapping[str, str], layout: Layout, taken: set[str]) -> dict[s
     return {prefix: own for prefix, own in by_prefix.items() if all(key in own for key in needed)}
 
 
-def _stacked(found: list[Layers]) -> list[Layers]:
+def _stacked(stacks: list[Layers]) -> list[Layers]:
     """Layers called NAME_l0, NAME_l0_reverse, NAME_l1, .. as one stack called NAME, as `congru convert` itself writes them."""
     groups: dict[tuple[str, str, str], dict[tuple[int, str], Layers]] = {}
     single = []
-    for layers in found:
+    for layers in stacks:
         match = re.fullmatch(r"(.+)_l(\d+)(_reverse)?", layers.prefix)
         if match is None:
             single.append(layers)

@@ -124,7 +124,7 @@ class _Bin:
     """The weights file, read front to back."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.place = path, 0
+        self.path, self.position = path, 0
         try:
             self.content = path.read_bytes()
         except OSError as error:
@@ -138,7 +138,7 @@ class _Bin:
         if tag == _FLOAT16:
             count = int(np.prod(shape))
             values = self._take(2 * count, "<f2", name).astype(np.float32)
-            self.place += -(2 * count) % 4
+            self.position += -(2 * count) % 4
             return values.reshape(shape)
         if tag != _FLOAT32:
             raise ConventionError(
@@ -151,12 +151,12 @@ class _Bin:
         return self._take(4 * int(np.prod(shape)), "<f4", name).astype(np.float32).reshape(shape)
 
     def _take(self, size: int, dtype: str, name: str) -> Array:
-        part = self.content[self.place : self.place + size]
+        part = self.content[self.position : self.position + size]
         if len(part) < size:
             raise DataError(
                 f"{self.path} ends inside {name}, expected {size - len(part)} bytes more: copy it again"
             )
-        self.place += size
+        self.position += size
         return np.frombuffer(part, dtype)
 
 

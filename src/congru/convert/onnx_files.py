@@ -21,8 +21,8 @@ from congru.convert.parts import (
     Array,
     Contents,
     Direction,
-    Found,
     Part,
+    SourceNetwork,
     as_float32,
     chain,
     embedding_part,
@@ -99,9 +99,9 @@ def read_onnx(path: Path) -> Contents:
     """The networks of an ONNX file: the whole chain, or its recurrent nodes."""
     model = load_onnx(path)
     nodes = recurrent_nodes(model, path.name)
-    found, why = _whole(model, nodes)
-    if found is not None:
-        return Contents("ONNX", {"main": found}, {}, (why,))
+    network, why = _whole(model, nodes)
+    if network is not None:
+        return Contents("ONNX", {"main": network}, {}, (why,))
     parts = [node.part() for node in nodes]
     networks = {part.name: chain([part]) for part in parts}
     kinds = {node.op_type for node in model.graph.node} - {*KINDS, *_GLUE, *_SHAPES}
@@ -117,15 +117,17 @@ def _states(nodes: list[Recurrent]) -> tuple[str, ...]:
     )
 
 
-def _whole(model: Any, nodes: list[Recurrent]) -> tuple[Found | None, str]:
+def _whole(model: Any, nodes: list[Recurrent]) -> tuple[SourceNetwork | None, str]:
     """The whole file as one chain, and how that is known; or None and what stands in the way."""
     try:
         parts = _follow(model, nodes)
-        found = chain(parts)
+        network = chain(parts)
     except CongruError as error:
         return None, f"the chain of layers isn't followed: {error}"
     for time_first in (False, True):
-        checked = found._replace(own=_program(model, found, time_first), takes_state=False, limit=_RUN_LIMIT)
+        checked = network._replace(
+            own=_program(model, network, time_first), takes_state=False, limit=_RUN_LIMIT
+        )
         try:
             worst = self_check("the chain", checked)
         except CongruError as error:
@@ -135,12 +137,12 @@ def _whole(model: Any, nodes: list[Recurrent]) -> tuple[Found | None, str]:
         remark = (
             f"the whole file is one chain: onnxruntime's output differs by {worst:.1e} (its input is {order})"
         )
-        return found, remark
+        return network, remark
     return None, f"the chain of layers that its nodes make is not what onnxruntime computes: {problem}"
 
 
-def _program(model: Any, found: Found, time_first: bool) -> Any:
-    tokens = "tokens" in found.config["inputs"]["x"]
+def _program(model: Any, network: SourceNetwork, time_first: bool) -> Any:
+    tokens = "tokens" in network.config["inputs"]["x"]
 
     def own(x: Any, state: Any) -> Any:
         value = np.asarray(x, np.int64 if tokens else np.float32)
@@ -157,8 +159,8 @@ def _follow(model: Any, nodes: list[Recurrent]) -> list[Part]:
     for node in model.graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
-    given = {part.name for part in model.graph.initializer}
-    (current, *_) = [part.name for part in model.graph.input if part.name not in given]
+    initializers = {part.name for part in model.graph.initializer}
+    (current, *_) = [part.name for part in model.graph.input if part.name not in initializers]
     end, parts = model.graph.output[0].name, []
     by_node = {id(node.node): node for node in nodes}
     passed: set[int] = set()
@@ -187,7 +189,7 @@ def _step(
 
     name, kind = node.name or node.op_type.lower(), node.op_type
     attributes = {part.name: onnx.helper.get_attribute_value(part) for part in node.attribute}
-    given = [weights.get(part) for part in node.input]
+    arrays = [weights.get(part) for part in node.input]
     if id(node) in by_node:
         part = by_node[id(node)].part()
         if node.output[0] and readers.get(node.output[0]):
@@ -195,24 +197,24 @@ def _step(
         return [part, function_part("last", f"{name}_last")], node.output[1]
     if kind in _GLUE:
         return [], node.output[0]
-    if kind == "Gather" and given[0] is not None and given[0].ndim == 2:
-        return [embedding_part(name, given[0])], node.output[0]
-    if kind in ("Gather", "Slice") and given[0] is None:
+    if kind == "Gather" and arrays[0] is not None and arrays[0].ndim == 2:
+        return [embedding_part(name, arrays[0])], node.output[0]
+    if kind in ("Gather", "Slice") and arrays[0] is None:
         return [function_part("last", f"{name}_last")], node.output[0]
     if kind == "ReduceMean":
         return [function_part("mean", name)], node.output[0]
     if kind in _PLAIN:
         return [function_part(_PLAIN[kind], name)], node.output[0]
-    if kind in ("MatMul", "Gemm") and given[1] is not None and given[1].ndim == 2:
-        matrix = given[1] if attributes.get("transB") else given[1].T
-        bias, output = (given[2] if len(given) > 2 else None), node.output[0]
+    if kind in ("MatMul", "Gemm") and arrays[1] is not None and arrays[1].ndim == 2:
+        matrix = arrays[1] if attributes.get("transB") else arrays[1].T
+        bias, output = (arrays[2] if len(arrays) > 2 else None), node.output[0]
         after = readers.get(output, [])
         if kind == "MatMul" and len(after) == 1 and after[0].op_type == "Add":
             other = [weights.get(part) for part in after[0].input if part != output]
             if other and other[0] is not None:
                 bias, output = other[0].reshape(-1), after[0].output[0]
         return [linear_part(name, np.ascontiguousarray(matrix), bias)], output
-    if kind == "LayerNormalization" and given[1] is not None:
-        bias = np.zeros_like(given[1]) if len(given) < 3 or given[2] is None else given[2]
-        return norm_parts(name, given[1], bias, float(attributes.get("epsilon", 1e-5))), node.output[0]
+    if kind == "LayerNormalization" and arrays[1] is not None:
+        bias = np.zeros_like(arrays[1]) if len(arrays) < 3 or arrays[2] is None else arrays[2]
+        return norm_parts(name, arrays[1], bias, float(attributes.get("epsilon", 1e-5))), node.output[0]
     raise ConventionError(f"{name} is {kind}")

@@ -76,8 +76,8 @@ def _compute(onnx: Any, model: Any, made: Mapping[str, Any], names: Sequence[str
 
 def run_onnx(model: Any, x: Array) -> Array:
     """The first output of a model for its first input, other inputs zeros."""
-    given = {part.name for part in model.graph.initializer}
-    inputs = [part for part in model.graph.input if part.name not in given]
+    initializers = {part.name for part in model.graph.initializer}
+    inputs = [part for part in model.graph.input if part.name not in initializers]
     fed = {inputs[0].name: x}
     if len(inputs) > 1:
         raise ConventionError(f"the file takes {len(inputs)} inputs")

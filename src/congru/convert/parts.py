@@ -1,7 +1,7 @@
 """What a conversion finds in a file: nodes with their weights and, for each, the source's own program.
 
 A `Part` is one node of a network as config.json says it; `own` computes it as the source does, from the source's arrays, in
-float64. A `Found` is one network of them. Weights are float32, which is what a model folder holds.
+float64. A `SourceNetwork` is one network of them. Weights are float32, which is what a model folder holds.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Part(NamedTuple):
         return str(self.entry["name"])
 
 
-class Found(NamedTuple):
+class SourceNetwork(NamedTuple):
     """One network found in a file.
 
     `own(x, state) -> outputs` is the source's program for it, float64, where `state` is None for a program that takes none.
@@ -67,7 +67,7 @@ class Contents(NamedTuple):
     """What a file holds: where its arrays come from, its networks by name, what was left out and why, and remarks."""
 
     source: str
-    networks: dict[str, Found]
+    networks: dict[str, SourceNetwork]
     left: dict[str, str]
     remarks: tuple[str, ...] = ()
 
@@ -220,7 +220,7 @@ def function_part(kind: str, name: str) -> Part:
     return Part({"type": kind, "name": as_name(name, kind)}, {}, kind, lambda x, state: (function(x), state))
 
 
-def chain(parts: Sequence[Part]) -> Found:
+def chain(parts: Sequence[Part]) -> SourceNetwork:
     """One network in which every part reads the one before it."""
     names: list[str] = []
     entries: list[dict[str, Any]] = []
@@ -251,7 +251,7 @@ def chain(parts: Sequence[Part]) -> Found:
             value, _ = part.own(value, start)
         return value
 
-    return Found(config, weights, tuple(parts), own)
+    return SourceNetwork(config, weights, tuple(parts), own)
 
 
 def _input_size(parts: Sequence[Part]) -> int:

@@ -116,11 +116,11 @@ def from_arrays(
     if any(one.cell == "rnn" and one.system == "pytorch" for one in layers):
         remarks.append("a state_dict doesn't say which function an RNN applies: read as tanh")
     if order:
-        found = [_ordered(name, parts, floats) for name in order]
+        ordered = [_ordered(name, parts, floats) for name in order]
         used = {name for one in layers for name in one.names if one.prefix in order}
         used |= {f"{name}.{end}" for name in order for end in ("weight", "bias")}
         left = {name: "not named in the order" for name in arrays if name not in used}
-        return Contents(title, {"main": chain(found)}, left, tuple(remarks))
+        return Contents(title, {"main": chain(ordered)}, left, tuple(remarks))
     used = {name for one in layers for name in one.names}
     left = {name: _ALONE for name in floats if name not in used}
     networks = {as_name(prefix, "main"): chain([part]) for prefix, part in parts.items()}

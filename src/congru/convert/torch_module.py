@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from congru.convert.folder import Report, write_folder
-from congru.convert.parts import Contents, Found, as_name
+from congru.convert.parts import Contents, SourceNetwork, as_name
 from congru.convert.torch_building import Building, Value, cell_of
 from congru.convert.torch_functions import call_function
 from congru.convert.torch_layers import call_module
@@ -59,18 +59,18 @@ def from_torch(
     problem: ConventionError | None = None
     for time_first in (False, True):
         try:
-            found = _follow(torch, module, graph, time_first, size)
+            network = _follow(torch, module, graph, time_first, size)
         except ConventionError as error:
             problem = problem or error
             continue
         source = f"torch {type(module).__name__}"
-        return write_folder(Contents(source, {"main": found}, {}), folder)
+        return write_folder(Contents(source, {"main": network}, {}), folder)
     assert problem is not None
     raise problem
 
 
 def _trace(torch: Any, module: Any) -> Any:
-    """The graph of the forward; arguments with a default of None are taken as not given."""
+    """The graph of the forward; arguments with a default of None are left out."""
 
     class Tracer(torch.fx.Tracer):  # type: ignore[misc]
         def is_leaf_module(self, m: Any, qualified_name: str) -> bool:
@@ -78,13 +78,13 @@ def _trace(torch: Any, module: Any) -> Any:
             return leaf if cell_of(m) is None else True
 
     parameters = inspect.signature(module.forward).parameters.values()
-    given = {p.name: None for p in parameters if p.default is None}
+    left_out = {p.name: None for p in parameters if p.default is None}
     try:
         if cell_of(module):  # a bare layer: its own forward is not written down
             graph = torch.fx.Graph()
             graph.output(graph.create_node("call_module", "", (graph.placeholder("x"),)))
             return graph
-        return Tracer().trace(module, concrete_args=given or None)
+        return Tracer().trace(module, concrete_args=left_out or None)
     except Exception as error:  # whatever the user's own forward raises under tracing
         line = " ".join(str(error).split())
         raise ConventionError(
@@ -93,7 +93,9 @@ def _trace(torch: Any, module: Any) -> Any:
         ) from None
 
 
-def _follow(torch: Any, module: Any, graph: Any, time_first: bool, size: dict[str, Any] | None) -> Found:
+def _follow(
+    torch: Any, module: Any, graph: Any, time_first: bool, size: dict[str, Any] | None
+) -> SourceNetwork:
     building = Building(time_first)
     values: dict[Any, Value] = {}
     ends: dict[str, Value] = {}
@@ -136,7 +138,7 @@ def _follow(torch: Any, module: Any, graph: Any, time_first: bool, size: dict[st
         arrays = [array.swapaxes(0, 1) if turn else array for array, turn in zip(arrays, turned)]
         return arrays[0] if len(arrays) == 1 else dict(zip(outputs, arrays))
 
-    return Found(config, weights, tuple(building.titles), own, takes_state=False)
+    return SourceNetwork(config, weights, tuple(building.titles), own, takes_state=False)
 
 
 def _is_assertion(node: Any) -> bool:

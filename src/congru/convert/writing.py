@@ -74,9 +74,9 @@ def to_file(
             raise ConventionError(f"{node} is a minGRU, expected GRU, LSTM or RNN: no library here has one")
         for index, part in enumerate(flat):
             whole: Any = with_zeros(part) if system == "ncnn" else part
-            found = from_canonical(system, whole, node.reset_first, cell=node.type)
-            worst = max(worst, _difference(system, node, part, found.arrays, found.options))
-            arrays |= _named(system, f"{prefix}{node.name}", node, index, found.arrays)
+            written = from_canonical(system, whole, node.reset_first, cell=node.type)
+            worst = max(worst, _difference(system, node, part, written.arrays, written.options))
+            arrays |= _named(system, f"{prefix}{node.name}", node, index, written.arrays)
         titles.append(f"{prefix}{node.name}: {node.type} {node.num_layers} x {node.hidden_size}")
     if not worst <= _LIMIT:
         raise ConventionError(
@@ -94,8 +94,8 @@ def _named(
     end = node.ends[index]
     if system == "pytorch":
         return {f"{prefix}.{name}_{end}": array for name, array in arrays.items()}
-    place = prefix if len(node.ends) == 1 else f"{prefix}_{end}"
-    return {f"{place}/{name}": array for name, array in arrays.items()}
+    layer = prefix if len(node.ends) == 1 else f"{prefix}_{end}"
+    return {f"{layer}/{name}": array for name, array in arrays.items()}
 
 
 def _difference(

@@ -48,7 +48,7 @@ def export_model(
     if to not in TARGETS:
         raise SettingsError(f"to is {to!r}, expected one of {', '.join(TARGETS)}: pass one of these")
     target = Path(out).absolute()
-    _check_place(target)
+    _check_target(target)
     model = load(path)
     module, _, function = TARGETS[to].partition(":")
     write: Write = getattr(importlib.import_module(module), function)
@@ -74,7 +74,7 @@ def export_model(
     return export
 
 
-def _check_place(target: Path) -> None:
+def _check_target(target: Path) -> None:
     if target.exists() and not (target.is_dir() and (not any(target.iterdir()) or (target / MARK).exists())):
         raise SettingsError(
             f"out is '{target}', expected nothing, an empty folder or an older export: choose another"

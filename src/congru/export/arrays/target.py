@@ -49,7 +49,7 @@ def keras(model: Model, folder: Path, samples: Mapping[str, Any]) -> Result:
     return _write(model, folder, "keras", np.asarray)
 
 
-def _write(model: Model, folder: Path, kind: str, given: Callable[[Any], Any]) -> Result:
+def _write(model: Model, folder: Path, kind: str, as_input: Callable[[Any], Any]) -> Result:
     name = identifier(model_name(model))
     path = folder / f"{name}.py"
     path.write_text(python_file(model, name, kind), encoding="utf-8")
@@ -65,7 +65,7 @@ def _write(model: Model, folder: Path, kind: str, given: Callable[[Any], Any]) -
     call = exported if kind == "torch" else exported.run
     written = []
     for key, network in model.networks.items():
-        caller = Caller(call, key, given)
+        caller = Caller(call, key, as_input)
         written.append(_written(key, network, cases[key], caller, path.name, held.stat().st_size))
     return (
         written,
@@ -77,13 +77,14 @@ def _write(model: Model, folder: Path, kind: str, given: Callable[[Any], Any]) -
 class Caller:
     """One network of an exported file, on NumPy arrays."""
 
-    def __init__(self, call: Callable[..., Any], network: str, given: Callable[[Any], Any]) -> None:
-        self.call, self.network, self.given = call, network, given
+    def __init__(self, call: Callable[..., Any], network: str, as_input: Callable[[Any], Any]) -> None:
+        self.call, self.network, self.as_input = call, network, as_input
 
     def __call__(self, case: Case) -> tuple[Arrays, Arrays]:
         """Outputs and state after."""
         inputs, state = (
-            {part: self.given(value) for part, value in group.items()} for group in (case.inputs, case.state)
+            {part: self.as_input(value) for part, value in group.items()}
+            for group in (case.inputs, case.state)
         )
         outputs, after = self.call(self.network, inputs, state)
         return {k: _back(v) for k, v in outputs.items()}, {k: _back(v) for k, v in after.items()}

@@ -21,21 +21,21 @@ def embedding(c: Writer, call: Call, tokens: Value) -> Value:
     wide = node.combine == "concat"
     y = c.result(call, node.size * (len(names) if wide else 1))
     for k, part in enumerate(names):
-        place = offset(y.text, k * node.size if wide else 0)
-        row = _row(c, call, part, f"{tokens.text}[{k}]", place if wide or k == 0 else None)
-        if row.text != place:
+        part_of_y = offset(y.text, k * node.size if wide else 0)
+        row = _row(c, call, part, f"{tokens.text}[{k}]", part_of_y if wide or k == 0 else None)
+        if row.text != part_of_y:
             kernel = "copy" if wide or k == 0 else "add"
-            c.line(kernel, f"{kernel}({place}, {row.text}, {node.size});")
+            c.line(kernel, f"{kernel}({part_of_y}, {row.text}, {node.size});")
     return y
 
 
-def _row(c: Writer, call: Call, part: str, token: str, place: str | None) -> Value:
-    """A row of a table: where it lies, or, of an int8 table, in floats at `place`."""
+def _row(c: Writer, call: Call, part: str, token: str, into: str | None) -> Value:
+    """A row of a table: where it lies, or, of an int8 table, as floats written to `into`."""
     table, size = call.weights[part], call.weights[part].shape[1]
     name, matrix = f"{call.node.name}.{part}", c.int8.get(id(table))
     if matrix is None:
         return Value(f"{c.array(name, table)} + {token} * {size}", size)
-    y = place or c.buffer(size)
+    y = into or c.buffer(size)
     scale = c.array(f"{name}.scale", matrix.scale)
     c.line(
         "row_int8", f"row_int8({y}, {c.array(name, matrix.q)} + {token} * {size}, {scale}[{token}], {size});"

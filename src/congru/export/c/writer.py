@@ -19,7 +19,7 @@ from congru.runtime.integer import IntegerGRU, Quantised
 from congru.runtime.nodes import Node, Spec
 
 KERNELS = Path(__file__).parent / "kernels"
-_PLACE = re.compile(r"@(\d+)@")
+_BUFFER = re.compile(r"@(\d+)@")
 TYPES = {"f": "float", "b": "int8_t", "h": "int16_t", "i": "int32_t"}
 KINDS = {np.dtype(np.float32): "f", np.dtype(np.int8): "b", np.dtype(np.int16): "h", np.dtype(np.int32): "i"}
 _LINE = 120
@@ -121,9 +121,9 @@ class Writer:
         first: dict[int, int] = {}
         last: dict[int, int] = {}
         for at, text in enumerate(self.lines):
-            for found in _PLACE.findall(text):
-                first.setdefault(int(found), at)
-                last[int(found)] = at
+            for index in map(int, _BUFFER.findall(text)):
+                first.setdefault(index, at)
+                last[index] = at
         offsets: dict[int, int] = {}
         for index in sorted(first, key=lambda k: first[k]):
             taken = sorted(
@@ -137,11 +137,11 @@ class Writer:
             offsets[index] = at
         total = max((at + self.buffers[k] for k, at in offsets.items()), default=0)
 
-        def place(found: re.Match[str]) -> str:
-            at = offsets[int(found[1])]
+        def in_scratch(match: re.Match[str]) -> str:
+            at = offsets[int(match[1])]
             return f"scratch + {at}" if at else "scratch"
 
-        return [_PLACE.sub(place, text) for text in self.lines], total
+        return [_BUFFER.sub(in_scratch, text) for text in self.lines], total
 
 
 def offset(text: str, count: int) -> str:

@@ -58,9 +58,9 @@ class Arrays:
     def add(self, value: np.ndarray[Any, Any]) -> int:
         """Where the array lies."""
         self.content += bytes(-len(self.content) % ALIGNED)
-        place = len(self.content)
+        offset = len(self.content)
         self.content += np.ascontiguousarray(value).tobytes()
-        return place
+        return offset
 
 
 def network_plan(network: CNetwork, arrays: Arrays) -> dict[str, Any]:
