@@ -23,7 +23,7 @@ from congru.errors import RunFolderError, SettingsError, TrainingError
 from congru.sweep import slots, storage, worker
 from congru.sweep.outcome import better
 from congru.sweep.plan import read_plan
-from congru.sweep.slots import PLACE, counting, ended, trials_of
+from congru.sweep.slots import SLOT, counting, ended, trials_of
 from congru.sweep.start import open_sweep, start
 from congru.tasks.registry import TASKS
 from congru.train.folder import read_status
@@ -129,7 +129,7 @@ def test_the_median_ends_a_trial_that_is_behind(tmp_path: Path) -> None:
     out = begin(tmp_path / "out", space, trials=7, learning_rate=0.05, steps=8, evaluations=4)
     sweep = toys.opened(out, lambda line: None)
     fast, slow = sweep.space[0].labels
-    slots.fill(sweep.study, 7, {place: {"learning_rate": slow if place == 6 else fast} for place in range(7)})
+    slots.fill(sweep.study, 7, {slot: {"learning_rate": slow if slot == 6 else fast} for slot in range(7)})
     sweep.run()
     last = ended(sweep.study, 7)[6]
     assert last.state.name == "PRUNED"
@@ -190,7 +190,7 @@ def test_a_trial_of_a_dead_worker_is_queued_again_with_its_values(tmp_path: Path
     }
     again = slots.take(sweep.study, sweep.storage)
     assert again is not None
-    assert again.user_attrs[PLACE] == lost.user_attrs[PLACE] != other.user_attrs[PLACE]
+    assert again.user_attrs[SLOT] == lost.user_attrs[SLOT] != other.user_attrs[SLOT]
     assert {dimension.name: dimension.suggest(again) for dimension in sweep.space} == values
     with pytest.raises(optuna.exceptions.UpdateFinishedTrialError):  # it was not dead after all: too late
         slots.tell(sweep.storage, lost._trial_id, "COMPLETE", 1.0)
@@ -209,10 +209,10 @@ def test_silence_is_noticed_from_another_machine(tmp_path: Path, monkeypatch: py
         assert sweep.study.trials[0].state.name == state
 
 
-def test_two_repairs_of_one_place_count_once(tmp_path: Path) -> None:
+def test_two_repairs_of_one_slot_count_once(tmp_path: Path) -> None:
     sweep = toys.opened(begin(tmp_path / "out", trials=1), lambda line: None)
     for _ in range(2):  # as two workers would at the same moment
-        sweep.study.enqueue_trial({}, user_attrs={PLACE: 0})
+        sweep.study.enqueue_trial({}, user_attrs={SLOT: 0})
     sweep.run()
     (trials,) = trials_of(sweep.study).values()
     assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL"]
@@ -261,9 +261,9 @@ def test_a_killed_worker_loses_no_trial(tmp_path: Path) -> None:
     sweep = toys.opened(out, lambda line: None)
     sweep.base.__dict__["step_seconds"] = 0.0
     sweep.run()
-    places = trials_of(sweep.study)
-    assert sorted(places) == [0, 1, 2]
-    counts = [[trial.state.name for trial in trials] for trials in places.values()]
+    by_slot = trials_of(sweep.study)
+    assert sorted(by_slot) == [0, 1, 2]
+    counts = [[trial.state.name for trial in trials] for trials in by_slot.values()]
     assert counts[0] == ["FAIL", "COMPLETE"]
     assert all(names in (["COMPLETE"], ["PRUNED"]) for names in counts[1:])
     assert "continue toy at step" in (out / "trials" / "00000" / "log.txt").read_text()

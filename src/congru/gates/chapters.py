@@ -41,39 +41,45 @@ STARTS = 16  # of the search for fixed points
 FEWEST = 3  # dots or steps that make a picture; fewer are told in words
 
 
-def every(record: Record, context: Context, found: Findings) -> list[Chapter]:
+def every(record: Record, context: Context, findings: Findings) -> list[Chapter]:
     """All chapters this record allows."""
-    written = [_summary(record, found), _view(record, context, found)]
+    written = [_summary(record, findings), _view(record, context, findings)]
     for number, (title, sentence, svg) in enumerate(context.extra):
         written.append(Chapter(f"extra{number}", title, sentence, figure(svg)))
-    if found.memory is not None:
-        written.append(_memory(record, found))
-    written.append(_film(record, context, found))
+    if findings.memory is not None:
+        written.append(_memory(record, findings))
+    written.append(_film(record, context, findings))
     if record.cell in KEEP:
-        written.append(_timescales(record, context, found))
-    written.append(_saturation(record, found))
-    written.append(_flow(record, found))
-    written.append(_stability(record, context, found))
-    written.append(_about(record, context, found))
+        written.append(_timescales(record, context, findings))
+    written.append(_saturation(record, findings))
+    written.append(_flow(record, findings))
+    written.append(_stability(record, context, findings))
+    written.append(_about(record, context, findings))
     return written
 
 
-def _summary(record: Record, found: Findings) -> Chapter:
+def _summary(record: Record, findings: Findings) -> Chapter:
     lines = opening(
-        record, found.reading, found.scales, found.choice, found.memory, found.flow, not found.words
+        record,
+        findings.reading,
+        findings.scales,
+        findings.choice,
+        findings.memory,
+        findings.flow,
+        not findings.words,
     )
     return Chapter("summary", "In three sentences", "", f'<div class="lead">{paragraphs(lines)}</div>')
 
 
-def _view(record: Record, context: Context, found: Findings) -> Chapter:
-    reading, length = found.reading, int(record.lengths[context.row])
+def _view(record: Record, context: Context, findings: Findings) -> Chapter:
+    reading, length = findings.reading, int(record.lengths[context.row])
     question = f"Which {reading.steps} does the prediction stand on?"
-    colored = found.choice is not None and found.choice.shares is not None
+    colored = findings.choice is not None and findings.choice.shares is not None
     limit = (
         f"A colour means written at that {reading.step}, not caused by it: what is written already holds"
         " what was read before."
     )
-    body = input_view(reading, found.predictions, length)
+    body = input_view(reading, findings.predictions, length)
     return Chapter("view", "What it read", question if colored else "", body, limit if colored else "")
 
 
@@ -85,9 +91,9 @@ def _each(record: Record) -> Iterator[tuple[int, int, Layer, bool]]:
             yield depth, way, layer, several
 
 
-def _about(record: Record, context: Context, found: Findings) -> Chapter:
+def _about(record: Record, context: Context, findings: Findings) -> Chapter:
     depth, ways, batch, _, hidden = record.shape
-    layer, reading = record.layers[0][0], found.reading
+    layer, reading = record.layers[0][0], findings.reading
     length = int(record.lengths[context.row])
     rows = [
         *((str(name), str(value)) for name, value in context.about.items()),
@@ -127,8 +133,8 @@ def _layer_names(record: Record) -> str:
     return text
 
 
-def _film(record: Record, context: Context, found: Findings) -> Chapter:
-    reading = found.reading
+def _film(record: Record, context: Context, findings: Findings) -> Chapter:
+    reading = findings.reading
     names = {"gru": ("keep", "reset"), "lstm": ("lstm",), "mingru": ("keep",)}.get(record.cell, ("rnn",))
     parts = [paragraphs([explained(name, reading) for name in names], "term")]
     parts.append('<div id="cell" class="interactive" hidden></div>')
@@ -140,15 +146,15 @@ def _film(record: Record, context: Context, found: Findings) -> Chapter:
     return Chapter("film", "Gate film", film.QUESTION, "\n".join(parts), film.LIMIT)
 
 
-def _memory(record: Record, found: Findings) -> Chapter:
-    memory, reading = found.memory, found.reading
+def _memory(record: Record, findings: Findings) -> Chapter:
+    memory, reading = findings.memory, findings.reading
     assert memory is not None
     drawn = memory_map.memory_map(memory, steps=reading.steps)
-    lines = [found.words] if found.words else []
-    if not found.words:
+    lines = [findings.words] if findings.words else []
+    if not findings.words:
         lines.append(explained("share", reading))
-    choice = found.choice
-    if not found.words and choice is not None and choice.shares is None and choice.name != memory.target:
+    choice = findings.choice
+    if not findings.words and choice is not None and choice.shares is None and choice.name != memory.target:
         lines.append(
             f"Explained here is the output {memory_map.name_of(memory.target)} after “{reading.tokens[memory.at]}”, which is such"
             " a sum."
@@ -169,12 +175,12 @@ def _memory(record: Record, found: Findings) -> Chapter:
         trust = trust_view(memory, step=reading.step, steps=reading.steps)
         body += picture_html(trust)
         limit = f"{limit} {trust.limit}"
-    title = "What the last memory stands on" if found.words else "What this prediction stands on"
+    title = "What the last memory stands on" if findings.words else "What this prediction stands on"
     return Chapter("memory", title, "How much of it was written when?", body, limit)
 
 
-def _timescales(record: Record, context: Context, found: Findings) -> Chapter:
-    reading = found.reading
+def _timescales(record: Record, context: Context, findings: Findings) -> Chapter:
+    reading = findings.reading
     scales = {
         layer.title: timescales_with_data(record, depth, way, context.series)
         for depth, way, layer, _ in _each(record)
@@ -202,20 +208,20 @@ def _timescales(record: Record, context: Context, found: Findings) -> Chapter:
     return Chapter("timescales", "Timescales", question, body, limit)
 
 
-def _saturation(record: Record, found: Findings) -> Chapter:
-    parts = [paragraphs([explained("saturation", found.reading)], "term")]
+def _saturation(record: Record, findings: Findings) -> Chapter:
+    parts = [paragraphs([explained("saturation", findings.reading)], "term")]
     for _, _, layer, several in _each(record):
         use = saturation_of(layer)
         moving = saturation.moving_gates(use)
         between = [
             f"{saturation.title_of(gate)}: between its ends in all {layer.hidden_size} units, at nearly every "
-            f"{found.reading.step}"
+            f"{findings.reading.step}"
             for gate in use.gates.values()
             if not any(gate is one for one in moving)
         ]
         advice = "".join(f"<li>{html.escape(line)}</li>" for line in [*use.advice, *between])
         drawn = (
-            picture_html(saturation.saturation_scatter(use, steps=found.reading.steps))
+            picture_html(saturation.saturation_scatter(use, steps=findings.reading.steps))
             if layer.hidden_size >= FEWEST and (moving or use.correlation is not None)
             else ""
         )
@@ -223,9 +229,9 @@ def _saturation(record: Record, found: Findings) -> Chapter:
     return Chapter("saturation", "Saturation", saturation.QUESTION, "\n".join(parts), saturation.LIMIT)
 
 
-def _flow(record: Record, found: Findings) -> Chapter:
-    flow, reading = found.flow, found.reading
-    lines = [found.flow_words] if found.flow_words else []
+def _flow(record: Record, findings: Findings) -> Chapter:
+    flow, reading = findings.flow, findings.reading
+    lines = [findings.flow_words] if findings.flow_words else []
     reached = flow.half_lag()
     if reached < len(flow.gradient):
         lines.append(f"The gradient has fallen below one half after {reading.count(reached)} back.")
@@ -248,8 +254,8 @@ def _flow(record: Record, found: Findings) -> Chapter:
     )
 
 
-def _stability(record: Record, context: Context, found: Findings) -> Chapter:
-    reading, length = found.reading, int(record.lengths[context.row])
+def _stability(record: Record, context: Context, findings: Findings) -> Chapter:
+    reading, length = findings.reading, int(record.lengths[context.row])
     lines = [lyapunov_of(record.top, context.row, 1).sentence(reading.step, reading.steps) + "."]
     points = fixed_points_of(record.top, context.row, starts=STARTS)
     lines.append(f"Under the mean input: {points.sentence()}.")

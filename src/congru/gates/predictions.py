@@ -41,7 +41,7 @@ def probable(
     length = len(outputs)
     whole = length == 1
     first = max(0, length - MOST_STEPS)
-    found = []
+    predictions = []
     parts = parts_of_steps(record, 0, readout.kind) if readout is not None and has_parts(record) else None
     for t in range(length):
         read = next(parts) if parts is not None else None
@@ -52,17 +52,17 @@ def probable(
         after = actual[at] if at < len(actual) else ""
         order = _order(p, labels, after)
         choices = []
-        for place, k in enumerate(order):
+        for rank, k in enumerate(order):
             shares = None
-            if place < SHARED or labels[k] == after:
+            if rank < SHARED or labels[k] == after:
                 if read is not None and readout is not None:
                     shares = read @ readout.weight[k].astype(np.float64)
                 else:
                     shares = _shares_of_all(record, k)
             name = f"“{labels[k]}”" if quote else labels[k]
             choices.append(Choice(name, percent(p[k]), float(p[k]), shares))
-        found.append(Prediction(at, tuple(choices), f"“{after}”" if quote and after else after))
-    return found
+        predictions.append(Prediction(at, tuple(choices), f"“{after}”" if quote and after else after))
+    return predictions
 
 
 def outputs_of_steps(record: Record) -> Array:

@@ -61,13 +61,13 @@ def page(record: Record, title: str, context: Context) -> str:
     """The whole page as text."""
     record.check_row(context.row)
     record, context = in_units(record, context)
-    found = findings_of(record, context)
-    *sections, last = [chapter.section() for chapter in chapters.every(record, context, found)]
+    findings = findings_of(record, context)
+    *sections, last = [chapter.section() for chapter in chapters.every(record, context, findings)]
     style, script, view = (
         (_HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js", "view.js")
     )
-    numbers = data_block("congru-data", {**_payload(record, context), "step": found.reading.step})
-    style += found.reading.style
+    numbers = data_block("congru-data", {**_payload(record, context), "step": findings.reading.step})
+    style += findings.reading.style
     last = replace(last, html=f"{last.html}\n{numbers}", script=f"{view}{script}", style=style)
     return offline_page(title, [*sections, last])
 

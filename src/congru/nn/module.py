@@ -113,8 +113,8 @@ class RecurrentModule(nn.Module):
                 "module is a recurrent layer alone, expected one inside a module: trace torch.nn.Sequential(layer)"
             )
         arguments = (input,) if hx is None else (input, hx)
-        given = {key: value for key, value in options.items() if value is not None}
-        return tracer.create_proxy("call_module", name, arguments, given)
+        chosen = {key: value for key, value in options.items() if value is not None}
+        return tracer.create_proxy("call_module", name, arguments, chosen)
 
     def __prepare_scriptable__(self) -> NoReturn:
         """Called by torch.jit.script, which compiles the Python code of a module and cannot compile ours."""

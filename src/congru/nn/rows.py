@@ -1,7 +1,7 @@
 """A layer's input in any of its forms as rows x [B, T, I] with lengths, and the results back in the caller's form.
 
 The forms: [T, B, I] or [B, T, I], [T, I] for one sequence, torch's PackedSequence (rows stay in its sorted order), and rows whose
-`mask` says which steps are valid, anywhere in the row: valid steps move to the front, and results back to their places.
+`mask` says which steps are valid, anywhere in the row: valid steps move to the front, and results back to where they were.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Rows(NamedTuple):
     time_first: bool = False  # the caller's x is [T, B, I]
     single: bool = False  # the caller's x is [T, I]
     packed: PackedSequence | None = None
-    places: Tensor | None = None  # [B, T]: where in the row of x each step of the caller's row is
+    positions: Tensor | None = None  # [B, T]: where in the row of x each step of the caller's row is
 
     def result(self, y: Tensor) -> Any:
         """y [B, T, F] in the form of the input."""
@@ -35,8 +35,8 @@ class Rows(NamedTuple):
             packed = pack_padded_sequence(y, self.lengths.cpu(), batch_first=True)
             order = self.packed.sorted_indices, self.packed.unsorted_indices
             return PackedSequence(packed.data, packed.batch_sizes, *order)
-        if self.places is not None:
-            y = y.gather(1, self.places.unsqueeze(2).expand_as(y))
+        if self.positions is not None:
+            y = y.gather(1, self.positions.unsqueeze(2).expand_as(y))
         if self.single:
             return y.squeeze(0)
         return y.transpose(0, 1).contiguous() if self.time_first else y
@@ -49,9 +49,9 @@ class Rows(NamedTuple):
 
     def film(self, film: Tensor) -> Tensor:
         """What has a value for every step, [L, D, B, T, ..]; of one sequence [L, D, T, ..]."""
-        if self.places is not None:
-            places = self.places.reshape(1, 1, *self.places.shape, *[1] * (film.dim() - 4))
-            film = film.gather(3, places.expand_as(film))
+        if self.positions is not None:
+            positions = self.positions.reshape(1, 1, *self.positions.shape, *[1] * (film.dim() - 4))
+            film = film.gather(3, positions.expand_as(film))
         return self._rows(film, 2)
 
     def _rows(self, part: Tensor, axis: int) -> Tensor:
@@ -139,8 +139,8 @@ def _valid_first(rows: Rows, mask: Tensor) -> Rows:
         raise ShapeError(f"mask has dtype {mask.dtype}, expected torch.bool: pass mask != 0")
     valid = mask.long()  # ONNX adds up numbers only
     lengths = valid.sum(1)
-    places = torch.where(mask, valid.cumsum(1), lengths.unsqueeze(1) + (1 - valid).cumsum(1)) - 1
-    order = places.argsort(1)
+    positions = torch.where(mask, valid.cumsum(1), lengths.unsqueeze(1) + (1 - valid).cumsum(1)) - 1
+    order = positions.argsort(1)
     if reset is not None:
         if reset.shape != mask.shape or reset.dtype != torch.bool:
             return rows._replace(lengths=lengths)  # the call that follows says what is wrong
@@ -148,7 +148,7 @@ def _valid_first(rows: Rows, mask: Tensor) -> Rows:
         begun = reset.long().cumsum(1).gather(1, order)
         reset = begun > torch.cat([torch.zeros_like(begun[:, :1]), begun[:, :-1]], 1)
     x = x.gather(1, order.unsqueeze(2).expand_as(x))
-    return rows._replace(x=x, lengths=lengths, reset=reset, places=places)
+    return rows._replace(x=x, lengths=lengths, reset=reset, positions=positions)
 
 
 def check_state(layer: Any, state: tuple[Tensor, ...], batch: int) -> None:

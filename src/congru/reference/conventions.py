@@ -124,7 +124,7 @@ _ONNX = System(
         },
     },
 )
-_PLACES = ("layer", "direction")
+_LAYER_AND_DIRECTION = ("layer", "direction")
 SYSTEMS = {
     "pytorch": _PYTORCH,
     "cudnn": _PYTORCH,
@@ -157,13 +157,13 @@ SYSTEMS = {
         reset="before",
         z="write",
     ),
-    "onednn_gru": System({"gru": "zrn"}, layouts.ONEDNN_GRU, reset="before", positions=_PLACES),
-    "onednn_lbr_gru": System({"gru": "zrn"}, layouts.ONEDNN_LBR_GRU, positions=_PLACES),
+    "onednn_gru": System({"gru": "zrn"}, layouts.ONEDNN_GRU, reset="before", positions=_LAYER_AND_DIRECTION),
+    "onednn_lbr_gru": System({"gru": "zrn"}, layouts.ONEDNN_LBR_GRU, positions=_LAYER_AND_DIRECTION),
     "onednn": System(
         {"lstm": "ifgo", "rnn": "n", "rnn_relu": "n"},
         lstm_layouts.ONEDNN_RNN,
         {"lstm": lstm_layouts.ONEDNN_LSTM},
-        positions=_PLACES,
+        positions=_LAYER_AND_DIRECTION,
     ),
     "ncnn": System(
         {"gru": "rzn", "lstm": "ifog", "rnn": "n"},

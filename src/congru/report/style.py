@@ -118,9 +118,9 @@ class Picture:
 # What a dark page changes: ink becomes light; signed heat maps, whose middle is light, are turned over, hues kept.
 _DARK = (
     "".join(
-        f'[style*="{place}: {color}"]{{{place}:{light}!important}}'
+        f'[style*="{attribute}: {color}"]{{{attribute}:{light}!important}}'
         for color, light in ((INK, "#ececea"), (GREY, "#a9acb0"), (PALE, "#5a5d61"))
-        for place in ("fill", "stroke")
+        for attribute in ("fill", "stroke")
     )
     + "".join(f'[id$="-{kind}"],' for kind in ("candidate", "state", "cell"))
     + ('[id$="-signed"]{filter:invert(1) hue-rotate(180deg)}')

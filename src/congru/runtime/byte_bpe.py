@@ -41,13 +41,13 @@ class _Classes(dict[int, str]):
         char = chr(code)
         kind = unicodedata.category(char)[0]
         if code == 0x20 or char in "'strevmld":
-            found = char
+            char_class = char
         elif code in _WHITE_SPACE:
-            found = "\n"
+            char_class = "\n"
         else:
-            found = {"L": "a", "N": "0"}.get(kind, ".")
-        self[code] = found
-        return found
+            char_class = {"L": "a", "N": "0"}.get(kind, ".")
+        self[code] = char_class
+        return char_class
 
 
 _CLASSES = _Classes()
@@ -269,7 +269,7 @@ def _check_supported(data: Mapping[str, Any], source: str) -> None:
         asked["truncation"] = "OnlySecond"
     for key, value in asked.items():
         if value:
-            found = value.get("type", dict(value)) if isinstance(value, Mapping) else value
+            actual = value.get("type", dict(value)) if isinstance(value, Mapping) else value
             raise ModelFolderError(
-                f"{source}: {key} is {found!r}, expected a plain byte-level BPE: train it as one"
+                f"{source}: {key} is {actual!r}, expected a plain byte-level BPE: train it as one"
             )

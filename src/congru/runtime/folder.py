@@ -230,16 +230,16 @@ def config_sum(config: Mapping[str, Any]) -> str:
 
 def _format_config(config: Mapping[str, Any], sums: dict[str, str]) -> bytes:
     fixed = {"format": FORMAT, "format_version": FORMAT_VERSION, "congru_version": __version__}
-    given = {"task_config": {}, **config}
+    entries = {"task_config": {}, **config}
     keys = [key for key in _CONFIG_TYPES if key not in (*fixed, "sha256")]
     for key in keys:
-        if key not in given:
+        if key not in entries:
             raise ModelFolderError(f"config lacks the key {key!r}, expected {', '.join(keys)}: add it")
-    for key in given:
+    for key in entries:
         if key not in keys:
             raise ModelFolderError(f"config has the key {key!r}, expected only {', '.join(keys)}: remove it")
     try:
-        whole = json.loads(json.dumps({**fixed, **given}, allow_nan=False))
+        whole = json.loads(json.dumps({**fixed, **entries}, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise ModelFolderError(f"config cannot be written as JSON ({error}), expected plain values") from None
     whole["sha256"] = {CONFIG: config_sum(whole), **sums}
@@ -303,8 +303,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
     except ValueError as error:  # broken JSON or not UTF-8
         raise ModelFolderError(f"{path} is not valid JSON ({error}): {_AGAIN}") from None
     if not isinstance(config, dict) or config.get("format") != FORMAT:
-        found = config.get("format") if isinstance(config, dict) else type(config).__name__
-        raise ModelFolderError(f"{path} has the format {found!r}, expected {FORMAT!r}: check the path")
+        actual = config.get("format") if isinstance(config, dict) else type(config).__name__
+        raise ModelFolderError(f"{path} has the format {actual!r}, expected {FORMAT!r}: check the path")
     if config.get("format_version") not in (1, FORMAT_VERSION):
         raise ModelFolderError(
             f"{path} has format_version {config.get('format_version')!r},"

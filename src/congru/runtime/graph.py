@@ -60,7 +60,7 @@ class Graph:
         previous = next(iter(self.inputs))
         for index, entry in enumerate(config["nodes"]):
             node = make_node(entry, previous, f"network node {index}")
-            self._place(node, specs, tables)
+            self._add(node, specs, tables)
             previous = node.name
         self.outputs = {
             name: _named(specs, name, "network: outputs names", self.node_names)
@@ -140,7 +140,7 @@ class Graph:
                 return f"the {node} {problem}"
         return None
 
-    def _place(self, node: Node, specs: dict[str, Spec], tables: dict[str, tuple[int, int]]) -> None:
+    def _add(self, node: Node, specs: dict[str, Spec], tables: dict[str, tuple[int, int]]) -> None:
         if node.name in specs:
             raise SettingsError(
                 f"network: the name {node.name!r} is used twice, expected unique names: rename one node"

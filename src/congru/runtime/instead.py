@@ -30,12 +30,12 @@ def outputs_instead(
     [[3.0], [4.0]]
     """
     graph = network.graph
-    found = {placed.node.name: placed.output for placed in graph.placed}
-    if node not in found or found[node].axes != "steps" or set(graph.constant_inputs):
+    specs = {placed.node.name: placed.output for placed in graph.placed}
+    if node not in specs or specs[node].axes != "steps" or set(graph.constant_inputs):
         raise SettingsError(
             f"node is {node!r}, expected one with steps in a network that reads steps only: choose another"
         )
-    check_shape("values", values, "[K, F]", (None, *found[node].size), f"pass outputs of {node!r}")
+    check_shape("values", values, "[K, F]", (None, *specs[node].size), f"pass outputs of {node!r}")
     count = len(values)
     one, many = Run(state), Run({name: np.repeat(part, count, axis=1) for name, part in state.items()})
     known: dict[str, Any] = {

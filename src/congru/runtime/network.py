@@ -239,11 +239,11 @@ class Network:
 
         Without `gates` none are recorded: they follow from what was seen.
         """
-        found: dict[str, Any] = {"seen": {}, "pictures": {}, "gates": {} if gates else None}
-        outputs, run, start = self._run(x, state, lengths, **found)
-        seen = {name: (_batch_first(x), _batch_first(y)) for name, (x, y) in found["seen"].items()}
-        pictures = {name: _batch_first(picture) for name, picture in found["pictures"].items()}
-        return Recording(alone(outputs), run.after, start, seen, found["gates"] or {}, pictures)
+        recorded: dict[str, Any] = {"seen": {}, "pictures": {}, "gates": {} if gates else None}
+        outputs, run, start = self._run(x, state, lengths, **recorded)
+        seen = {name: (_batch_first(x), _batch_first(y)) for name, (x, y) in recorded["seen"].items()}
+        pictures = {name: _batch_first(picture) for name, picture in recorded["pictures"].items()}
+        return Recording(alone(outputs), run.after, start, seen, recorded["gates"] or {}, pictures)
 
     def trace(
         self, x: Inputs, state: Mapping[str, ArrayLike] | None = None, lengths: Counts = None
@@ -320,18 +320,18 @@ class Network:
     def _run(
         self, x: Inputs, state: Mapping[str, ArrayLike] | None, lengths: Counts, **recorded: Any
     ) -> tuple[dict[str, Array], Run, State]:
-        given, graph = self.graph.named_inputs(x), self.graph
+        inputs, graph = self.graph.named_inputs(x), self.graph
         by_name = lengths if isinstance(lengths, Mapping) else {} if lengths is None else {"steps": lengths}
         values, sizes = {}, None
         for name in graph.step_inputs:
-            values[name] = np.ascontiguousarray(self.check_value(name, given[name], "[B, T]").swapaxes(0, 1))
+            values[name] = np.ascontiguousarray(self.check_value(name, inputs[name], "[B, T]").swapaxes(0, 1))
             if sizes is not None and values[name].shape[:2] != sizes:
                 raise ShapeError(
                     f"x[{name!r}] has [B, T] = {values[name].shape[1::-1]}, expected {sizes[::-1]} as the input before:"
                     " pass as many rows and steps"
                 )
             sizes = values[name].shape[:2]
-        constants = {name: given[name] for name in graph.constant_inputs}
+        constants = {name: inputs[name] for name in graph.constant_inputs}
         steps, batch_size = sizes or (0, len(np.asarray(next(iter(constants.values())))))
         known = {"steps", *graph.constant_inputs}
         for name in by_name:

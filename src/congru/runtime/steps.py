@@ -101,7 +101,7 @@ class _Shared(NamedTuple):
     """What all copies of a stream have in common."""
 
     calls: list[_Call]
-    places: list[int]  # which call each part with a state computes
+    call_indices: list[int]  # which call each part with a state computes
     step_slots: list[int]  # where the inputs with steps go
     outputs: dict[str, int]
     fixed: list[Any]  # what holds for the whole stream; None where steps write
@@ -135,7 +135,7 @@ class Steps:
         first = next(iter(graph.inputs.values()))
         self._shared = shared = _Shared(
             calls=[],
-            places=[],
+            call_indices=[],
             step_slots=[slots[name] for name in graph.step_inputs],
             outputs={},
             fixed=[],
@@ -248,7 +248,7 @@ class Steps:
         twin._shared, twin.output, twin.lends = self._shared, self.output, self.lends
         twin._values, twin._stateful = list(self._values), [part.copy() for part in self._stateful]
         twin._functions = list(self._functions)
-        for part, index in enumerate(self._shared.places):
+        for part, index in enumerate(self._shared.call_indices):
             twin._functions[index] = twin._stateful[part].function
         twin.stages = None if self.stages is None else twin._stages()
         return twin
@@ -270,7 +270,7 @@ class Steps:
         part: Stateful = _ByRun(placed, compute, lengths)
         if isinstance(compute, Recurrent) and compute.backend == "native":
             part = compute.steps(batch_size)
-        self._shared.places.append(len(self._shared.calls))
+        self._shared.call_indices.append(len(self._shared.calls))
         self._shared.calls.append(_Call(inputs, slot, len(self._stateful)))
         self._functions.append(part.function)
         self._stateful.append(part)

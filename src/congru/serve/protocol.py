@@ -277,12 +277,12 @@ class SharesBody(_Strict):
     )
 
 
-class _Place(_Strict):
+class _LayerBody(_Strict):
     node: Name
     depth: Annotated[int, Field(ge=0, lt=100)] = 0
 
 
-class UnitBody(_Place):
+class UnitBody(_LayerBody):
     """One unit at one step of one layer."""
 
     direction: Annotated[int, Field(ge=0, le=1)] = 0
@@ -290,7 +290,7 @@ class UnitBody(_Place):
     unit: Annotated[int, Field(ge=0)]
 
 
-class EditBody(_Place):
+class EditBody(_LayerBody):
     """Hold a gate at a value, or set the state after a step."""
 
     what: Literal["keep", "reset", "candidate", "input", "output", "state", "cell"]

@@ -50,8 +50,8 @@ def explore_router(desk: Desk) -> APIRouter:
 
     @router.post("/explore/{run}/unit", summary="The equations of one unit at one step, with their numbers.")
     async def unit(run: Key, body: protocol.UnitBody) -> Answer:
-        place = (body.node, body.depth, body.direction, body.step, body.unit)
-        return await desk.work(explorer.unit_numbers, runs.find(run), *place)
+        position = (body.node, body.depth, body.direction, body.step, body.unit)
+        return await desk.work(explorer.unit_numbers, runs.find(run), *position)
 
     @router.post(
         "/explore/{run}/what-if",

@@ -12,7 +12,7 @@ from congru.errors import TrainingError
 from congru.runtime.atomic import clear_leftovers, folder_beside, put_folder
 from congru.runtime.plain_json import as_json
 from congru.sweep.plan import Plan
-from congru.sweep.slots import ERROR, PLACE, ended, trials_of
+from congru.sweep.slots import ERROR, SLOT, ended, trials_of
 from congru.sweep.space import Space, to_yaml
 from congru.train.folder import write_bytes, writing
 
@@ -26,7 +26,7 @@ FOLDER = "folder"  # attribute of a trial: its run folder, below the sweep's
 
 @dataclass(frozen=True)
 class Outcome:
-    """The trials that count, by place, and the best of those that trained to the end."""
+    """The trials that count, by slot, and the best of those that trained to the end."""
 
     plan: Plan
     trials: list[FrozenTrial]
@@ -42,7 +42,7 @@ class Outcome:
     def lines(self) -> list[str]:
         """The result in sentences."""
         metric, first = self.plan.metric, self.trials[0]
-        text = f"Best of {len(self.trials)} trials is trial {self.best.user_attrs[PLACE]}: {metric} {self.best.value:.4f}"
+        text = f"Best of {len(self.trials)} trials is trial {self.best.user_attrs[SLOT]}: {metric} {self.best.value:.4f}"
         if first.value is not None and first.state.name == "COMPLETE" and first is not self.best:
             text += f", where the settings it started from reach {first.value:.4f}"
         lines = [text + ", on the validation data."]
@@ -82,8 +82,8 @@ def outcome_of(plan: Plan, space: Space, study: Study, refits: Study | None = No
     Raises:
         TrainingError: no trial trained to the end.
     """
-    num_places = plan.trials or len(trials_of(study))
-    trials = ended(study, num_places)
+    num_slots = plan.trials or len(trials_of(study))
+    trials = ended(study, num_slots)
     best = better(trials, plan.minimize)
     if best is None:
         errors = [trial.user_attrs[ERROR] for trial in trials if ERROR in trial.user_attrs]
@@ -102,13 +102,13 @@ def write_outcome(outcome: Outcome, folder: Path) -> None:
     record = {
         "metric": outcome.plan.metric,
         "best": outcome.best.value,
-        "place": outcome.best.user_attrs[PLACE],
+        "place": outcome.best.user_attrs[SLOT],
         "settings": outcome.values,
         "refits": outcome.refitted(),
         "baselines": outcome.plan.baselines,
         "trials": [
             {
-                "place": trial.user_attrs[PLACE],
+                "place": trial.user_attrs[SLOT],
                 "state": trial.state.name.lower(),
                 "value": trial.value,
                 "error": trial.user_attrs.get(ERROR),

@@ -11,7 +11,7 @@ import numpy as np
 from congru.report.charts import line_chart
 from congru.report.colors import SHARE
 from congru.report.style import BLUE, WIDTH, in_both_modes, new_figure, styled
-from congru.sweep.slots import PLACE
+from congru.sweep.slots import SLOT
 from congru.sweep.space import Dimension, Space
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ def progress(
 ) -> str:
     """An SVG picture of the value of each trial that trained to the end, and the best so far."""
     complete = [trial for trial in trials if trial.state.name == "COMPLETE" and trial.value is not None]
-    places = [float(trial.user_attrs[PLACE]) for trial in complete]
+    numbers = [float(trial.user_attrs[SLOT]) for trial in complete]
     values = [float(trial.value or 0.0) for trial in complete]
     best = (np.minimum if minimize else np.maximum).accumulate(values).tolist() if values else []
     return line_chart(
-        {"each trial": (places, values), "best so far": (places, best)},
+        {"each trial": (numbers, values), "best so far": (numbers, best)},
         metric,
         lines=baselines,
         x_label="trial",

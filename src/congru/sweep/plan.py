@@ -38,9 +38,9 @@ class Plan:
     name: str = ""
     """Of its studies: several sweeps may share a database."""
 
-    def run_folder(self, place: int) -> Path:
+    def run_folder(self, slot: int) -> Path:
         """Where the run of a trial lies in the sweep's folder."""
-        return Path("trials") / f"{place:05d}"
+        return Path("trials") / f"{slot:05d}"
 
 
 def open_plan(folder: Path, plan: Plan) -> Plan:

@@ -11,7 +11,7 @@ from congru.report.page import Section, page
 from congru.report.table import Cell, html_table
 from congru.sweep import pictures
 from congru.sweep.outcome import BEST, Outcome
-from congru.sweep.slots import ERROR, PLACE
+from congru.sweep.slots import ERROR, SLOT
 from congru.sweep.space import Space
 from congru.sweep.storage import optuna, quiet
 from congru.train.folder import write_bytes
@@ -106,7 +106,7 @@ def _trial_table(outcome: Outcome, space: Space) -> str:
         seconds = trial.duration.total_seconds() if trial.duration else 0.0
         status = trial.user_attrs.get(ERROR) or words[trial.state.name]
         values = [_text(trial.params.get(dimension.name)) for dimension in space]
-        rows.append((str(trial.user_attrs[PLACE]), trial.value, *values, duration(seconds), status))
+        rows.append((str(trial.user_attrs[SLOT]), trial.value, *values, duration(seconds), status))
     header = ("trial", outcome.plan.metric, *(dimension.name for dimension in space), "time", "")
     return html_table(rows, header)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from congru.sweep.outcome import values_of
-from congru.sweep.slots import PLACE, trials_of
+from congru.sweep.slots import SLOT, trials_of
 from congru.sweep.start import open_sweep, start
 from congru.sweep.trial import MakeLearner
 from congru.sweep.worker import shown
@@ -48,8 +48,8 @@ def searched(
     check_out(out, settings.resume)
     say = (lambda line: None) if settings.quiet else print
     folder = out.with_name(f"{out.name}-search")
-    given = settings.model_dump(exclude_unset=True)
-    own = type(settings).model_validate({**given, "out": folder, "resume": False})
+    user_values = settings.model_dump(exclude_unset=True)
+    own = type(settings).model_validate({**user_values, "out": folder, "resume": False})
     start(make_learner, data, own, trials=None, refit_seeds=0, say=say)
     sweep = open_sweep(make_learner, type(settings), folder, data, say)
     best = sweep.search(60 * minutes)
@@ -63,6 +63,6 @@ def searched(
         values = values_of(best, sweep.space)
         chosen = ", ".join(f"{name} {shown(value)}" for name, value in values.items())
         metric = f"{sweep.plan.metric} {best.value:.4f}"
-        say(f"best of {number} trials is trial {best.user_attrs[PLACE]}, {metric}: training with {chosen}")
-    resolved = type(settings).model_validate({**given, **values, "out": out})
+        say(f"best of {number} trials is trial {best.user_attrs[SLOT]}, {metric}: training with {chosen}")
+    resolved = type(settings).model_validate({**user_values, **values, "out": out})
     return resolved, {**origin, **dict.fromkeys(values, "search")}

@@ -1,8 +1,8 @@
-"""Each trial of a sweep is run once, whoever dies: places are numbered, and each has one trial that counts.
+"""Each trial of a sweep is run once, whoever dies: slots are numbered, and each has one trial that counts.
 
-A study of N places holds a waiting trial for every place from the start. A worker takes one (Optuna lets only one worker have
-it). Where the worker dies, the trial is failed and the place gets another, with the same values. Two workers that repair one
-place at once make two trials: the one with the lower number counts, the other is dropped by whoever takes it.
+A study of N slots holds a waiting trial for every slot from the start. A worker takes one (Optuna lets only one worker have
+it). Where the worker dies, the trial is failed and the slot gets another, with the same values. Two workers that repair one
+slot at once make two trials: the one with the lower number counts, the other is dropped by whoever takes it.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.trial import FrozenTrial
 
-PLACE, COUNTS, ERROR = "place", "counts", "error"  # attributes of a trial
-MOST_ATTEMPTS = 5  # of a place whose workers die
+SLOT, COUNTS, ERROR = "place", "counts", "error"  # keys of a trial's attributes
+MOST_ATTEMPTS = 5  # of a slot whose workers die
 
 
 def trials_of(study: Study) -> dict[int, list[FrozenTrial]]:
-    """The trials of every place, in the order they were made."""
-    places: dict[int, list[FrozenTrial]] = defaultdict(list)
+    """The trials of every slot, in the order they were made."""
+    by_slot: dict[int, list[FrozenTrial]] = defaultdict(list)
     for trial in study.get_trials(deepcopy=False):
-        if PLACE in trial.user_attrs:
-            places[trial.user_attrs[PLACE]].append(trial)
-    return dict(places)
+        if SLOT in trial.user_attrs:
+            by_slot[trial.user_attrs[SLOT]].append(trial)
+    return dict(by_slot)
 
 
 def is_lost(trial: FrozenTrial) -> bool:
@@ -36,19 +36,19 @@ def is_lost(trial: FrozenTrial) -> bool:
 
 
 def counting(trials: list[FrozenTrial]) -> FrozenTrial | None:
-    """The trial that counts for a place: the first that is not lost; None where there is none."""
+    """The trial that counts for a slot: the first that is not lost; None where there is none."""
     return next((trial for trial in trials if not is_lost(trial)), None)
 
 
-def fill(study: Study, num_places: int, values: Mapping[int, Mapping[str, Any]] | None = None) -> None:
-    """Give every place a trial that waits, runs or has ended; ``values`` are fixed ones by place."""
-    places = trials_of(study)
-    for place in range(num_places):
-        trials = places.get(place, [])
+def fill(study: Study, num_slots: int, values: Mapping[int, Mapping[str, Any]] | None = None) -> None:
+    """Give every slot a trial that waits, runs or has ended; ``values`` are fixed ones by slot."""
+    by_slot = trials_of(study)
+    for slot in range(num_slots):
+        trials = by_slot.get(slot, [])
         if counting(trials) is None:
             known = max((trial.params for trial in trials), key=len, default={})
-            fixed = known or (values or {}).get(place, {})
-            study.enqueue_trial(dict(fixed), user_attrs={PLACE: place})
+            fixed = known or (values or {}).get(slot, {})
+            study.enqueue_trial(dict(fixed), user_attrs={SLOT: slot})
 
 
 def take(study: Study, storage: Storage) -> Trial | None:
@@ -61,10 +61,10 @@ def take(study: Study, storage: Storage) -> Trial | None:
                 continue
         except optuna.exceptions.UpdateFinishedTrialError:
             continue
-        trials = trials_of(study)[frozen.user_attrs[PLACE]]
+        trials = trials_of(study)[frozen.user_attrs[SLOT]]
         first = counting(trials)
         if first is not None and first.number < frozen.number:
-            tell(storage, frozen._trial_id, "FAIL")  # two repaired this place
+            tell(storage, frozen._trial_id, "FAIL")  # two repaired this slot
             continue
         trial: Trial = optuna.Trial(study, frozen._trial_id)
         if sum(map(is_lost, trials)) >= MOST_ATTEMPTS:
@@ -81,14 +81,14 @@ def tell(storage: Storage, trial_id: int, state: str, value: float | None = None
 
 
 def give_up(storage: Storage, trial: Trial, error: str) -> None:
-    """The trial failed by what it tried: its place is done."""
+    """The trial failed by what it tried: its slot is done."""
     trial.set_user_attr(ERROR, error)
     trial.set_user_attr(COUNTS, True)
     tell(storage, trial._trial_id, "FAIL")
 
 
-def ended(study: Study, num_places: int) -> list[FrozenTrial]:
-    """The counting trials that have ended, by place."""
-    places = trials_of(study)
-    found = [counting(places.get(place, [])) for place in range(num_places)]
-    return [trial for trial in found if trial is not None and trial.state.is_finished()]
+def ended(study: Study, num_slots: int) -> list[FrozenTrial]:
+    """The counting trials that have ended, by slot."""
+    by_slot = trials_of(study)
+    counted = [counting(by_slot.get(slot, [])) for slot in range(num_slots)]
+    return [trial for trial in counted if trial is not None and trial.state.is_finished()]

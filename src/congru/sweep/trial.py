@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from congru.errors import RunFolderError, SettingsError
 from congru.sweep.plan import Plan
-from congru.sweep.slots import PLACE
+from congru.sweep.slots import SLOT
 from congru.sweep.space import Space
 from congru.train.base import AnyLearner
 from congru.train.events import Standing
@@ -80,10 +80,10 @@ def run_trial(
         CongruError: one line, why these values cannot be trained.
     """
     values = drawn(trial, space)
-    place = trial.user_attrs[PLACE]
+    slot = trial.user_attrs[SLOT]
     evaluations = resolve(model, plan.settings)[0].evaluations
     pruner = Pruner(trial, plan.metric, evaluations, left)
-    return train_in(make_learner, data, model, plan, values, folder / plan.run_folder(place), pruner)
+    return train_in(make_learner, data, model, plan, values, folder / plan.run_folder(slot), pruner)
 
 
 def train_in(

@@ -14,7 +14,7 @@ from congru.errors import CongruError
 from congru.sweep.outcome import FOLDER, Outcome, better, outcome_of, values_of, write_outcome
 from congru.sweep.plan import Plan, read_plan
 from congru.sweep.report import write_report
-from congru.sweep.slots import ERROR, PLACE, counting, ended, fill, give_up, take, tell, trials_of
+from congru.sweep.slots import ERROR, SLOT, counting, ended, fill, give_up, take, tell, trials_of
 from congru.sweep.space import Space, make_space
 from congru.sweep.storage import (
     Storage,
@@ -153,14 +153,14 @@ class Sweep:
     def _until_ended(
         self,
         study: Study,
-        num_places: Callable[[], int],
+        num_slots: Callable[[], int],
         values: dict[int, dict[str, Any]],
         train: Callable[[Trial], None],
     ) -> None:
         waits = False
         while True:
             fail_trials_of_the_dead(study)
-            wanted = num_places()
+            wanted = num_slots()
             fill(study, wanted, values)
             trial = take(study, self.storage)
             if trial is not None:
@@ -192,15 +192,15 @@ class Sweep:
                     give_up(self.storage, trial, str(error) or type(error).__name__)
         except optuna.exceptions.UpdateFinishedTrialError:
             self.say(
-                f"trial {trial.user_attrs[PLACE]}: this worker was taken for dead, another trains it again"
+                f"trial {trial.user_attrs[SLOT]}: this worker was taken for dead, another trains it again"
             )
             return
         self._say_of(study, trial)
 
     def _search(self, trial: Trial, left: Callable[[], float] | None = None) -> None:
-        place = trial.user_attrs[PLACE]
+        slot = trial.user_attrs[SLOT]
         self.study.sampler = optuna.samplers.TPESampler(
-            seed=(self.plan.seed * 1_000_003 + place) % 2**32,
+            seed=(self.plan.seed * 1_000_003 + slot) % 2**32,
             n_startup_trials=_STARTUP,
         )
         result = run_trial(
@@ -209,7 +209,7 @@ class Sweep:
         self._complete(trial, result)
 
     def _refit(self, trial: Trial, values: dict[str, Any]) -> None:
-        seed = self.plan.seed + 1 + trial.user_attrs[PLACE]
+        seed = self.plan.seed + 1 + trial.user_attrs[SLOT]
         out = self.folder / "refits" / f"seed-{seed}"
         chosen = {**values, "seed": seed}
         result = train_in(self.make_learner, self.data, self.model, self.plan, chosen, out, Quiet())
@@ -221,7 +221,7 @@ class Sweep:
         tell(self.storage, trial._trial_id, "COMPLETE", result.best)
 
     def _say_of(self, study: Study, trial: Trial) -> None:
-        frozen = counting(trials_of(study)[trial.user_attrs[PLACE]])
+        frozen = counting(trials_of(study)[trial.user_attrs[SLOT]])
         if frozen is None or not frozen.state.is_finished():
             return
         kind = "trial" if study is self.study else "refit"
@@ -232,7 +232,7 @@ class Sweep:
         }
         value = "" if frozen.value is None else f"{self.plan.metric} {frozen.value:.4f}"
         values = ", ".join(f"{key} {shown(number)}" for key, number in values_of(frozen, self.space).items())
-        text = f"{kind} {trial.user_attrs[PLACE]}: {value}{words[frozen.state.name]}"
+        text = f"{kind} {trial.user_attrs[SLOT]}: {value}{words[frozen.state.name]}"
         self.say(text + (f" ({values})" if values else ""))
 
 

@@ -70,14 +70,14 @@ def _trace_model(model: Any, recurrent: list[Any], x: Any) -> Seen:
     """Run the model once and take what goes into each recurrent layer."""
     keras = import_module("keras")
     inner = keras.Model(model.inputs, [*(layer.input for layer in recurrent), *model.outputs])
-    found = [
+    arrays = [
         np.asarray(keras.ops.convert_to_numpy(part))
         for part in inner(keras.ops.convert_to_tensor(np.asarray(x)))
     ]
     layers: dict[str, Layers] = {}
-    for layer, read in zip(recurrent, found):
+    for layer, read in zip(recurrent, arrays):
         layers |= trace_keras(layer, read).layers
-    return Seen(layers, found[len(recurrent)])
+    return Seen(layers, arrays[len(recurrent)])
 
 
 def stacks_of_keras(layer: Any) -> list[Stack]:

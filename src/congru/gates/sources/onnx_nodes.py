@@ -82,8 +82,8 @@ def _traced(onnx: Any, model: Any, x: Any) -> tuple[dict[str, tuple[tuple[Layer,
 
 def _node(onnx: Any, node: Any, k: int) -> Node:
     attributes = {part.name: onnx.helper.get_attribute_value(part) for part in node.attribute}
-    given = next((output for output in node.output if output), "")
-    name = node.name or given or f"{node.op_type.lower()}_{k}"
+    first_output = next((output for output in node.output if output), "")
+    name = node.name or first_output or f"{node.op_type.lower()}_{k}"
     inputs = dict(zip(INPUTS, [*node.input, *[""] * len(INPUTS)]))
     output = node.output[0] if node.output and node.output[0] else f"{name}/every_state"
     return Node(name, node.op_type, attributes, inputs, output)
@@ -135,16 +135,16 @@ def _give_every_state(onnx: Any, copy: Any, nodes: list[Node]) -> None:
         del node.attribute[:]
         node.attribute.extend(kept)
         before, after = [], []
-        for place in (0, 5, 6):  # X [B, T, I], initial_h and initial_c [B, D, H]
-            if place < len(node.input) and node.input[place]:
-                name = f"{one.name}/time_first_{place}"
-                before.append(onnx.helper.make_node("Transpose", [node.input[place]], [name], perm=[1, 0, 2]))
-                node.input[place] = name
-        for place, order in ((0, [2, 0, 1, 3]), (1, [1, 0, 2]), (2, [1, 0, 2])):  # Y, Y_h, Y_c
-            if place < len(node.output) and node.output[place]:
-                name = f"{one.name}/time_first_output_{place}"
-                after.append(onnx.helper.make_node("Transpose", [name], [node.output[place]], perm=order))
-                node.output[place] = name
+        for index in (0, 5, 6):  # X [B, T, I], initial_h and initial_c [B, D, H]
+            if index < len(node.input) and node.input[index]:
+                name = f"{one.name}/time_first_{index}"
+                before.append(onnx.helper.make_node("Transpose", [node.input[index]], [name], perm=[1, 0, 2]))
+                node.input[index] = name
+        for index, order in ((0, [2, 0, 1, 3]), (1, [1, 0, 2]), (2, [1, 0, 2])):  # Y, Y_h, Y_c
+            if index < len(node.output) and node.output[index]:
+                name = f"{one.name}/time_first_output_{index}"
+                after.append(onnx.helper.make_node("Transpose", [name], [node.output[index]], perm=order))
+                node.output[index] = name
         rewritten += [*before, node, *after]
     whole = [onnx.NodeProto.FromString(node.SerializeToString()) for node in rewritten]
     del copy.graph.node[:]
@@ -216,8 +216,8 @@ def _trace_node(node: Node, values: dict[str, Array]) -> tuple[tuple[Layer, ...]
     state = None
     starts = ("initial_h", "initial_c") if call.cell == "lstm" else ("initial_h",)
     if any(name in tensors for name in starts):
-        given = next(tensors[name] for name in starts if name in tensors)
-        parts = [tensors.get(name, np.zeros_like(given)) for name in starts]
+        start = next(tensors[name] for name in starts if name in tensors)
+        parts = [tensors.get(name, np.zeros_like(start)) for name in starts]
         state = tuple(part.swapaxes(0, 1) if call.batch_first else part for part in parts)
     stack = Stack(
         call.cell,

@@ -53,10 +53,12 @@ class CTCGreedy:
         Raises :class:`ShapeError` for another shape or V, NaN or values above 0, :class:`SettingsError` for a `blank`
         that is no token.
         """
-        given = _check_frames(frames, self.blank, self._width)
-        self._width = given.shape[1]
-        best = given.argmax(axis=1)
-        for token, log_p in zip(best.tolist(), given[np.arange(len(given)), best].tolist()):
+        log_probabilities = _check_frames(frames, self.blank, self._width)
+        self._width = log_probabilities.shape[1]
+        best = log_probabilities.argmax(axis=1)
+        for token, log_p in zip(
+            best.tolist(), log_probabilities[np.arange(len(log_probabilities)), best].tolist()
+        ):
             self.log_p += log_p
             share, frame = float(np.exp(log_p)), self.num_frames
             if token != self.blank:
@@ -230,9 +232,9 @@ class CTCPrefixBeam:
         Raises :class:`ShapeError` for another shape or V, NaN or values above 0, and :class:`SettingsError` for a
         `blank` that is no token, a frame that no hypothesis survives or a language model that answers NaN.
         """
-        given = _check_frames(frames, self.blank, self._width)
-        self._width = given.shape[1]
-        for frame in given:
+        log_probabilities = _check_frames(frames, self.blank, self._width)
+        self._width = log_probabilities.shape[1]
+        for frame in log_probabilities:
             self._advance(frame)
             self.num_frames += 1
         return self
@@ -354,13 +356,13 @@ class CTCPrefixBeam:
 
 
 def _check_frames(frames: ArrayLike, blank: int, width: int | None) -> Floats:
-    given = check_log_probabilities("frames", frames, None)
-    if width is not None and given.shape[1] != width:
+    log_probabilities = check_log_probabilities("frames", frames, None)
+    if width is not None and log_probabilities.shape[1] != width:
         raise ShapeError(
-            f"frames has {given.shape[1]} scores a frame, expected V = {width}: feed one stream's frames"
+            f"frames has {log_probabilities.shape[1]} scores a frame, expected V = {width}: feed one stream's frames"
         )
-    if not 0 <= blank < given.shape[1]:
+    if not 0 <= blank < log_probabilities.shape[1]:
         raise SettingsError(
-            f"blank is {blank}, expected a token from 0 to {given.shape[1] - 1}: use the model's blank"
+            f"blank is {blank}, expected a token from 0 to {log_probabilities.shape[1] - 1}: use the model's blank"
         )
-    return given
+    return log_probabilities

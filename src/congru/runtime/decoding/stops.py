@@ -32,11 +32,11 @@ class StopText:
         if self.stopped:
             return ""
         self._pending += text
-        found = [self._pending.index(stop) for stop in self._stops if stop in self._pending]
-        held = 0 if found or last else _held_back(self._pending, self._stops)
-        piece = self._pending[: min(found) if found else len(self._pending) - held]
+        starts = [self._pending.index(stop) for stop in self._stops if stop in self._pending]
+        held = 0 if starts or last else _held_back(self._pending, self._stops)
+        piece = self._pending[: min(starts) if starts else len(self._pending) - held]
         self._pending = self._pending[len(piece) :]
-        self.stopped = bool(found)
+        self.stopped = bool(starts)
         return piece
 
 

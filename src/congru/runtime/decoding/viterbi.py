@@ -88,18 +88,18 @@ class LinearChain:
         >>> LinearChain([[0.0, 1.0], [2.0, 0.0]], end=[0.0, 4.0]).score(np.ones((1, 3, 2)), [[0, 1, 1]]).tolist()
         [8.0]
         """
-        given, sizes = self._check(emissions, lengths)
+        e, sizes = self._check(emissions, lengths)
         path = np.asarray(tags)
-        check_shape("tags", path, "[B, T]", given.shape[:2], "give one tag a step")
-        inside = np.arange(given.shape[1]) < sizes[:, None]
+        check_shape("tags", path, "[B, T]", e.shape[:2], "give one tag a step")
+        inside = np.arange(e.shape[1]) < sizes[:, None]
         wrong = path[inside & ((path < 0) | (path >= self.num_tags))]
         if wrong.size:
             raise SettingsError(
                 f"tags holds {wrong[0]}, expected 0 to {self.num_tags - 1}: use the numbers of the tags"
             )
         path = np.where(inside, path, 0)
-        total = np.zeros(len(given))
-        for row, (one, steps, size) in enumerate(zip(path, given, sizes)):
+        total = np.zeros(len(e))
+        for row, (one, steps, size) in enumerate(zip(path, e, sizes)):
             if size:
                 moves = self.transitions[one[: size - 1], one[1:size]]
                 emitted = steps[np.arange(size), one[:size]]
@@ -143,27 +143,27 @@ class LinearChain:
         """
         if num_best < 1:
             raise SettingsError(f"num_best is {num_best}, expected a whole number of at least 1")
-        given, sizes = self._check(emissions, lengths)
-        B, T, K = given.shape
+        e, sizes = self._check(emissions, lengths)
+        B, T, K = e.shape
         if T == 0:
             return np.full((B, num_best, 0), -1), self._without_steps(np.zeros((B, num_best)), sizes)
         best = np.full((B, K, num_best), -np.inf)  # the n best prefixes that end in each tag
-        best[:, :, 0] = self.start + given[:, 0]
+        best[:, :, 0] = self.start + e[:, 0]
         stay = np.arange(K * num_best).reshape(1, K, num_best)
         sources = []
         for t in range(1, T):
             moves = np.repeat(self.transitions, num_best, axis=0)
             top, source = _largest_first(best.reshape(B, K * num_best, 1) + moves, num_best)
             going = (t < sizes)[:, None, None]
-            best = np.where(going, top + given[:, t, :, None], best)
+            best = np.where(going, top + e[:, t, :, None], best)
             sources.append(np.where(going, source, stay))
-        finals, place = _largest_first((best + self.end[:, None]).reshape(B, K * num_best, 1), num_best)
-        scores, place = finals[:, 0], place[:, 0]
+        finals, pointer = _largest_first((best + self.end[:, None]).reshape(B, K * num_best, 1), num_best)
+        scores, pointer = finals[:, 0], pointer[:, 0]
         paths = np.empty((B, num_best, T), np.int64)
         for t in range(T - 1, -1, -1):
-            paths[:, :, t] = place // num_best
+            paths[:, :, t] = pointer // num_best
             if t:
-                place = np.take_along_axis(sources[t - 1].reshape(B, -1), place, axis=1)
+                pointer = np.take_along_axis(sources[t - 1].reshape(B, -1), pointer, axis=1)
         scores = self._without_steps(scores, sizes)
         self._check_possible(scores[:, 0])
         outside = (np.arange(T) >= sizes[:, None])[:, None] | (scores == -np.inf)[:, :, None]
@@ -177,8 +177,8 @@ class LinearChain:
         >>> LinearChain(np.zeros((2, 2))).log_partition(np.zeros((1, 3, 2))).round(6).tolist() == [round(np.log(8), 6)]
         True
         """
-        given, sizes = self._check(emissions, lengths)
-        return self._partition(self._forward(given, sizes), sizes)
+        e, sizes = self._check(emissions, lengths)
+        return self._partition(self._forward(e, sizes), sizes)
 
     def marginals(self, emissions: ArrayLike, lengths: ArrayLike | None = None) -> Floats:
         """p(y_t = k) [B, T, K], by forward and backward (Rabiner 1989, equation 27); 0 after a row's length.
@@ -188,30 +188,30 @@ class LinearChain:
         >>> LinearChain([[0.0, -np.inf], [0.0, 0.0]]).marginals(np.zeros((1, 2, 2))).round(3).tolist()
         [[[0.333, 0.667], [0.667, 0.333]]]
         """
-        given, sizes = self._check(emissions, lengths)
-        T = given.shape[1]
-        forward = self._forward(given, sizes)
+        e, sizes = self._check(emissions, lengths)
+        T = e.shape[1]
+        forward = self._forward(e, sizes)
         total = self._partition(forward, sizes)
-        result = np.zeros(given.shape)
-        backward = np.broadcast_to(self.end, (len(given), self.num_tags))
+        result = np.zeros(e.shape)
+        backward = np.broadcast_to(self.end, (len(e), self.num_tags))
         for t in range(T - 1, -1, -1):
             if t < T - 1:
-                following = (given[:, t + 1] + backward)[:, None, :] + self.transitions
+                following = (e[:, t + 1] + backward)[:, None, :] + self.transitions
                 backward = np.where((t + 1 < sizes)[:, None], _log_sum(following, axis=2), self.end)
             inside = (t < sizes)[:, None]
             result[:, t] = np.where(inside, np.exp(forward[:, t] + backward - total[:, None]), 0)
         return result
 
-    def _forward(self, given: Floats, sizes: Integers) -> Floats:
+    def _forward(self, e: Floats, sizes: Integers) -> Floats:
         """log Σ exp s over the prefixes that end in tag k at step t [B, T, K]; the last one repeated after the length."""
-        result = np.empty(given.shape)
-        for t in range(given.shape[1]):
+        result = np.empty(e.shape)
+        for t in range(e.shape[1]):
             if t == 0:
-                result[:, 0] = self.start + given[:, 0]
+                result[:, 0] = self.start + e[:, 0]
                 continue
             entering = _log_sum(result[:, t - 1, :, None] + self.transitions, axis=1)
             going = (t < sizes)[:, None]
-            result[:, t] = np.where(going, entering + given[:, t], result[:, t - 1])
+            result[:, t] = np.where(going, entering + e[:, t], result[:, t - 1])
         return result
 
     def _partition(self, forward: Floats, sizes: Integers) -> Floats:
@@ -223,17 +223,17 @@ class LinearChain:
 
     def _check(self, emissions: ArrayLike, lengths: ArrayLike | None) -> tuple[Floats, Integers]:
         """Emissions in float64 with zeros after each row's length, and the lengths."""
-        given = np.asarray(emissions, np.float64)
-        check_shape("emissions", given, "[B, T, K]", (None, None, self.num_tags), "give one score a tag")
-        B, T, _ = given.shape
+        e = np.asarray(emissions, np.float64)
+        check_shape("emissions", e, "[B, T, K]", (None, None, self.num_tags), "give one score a tag")
+        B, T, _ = e.shape
         sizes = np.full(B, T) if lengths is None else np.asarray(lengths)
         check_shape("lengths", sizes, "[B]", (B,), "give one length a row")
         wrong = sizes[(sizes < 0) | (sizes > T)]
         if wrong.size:
             raise ShapeError(f"lengths holds {wrong[0]}, expected 0 to T = {T}: count the steps of each row")
-        given = np.where((np.arange(T) < sizes[:, None])[:, :, None], given, 0)
-        _check_numbers("emissions", given)
-        return given, sizes
+        e = np.where((np.arange(T) < sizes[:, None])[:, :, None], e, 0)
+        _check_numbers("emissions", e)
+        return e, sizes
 
     @staticmethod
     def _without_steps(scores: Floats, sizes: Integers) -> Floats:
@@ -271,15 +271,15 @@ def _check_numbers(name: str, array: Floats) -> None:
 def _largest_first(values: Floats, n: int) -> tuple[Floats, Integers]:
     """The n largest of values [B, N, M] along N, largest first and first of equals first, with indices: [B, M, n]."""
     left = values
-    tops, places = [], []
+    tops, indices = [], []
     for rank in range(n):
-        place = left.argmax(axis=1)[:, None]
-        tops.append(np.take_along_axis(left, place, axis=1)[:, 0])
-        places.append(place[:, 0])
+        index = left.argmax(axis=1)[:, None]
+        tops.append(np.take_along_axis(left, index, axis=1)[:, 0])
+        indices.append(index[:, 0])
         if rank + 1 < n:
             left = left.copy() if rank == 0 else left
-            np.put_along_axis(left, place, -np.inf, axis=1)
-    return np.stack(tops, axis=-1), np.stack(places, axis=-1)
+            np.put_along_axis(left, index, -np.inf, axis=1)
+    return np.stack(tops, axis=-1), np.stack(indices, axis=-1)
 
 
 def _log_sum(values: Floats, axis: int) -> Floats:

@@ -72,8 +72,8 @@ class Attention(Node, type="attention"):
                 added: Array = (np.tanh(asked + keys) * weights["score_weight"]).sum(axis=-1)
                 return added
             turned = products["weight"](q) if self.score == "bilinear" else q
-            found: Array = np.matmul(turned[:, :, None], memory.swapaxes(1, 2))[:, :, 0]
-            return found
+            result: Array = np.matmul(turned[:, :, None], memory.swapaxes(1, 2))[:, :, 0]
+            return result
 
         def attend(run: Run, q: Array, memory: Array) -> Array:
             s = scores(q, memory)

@@ -155,8 +155,8 @@ class AttentionPool(_Pooling, type="attention_pool"):
         query, weights_of = weights["query"], softmax(how.get("backend", "numpy"))
 
         def scores(y: Array) -> Array:
-            found: Array = (np.tanh(product(y)) * query).sum(axis=-1)
-            return found
+            result: Array = (np.tanh(product(y)) * query).sum(axis=-1)
+            return result
 
         def pool(run: Run, y: Array) -> Array:
             if len(y) == 0:

@@ -58,12 +58,14 @@ class ChessSubject:
             return {"kind": "choices", "items": [], "note": "the game is over"}
         out = {name: value[-1:] for name, value in edited.outputs.items()}
         if predictor.with_board:
-            said = predictor.of_scores(0, predictor.keys.scores(out["query"][0], plain.tokens), out, plain)
+            prediction = predictor.of_scores(
+                0, predictor.keys.scores(out["query"][0], plain.tokens), out, plain
+            )
         else:
-            said = predictor.of_all_moves(0, out, plain)
-        lost, drawn, won = np.exp(said.result[0]).tolist()
+            prediction = predictor.of_all_moves(0, out, plain)
+        lost, drawn, won = np.exp(prediction.result[0]).tolist()
         mover = _SIDES[live.side]
-        told = choices((write_san(live.board.rules, code), p) for code, p in said.best(8))
+        told = choices((write_san(live.board.rules, code), p) for code, p in prediction.best(8))
         return {**told, "note": f"{mover} to move wins {won:.0%}, draws {drawn:.0%}, loses {lost:.0%}"}
 
 
@@ -107,9 +109,9 @@ def adapt(shelf: Shelf, body: AdaptBody, library: Library, runs: Path) -> dict[s
         runs.mkdir(parents=True, exist_ok=True)
         save_with_player(predictor, name, fitted.vector, target)
         library.add_root(runs)
-        found = next(one for one in library.scan().values() if one.path.resolve() == target.resolve())
+        written = next(one for one in library.scan().values() if one.path.resolve() == target.resolve())
     return {
-        "model": found.name,
+        "model": written.name,
         "player": name,
         "games": num_games,
         "moves": fitted.plies,

@@ -59,11 +59,11 @@ def translate(shelf: Shelf, text: str, beam: int) -> dict[str, Any]:
     best = translator.translate([text], beam_size=beam, num_best=min(beam, 3))[0]
     attention = None
     if translator.attends and best:
-        found = align(translator, text, best[0])
+        alignment = align(translator, text, best[0])
         attention = {
-            "source": found.source,
-            "target": found.target,
-            "weights": np.round(found.weights, 4).tolist(),
+            "source": alignment.source,
+            "target": alignment.target,
+            "weights": np.round(alignment.weights, 4).tolist(),
         }
     return {
         "translations": [{"text": one.text, "score": one.score, "ended": one.ended} for one in best],
