@@ -84,8 +84,8 @@ SMALL = (
 
 def source_of(name: str) -> str:
     """The training data of SNIPS or CLINC150."""
-    places = {"clinc": "chat/clinc150/data_full.json.gz"}
-    return str(data_root() / places.get(name, "chat/snips"))
+    paths = {"clinc": "chat/clinc150/data_full.json.gz"}
+    return str(data_root() / paths.get(name, "chat/snips"))
 
 
 def trained(learner: Any, settings: Settings, folder: str) -> dict[str, Any]:
@@ -121,8 +121,8 @@ def naive(train: Sequence[Example], test: Sequence[Example]) -> dict[str, float]
     """Naive Bayes and word tags on the test sentences, in percent."""
     counts = WordCounts(train)
     words = [example.words for example in test]
-    found = measures(test, [counts.intent(w) for w in words], [counts.path(w) for w in words])
-    return {f"{key}, naive Bayes and word tags (measured)": round(100 * v, 2) for key, v in found.items()}
+    rates = measures(test, [counts.intent(w) for w in words], [counts.path(w) for w in words])
+    return {f"{key}, naive Bayes and word tags (measured)": round(100 * v, 2) for key, v in rates.items()}
 
 
 def understand(source: str, test: list[Example], settings: Settings) -> dict[str, Any]:
@@ -131,9 +131,9 @@ def understand(source: str, test: list[Example], settings: Settings) -> dict[str
         taken = trained(make_learner(source, settings=settings), settings, folder)
         assistant = load_assistant(Path(folder, "run"))
     rows = score(assistant, test)
-    found = {**rows["model"], **rows["model at the threshold"]}
+    rates = {**rows["model"], **rows["model at the threshold"]}
     return {
-        **{key: round(100 * value, 3) for key, value in found.items()},
+        **{key: round(100 * value, 3) for key, value in rates.items()},
         "threshold": assistant.threshold,
         "ms_a_sentence_without_torch": ms_each(assistant.understand, [e.text for e in test[:300]]),
         **taken,
@@ -170,14 +170,16 @@ def converse(task: str, dialogues: int | None, seed: int) -> dict[str, Any]:
         policy = load_policy(Path(folder, "run"))
     for part in ("test", "oov"):
         followed = policy.follow(files.read(part, settings.validation))
-        for row, found in (
+        for row, rates in (
             ("model", dialogue_measures(followed, policy.probabilities(followed), policy.reader)),
             *baseline_measures(policy.model.task_config["next"], followed, policy.reader).items(),
         ):
-            run[f"{part}, {row}"] = {key: round(100 * found[key], 3) for key in ("response", "dialogue")}
+            run[f"{part}, {row}"] = {key: round(100 * rates[key], 3) for key in ("response", "dialogue")}
     talk = Talk(policy)
-    said = [turn.said for one in files.read("validation", settings.validation)[:20] for turn in one.turns]
-    run["ms_a_turn_without_torch"] = ms_each(talk.say, said)
+    utterances = [
+        turn.said for one in files.read("validation", settings.validation)[:20] for turn in one.turns
+    ]
+    run["ms_a_turn_without_torch"] = ms_each(talk.say, utterances)
     return run
 
 

@@ -91,20 +91,20 @@ int main(void) {{
 
 
 def core_program(
-    place: Path, compiler: Sequence[str], flags: Sequence[str], program: Path, threads: bool = True
+    build: Path, compiler: Sequence[str], flags: Sequence[str], program: Path, threads: bool = True
 ) -> Path:
     """A C program linked with the core's baseline, by another compiler or for another processor."""
     made, target = [], [*EXACT, *flags, f"-I{CORE}"]
     for real, more in (("f32", []), ("f64", ["-DCONGRU_F64"])):
         for group, names in GROUPS.items():
-            source = place / f"{group}_{real}.c"
+            source = build / f"{group}_{real}.c"
             source.write_text("".join(f'#include "{CORE / name}.c"\n' for name in names))
             made.append(source.with_suffix(".o"))
             compile_c(
                 compiler, [*target, *more, f"-DCONGRU_SUFFIX=baseline_{real}", "-c"], [source], made[-1]
             )
     rest = [CORE / f"{name}.c" for name in ("congru", "packed", "int8", "int8_plain")]
-    out = place / program.stem
+    out = build / program.stem
     compile_c(
         compiler,
         [*target, "-DCONGRU_HAS_baseline"],
@@ -121,67 +121,67 @@ def run(*command: str | Path, **environment: str) -> str:
     return done.stdout
 
 
-def installed_program(place: Path, program: Path) -> Path:
+def installed_program(build: Path, program: Path) -> Path:
     """A C program linked with the core that is installed here."""
     library = max(ROOT.glob("build/*/core/libcongru_core.a"), key=lambda path: path.stat().st_mtime)
-    out = place / f"installed_{program.stem}"
+    out = build / f"installed_{program.stem}"
     compile_c(find_compiler(), ["-O2", f"-I{CORE}"], [program, library, Path("-lm"), Path("-lpthread")], out)
     return out
 
 
-def core_hashes(place: Path, steps: int) -> dict[str, dict[str, dict[str, str]]]:
+def core_hashes(build: Path, steps: int) -> dict[str, dict[str, dict[str, str]]]:
     """Profile -> cell -> where -> hash."""
-    program, found = ROOT / "tests" / "core" / "test_bits.c", dict[str, dict[str, dict[str, str]]]()
+    program, hashes = ROOT / "tests" / "core" / "test_bits.c", dict[str, dict[str, dict[str, str]]]()
 
     def add(where: str, text: str) -> None:
         for line in text.splitlines():
             cell, profile, value = line.split("\t")
-            found.setdefault(profile, {}).setdefault(cell, {})[where] = value
+            hashes.setdefault(profile, {}).setdefault(cell, {})[where] = value
 
-    here = installed_program(place, program)
+    here = installed_program(build, program)
     for isa in binding.extension().isas():
         add(isa, run(here, str(steps), CONGRU_ISA=isa))
     for name, (emulator, flags) in QEMU.items():
         if not emulator or shutil.which(emulator[0]):
-            folder = place / name.replace(" ", "_")
+            folder = build / name.replace(" ", "_")
             folder.mkdir()
             add(name, run(*emulator, core_program(folder, zig(), [*flags, "-static"], program), str(steps)))
     if shutil.which("node"):
-        folder = place / "wasm"
+        folder = build / "wasm"
         folder.mkdir()
         wasm = core_program(folder, zig(), ["-target", "wasm32-wasi", "-msimd128"], program, threads=False)
         add("WebAssembly, Node", run("node", "--no-warnings", HERE / "run_wasi.mjs", wasm, str(steps)))
-    return found
+    return hashes
 
 
-def exported_hashes(place: Path, steps: int) -> dict[str, dict[str, str]]:
+def exported_hashes(build: Path, steps: int) -> dict[str, dict[str, str]]:
     """Model -> where -> hash of the C export."""
-    float_folder, found = save(place / "gru", "text", {"main": GRU_64}), dict[str, dict[str, str]]()
-    export_model(float_folder, "int8", place / "gru8")
-    for kind, model in (("float32", float_folder), ("int8", place / "gru8")):
-        out = place / f"{model.name}_c"
+    float_folder, hashes = save(build / "gru", "text", {"main": GRU_64}), dict[str, dict[str, str]]()
+    export_model(float_folder, "int8", build / "gru8")
+    for kind, model in (("float32", float_folder), ("int8", build / "gru8")):
+        out = build / f"{model.name}_c"
         export_model(model, "c", out)
         driver = out / "driver.c"
         driver.write_text(DRIVER.format(name=model.name, steps=steps))
         sources, program = [out / f"{model.name}.c", driver], out / "program"
         compile_c(find_compiler(), ["-std=c99", "-O3", "-march=native"], sources, program)
-        found[kind] = {"gcc for this processor": run(program).strip()}
+        hashes[kind] = {"gcc for this processor": run(program).strip()}
         for name, (emulator, flags) in EXPORTED.items():
             if not emulator or shutil.which(emulator[0]):
                 compile_c(zig(*flags), ["-std=c99", "-O2", "-static", "-ffp-contract=off"], sources, program)
-                found[kind][name] = run(*emulator, program).strip()
+                hashes[kind][name] = run(*emulator, program).strip()
         if shutil.which("node"):
             wasm = [flag for flag in FLAGS if flag.startswith(("-mcpu", "-ffp", "-O", "-std"))]
             compile_c(zig("-target", "wasm32-wasi"), wasm, sources, program)
-            found[kind]["WebAssembly, Node"] = run(
+            hashes[kind]["WebAssembly, Node"] = run(
                 "node", "--no-warnings", HERE / "run_wasi.mjs", program
             ).strip()
-    return found
+    return hashes
 
 
-def latency(place: Path, steps: int, runs: int = 7) -> dict[str, Any]:
+def latency(build: Path, steps: int, runs: int = 7) -> dict[str, Any]:
     """Nanoseconds of single steps: of the run whose one in a thousand was smallest against its median."""
-    program, figures = installed_program(place, HERE / "step_latency.c"), dict[str, Any]()
+    program, figures = installed_program(build, HERE / "step_latency.c"), dict[str, Any]()
     for size in (64, 256):
         best: dict[str, list[int]] = {}
         for _ in range(runs):
@@ -208,10 +208,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10_000)
     steps = parser.parse_args().steps
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        figures: dict[str, Any] = {"steps": steps, "bars": BARS, "core": core_hashes(place, steps)}
-        figures["exported"] = exported_hashes(place, steps)
-        figures["latency"] = latency(place, 20_000)
+        build = Path(folder)
+        figures: dict[str, Any] = {"steps": steps, "bars": BARS, "core": core_hashes(build, steps)}
+        figures["exported"] = exported_hashes(build, steps)
+        figures["latency"] = latency(build, 20_000)
     alike = {
         f"{profile}, {cell}": len(set(by.values())) == 1
         for profile, cells in figures["core"].items()

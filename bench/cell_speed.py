@@ -45,13 +45,13 @@ Run = Callable[[], object]
 def layers(I: int, H: int) -> dict[str, torch.nn.Module]:
     """Ours and PyTorch's, the GRUs and LSTMs with the same weights."""
     torch.manual_seed(0)
-    found: dict[str, torch.nn.Module] = {}
+    modules: dict[str, torch.nn.Module] = {}
     for name in ("GRU", "LSTM", "RNN"):
         theirs = getattr(torch.nn, name)(I, H, batch_first=True)
         ours = getattr(nn, name)(I, H, batch_first=True)
         ours.load_state_dict(theirs.state_dict())
-        found[f"congru {name}"], found[f"torch.nn.{name}"] = ours, theirs
-    return found
+        modules[f"congru {name}"], modules[f"torch.nn.{name}"] = ours, theirs
+    return modules
 
 
 def inference(layer: torch.nn.Module, x: Tensor) -> Run:
@@ -130,13 +130,13 @@ def compiled(layer: torch.nn.Module, wrap: Callable[[torch.nn.Module], Run]) -> 
     return run
 
 
-def check(name: str, found: Any, expected: Any) -> None:
+def check(name: str, actual: Any, expected: Any) -> None:
     """Exit unless the two runs agree."""
-    pairs = zip(found, expected) if isinstance(found, list) else [(found, expected)]
-    for place, (a, b) in enumerate((a.detach(), b.detach()) for a, b in pairs):
+    pairs = zip(actual, expected) if isinstance(actual, list) else [(actual, expected)]
+    for index, (a, b) in enumerate((a.detach(), b.detach()) for a, b in pairs):
         error = float((a - b).abs().max() / max(1.0, float(b.abs().max())))
         if not error <= AGREEMENT:
-            raise SystemExit(f"{name}: result {place} differs from ours by {error:.2g}, expected {AGREEMENT}")
+            raise SystemExit(f"{name}: result {index} differs from ours by {error:.2g}, expected {AGREEMENT}")
 
 
 def runs_at(shape: tuple[int, int, int, int], what: str, threads: int, with_compile: bool) -> dict[str, Run]:

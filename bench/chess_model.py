@@ -138,15 +138,15 @@ def new_players(predictor: Predictor, data: Path) -> dict[str, Any]:
         befores.append(before.take(mine))
         afters.append(after.take(mine))
         owners.append(np.full(int(mine.sum()), len(owners)))
-    place = np.concatenate([part.game + 1000 * who for part, who in zip(afters, range(len(afters)))])
+    game_ids = np.concatenate([part.game + 1000 * who for part, who in zip(afters, range(len(afters)))])
     hits = np.concatenate([(a.rank == 0).astype(float) - (b.rank == 0) for a, b in zip(afters, befores)])
     bits = np.concatenate([(b.nats - a.nats) / np.log(2) for a, b in zip(afters, befores)])
     return {
         "players": len(chosen),
         "games fitted": FITTED,
         "plies": len(hits),
-        "top1_gain": [round(value, 5) for value in bootstrap(hits, place)],
-        "bits_gain": [round(value, 5) for value in bootstrap(bits, place)],
+        "top1_gain": [round(value, 5) for value in bootstrap(hits, game_ids)],
+        "bits_gain": [round(value, 5) for value in bootstrap(bits, game_ids)],
         "bits_gain of each": [row["bits_gain"][0] for row in gains],
     }
 

@@ -116,7 +116,7 @@ def read(model: Classifier, sentences: Sentences) -> Tensor:
 
 def exact_shares(model: Classifier, sentences: Sentences) -> list[np.ndarray]:
     """C_k of the margin, from the trace; refuses where they do not add up."""
-    found = []
+    signed_shares = []
     for begin in range(0, len(sentences), 128):
         tokens, lengths = padded(sentences[begin : begin + 128])
         trace = congru.inspect(model, tokens, lengths=lengths)
@@ -126,8 +126,8 @@ def exact_shares(model: Classifier, sentences: Sentences) -> list[np.ndarray]:
             if np.abs(missing).max() > COMPLETE * max(1.0, float(np.abs(trace.output[row]).max())):
                 raise SystemExit(f"shares miss the output by {np.abs(missing).max():.1e}")
             sign = 1 if shares.output[1] > shares.output[0] else -1
-            found.append(sign * (shares.contributions[:length, 1] - shares.contributions[:length, 0]))
-    return found
+            signed_shares.append(sign * (shares.contributions[:length, 1] - shares.contributions[:length, 0]))
+    return signed_shares
 
 
 def trust(model: Classifier, sentences: Sentences) -> float:
@@ -140,13 +140,13 @@ def trust(model: Classifier, sentences: Sentences) -> float:
 def by_gradient(model: Classifier, sentences: Sentences, attribution: Any) -> list[np.ndarray]:
     """Shares of a captum method over the word vectors, summed over each vector's entries."""
     predicted = read(model, sentences).argmax(1)
-    found = []
+    shares = []
     for begin in range(0, len(sentences), 64):
         tokens, lengths = padded(sentences[begin : begin + 64])
         vectors = model.embed(tokens).detach()
         parts = attribution(vectors, (lengths, predicted[begin : begin + 64])).sum(-1).detach().numpy()
-        found += [part[:length] for part, length in zip(parts, lengths.tolist())]
-    return found
+        shares += [part[:length] for part, length in zip(parts, lengths.tolist())]
+    return shares
 
 
 def without(sentences: Sentences, scores: list[np.ndarray], share: float) -> Sentences:
@@ -155,7 +155,7 @@ def without(sentences: Sentences, scores: list[np.ndarray], share: float) -> Sen
     for sentence, score in zip(sentences, scores):
         count = min(max(1, round(share * len(sentence))), len(sentence) - 1)
         gone = set(np.argsort(-score, kind="stable")[:count].tolist())
-        left.append([word for place, word in enumerate(sentence) if place not in gone])
+        left.append([word for index, word in enumerate(sentence) if index not in gone])
     return left
 
 
@@ -163,12 +163,12 @@ def occlusion(model: Classifier, sentences: Sentences) -> list[np.ndarray]:
     """How much of the margin each word alone takes with it."""
     predicted = read(model, sentences).argmax(1)
     whole = margins(read(model, sentences), predicted)
-    found = []
+    losses = []
     for row, sentence in enumerate(sentences):
-        others = [sentence[:place] + sentence[place + 1 :] for place in range(len(sentence))]
+        others = [sentence[:index] + sentence[index + 1 :] for index in range(len(sentence))]
         left = margins(read(model, others), predicted[row].expand(len(others)))
-        found.append((whole[row] - left).numpy())
-    return found
+        losses.append((whole[row] - left).numpy())
+    return losses
 
 
 def scores_of(model: Classifier, sentences: Sentences, seed: int) -> dict[str, list[list[np.ndarray]]]:
@@ -177,12 +177,12 @@ def scores_of(model: Classifier, sentences: Sentences, seed: int) -> dict[str, l
     def margin(vectors: Tensor, lengths: Tensor, predicted: Tensor) -> Tensor:
         return margins(model.read(vectors, lengths), predicted)
 
-    def product(vectors: Tensor, given: Any) -> Tensor:
-        return InputXGradient(margin).attribute(vectors.requires_grad_(), additional_forward_args=given)
+    def product(vectors: Tensor, arguments: Any) -> Tensor:
+        return InputXGradient(margin).attribute(vectors.requires_grad_(), additional_forward_args=arguments)
 
-    def integrated(vectors: Tensor, given: Any) -> Tensor:
+    def integrated(vectors: Tensor, arguments: Any) -> Tensor:
         return IntegratedGradients(margin).attribute(
-            vectors, additional_forward_args=given, n_steps=50, internal_batch_size=1600
+            vectors, additional_forward_args=arguments, n_steps=50, internal_batch_size=1600
         )
 
     random = np.random.default_rng(seed)
@@ -234,8 +234,8 @@ def main() -> None:
     torch.set_num_threads(1)
     runs = []
     for seed in seeds:
-        found = [measure(data, readout, seed) for readout in READOUTS]
-        runs.append({name: value for figures in found for name, value in figures.items()})
+        measured = [measure(data, readout, seed) for readout in READOUTS]
+        runs.append({name: value for figures in measured for name, value in figures.items()})
     spreads = {name: spread([run[name] for run in runs]) for name in runs[0]}
     for name, values in spreads.items():
         print(f"{name:<56} {values['median']:.3f} ({values['min']:.3f} to {values['max']:.3f})")

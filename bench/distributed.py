@@ -161,11 +161,11 @@ def alone(out: Path, steps: int, threads: int) -> None:
 
 
 def finish(processes: list[subprocess.Popen[str]], seconds: float = 300) -> list[str]:
-    """What they said; raises where one did not end well."""
-    said = [process.communicate(timeout=seconds)[0] for process in processes]
+    """What each process printed; raises where one did not end well."""
+    outputs = [process.communicate(timeout=seconds)[0] for process in processes]
     if any(process.returncode for process in processes):
-        raise RuntimeError("\n".join(said))
-    return said
+        raise RuntimeError("\n".join(outputs))
+    return outputs
 
 
 def speed(out: Path) -> float:
@@ -197,9 +197,9 @@ def fault(kind: str, steps: int, folder: Path) -> dict[str, Any]:
         else:
             for pid in children_of(processes[1].pid):
                 os.kill(pid, signal.SIGKILL if kind == "killed" else signal.SIGSTOP)
-        said = processes[0].communicate(timeout=180)[0]
+        output = processes[0].communicate(timeout=180)[0]
         noticed = time.monotonic() - began
-        named = re.search(r"rank 1[^\n]*", said)
+        named = re.search(r"rank 1[^\n]*", output)
         for process in processes:
             kill_group(process)
         continued: dict[str, Any] = {}
@@ -209,7 +209,7 @@ def fault(kind: str, steps: int, folder: Path) -> dict[str, Any]:
     return {
         "noticed_seconds": round(noticed, 1),
         "said": named[0] if named else "",
-        "resume_line": "--resume" in said,
+        "resume_line": "--resume" in output,
         **continued,
     }
 

@@ -107,17 +107,17 @@ def save(folder: Path, task: str, declared: Networks) -> Path:
     return folder
 
 
-def measure(place: Path) -> dict[str, dict[str, Any]]:
+def measure(build: Path) -> dict[str, dict[str, Any]]:
     """Task -> target -> an entry for every file."""
     figures: dict[str, dict[str, Any]] = {}
     for task, declared in networks().items():
-        folder, figures[task] = save(place / task, task, declared), {}
-        small = place / f"{task}-int8"
+        folder, figures[task] = save(build / task, task, declared), {}
+        small = build / f"{task}-int8"
         for target in TARGETS:
             figures[task][target] = entries(
-                folder, target, small if target == "int8" else place / f"{task}-{target}"
+                folder, target, small if target == "int8" else build / f"{task}-{target}"
             )
-        figures[task]["c, int8"] = entries(small, "c", place / f"{task}-int8-c")
+        figures[task]["c, int8"] = entries(small, "c", build / f"{task}-int8-c")
         print(task, {target: len(part["written"]) for target, part in figures[task].items()}, flush=True)
     return figures
 
@@ -133,12 +133,12 @@ def entries(folder: Path, target: str, out: Path) -> dict[str, Any]:
     }
 
 
-def microcontrollers(place: Path) -> dict[str, dict[str, Any]]:
+def microcontrollers(build: Path) -> dict[str, dict[str, Any]]:
     """A GRU of 64 by 64 in float32 and int8: bytes of flash and RAM, and the error where an emulator runs it."""
-    folder, figures = save(place / "gru", "text", {"main": GRU_64}), dict[str, dict[str, Any]]()
-    export_model(folder, "int8", place / "gru8")
-    for name, model in (("float32", folder), ("int8", place / "gru8")):
-        out = place / f"{model.name}-c"
+    folder, figures = save(build / "gru", "text", {"main": GRU_64}), dict[str, dict[str, Any]]()
+    export_model(folder, "int8", build / "gru8")
+    for name, model in (("float32", folder), ("int8", build / "gru8")):
+        out = build / f"{model.name}-c"
         export = export_model(model, "c", out)
         facts = export.written[0].facts
         figures[name] = {
@@ -149,13 +149,13 @@ def microcontrollers(place: Path) -> dict[str, dict[str, Any]]:
         }
         sources = [out / f"{model.name}.c", out / f"{model.name}_test.c"]
         for processor, target in CROSS.items():
-            compile_c(zig(*target), [*STRICT, "-Os", "-c"], sources[:1], place / "small.o")
-            figures[name]["flash"][processor] = flash_bytes(place / "small.o")
+            compile_c(zig(*target), [*STRICT, "-Os", "-c"], sources[:1], build / "small.o")
+            figures[name]["flash"][processor] = flash_bytes(build / "small.o")
         for emulator, target in RUN.items():
             if shutil.which(emulator) is None:
                 continue
-            compile_c(zig(*target), ["-std=c99", "-O2", "-static"], sources, place / "program")
-            done = subprocess.run([emulator, str(place / "program")], capture_output=True, text=True)
+            compile_c(zig(*target), ["-std=c99", "-O2", "-static"], sources, build / "program")
+            done = subprocess.run([emulator, str(build / "program")], capture_output=True, text=True)
             figures[name]["error"][emulator] = float(done.stdout.split()[-1])
             if done.returncode:
                 raise ExportError(f"{emulator} says {done.stdout.strip()}, expected an error below 1e-4")

@@ -27,7 +27,7 @@ def export() -> str:
 _SHOWN = {"translate": "decoder"}  # of a task with several networks, the one that steps; else "main"
 
 
-def places() -> str:
+def export_by_task() -> str:
     """One row for each task: its network that streams in every target, and what int8 changes of the task's own score."""
     rows, tasks, scores = [], result("export")["figures"]["tasks"], result("int8_scores")["figures"]
     for task, targets in tasks.items():
@@ -49,15 +49,15 @@ def int8_scores() -> str:
     """Every score of trained models in float32 and int8."""
     rows = []
     for task, models in result("int8_scores")["figures"].items():
-        for found in models.values():
-            for name, change in found["change, %"].items():
+        for scores in models.values():
+            for name, change in scores["change, %"].items():
                 if name != "plies":
                     rows.append(
                         [
                             task,
                             name,
-                            f"{found['float32'][name]:.4f}",
-                            f"{found['int8'][name]:.4f}",
+                            f"{scores['float32'][name]:.4f}",
+                            f"{scores['int8'][name]:.4f}",
                             f"{change:+.2f}",
                         ]
                     )
@@ -66,8 +66,8 @@ def int8_scores() -> str:
 
 def _change(models: dict[str, Any]) -> str:
     """The change of a task's first score, in percent."""
-    for found in models.values():
-        name, change = next(iter(found["change, %"].items()))
+    for scores in models.values():
+        name, change = next(iter(scores["change, %"].items()))
         return f"{name} {change:+.2f} %"
     return "-"
 
@@ -102,7 +102,7 @@ def _cell(entry: dict[str, Any] | None) -> str:
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "export": export,
-    "places": places,
+    "export_by_task": export_by_task,
     "int8_scores": int8_scores,
     "microcontrollers": microcontrollers,
 }

@@ -36,11 +36,11 @@ def layers(I: int, H: int) -> dict[str, torch.nn.Module]:
     """The same GRU by three ways, batch first."""
     torch.manual_seed(0)
     theirs = torch.nn.GRU(I, H, batch_first=True)
-    found: dict[str, torch.nn.Module] = {"torch.nn.GRU": theirs}
+    modules: dict[str, torch.nn.Module] = {"torch.nn.GRU": theirs}
     for name, backend in (("core", "auto"), ("aten", "aten")):
-        found[name] = nn.GRU(I, H, batch_first=True, backend=backend)
-        found[name].load_state_dict(theirs.state_dict())
-    return found
+        modules[name] = nn.GRU(I, H, batch_first=True, backend=backend)
+        modules[name].load_state_dict(theirs.state_dict())
+    return modules
 
 
 def inference(layer: torch.nn.Module, x: Tensor, h: Tensor) -> Run:

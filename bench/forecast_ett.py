@@ -94,11 +94,9 @@ def check(loaded: Forecaster, table: polars.DataFrame, reported: float) -> None:
     cuts = np.arange(TRAIN, TRAIN + VALIDATION - loaded.window.horizon + 1)
     series, cut = np.repeat(np.arange(len(panel.lengths)), len(cuts)), np.tile(cuts, len(panel.lengths))
     error = loaded.windows(panel, series, cut)[..., 0] - panel.actual(series, cut)
-    found = float(((error / panel.units.scale[series][:, None]) ** 2).mean())
-    if abs(found - reported) > AGREEMENT * reported:
-        raise SystemExit(
-            f"training reported a validation MSE of {reported:.6f}, the folder gives {found:.6f}"
-        )
+    mse = float(((error / panel.units.scale[series][:, None]) ** 2).mean())
+    if abs(mse - reported) > AGREEMENT * reported:
+        raise SystemExit(f"training reported a validation MSE of {reported:.6f}, the folder gives {mse:.6f}")
 
 
 def main() -> None:

@@ -64,12 +64,12 @@ from statsforecast.models import MSTL, AutoETS, DynamicOptimizedTheta, SeasonalN
 series = json.load(open(sys.argv[1]))
 frame = pd.concat([pd.DataFrame({"unique_id": k, "ds": np.arange(len(y)), "y": y}) for k, y in enumerate(series)])
 models = {"SeasonalNaive": SeasonalNaive(24), "MSTL 24, 168": MSTL([24, 168]), "DynamicOptimizedTheta": DynamicOptimizedTheta(24)}
-found = {}
+forecasts = {}
 for name, model in models.items():
     start = time.time()
     table = StatsForecast([model], freq=1).forecast(df=frame, h=48)
-    found[name] = {"seconds": time.time() - start, "values": table.iloc[:, -1].to_numpy().reshape(len(series), -1).tolist()}
-json.dump(found, open(sys.argv[2], "w"))
+    forecasts[name] = {"seconds": time.time() - start, "values": table.iloc[:, -1].to_numpy().reshape(len(series), -1).tolist()}
+json.dump(forecasts, open(sys.argv[2], "w"))
 """
 
 
@@ -123,10 +123,10 @@ def measure(train: list[Array], seed: int, settings: dict[str, Any]) -> tuple[Ar
 def peers(python: str, train: list[Array], actual: Array) -> dict[str, Any]:
     """The models of statsforecast, run by another interpreter."""
     with tempfile.TemporaryDirectory() as folder:
-        given, found = Path(folder, "series.json"), Path(folder, "found.json")
-        given.write_text(json.dumps([y.tolist() for y in train]))
-        subprocess.run([python, "-c", _PEERS, str(given), str(found)], check=True)
-        rows = json.loads(found.read_text())
+        series_file, forecast_file = Path(folder, "series.json"), Path(folder, "forecasts.json")
+        series_file.write_text(json.dumps([y.tolist() for y in train]))
+        subprocess.run([python, "-c", _PEERS, str(series_file), str(forecast_file)], check=True)
+        rows = json.loads(forecast_file.read_text())
     return {
         f"statsforecast {name}": {
             **scores(train, actual, np.array(row["values"])),
@@ -198,14 +198,14 @@ def check_naive2(train: list[Array], actual: Array) -> None:
     """Our Naive2 has the published sMAPE and MASE."""
     second = np.stack([naive2(y, HORIZON, SEASON) for y in train])
     errors = np.array([naive_error(y, SEASON) for y in train])
-    found = {
+    computed = {
         "smape": float(smape(actual, second).mean()),
         "mase": float((np.abs(actual - second).mean(1) / errors).mean()),
     }
     for name, published in NAIVE2.items():
-        if abs(found[name] - published) > 1e-3 * published:
+        if abs(computed[name] - published) > 1e-3 * published:
             raise SystemExit(
-                f"Naive2 has {name} {found[name]:.3f}, published is {published}: the formulas differ"
+                f"Naive2 has {name} {computed[name]:.3f}, published is {published}: the formulas differ"
             )
 
 

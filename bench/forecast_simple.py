@@ -85,10 +85,10 @@ def trend_and_remainder(panel: Panel, learned: Index, chosen: Index, scored: Ind
     held_x, held_y = features(panel, look_back, *chosen), target(chosen)
     best, weights = np.inf, cross
     for ridge in RIDGES:
-        found = np.linalg.solve(square + ridge * len(x) * np.eye(len(square)), cross)
-        error = float(((held_x @ found - held_y) ** 2).mean())
+        candidate = np.linalg.solve(square + ridge * len(x) * np.eye(len(square)), cross)
+        error = float(((held_x @ candidate - held_y) ** 2).mean())
         if error < best:
-            best, weights = error, found
+            best, weights = error, candidate
     forecast = features(panel, look_back, *scored) @ weights
     return np.asarray(forecast * units.scale[scored[0]][:, None] + units.mean[scored[0]][:, None])
 

@@ -56,8 +56,8 @@ def recovery(shape: tuple[int, int, int, int], repetitions: int) -> dict[str, An
     with torch.no_grad():
         y, _, gates = ours(x, return_gates=True)
     weights = tuple(part.detach().numpy() for part in ours.parameters())
-    found = recover("gru", x.numpy(), y.numpy(), weights)
-    if np.abs(found.stacked() - gates.numpy()[0, 0]).max() > SAME:
+    recovered = recover("gru", x.numpy(), y.numpy(), weights)
+    if np.abs(recovered.stacked() - gates.numpy()[0, 0]).max() > SAME:
         raise SystemExit("the recovered gates are not those of the forward pass")
     residual = max(congru.inspect(layer, x).check(RESIDUAL) for layer in (theirs, ours))
 
@@ -112,19 +112,19 @@ def main() -> None:
     worst = []
     spreads: dict[str, Any] = {}
     for shape in SHAPES:
-        found = recovery(shape, arguments.repetitions)
+        measured = recovery(shape, arguments.repetitions)
         name = "recovery (B, T, I, H) = " + str(shape)
-        middle = {key: values["median"] for key, values in found["ms"].items()}
+        middle = {key: values["median"] for key, values in measured["ms"].items()}
         ratios = {f"of {key}": middle["recovery"] / middle[key] for key in middle if key != "recovery"}
         worst.append(ratios["of torch.nn.GRU"])
-        figures[name] = {"ms": middle, "ratio": ratios, "residual": found["residual"]}
-        spreads[name] = found["ms"]
+        figures[name] = {"ms": middle, "ratio": ratios, "residual": measured["residual"]}
+        spreads[name] = measured["ms"]
         print(name, {key: round(value, 2) for key, value in (middle | ratios).items()})
     for outputs in OUTPUTS:
         name = f"shares of {outputs} outputs, T = 1000, H = 256"
-        found = attribution(outputs, arguments.repetitions)
-        figures[name] = {"ms": found["ms"]["median"], "incompleteness": found["incompleteness"]}
-        spreads[name] = found["ms"]
+        measured = attribution(outputs, arguments.repetitions)
+        figures[name] = {"ms": measured["ms"]["median"], "incompleteness": measured["incompleteness"]}
+        spreads[name] = measured["ms"]
         print(name, figures[name])
     figures["largest ratio to torch.nn.GRU"] = max(worst)
     target = write_result(

@@ -20,12 +20,12 @@ from congru.export.exporter import export_model
 from congru.runtime.folder import find_model_folder, load
 
 
-def scores(folder: Path, data: str, place: Path) -> dict[str, Any]:
+def scores(folder: Path, data: str, out: Path) -> dict[str, Any]:
     """Every score of the model before and after, and what its files take."""
-    export = export_model(folder, "int8", place / "int8", samples=_at_hand(folder))
+    export = export_model(folder, "int8", out / "int8", samples=_at_hand(folder))
     evaluate = task_of(folder).use("evaluate")
     before, after = (
-        next(iter(evaluate(model, data, quiet=True).values())) for model in (folder, place / "int8")
+        next(iter(evaluate(model, data, quiet=True).values())) for model in (folder, out / "int8")
     )
     return {
         "float32": before,
@@ -51,16 +51,16 @@ def main() -> int:
     for pair in sys.argv[1:]:
         model, _, data = pair.partition("=")
         folder = find_model_folder(model)
-        with tempfile.TemporaryDirectory() as place:
-            found = scores(folder, data, Path(place))
+        with tempfile.TemporaryDirectory() as out:
+            row = scores(folder, data, Path(out))
         loaded = load(folder)
-        found |= {
+        row |= {
             "model": loaded.fingerprint[:12],
             "parameters": loaded.num_parameters,
             "data": Path(data).name,
         }
-        figures.setdefault(loaded.task, {})[found["model"]] = found
-        print(loaded.task, found, flush=True)
+        figures.setdefault(loaded.task, {})[row["model"]] = row
+        print(loaded.task, row, flush=True)
     path = write_result("int8_scores", "python -m bench.int8_scores MODEL=DATA ...", figures)
     print(path.relative_to(ROOT))
     return 0

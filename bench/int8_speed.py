@@ -90,18 +90,18 @@ def together(size: int, repetitions: int) -> dict[str, Any]:
     }
 
 
-def sessions(size: int, repetitions: int, place: Path) -> dict[str, Any]:
+def sessions(size: int, repetitions: int, out: Path) -> dict[str, Any]:
     """A step of a session of a loaded folder, float32 and int8."""
     config = {
         "inputs": {"x": {"features": size}},
         "nodes": [{"type": "gru", "name": "rnn", "hidden_size": size}],
         "outputs": ["rnn"],
     }
-    folder = save(place / str(size), "text", {"main": config})
-    export_model(folder, "int8", place / f"{size}-int8")
+    folder = save(out / str(size), "text", {"main": config})
+    export_model(folder, "int8", out / f"{size}-int8")
     x = np.random.default_rng(3).standard_normal(size).astype(np.float32)
     calls = {}
-    for name, where in (("float32", folder), ("int8", place / f"{size}-int8")):
+    for name, where in (("float32", folder), ("int8", out / f"{size}-int8")):
         session = congru.load(where).session()
         calls[name] = repeated(lambda session=session: session.step(x), CALLS)  # type: ignore[misc]
     seconds = interleaved(calls, repetitions, pause_s=0.0)
@@ -119,12 +119,12 @@ def main() -> None:
     binding.set_threads(1)
     core = binding.extension()
     figures: dict[str, Any] = {"instruction_set": core.isa(), "kernels": core.int8_kernels(), "bars": BARS}
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as out:
         for size in SIZES:
             figures[f"H {size}"] = {
                 "layer": layers(size, repetitions),
                 "together": together(size, max(10, repetitions // 3)),
-                "session": sessions(size, repetitions, Path(place)),
+                "session": sessions(size, repetitions, Path(out)),
             }
             print(f"H {size}:", json.dumps(figures[f"H {size}"]), flush=True)
     command = f"python -m bench.int8_speed --repetitions {repetitions}"

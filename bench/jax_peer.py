@@ -69,10 +69,10 @@ def gru(layer: torch.nn.Module, x: Tensor, dy: Tensor | None = None) -> Run | No
     import jax.numpy as jnp
 
     weights = tuple(jnp.asarray(part.detach().numpy()) for part in layer.parameters())
-    given = jnp.asarray(x.detach().numpy())
+    inputs = jnp.asarray(x.detach().numpy())
     if dy is None:
         infer = jax.jit(forward)
-        return lambda: _tensor(infer(weights, given).block_until_ready())
+        return lambda: _tensor(infer(weights, inputs).block_until_ready())
 
     def gradients(weights: tuple[Any, ...], x: Any, dy: Any) -> list[Any]:
         y, vjp = jax.vjp(forward, weights, x)
@@ -80,7 +80,7 @@ def gru(layer: torch.nn.Module, x: Tensor, dy: Tensor | None = None) -> Run | No
         return [y, dx, *dweights]
 
     train, arriving = jax.jit(gradients), jnp.asarray(dy.numpy())
-    return lambda: [_tensor(part) for part in jax.block_until_ready(train(weights, given, arriving))]
+    return lambda: [_tensor(part) for part in jax.block_until_ready(train(weights, inputs, arriving))]
 
 
 def _tensor(array: Any) -> Tensor:

@@ -67,11 +67,11 @@ def measure_part(settings: dict[str, Any]) -> dict[str, Any]:
         path = flow(network, problem, Batch(x[:SEQUENCES], target[:SEQUENCES], planted[:SEQUENCES]))
         if run.cell == "mingru" and (path.carry is None or not np.allclose(path.gradient, path.carry, 1e-3)):
             raise SystemExit("minGRU: the gradient is not its carry path")
-        places = np.unique(np.linspace(0, len(path.gradient) - 1, 60).round().astype(int))
+        lags = np.unique(np.linspace(0, len(path.gradient) - 1, 60).round().astype(int))
         flows[run.cell] = {
-            "lag": places.tolist(),
-            "gradient": _rounded(path.gradient[places]),
-            "carry": None if path.carry is None else _rounded(path.carry[places]),
+            "lag": lags.tolist(),
+            "gradient": _rounded(path.gradient[lags]),
+            "carry": None if path.carry is None else _rounded(path.carry[lags]),
         }
 
     contest = measure(settings, say=lambda line: print(f"  {line}", flush=True), keep=look)
@@ -109,8 +109,8 @@ def main() -> None:
         parts = _measured()
         for part in arguments.parts:
             print(f"-- {part}", flush=True)
-            found = measure_part({**PARTS[part], "seeds": arguments.seeds})
-            parts[part] = {"commit": commit(), **found}
+            measured = measure_part({**PARTS[part], "seeds": arguments.seeds})
+            parts[part] = {"commit": commit(), **measured}
             _write(parts, arguments.seeds)
     record = json.loads(RESULT.read_text())
     print(draw(record, FLOW_LAG, ROOT / "docs" / "memory.svg").relative_to(ROOT))

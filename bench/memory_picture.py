@@ -91,11 +91,11 @@ def _level(axes: Any, height: float, words: str, right: int) -> None:
 
 def _flow(axes: Any, parts: dict[str, Any], lag: int) -> None:
     """|d| and |B| against the lag in the networks trained on the adding problem."""
-    found: dict[str, Any] = {}
+    flows: dict[str, Any] = {}
     for init in ("default", "chrono"):  # the later start wins where a cell has both
         for part in _parts(parts, "adding", init):
-            found.update(part["flow"])
-    for cell, flow in found.items():
+            flows.update(part["flow"])
+    for cell, flow in flows.items():
         axes.plot(flow["lag"], flow["gradient"], "-", color=COLORS[cell], linewidth=1.6)
         if flow["carry"] is not None:
             axes.plot(flow["lag"], flow["carry"], ":", color=COLORS[cell], linewidth=1.6)

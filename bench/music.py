@@ -99,8 +99,8 @@ def part_of_tune(text: str) -> str:
     >>> part_of_tune("X: 628"), part_of_tune("X:0009"), part_of_tune("X:10")
     ('valid', 'test', 'train')
     """
-    found = re.match(r"X:\s*(\d+)", text)
-    number = int(found[1]) if found else 0
+    match = re.match(r"X:\s*(\d+)", text)
+    number = int(match[1]) if match else 0
     return {8: "valid", 9: "test"}.get(number % 10, "train")
 
 
@@ -110,9 +110,9 @@ def write_tunes(folder: Path) -> None:
         for path in sorted((data_root() / "music" / collection).glob("*.abc")):
             text = path.read_text(encoding="utf-8", errors="replace")
             for tune in re.split(r"(?m)^(?=X:)", text)[1:]:
-                place = folder / part_of_tune(tune) / f"{collection}-{path.name}"
-                place.parent.mkdir(parents=True, exist_ok=True)
-                with place.open("a", encoding="utf-8") as file:
+                target = folder / part_of_tune(tune) / f"{collection}-{path.name}"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with target.open("a", encoding="utf-8") as file:
                     file.write(tune.rstrip("\n") + "\n\n")
 
 
@@ -158,19 +158,19 @@ def measure_originality(data: str, settings: Settings) -> dict[str, Any]:
         began = time.perf_counter()
         rolls = [compose(composer, COMPOSED_FRAMES, Wishes((temperature,)), seed) for seed in range(COMPOSED)]
         ms_a_frame = 1e3 * (time.perf_counter() - began) / COMPOSED / COMPOSED_FRAMES
-        found = _in_words(originality.usual(rolls, training, COMPOSED))
-        figures[f"temperature {temperature:g}"] = {**found, "ms_a_frame_without_torch": round(ms_a_frame, 2)}
+        row = _in_words(originality.usual(rolls, training, COMPOSED))
+        figures[f"temperature {temperature:g}"] = {**row, "ms_a_frame_without_torch": round(ms_a_frame, 2)}
     return figures
 
 
-def _in_words(found: originality.Originality | None) -> dict[str, float]:
-    assert found is not None
+def _in_words(medians: originality.Originality | None) -> dict[str, float]:
+    assert medians is not None
     return {
-        "chords": found.chords,
-        "longest_run": found.same_key.chords,
-        "longest_run_in_any_key": found.any_key.chords,
-        "pitch_class_distance": round(found.pitch_classes, 3),
-        "step_distance": round(found.steps, 3),
+        "chords": medians.chords,
+        "longest_run": medians.same_key.chords,
+        "longest_run_in_any_key": medians.any_key.chords,
+        "pitch_class_distance": round(medians.pitch_classes, 3),
+        "step_distance": round(medians.steps, 3),
     }
 
 
@@ -234,9 +234,9 @@ def main() -> None:
 
 def _originality(folder: Path) -> Path:
     settings = Settings(**COMMON, **SETTINGS["originality"])
-    found = measure_originality(str(data_root() / "music/boulanger/JSB_Chorales.mat"), settings)
-    unseen = found.pop("validation pieces")
-    figures = {"settings": {**COMMON, **SETTINGS["originality"]}, "frames": COMPOSED_FRAMES, **found}
+    measured = measure_originality(str(data_root() / "music/boulanger/JSB_Chorales.mat"), settings)
+    unseen = measured.pop("validation pieces")
+    figures = {"settings": {**COMMON, **SETTINGS["originality"]}, "frames": COMPOSED_FRAMES, **measured}
     return write_result(
         "music_originality",
         "python -m bench.music originality",

@@ -87,14 +87,14 @@ def check(name: str, layer: torch.nn.Module, variant: Variant, x: Tensor) -> Non
     """Exit unless the layer runs on the core and agrees with torch operations."""
     if "'native'" not in str(layer.explain(x)):  # type: ignore[operator]
         raise SystemExit(f"{name}: {layer.explain(x)}")  # type: ignore[operator]
-    found = []
+    outputs = []
     for backend in ("native", "composite"):
         layer.backend = backend  # type: ignore[assignment]
         torch.manual_seed(1)
         with torch.no_grad():
-            found.append(layer(x, **variant.call)[0][:, : variant.checked])
+            outputs.append(layer(x, **variant.call)[0][:, : variant.checked])
     layer.backend = "native"  # type: ignore[assignment]
-    error = float((found[0] - found[1]).abs().max())
+    error = float((outputs[0] - outputs[1]).abs().max())
     if not error <= AGREEMENT:
         raise SystemExit(f"{name}: y differs from composite by {error:.2g}, expected {AGREEMENT}")
 
@@ -115,8 +115,8 @@ def main() -> None:
     for B, T, I, H in SHAPES:
         torch.manual_seed(0)
         x, dy = torch.randn(B, T, I), torch.randn(B, T, H)
-        built, found = {}, variants(B, T, H)
-        for name, variant in found.items():
+        built, variant_of = {}, variants(B, T, H)
+        for name, variant in variant_of.items():
             torch.manual_seed(0)
             layer = getattr(nn, variant.layer)(I, H, batch_first=True, **variant.form)
             built[name] = layer, variant.call
@@ -128,7 +128,9 @@ def main() -> None:
                 name: run_of(*pair, x, dy if what == "training" else None) for name, pair in built.items()
             }
             seconds = interleaved(runs, arguments.repetitions)
-            times = {name: ratio(seconds, name, found[name].beside) for name in seconds if name != "plain"}
+            times = {
+                name: ratio(seconds, name, variant_of[name].beside) for name in seconds if name != "plain"
+            }
             figures[f"{what} {B}, {T}, {I}, {H}"] = {
                 "ms": {name: summary(values) for name, values in seconds.items()},
                 "times_plain": times,

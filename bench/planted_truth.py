@@ -36,8 +36,8 @@ IDENTITY = 1e-5  # largest residual of the shares against the answer
 
 
 def measure_case(settings: dict[str, Any], seeds: list[int]) -> list[dict[str, Any]]:
-    """What is found for every seed."""
-    found: list[dict[str, Any]] = []
+    """One row of results for every seed."""
+    rows: list[dict[str, Any]] = []
 
     def look(run: Run, problem: Problem, network: Network) -> None:
         x, target, planted = held_out(problem, TEST)
@@ -46,7 +46,7 @@ def measure_case(settings: dict[str, Any], seeds: list[int]) -> list[dict[str, A
         assert isinstance(shares, Planted)
         if not shares.residual <= IDENTITY:
             raise SystemExit(f"the shares miss the answer by {shares.residual:.1e}")
-        found.append(
+        rows.append(
             {
                 "seed": run.seed,
                 **{name: round(value, 4) for name, value in shares._asdict().items() if name != "residual"},
@@ -57,7 +57,7 @@ def measure_case(settings: dict[str, Any], seeds: list[int]) -> list[dict[str, A
         )
 
     measure({**COMMON, **settings, "seeds": seeds}, keep=look)
-    return found
+    return rows
 
 
 def main() -> None:
@@ -78,7 +78,7 @@ def main() -> None:
     target = write_result(
         "planted_truth",
         f"python -m bench.planted_truth --seeds {' '.join(map(str, arguments.seeds))}",
-        {name: {key: values["median"] for key, values in found.items()} for name, found in spreads.items()}
+        {name: {key: values["median"] for key, values in by_key.items()} for name, by_key in spreads.items()}
         | {"runs": cases, "settings": {"all": COMMON, **CASES}, "threads": 1, "sequences": SEQUENCES},
         repetitions=len(arguments.seeds),
         spreads=spreads,

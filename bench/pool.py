@@ -68,8 +68,8 @@ def in_a_process() -> dict[str, float]:
     """`idle_megabytes` where nothing else grows."""
     command = [sys.executable, "-c", "import json, bench.pool as p; print(json.dumps(p.idle_megabytes()))"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
+    megabytes: dict[str, float] = json.loads(done.stdout)
+    return megabytes
 
 
 def check(model: Model) -> None:
@@ -146,14 +146,14 @@ def of_advance(model: Model, threads: int) -> float:
 
 def together(model: Model, repetitions: int) -> dict[str, Any]:
     """Medians of steps a second, the ways in turn."""
-    found: dict[str, list[float]] = {}
+    rates: dict[str, list[float]] = {}
     for _ in range(repetitions):
         for threads in THREADS:
-            found.setdefault(f"pool.step, {threads} threads", []).append(of_pool(model, threads))
+            rates.setdefault(f"pool.step, {threads} threads", []).append(of_pool(model, threads))
         for threads in (1, 2):
-            found.setdefault(f"model.advance of 64, {threads} threads", []).append(of_advance(model, threads))
-    medians = {name: round(float(np.median(values))) for name, values in found.items()}
-    one, two = (np.array(found[f"model.advance of 64, {threads} threads"]) for threads in (1, 2))
+            rates.setdefault(f"model.advance of 64, {threads} threads", []).append(of_advance(model, threads))
+    medians = {name: round(float(np.median(values))) for name, values in rates.items()}
+    one, two = (np.array(rates[f"model.advance of 64, {threads} threads"]) for threads in (1, 2))
     return {
         "steps_per_second": medians,
         "advance by 2 threads times 1": round(float(np.median(two / one)), 3),

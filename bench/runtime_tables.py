@@ -62,10 +62,10 @@ def bits() -> str:
     figures = result("bits")["figures"]
     rows = []
     for profile, cells in figures["core"].items():
-        places = "; ".join(next(iter(cells.values())))
+        computed_on = "; ".join(next(iter(cells.values())))
         same = [cell for cell in cells if figures["one hash"][f"{profile}, {cell}"]]
         other = [cell for cell in cells if cell not in same]
-        rows.append([f"core, {profile}", places, "; ".join(same), "; ".join(other) or "-"])
+        rows.append([f"core, {profile}", computed_on, "; ".join(same), "; ".join(other) or "-"])
     for kind, by in figures["exported"].items():
         rows.append(
             [

@@ -85,21 +85,21 @@ def phrases_of(tree: str) -> Labelled:
     >>> phrases_of("(3 (2 a) (4 good))")
     [('a good', '3'), ('a', '2'), ('good', '4')]
     """
-    found: list[tuple[int, str, list[str]]] = []
+    phrases: list[tuple[int, str, list[str]]] = []
     stack: list[tuple[int, str, list[str]]] = []
     for number, token in enumerate(re.findall(r"\(|\)|[^()\s]+", tree)):
         if token == "(":
             stack.append((number, "", []))
         elif token == ")":
-            place, label, words = stack.pop()
-            found.append((place, label, words))
+            opening, label, words = stack.pop()
+            phrases.append((opening, label, words))
             if stack:
                 stack[-1][2].extend(words)
         elif not stack[-1][1]:
             stack[-1] = (stack[-1][0], token, stack[-1][2])
         else:
             stack[-1][2].append({"-LRB-": "(", "-RRB-": ")"}.get(token, token))
-    return [(" ".join(words), label) for _, label, words in sorted(found)]
+    return [(" ".join(words), label) for _, label, words in sorted(phrases)]
 
 
 def trees(name: str) -> list[Labelled]:
@@ -179,15 +179,15 @@ def measure(features: Features, rows: Labelled, settings: Settings) -> dict[str,
     logits = classifier.logits(test.texts)
     ms_a_text = 1e3 * (time.perf_counter() - began) / len(texts)
     baselines = {
-        name: 100 * scores_of(found, test.labels)["accuracy"]
-        for name, found in features.baseline_scores(test).items()
+        name: 100 * scores_of(scores, test.labels)["accuracy"]
+        for name, scores in features.baseline_scores(test).items()
     }
-    found = scores_of(logits / classifier.temperature, test.labels)
+    scores = scores_of(logits / classifier.temperature, test.labels)
     assert result.best is not None
     return {
-        "accuracy": 100 * found["accuracy"],
-        "macro_f1": 100 * found["macro_f1"],
-        "nats": found["nats"],
+        "accuracy": 100 * scores["accuracy"],
+        "macro_f1": 100 * scores["macro_f1"],
+        "nats": scores["nats"],
         "validation_accuracy": 100 * result.best,
         "seconds": round(seconds, 1),
         "cpu_seconds": round(cpu_seconds, 1),

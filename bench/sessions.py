@@ -84,8 +84,8 @@ def alone_in_a_process(function: str) -> dict[str, float]:
     """`memory` or `session_memory` in a new process, where nothing else grows."""
     command = [sys.executable, "-c", f"import json, bench.sessions as s; print(json.dumps(s.{function}()))"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
+    megabytes: dict[str, float] = json.loads(done.stdout)
+    return megabytes
 
 
 def check(model: packed.Packed, weights: Weights, x: np.ndarray) -> None:
@@ -96,8 +96,8 @@ def check(model: packed.Packed, weights: Weights, x: np.ndarray) -> None:
     same = [np.array_equal(model.sequence(line)[0], whole)]
     for step in range(3):
         rows = np.concatenate([stepper.step(row[None]) for stepper, row in zip(alone, x)])
-        found = (rows, model.advance(together, x), batch.step(x))
-        same += [np.array_equal(y, whole[:, step]) for y in found]
+        ways = (rows, model.advance(together, x), batch.step(x))
+        same += [np.array_equal(y, whole[:, step]) for y in ways]
     if not all(same):
         raise SystemExit(f"the bits depend on how {len(x)} rows step, at H = {model.hidden_size}")
 

@@ -140,7 +140,7 @@ class Scored:
     """A trained recogniser with the log-probabilities of some utterances."""
 
     def __init__(self, recognizer: Recognizer, utterances: Sequence[Utterance]) -> None:
-        self.recognizer, self.said = recognizer, [one.text for one in utterances]
+        self.recognizer, self.references = recognizer, [one.text for one in utterances]
         self._log_p = [recognizer.log_probabilities(recognizer.steps(one.frames)) for one in utterances]
 
     def heard(self, decoding: Decoding) -> list[str]:
@@ -150,7 +150,7 @@ class Scored:
     def rates(self, decoding: Decoding) -> dict[str, float]:
         """wer, cer and exact in per cent."""
         heard = self.heard(decoding)
-        rates = {**error_rates(self.said, heard), "exact": exact(self.said, heard)}
+        rates = {**error_rates(self.references, heard), "exact": exact(self.references, heard)}
         return {name: 100 * value for name, value in rates.items()}
 
 
@@ -192,12 +192,15 @@ def waveforms(recognizer: Recognizer) -> dict[str, Any]:
     folder = data_root() / "an4_wav"
     lines = (folder / "transcripts.tsv").read_text().strip().split("\n")[1:]
     rows = [line.split("\t") for line in lines if line.startswith("test/")]
-    said, paths = [text for _, text in rows], [folder / path for path, _ in rows]
+    references, paths = [text for _, text in rows], [folder / path for path, _ in rows]
     heard = {"file": [recognizer.text(path) for path in paths]}
     if recognizer.streams:
         heard["stream"] = [streamed(recognizer, path) for path in paths]
-    words = sum(len(text.split()) for text in said)
-    return {"words": words, **{how: 100 * error_rates(said, texts)["wer"] for how, texts in heard.items()}}
+    words = sum(len(text.split()) for text in references)
+    return {
+        "words": words,
+        **{how: 100 * error_rates(references, texts)["wer"] for how, texts in heard.items()},
+    }
 
 
 def streamed(recognizer: Recognizer, path: Path) -> str:
@@ -218,12 +221,12 @@ def slots_of(text: str, values: Iterable[tuple[str, str]]) -> dict[str, str]:
     >>> slots_of("A LARGE ICED COFFEE", [("drink", "coffee"), ("drink", "iced coffee"), ("size", "large")])
     {'drink': 'iced coffee', 'size': 'large'}
     """
-    left, found = f" {text.lower()} ", dict[str, str]()
+    left, slots = f" {text.lower()} ", dict[str, str]()
     for slot, value in sorted(values, key=lambda one: (-len(one[1].split()), one)):
-        if slot not in found and f" {value} " in left:
-            found[slot] = value
+        if slot not in slots and f" {value} " in left:
+            slots[slot] = value
             left = left.replace(f" {value} ", " | ", 1)
-    return found
+    return slots
 
 
 def barista(seed: int, folder: Path) -> dict[str, Any]:
@@ -242,7 +245,7 @@ def barista(seed: int, folder: Path) -> dict[str, Any]:
     for name, decoding in (("greedy", Decoding()), ("trigram", trigram)):
         right = [slots_of(text, values) == slots for text, slots in zip(test.heard(decoding), wanted)]
         figures[name] = {**test.rates(decoding), "slots": 100 * statistics.fmean(right)}
-    by_text = [slots_of(text, values) == slots for text, slots in zip(test.said, wanted)]
+    by_text = [slots_of(text, values) == slots for text, slots in zip(test.references, wanted)]
     figures["slots read from the true texts"] = 100 * statistics.fmean(by_text)
     return figures
 
@@ -252,22 +255,22 @@ def digits(seed: int, folder: Path, left_out: str | None) -> dict[str, Any]:
     with np.load(data_root() / "fsdd/fsdd.npz") as arrays:
         names, audio, offsets = arrays["names"].tolist(), arrays["audio"], arrays["offsets"]
     spoken = ("ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE")
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as data_folder:
         lines = ["path\ttext\tsplit\tspeaker"]
         for k, name in enumerate(names):
             digit, speaker, index = str(name).split("_")
             number = int(index.removesuffix(".wav"))
             test = number < 5 if left_out is None else speaker == left_out
             part = "test" if test else "valid" if 5 <= number < 8 else "train"
-            write_wav(Path(place, f"{k}.wav"), audio[offsets[k] : offsets[k + 1]], 8000)
+            write_wav(Path(data_folder, f"{k}.wav"), audio[offsets[k] : offsets[k + 1]], 8000)
             lines.append(f"{k}.wav\t{spoken[int(digit)]}\t{part}\t{speaker}")
-        Path(place, "transcripts.tsv").write_text("\n".join(lines) + "\n")
+        Path(data_folder, "transcripts.tsv").write_text("\n".join(lines) + "\n")
         took = train(
-            Path(place),
+            Path(data_folder),
             Settings(**COMMON, **SETTINGS["fsdd" if left_out is None else "speakers"], seed=seed),
             folder,
         )
-        test_part = scored(Recognizer.load(folder), Path(place), "test")
+        test_part = scored(Recognizer.load(folder), Path(data_folder), "test")
         one = test_part.rates(Decoding(8, spoken, one_word=True))
         return {
             **took,
@@ -291,10 +294,10 @@ def yesno(seed: int, folder: Path) -> dict[str, Any]:
     rows = sorted(
         line.split("\t") for line in (source / "transcripts.tsv").read_text().strip().split("\n")[1:]
     )
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as data_folder:
         parts = ["train"] * 26 + ["valid"] * 5 + ["test"] * 29
         lines = [f"{source / path}\t{text}\t{part}" for (path, text), part in zip(rows, parts, strict=True)]
-        table = Path(place, "transcripts.tsv")
+        table = Path(data_folder, "transcripts.tsv")
         table.write_text("\n".join(["path\ttext\tsplit", *lines]) + "\n")
         took = train(table, Settings(**COMMON, **SETTINGS["yesno"], seed=seed), folder)
         return {**took, "greedy": scored(Recognizer.load(folder), table, "test").rates(Decoding())}
@@ -302,8 +305,8 @@ def yesno(seed: int, folder: Path) -> dict[str, Any]:
 
 def voices(seed: int, folder: Path) -> dict[str, Any]:
     """Digit strings by espeak-ng: train on some voices, test on others."""
-    with tempfile.TemporaryDirectory() as place:
-        source = Path(place, "digits")
+    with tempfile.TemporaryDirectory() as data_folder:
+        source = Path(data_folder, "digits")
         speak(source, plan({"train": 400, "validation": 50, "test": 100}, 4, seed=0))
         took = train(source, Settings(**COMMON, **SETTINGS["voices"], seed=seed), folder)
         return {**took, "greedy": scored(Recognizer.load(folder), source, "test").rates(Decoding())}
@@ -320,9 +323,9 @@ def cells(seeds: Sequence[int], folder: Path) -> dict[str, list[dict[str, Any]]]
         for one in equal:
             cell, hidden = one.cell, one.hidden_size
             chosen = one.model_copy(update={"seed": seed})
-            place = folder / f"cells-{cell}-{seed}"
-            took = train(source, chosen, place)
-            test = scored(Recognizer.load(place), source, "test")
+            out = folder / f"cells-{cell}-{seed}"
+            took = train(source, chosen, out)
+            test = scored(Recognizer.load(out), source, "test")
             runs[cell].append({**took, "hidden_size": hidden, "greedy": test.rates(Decoding())})
             print(cell, seed, runs[cell][-1], flush=True)
     return runs
@@ -362,10 +365,10 @@ def stream(folder: Path) -> dict[str, Any]:
     """
     figures = {}
     for kind in ("sphinx", "fbank"):
-        place = folder / f"stream-{kind}"
+        out = folder / f"stream-{kind}"
         source = data_root() / ("an4/an4_mfcc13.npz" if kind == "sphinx" else "an4_wav")
         shared = {**COMMON, "steps": 2, "evaluations": 1, "features": kind, "bad": "skip"}
-        train(source, Settings(**shared, validation=0.2), place)
+        train(source, Settings(**shared, validation=0.2), out)
         core = sorted(os.sched_getaffinity(0))[0]
         command = [
             "taskset",
@@ -374,7 +377,7 @@ def stream(folder: Path) -> dict[str, Any]:
             sys.executable,
             "-c",
             _STREAM,
-            str(place),
+            str(out),
             str(data_root() / "an4_wav"),
         ]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -399,13 +402,13 @@ def measured(name: str, seeds: Sequence[int], folder: Path) -> list[dict[str, An
     whom = people if name == "speakers" else (None,)
     for seed in seeds:
         for left_out in whom:
-            place = folder / "-".join(filter(None, [name, left_out, str(seed)]))
+            out = folder / "-".join(filter(None, [name, left_out, str(seed)]))
             if name in ("an4", "both"):
-                run = an4(name, seed, place)
+                run = an4(name, seed, out)
             elif name in ("fsdd", "speakers"):
-                run = {**digits(seed, place, left_out), **({"left_out": left_out} if left_out else {})}
+                run = {**digits(seed, out, left_out), **({"left_out": left_out} if left_out else {})}
             else:
-                run = {"barista": barista, "yesno": yesno, "voices": voices}[name](seed, place)
+                run = {"barista": barista, "yesno": yesno, "voices": voices}[name](seed, out)
             runs.append({"seed": seed, **run})
             print(name, seed, runs[-1], flush=True)
     return runs
@@ -413,13 +416,13 @@ def measured(name: str, seeds: Sequence[int], folder: Path) -> list[dict[str, An
 
 def spreads_of(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Mean and spread of every rate over the runs."""
-    found: dict[str, Any] = {}
+    spreads: dict[str, Any] = {}
     for key, value in runs[0].items():
         if isinstance(value, dict):
-            found[key] = spreads_of([run[key] for run in runs])
+            spreads[key] = spreads_of([run[key] for run in runs])
         elif key in ("wer", "cer", "exact", "slots", "accuracy", "accuracy_without_list", "file", "stream"):
-            found[key] = mean_and_spread([run[key] for run in runs])
-    return found
+            spreads[key] = mean_and_spread([run[key] for run in runs])
+    return spreads
 
 
 def main() -> None:
@@ -429,10 +432,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--runs", type=Path, help="where run folders stay")
     parser.add_argument("--folder", type=Path, default=ROOT / "results", help="where the result goes")
-    given = parser.parse_args()
-    name, seeds, began = given.name, given.seeds, time.time()
-    with tempfile.TemporaryDirectory() as place:
-        folder = given.runs or Path(place)
+    arguments = parser.parse_args()
+    name, seeds, began = arguments.name, arguments.seeds, time.time()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.runs or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         if name == "stream":
             figures, spreads, count = stream(folder), {}, 3
@@ -455,7 +458,7 @@ def main() -> None:
             spreads=spreads,
             baselines={**PUBLISHED.get("an4" if name == "both" else name, {}), "nothing": 100.0},
             packages=["soundfile", "kaldi-native-fbank", "soxr", "jiwer"],
-            folder=given.folder,
+            folder=arguments.folder,
         )
     )
 

@@ -134,10 +134,10 @@ def steps_of(size: int) -> dict[str, Step]:
         "Session, whole model on NumPy": lambda: model_on_numpy.step(3),
     }
     for _ in range(5):
-        found = {name: np.array(step(), np.float32).ravel() for name, step in steps.items()}
-        del found["stepper, bfloat16 weights"]
-        for name, value in found.items():
-            expected = found["Session, whole model" if "whole" in name else "stepper"]
+        outputs = {name: np.array(step(), np.float32).ravel() for name, step in steps.items()}
+        del outputs["stepper, bfloat16 weights"]
+        for name, value in outputs.items():
+            expected = outputs["Session, whole model" if "whole" in name else "stepper"]
             error = float(np.abs(value - expected).max())
             if not error <= AGREEMENT:
                 raise SystemExit(f"{name} at H = {size} is off by {error:.2g}, expected {AGREEMENT}")

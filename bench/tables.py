@@ -148,10 +148,10 @@ def _text(record: dict[str, Any]) -> list[list[str]]:
 def _ett(record: dict[str, Any]) -> list[list[str]]:
     rows = []
     horizons = [name for name in record["figures"] if name.isdigit()]
-    for place, horizon in enumerate(horizons):
+    for index, horizon in enumerate(horizons):
         beside = []
         for name, value in record["baselines"].items():
-            number = value[place] if isinstance(value, list) else value[horizon]["mse"]
+            number = value[index] if isinstance(value, list) else value[horizon]["mse"]
             beside.append(f"{name} {number:.3f}")
         error = record["figures"][horizon]["test_mse"]
         rows.append([f"ETTh1, test MSE {horizon} hours ahead", f"**{error:.3f}**", ", ".join(beside)])
@@ -268,8 +268,8 @@ def steps() -> str:
     rows = []
     for name, entry in figures.items():
         if name.startswith("H "):
-            found = [entry["us"].get(key) for key in STEPS.values()]
-            rows.append([name[2:], *("" if us is None else f"{us['median']:.3g}" for us in found)])
+            cells = [entry["us"].get(key) for key in STEPS.values()]
+            rows.append([name[2:], *("" if us is None else f"{us['median']:.3g}" for us in cells)])
     return markdown(["H", *STEPS], rows)
 
 
@@ -303,16 +303,16 @@ def few_steps(record: dict[str, Any] | None = None) -> str:
     if record is None and not (ROOT / "results" / "few_steps.json").exists():
         return "Not measured yet: `python -m bench.few_steps`.\n"
     figures = (record or result("few_steps"))["figures"]
-    found: dict[tuple[str, str, str], dict[str, str]] = {}
+    table: dict[tuple[str, str, str], dict[str, str]] = {}
     for name, entry in figures.items():
         if not isinstance(entry, dict):
             continue
         what, _, shape = name.partition(" ")
         B, T, I, H = shape.split(", ")
         times = entry["times_core"]["torch.nn.GRU"]
-        found.setdefault((what, B, f"{I}, {H}"), {})[T] = f"**{times:.2f}**" if times > 1 else f"{times:.2f}"
-    steps = list(dict.fromkeys(T for row in found.values() for T in row))
-    lines = [[*where, *(row.get(T, "") for T in steps)] for where, row in found.items()]
+        table.setdefault((what, B, f"{I}, {H}"), {})[T] = f"**{times:.2f}**" if times > 1 else f"{times:.2f}"
+    steps = list(dict.fromkeys(T for row in table.values() for T in row))
+    lines = [[*where, *(row.get(T, "") for T in steps)] for where, row in table.items()]
     return markdown(["", "B", "I, H", *(f"T = {T}" for T in steps)], lines)
 
 
@@ -322,12 +322,12 @@ def options() -> str:
     shapes = {name.partition(" ")[2]: None for name in figures if name.startswith("inference")}
     rows = []
     for variant in figures[f"inference {next(iter(shapes))}"]["times_plain"]:
-        found = []
+        cells = []
         for shape in shapes:
             times = [figures[f"{what} {shape}"]["times_plain"][variant] for what in ("inference", "training")]
             bar = float("inf") if variant.endswith("plain") else figures["bar"]  # another cell is no option
-            found.append(" / ".join(f"**{x:.2f}**" if x > bar else f"{x:.2f}" for x in times))
-        rows.append([variant.replace("_", " "), *found])
+            cells.append(" / ".join(f"**{x:.2f}**" if x > bar else f"{x:.2f}" for x in times))
+        rows.append([variant.replace("_", " "), *cells])
     return markdown(["inference / training", *shapes], rows)
 
 
@@ -410,7 +410,7 @@ def memory() -> str:
         for cell in dict.fromkeys(run["cell"] for run in part["runs"]):
             runs = [run for run in part["runs"] if run["cell"] == cell]
             shares = [[run["share"] for run in runs if run["lag"] == lag] for lag in lags]
-            losses = [f"{100 * statistics.median(found):.1f} %" if found else "" for found in shares]
+            losses = [f"{100 * statistics.median(values):.1f} %" if values else "" for values in shares]
             longest = max(runs, key=lambda run: run["lag"])
             seconds = f"{longest['cpu_seconds']:.0f} s (lag {longest['lag']:,})"
             rows.append([task, cell, start, *losses, f"{longest['num_parameters']:,}", seconds])

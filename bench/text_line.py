@@ -84,13 +84,13 @@ def _block(tokens: list[str], one: Prediction, top: float, beside: float) -> str
                 f'<text class="{kind}" x="{x + CELL / 2:.1f}" y="{y:.1f}" text-anchor="middle">{escape(token)}</text>'
             )
         x += CELL
-    for place, choice in enumerate(one.choices[:3]):
-        level = top + HIGH * (1 + place)
+    for rank, choice in enumerate(one.choices[:3]):
+        level = top + HIGH * (1 + rank)
         name = escape(printable(choice.name))
         parts.append(
             f'<text class="ink" x="{beside:.1f}" y="{level:.1f}">{name}</text>'
             f'<rect x="{beside + 26:.1f}" y="{level - 11:.1f}" width="{max(1.5, 90 * choice.bar):.1f}" height="9" rx="2"'
-            f' fill="{ORANGE if place == 0 else "#8a8d91"}"/>'
+            f' fill="{ORANGE if rank == 0 else "#8a8d91"}"/>'
             f'<text class="soft small" x="{beside + 126:.1f}" y="{level:.1f}">{escape(choice.value)}</text>'
         )
     return "".join(parts)
@@ -105,13 +105,13 @@ def main() -> None:
         "--at", type=int, nargs="+", default=[], help="characters read before each prediction"
     )
     arguments = parser.parse_args()
-    tokens, found = predictions(congru.load(arguments.model), arguments.text)
-    for one in () if arguments.at else found:
+    tokens, all_predictions = predictions(congru.load(arguments.model), arguments.text)
+    for one in () if arguments.at else all_predictions:
         best = one.choices[0]
         print(
             f"{one.at + 1:>4} {''.join(tokens[max(0, one.at - 20) : one.at + 1])!r:<26} {best.name!r} {best.value}"
         )
-    chosen = [found[count - 1] for count in arguments.at or [len(tokens)]]
+    chosen = [all_predictions[count - 1] for count in arguments.at or [len(tokens)]]
     title = "What a GRU's next letter stands on"
     (ROOT / "docs" / "shares.svg").write_text(draw(tokens, chosen, title), encoding="utf-8")
 

@@ -28,12 +28,12 @@ AGREEMENT = 1e-3  # between segments in training and one pass
 
 
 def measure(
-    path: Path, minutes: float, seed: int, given: dict[str, Any], keep: Path | None
+    path: Path, minutes: float, seed: int, overrides: dict[str, Any], keep: Path | None
 ) -> dict[str, Any]:
     """One run: what it reached, and what it took; its folder stays under `keep`, if given."""
     with contextlib.ExitStack() as stack:
         folder = keep / f"seed-{seed}" if keep else stack.enter_context(tempfile.TemporaryDirectory())
-        result = train(str(path), minutes=minutes, seed=seed, out=f"{folder}/run", **given)
+        result = train(str(path), minutes=minutes, seed=seed, out=f"{folder}/run", **overrides)
         # Those in force: a budget in minutes chooses sizes.
         used, _ = resolve(Settings, {"config": f"{folder}/run/config.yaml"})
         assert result.model_folder is not None
@@ -59,11 +59,11 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for the trained models; default: none stays")
     parser.add_argument("settings", nargs="*", help="SETTING=VALUE, for other than default settings")
     arguments = parser.parse_args()
-    given = dict(setting.split("=", 1) for setting in arguments.settings)
+    overrides = dict(setting.split("=", 1) for setting in arguments.settings)
     path = Path(os.environ.get("CONGRU_DATA", "."), "text", "tinyshakespeare", "input.txt")
     if not path.is_file():
         raise SystemExit(f"{path} is missing: set CONGRU_DATA to the folder that holds text/tinyshakespeare")
-    runs = [measure(path, arguments.minutes, seed, given, arguments.keep) for seed in arguments.seeds]
+    runs = [measure(path, arguments.minutes, seed, overrides, arguments.keep) for seed in arguments.seeds]
     settings = runs[0]["settings"]
     scores = [run["rows"]["model"]["nats_per_char"] for run in runs]
     rows = runs[0]["rows"]

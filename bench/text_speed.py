@@ -58,9 +58,9 @@ def check(settings: Settings, batch: Tensor) -> None:
     for name, backend in PEERS.items():
         module = network(settings, backend).eval()  # without dropout
         loss = loss_of(module, batch)
-        found = [loss.detach(), *torch.autograd.grad(loss, list(module.parameters()))]
-        expected = expected or found
-        for a, b in zip(found, expected):
+        results = [loss.detach(), *torch.autograd.grad(loss, list(module.parameters()))]
+        expected = expected or results
+        for a, b in zip(results, expected):
             error = float((a - b).abs().max() / b.abs().max())
             if not error <= AGREEMENT:
                 raise SystemExit(f"{name} differs from the C core by {error:.2g}, expected {AGREEMENT}")
@@ -74,8 +74,8 @@ def main() -> None:
     parser.add_argument("settings", nargs="*", help="SETTING=VALUE, for other than default settings")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    given = dict(setting.split("=", 1) for setting in arguments.settings)
-    settings, _ = resolve(Settings, {**given, "minutes": 1.0})
+    overrides = dict(setting.split("=", 1) for setting in arguments.settings)
+    settings, _ = resolve(Settings, {**overrides, "minutes": 1.0})
     batch = torch.randint(0, NUM_SYMBOLS, (settings.batch_size, settings.chunk + 1))
     check(settings, batch)
     steps = {

@@ -98,11 +98,11 @@ def draw(figures: dict[str, Any]) -> None:
         for axis, what in zip(axes, ("inference", "training")):
             names = [f"{side} {cell}" for side in SIDES for cell in CELLS]
             values = [figures["equal hidden size"][name][f"{what}_ms"]["median"] for name in names]
-            places = [place + (place >= len(CELLS)) * 0.6 for place in range(len(names))]
-            axis.barh(places, values, color=[COLORS[name.split()[1]] for name in names])
-            for place, value in zip(places, values):
-                axis.annotate(f" {value:.3g} ms", (value, place), va="center", fontsize=9, color=INK)
-            axis.set_yticks(places, names)
+            heights = [index + (index >= len(CELLS)) * 0.6 for index in range(len(names))]
+            axis.barh(heights, values, color=[COLORS[name.split()[1]] for name in names])
+            for height, value in zip(heights, values):
+                axis.annotate(f" {value:.3g} ms", (value, height), va="center", fontsize=9, color=INK)
+            axis.set_yticks(heights, names)
             axis.set_xlim(0, max(values) * 1.25)
             axis.set_title(f"{what}, {figures['threads']} threads")
             axis.set_xlabel("milliseconds (median), less is better")

@@ -71,12 +71,12 @@ def one(kind: str, shape: tuple[int, ...]) -> dict[str, float]:
     step(make(kind, I, H), torch.randn(2, B, I, requires_grad=True))  # libraries, threads, their buffers
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts from here
     before = memory_kib("VmRSS")
-    found = step(layer, x)
+    results = step(layer, x)
     peak = memory_kib("VmHWM") - before
     kept = saved_bytes(layer, x)
     if kind != "torch.nn.GRU":
         expected = step(make("torch.nn.GRU", I, H), x.detach().clone().requires_grad_())
-        for a, b in zip(found, expected):
+        for a, b in zip(results, expected):
             error = float((a - b).abs().max() / b.abs().max())
             if not error < AGREEMENT:
                 raise SystemExit(f"{kind} {shape} differs from torch.nn.GRU by {error:.2g}")

@@ -219,7 +219,7 @@ def translations(translator: Translator, texts: Sequence[str], beam: int, alpha:
 
 
 def by_length(
-    texts: Sequence[str], found: Sequence[str], references: Sequence[list[str]], tokenize: str
+    texts: Sequence[str], hypotheses: Sequence[str], references: Sequence[list[str]], tokenize: str
 ) -> list[dict[str, float]]:
     """BLEU of sentences by their number of source words."""
     rows, least = [], 1
@@ -227,7 +227,7 @@ def by_length(
     for most in LENGTHS:
         chosen = [k for k, length in enumerate(lengths) if least <= length <= most]
         if chosen:
-            bleu = score([found[k] for k in chosen], [references[k] for k in chosen], tokenize).bleu
+            bleu = score([hypotheses[k] for k in chosen], [references[k] for k in chosen], tokenize).bleu
             rows.append({"from": least, "to": most, "sentences": len(chosen), "bleu": round(bleu, 2)})
         least = most + 1
     return rows
@@ -235,7 +235,7 @@ def by_length(
 
 def speed(translator: Translator, texts: Sequence[str]) -> dict[str, float]:
     """Sentences a second without torch: one at a time and 64 at a time, greedy and with a beam of 5; the median of three."""
-    found = {}
+    per_second = {}
     for name, beam in (("greedy", 1), ("beam_5", 5)):
         for how, size, count in (("single", 1, 60), ("batched", 64, 512)):
             some = list(texts[:count])
@@ -245,23 +245,23 @@ def speed(translator: Translator, texts: Sequence[str]) -> dict[str, float]:
                 began = time.perf_counter()
                 translator.translate(some, beam_size=beam, batch_size=size)
                 rates.append(len(some) / (time.perf_counter() - began))
-            found[f"{name}_{how}"] = round(sorted(rates)[1], 1)
-    return found
+            per_second[f"{name}_{how}"] = round(sorted(rates)[1], 1)
+    return per_second
 
 
 def streamed(
     translator: Translator, texts: Sequence[str], references: Sequence[list[str]], tokenize: str, alpha: float
 ) -> dict[str, float]:
     """BLEU of sentences fed word by word, and the mean share of the source that was read when a word was written."""
-    found, read = [], []
+    hypotheses, read = [], []
     for text in texts:
         stream, words = WordStream(translator, alpha=alpha), text.split()
         for number, word in enumerate(words, 1):
             gained = stream.push(word, last=number == len(words))
             read += [number / len(words)] * len(gained)
-        found.append(stream.text)
+        hypotheses.append(stream.text)
     return {
-        "bleu": round(score(found, references, tokenize).bleu, 2),
+        "bleu": round(score(hypotheses, references, tokenize).bleu, 2),
         "share_read": round(statistics.fmean(read), 3) if read else 1.0,
         "sentences": len(texts),
     }
@@ -287,9 +287,9 @@ def measure(out: Path, settings: Settings, parts: dict[str, tuple[Path, ...]]) -
     }
     alpha = max(on_valid, key=lambda one: on_valid[one])
     texts, references = held_sentences(parts["test"], settings)
-    found = translations(translator, texts, 5, alpha)
+    hypotheses = translations(translator, texts, 5, alpha)
     scores: dict[str, Scores] = {
-        "beam": score(found, references, tokenize),
+        "beam": score(hypotheses, references, tokenize),
         "greedy": score(translations(translator, texts, 1, alpha), references, tokenize),
         "word for word": score(
             [dictionary.word_for_word(translator.dictionary, text) for text in texts], references, tokenize
@@ -305,7 +305,7 @@ def measure(out: Path, settings: Settings, parts: dict[str, tuple[Path, ...]]) -
         "baselines": {name: round(scores[name].bleu, 2) for name in ("word for word", "source as it is")},
         "alpha": alpha,
         "validation_bleu_by_alpha": {str(one): round(value, 2) for one, value in on_valid.items()},
-        "by_length": by_length(texts, found, references, tokenize),
+        "by_length": by_length(texts, hypotheses, references, tokenize),
         "sentences_a_second": speed(translator, texts),
         "streamed": streamed(translator, texts[:STREAMED], references[:STREAMED], tokenize, alpha),
         "model_mb": round(size / 1e6, 2),

@@ -26,7 +26,7 @@ def translate() -> str:
     for name, record in records.items():
         beside = ", ".join(f"{key} {value:.1f}" for key, value in record["baselines"].items())
         figures = record["figures"]
-        found = (
+        models = (
             {TRANSLATE_SETS[name]: figures}
             if name != "cells"
             else {
@@ -34,7 +34,7 @@ def translate() -> str:
                 for cell in ("gru", "lstm", "rnn")
             }
         )
-        for title, row in found.items():
+        for title, row in models.items():
             rates = row["sentences_a_second"]
             rows.append(
                 [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pages import api, commands, drawing, keywords, nodes, unit_pictures
-from pages.place import DOCS
+from pages.paths import DOCS
 
 PAGES = {
     "architecture.svg": drawing.page,

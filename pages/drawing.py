@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from xml.sax.saxutils import escape
 
-from pages.place import SOURCE
+from pages.paths import SOURCE
 
 # Folder (or file at the top) -> column, row, what it is.
 BOXES: dict[str, tuple[float, int, str]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pages.place import SOURCE
+from pages.paths import SOURCE
 
 FILE = SOURCE / "tasks" / "keywords.py"
 HEAD = '''"""The keywords of every task's `train`: the fields of its `Settings`, also by flag. Written by `python -m pages`.
@@ -48,12 +48,12 @@ def class_of(name: str, base: str, about: str, keywords: dict[str, str]) -> str:
 
 def keywords_of(settings: Any) -> dict[str, str]:
     """Field or alias -> the type that a caller may give."""
-    found = {}
+    kinds = {}
     for name, field in settings.model_fields.items():
-        found[name] = kind_of(field.annotation)
+        kinds[name] = kind_of(field.annotation)
         if field.alias:
-            found[field.alias] = found[name]
-    return found
+            kinds[field.alias] = kinds[name]
+    return kinds
 
 
 def kind_of(annotation: Any) -> str:

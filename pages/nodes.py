@@ -14,7 +14,7 @@ from typing import Any
 
 from congru.runtime.graph import Graph
 from congru.runtime.nodes import NODES, Node, Spec
-from pages.place import DOCS, ROOT
+from pages.paths import DOCS, ROOT
 
 BLOCK = re.compile(r"(<!-- nodes -->\n).*?(<!-- end -->)", re.DOTALL)
 FRONT = {"steps": "B, T", "row": "B", "memory": "B, S"}
@@ -40,17 +40,17 @@ def examples() -> dict[str, dict[str, Any]]:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    found: dict[str, dict[str, Any]] = {}
+    configs: dict[str, dict[str, Any]] = {}
     for name, config in module.CASES.items():
         for kind in re.findall(r"\w+", name):
             if kind in NODES:
-                found.setdefault(kind, config)
-    missing = set(NODES) - set(found)
+                configs.setdefault(kind, config)
+    missing = set(NODES) - set(configs)
     if missing:
         raise SystemExit(
             f"tests/nodes_cases.py has no case named after {', '.join(sorted(missing))}: add one"
         )
-    return found
+    return configs
 
 
 def _section(kind: str, config: dict[str, Any]) -> str:

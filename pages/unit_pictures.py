@@ -60,7 +60,7 @@ def gradient() -> str:
 
 def _gradients(cell: Any, x: Any, weights: Any) -> Any:
     """|d h_T / d h_(T - lag)| for lags 0 to T: the gradient of the last state by the first of ever longer ends of x."""
-    found = [1.0]
+    gradients = [1.0]
     for lag in range(1, LAGS + 1):
         y, _, _ = cell.forward(x, None, weights)
         part = x[:, LAGS + 1 - lag :]
@@ -68,8 +68,8 @@ def _gradients(cell: Any, x: Any, weights: Any) -> Any:
         dy = np.zeros((1, lag, 1))
         dy[0, -1] = 1
         _, (dh,), *_ = cell.backward(dy, None, part, state, weights)
-        found.append(abs(float(dh[0, 0])))
-    return np.array(found)
+        gradients.append(abs(float(dh[0, 0])))
+    return np.array(gradients)
 
 
 def _legend() -> str:
@@ -104,8 +104,8 @@ def _frame(k: int, held: Any, before: float, r: float, z: float, n: float) -> st
         ("keep gate z", z, f"{z:.2f} of the old stays, {1 - z:.2f} is new"),
         ("reset gate r", r, f"the candidate sees {r:.2f} of the old"),
     ]
-    for place, (name, share, words) in enumerate(rows):
-        y = 228 + 26 * place
+    for index, (name, share, words) in enumerate(rows):
+        y = 228 + 26 * index
         parts.append(
             f'<text x="12" y="{y}">{name}</text><rect class="track" x="104" y="{y - 11}" width="110" height="12" rx="6"/>'
             f'<rect class="old" x="104" y="{y - 11}" width="{110 * share:.1f}" height="12" rx="6"/>'
@@ -121,9 +121,9 @@ def _frame(k: int, held: Any, before: float, r: float, z: float, n: float) -> st
         f"n = tanh(2*{value:.1f} + 0.6*(r*{before:.2f}) + 0.3) = {as_before:.2f}   reset before",
         f"h = (1-z)*n + z*h = {1 - z:.2f}*{n:.2f} + {z:.2f}*{before:.2f} = {after:.2f}",
     ]
-    for place, line in enumerate(equations):
-        kind = "mono soft" if place == 3 else "mono"
-        parts.append(f'<text class="{kind}" x="12" y="{296 + 24 * place}">{line}</text>')
+    for index, line in enumerate(equations):
+        kind = "mono soft" if index == 3 else "mono"
+        parts.append(f'<text class="{kind}" x="12" y="{296 + 24 * index}">{line}</text>')
     parts.append(
         f'<text class="soft" x="12" y="428">step {k + 1} of {len(VALUES)}; the state drawn is that of reset after</text>'
     )

@@ -30,7 +30,7 @@ from congru.tasks.registry import TASKS, own_commands
 from pages.__main__ import PAGES
 from pages.api import packages
 from pages.drawing import EXTENSION
-from pages.place import DOCS, ROOT
+from pages.paths import DOCS, ROOT
 from speech_cases import tones, write_corpus, write_wav
 from video_cases import square, write_classes, write_video
 
