@@ -176,10 +176,10 @@ def converse(task: str, dialogues: int | None, seed: int) -> dict[str, Any]:
         ):
             run[f"{part}, {row}"] = {key: round(100 * rates[key], 3) for key in ("response", "dialogue")}
     talk = Talk(policy)
-    utterances = [
-        turn.said for one in files.read("validation", settings.validation)[:20] for turn in one.turns
+    sentences = [
+        turn.sentence for one in files.read("validation", settings.validation)[:20] for turn in one.turns
     ]
-    run["ms_a_turn_without_torch"] = ms_each(talk.say, utterances)
+    run["ms_a_turn_without_torch"] = ms_each(talk.say, sentences)
     return run
 
 

@@ -79,9 +79,9 @@ def test_words_hold_criteria_in_place_of_values() -> None:
 def test_the_state_keeps_the_last_value_and_offers_by_rank() -> None:
     known = knowledge()
     heard = State().hear("rome, no, new york", known)
-    assert (heard.asked, heard.said) == ({"town": "new_york"}, ("town",))
+    assert (heard.asked, heard.mentioned) == ({"town": "new_york"}, ("town",))
     later = heard.hear("yes", known)
-    assert (later.asked, later.said) == ({"town": "new_york"}, ())
+    assert (later.asked, later.mentioned) == ({"town": "new_york"}, ())
     found = later.find(by_subject(FACTS), known)
     assert (found.next, found.item) == ("b", None)
     once = found.act(0, "how about {next}")
@@ -97,14 +97,14 @@ def test_the_state_keeps_the_last_value_and_offers_by_rank() -> None:
 def test_a_reply_becomes_an_action_and_is_said_again() -> None:
     known = knowledge()
     state = State().hear("rome", known).find(by_subject(FACTS), known).act(0, "{next}")
-    places = state.places(known.criteria)
-    assert places["item.phone"] == "b_phone"
+    values = state.placeholder_values(known.criteria)
+    assert values["item.phone"] == "b_phone"
     replies = ["api_call rome", "how about a", "b it is", "call b_phone", "hello"]
-    templates = [delexicalise(reply, places) for reply in replies]
+    templates = [delexicalise(reply, values) for reply in replies]
     assert templates == ["api_call {town}", "how about {next}", "{item} it is", "call {item.phone}", "hello"]
     actions = Actions(templates)
-    assert actions.mask(places).all()
-    assert [actions.say(number, places) for number in range(5)] == replies
+    assert actions.mask(values).all()
+    assert [actions.say(number, values) for number in range(5)] == replies
     assert actions.mask({}).tolist() == [False, False, False, False, True]
     assert actions.number("never said") == 5
     assert actions.missing({}, known.criteria) == ["town"]
@@ -327,17 +327,17 @@ def test_real_dialogues_become_few_actions_and_come_back_word_for_word(name: str
     assert set(found.parts) == {"train", "validation", "test", "oov"}
     train, kept = (found.read(part, 0.1)[:50] for part in ("train", "validation"))
     assert found.knowledge is not None
-    said = (turn.said for dialogue in train for turn in dialogue.turns)
-    reader = learn_reader(train, Knowledge.of(read_facts(found.knowledge), said, None))
+    sentences = (turn.sentence for dialogue in train for turn in dialogue.turns)
+    reader = learn_reader(train, Knowledge.of(read_facts(found.knowledge), sentences, None))
     assert len(reader.actions) == {"1": 8, "2": 6, "5": 16}[name[4]]
     assert reader.knowledge.criteria == ("R_cuisine", "R_location", "R_price", "R_number")
     for dialogue in kept:
         followed = reader.follow(dialogue)
-        for number, mask, places, reply in zip(
-            followed.actions, followed.mask, followed.places, followed.replies
+        for number, mask, values, reply in zip(
+            followed.actions, followed.mask, followed.placeholder_values, followed.replies
         ):
             assert mask[number]
-            assert reader.actions.say(int(number), places) == reply
+            assert reader.actions.say(int(number), values) == reply
 
 
 def test_a_talk_goes_on_by_itself_only_where_people_always_kept_silent(tmp_path: Path) -> None:

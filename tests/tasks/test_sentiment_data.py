@@ -67,7 +67,7 @@ def test_awkward_files_are_read_as_they_should(name: str) -> None:
     assert data.classes == classes
     assert len(data.train) + len(data.validation) == used
     assert set(data.train.labels.tolist()) == set(range(len(classes)))
-    words = json.dumps(data.found, ensure_ascii=False)
+    words = json.dumps(data.notes, ensure_ascii=False)
     for part in told:
         assert part in words
 
@@ -182,7 +182,7 @@ def test_parts_are_found_by_name_and_rows_of_train_in_them_are_a_warning(tmp_pat
     write(tmp_path / "test.csv", "text,label\nbad film,neg\n")
     data = prepare(str(tmp_path), Settings())
     assert (len(data.train), len(data.validation), len(data.test or ())) == (4, 2, 1)
-    assert data.found["warning"] == (
+    assert data.notes["warning"] == (
         "1 of 2 validation rows also stand in train, such as 'GOOD film!';"
         " 1 of 1 test rows also stand in train, such as 'bad film'"
     )

@@ -118,7 +118,7 @@ def test_smoothing_spreads_the_target_and_padding_counts_for_nothing(files: list
     torch.testing.assert_close(learner.nats(logits, wanted, 0.2), expected)
     batch = learner.collate([([1, 2, 7], [3, 4]), ([1], [5])])
     assert batch["wanted"].tolist() == [[3, 4], [5, -100]]
-    assert batch["given"].tolist() == [[learner.target.boundary, 3], [learner.target.boundary, 5]]
+    assert batch["decoder_inputs"].tolist() == [[learner.target.boundary, 3], [learner.target.boundary, 5]]
 
 
 def test_attention_looks_at_the_source_and_adds_up_to_one(translator: Translator) -> None:

@@ -35,7 +35,7 @@ def test_an_empty_line_on_one_side_is_named_and_moves_nothing(tmp_path: Path) ->
     with pytest.raises(DataError, match=r"a and b line 2 has an empty source.*--bad-rows skip"):
         read(tmp_path / "a", tmp_path / "b")
     pairs = read(tmp_path / "a", tmp_path / "b", bad_rows="skip")
-    assert (pairs.target, pairs.places) == (["one", "three"], ["line 1", "line 3"])
+    assert (pairs.target, pairs.locations) == (["one", "three"], ["line 1", "line 3"])
     assert pairs.bad == ["line 2 has an empty source, expected a sentence on both sides"]
 
 
@@ -116,7 +116,7 @@ def test_validation_pairs_that_stand_in_training_are_counted(tmp_path: Path) -> 
     (tmp_path / "train.tsv").write_text("a\tb\nc\td\n")
     (tmp_path / "valid.tsv").write_text("a\tb\nx\ty\n")
     data = prepare((tmp_path / "train.tsv",), PairSettings(valid=(tmp_path / "valid.tsv",)))
-    assert data.found == {"validation pairs that also stand in training": 1}
+    assert data.notes == {"validation pairs that also stand in training": 1}
     with pytest.raises(SettingsError, match="valid names 3 files, expected one of pairs or two aligned ones"):
         resolve(Settings, {"valid": ["a", "b", "c"]}, source="keyword")
 

@@ -53,10 +53,10 @@ def test_nist_files_and_subtitles() -> None:
 
 @needs(SPEECH)
 def test_each_bad_row_is_named_by_its_line() -> None:
-    found: dict[str, Any] = {}
-    kept = read_utterances(SPEECH / "transcripts_bad.tsv", READING, found)
+    notes: dict[str, Any] = {}
+    kept = read_utterances(SPEECH / "transcripts_bad.tsv", READING, notes)
     assert [one.text for one in kept] == ["THE CHILD ALMOST HURT THE SMALL DOG"]
-    (told,) = found.values()
+    (told,) = notes.values()
     assert told.startswith("4: ")
     for line, what in (
         (3, "missing.wav cannot be read"),
@@ -186,7 +186,7 @@ def test_a_text_without_enough_steps_or_with_a_new_character_is_told(tmp_path: P
         prepare(str(tmp_path), Settings())
     kept = prepare(str(tmp_path), Settings(bad="skip"))
     assert len(kept.validation) == 1
-    assert kept.found["left out"].startswith("1: ")
+    assert kept.notes["left out"].startswith("1: ")
     table.write_text(table.read_text().replace("B C\t", f"{'AB' * 40}\t"))
     with pytest.raises(DataError, match="steps for a text that needs 80"):
         prepare(str(tmp_path), Settings())

@@ -1,4 +1,4 @@
-"""Delexicalised actions: replies whose values are places, which of them can be said now, and their words.
+"""Delexicalised actions: replies with placeholders for values, which of them can be filled now, and their words.
 
 "here it is resto_paris_1_phone"  ->  "here it is {item.R_phone}"      where that is the phone of the offered subject
 """
@@ -14,18 +14,20 @@ from numpy.typing import NDArray
 
 from congru.tasks.assistant.knowledge import Phrases
 
-_PLACE = re.compile(r"\{([^{}]+)\}")
+_PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 
-def delexicalise(reply: str, places: Mapping[str, str]) -> str:
-    """The template of a reply: every value of a place becomes the place, the first place of a value.
+def delexicalise(reply: str, values: Mapping[str, str]) -> str:
+    """The template of a reply: every value becomes its placeholder, of several the first.
+
+    `values` maps placeholders to their values.
 
     >>> delexicalise("a table in Rome", {"city": "rome", "item.city": "rome"})
     'a table in {city}'
     """
     lowered = reply.lower()
     names: dict[str, str] = {}
-    for name, value in places.items():
+    for name, value in values.items():
         if value.lower() in lowered:
             names.setdefault(value, name)
     template, last = "", 0
@@ -35,13 +37,13 @@ def delexicalise(reply: str, places: Mapping[str, str]) -> str:
     return template + reply[last:]
 
 
-def places_of(template: str) -> tuple[str, ...]:
-    """The places of a template.
+def placeholders_of(template: str) -> tuple[str, ...]:
+    """The placeholders of a template.
 
-    >>> places_of("{next} is {next.price}")
+    >>> placeholders_of("{next} is {next.price}")
     ('next', 'next.price')
     """
-    return tuple(_PLACE.findall(template))
+    return tuple(_PLACEHOLDER.findall(template))
 
 
 class Actions:
@@ -50,7 +52,7 @@ class Actions:
     def __init__(self, templates: Sequence[str]) -> None:
         self.templates = list(templates)
         self._numbers = {template: number for number, template in enumerate(templates)}
-        self._places = [places_of(template) for template in templates]
+        self._placeholders = [placeholders_of(template) for template in templates]
 
     @classmethod
     def of(cls, templates: Iterable[str]) -> Actions:
@@ -64,15 +66,15 @@ class Actions:
         """The number of a template, A where it is none of them."""
         return self._numbers.get(template, len(self))
 
-    def mask(self, places: Mapping[str, str]) -> NDArray[np.bool_]:
-        """The actions [A] whose places can all be filled."""
-        return np.array([all(name in places for name in wanted) for wanted in self._places], bool)
+    def mask(self, values: Mapping[str, str]) -> NDArray[np.bool_]:
+        """The actions [A] whose placeholders can all be filled."""
+        return np.array([all(name in values for name in wanted) for wanted in self._placeholders], bool)
 
-    def say(self, number: int, places: Mapping[str, str]) -> str:
-        """The words of an action whose places can be filled."""
-        return _PLACE.sub(lambda match: places[match[1]], self.templates[number])
+    def say(self, number: int, values: Mapping[str, str]) -> str:
+        """The words of an action, its placeholders filled."""
+        return _PLACEHOLDER.sub(lambda match: values[match[1]], self.templates[number])
 
     def missing(self, asked: Mapping[str, str], criteria: Sequence[str]) -> list[str]:
         """The criteria that some action needs and nobody asked for yet: what a person is still to say."""
-        wanted = {name for places in self._places for name in places}
+        wanted = {name for names in self._placeholders for name in names}
         return [name for name in criteria if name in wanted and name not in asked]

@@ -14,11 +14,11 @@ def answers_of(model: Path) -> RowAnswers:
     assistant = load_assistant(model)
 
     def answer(texts: list[str]) -> Columns:
-        found = [assistant.understand(text) for text in texts]
+        understood = [assistant.understand(text) for text in texts]
         return {
-            "intent": [one.guess for one in found],
-            "confidence": [one.confidence for one in found],
-            "slots": [json.dumps(one.slots, ensure_ascii=False) for one in found],
+            "intent": [one.guess for one in understood],
+            "confidence": [one.confidence for one in understood],
+            "slots": [json.dumps(one.slots, ensure_ascii=False) for one in understood],
         }
 
     return RowAnswers("text", {"intent": "string", "confidence": "float64", "slots": "string"}, answer)

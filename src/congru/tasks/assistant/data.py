@@ -105,7 +105,7 @@ def read_part(source: str, part: str, share: float) -> tuple[str, Corpus]:
     if part == ALL:
         return part, read_corpus(source)
     folders = {name: _part(source, short) for name, short in _SHORT.items()}
-    folders = {name: place for name, place in folders.items() if place != source}
+    folders = {name: folder for name, folder in folders.items() if folder != source}
     corpora = {} if folders else read_corpora(source)
     own = [name for name, short in _SHORT.items() if name in folders or short in corpora]
     part = part_to_score(part, [name for name in _SHORT if name in own or name == "validation"], source)
@@ -158,9 +158,9 @@ def _parts(
     source: str, corpora: dict[str, Corpus], settings: Settings
 ) -> tuple[list[Example], list[Example]]:
     corpus = corpora["train"]
-    place = _part(source, "val")
-    if place != source:
-        return corpus.examples, read_corpus(place).examples
+    validation_source = _part(source, "val")
+    if validation_source != source:
+        return corpus.examples, read_corpus(validation_source).examples
     if "val" in corpora:
         return corpus.examples, corpora["val"].examples
     train, validation = split(corpus.examples, settings.validation)

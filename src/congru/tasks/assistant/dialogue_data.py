@@ -43,7 +43,7 @@ class DialogueData:
         after: dict[int, Counter[bool]] = {}
         for dialogue, followed in zip(self.train, self.followed):
             for number, turn in zip(followed.actions[:-1], dialogue.turns[1:]):
-                after.setdefault(int(number), Counter())[turn.said == SILENCE] += 1
+                after.setdefault(int(number), Counter())[turn.sentence == SILENCE] += 1
         return sorted(number for number, counts in after.items() if not counts[False])
 
 
@@ -65,8 +65,8 @@ def prepare_dialogues(files: DialogueFiles, settings: Settings) -> DialogueData:
     facts = [fact for dialogue in train for turn in dialogue.turns for fact in turn.facts]
     if files.knowledge is not None:
         facts = read_facts(files.knowledge)
-    said = (turn.said for dialogue in train for turn in dialogue.turns)
-    reader = learn_reader(train, Knowledge.of(facts, said, settings.rank))
+    sentences = (turn.sentence for dialogue in train for turn in dialogue.turns)
+    reader = learn_reader(train, Knowledge.of(facts, sentences, settings.rank))
     if len(reader.actions) < 2:
         raise DataError(f"{files.source} has one reply in all its dialogues, expected two: add another")
     followed = [reader.follow(dialogue) for dialogue in train]
@@ -145,8 +145,10 @@ def judge(followed: Followed, probabilities: NDArray[np.float64], reader: Reader
     chosen = probabilities.argmax(1)
     return np.array(
         [
-            bool(mask[number]) and reader.actions.say(int(number), places) == reply
-            for number, mask, places, reply in zip(chosen, followed.mask, followed.places, followed.replies)
+            bool(mask[number]) and reader.actions.say(int(number), values) == reply
+            for number, mask, values, reply in zip(
+                chosen, followed.mask, followed.placeholder_values, followed.replies
+            )
         ],
         bool,
     )

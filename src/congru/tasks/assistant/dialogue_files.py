@@ -81,23 +81,23 @@ def find_dialogues(source: str) -> DialogueFiles | None:
 
     Raises :class:`DataError` for a folder with the training files of several tasks.
     """
-    place = Path(source)
-    if place.is_dir():
-        stems = sorted({name[0] for file in _texts(place) if (name := _name(file)) and name[1] == "train"})
-        stems = [stem for stem in stems if _is_dialogue(_parts(place, stem)["train"])]
+    path = Path(source)
+    if path.is_dir():
+        stems = sorted({name[0] for file in _texts(path) if (name := _name(file)) and name[1] == "train"})
+        stems = [stem for stem in stems if _is_dialogue(_parts(path, stem)["train"])]
         if not stems:
             return None
         if len(stems) > 1:
-            first = _parts(place, stems[0])["train"]
+            first = _parts(path, stems[0])["train"]
             raise DataError(
                 f"{source} has the training files of {len(stems)} sets ({', '.join(stems)}), expected one: pass {first}"
             )
-        return DialogueFiles(source, _parts(place, stems[0]), _knowledge(place))
-    if not place.is_file() or not _is_dialogue(place):
+        return DialogueFiles(source, _parts(path, stems[0]), _knowledge(path))
+    if not path.is_file() or not _is_dialogue(path):
         return None
-    name = _name(place)
-    parts = _parts(place.parent, name[0]) if name and name[1] == "train" else {"train": place}
-    return DialogueFiles(source, parts, _knowledge(place.parent))
+    name = _name(path)
+    parts = _parts(path.parent, name[0]) if name and name[1] == "train" else {"train": path}
+    return DialogueFiles(source, parts, _knowledge(path.parent))
 
 
 def read_facts(path: Path) -> list[Fact]:
@@ -143,12 +143,12 @@ def _parts(folder: Path, stem: str) -> dict[str, Path]:
 
 
 def _knowledge(folder: Path) -> Path | None:
-    found = [file for file in _texts(folder) if _KNOWLEDGE.fullmatch(_stem(file))]
-    if len(found) > 1:
+    files = [file for file in _texts(folder) if _KNOWLEDGE.fullmatch(_stem(file))]
+    if len(files) > 1:
         raise DataError(
-            f"{folder} has {len(found)} knowledge bases ({', '.join(file.name for file in found)}), expected one: move the others"
+            f"{folder} has {len(files)} knowledge bases ({', '.join(file.name for file in files)}), expected one: move the others"
         )
-    return found[0] if found else None
+    return files[0] if files else None
 
 
 def _is_dialogue(file: Path) -> bool:

@@ -59,8 +59,8 @@ class DialogueLearner(TaskLearner[Settings]):
         super().__init__(settings)
         self.data, self.reader = data, data.reader
         self.next = NextAction.count(data.followed, len(self.reader.actions))
-        found = baseline_measures(NextAction(self.next), data.validation_followed, self.reader)
-        self.baselines = {name: values[self.metric] for name, values in found.items()}
+        measures = baseline_measures(NextAction(self.next), data.validation_followed, self.reader)
+        self.baselines = {name: values[self.metric] for name, values in measures.items()}
 
     @property
     def steps_per_epoch(self) -> int:
@@ -129,11 +129,13 @@ class DialogueLearner(TaskLearner[Settings]):
         """The first validation dialogue with the reply that would be given."""
         (p,), followed = self._probabilities(networks, [0]), self.data.validation_followed[0]
         lines = []
-        for turn, number, mask, places in zip(
-            self.data.validation[0].turns, p.argmax(1), followed.mask, followed.places
+        for turn, number, mask, values in zip(
+            self.data.validation[0].turns, p.argmax(1), followed.mask, followed.placeholder_values
         ):
-            own = self.reader.actions.say(int(number), places) if mask[number] else "(nothing to say)"
-            lines.append(f"{turn.said} -> {own}" + ("" if own == turn.reply else f"    (said: {turn.reply})"))
+            own = self.reader.actions.say(int(number), values) if mask[number] else "(nothing to say)"
+            lines.append(
+                f"{turn.sentence} -> {own}" + ("" if own == turn.reply else f"    (said: {turn.reply})")
+            )
         return Sample("\n".join(lines))
 
     def task_config(self, parts: Sequence[Any]) -> dict[str, Any]:

@@ -26,9 +26,9 @@ _NOTHING_FOUND = ("api_call", "no", "result")
 
 @dataclass(frozen=True)
 class Turn:
-    """What the person said, the reply, and the facts told before; ``looked_up`` also where nothing was found."""
+    """The person's sentence, the reply, and the facts told before; ``looked_up`` also where a search had no result."""
 
-    said: str
+    sentence: str
     reply: str
     facts: tuple[Fact, ...] = ()
     looked_up: bool = False
@@ -91,8 +91,8 @@ def parse_dialogues(content: str, name: str) -> list[Dialogue]:
         if not turns and not facts:
             began = number
         if "\t" in rest:
-            said, reply = _cells(rest, f"{name} line {number}")
-            turns.append(Turn(said, reply, tuple(facts), bool(looked_up)))
+            sentence, reply = _cells(rest, f"{name} line {number}")
+            turns.append(Turn(sentence, reply, tuple(facts), bool(looked_up)))
             facts.clear()
             looked_up = 0
         else:
@@ -117,7 +117,9 @@ def _cells(rest: str, where: str) -> tuple[str, str]:
             f"{where} has {sum(map(bool, cells))} texts, expected two (sentence, tab, reply): correct the line"
         )
     if "{" in cells[1] or "}" in cells[1]:
-        raise DataError(f"{where}: the reply holds a brace, expected none (they mark places): write ( and )")
+        raise DataError(
+            f"{where}: the reply holds a brace, expected none (they mark placeholders): write ( and )"
+        )
     return cells[0], cells[1]
 
 
@@ -143,4 +145,4 @@ def _lines(turns: Sequence[Turn]) -> Iterator[str]:
         if turn.looked_up and not turn.facts:
             yield " ".join(_NOTHING_FOUND)
         yield from (" ".join(fact) for fact in turn.facts)
-        yield f"{turn.said}\t{turn.reply}"
+        yield f"{turn.sentence}\t{turn.reply}"

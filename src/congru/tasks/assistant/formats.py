@@ -37,13 +37,13 @@ def read_corpora(path: str) -> dict[str, Corpus]:
 
     Raises :class:`DataError` for a file that is missing, not UTF-8, empty or of another form.
     """
-    place = Path(path)
-    if place.is_dir():
-        return {"train": read_folder(place)}
-    if not place.is_file():
+    source = Path(path)
+    if source.is_dir():
+        return {"train": read_folder(source)}
+    if not source.is_file():
         raise DataError(f"source is {path!r}, expected a file or a folder: check the path")
-    raw = read_unpacked(place, "a file or a folder")
-    suffix = Path(place.name.removesuffix(".gz")).suffix.lower()
+    raw = read_unpacked(source, "a file or a folder")
+    suffix = Path(source.name.removesuffix(".gz")).suffix.lower()
     if suffix == ".zip":
         return {"train": read_archive(raw, path)}
     try:
@@ -147,7 +147,7 @@ def read_folder(folder: Path) -> Corpus:
         if not (folder / name).is_file():
             raise DataError(f"{folder} has no {name}, expected seq.in, seq.out and label: pass such a folder")
         lines[name] = (folder / name).read_text(encoding="utf-8").rstrip("\n").split("\n")
-    counts = {name: len(found) for name, found in lines.items()}
+    counts = {name: len(file_lines) for name, file_lines in lines.items()}
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise DataError(f"{folder} has different numbers of lines ({told}): align the three files")
@@ -239,9 +239,9 @@ def _several_intents(rows: list[dict[str, Any]], path: str) -> Corpus:
 def _snips(document: dict[str, Any]) -> list[Example]:
     intents = document["intents"].items()
     return [
-        of_pieces(said["data"], "slot_name", intent)
+        of_pieces(utterance["data"], "slot_name", intent)
         for intent, entry in intents
-        for said in entry["utterances"]
+        for utterance in entry["utterances"]
     ]
 
 

@@ -1,4 +1,4 @@
-"""How a sentence or a dialogue is said in the report about the gates: its words or turns, the intent or the next reply."""
+"""How a sentence or a dialogue is shown in the report about the gates: its words or turns, the intent or the next reply."""
 
 from __future__ import annotations
 
@@ -50,20 +50,20 @@ def _dialogue(model: Model, source: str | None) -> Reading:
         (p,) = policy.probabilities([followed])
         readout = record.readout
         known = parts_of_steps(record) if readout is not None and has_parts(record) else None
-        found = []
+        predictions = []
         for at, row in enumerate(p):
             shares = None
             if known is not None and readout is not None:
                 shares = next(known) @ readout.weight[int(row.argmax())].astype(np.float64)
             right = int(followed.actions[at])
-            found.append(
+            predictions.append(
                 Prediction(at, _likeliest(row, names, shares), names[right] if right < len(names) else "")
             )
-        return found
+        return predictions
 
     return Reading(
         followed.x[None],
-        [turn.said for turn in dialogue.turns],
+        [turn.sentence for turn in dialogue.turns],
         step="turn",
         outputs=names,
         predicts="The next reply",
@@ -77,6 +77,6 @@ def _likeliest(
     """The likeliest names, the first with its shares."""
     order = np.argsort(-p, kind="stable")[:MOST_CHOICES]
     return tuple(
-        Choice(names[k], percent(float(p[k])), float(p[k]), shares if place == 0 else None)
-        for place, k in enumerate(order.tolist())
+        Choice(names[k], percent(float(p[k])), float(p[k]), shares if rank == 0 else None)
+        for rank, k in enumerate(order.tolist())
     )

@@ -30,8 +30,8 @@ class Phrases:
                 words = tuple(word.lower() for word, _, _ in cut_words(spelling))
                 if words:
                     self._by_first.setdefault(words[0], []).append((words, name, phrase))
-        for found in self._by_first.values():
-            found.sort(key=lambda entry: -len(entry[0]))
+        for phrases in self._by_first.values():
+            phrases.sort(key=lambda entry: -len(entry[0]))
 
     def find(self, text: str) -> list[tuple[int, int, str, str]]:
         """Begin, end, name and phrase of each, in order.
@@ -41,17 +41,17 @@ class Phrases:
         """
         words = cut_words(text)
         lowered = [word.lower() for word, _, _ in words]
-        found: list[tuple[int, int, str, str]] = []
+        matches: list[tuple[int, int, str, str]] = []
         position = 0
         while position < len(words):
             length = 1
             for phrase, name, written in self._by_first.get(lowered[position], ()):
                 if tuple(lowered[position : position + len(phrase)]) == phrase:
                     length = len(phrase)
-                    found.append((words[position][1], words[position + length - 1][2], name, written))
+                    matches.append((words[position][1], words[position + length - 1][2], name, written))
                     break
             position += length
-        return found
+        return matches
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ class Knowledge:
             values.setdefault(name, set()).add(value)
         rank = _rank(values, rank)
         phrases = Phrases({v: n for n in reversed(values) for v in sorted(values[n]) if n != rank})
-        said = {name for sentence in sentences for _, _, name, _ in phrases.find(sentence)}
-        return cls(subjects, tuple(name for name in values if name in said), rank)
+        mentioned = {name for sentence in sentences for _, _, name, _ in phrases.find(sentence)}
+        return cls(subjects, tuple(name for name in values if name in mentioned), rank)
 
     @classmethod
     def parse(cls, content: bytes) -> Knowledge:
@@ -141,4 +141,4 @@ def _rank(values: Mapping[str, set[str]], wanted: str | None) -> str | None:
             )
         return wanted
     rated = [name for name in numeric if "rating" in name.lower()]
-    return next((found[0] for found in (numeric, rated) if len(found) == 1), None)
+    return next((candidates[0] for candidates in (numeric, rated) if len(candidates) == 1), None)

@@ -63,9 +63,9 @@ def read_yaml(content: str, path: str) -> Corpus:
         raise DataError(f"{path} is not YAML ({error}), expected Rasa's nlu.yml: correct the line") from None
     blocks = document.get("nlu") if isinstance(document, dict) else None
     if not isinstance(blocks, list):
-        said = _conversations(document, path) if isinstance(document, dict) else []
-        if said:
-            return Corpus(said)
+        conversations = _conversations(document, path) if isinstance(document, dict) else []
+        if conversations:
+            return Corpus(conversations)
         holds = describe(document) if isinstance(document, dict) else ""
         raise DataError(
             f"{path} {f'holds {holds}, no sentences' if holds else 'has no list of sentences under nlu'},"

@@ -53,9 +53,9 @@ def _checkpoints(entries: Sequence[Mapping[str, Any]]) -> tuple[set[str], set[st
     begins: set[str] = set()
     leads: set[str] = set()
     for entry in entries:
-        for place, step in enumerate(_steps(entry)):
+        for index, step in enumerate(_steps(entry)):
             if "checkpoint" in step:
-                (leads if place else begins).add(str(step["checkpoint"]))
+                (leads if index else begins).add(str(step["checkpoint"]))
     return begins, leads
 
 
@@ -73,9 +73,9 @@ def _contradiction(entries: Sequence[Mapping[str, Any]]) -> str:
     """The first history that leads to two actions, with its intents."""
     after: dict[tuple[str, ...], list[str]] = {}
     for path in _paths(entries):
-        for place, event in enumerate(path):
+        for index, event in enumerate(path):
             if event.startswith("action "):
-                actions = after.setdefault(path[:place], [])
+                actions = after.setdefault(path[:index], [])
                 if event not in actions:
                     actions.append(event)
     for history, actions in after.items():
@@ -99,8 +99,8 @@ def _followed(
     steps: Sequence[Mapping[str, Any]], entries: Sequence[Mapping[str, Any]], left: int
 ) -> Iterator[tuple[str, ...]]:
     events: list[str] = []
-    for place, step in enumerate(steps):
-        if "checkpoint" in step and place:
+    for index, step in enumerate(steps):
+        if "checkpoint" in step and index:
             following = [
                 _steps(entry)[1:]
                 for entry in entries

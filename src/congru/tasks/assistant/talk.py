@@ -37,7 +37,7 @@ class Reply:
 class Exchange:
     """A sentence and the replies to it; none where the most probable lies below the threshold."""
 
-    said: str
+    sentence: str
     replies: tuple[Reply, ...]
     confidence: float
 
@@ -73,47 +73,47 @@ class Talk:
     def say(self, text: str) -> Exchange:
         """Hear a sentence, "" for silence, and reply; below the threshold nothing of it is kept but the count."""
         now = self.now
-        said = text or SILENCE
-        session, state = now.session.fork(), self._heard(now.state, said)
+        sentence = text or SILENCE
+        session, state = now.session.fork(), self._heard(now.state, sentence)
         replies: list[Reply] = []
         confidence = 0.0
         for _ in range(len(self.policy.reader.actions)):
-            number, confidence, words = self._choose(session, state, said)
+            number, confidence, words = self._choose(session, state, sentence)
             if words is None:
                 break
             state = state.act(number, self.policy.reader.actions.templates[number])
             replies.append(Reply(words, confidence))
             if number not in self.policy.goes_on:
                 break
-            said = SILENCE
-            state = self._heard(state, said)
+            sentence = SILENCE
+            state = self._heard(state, sentence)
         moment = replace(now, turns=now.turns + 1, unknown=now.unknown + (not replies))
         if replies:
             moment = replace(moment, session=session, state=state)
         self.moments = (*self.moments, moment)
         return Exchange(text or SILENCE, tuple(replies), confidence)
 
-    def _heard(self, state: State, said: str) -> State:
+    def _heard(self, state: State, sentence: str) -> State:
         """The state after a sentence; silence after an `api_call` brings what the knowledge base has."""
         knowledge = self.policy.reader.knowledge
-        if said == SILENCE and self.policy.looks_up and self._asked_to_look_up(state):
+        if sentence == SILENCE and self.policy.looks_up and self._asked_to_look_up(state):
             state = state.find(knowledge.look_up(state.asked), knowledge)
-        return state.hear(said, knowledge)
+        return state.hear(sentence, knowledge)
 
     def _asked_to_look_up(self, state: State) -> bool:
         templates = self.policy.reader.actions.templates
         return state.last is not None and templates[state.last].startswith(_LOOK_UP)
 
-    def _choose(self, session: Session, state: State, said: str) -> tuple[int, float, str | None]:
+    def _choose(self, session: Session, state: State, sentence: str) -> tuple[int, float, str | None]:
         """The action, its probability and its words: None below the threshold, or where nothing can be said."""
         reader = self.policy.reader
-        places = state.places(reader.knowledge.criteria)
-        mask = reader.actions.mask(places)
-        p = masked_softmax(session.step(reader.read(said, state, mask)), mask)
+        placeholder_values = state.placeholder_values(reader.knowledge.criteria)
+        mask = reader.actions.mask(placeholder_values)
+        p = masked_softmax(session.step(reader.read(sentence, state, mask)), mask)
         number = int(p.argmax())
-        confidence = float(p[number]) if reader.knows(said) else 0.0
+        confidence = float(p[number]) if reader.knows(sentence) else 0.0
         known = bool(mask[number]) and confidence >= self.policy.threshold
-        return number, confidence, reader.actions.say(number, places) if known else None
+        return number, confidence, reader.actions.say(number, placeholder_values) if known else None
 
     def fork(self) -> Talk:
         """Another talk from here on."""
@@ -171,7 +171,13 @@ class Talk:
 
     def as_json(self, exchange: Exchange) -> dict[str, Any]:
         """The exchange and the card, for machines."""
-        return {**asdict(exchange), "threshold": self.policy.threshold, "card": self.card()}
+        return {
+            "said": exchange.sentence,
+            "replies": tuple(asdict(reply) for reply in exchange.replies),
+            "confidence": exchange.confidence,
+            "threshold": self.policy.threshold,
+            "card": self.card(),
+        }
 
     def as_text(self, exchange: Exchange) -> str:
         """The exchange and the card, for people."""

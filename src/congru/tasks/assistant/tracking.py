@@ -1,8 +1,9 @@
 """What a dialogue has come to: what was asked for, what the look-up gave, what was offered. Written by hand, not learnt.
 
-asked[P]   the last value of criterion P that the person said
-results    subjects of the last look-up by rank        next = results[offered]        item = results[offered - 1]
-places     "P" -> asked[P], "next", "item", "item.P" -> their facts: what a reply can be filled with
+asked[P]     the last value of criterion P that the person said
+mentioned    the criteria of the last sentence; "said" in a file
+results      subjects of the last look-up by rank        next = results[offered]        item = results[offered - 1]
+placeholders "P" -> asked[P], "next", "item", "item.P" -> their facts: what a reply can be filled with
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ class State:
     """Never changed: :meth:`hear`, :meth:`find` and :meth:`act` give the next one. ``last``: number of the last action."""
 
     asked: Mapping[str, str] = field(default_factory=dict)
-    said: tuple[str, ...] = ()
+    mentioned: tuple[str, ...] = ()
     results: tuple[str, ...] | None = None
     facts: Facts = field(default_factory=dict)
     offered: int = 0
@@ -38,8 +39,8 @@ class State:
 
     def hear(self, text: str, knowledge: Knowledge) -> State:
         """After a sentence: of two values of a criterion the later counts."""
-        found = {name: value for _, _, name, value in knowledge.phrases.find(text)}
-        return replace(self, asked={**self.asked, **found}, said=tuple(found))
+        mentioned = {name: value for _, _, name, value in knowledge.phrases.find(text)}
+        return replace(self, asked={**self.asked, **mentioned}, mentioned=tuple(mentioned))
 
     def find(self, facts: Facts, knowledge: Knowledge) -> State:
         """After a look-up that gave these facts."""
@@ -50,24 +51,26 @@ class State:
         offers = "{next" in template and self.next is not None
         return replace(self, last=number, offered=self.offered + offers)
 
-    def places(self, criteria: Sequence[str]) -> dict[str, str]:
-        """The value of every place that can be filled now, those that win over others of the same value first."""
-        places: dict[str, str] = {}
+    def placeholder_values(self, criteria: Sequence[str]) -> dict[str, str]:
+        """The value of every placeholder that can be filled now, those that win over others of the same value first."""
+        values: dict[str, str] = {}
         if self.next is not None:
-            places["next"] = self.next
+            values["next"] = self.next
         item = self.facts.get(self.item, {}) if self.item is not None else {}
         if self.item is not None:
-            places["item"] = self.item
-        places.update({f"item.{name}": value for name, value in item.items() if name not in criteria})
-        places.update(self.asked)
-        places.update({f"item.{name}": value for name, value in item.items() if name in criteria})
+            values["item"] = self.item
+        values.update({f"item.{name}": value for name, value in item.items() if name not in criteria})
+        values.update(self.asked)
+        values.update({f"item.{name}": value for name, value in item.items() if name in criteria})
         if self.next is not None:
-            places.update({f"next.{name}": value for name, value in self.facts.get(self.next, {}).items()})
-        return places
+            values.update({f"next.{name}": value for name, value in self.facts.get(self.next, {}).items()})
+        return values
 
     def as_json(self) -> dict[str, Any]:
         """As plain values, for :meth:`parse`."""
-        return asdict(self)
+        content = asdict(self)
+        content["said"] = content.pop("mentioned")
+        return content
 
     @classmethod
     def parse(cls, content: Mapping[str, Any]) -> State:
@@ -75,7 +78,7 @@ class State:
         results = content["results"]
         return cls(
             asked=content["asked"],
-            said=tuple(content["said"]),
+            mentioned=tuple(content["said"]),
             results=None if results is None else tuple(results),
             facts=content["facts"],
             offered=int(content["offered"]),

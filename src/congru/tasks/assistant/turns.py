@@ -1,6 +1,6 @@
 """What the network reads of a turn: words with values as their criteria, the last action, what is known, the mask.
 
-x_t = [words, unseen | last action | of each criterion: asked, said now | looked up, found, next, item | mask]     0 or 1
+x_t = [words, unseen | last action | of each criterion: asked, mentioned now | looked up, results, next, item | mask]     0 or 1
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ def words_of(text: str, knowledge: Knowledge) -> list[str]:
 
 @dataclass(frozen=True)
 class Followed:
-    """A dialogue as the network learns it: x [T, F], mask [T, A], number of the right action [T], replies and places."""
+    """A dialogue as the network learns it: x [T, F], mask [T, A], right actions [T], replies, values of the placeholders."""
 
     x: Floats
     mask: NDArray[np.bool_]
     actions: NDArray[np.int64]
     replies: list[str]
-    places: list[dict[str, str]]
+    placeholder_values: list[dict[str, str]]
 
 
 class Reader:
@@ -71,9 +71,14 @@ class Reader:
         if state.last is not None:
             last[state.last] = 1
         criteria = self.knowledge.criteria
-        known = [float(name in names) for names in (state.asked, state.said) for name in criteria]
-        found = [state.results is not None, bool(state.results), state.next is not None, bool(state.offered)]
-        return np.concatenate([words, last, known, found, mask]).astype(np.float32)
+        known = [float(name in names) for names in (state.asked, state.mentioned) for name in criteria]
+        results = [
+            state.results is not None,
+            bool(state.results),
+            state.next is not None,
+            bool(state.offered),
+        ]
+        return np.concatenate([words, last, known, results, mask]).astype(np.float32)
 
     def knows(self, text: str) -> bool:
         """Whether a word of the sentence stands in the training dialogues; silence does."""
@@ -82,24 +87,24 @@ class Reader:
     def follow(self, dialogue: Dialogue) -> Followed:
         """A whole dialogue with the replies that it holds."""
         state = State()
-        rows, masks, numbers, places = [], [], [], []
+        rows, masks, numbers, values = [], [], [], []
         for turn in dialogue.turns:
             state = listen(state, turn, self.knowledge)
-            places.append(state.places(self.knowledge.criteria))
-            masks.append(self.actions.mask(places[-1]))
-            rows.append(self.read(turn.said, state, masks[-1]))
-            template = delexicalise(turn.reply, places[-1])
+            values.append(state.placeholder_values(self.knowledge.criteria))
+            masks.append(self.actions.mask(values[-1]))
+            rows.append(self.read(turn.sentence, state, masks[-1]))
+            template = delexicalise(turn.reply, values[-1])
             numbers.append(self.actions.number(template))
             state = state.act(numbers[-1], template)
         replies = [turn.reply for turn in dialogue.turns]
-        return Followed(np.stack(rows), np.stack(masks), np.array(numbers, np.int64), replies, places)
+        return Followed(np.stack(rows), np.stack(masks), np.array(numbers, np.int64), replies, values)
 
 
 def listen(state: State, turn: Turn, knowledge: Knowledge) -> State:
     """The state after the facts and the sentence of a turn."""
     if turn.looked_up:
         state = state.find(by_subject(turn.facts), knowledge)
-    return state.hear(turn.said, knowledge)
+    return state.hear(turn.sentence, knowledge)
 
 
 def learn_reader(dialogues: Iterable[Dialogue], knowledge: Knowledge) -> Reader:
@@ -110,8 +115,8 @@ def learn_reader(dialogues: Iterable[Dialogue], knowledge: Knowledge) -> Reader:
         state = State()
         for turn in dialogue.turns:
             state = listen(state, turn, knowledge)
-            words.update(words_of(turn.said, knowledge))
-            template = delexicalise(turn.reply, state.places(knowledge.criteria))
+            words.update(words_of(turn.sentence, knowledge))
+            template = delexicalise(turn.reply, state.placeholder_values(knowledge.criteria))
             state = state.act(0, template)
             templates.append(template)
     return Reader(sorted(words), Actions.of(templates), knowledge)

@@ -168,8 +168,8 @@ class UnderstandingLearner(TaskLearner[Settings]):
     def metrics(self, parts: Sequence[Any]) -> dict[str, float]:
         """exact, intent and slot_f1 without a threshold, over the sentences in scope; nats a sentence over all."""
         answers = [answer for part in parts for answer in part]
-        found = measures(self.data.validation, [a[0] for a in answers], [a[2] for a in answers])
-        return {**found, "nats": float(np.mean([a[3] for a in answers]))}
+        scores = measures(self.data.validation, [a[0] for a in answers], [a[2] for a in answers])
+        return {**scores, "nats": float(np.mean([a[3] for a in answers]))}
 
     def probe(self) -> Probe:
         """The first validation sentence."""

@@ -162,7 +162,7 @@ def inspect_inputs(model: Model, source: str | None = None) -> tuple[NDArray[Any
     """
     if is_dialogue(model):
         policy, dialogue = Policy(model), dialogue_of(model, source)
-        return policy.reader.follow(dialogue).x[None], [turn.said for turn in dialogue.turns]
+        return policy.reader.follow(dialogue).x[None], [turn.sentence for turn in dialogue.turns]
     assistant = Assistant(model)
     known = list(assistant.vocabulary.tables[0])[:12]
     words = known if source is None else [word for word, _, _ in cut_words(source, assistant.cut_by_blanks)]

@@ -1,4 +1,4 @@
-"""Labelled texts made ready: read, cleaned, split; and everything that was found on the way, counted and told.
+"""Labelled texts made ready: read, cleaned, split; with notes on every oddity, counted.
 
 * Rows without a text or a label are left out, so are classes with a single row, and exact repeats in training.
 * The same text with two labels stays, and is counted.
@@ -43,7 +43,7 @@ class Part:
 
 @dataclass(frozen=True)
 class SentimentData:
-    """The parts of a set; `found` maps what was found to words about it."""
+    """The parts of a set; `notes` says what is odd about the rows, by kind."""
 
     source: str
     rules: LabelRules
@@ -51,7 +51,7 @@ class SentimentData:
     validation: Part
     test: Part | None
     split: str
-    found: dict[str, Any] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
 
     @property
     def classes(self) -> list[str]:
@@ -70,14 +70,14 @@ def prepare(source: str, settings: RowSettings) -> SentimentData:
         path = settings.valid if name == "validation" else settings.test
         if path is not None:
             parts[name] = read_rows(path, settings.text_column, settings.label_column)
-    found: dict[str, Any] = {}
-    full = {name: drop_empty(rows, found) for name, rows in parts.items()}
-    train, rules = _classes(full["train"], settings, found)
+    notes: dict[str, Any] = {}
+    full = {name: drop_empty(rows, notes) for name, rows in parts.items()}
+    train, rules = _classes(full["train"], settings, notes)
     pool = as_part(train, rules)
     remarks = [remark for rows in parts.values() for remark in rows.remarks]
     if remarks:
-        found["files"] = _some(remarks)
-    pool = _without_repeats(pool, rules.classes, found)
+        notes["files"] = _some(remarks)
+    pool = _without_repeats(pool, rules.classes, notes)
     test = as_part(full["test"], rules) if "test" in full else None
     if "validation" in full:
         split, validation = "as given", as_part(full["validation"], rules)
@@ -91,25 +91,25 @@ def prepare(source: str, settings: RowSettings) -> SentimentData:
         if part is not None and (warning := overlap(pool, part, name))
     ]
     if warnings:
-        found["warning"] = "; ".join(warnings)
-    return SentimentData(source, rules, pool, validation, test, split, found)
+        notes["warning"] = "; ".join(warnings)
+    return SentimentData(source, rules, pool, validation, test, split, notes)
 
 
-def drop_empty(rows: Rows, found: dict[str, Any]) -> Rows:
-    """The rows with a text and a label; the others are counted by their places.
+def drop_empty(rows: Rows, notes: dict[str, Any]) -> Rows:
+    """The rows with a text and a label; the others are counted, with their locations.
 
     Raises:
         DataError: none is left.
     """
-    texts = [place for place, text in zip(rows.places, rows.texts) if not text.strip()]
+    texts = [location for location, text in zip(rows.locations, rows.texts) if not text.strip()]
     labels = [
-        place
-        for place, text, label in zip(rows.places, rows.texts, rows.labels)
+        location
+        for location, text, label in zip(rows.locations, rows.texts, rows.labels)
         if text.strip() and not label
     ]
-    for places, what in ((texts, "no text"), (labels, "no label")):
-        if places:
-            found[f"left out, {what}"] = f"{len(places)} in {rows.source}: {_some(places)}"
+    for locations, what in ((texts, "no text"), (labels, "no label")):
+        if locations:
+            notes[f"left out, {what}"] = f"{len(locations)} in {rows.source}: {_some(locations)}"
     keep = [k for k in range(len(rows)) if rows.texts[k].strip() and rows.labels[k]]
     if not keep:
         raise DataError(
@@ -120,15 +120,15 @@ def drop_empty(rows: Rows, found: dict[str, Any]) -> Rows:
 
 
 def _chosen(rows: Rows, keep: Sequence[int]) -> Rows:
-    places, texts, labels = ([part[k] for k in keep] for part in (rows.places, rows.texts, rows.labels))
-    return Rows(rows.source, places, texts, labels, rows.remarks)
+    locations, texts, labels = ([part[k] for k in keep] for part in (rows.locations, rows.texts, rows.labels))
+    return Rows(rows.source, locations, texts, labels, rows.remarks)
 
 
-def _classes(rows: Rows, settings: RowSettings, found: dict[str, Any]) -> tuple[Rows, LabelRules]:
+def _classes(rows: Rows, settings: RowSettings, notes: dict[str, Any]) -> tuple[Rows, LabelRules]:
     """The classes of the training rows, without those of one row."""
     rules, remarks = make_rules(rows.labels, rows.source, settings.rename, settings.bands)
     if remarks:
-        found["labels"] = _some(remarks, 6)
+        notes["labels"] = _some(remarks, 6)
     names = [rules.class_of(label) for label in rows.labels]
     counts = Counter(names)
     single = [name for name in rules.classes if counts[name] == 1]
@@ -139,7 +139,7 @@ def _classes(rows: Rows, settings: RowSettings, found: dict[str, Any]) -> tuple[
             " to tell apart, add rows of another class"
         )
     if single:
-        found["left out, class of one row"] = ", ".join(single)
+        notes["left out, class of one row"] = ", ".join(single)
         keep = [k for k, name in enumerate(names) if name not in single]
         rows = _chosen(rows, keep)
     classes = [name for name in rules.classes if name not in single]
@@ -150,7 +150,7 @@ def as_part(rows: Rows, rules: LabelRules) -> Part:
     """Texts and class numbers of rows.
 
     Raises:
-        DataError: a label that training has not seen, by its place.
+        DataError: a label that training has not seen, by its location.
     """
     numbers = {name: number for number, name in enumerate(rules.classes)}
     labels = np.zeros(len(rows), np.int64)
@@ -159,7 +159,7 @@ def as_part(rows: Rows, rules: LabelRules) -> Part:
         if name is None:
             shown = ", ".join(rules.classes[:8]) + (", ..." if len(rules.classes) > 8 else "")
             raise DataError(
-                f"{rows.source} {rows.places[k]}: label {label!r} was never seen in training, expected one of {shown}:"
+                f"{rows.source} {rows.locations[k]}: label {label!r} was never seen in training, expected one of {shown}:"
                 f" fix the row, or pass --rename {label}=CLASS in training"
             )
         labels[k] = numbers[name]
@@ -176,18 +176,18 @@ def same_text(text: str) -> str:
     return key or " ".join(text.split())
 
 
-def _without_repeats(part: Part, classes: Sequence[str], found: dict[str, Any]) -> Part:
+def _without_repeats(part: Part, classes: Sequence[str], notes: dict[str, Any]) -> Part:
     """Each (text, label) once; texts with several labels are counted."""
     first: dict[tuple[str, int], int] = {}
     for k, (text, label) in enumerate(zip(part.texts, part.labels.tolist())):
         first.setdefault((text.strip(), label), k)
     repeats = len(part) - len(first)
     if repeats:
-        found["left out, exact repeats"] = repeats
+        notes["left out, exact repeats"] = repeats
     times = Counter(text for text, _ in first)
     conflicting = [text for text, count in times.items() if count > 1]
     if conflicting:
-        found["conflicting labels"] = (
+        notes["conflicting labels"] = (
             f"{len(conflicting)} texts with more than one label, kept: {conflicting[0][:60]!r}"
         )
     keep = list(first.values())

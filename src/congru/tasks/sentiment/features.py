@@ -60,7 +60,7 @@ class Features:
     ratios: Floats
     vectors: Mapping[int, NDArray[np.float32]]
     start: Pretrained | None
-    found: dict[str, Any]
+    notes: dict[str, Any]
 
     @property
     def naive_bayes(self) -> NaiveBayes:
@@ -80,19 +80,19 @@ def make_features(data: SentimentData, settings: Settings) -> Features:
     start = None if settings.start_from is None else read_pretrained(settings.start_from)
     if start is not None:
         check_fits(start, settings)
-    found: dict[str, Any] = {}
-    vectors = _vectors(data.train.texts, settings, found)
+    notes: dict[str, Any] = {}
+    vectors = _vectors(data.train.texts, settings, notes)
     steps = make_steps(data.train.texts, settings, start, vectors)
     labels, num_classes = data.train.labels, len(data.classes)
     counted = _counted(data.train, num_classes, settings, steps.lowercase)
     guide = next(iter(counted.values()))
-    train = encode_all(steps, data.train, "train", found)
-    validation = encode_all(steps, data.validation, "validation", found)
+    train = encode_all(steps, data.train, "train", notes)
+    validation = encode_all(steps, data.validation, "validation", notes)
     known = sum(int((one.ids != 0).sum()) for one in validation) / max(1, sum(map(len, validation)))
     if steps.kind == "word":
-        found["validation words known"] = f"{known:.1%}"
+        notes["validation words known"] = f"{known:.1%}"
     if start is not None:
-        found["start"] = f"weights of {start.folder}: " + ", ".join(sorted(start.weights))
+        notes["start"] = f"weights of {start.folder}: " + ", ".join(sorted(start.weights))
     return Features(
         data=data,
         steps=steps,
@@ -102,7 +102,7 @@ def make_features(data: SentimentData, settings: Settings) -> Features:
         ratios=token_ratios([one.ids for one in train], labels, steps.num_tokens, num_classes),
         vectors={steps.words[word]: vector for word, vector in vectors.items() if word in steps.words},
         start=start,
-        found=found,
+        notes=notes,
     )
 
 
@@ -114,7 +114,7 @@ def _counted(part: Part, num_classes: int, settings: Settings, lowercase: bool) 
 
 
 def _vectors(
-    texts: Sequence[str], settings: Settings, found: dict[str, Any]
+    texts: Sequence[str], settings: Settings, notes: dict[str, Any]
 ) -> dict[str, NDArray[np.float32]]:
     if settings.vectors is None:
         return {}
@@ -127,7 +127,7 @@ def _vectors(
             f" pass --embedding-size {size}"
         )
     matched = sum(word in vectors for word in words)
-    found["vectors"] = (
+    notes["vectors"] = (
         f"{len(vectors):,} words of {settings.vectors.name}, {matched / len(words):.0%} of those in train"
     )
     return vectors
@@ -164,7 +164,7 @@ def _character_file(text: str, most: int) -> bytes:
     return json.dumps({"type": "char", "symbols": symbols}, ensure_ascii=False).encode()
 
 
-def encode_all(steps: Steps, part: Part, name: str, found: dict[str, Any]) -> list[Encoded]:
+def encode_all(steps: Steps, part: Part, name: str, notes: dict[str, Any]) -> list[Encoded]:
     """The steps of all texts of a part; those that are cut are counted."""
     encoded = []
     for text in part.texts:
@@ -176,5 +176,5 @@ def encode_all(steps: Steps, part: Part, name: str, found: dict[str, Any]) -> li
             )
     cut = sum(len(one) == steps.max_tokens for one in encoded)
     if cut:
-        found[f"cut at {steps.max_tokens} steps"] = f"{cut} {name} texts"
+        notes[f"cut at {steps.max_tokens} steps"] = f"{cut} {name} texts"
     return encoded

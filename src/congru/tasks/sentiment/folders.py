@@ -72,7 +72,7 @@ def read_folder(path: Path) -> Rows:
             text, remark = decode(read_bytes(file), f"{entry.name}/{file.name}")
             if remark:
                 remarks.append(remark)
-            rows.places.append(f"{entry.name}/{file.name}")
+            rows.locations.append(f"{entry.name}/{file.name}")
             rows.texts.append(text)
             rows.labels.append(entry.name)
     if not rows.texts:
@@ -82,4 +82,4 @@ def read_folder(path: Path) -> Rows:
         )
     if beside:
         remarks.append(f"beside the class folders, passed over: {', '.join(beside[:3])}")
-    return Rows(rows.source, rows.places, rows.texts, rows.labels, tuple(remarks))
+    return Rows(rows.source, rows.locations, rows.texts, rows.labels, tuple(remarks))

@@ -40,8 +40,8 @@ class LabelRules:
         if self.bands:
             number = as_number(label)
             return None if number is None else band_of(number, self.bands)
-        found = self.spelling.get(key_of(label))
-        return found if found in self.classes else None
+        name = self.spelling.get(key_of(label))
+        return name if name in self.classes else None
 
 
 def key_of(label: str) -> str:

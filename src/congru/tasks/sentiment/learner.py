@@ -254,7 +254,7 @@ class SentimentLearner(TaskLearner[Settings]):
         return Answer({"texts": encoded}, {"probabilities": probabilities})
 
     def describe(self) -> dict[str, Any]:
-        """What was read, how it is split, and what was found on the way."""
+        """What was read, how it is split, and what is odd about it."""
         data, steps = self.data, self.features.steps
         summary: dict[str, Any] = {
             "source": data.source,
@@ -269,20 +269,20 @@ class SentimentLearner(TaskLearner[Settings]):
             summary["naive Bayes"] = (
                 f"{self.features.naive_bayes.kind} grams, score times {self.first_scale:.2f} at first"
             )
-        return {**summary, **data.found, **self.features.found}
+        return {**summary, **data.notes, **self.features.notes}
 
 
 def take_over(main: torch.nn.Module, weights: Mapping[str, NDArray[Any]]) -> None:
     """Copy a language model's weights; the channel's columns of the first layer, which it lacks, start at nothing."""
     for name, value in weights.items():
         target = main.get_parameter(name)
-        given = torch.from_numpy(np.array(value))
-        if target.shape == given.shape:
-            target.copy_(given)
-        elif target.dim() == 2 and given.dim() == 2 and target.shape[0] == given.shape[0]:
-            width = min(target.shape[1], given.shape[1])
+        source = torch.from_numpy(np.array(value))
+        if target.shape == source.shape:
+            target.copy_(source)
+        elif target.dim() == 2 and source.dim() == 2 and target.shape[0] == source.shape[0]:
+            width = min(target.shape[1], source.shape[1])
             target.zero_()
-            target[:, :width] = given[:, :width]
+            target[:, :width] = source[:, :width]
 
 
 def _joined(parts: Sequence[Evaluated]) -> Evaluated:

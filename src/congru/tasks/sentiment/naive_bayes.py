@@ -33,7 +33,7 @@ Ints = NDArray[np.int64]
 
 
 def grams_of(text: str, kind: str) -> list[tuple[str, int]]:
-    """The distinct grams of a cleaned text, each with the end of its first place.
+    """The distinct grams of a cleaned text, each with the end of its first occurrence.
 
     >>> grams_of("so so good", "word")
     [('so', 2), ('so so', 5), ('good', 10), ('so good', 10)]
@@ -111,7 +111,7 @@ class NaiveBayes:
         counted = self.count(texts)
         folds, owners = folds_of(labels), counted.owners
         total = _per_class(counted, labels, num_classes, len(self.numbers))
-        found = [np.zeros((len(one), num_classes), np.float32) for one in encoded]
+        evidence = [np.zeros((len(one), num_classes), np.float32) for one in encoded]
         for fold in range(FOLDS):
             own = folds[owners] == fold
             part = np.zeros_like(total)
@@ -120,9 +120,9 @@ class NaiveBayes:
             for row in np.flatnonzero(folds == fold).tolist():
                 begin, end = counted.starts[row : row + 2]
                 steps = np.searchsorted(encoded[row].ends, counted.ends[begin:end])
-                inside = steps < len(found[row])
-                np.add.at(found[row], steps[inside], weights[counted.grams[begin:end][inside]])
-        return found
+                inside = steps < len(evidence[row])
+                np.add.at(evidence[row], steps[inside], weights[counted.grams[begin:end][inside]])
+        return evidence
 
     def to_bytes(self) -> bytes:
         """The file of a model folder."""

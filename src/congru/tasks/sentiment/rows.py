@@ -36,10 +36,10 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", *JSON_SUFFIXES, *LINE_SUFFIXES
 
 @dataclass(frozen=True)
 class Rows:
-    """N rows as they stand in a file: `places` says where each is ("line 3", "row 2", or a file's name)."""
+    """N rows as they stand in a file: `locations` says where each is ("line 3", "row 2", or a file's name)."""
 
     source: str
-    places: list[str]
+    locations: list[str]
     texts: list[str]
     labels: list[str]
     remarks: tuple[str, ...] = ()
@@ -55,7 +55,7 @@ class Table:
     source: str
     header: list[str] | None
     cells: list[list[str]]
-    places: list[str]
+    locations: list[str]
     remarks: tuple[str, ...] = ()
 
 
@@ -68,13 +68,13 @@ def read_rows(path: Path, text_column: str | None = None, label_column: str | No
     table = read_table(path)
     table, text, label = choose_columns(table, text_column, label_column)
     rows = Rows(table.source, [], [], [], table.remarks)
-    for place, cells in zip(table.places, table.cells):
+    for location, cells in zip(table.locations, table.cells):
         if len(cells) <= max(text, label):
             raise DataError(
-                f"{table.source} {place} has {len(cells)} cells, expected at least {max(text, label) + 1}:"
+                f"{table.source} {location} has {len(cells)} cells, expected at least {max(text, label) + 1}:"
                 " fix the row, or name other columns with --text-column and --label-column"
             )
-        rows.places.append(place)
+        rows.locations.append(location)
         rows.texts.append(cells[text])
         rows.labels.append(cells[label].strip())
     return rows
@@ -104,26 +104,26 @@ def _from_csv(name: str, content: str, remarks: tuple[str, ...]) -> Table:
     first = content.lstrip("\r\n").partition("\n")[0]
     separator = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(content, newline=""), delimiter=separator)
-    cells, places, line = [], [], 1
+    cells, locations, line = [], [], 1
     try:
         for row in reader:
             if row:
                 cells.append(row)
-                places.append(f"line {line}")
+                locations.append(f"line {line}")
             line = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"{name} line {reader.line_num}: {error}, expected CSV: fix the line") from None
-    return Table(name, None, cells, places, remarks)
+    return Table(name, None, cells, locations, remarks)
 
 
 def _from_tabs(name: str, content: str, remarks: tuple[str, ...]) -> Table:
     """Cells between tabs; a quote is an ordinary character unless it encloses a cell whose quotes are doubled."""
-    cells, places = [], []
+    cells, locations = [], []
     for number, line in enumerate(content.split("\n"), 1):
         if line.strip("\r \t"):
             cells.append([_unquoted(cell) for cell in line.rstrip("\r").split("\t")])
-            places.append(f"line {number}")
-    return Table(name, None, cells, places, remarks)
+            locations.append(f"line {number}")
+    return Table(name, None, cells, locations, remarks)
 
 
 def _unquoted(cell: str) -> str:
@@ -147,12 +147,12 @@ def _from_json(name: str, content: str, lines: bool, remarks: tuple[str, ...]) -
         if not isinstance(whole, list):
             raise DataError(f"{name} holds no list of objects, expected one: write [{{...}}, ...]")
         entries = [(f"row {number}", entry) for number, entry in enumerate(whole, 1)]
-    for place, entry in entries:
+    for location, entry in entries:
         if not isinstance(entry, dict):
-            raise DataError(f"{name} {place} is no object, expected one with a text and a label: fix it")
+            raise DataError(f"{name} {location} is no object, expected one with a text and a label: fix it")
     header = list(dict.fromkeys(key for _, entry in entries for key in entry))
     cells = [[_cell(entry.get(key)) for key in header] for _, entry in entries]
-    return Table(name, header, cells, [place for place, _ in entries], remarks)
+    return Table(name, header, cells, [location for location, _ in entries], remarks)
 
 
 def _parsed(name: str, text: str, first_line: int) -> Any:
@@ -179,17 +179,17 @@ def choose_columns(table: Table, text: str | None, label: str | None) -> tuple[T
     names = [name.strip().lower() for name in first]
     header = table.header is not None or _is_header(names, table, text, label)
     if header and table.header is None:
-        table = Table(table.source, list(first), table.cells[1:], table.places[1:], table.remarks)
+        table = Table(table.source, list(first), table.cells[1:], table.locations[1:], table.remarks)
     if not table.cells:
         raise DataError(f"{table.source} has a header but no rows, expected texts with labels: add rows")
     shown = ", ".join(first) if header else ", ".join(str(k) for k in range(1, len(first) + 1))
     chosen = list[int]()
-    for given, known, what in ((text, TEXT_NAMES, "text"), (label, LABEL_NAMES, "label")):
-        index = _find(given, known, names if header else [], len(first))
-        if index is None and given is None and not header:
+    for column, known, what in ((text, TEXT_NAMES, "text"), (label, LABEL_NAMES, "label")):
+        index = _find(column, known, names if header else [], len(first))
+        if index is None and column is None and not header:
             index = _guess(table, chosen)
         if index is None:
-            wanted = repr(given) if given is not None else f"a {what} ({', '.join(known[:3])}, ...)"
+            wanted = repr(column) if column is not None else f"a {what} ({', '.join(known[:3])}, ...)"
             raise DataError(
                 f"{table.source} has the columns {shown}, expected {wanted}: pass --{what}-column NAME"
                 " (or its number)"
@@ -204,9 +204,9 @@ def choose_columns(table: Table, text: str | None, label: str | None) -> tuple[T
 
 
 def _is_header(names: Sequence[str], table: Table, text: str | None, label: str | None) -> bool:
-    """Names that are given or known, or a first row none of whose cells stands below it again."""
-    given = [name.lower() for name in (text, label) if name is not None and not name.isdigit()]
-    if given:
+    """True for column names that the caller or the task knows, or a first row none of whose cells stands below it again."""
+    named = [name.lower() for name in (text, label) if name is not None and not name.isdigit()]
+    if named:
         return True
     if any(name in TEXT_NAMES for name in names) and len(names) < 12:
         return any(name in LABEL_NAMES for name in names) or label is not None
@@ -216,11 +216,11 @@ def _is_header(names: Sequence[str], table: Table, text: str | None, label: str 
     return not any(name in column for name, column in zip(names, below))
 
 
-def _find(given: str | None, known: Sequence[str], names: Sequence[str], count: int) -> int | None:
-    if given is not None:
-        if given.strip().lower() in names:
-            return names.index(given.strip().lower())
-        return int(given) - 1 if given.isdigit() and 1 <= int(given) <= count else None
+def _find(column: str | None, known: Sequence[str], names: Sequence[str], count: int) -> int | None:
+    if column is not None:
+        if column.strip().lower() in names:
+            return names.index(column.strip().lower())
+        return int(column) - 1 if column.isdigit() and 1 <= int(column) <= count else None
     return next((names.index(name) for name in known if name in names), None)
 
 

@@ -70,12 +70,12 @@ def run(
         if stream:
             _stream(classifier, one, json_lines)
             continue
-        found = attribute_text(classifier, one, target)
-        explained.append((one, found))
+        attribution = attribute_text(classifier, one, target)
+        explained.append((one, attribution))
         if json_lines:
-            print(json.dumps(as_json(one, found), ensure_ascii=False))
+            print(json.dumps(as_json(one, attribution), ensure_ascii=False))
         else:
-            print((colored if sys.stdout.isatty() else colorless)(found) + "\n")
+            print((colored if sys.stdout.isatty() else colorless)(attribution) + "\n")
     if page_file is not None:
         write_page(page_file, explained)
         print(f"wrote {page_file}")
@@ -165,9 +165,9 @@ def evaluate(
         bfloat16 halves the bytes that a recurrent step reads; its matrices are rounded to 8 bits.
     """
     classifier = Classifier.load(model, weight_dtype)
-    config, found = classifier.config, dict[str, Any]()
+    config, notes = classifier.config, dict[str, Any]()
     columns = (text_column or config["text_column"], label_column or config["label_column"])
-    rows_by_part = {name: drop_empty(rows, found) for name, rows in read_parts(Path(data), *columns).items()}
+    rows_by_part = {name: drop_empty(rows, notes) for name, rows in read_parts(Path(data), *columns).items()}
     parts = {name: as_part(rows, classifier.rules) for name, rows in rows_by_part.items()}
     name, chosen = choose_part(parts, part, float(config["validation"]), data)
     logits = classifier.logits(chosen.texts)
@@ -191,7 +191,7 @@ def evaluate(
         }
     if not quiet:
         print(f"{data}, {name}: {len(chosen)} texts")
-        for what, words in found.items():
+        for what, words in notes.items():
             print(f"{what}: {words}")
         names = list(rows["model"])
         best = {n: "max" if n in ("accuracy", "macro_f1") else "min" for n in names}

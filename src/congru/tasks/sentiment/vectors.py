@@ -26,7 +26,7 @@ def read_vectors(
     Raises:
         DataError: no such file, a line with another number of values, a value that is no number, or no wanted word.
     """
-    found: dict[str, NDArray[np.float32]] = {}
+    vectors: dict[str, NDArray[np.float32]] = {}
     size, matched, wanted = 0, 0, set(wanted)
     for number, line in _lines(path):
         word, *values = line.rstrip().split(" ")
@@ -38,7 +38,7 @@ def read_vectors(
                 f"{path} line {number} has {len(values)} numbers, expected {size} as before: fix the line"
             )
         matched += word in wanted
-        if word not in wanted and len(found) >= frequent + matched:
+        if word not in wanted and len(vectors) >= frequent + matched:
             continue
         try:
             vector = np.array(values, np.float32)
@@ -48,13 +48,13 @@ def read_vectors(
             ) from None
         if not np.isfinite(vector).all():
             raise DataError(f"{path} line {number}: a value of {word!r} is not finite: leave the line out")
-        found[word] = vector
+        vectors[word] = vector
     if not matched:
         raise DataError(
             f"{path} holds none of the {len(wanted)} words of the texts, expected 'word number number ...' lines in"
             " the same language: choose another file"
         )
-    return found
+    return vectors
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -51,9 +51,9 @@ def align(frames: NDArray[np.float64], tokens: Sequence[int], blank: int = 0) ->
     for t in range(len(scores) - 1, -1, -1):
         path[t] = state
         state -= int(steps[t, state])
-    found = []
+    aligned = []
     for k, token in enumerate(tokens):
         own = np.flatnonzero(path == 2 * k + 1)
         p = float(np.exp(frames[own, token]).mean())
-        found.append(Token(int(token), int(own[0]), int(own[-1]) + 1, p))
-    return found
+        aligned.append(Token(int(token), int(own[0]), int(own[-1]) + 1, p))
+    return aligned

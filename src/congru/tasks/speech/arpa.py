@@ -97,7 +97,7 @@ def parse_arpa(text: str, name: str) -> NGrams:
         ) from None
     promised: dict[int, int] = {}
     entries: dict[Words, tuple[float, float]] = {}
-    found: Counter[int] = Counter()
+    counts: Counter[int] = Counter()
     order, ended = 0, "\\end\\" in lines[at:]
     for number, line in enumerate(lines[at:], at + 1):
         if not line.strip(" \t"):
@@ -116,12 +116,12 @@ def parse_arpa(text: str, name: str) -> NGrams:
                     raise
                 break  # the file is cut here
             entries[words] = entries_of_words
-            found[order] += 1
-    _check_counts(promised, found, ended, name)
+            counts[order] += 1
+    _check_counts(promised, counts, ended, name)
     return NGrams(entries, max(promised))
 
 
-def _entry(line: str, order: int, place: str) -> tuple[Words, tuple[float, float]]:
+def _entry(line: str, order: int, location: str) -> tuple[Words, tuple[float, float]]:
     fields = [field.strip(" ") for field in line.split("\t")] if "\t" in line else line.split(" ")
     fields = [field for field in fields if field]
     if len(fields) > 1 and "\t" in line:
@@ -134,18 +134,18 @@ def _entry(line: str, order: int, place: str) -> tuple[Words, tuple[float, float
             raise ValueError
     except (ValueError, IndexError):
         raise DataError(
-            f"{place} is {line[:40]!r}, expected log10 p, {order or 'n'} words and perhaps a back-off: correct it"
+            f"{location} is {line[:40]!r}, expected log10 p, {order or 'n'} words and perhaps a back-off: correct it"
         ) from None
     return words, (log_p, backoff)
 
 
-def _check_counts(promised: dict[int, int], found: Counter[int], ended: bool, name: str) -> None:
+def _check_counts(promised: dict[int, int], counts: Counter[int], ended: bool, name: str) -> None:
     if not promised:
         raise DataError(f"{name} promises no n-grams (ngram 1=...), expected some: write the file again")
-    short = [n for n in promised if found[n] < promised[n] and not (ended and not found[n] and n > 1)]
+    short = [n for n in promised if counts[n] < promised[n] and not (ended and not counts[n] and n > 1)]
     if short or not ended:
         wanted = " + ".join(f"{promised[n]:,}" for n in sorted(promised))
-        there = " + ".join(f"{found[n]:,}" for n in sorted(promised))
+        there = " + ".join(f"{counts[n]:,}" for n in sorted(promised))
         end = "" if ended else ", and \\end\\ is missing"
         raise DataError(f"{name} promises {wanted} n-grams, {there} are there{end}: copy the file again")
 
@@ -210,9 +210,9 @@ def read_words(path: Path) -> list[str]:
         return read_arpa(path).words
     content = read_unpacked(path, "a word list").decode("utf-8-sig", "replace")
     words = [line.split()[0] for line in content.replace("\r\n", "\n").split("\n") if line.strip()]
-    found = dict.fromkeys(
+    distinct = dict.fromkeys(
         re.sub(r"\(\d+\)$", "", word) for word in words if not word.startswith((";;;", "#", "<"))
     )
-    if not found:
+    if not distinct:
         raise DataError(f"{path} has no word, expected one a line: fill it")
-    return list(found)
+    return list(distinct)

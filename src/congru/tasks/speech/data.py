@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from congru.errors import DataError
 from congru.tasks.parts import ALL, part_to_score
-from congru.tasks.speech.front_end import GIVEN
+from congru.tasks.speech.front_end import FROM_FILE
 from congru.tasks.speech.settings import CorpusSettings, FeatureSettings
 from congru.tasks.speech.stages import deviation_of
 from congru.tasks.speech.texts import Alphabet, alphabet_of, choose_case
@@ -38,7 +38,7 @@ from congru.tasks.speech.utterances import (
 
 @dataclass(frozen=True)
 class Corpus:
-    """The parts of a corpus; `found` maps what was found to words about it."""
+    """The parts of a corpus; `notes` says what is odd about the utterances, by kind."""
 
     source: str
     reading: Reading
@@ -49,7 +49,7 @@ class Corpus:
     validation: list[Utterance]
     num_test: int
     split: str
-    found: dict[str, Any] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -65,12 +65,12 @@ def prepare(source: str, settings: FeatureSettings) -> Corpus:
     """
     path = Path(source)
     reading = make_reading(path, settings)
-    found: dict[str, Any] = {}
-    utterances = read_utterances(path, reading, found)
+    notes: dict[str, Any] = {}
+    utterances = read_utterances(path, reading, notes)
     size = utterances[0].frames.shape[1]
-    if reading.kind != GIVEN:
+    if reading.kind != FROM_FILE:
         kind_of(path, reading.kind, size)
-    held = None if settings.valid is None else read_utterances(settings.valid, reading, found)
+    held = None if settings.valid is None else read_utterances(settings.valid, reading, notes)
     train, validation, num_test, split = split_parts(utterances, held, settings.validation)
     if not train or not validation:
         raise DataError(
@@ -78,12 +78,12 @@ def prepare(source: str, settings: FeatureSettings) -> Corpus:
             " of each: add utterances or speakers, or change --validation"
         )
     alphabet = Alphabet(alphabet_of((one.text for one in train), settings.alphabet or ""))
-    train = usable(train, alphabet, settings, found)
-    validation = usable(validation, alphabet, settings, found)
+    train = usable(train, alphabet, settings, notes)
+    validation = usable(validation, alphabet, settings, notes)
     if not train or not validation:
         raise DataError(
             f"{source} has no usable utterance for {'validation' if train else 'training'}, expected some:"
-            f" {next(iter(found.values()))}"
+            f" {next(iter(notes.values()))}"
         )
     frames = np.concatenate([one.frames for one in train]).astype(np.float64)
     return Corpus(
@@ -96,7 +96,7 @@ def prepare(source: str, settings: FeatureSettings) -> Corpus:
         validation=validation,
         num_test=num_test,
         split=split,
-        found=found,
+        notes=notes,
     )
 
 
@@ -149,16 +149,16 @@ def chosen_for_validation(utterances: Sequence[Utterance], share: float) -> set[
 
 
 def usable(
-    utterances: Sequence[Utterance], alphabet: Alphabet, settings: FeatureSettings, found: dict[str, Any]
+    utterances: Sequence[Utterance], alphabet: Alphabet, settings: FeatureSettings, notes: dict[str, Any]
 ) -> list[Utterance]:
     """The utterances whose text can be written and fits into their steps; the others stop or are counted."""
     kept, faults = [], []
     for one in utterances:
         missing, steps = alphabet.missing(one.text), -(-len(one.frames) // settings.stack)
         if missing:
-            faults.append(f"{one.place} text holds {' '.join(missing)!r}, which no training text does")
+            faults.append(f"{one.location} text holds {' '.join(missing)!r}, which no training text does")
         elif steps_needed(one.text) > steps:
-            faults.append(f"{one.place} has {steps} steps for a text that needs {steps_needed(one.text)}")
+            faults.append(f"{one.location} has {steps} steps for a text that needs {steps_needed(one.text)}")
         else:
             kept.append(one)
     if faults and settings.bad == "stop":
@@ -168,8 +168,8 @@ def usable(
             " or --bad skip"
         )
     if faults:
-        found["left out"] = "; ".join(
-            filter(None, [found.get("left out"), f"{len(faults)}: {'; '.join(faults)}"])
+        notes["left out"] = "; ".join(
+            filter(None, [notes.get("left out"), f"{len(faults)}: {'; '.join(faults)}"])
         )
     return kept
 

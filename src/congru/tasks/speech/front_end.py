@@ -20,7 +20,7 @@ from congru.tasks.speech.stages import (
     UtteranceNorm,
 )
 
-GIVEN = "given"  # features from a file, of an unknown front end
+FROM_FILE = "given"  # features from a file, of an unknown front end
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class FrontEnd:
         Raises:
             DataError: the model was trained on features of a file.
         """
-        if self.kind == GIVEN:
+        if self.kind == FROM_FILE:
             raise DataError(
                 f"the model reads features of {self.size} numbers from .npz files, expected no audio: train it with"
                 " --features and the front end that made them"

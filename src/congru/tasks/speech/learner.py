@@ -25,7 +25,7 @@ from congru.tasks.speech.arpa import estimate, format_arpa
 from congru.tasks.speech.augment import at_speed, mask_bands, mask_times, warped
 from congru.tasks.speech.data import Corpus, prepare, steps_needed
 from congru.tasks.speech.frames import SHIFT_SECONDS, Floats
-from congru.tasks.speech.front_end import GIVEN, FrontEnd, whole
+from congru.tasks.speech.front_end import FROM_FILE, FrontEnd, whole
 from congru.tasks.speech.network import network_config
 from congru.tasks.speech.recognizer import LABELS_FILE, LM_FILE
 from congru.tasks.speech.scoring import baseline_texts, error_rates
@@ -80,10 +80,11 @@ class SpeechLearner(TaskLearner[Settings]):
             differences=settings.differences,
             stack=settings.stack,
         )
-        said = [one.text for one in corpus.validation]
+        references = [one.text for one in corpus.validation]
         texts = [one.text for one in corpus.train]
         self.baselines = {
-            name: error_rates(said, heard)["wer"] for name, heard in baseline_texts(texts, len(said)).items()
+            name: error_rates(references, heard)["wer"]
+            for name, heard in baseline_texts(texts, len(references)).items()
         }
         self._train, self._validation = (
             [whole(self.front_end.norm(), one.frames) for one in part]
@@ -127,7 +128,7 @@ class SpeechLearner(TaskLearner[Settings]):
     def vary(self, row: int, seed: int) -> Floats:
         """The steps [T, I] of a training utterance with another voice, another speed, and masks."""
         settings, rng, frames = self.settings, np.random.default_rng(seed), self._train[row]
-        if settings.warp and self.front_end.kind != GIVEN:
+        if settings.warp and self.front_end.kind != FROM_FILE:
             frames = warped(frames, self.front_end.kind, settings.warp, self.corpus.deviation, rng)
         if settings.speed:
             frames = self._at_speed(frames, 1 + rng.uniform(-settings.speed, settings.speed), row)
@@ -234,10 +235,12 @@ class SpeechLearner(TaskLearner[Settings]):
         }
 
     def sample(self, networks: Networks) -> Sample:
-        """The first validation utterances: said and heard."""
+        """The first validation utterances: the transcript and what was recognised."""
         rows = self.validation_rows()
         chosen = rows[np.linspace(0, len(rows) - 1, min(_SAMPLES, len(rows))).astype(int)]
-        lines = [f"said  {said}\nheard {heard}" for said, heard, *_ in self.evaluate(networks, chosen)]
+        lines = [
+            f"said  {reference}\nheard {heard}" for reference, heard, *_ in self.evaluate(networks, chosen)
+        ]
         return Sample("\n".join(lines))
 
     def answer(self, networks: Networks, task_config: Mapping[str, Any]) -> Answer:
@@ -250,7 +253,7 @@ class SpeechLearner(TaskLearner[Settings]):
         return Answer({"frames": frames}, {"log_probabilities": log_p.float().cpu().numpy()})
 
     def describe(self) -> dict[str, Any]:
-        """What was read, how it is split, and what was found on the way."""
+        """What was read, how it is split, and what is odd about it."""
         corpus, front = self.corpus, self.front_end
         latency = front.delay_seconds + self.settings.look_ahead * front.step_seconds
         summary = {
@@ -265,7 +268,7 @@ class SpeechLearner(TaskLearner[Settings]):
             summary["test"] = f"{corpus.num_test} utterances, not looked at"
         if front.running:
             summary["latency"] = f"{1000 * latency:.0f} ms from a sound to its character, computing aside"
-        return {**summary, **corpus.found}
+        return {**summary, **corpus.notes}
 
 
 def _counted(utterances: Sequence[Utterance]) -> str:

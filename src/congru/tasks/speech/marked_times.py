@@ -72,9 +72,9 @@ class _Pieces:
 
     def take(self, kind: str) -> str:
         while self._at < len(self._pieces):
-            found, value = self._pieces[self._at]
+            piece_kind, value = self._pieces[self._at]
             self._at += 1
-            if found == kind:
+            if piece_kind == kind:
                 return value
         raise DataError(f"{self._name} ends within a TextGrid, expected another {kind}: save it again")
 
@@ -99,12 +99,12 @@ def read_srt(text: str, name: str) -> list[Segment]:
             3600 * int(a) + 60 * int(b) + int(c) + int(d) / 10 ** len(d)
             for a, b, c, d in ((h, m, s, ms), (h2, m2, s2, ms2))
         )
-        said = []
+        text_lines = []
         for following in lines[number + 1 :]:
             if not following.strip():
                 break
-            said.append(following.strip())
-        segments.append(Segment(start, end, " ".join(said)))
+            text_lines.append(following.strip())
+        segments.append(Segment(start, end, " ".join(text_lines)))
     if not segments:
         raise DataError(
             f"{name} has no subtitle (00:00:01,000 --> 00:00:02,000), expected some: check the file"
@@ -128,11 +128,11 @@ def read_stm(text: str, name: str) -> Iterator[tuple[int, str, str, Segment]]:
             raise DataError(
                 f"{name} line {number} is {line[:40]!r}, expected audio, channel, speaker, start, end, text: correct it"
             ) from None
-        said = fields[5] if len(fields) > 5 else ""
-        said = re.sub(r"^<[^>]*>\s*", "", said)  # labels such as <o,f0,male>
-        said = " ".join(word for word in said.split() if not word.startswith("(%"))
-        silent = said.upper() in ("IGNORE_TIME_SEGMENT_IN_SCORING", "INTER_SEGMENT_GAP")
-        yield number, fields[0], fields[2], Segment(start, end, "" if silent else said)
+        transcript = fields[5] if len(fields) > 5 else ""
+        transcript = re.sub(r"^<[^>]*>\s*", "", transcript)  # labels such as <o,f0,male>
+        transcript = " ".join(word for word in transcript.split() if not word.startswith("(%"))
+        silent = transcript.upper() in ("IGNORE_TIME_SEGMENT_IN_SCORING", "INTER_SEGMENT_GAP")
+        yield number, fields[0], fields[2], Segment(start, end, "" if silent else transcript)
 
 
 _NUMBER = re.compile(r"\d*\.\d+")

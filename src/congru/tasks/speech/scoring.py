@@ -1,6 +1,6 @@
 """Word and character error rates, by jiwer.
 
-WER = (substituted + deleted + inserted words) / words said;   CER the same with characters
+WER = (substituted + deleted + inserted words) / words of the reference;   CER the same with characters
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from congru.errors import require
 
 
-def error_rates(said: Sequence[str], heard: Sequence[str]) -> dict[str, float]:
+def error_rates(references: Sequence[str], hypotheses: Sequence[str]) -> dict[str, float]:
     """wer and cer over all texts together.
 
     Raises:
@@ -22,14 +22,14 @@ def error_rates(said: Sequence[str], heard: Sequence[str]) -> dict[str, float]:
     """
     jiwer = require("jiwer", "speech")
     return {
-        "wer": float(jiwer.wer(list(said), list(heard))),
-        "cer": float(jiwer.cer(list(said), list(heard))),
+        "wer": float(jiwer.wer(list(references), list(hypotheses))),
+        "cer": float(jiwer.cer(list(references), list(hypotheses))),
     }
 
 
-def exact(said: Sequence[str], heard: Sequence[str]) -> float:
+def exact(references: Sequence[str], hypotheses: Sequence[str]) -> float:
     """The share of texts without an error."""
-    return sum(a == b for a, b in zip(said, heard)) / max(1, len(said))
+    return sum(a == b for a, b in zip(references, hypotheses)) / max(1, len(references))
 
 
 def baseline_texts(train: Sequence[str], count: int) -> dict[str, list[str]]:

@@ -172,5 +172,5 @@ class Pipeline:
 
 def deviation_of(frames: NDArray[np.float64]) -> NDArray[np.float64]:
     """The deviation [F] of frames [n, F] around their mean; 1 where they do not differ."""
-    found = frames.std(0)
-    return np.where(found > 1e-6, found, 1.0)
+    deviation = frames.std(0)
+    return np.where(deviation > 1e-6, deviation, 1.0)

@@ -34,7 +34,7 @@ class Row:
     `start` and `end` are seconds within the audio, where it is a stretch of it.
     """
 
-    place: str
+    location: str
     path: Path
     text: str
     speaker: str = ""
@@ -124,7 +124,7 @@ def read_table(path: Path) -> list[Row]:
 
 
 def _row(table: Path, number: int, cells: list[str], columns: dict[str, int | None]) -> Row:
-    place = f"{table.name} line {number}"
+    location = f"{table.name} line {number}"
 
     def cell(name: str) -> str:
         column = columns[name]
@@ -132,7 +132,7 @@ def _row(table: Path, number: int, cells: list[str], columns: dict[str, int | No
 
     named = cell("path")
     if not named:
-        raise DataError(f"{place} has no path, expected path and text: fill it in")
+        raise DataError(f"{location} has no path, expected path and text: fill it in")
     part = cell("part").lower()
     part = PARTS.get(part, part) or _part_of_path(Path(named))
     times: list[float | None] = []
@@ -140,8 +140,8 @@ def _row(table: Path, number: int, cells: list[str], columns: dict[str, int | No
         try:
             times.append(float(cell(name)) if cell(name) else None)
         except ValueError:
-            raise DataError(f"{place}: {name} is {cell(name)!r}, expected seconds: correct it") from None
-    return Row(place, table.parent / named, cell("text"), cell("speaker"), part, times[0], times[1])
+            raise DataError(f"{location}: {name} is {cell(name)!r}, expected seconds: correct it") from None
+    return Row(location, table.parent / named, cell("text"), cell("speaker"), part, times[0], times[1])
 
 
 def _part_of_path(path: Path) -> str:
@@ -176,8 +176,8 @@ def _part_of_name(path: Path) -> str:
 
 
 def _audio_named(folder: Path, stem: str) -> Path:
-    found = [folder / (stem + suffix) for suffix in SUFFIXES]
-    return next((path for path in found if path.is_file()), folder / f"{stem}.flac")
+    candidates = [folder / (stem + suffix) for suffix in SUFFIXES]
+    return next((path for path in candidates if path.is_file()), folder / f"{stem}.flac")
 
 
 def _beside(folder: Path) -> Iterator[Row]:
@@ -194,8 +194,8 @@ def _beside(folder: Path) -> Iterator[Row]:
             file = path.with_suffix(suffix)
             if file.is_file():
                 for segment in read(decode(file), str(file)):
-                    place = f"{relative} {segment.start:g}-{segment.end:g} s"
-                    yield Row(place, path, segment.text, speaker, part, segment.start, segment.end)
+                    location = f"{relative} {segment.start:g}-{segment.end:g} s"
+                    yield Row(location, path, segment.text, speaker, part, segment.start, segment.end)
                 break
 
 
@@ -213,8 +213,8 @@ def _of_stm(path: Path) -> list[Row]:
     rows = []
     for number, file, speaker, segment in read_stm(decode(path), str(path)):
         if segment.text:
-            place, audio = f"{path.name} line {number}", _audio_named(path.parent, file)
-            rows.append(Row(place, audio, segment.text, speaker, "", segment.start, segment.end))
+            location, audio = f"{path.name} line {number}", _audio_named(path.parent, file)
+            rows.append(Row(location, audio, segment.text, speaker, "", segment.start, segment.end))
     if not rows:
         raise DataError(f"{path} has no segment with text, expected some: check the file")
     return rows

@@ -154,12 +154,12 @@ def _audio_files(files: tuple[Path, ...]) -> Iterator[Path]:
         if not path.is_dir():
             yield path
             continue
-        found = sorted(one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES)
-        if not found:
+        audio_files = sorted(one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES)
+        if not audio_files:
             raise DataError(
                 f"{path} holds no audio file, expected some of {', '.join(SUFFIXES[:6])}: name another"
             )
-        yield from found
+        yield from audio_files
 
 
 def _hear(
@@ -292,22 +292,22 @@ def evaluate(
     if chosen.beam:
         using = [name for name, value in (("words", words), ("language model", lm)) if value is not None]
         decodings[", ".join([f"model, beam {chosen.beam}", *using])] = chosen
-    found: dict[str, Any] = {}
-    utterances = read_utterances(Path(data), reading_of(recognizer, bad), found)
+    notes: dict[str, Any] = {}
+    utterances = read_utterances(Path(data), reading_of(recognizer, bad), notes)
     name, rows = part_of(utterances, part, float(recognizer.config["validation"]), data)
-    said = [one.text for one in rows]
+    references = [one.text for one in rows]
     log_p = [recognizer.log_probabilities(recognizer.steps(one.frames)) for one in rows]
     heard = {
         title: [text_of(recognizer.words_of_log_p(one, decoding)) for one in log_p]
         for title, decoding in decodings.items()
     }
-    trivial = baseline_texts([recognizer.config["most_frequent"]], len(said))
+    trivial = baseline_texts([recognizer.config["most_frequent"]], len(references))
     scores = {
-        title: {**error_rates(said, texts), "exact": exact(said, texts)}
+        title: {**error_rates(references, texts), "exact": exact(references, texts)}
         for title, texts in {**heard, **trivial}.items()
     }
     if not quiet:
-        _print_scores(data, name, said, heard, scores, found, errors)
+        _print_scores(data, name, references, heard, scores, notes, errors)
     return scores
 
 
@@ -320,14 +320,16 @@ def reading_of(recognizer: Recognizer, bad: str) -> Reading:
 def _print_scores(
     data: str,
     part: str,
-    said: list[str],
+    references: list[str],
     heard: dict[str, list[str]],
     scores: dict[str, dict[str, float]],
-    found: dict[str, Any],
+    notes: dict[str, Any],
     errors: int,
 ) -> None:
-    print(f"{data}, {part}: {len(said)} utterances, {sum(len(text.split()) for text in said)} words")
-    for what, words in found.items():
+    print(
+        f"{data}, {part}: {len(references)} utterances, {sum(len(text.split()) for text in references)} words"
+    )
+    for what, words in notes.items():
         print(f"{what}: {words}")
     best = {"wer": "min", "cer": "min", "exact": "max"}
     print(
@@ -336,7 +338,7 @@ def _print_scores(
         )
     )
     last = list(heard)[-1]
-    wrong = [(a, b) for a, b in zip(said, heard[last]) if a != b]
+    wrong = [(a, b) for a, b in zip(references, heard[last]) if a != b]
     for text, other in wrong[:errors]:
         print(f"said  {text}\nheard {other}")
     baselines = {title: row["wer"] for title, row in scores.items() if title not in heard}

@@ -20,7 +20,7 @@ from congru.data.files import read_bytes
 from congru.errors import DataError, SettingsError
 from congru.tasks.speech.audio import Audio, read_audio, silent
 from congru.tasks.speech.frames import SIZES, SPHINX_HZ, Floats
-from congru.tasks.speech.front_end import GIVEN, frames_of
+from congru.tasks.speech.front_end import FROM_FILE, frames_of
 from congru.tasks.speech.texts import normal, strange
 from congru.tasks.speech.transcripts import KNOWN_PARTS, PARTS, Row, read_rows
 
@@ -30,9 +30,9 @@ _SHOWN = 4  # faults in one line
 
 @dataclass(frozen=True)
 class Utterance:
-    """Frames [n, F] and what is said; `place` names it, `part` is "" where it is not given."""
+    """Frames [n, F] and their transcript; `location` names them in messages, `part` is "" where it is unknown."""
 
-    place: str
+    location: str
     text: str
     frames: Floats
     speaker: str = ""
@@ -56,8 +56,8 @@ def is_features(source: Path) -> bool:
     return source.suffix.lower() == ".npz"
 
 
-def read_utterances(source: Path, reading: Reading, found: dict[str, Any]) -> list[Utterance]:
-    """All usable utterances of a source; what is left out with `bad` "skip" is counted in `found`.
+def read_utterances(source: Path, reading: Reading, notes: dict[str, Any]) -> list[Utterance]:
+    """All usable utterances of a source; what is left out with `bad` "skip" is counted in `notes`.
 
     Raises:
         DataError: nothing usable, or with `bad` "stop" any fault, the first few in one line.
@@ -71,7 +71,7 @@ def read_utterances(source: Path, reading: Reading, found: dict[str, Any]) -> li
             f"{source.name}: {'; '.join(faults[:_SHOWN])}{more}: correct these, or pass --bad skip"
         )
     if faults:
-        found[f"left out of {source.name}"] = f"{len(faults)}: {'; '.join(faults)}"
+        notes[f"left out of {source.name}"] = f"{len(faults)}: {'; '.join(faults)}"
     if not utterances:
         why = f" ({faults[0]})" if faults else ""
         raise DataError(f"{source} has no usable utterance{why}, expected some: correct the transcripts")
@@ -82,20 +82,20 @@ def read_utterances(source: Path, reading: Reading, found: dict[str, Any]) -> li
 
 def _speaker(utterance: Utterance, pattern: str) -> str:
     try:
-        match = re.search(pattern, utterance.place)
+        match = re.search(pattern, utterance.location)
     except re.error as error:
         raise SettingsError(f"speaker is {pattern!r} ({error}), expected a regular expression") from None
     if match is None or not match.groups():
         raise DataError(
-            f"{utterance.place} has no speaker by --speaker {pattern!r}, expected a group that matches: correct it"
+            f"{utterance.location} has no speaker by --speaker {pattern!r}, expected a group that matches: correct it"
         )
     return match[1]
 
 
-def text_fault(text: str, given: str, alphabet: str | None) -> str | None:
+def text_fault(text: str, original: str, alphabet: str | None) -> str | None:
     """What is wrong with a normal text, or None."""
     if not text:
-        return f"has the text {given!r}, expected words" if given else "has no text"
+        return f"has the text {original!r}, expected words" if original else "has no text"
     odd = strange(text, alphabet)
     if odd:
         kind = f"only {alphabet!r}" if alphabet is not None else "letters, digits, apostrophes and hyphens"
@@ -111,17 +111,17 @@ def _from_audio(source: Path, reading: Reading, faults: list[str]) -> list[Utter
         fault = text_fault(text, row.text, reading.alphabet)
         first = seen.setdefault((row.path, row.start), row)
         if first is not row and fault is None:
-            fault = f"has the same audio as {first.place}, {row.path.name}"
+            fault = f"has the same audio as {first.location}, {row.path.name}"
         if fault is None:
             try:
                 if audio_of is None or audio_of[0] != row.path:
                     audio_of = (row.path, read_audio(row.path))
                 frames = _frames(audio_of[1], row, reading)
-                utterances.append(Utterance(row.place, text, frames, row.speaker, row.part))
+                utterances.append(Utterance(row.location, text, frames, row.speaker, row.part))
                 continue
             except DataError as error:
                 fault = str(error)
-        faults.append(f"{row.place} {fault}")
+        faults.append(f"{row.location} {fault}")
     return utterances
 
 
@@ -173,16 +173,16 @@ def _from_features(source: Path, reading: Reading, faults: list[str]) -> list[Ut
         known = len(offsets) - 1
         ids = _strings(arrays.get(f"{prefix}id"), known) or [f"{prefix}{k}" for k in range(known)]
         speakers = _strings(arrays.get(f"{prefix}speaker"), known) or [""] * known
-        for k, given in enumerate(texts):
-            text = normal(given, reading.case)
+        for k, original in enumerate(texts):
+            text = normal(original, reading.case)
             frames = np.asarray(feat[offsets[k] : offsets[k + 1]], np.float32)
-            fault = text_fault(text, given, reading.alphabet) or _frames_fault(frames)
+            fault = text_fault(text, original, reading.alphabet) or _frames_fault(frames)
             if fault:
                 faults.append(f"{ids[k]} {fault}")
             else:
-                place = ids[k]
+                location = ids[k]
                 utterances.append(
-                    Utterance(place, text, frames, speakers[k], part if part in KNOWN_PARTS else "")
+                    Utterance(location, text, frames, speakers[k], part if part in KNOWN_PARTS else "")
                 )
     return utterances
 
@@ -235,7 +235,7 @@ def kind_of(source: Path, wanted: str, utterances_size: int | None = None) -> st
     if not is_features(source):
         return "fbank" if wanted == "auto" else wanted
     if wanted == "auto":
-        return GIVEN
+        return FROM_FILE
     if utterances_size is not None and SIZES[wanted] != utterances_size:
         raise SettingsError(
             f"features is {wanted!r}, which has {SIZES[wanted]} numbers a frame, expected the {utterances_size} of"

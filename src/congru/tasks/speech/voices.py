@@ -99,14 +99,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--test", type=int, default=100)
     parser.add_argument("--longest", type=int, default=4, help="most digits in a recording")
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args(arguments)
-    counts = {"train": given.train, "validation": given.validation, "test": given.test}
+    options = parser.parse_args(arguments)
+    counts = {"train": options.train, "validation": options.validation, "test": options.test}
     try:
-        speak(given.folder, plan(counts, given.longest, given.seed))
+        speak(options.folder, plan(counts, options.longest, options.seed))
     except CongruError as error:
         raise SystemExit(f"voices: {error}") from None
-    print(f"{sum(counts.values())} recordings in {given.folder}; next:")
-    print(f"  {shlex.join(['congru', 'train', 'speech', str(given.folder), '--out', 'digits-model'])}")
+    print(f"{sum(counts.values())} recordings in {options.folder}; next:")
+    print(f"  {shlex.join(['congru', 'train', 'speech', str(options.folder), '--out', 'digits-model'])}")
 
 
 if __name__ == "__main__":

@@ -58,41 +58,43 @@ def align(translator: Translator, text: str, translation: Translation) -> Alignm
 
 def alignment_text(translator: Translator, text: str, translation: Translation) -> str:
     """A line for each word of the translation: the source words it looked at most, with their shares."""
-    found = align(translator, text, translation)
-    width = max(map(len, found.target))
+    alignment = align(translator, text, translation)
+    width = max(map(len, alignment.target))
     lines = []
-    for word, weights in zip(found.target, found.weights):
+    for word, weights in zip(alignment.target, alignment.weights):
         best = [k for k in np.argsort(-weights, kind="stable")[:3].tolist() if weights[k] >= 0.05]
-        lines.append(f"  {word:<{width}}  " + "  ".join(f"{found.source[k]} {weights[k]:.0%}" for k in best))
+        lines.append(
+            f"  {word:<{width}}  " + "  ".join(f"{alignment.source[k]} {weights[k]:.0%}" for k in best)
+        )
     return "\n".join(lines)
 
 
 def alignment_html(translator: Translator, text: str, translation: Translation) -> str:
     """The sentence, its translation, and the weights as a picture."""
-    found = align(translator, text, translation)
+    alignment = align(translator, text, translation)
     head = f"<p>{escape(text)}<br><b>{escape(translation.text)}</b> (score {translation.score:.3f})</p>"
-    return head + figure(alignment_svg(found))
+    return head + figure(alignment_svg(alignment))
 
 
-def alignment_svg(found: Alignment) -> str:
+def alignment_svg(alignment: Alignment) -> str:
     """The weights as squares: source words across, the translation down; darker is more."""
-    left, top = (_LETTER * max(map(len, words)) + _CELL for words in (found.target, found.source))
-    width, height = left + _CELL * len(found.source), top + _CELL * len(found.target)
+    left, top = (_LETTER * max(map(len, words)) + _CELL for words in (alignment.target, alignment.source))
+    width, height = left + _CELL * len(alignment.source), top + _CELL * len(alignment.target)
     # the words across lean to the right, over the last column
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width + top} {height}" width="{width + top}"'
         f' height="{height}" font-family="sans-serif" font-size="13">'
     ]
-    for column, word in enumerate(found.source):
+    for column, word in enumerate(alignment.source):
         x, y = left + _CELL * column + _CELL // 2, top - 6
         parts.append(f'<text x="{x}" y="{y}" transform="rotate(-60 {x} {y})">{escape(word)}</text>')
-    for row, (word, weights) in enumerate(zip(found.target, found.weights)):
+    for row, (word, weights) in enumerate(zip(alignment.target, alignment.weights)):
         y = top + _CELL * row
         parts.append(f'<text x="{left - 6}" y="{y + 16}" text-anchor="end">{escape(word)}</text>')
         for column, weight in enumerate(weights.tolist()):
             parts.append(
                 f'<rect x="{left + _CELL * column}" y="{y}" width="{_CELL}" height="{_CELL}" stroke="#ccc"'
                 f' fill="#14508c" fill-opacity="{weight:.3f}"><title>{escape(word)} looks at'
-                f" {escape(found.source[column])}: {weight:.1%}</title></rect>"
+                f" {escape(alignment.source[column])}: {weight:.1%}</title></rect>"
             )
     return "".join([*parts, "</svg>"])

@@ -13,7 +13,10 @@ def answers_of(model: Path) -> RowAnswers:
     translator = Translator.load(model)
 
     def answer(texts: list[str]) -> Columns:
-        found = [best[0] for best in translator.translate(texts)]
-        return {"translation": [one.text for one in found], "score": [one.score for one in found]}
+        translations = [best[0] for best in translator.translate(texts)]
+        return {
+            "translation": [one.text for one in translations],
+            "score": [one.score for one in translations],
+        }
 
     return RowAnswers("text", {"translation": "string", "score": "float64"}, answer)

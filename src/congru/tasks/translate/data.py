@@ -1,4 +1,4 @@
-"""From the files of a training to sentences: training pairs, validation sentences with their references, what was found.
+"""From the files of a training to sentences: training pairs, validation sentences with their references, notes.
 
 Without validation files some source sentences are kept, each once with all its translations as references; none of them stays in
 training.
@@ -39,7 +39,7 @@ class TranslateData:
     split: str
     train: Pairs
     validation: Sentences
-    found: dict[str, Any] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 def prepare(files: tuple[Path, ...], settings: PairSettings) -> TranslateData:
@@ -49,53 +49,53 @@ def prepare(files: tuple[Path, ...], settings: PairSettings) -> TranslateData:
         DataError: see `read_pairs`; or too few different source sentences to keep some.
     """
     pairs = read_pairs(files, settings)
-    found = findings(pairs)
+    notes = findings(pairs)
     if settings.valid:
         held = read_pairs(tuple(settings.valid), settings)
         known = set(zip(pairs.source, pairs.target))
         repeated = sum(pair in known for pair in zip(held.source, held.target))
         if repeated:
-            found["validation pairs that also stand in training"] = repeated
+            notes["validation pairs that also stand in training"] = repeated
         split = "validation files of their own"
         return TranslateData(
             tuple(map(str, files)),
             split,
             pairs,
             Sentences(held.source, [[one] for one in held.target]),
-            found,
+            notes,
         )
     train, validation = split_pairs(pairs, settings.validation, settings.max_validation)
     split = f"{len(validation)} source sentences drawn for validation, with all their translations"
-    return TranslateData(tuple(map(str, files)), split, train, validation, found)
+    return TranslateData(tuple(map(str, files)), split, train, validation, notes)
 
 
 def findings(pairs: Pairs) -> dict[str, Any]:
     """What a reader should know of the pairs: left-out lines, copies, repeated pairs, quotes that never close."""
-    found: dict[str, Any] = {}
+    notes: dict[str, Any] = {}
     if pairs.bad:
         shown = "; ".join(pairs.bad[:_NAMED])
-        found["left out"] = f"{len(pairs.bad)} lines: {shown}{' ...' if len(pairs.bad) > _NAMED else ''}"
+        notes["left out"] = f"{len(pairs.bad)} lines: {shown}{' ...' if len(pairs.bad) > _NAMED else ''}"
     if pairs.remarks:
-        found["reading"] = "; ".join(pairs.remarks)
+        notes["reading"] = "; ".join(pairs.remarks)
     seen: set[tuple[str, str]] = set()
     copies, repeated, quotes = [], [], []
-    for place, source, target in zip(pairs.places, pairs.source, pairs.target):
+    for location, source, target in zip(pairs.locations, pairs.source, pairs.target):
         if source == target:
-            copies.append(place)
+            copies.append(location)
         if (source, target) in seen:
-            repeated.append(place)
+            repeated.append(location)
         seen.add((source, target))
         if source.count('"') % 2 or target.count('"') % 2:
-            quotes.append(place)
-    for what, places in (
+            quotes.append(location)
+    for what, locations in (
         ("translation equal to its source", copies),
         ("pairs that stand there already", repeated),
         ("a quotation mark that never closes", quotes),
     ):
-        if places:
-            shown = ", ".join(places[:_NAMED])
-            found[what] = f"{len(places)} ({shown}{', ...' if len(places) > _NAMED else ''})"
-    return found
+        if locations:
+            shown = ", ".join(locations[:_NAMED])
+            notes[what] = f"{len(locations)} ({shown}{', ...' if len(locations) > _NAMED else ''})"
+    return notes
 
 
 def sentences_of(pairs: Pairs, part: str, share: float, most: int) -> Sentences:
@@ -121,9 +121,9 @@ def split_pairs(pairs: Pairs, share: float, most: int) -> tuple[Pairs, Sentences
     kept = np.random.default_rng(0).permutation(len(distinct))[:count]
     held: dict[str, list[str]] = {distinct[k]: [] for k in sorted(kept.tolist())}
     train = Pairs(pairs.name, bad=pairs.bad, remarks=pairs.remarks)
-    for place, source, target in zip(pairs.places, pairs.source, pairs.target):
+    for location, source, target in zip(pairs.locations, pairs.source, pairs.target):
         if source in held:
             held[source].append(target)
         else:
-            train.add(place, source, target)
+            train.add(location, source, target)
     return train, Sentences(list(held), list(held.values()))

@@ -160,22 +160,22 @@ class TranslateLearner(TaskLearner[Settings]):
         return self.collate([self.pairs[row] for row in rows])
 
     def collate(self, pairs: Sequence[tuple[list[int], list[int]]]) -> Batch:
-        """source [B, S] and its lengths [B], given [B, T] (what the decoder reads), wanted [B, T] (-100 at padding)."""
+        """source [B, S], its lengths [B], decoder_inputs [B, T] (wanted, one token later), wanted [B, T] (-100 at padding)."""
         source = [one for one, _ in pairs]
         target = [other for _, other in pairs]
         wanted = _padded(target, _IGNORED)
-        given = np.concatenate([np.full((len(pairs), 1), self.target.boundary), wanted[:, :-1]], 1)
+        decoder_inputs = np.concatenate([np.full((len(pairs), 1), self.target.boundary), wanted[:, :-1]], 1)
         return {
             "source": _padded(source, self.source.boundary),
             "lengths": np.array([len(one) for one in source]),
-            "given": np.where(given == _IGNORED, self.target.boundary, given),
+            "decoder_inputs": np.where(decoder_inputs == _IGNORED, self.target.boundary, decoder_inputs),
             "wanted": wanted,
         }
 
     def logits(self, networks: Networks, batch: Batch) -> Tensor:
         """Scores [B, T, V] of the next token under teacher forcing."""
         out, _ = networks["encoder"](batch["source"], lengths=batch["lengths"])
-        inputs = {"target": batch["given"]}
+        inputs = {"target": batch["decoder_inputs"]}
         lengths = {}
         if self.settings.fixed_vector:
             inputs["summary"] = out
@@ -213,13 +213,13 @@ class TranslateLearner(TaskLearner[Settings]):
         chosen = [int(row) for row in rows]
         batch = self.tensors(self.collate([self.held[row] for row in chosen]), networks)
         nats = float(self.nats(self.logits(networks, batch), batch["wanted"]))
-        found = self.translator(networks).translate(
+        translations = self.translator(networks).translate(
             [self.data.validation.source[row] for row in chosen],
             beam_size=1,
             batch_size=self.evaluation_batch,
         )
         count = sum(len(self.held[row][1]) for row in chosen)
-        return Evaluated(chosen, [one[0].text for one in found], nats, count)
+        return Evaluated(chosen, [one[0].text for one in translations], nats, count)
 
     def metrics(self, parts: Sequence[Evaluated]) -> dict[str, float]:
         """BLEU and chrF of the greedy translations, and nats per token."""
@@ -273,10 +273,10 @@ class TranslateLearner(TaskLearner[Settings]):
         """The first validation sentences with their translations."""
         chosen = list(range(min(_SAMPLES, len(self.held))))
         texts = [self.data.validation.source[row] for row in chosen]
-        found = self.translator(networks).translate(texts, beam_size=1)
+        translations = self.translator(networks).translate(texts, beam_size=1)
         parts = [
             f"source       {text}\ntranslation  {best[0].text}\nreference    {self.references[row][0]}"
-            for row, text, best in zip(chosen, texts, found)
+            for row, text, best in zip(chosen, texts, translations)
         ]
         return Sample("\n\n".join(parts))
 
@@ -287,7 +287,7 @@ class TranslateLearner(TaskLearner[Settings]):
         return Answer({"texts": encoded}, answer_of(self.translator(networks, task_config), texts))
 
     def describe(self) -> dict[str, Any]:
-        """What was read, how it is split, and what was found on the way."""
+        """What was read, how it is split, and what is odd about it."""
         data, settings = self.data, self.settings
         kind = "words" if settings.tokens == "word" else "byte pairs"
         sizes = f"{self.source.num_tokens:,}"
@@ -300,7 +300,7 @@ class TranslateLearner(TaskLearner[Settings]):
             "train": f"{len(self.pairs)} pairs, {self.lengths.sum(0).tolist()} tokens",
             "validation": f"{len(data.validation)} sentences",
             "tokens": f"{sizes} {kind}{', shared' if settings.shared else ''}",
-            **data.found,
+            **data.notes,
         }
         if self.num_long:
             summary[f"longer than {settings.max_tokens} tokens"] = (

@@ -22,27 +22,27 @@ _EXPECTED = "a file of sentences"
 
 @dataclass
 class Pairs:
-    """N pairs as they stand in their files; `places` says where ("line 3", "unit 2"), `bad` what was left out and why."""
+    """N pairs as they stand in their files; `locations` says where ("line 3", "unit 2"), `bad` what was left out and why."""
 
     name: str
     source: list[str] = field(default_factory=list)
     target: list[str] = field(default_factory=list)
-    places: list[str] = field(default_factory=list)
+    locations: list[str] = field(default_factory=list)
     bad: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.source)
 
-    def add(self, place: str, source: str, target: str) -> None:
+    def add(self, location: str, source: str, target: str) -> None:
         """Take a pair, or note why it is none."""
         for side, text in (("source", source), ("translation", target)):
             if not text.strip():
-                self.bad.append(f"{place} has an empty {side}, expected a sentence on both sides")
+                self.bad.append(f"{location} has an empty {side}, expected a sentence on both sides")
                 return
         self.source.append(source.strip())
         self.target.append(target.strip())
-        self.places.append(place)
+        self.locations.append(location)
 
 
 def read_pairs(files: tuple[Path, ...], settings: PairSettings) -> Pairs:
@@ -76,8 +76,8 @@ def _one_file(path: Path, settings: PairSettings) -> Pairs:
     else:
         return _table(path, settings.source_column, settings.target_column)
     pairs = Pairs(path.name, bad=units.bad, remarks=units.remarks)
-    for place, source, target in units.pairs:
-        pairs.add(place, source, target)
+    for location, source, target in units.pairs:
+        pairs.add(location, source, target)
     return pairs
 
 

@@ -39,7 +39,7 @@ def read_po(path: Path) -> Units:
         DataError: a line that is neither comment nor message, or bytes of another charset.
     """
     entries, obsolete = _entries(path)
-    found = Units([], [], [])
+    units = Units([], [], [])
     fuzzy = done = 0
     for entry in entries:
         if entry.fuzzy:
@@ -47,12 +47,12 @@ def read_po(path: Path) -> Units:
         elif entry.translations and all(text.strip() for text in entry.translations):
             done += 1
             source = entry.parts.get("msgid_plural", entry.parts["msgid"])
-            found.pairs.append((f"line {entry.line}", source, entry.translations[-1]))
-    found.remarks.append(
+            units.pairs.append((f"line {entry.line}", source, entry.translations[-1]))
+    units.remarks.append(
         f"{path.name}: {len(entries)} entries, {done} translated, {len(entries) - done - fuzzy} not,"
         f" {fuzzy} fuzzy, {obsolete} obsolete"
     )
-    return found
+    return units
 
 
 def _entries(path: Path) -> tuple[list[_Entry], int]:
@@ -102,4 +102,4 @@ def _text(path: Path) -> str:
 
 
 def _unescaped(text: str) -> str:
-    return _ESCAPED.sub(lambda found: _ESCAPES.get(found[1], found[1]), text)
+    return _ESCAPED.sub(lambda match: _ESCAPES.get(match[1], match[1]), text)

@@ -36,18 +36,18 @@ class WordStream:
         self._words.append(word)
         translator = self._translator
         encoded = translator.encode([" ".join(self._words)])
-        found = translator.search(
+        hypotheses = translator.search(
             encoded,
             beam_size=self._beam,
             num_best=self._beam,
             alpha=self._alpha,
             prefix=self._tokens,
         )[0]
-        best = found[0].tokens
+        best = hypotheses[0].tokens
         if last:
             agreed = best
         else:
-            agreed = common_prefix([best, self._before, *(one.tokens for one in found)])
+            agreed = common_prefix([best, self._before, *(one.tokens for one in hypotheses)])
             agreed = self._whole_words(agreed, best)
         self._before = best[len(agreed) :]
         written = self.text

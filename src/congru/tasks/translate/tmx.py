@@ -33,14 +33,14 @@ def read_tmx(path: Path, source: str | None, target: str | None) -> Units:
             " --source-language and --target-language"
         )
     second = _choose(path, "target_language", target or rest[0], rest)
-    found = Units([], [], [f"{path.name}: {first} to {second}"])
+    chosen = Units([], [], [f"{path.name}: {first} to {second}"])
     for number, unit in enumerate(units, 1):
         missing = next((name for name in (first, second) if name not in unit), None)
         if missing is None:
-            found.pairs.append((f"unit {number}", unit[first], unit[second]))
+            chosen.pairs.append((f"unit {number}", unit[first], unit[second]))
         else:
-            found.bad.append(f"unit {number} has no segment in {missing!r}, expected both languages")
-    return found
+            chosen.bad.append(f"unit {number} has no segment in {missing!r}, expected both languages")
+    return chosen
 
 
 def _language(tuv: ElementTree.Element) -> str:

@@ -251,5 +251,5 @@ def reply(model: Model, inputs: Arrays) -> Arrays:
 
 def answer_of(translator: Translator, texts: Sequence[str]) -> dict[str, NDArray[Any]]:
     """What a model folder's stored answer holds: log p [N] of the greedy translations, and their characters."""
-    best = [found[0] for found in translator.translate(texts, beam_size=1)]
+    best = [ranked[0] for ranked in translator.translate(texts, beam_size=1)]
     return {"log_p": np.array([one.log_p for one in best])}

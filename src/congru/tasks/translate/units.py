@@ -13,7 +13,7 @@ from congru.errors import DataError
 
 
 class Units(NamedTuple):
-    """Pairs (place, source, target) as they stand there, lines about what is no pair, and remarks."""
+    """Pairs (location, source, target) as they stand there, lines about what is no pair, and remarks."""
 
     pairs: list[tuple[str, str, str]]
     bad: list[str]

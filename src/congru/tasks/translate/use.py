@@ -94,13 +94,13 @@ def run(
                 _stream(translator, one, beam, alpha, json_lines)
             continue
         known = [one for one in chunk if one.strip()]
-        found = iter(
+        translated = iter(
             translator.translate(
                 known, beam_size=max(beam, 1), num_best=best, alpha=alpha, batch_size=batch_size
             )
         )
         for one in chunk:
-            translations = next(found) if one.strip() else []
+            translations = next(translated) if one.strip() else []
             _print(translator, one, translations, scores, attention, json_lines)
             if page_file is not None and translations:
                 body = alignment_html(translator, one, translations[0])
@@ -129,7 +129,7 @@ def _typed() -> Iterator[list[str]]:
 def _print(
     translator: Translator,
     text: str,
-    found: list[Translation],
+    translations: list[Translation],
     scores: bool,
     attention: bool,
     json_lines: bool,
@@ -137,15 +137,15 @@ def _print(
     if json_lines:
         entries = [
             {"text": one.text, "score": round(one.score, 4), "log_p": round(one.log_p, 4), "ended": one.ended}
-            for one in found
+            for one in translations
         ]
         print(json.dumps({"source": text, "translations": entries}, ensure_ascii=False), flush=True)
         return
-    for one in found:
-        print(f"{one.score:8.3f}  {one.text}" if scores or len(found) > 1 else one.text, flush=True)
+    for one in translations:
+        print(f"{one.score:8.3f}  {one.text}" if scores or len(translations) > 1 else one.text, flush=True)
         if attention:
             print(alignment_text(translator, text, one) + "\n")
-    if not found:
+    if not translations:
         print()
 
 
@@ -227,8 +227,8 @@ def evaluate(
     splits = share > 0 and len(set(pairs.source)) > 1
     name = part_to_score(part, ("train", "validation") if splits else (), pairs.name)
     chosen = sentences_of(pairs, name, share, int(config.get("max_validation", settings.max_validation)))
-    found = translator.translate(chosen.source, beam_size=beam, alpha=alpha, batch_size=batch_size)
-    texts = [one[0].text for one in found]
+    translations = translator.translate(chosen.source, beam_size=beam, alpha=alpha, batch_size=batch_size)
+    texts = [one[0].text for one in translations]
     if output is not None:
         output.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
     cleaned = [translator.source.clean(text) for text in chosen.source]

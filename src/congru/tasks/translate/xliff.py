@@ -21,7 +21,7 @@ def read_xliff(path: Path) -> Units:
     Raises:
         DataError: no XML.
     """
-    found, left = Units([], [], []), Counter[str]()
+    translated, left = Units([], [], []), Counter[str]()
     units = [element for element in parse_xml(path, "XLIFF").iter() if local_name(element) in _UNITS]
     for number, unit in enumerate(units, 1):
         parts = {local_name(child): child for child in unit}
@@ -35,8 +35,8 @@ def read_xliff(path: Path) -> Units:
         elif not text:
             left["with an empty target"] += 1
         else:
-            found.pairs.append((f"unit {number}", text_of(parts.get("source"), _INLINE), text))
+            translated.pairs.append((f"unit {number}", text_of(parts.get("source"), _INLINE), text))
     if left:
         counts = ", ".join(f"{count} {what}" for what, count in left.items())
-        found.remarks.append(f"{path.name}: of {len(units)} units left out: {counts}")
-    return found
+        translated.remarks.append(f"{path.name}: of {len(units)} units left out: {counts}")
+    return translated
