@@ -252,14 +252,14 @@ export function sharesOf(run: LayerRun, asked: Asked): Shares {
       B[k] = B[k]! * shown[k]!;
     }
   for (let step = asked.at; step >= 0; step--) {
-    let given = 0;
+    let contribution = 0;
     for (let k = 0; k < H; k++) {
       const j = step * H + k;
       const written = run.c ? gates.i![j]! * gates.g![j]! : (1 - gates.z![j]!) * gates.n![j]!;
-      given += (1 - p) * written * B[k]!;
+      contribution += (1 - p) * written * B[k]!;
       B[k] = B[k]! * keep[j]!;
     }
-    contributions[step] = given;
+    contributions[step] = contribution;
   }
   const first = run.c ? run.startCell! : run.start;
   for (let k = 0; k < H; k++) start += B[k]! * first[k]!;

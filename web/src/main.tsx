@@ -4,7 +4,7 @@ import "uplot/dist/uPlot.min.css";
 import { Component, render, type ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { engine } from "./engine";
-import { address, Notice, useAnswer, usePlace, VIEWS, NAMES } from "./parts";
+import { address, Notice, useAnswer, useRoute, VIEWS, NAMES } from "./parts";
 import { Chess } from "./views/chess";
 import { Compare } from "./views/compare";
 import { Explorer } from "./views/explorer";
@@ -123,7 +123,7 @@ function ModelPage({ name, view }: { name: string; view: string }) {
 }
 
 function Page() {
-  const { path } = usePlace();
+  const { path } = useRoute();
   const [theme, nextTheme] = useTheme();
   const [kind, name, view] = path;
   useEffect(() => {

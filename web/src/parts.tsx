@@ -3,25 +3,25 @@ import type { ComponentChildren } from "preact";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { Fault } from "./protocol";
 
-export interface Place {
+export interface Route {
   path: string[];
   query: URLSearchParams;
 }
 
-function read(): Place {
+function read(): Route {
   const [path = "", query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   return { path: path.split("/").filter(Boolean).map(decodeURIComponent), query: new URLSearchParams(query) };
 }
 
 /** The address behind #, and again whenever it changes. */
-export function usePlace(): Place {
-  const [place, setPlace] = useState(read);
+export function useRoute(): Route {
+  const [route, setRoute] = useState(read);
   useEffect(() => {
-    const changed = () => setPlace(read());
+    const changed = () => setRoute(read());
     addEventListener("hashchange", changed);
     return () => removeEventListener("hashchange", changed);
   }, []);
-  return place;
+  return route;
 }
 
 type Query = Record<string, string | string[] | undefined | null>;
@@ -39,7 +39,7 @@ export function keepInAddress(path: string[], query: Query): void {
   if (location.hash !== wanted) history.replaceState(null, "", wanted);
 }
 
-export function said(error: unknown): string {
+export function faultText(error: unknown): string {
   return error instanceof Fault ? error.message : `Something went wrong: ${String(error)}`;
 }
 
@@ -62,7 +62,7 @@ export function useAnswer<T>(key: string | null, ask: () => Promise<T>) {
       },
       (error: unknown) => {
         if (mine !== newest.current) return;
-        setFault(said(error));
+        setFault(faultText(error));
         setBusy(false);
       },
     );

@@ -140,7 +140,7 @@ export class SiteEngine implements Engine {
   }
 
   async shares(run: string, at: number | null, target: number | null): Promise<Shares> {
-    const { layers, readout } = this.found(run);
+    const { layers, readout } = this.exploredRun(run);
     const layer = layers[layers.length - 1]!;
     if (!readout) throw new Fault("shares", "This model has no linear read-out, so no exact shares.");
     const step = readout.kind === "steps" ? (at ?? layer.steps - 1) : layer.steps - 1;
@@ -152,13 +152,13 @@ export class SiteEngine implements Engine {
   }
 
   async unit(run: string, layer: LayerFilm, step: number, unit: number): Promise<UnitNumbers> {
-    const { layers } = this.found(run);
+    const { layers } = this.exploredRun(run);
     const own = layers.find(({ spec }) => spec.node === layer.node && spec.depth === layer.depth && spec.direction === layer.direction);
     return unitNumbers(own!, step, unit);
   }
 
   async whatIf(run: string, edits: Edit[], options: { n: number; temperature: number; seed: number }): Promise<WhatIf> {
-    const explored = this.found(run);
+    const explored = this.exploredRun(run);
     const layers = edits.length ? runEdited(explored.layers, edits) : explored.layers;
     const touched = layers.filter(({ spec }) => edits.some((edit) => edit.node === spec.node && edit.depth === spec.depth));
     return {
@@ -255,7 +255,7 @@ export class SiteEngine implements Engine {
     return `This page has no server, and the part of congru that ${does} is not in the browser: congru serve ${model} shows it.`;
   }
 
-  private found(run: string): Explored {
+  private exploredRun(run: string): Explored {
     const explored = this.runs.get(run);
     if (!explored) throw new Fault("forgotten", "That input was read a while ago: change the text to read it again.");
     return explored;

@@ -2,13 +2,13 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Board, type BoardArrow } from "../board";
 import { engine } from "../engine";
-import { address, Bar, digits, download, keepInAddress, Notice, percent, said, Segments, useAnswer, useLatest, usePlace } from "../parts";
+import { address, Bar, digits, download, faultText, keepInAddress, Notice, percent, Segments, useAnswer, useLatest, useRoute } from "../parts";
 import type { Adapted, GameView } from "../protocol";
 
 type Who = "none" | "white" | "black" | "both";
 
 export function Chess({ model }: { model: string }) {
-  const { query } = usePlace();
+  const { query } = useRoute();
   const [moves, setMoves] = useState<string[]>(() => (query.get("moves") ?? "").split(" ").filter(Boolean));
   const [shownPly, setShownPly] = useState<number | null>(null); // null: the newest
   const [white, setWhite] = useState(query.get("white") ?? "");
@@ -51,7 +51,7 @@ export function Chess({ model }: { model: string }) {
       setTyped("");
       play(uci);
     } catch (error) {
-      setFault(said(error));
+      setFault(faultText(error));
     }
   }
   useEffect(() => {
@@ -181,13 +181,13 @@ export function Chess({ model }: { model: string }) {
                     if (read.black) setBlack(read.black);
                     setFault(null);
                   },
-                ).catch((error: unknown) => setFault(said(error)))
+                ).catch((error: unknown) => setFault(faultText(error)))
               }
             >
               Read it
             </button>
-            <button type="button" disabled={!moves.length} onClick={() => engine.writePgn({ moves, white, black }).then((text) => setPgn(text)).catch((error: unknown) => setFault(said(error)))}>Write this game</button>
-            <button type="button" disabled={!moves.length} onClick={() => engine.writePgn({ moves, white, black }).then((text) => download("game.pgn", text, "application/x-chess-pgn")).catch((error: unknown) => setFault(said(error)))}>Download</button>
+            <button type="button" disabled={!moves.length} onClick={() => engine.writePgn({ moves, white, black }).then((text) => setPgn(text)).catch((error: unknown) => setFault(faultText(error)))}>Write this game</button>
+            <button type="button" disabled={!moves.length} onClick={() => engine.writePgn({ moves, white, black }).then((text) => download("game.pgn", text, "application/x-chess-pgn")).catch((error: unknown) => setFault(faultText(error)))}>Download</button>
           </div>
         </div>
       </section>
@@ -215,7 +215,7 @@ function Acquaintance({ model, known }: { model: string; known: (made: Adapted) 
       setPlayer("");
       known(answer);
     } catch (error) {
-      setFault(said(error));
+      setFault(faultText(error));
     }
     setBusy(false);
   }

@@ -4,11 +4,11 @@ import { Chart, type Line } from "../chart";
 import { SERIES } from "../colors";
 import { engine } from "../engine";
 import { decode, FilmStrips } from "../film";
-import { digits, keepInAddress, Notice, useAnswer, usePlace } from "../parts";
+import { digits, keepInAddress, Notice, useAnswer, useRoute } from "../parts";
 import type { Film, ModelEntry } from "../protocol";
 
 export function Compare() {
-  const { query } = usePlace();
+  const { query } = useRoute();
   const { answer: models, fault } = useAnswer("models", () => engine.models());
   const [names, setNames] = useState<string[]>(() => (query.get("models") ?? "").split(" ").filter(Boolean));
   const [text, setText] = useState(query.get("text") ?? "");

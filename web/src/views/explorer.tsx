@@ -4,7 +4,7 @@ import { share as shareColors, shareStyle, signed as signedColors, SERIES } from
 import { engine } from "../engine";
 import { decode, FilmStrips, valueOf, type Bytes, type Cell, type Region } from "../film";
 import { Chart } from "../chart";
-import { Bar, digits, Drawing, keepInAddress, Notice, percent, said, Segments, useAnswer, useLatest, usePlace } from "../parts";
+import { Bar, digits, Drawing, faultText, keepInAddress, Notice, percent, Segments, useAnswer, useLatest, useRoute } from "../parts";
 import type { Edit, Film, LayerFilm, Outcome, Shares, UnitNumbers } from "../protocol";
 
 const EXAMPLES: Record<string, string> = {
@@ -27,7 +27,7 @@ function useQuiet<T>(value: T, milliseconds: number): T {
 }
 
 export function Explorer({ model, task }: { model: string; task: string }) {
-  const { query } = usePlace();
+  const { query } = useRoute();
   const [first] = useState({ text: query.get("text") ?? "", hold: query.get("hold") ?? "" }); // what the address said
   const [text, setText] = useState(first.text);
   const wanted = useQuiet(text, 450);
@@ -117,7 +117,7 @@ function Explored({ film, model, task, source, goOn, hold: held }: { film: Film;
   // A token is predicted by the step before it; an output of another kind is explained at the step itself.
   const at = asked === null ? null : predicts ? asked - 1 : asked;
   const { shares, fault: sharesFault } = useShares(film, at, asked, predicts);
-  const place = cell ?? picked;
+  const chosen = cell ?? picked;
   const column = cell?.cell.step ?? null;
 
   return (
@@ -164,7 +164,7 @@ function Explored({ film, model, task, source, goOn, hold: held }: { film: Film;
             layer={layer}
             steps={film.steps}
             bytes={bytes}
-            at={place?.cell ?? null}
+            at={chosen?.cell ?? null}
             region={region}
             column={column ?? asked}
             point={(next, strip) => setCell(next ? { cell: next, strip } : null)}
@@ -173,7 +173,7 @@ function Explored({ film, model, task, source, goOn, hold: held }: { film: Film;
             {...(film.edits ? { hold } : {})}
           />
           <Legend />
-          <StepTable film={film} layer={layer} bytes={bytes} step={place?.cell.step ?? last} />
+          <StepTable film={film} layer={layer} bytes={bytes} step={chosen?.cell.step ?? last} />
         </section>
         {film.edits ? (
           <WhatIfView
@@ -192,8 +192,8 @@ function Explored({ film, model, task, source, goOn, hold: held }: { film: Film;
         )}
       </div>
       <aside class="stack" aria-label="One unit">
-        <UnitPanel film={film} layer={layer} place={place} fires={fires} setFires={setFires} />
-        {film.edits && <HoldPanel film={film} layer={layer} place={picked} region={region} bytes={bytes} add={add} />}
+        <UnitPanel film={film} layer={layer} chosen={chosen} fires={fires} setFires={setFires} />
+        {film.edits && <HoldPanel film={film} layer={layer} chosen={picked} region={region} bytes={bytes} add={add} />}
       </aside>
     </div>
   );
@@ -279,7 +279,7 @@ function useShares(film: Film, at: number | null, asked: number | null, predicts
         take(answer);
         return current ? engine.shares(film.run, film.shares.kind === "steps" ? quiet : null, answer.target, true).then(take) : undefined;
       })
-      .catch((error: unknown) => current && setFault(said(error)));
+      .catch((error: unknown) => current && setFault(faultText(error)));
     return () => {
       current = false;
     };
@@ -466,11 +466,11 @@ function StepTable({ film, layer, bytes, step }: { film: Film; layer: LayerFilm;
   );
 }
 
-function UnitPanel(props: { film: Film; layer: LayerFilm; place: { cell: Cell; strip: string } | null; fires: number | null; setFires: (unit: number | null) => void }) {
-  const { film, layer, place } = props;
+function UnitPanel(props: { film: Film; layer: LayerFilm; chosen: { cell: Cell; strip: string } | null; fires: number | null; setFires: (unit: number | null) => void }) {
+  const { film, layer, chosen } = props;
   const [numbers, setNumbers] = useState<{ key: string; value: UnitNumbers } | null>(null);
-  const step = place?.cell.step ?? null;
-  const unit = place ? layer.order[place.cell.row]! : null;
+  const step = chosen?.cell.step ?? null;
+  const unit = chosen ? layer.order[chosen.cell.row]! : null;
   const key = step === null ? "" : `${layer.node} ${layer.depth} ${layer.direction} ${step} ${unit}`;
   const quiet = useQuiet(key, 40);
   useEffect(() => {
@@ -562,10 +562,10 @@ function Equations({ layer, numbers }: { layer: LayerFilm; numbers: UnitNumbers 
   );
 }
 
-function HoldPanel(props: { film: Film; layer: LayerFilm; place: { cell: Cell; strip: string } | null; region: Region | null; bytes: Bytes; add: (edit: Edit) => void }) {
+function HoldPanel(props: { film: Film; layer: LayerFilm; chosen: { cell: Cell; strip: string } | null; region: Region | null; bytes: Bytes; add: (edit: Edit) => void }) {
   const { film, layer, region, bytes } = props;
   const [wide, setWide] = useState<"cells" | "steps" | "units">("cells");
-  if (!region || !props.place)
+  if (!region || !props.chosen)
     return (
       <section class="card" aria-label="Hold a gate">
         <h2>Hold a gate</h2>

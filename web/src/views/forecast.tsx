@@ -3,10 +3,10 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { Chart, type Line } from "../chart";
 import { SERIES } from "../colors";
 import { engine } from "../engine";
-import { digits, keepInAddress, Notice, Segments, useAnswer, usePlace } from "../parts";
+import { digits, keepInAddress, Notice, Segments, useAnswer, useRoute } from "../parts";
 
 export function ForecastView({ model }: { model: string }) {
-  const { query } = usePlace();
+  const { query } = useRoute();
   const [series, setSeries] = useState(query.get("series") ?? "");
   const [draft, setDraft] = useState("");
   const [csv, setCsv] = useState("");

@@ -2,11 +2,11 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { share, shareStyle } from "../colors";
 import { engine } from "../engine";
-import { Bar, digits, keepInAddress, Notice, percent, said, useAnswer, usePlace } from "../parts";
+import { Bar, digits, faultText, keepInAddress, Notice, percent, useAnswer, useRoute } from "../parts";
 import type { Classified } from "../protocol";
 
 function useText(model: string, view: string, first: string): [string, (text: string) => void, string] {
-  const { query } = usePlace();
+  const { query } = useRoute();
   const [text, setText] = useState(query.get("text") ?? first);
   const [quiet, setQuiet] = useState(text);
   useEffect(() => {
@@ -114,7 +114,7 @@ function Attention({ source, target, weights }: { source: string[]; target: stri
 }
 
 export function Talk({ model }: { model: string }) {
-  const { query } = usePlace();
+  const { query } = useRoute();
   const [turns, setTurns] = useState<string[]>(() => query.getAll("say").length ? query.getAll("say") : []);
   const [text, setText] = useState("");
   const [fault, setFault] = useState<string | null>(null);
@@ -131,7 +131,7 @@ export function Talk({ model }: { model: string }) {
       setText("");
       keepInAddress(["model", model, "talk"], { say: next });
     } catch (error) {
-      setFault(said(error));
+      setFault(faultText(error));
     }
     setBusy(false);
   }

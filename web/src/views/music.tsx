@@ -1,7 +1,7 @@
 // Music: draw a motif on the piano roll, let the model go on, lock a voice, hear it, take it home as MIDI.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { engine } from "../engine";
-import { download, keepInAddress, Notice, said, Segments, usePlace } from "../parts";
+import { download, faultText, keepInAddress, Notice, Segments, useRoute } from "../parts";
 import type { Composition } from "../protocol";
 
 type Tone = [number, number, number];
@@ -50,7 +50,7 @@ export function schedule(context: BaseAudioContext, notes: Tone[], tempo: number
 }
 
 export function Music({ model }: { model: string }) {
-  const { query } = usePlace();
+  const { query } = useRoute();
   const [motif, setMotif] = useState<Tone[]>(() => readMotif(query.get("motif")) ?? [[0, 1, 60], [1, 1, 64], [2, 1, 67], [3, 1, 72]]);
   const [made, setMade] = useState<Composition | null>(null);
   const [bars, setBars] = useState(Math.max(1, Math.min(16, Number(query.get("bars") ?? 4) || 4)));
@@ -76,15 +76,15 @@ export function Music({ model }: { model: string }) {
       setMade(await engine.compose(model, { motif, bars, temperature, seed: nextSeed, ...lock }));
       setFault(null);
     } catch (error) {
-      setFault(said(error));
+      setFault(faultText(error));
     }
     setBusy(false);
   }
   function toggle(beat: number, pitch: number) {
     setMade(null);
     setMotif((notes) => {
-      const found = notes.findIndex(([start, length, key]) => key === pitch && beat >= start && beat < start + length);
-      return found >= 0 ? notes.filter((_, k) => k !== found) : [...notes, [beat, 1, pitch] as Tone].sort((a, b) => a[0] - b[0]);
+      const index = notes.findIndex(([start, length, key]) => key === pitch && beat >= start && beat < start + length);
+      return index >= 0 ? notes.filter((_, k) => k !== index) : [...notes, [beat, 1, pitch] as Tone].sort((a, b) => a[0] - b[0]);
     });
   }
   function stop() {
@@ -127,7 +127,7 @@ export function Music({ model }: { model: string }) {
   const [wide, high_] = [beats * beatWidth + gutter, (high - low + 1) * keyHeight];
   const x = (beat: number) => gutter + beat * beatWidth;
   const y = (pitch: number) => (high - pitch) * keyHeight;
-  function place(event: MouseEvent) {
+  function toggleAtPointer(event: MouseEvent) {
     const area = (event.currentTarget as SVGElement).getBoundingClientRect();
     if (event.clientX - area.left < gutter) return;
     toggle(Math.floor((event.clientX - area.left - gutter) / beatWidth), high - Math.floor((event.clientY - area.top) / keyHeight));
@@ -157,7 +157,7 @@ export function Music({ model }: { model: string }) {
           tabindex={0}
           role="application"
           aria-label={`Piano roll, ${notes.length} notes. Arrow keys move${cursor ? `, at beat ${cursor.beat + 1}, ${pitchName(cursor.pitch)}` : ""}, Enter sets or takes a note.`}
-          onClick={place}
+          onClick={toggleAtPointer}
           onKeyDown={key}
         >
           {Array.from({ length: high - low + 1 }, (_, k) => low + k).map((pitch) => (

@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Chart, type Line } from "../chart";
 import { SERIES } from "../colors";
 import { engine } from "../engine";
-import { Bar, Notice, percent, said } from "../parts";
+import { Bar, faultText, Notice, percent } from "../parts";
 import { Fault, type Heard, type Overheard, type Watched } from "../protocol";
 
 /** Samples of one channel as a WAV file of 16 bits. */
@@ -135,7 +135,7 @@ export function Hear({ model }: { model: string }) {
       setFault(null);
     } catch (error) {
       setHeard(null);
-      setFault(said(error));
+      setFault(faultText(error));
     }
     setBusy(false);
   }
@@ -147,7 +147,7 @@ export function Hear({ model }: { model: string }) {
   async function microphone() {
     if (live) {
       setLive(null);
-      await live.stop().catch((error: unknown) => setFault(said(error)));
+      await live.stop().catch((error: unknown) => setFault(faultText(error)));
       return;
     }
     if (recording) {
@@ -155,7 +155,7 @@ export function Hear({ model }: { model: string }) {
       try {
         await send(await recording.stop(), "microphone.wav");
       } catch (error) {
-        setFault(said(error));
+        setFault(faultText(error));
       }
       return;
     }
@@ -164,7 +164,7 @@ export function Hear({ model }: { model: string }) {
       setSpoken([]);
       setHeardSeconds(0);
       setFault(null);
-      const made = await listen(model, overheard, (error) => setFault(said(error)));
+      const made = await listen(model, overheard, (error) => setFault(faultText(error)));
       if (made) setLive(made);
       else setRecording(await record());
     } catch (error) {
@@ -257,7 +257,7 @@ export function Watch({ model }: { model: string }) {
       setFault(null);
     } catch (error) {
       setTold(null);
-      setFault(said(error));
+      setFault(faultText(error));
     }
     setBusy(false);
   }

@@ -3,7 +3,7 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { Chart, type Line } from "../chart";
 import { SERIES } from "../colors";
 import { engine } from "../engine";
-import { address, digits, metricName, Notice, said, useAnswer, VIEWS } from "../parts";
+import { address, digits, faultText, metricName, Notice, useAnswer, VIEWS } from "../parts";
 import type { Row, Status } from "../protocol";
 import { Measure, StateTag } from "./home";
 
@@ -42,7 +42,7 @@ export function RunPage({ name }: { name: string }) {
         again();
         setTimeout(() => setWatching((n) => n + 1), 300);
       },
-      (error: unknown) => setAsked(said(error)),
+      (error: unknown) => setAsked(faultText(error)),
     );
   }
   return (
@@ -124,14 +124,14 @@ export function RunPage({ name }: { name: string }) {
 
 function Curves({ rows, status, alive }: { rows: Row[]; status: Status | null; alive: boolean }) {
   const groups = useMemo(() => {
-    const found = new Map<string, Map<string, Map<number, number | null>>>();
+    const curves = new Map<string, Map<string, Map<number, number | null>>>();
     for (const [step, , split, name, value] of rows) {
-      if (!found.has(name)) found.set(name, new Map());
-      const splits = found.get(name)!;
+      if (!curves.has(name)) curves.set(name, new Map());
+      const splits = curves.get(name)!;
       if (!splits.has(split)) splits.set(split, new Map());
       splits.get(split)!.set(step, value);
     }
-    return found;
+    return curves;
   }, [rows]);
   const names = [...groups.keys()];
   const metric = status?.metric && groups.has(status.metric) ? status.metric : null;

@@ -1,7 +1,7 @@
 // A new run: a form made from the settings of the task, and the command line that says the same.
 import { useMemo, useState } from "preact/hooks";
 import { engine } from "../engine";
-import { address, NAMES, Notice, said, Segments, useAnswer, usePlace } from "../parts";
+import { address, faultText, NAMES, Notice, Segments, useAnswer, useRoute } from "../parts";
 import type { Field, Task } from "../protocol";
 
 const FIRST = ["cell", "hidden_size", "num_layers", "horizon", "tokens", "unit", "variant", "seed", "monitor"];
@@ -29,7 +29,7 @@ function typed(kind: Kind, text: string): unknown {
 }
 
 export function Train() {
-  const { query } = usePlace();
+  const { query } = useRoute();
   const { answer: tasks, fault } = useAnswer("tasks", () => engine.tasks());
   const [name, setName] = useState(query.get("task") ?? "text");
   const task = tasks?.find((one) => one.name === name) ?? tasks?.[0];
@@ -89,7 +89,7 @@ function Form({ task }: { task: Task }) {
       const made = await engine.start(task.name, sources, settings);
       location.hash = address(["run", made.name]);
     } catch (error) {
-      setFault(said(error));
+      setFault(faultText(error));
     }
     setBusy(false);
   }
@@ -101,7 +101,7 @@ function Form({ task }: { task: Task }) {
       setPaths((before) => before.map((path, other) => (other === k ? sent.path : path)));
       setFault(null);
     } catch (error) {
-      setFault(said(error));
+      setFault(faultText(error));
     }
   }
   const pastes = ["text", "forecast", "sentiment", "chess"].includes(task.name);

@@ -1,10 +1,10 @@
 // Writing: a prompt goes on token by token as the model draws it, from a server or in the browser itself.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { engine } from "../engine";
-import { address, Drawing, keepInAddress, Notice, said, usePlace } from "../parts";
+import { address, Drawing, faultText, keepInAddress, Notice, useRoute } from "../parts";
 
 export function Write({ model }: { model: string }) {
-  const { query } = usePlace();
+  const { query } = useRoute();
   const [prompt, setPrompt] = useState(query.get("text") ?? "The ");
   const [temperature, setTemperature] = useState(0.7);
   const [length, setLength] = useState(400);
@@ -46,7 +46,7 @@ export function Write({ model }: { model: string }) {
       };
       await engine.write(model, from, { n: length, temperature, seed: seed + keep.length }, take, mine.signal);
     } catch (error) {
-      if (stop.current === mine) setFault(said(error));
+      if (stop.current === mine) setFault(faultText(error));
     }
     show();
     if (stop.current === mine) setWriting(false);

@@ -3,7 +3,7 @@
 // congru.wasm holds functions over memory; model.json says which of them to call in a step of each network, model.bin holds the
 // weights. An argument of a call is a number, or: ["w", bytes] in the weights, ["s" | "h", bytes] in the working memory or the state,
 // ["v", name, bytes] in an input or output, ["t", name, k] the k-th token of an input, ["n", name] vectors of a memory,
-// ["r", place, token, bytes] place + token * bytes, ["f", place] the float there, ["c", function, ...arguments] a call's result.
+// ["r", address, token, bytes] address + token * bytes, ["f", address] the float there, ["c", function, ...arguments] a call's result.
 
 const FORMAT = 'congru-wasm';
 const ALIGNED = 16;
@@ -44,7 +44,7 @@ export class Model {
     this.functions = functions;
     this.memory = functions.memory;
     this.end = align(functions.__heap_base.value);
-    this.free = new Map(); // size -> places that sessions gave back
+    this.free = new Map(); // size -> addresses that sessions gave back
     this.weights = this.take(weights.length);
     new Uint8Array(this.memory.buffer).set(weights, this.weights);
   }
@@ -61,19 +61,19 @@ export class Model {
 
   take(size) {
     const bytes = align(size);
-    const given = this.free.get(bytes)?.pop();
-    if (given !== undefined) return given;
-    const place = this.end;
+    const reused = this.free.get(bytes)?.pop();
+    if (reused !== undefined) return reused;
+    const address = this.end;
     this.end += bytes;
     const lacking = this.end - this.memory.buffer.byteLength;
     if (lacking > 0) this.memory.grow(Math.ceil(lacking / 65536));
-    return place;
+    return address;
   }
 
-  give(place, size) {
+  give(address, size) {
     const bytes = align(size);
     if (!this.free.has(bytes)) this.free.set(bytes, []);
-    this.free.get(bytes).push(place);
+    this.free.get(bytes).push(address);
   }
 }
 
@@ -82,8 +82,8 @@ export class Session {
     this.model = model;
     this.network = network;
     this.size = network.state.bytes + network.scratch + network.values;
-    this.place = model.take(this.size);
-    this.memories = {}; // name -> [place, bytes, vectors]
+    this.address = model.take(this.size);
+    this.memories = {}; // name -> [address, bytes, vectors]
     this.tokens = {};
     this.calls = network.plan.map((call) => this.prepare(call));
     this.reset();
@@ -93,7 +93,7 @@ export class Session {
   reset() {
     const { bytes, initial } = this.network.state;
     const from = this.model.weights + initial;
-    new Uint8Array(this.model.memory.buffer).copyWithin(this.place, from, from + bytes);
+    new Uint8Array(this.model.memory.buffer).copyWithin(this.address, from, from + bytes);
     return this;
   }
 
@@ -102,20 +102,20 @@ export class Session {
     const { inputs: declared, outputs } = this.network;
     const names = Object.keys(declared);
     const alone = names.length === 1 && (typeof inputs === 'number' || ArrayBuffer.isView(inputs) || Array.isArray(inputs));
-    const given = alone ? { [names[0]]: inputs } : inputs;
-    for (const name of names) this.write(name, declared[name], given?.[name]);
+    const named = alone ? { [names[0]]: inputs } : inputs;
+    for (const name of names) this.write(name, declared[name], named?.[name]);
     for (const call of this.calls) call();
-    const found = {};
+    const result = {};
     for (const [name, { offset, size }] of Object.entries(outputs)) {
-      found[name] = new Float32Array(this.model.memory.buffer, this.values + offset, size).slice();
+      result[name] = new Float32Array(this.model.memory.buffer, this.values + offset, size).slice();
     }
-    const keys = Object.keys(found);
-    return keys.length === 1 ? found[keys[0]] : found;
+    const keys = Object.keys(result);
+    return keys.length === 1 ? result[keys[0]] : result;
   }
 
   /** The state as bytes, for `restore`. */
   save() {
-    return new Uint8Array(this.model.memory.buffer, this.place, this.network.state.bytes).slice();
+    return new Uint8Array(this.model.memory.buffer, this.address, this.network.state.bytes).slice();
   }
 
   restore(bytes) {
@@ -123,7 +123,7 @@ export class Session {
     if (bytes.length !== expected) {
       throw new CongruError(`bytes has length ${bytes.length}, expected ${expected}: pass what save() of this network returned`);
     }
-    new Uint8Array(this.model.memory.buffer).set(bytes, this.place);
+    new Uint8Array(this.model.memory.buffer).set(bytes, this.address);
     return this;
   }
 
@@ -134,13 +134,13 @@ export class Session {
 
   /** Give the memory back; the session is over. */
   close() {
-    this.model.give(this.place, this.size);
-    for (const [place, bytes] of Object.values(this.memories)) this.model.give(place, bytes);
+    this.model.give(this.address, this.size);
+    for (const [address, bytes] of Object.values(this.memories)) this.model.give(address, bytes);
     this.calls = [];
   }
 
   get values() {
-    return this.place + this.network.state.bytes + this.network.scratch;
+    return this.address + this.network.state.bytes + this.network.scratch;
   }
 
   write(name, { kind, size, offset, counts }, value) {
@@ -156,8 +156,8 @@ export class Session {
       const expected = kind === 'memory' ? `vectors of ${size}` : `${size} numbers`;
       throw new CongruError(`${name} has ${length} numbers, expected ${expected}: pass the features of this model`);
     }
-    const place = kind === 'memory' ? this.remember(name, length, size) : this.values + offset;
-    new Float32Array(this.model.memory.buffer, place, length).set(value);
+    const address = kind === 'memory' ? this.remember(name, length, size) : this.values + offset;
+    new Float32Array(this.model.memory.buffer, address, length).set(value);
   }
 
   remember(name, length, size) {
@@ -185,8 +185,8 @@ export class Session {
     const [kind, ...rest] = arg;
     switch (kind) {
       case 'w': return this.model.weights + rest[0];
-      case 'h': return this.place + rest[0];
-      case 's': return this.place + this.network.state.bytes + rest[0];
+      case 'h': return this.address + rest[0];
+      case 's': return this.address + this.network.state.bytes + rest[0];
       case 'v': {
         const [name, offset] = rest;
         const { inputs, outputs } = this.network;
@@ -196,12 +196,12 @@ export class Session {
       case 't': return () => this.tokens[rest[0]][rest[1]];
       case 'n': return () => this.memories[rest[0]][2];
       case 'r': {
-        const [place, token] = [this.argument(rest[0]), this.argument(rest[1])];
-        return () => (typeof place === 'number' ? place : place()) + token() * rest[2];
+        const [address, token] = [this.argument(rest[0]), this.argument(rest[1])];
+        return () => (typeof address === 'number' ? address : address()) + token() * rest[2];
       }
       case 'f': {
-        const place = this.argument(rest[0]);
-        return () => new Float32Array(this.model.memory.buffer, typeof place === 'number' ? place : place(), 1)[0];
+        const address = this.argument(rest[0]);
+        return () => new Float32Array(this.model.memory.buffer, typeof address === 'number' ? address : address(), 1)[0];
       }
       case 'c': return this.prepare(rest);
       default: throw new CongruError(`model.json has an argument '${kind}', expected one that this version knows: update congru.js`);

@@ -15,8 +15,8 @@ for (const [name, rows] of Object.entries(JSON.parse(await readFile(cases)))) {
   const replayed = rows.map(({ state, steps }) => {
     session.restore(bytes(state));
     const outputs = steps.map((inputs) => {
-      const found = whole(session.step(inputs));
-      return Object.fromEntries(Object.entries(found).map(([key, value]) => [key, Array.from(value)]));
+      const outputs = whole(session.step(inputs));
+      return Object.fromEntries(Object.entries(outputs).map(([key, value]) => [key, Array.from(value)]));
     });
     return { outputs, state: Buffer.from(session.fork().save()).toString('base64') };
   });
