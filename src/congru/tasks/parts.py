@@ -20,6 +20,29 @@ Part = Literal["auto", "train", "validation", "test", "all"]
 ALL = "all"
 
 
+NAMES = ("train", "validation", "test")
+
+
+def parts_there(own: Collection[str], more: tuple[str, ...] = ()) -> list[str]:
+    """The parts that can be scored of a source with parts of its `own`: without one for validation, a share of training.
+
+    `more` are names that a task knows beside the usual ones.
+
+    >>> parts_there(("test", "train"))
+    ['train', 'validation', 'test']
+    """
+    return [name for name in (*NAMES, *more) if name in own or (name == "validation" and "train" in own)]
+
+
+def is_whole(part: str, own: Collection[str]) -> bool:
+    """Whether a part is one of the source's own as it is, and not a share of its training part.
+
+    >>> is_whole("train", ("train", "test")), is_whole("test", ("train", "test"))
+    (False, True)
+    """
+    return part in own and (part != "train" or "validation" in own)
+
+
 def part_to_score(wanted: str, there: Collection[str], source: str) -> str:
     """The name of the part to score, of those that are `there` with something in them; "all" always is.
 

@@ -14,7 +14,7 @@ from congru.tasks.assistant.examples import Corpus, Example, spans_of
 from congru.tasks.assistant.features import Vocabulary
 from congru.tasks.assistant.formats import read_corpora, read_corpus
 from congru.tasks.assistant.settings import Settings
-from congru.tasks.parts import ALL, part_to_score
+from congru.tasks.parts import ALL, is_whole, part_to_score, parts_there
 
 NO_INTENT = "(none)"
 _TOLD = 8
@@ -108,8 +108,8 @@ def read_part(source: str, part: str, share: float) -> tuple[str, Corpus]:
     folders = {name: folder for name, folder in folders.items() if folder != source}
     corpora = {} if folders else read_corpora(source)
     own = [name for name, short in _SHORT.items() if name in folders or short in corpora]
-    part = part_to_score(part, [name for name in _SHORT if name in own or name == "validation"], source)
-    if part in own and (part != "train" or "validation" in own):
+    part = part_to_score(part, parts_there(own), source)
+    if is_whole(part, own):
         return part, read_corpus(folders[part]) if folders else corpora[_SHORT[part]]
     corpus = read_corpora(folders["train"])["train"] if folders else corpora["train"]
     rows = split(corpus.examples, share)[part == "validation"]

@@ -16,7 +16,7 @@ import numpy as np
 
 from congru.errors import DataError
 from congru.tasks.assistant.dialogues import Dialogue, Fact, read_dialogues, read_text
-from congru.tasks.parts import part_to_score
+from congru.tasks.parts import part_to_score, parts_there
 
 _PART = re.compile(
     r"(?P<stem>.*?)[-_.]?(?P<part>trn|train|dev|valid|val|(?:tst|test)(?P<oov>[-_.]?oov)?)", re.IGNORECASE
@@ -38,11 +38,7 @@ class DialogueFiles:
     @property
     def there(self) -> list[str]:
         """The parts that there are; of a training file alone also the share that is kept for validation."""
-        return [
-            name
-            for name in ("train", "validation", "test", "oov")
-            if name in self.parts or name == "validation"
-        ]
+        return parts_there(self.parts, ("oov",))
 
     def read(self, part: str, share: float) -> list[Dialogue]:
         """The dialogues of a part, or "all" of every file.

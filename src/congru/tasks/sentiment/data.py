@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from congru.errors import DataError
-from congru.tasks.parts import part_to_score
+from congru.tasks.parts import is_whole, part_to_score, parts_there
 from congru.tasks.sentiment.folders import read_parts
 from congru.tasks.sentiment.labels import LabelRules, make_rules
 from congru.tasks.sentiment.rows import Rows, read_rows
@@ -217,12 +217,11 @@ def choose_part(parts: Mapping[str, Part], wanted: str, share: float, source: st
     Raises:
         DataError: there is no such part, or no row in it.
     """
-    there = [name for name in ("train", "validation", "test") if name in parts or name == "validation"]
-    wanted = part_to_score(wanted, there if "train" in parts else [*parts], source)
+    wanted = part_to_score(wanted, parts_there(parts), source)
     if wanted == "all":
         texts = [text for part in parts.values() for text in part.texts]
         chosen = Part(texts, np.concatenate([part.labels for part in parts.values()]))
-    elif wanted in parts and (wanted != "train" or "validation" in parts):
+    elif is_whole(wanted, parts):
         chosen = parts[wanted]
     else:
         chosen = split_by_text(parts["train"], share)[wanted == "validation"]

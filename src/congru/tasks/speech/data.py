@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from congru.errors import DataError
-from congru.tasks.parts import ALL, part_to_score
+from congru.tasks.parts import ALL, is_whole, part_to_score, parts_there
 from congru.tasks.speech.front_end import FROM_FILE
 from congru.tasks.speech.settings import CorpusSettings, FeatureSettings
 from congru.tasks.speech.stages import deviation_of
@@ -183,9 +183,6 @@ def steps_needed(text: str) -> int:
     return len(text) + sum(a == b for a, b in itertools.pairwise(text))
 
 
-_PARTS = ("train", "validation", "test")
-
-
 def part_of(
     utterances: Sequence[Utterance], wanted: str, share: float, source: str
 ) -> tuple[str, list[Utterance]]:
@@ -194,12 +191,13 @@ def part_of(
     Raises:
         DataError: there is no such part.
     """
-    own = {name: [one for one in utterances if (one.part or "train") == name] for name in _PARTS}
-    there = [name for name in _PARTS if own[name] or (name == "validation" and own["train"])]
-    wanted = part_to_score(wanted, there, source)
+    own: dict[str, list[Utterance]] = {}
+    for one in utterances:
+        own.setdefault(one.part or "train", []).append(one)
+    wanted = part_to_score(wanted, parts_there(own), source)
     if wanted == ALL:
         return wanted, list(utterances)
-    if own[wanted] and (wanted != "train" or own["validation"]):
+    if is_whole(wanted, own):
         return wanted, own[wanted]
     train, validation, _, _ = split_parts(utterances, None, share)
     chosen = validation if wanted == "validation" else train
