@@ -55,7 +55,7 @@ def few_names() -> Openings:
     return Openings(NAMES)
 
 
-class Said(NamedTuple):
+class Predicted(NamedTuple):
     game: int
     row: np.ndarray[Any, Any]
     code: np.ndarray[Any, Any]
@@ -67,7 +67,7 @@ class LastOfLegal:
 
     asked = 0
 
-    def predict(self, games: Games, chosen: Any, /) -> Iterator[Said]:
+    def predict(self, games: Games, chosen: Any, /) -> Iterator[Predicted]:
         for game in reversed(np.asarray(chosen).tolist()):  # in any order
             self.asked += 1
             position = Position(games.fens[games.start[game]] if games.start[game] >= 0 else None)
@@ -78,7 +78,7 @@ class LastOfLegal:
                 code += legal
                 log_p += [chance_of(legal, c) for c in legal]
                 position.play(move)
-            yield Said(game, np.array(row), np.array(code), np.log(log_p))
+            yield Predicted(game, np.array(row), np.array(code), np.log(log_p))
 
 
 def chance_of(legal: list[int], code: int) -> float:

@@ -70,16 +70,16 @@ def test_sources_are_what_would_be_lost_without_a_move(predictor: Predictor) -> 
     game = follow.begin(predictor)
     for move in MOVES:
         game.play(move)
-    said, memory = game.live.prediction(), game._memory
+    prediction, memory = game.live.prediction(), game._memory
     assert memory is not None
-    code = said.best(1)[0][0]
+    code = prediction.best(1)[0][0]
     bits = memory.after(game.live, game._state).shares(game.live, code)
     assert bits.shape == (len(MOVES) + 1,)
     x = {name: np.asarray(value)[None, None] for name, value in game.live.inputs().items()}
-    states = said.state[:1].astype(np.float32)
+    states = prediction.state[:1].astype(np.float32)
     at_state = predictor.log_p_at(game.live.plain(), x, game._state, states)[0]
     np.testing.assert_allclose(
-        at_state, said.log_p, atol=2e-5
+        at_state, prediction.log_p, atol=2e-5
     )  # the part above the layer is the network's own
     assert np.abs(bits).max() > 0
     view = game.view(1, len(MOVES) + 1)

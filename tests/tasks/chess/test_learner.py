@@ -15,9 +15,9 @@ from congru.tasks.chess.data import TEST, TRAIN, VALID, prepare, split_games
 from congru.tasks.chess.games import Games
 from congru.tasks.chess.learner import ChessLearner, make_learner
 from congru.tasks.chess.moves import MOVE_INDEX
+from congru.tasks.chess.outputs import arrays_of, is_legal, legal_nats, move_nats, read
 from congru.tasks.chess.positions import relative
 from congru.tasks.chess.predict import Predictor
-from congru.tasks.chess.said import arrays_of, is_legal, legal_nats, move_nats, read
 from congru.tasks.chess.scoring import legal_log_softmax
 from congru.tasks.chess.settings import Settings
 from congru.tasks.chess.sources import read_games
@@ -67,13 +67,13 @@ def test_the_loss_of_the_moves_is_that_of_a_softmax_by_hand(games: Path, variant
     task = learner(games, variant=variant)
     batch = to_tensors(task.batch(task.rows(0)[:4]))
     with torch.no_grad():
-        said = read(task.module.eval(), batch, None)
-        nats = move_nats(said, batch).numpy()
+        output = read(task.module.eval(), batch, None)
+        nats = move_nats(output, batch).numpy()
     if variant == "b":
         row, played = batch["row"].numpy(), batch["played"].numpy()
-        expected = -legal_log_softmax(said.scores.numpy(), row, nats.size)[played].reshape(nats.shape)
+        expected = -legal_log_softmax(output.scores.numpy(), row, nats.size)[played].reshape(nats.shape)
     else:
-        scores = said.scores.double().numpy()
+        scores = output.scores.double().numpy()
         total = np.log(np.exp(scores).sum(-1))
         expected = total - np.take_along_axis(scores, batch["played"].numpy()[..., None], -1)[..., 0]
     np.testing.assert_allclose(nats, expected, atol=1e-5)

@@ -34,30 +34,30 @@ def read(games: Path) -> Games:
 
 def test_a_game_followed_move_by_move_is_the_game_read_at_once(model: Path, read: Games) -> None:
     predictor = Predictor.load(model)
-    whole = {said.game: said for said in predictor.predict(read, np.array([3, 5]))}
-    for number, said in whole.items():
+    whole = {predicted.game: predicted for predicted in predictor.predict(read, np.array([3, 5]))}
+    for number, predicted in whole.items():
         names = read.players[read.white[number]], read.players[read.black[number]]
         live = predictor.follow(*names, elo=tuple(read.elo[number].tolist()))
         for ply, code in enumerate(read.of(number).tolist()):
-            begin, end = np.searchsorted(said.row, [ply, ply + 1])
+            begin, end = np.searchsorted(predicted.row, [ply, ply + 1])
             now = live.prediction()
-            assert now.code.tolist() == said.code[begin:end].tolist()
-            np.testing.assert_allclose(now.log_p, said.log_p[begin:end], atol=1e-5)
-            np.testing.assert_allclose(now.result[0], said.result[ply], atol=1e-5)
-            assert now.best(1)[0][1] == pytest.approx(said.best(1, ply)[0][1], abs=1e-5)
+            assert now.code.tolist() == predicted.code[begin:end].tolist()
+            np.testing.assert_allclose(now.log_p, predicted.log_p[begin:end], atol=1e-5)
+            np.testing.assert_allclose(now.result[0], predicted.result[ply], atol=1e-5)
+            assert now.best(1)[0][1] == pytest.approx(predicted.best(1, ply)[0][1], abs=1e-5)
             live.play(code)
 
 
 def test_probabilities_are_of_the_legal_moves_alone(model: Path, read: Games) -> None:
-    for said in Predictor.load(model).predict(read, np.array([0, 1, 2])):
-        sums = np.bincount(said.row, weights=np.exp(said.log_p))
+    for predicted in Predictor.load(model).predict(read, np.array([0, 1, 2])):
+        sums = np.bincount(predicted.row, weights=np.exp(predicted.log_p))
         np.testing.assert_allclose(sums, 1, atol=1e-6)
-        np.testing.assert_allclose(np.exp(said.result).sum(axis=1), 1, atol=1e-5)
-        assert (said.legal_mass <= 1 + 1e-6).all()
+        np.testing.assert_allclose(np.exp(predicted.result).sum(axis=1), 1, atol=1e-5)
+        assert (predicted.legal_mass <= 1 + 1e-6).all()
         if Predictor.load(model).with_board:
-            assert said.free_legal.all()
+            assert predicted.free_legal.all()
         else:
-            assert said.legal_mass.min() < 0.999
+            assert predicted.legal_mass.min() < 0.999
 
 
 def test_a_fork_looks_ahead_and_the_game_stays(model: Path) -> None:
@@ -96,10 +96,10 @@ def test_scores_are_those_counted_by_hand(model: Path, read: Games) -> None:
     predictor, wanted = Predictor.load(model), np.array([7, 2])
     scored = score(predictor, read, wanted)
     hits = nats = count = 0.0
-    for said in predictor.predict(read, wanted):
-        for ply, code in enumerate(read.of(said.game).tolist()):
-            begin, end = np.searchsorted(said.row, [ply, ply + 1])
-            log_p = dict(zip(said.code[begin:end].tolist(), said.log_p[begin:end].tolist()))
+    for predicted in predictor.predict(read, wanted):
+        for ply, code in enumerate(read.of(predicted.game).tolist()):
+            begin, end = np.searchsorted(predicted.row, [ply, ply + 1])
+            log_p = dict(zip(predicted.code[begin:end].tolist(), predicted.log_p[begin:end].tolist()))
             hits += log_p[code] == max(log_p.values())
             nats -= log_p[code]
             count += 1
@@ -212,12 +212,12 @@ def test_a_model_that_knows_is_calibrated(model: Path, read: Games) -> None:
 def test_games_in_a_block_are_read_from_the_state_of_the_one_before(model: Path, read: Games) -> None:
     predictor = Predictor.load(model)
     blocks = [np.array([4, 9]), np.array([2])]
-    said = {one.game: one for one in predictor.predict(read, blocks=blocks)}
-    assert sorted(said) == [2, 4, 9]
+    predicted = {one.game: one for one in predictor.predict(read, blocks=blocks)}
+    assert sorted(predicted) == [2, 4, 9]
     alone = {one.game: one for one in predictor.predict(read, np.array([2, 4, 9]))}
     for number in (2, 4):
-        np.testing.assert_allclose(said[number].log_p, alone[number].log_p, atol=1e-5)
-    assert np.abs(said[9].log_p - alone[9].log_p).max() > 1e-6
+        np.testing.assert_allclose(predicted[number].log_p, alone[number].log_p, atol=1e-5)
+    assert np.abs(predicted[9].log_p - alone[9].log_p).max() > 1e-6
     again = next(
         k for k in range(5, len(read)) if (read.white[k], read.black[k]) == (read.white[4], read.black[4])
     )
@@ -239,8 +239,8 @@ def test_a_player_more_is_saved_beside_the_others(model: Path, tmp_path: Path) -
     more = Predictor.load(tmp_path / "more")
     assert more.players == [*predictor.players, "Newcomer, Nora"]
     np.testing.assert_array_equal(more.vectors[:-1], predictor.vectors)
-    said = more.follow("Newcomer, Nora").prediction().log_p
-    np.testing.assert_array_equal(said, predictor.follow(vectors=(vector, None)).prediction().log_p)
+    log_p = more.follow("Newcomer, Nora").prediction().log_p
+    np.testing.assert_array_equal(log_p, predictor.follow(vectors=(vector, None)).prediction().log_p)
     save_with_player(more, "Newcomer, Nora", -vector, tmp_path / "again")
     again = Predictor.load(tmp_path / "again")
     assert again.players == more.players

@@ -22,9 +22,9 @@ from congru.runtime.folder import declared_networks
 from congru.runtime.tensors import of_owner
 from congru.tasks.chess.attacks import Ints
 from congru.tasks.chess.games import Games
+from congru.tasks.chess.outputs import arrays_of, move_nats, read
 from congru.tasks.chess.predict import Predictor
 from congru.tasks.chess.reading import Reader
-from congru.tasks.chess.said import arrays_of, move_nats, read
 from congru.tasks.chess.streams import game_batches
 from congru.train.nests import to_tensors
 from congru.train.networks import Networks
@@ -45,7 +45,7 @@ class Fitted(NamedTuple):
 def fit_player(
     predictor: Predictor, games: Games, player: int, wanted: Ints, *, rounds: int = 40, rate: float = 0.2
 ) -> Fitted:
-    """Fit the vector of a player (a place in ``games.players``) on some games, by `rounds` steps of Adam on all of them."""
+    """Fit the vector of a player (an index into ``games.players``) on some games, by `rounds` steps of Adam on all of them."""
     networks = torch_networks(predictor)
     numbers = predictor.numbers_in(games)
     numbers[player] = len(predictor.vectors)  # the row that is fitted

@@ -83,7 +83,7 @@ def _open_board() -> tuple[Bits, Bits, Bits]:
 def _line_tables() -> tuple[Bits, Bits]:
     """LINES [4, 64, 256], and the whole line through every square [4, 64]."""
     occupied = np.arange(256)
-    reached = np.zeros((8, 256, 8), np.bool_)  # place on the line, occupied places, places a slider attacks
+    reached = np.zeros((8, 256, 8), np.bool_)  # [slider's place on a line, occupied places, attacked places]
     for place in range(8):
         for way in (1, -1):
             free = np.ones(256, np.bool_)
@@ -174,9 +174,9 @@ def _counted(sets: Bits, side: Ints, row: Ints, count: int) -> tuple[Bits, Bits]
     group = 2 * row + side
     order = np.argsort(group, kind="stable")
     group = group[order]
-    place = np.arange(len(group)) - np.searchsorted(group, group)
-    padded = np.zeros((int(place.max()) + 1, 2 * count), np.uint64)
-    padded[place, group] = sets[order]
+    index_in_group = np.arange(len(group)) - np.searchsorted(group, group)
+    padded = np.zeros((int(index_in_group.max()) + 1, 2 * count), np.uint64)
+    padded[index_in_group, group] = sets[order]
     once, twice = np.zeros(2 * count, np.uint64), np.zeros(2 * count, np.uint64)
     for one in padded:
         twice |= once & one

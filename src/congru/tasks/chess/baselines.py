@@ -55,8 +55,8 @@ class MoveTable:
 
     def look_up(self, contexts: Keys) -> NDArray[np.uint16]:
         """The moves [P, K] of contexts [P]."""
-        place = np.minimum(np.searchsorted(self.keys, contexts), len(self.keys) - 1)
-        return np.where((self.keys[place] == contexts)[:, None], self.moves[place], np.uint16(NO_MOVE))
+        index = np.minimum(np.searchsorted(self.keys, contexts), len(self.keys) - 1)
+        return np.where((self.keys[index] == contexts)[:, None], self.moves[index], np.uint16(NO_MOVE))
 
 
 class BookAndNgrams:

@@ -75,16 +75,16 @@ class Beginnings:
 
     def first_node(self) -> dict[int, int]:
         """A beginning that leads to each position: the one with the fewest moves."""
-        found: dict[int, int] = {}
+        first_nodes: dict[int, int] = {}
         for node, key in enumerate(self.keys.tolist()):
-            found.setdefault(key, node)
+            first_nodes.setdefault(key, node)
         depths = {0: 0}
         for node in range(1, len(self.keys)):
             depths[node] = depths[int(self.parents[node])] + 1
             key = int(self.keys[node])
-            if depths[node] < depths[found[key]]:
-                found[key] = node
-        return found
+            if depths[node] < depths[first_nodes[key]]:
+                first_nodes[key] = node
+        return first_nodes
 
 
 def after(moves: list[int]) -> Position:

@@ -27,7 +27,7 @@ _SHARES = 10  # of ten games one is for validation, one for the test
 class ChessData:
     """`train`, `valid` are numbers of games; `known` the names of the players with a vector; `numbers` [players] theirs.
 
-    A player's number is its place in `known` + 1; 0 stands for all others.
+    A player's number is its index in `known` + 1; 0 stands for all others.
     """
 
     source: str
@@ -159,9 +159,9 @@ def split_games(games: Games, rule: Literal["auto", "game", "time"]) -> tuple[Ga
     if rule == "auto" and (games.split >= 0).all():
         return games, "the column split of the source"
     if rule == "time":
-        place = np.empty(len(games), np.int64)
-        place[np.argsort(games.date, kind="stable")] = np.arange(len(games)) * _SHARES // max(len(games), 1)
-        parts = np.where(place == _SHARES - 1, TEST, np.where(place == _SHARES - 2, VALID, TRAIN))
+        tenth = np.empty(len(games), np.int64)
+        tenth[np.argsort(games.date, kind="stable")] = np.arange(len(games)) * _SHARES // max(len(games), 1)
+        parts = np.where(tenth == _SHARES - 1, TEST, np.where(tenth == _SHARES - 2, VALID, TRAIN))
         return replace(games, split=parts.astype(np.int8)), "by date: 80 % train, 10 % validation, 10 % test"
     sums = np.array([zlib.crc32(games.of(game).tobytes()) % _SHARES for game in range(len(games))], np.int64)
     parts = np.where(sums == 0, VALID, np.where(sums == 1, TEST, TRAIN))

@@ -57,37 +57,39 @@ class Scored:
 def score(predictor: Predictor, games: Games, wanted: Ints, **how: Any) -> Scored:
     """Score every ply of some games, in the games' order; `how` goes to :meth:`Predictor.predict`."""
     reader = Reader(games, np.zeros(len(games.players), np.int64))
-    parts = {said.game: _scored(said, reader) for said in predictor.predict(games, wanted, **how)}
+    parts = {
+        predicted.game: _scored(predicted, reader) for predicted in predictor.predict(games, wanted, **how)
+    }
     ordered = [parts[number] for number in sorted(parts)]
     return Scored(
         **{name: np.concatenate([getattr(part, name) for part in ordered]) for name in vars(ordered[0])}
     )
 
 
-def _scored(said: Predicted, reader: Reader) -> Scored:
+def _scored(predicted: Predicted, reader: Reader) -> Scored:
     """The plies of one game."""
-    games, number, count = reader.games, said.game, len(said.state)
+    games, number, count = reader.games, predicted.game, len(predicted.state)
     begin = int(games.offsets[number])
-    places = chosen(said.row, said.code, games.moves[begin : begin + count].astype(np.int64))
-    side = said.side
+    played = chosen(predicted.row, predicted.code, games.moves[begin : begin + count].astype(np.int64))
+    side = predicted.side
     result = int(games.result[number])
     result_nats = np.full(count, np.nan)
     if result != UNKNOWN:
         outcome = 1 + np.where(side == 1, -result, result)
-        result_nats = -said.result[np.arange(count), outcome].astype(np.float64)
+        result_nats = -predicted.result[np.arange(count), outcome].astype(np.float64)
     time_nats = np.full(count, np.nan)
-    if said.time is not None:
+    if predicted.time is not None:
         time = reader.times(begin + np.arange(count))
-        time_nats[time >= 0] = -said.time[np.arange(count), time][time >= 0]
+        time_nats[time >= 0] = -predicted.time[np.arange(count), time][time >= 0]
     return Scored(
         np.full(count, number),
         np.arange(count),
-        ranks(said.log_p, said.row, places),
-        -said.log_p[places].astype(np.float64),
-        np.exp(np.maximum.reduceat(said.log_p, np.searchsorted(said.row, np.arange(count)))),
+        ranks(predicted.log_p, predicted.row, played),
+        -predicted.log_p[played].astype(np.float64),
+        np.exp(np.maximum.reduceat(predicted.log_p, np.searchsorted(predicted.row, np.arange(count)))),
         result_nats,
-        said.legal_mass.astype(np.float64),
-        said.free_legal,
+        predicted.legal_mass.astype(np.float64),
+        predicted.free_legal,
         games.elo[number].astype(np.int64)[side],
         np.array([games.white[number], games.black[number]], np.int64)[side],
         time_nats,
@@ -140,10 +142,10 @@ def calibration(scored: Scored) -> tuple[float, list[tuple[float, float, int]]]:
 
     error = sum over the bins of plies / N * | share hit - mean probability |   (Guo et al. 2017)
     """
-    place = np.minimum((scored.highest * NUM_BINS).astype(np.int64), NUM_BINS - 1)
+    bin_of = np.minimum((scored.highest * NUM_BINS).astype(np.int64), NUM_BINS - 1)
     bins, error = [], 0.0
     for number in range(NUM_BINS):
-        inside = place == number
+        inside = bin_of == number
         if inside.any():
             believed, hit = float(scored.highest[inside].mean()), float((scored.rank[inside] == 0).mean())
             bins.append((believed, hit, int(inside.sum())))
@@ -158,8 +160,8 @@ def bootstrap(gains: Values, groups: Ints, draws: int = 2000, seed: int = 0) -> 
     >>> mean, low, high
     (1.0, 1.0, 1.0)
     """
-    place = np.unique(groups, return_inverse=True)[1]
-    sums, counts = np.bincount(place, weights=gains), np.bincount(place)
+    group = np.unique(groups, return_inverse=True)[1]
+    sums, counts = np.bincount(group, weights=gains), np.bincount(group)
     rng = np.random.default_rng(seed)
     means = np.empty(draws)
     for draw in range(draws):

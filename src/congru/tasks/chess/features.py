@@ -114,9 +114,11 @@ def move_tokens(
     sideways = (origin ^ target) & 7 != 0
     taken[(kind == PAWN) & sideways & (there == 0)] = PAWN
     covers = ((kind != PAWN) | sideways) & ~castles
-    place = BIT[target]
-    defended = ((attacks.once[0][row] & place) != 0) & ~covers | ((attacks.twice[0][row] & place) != 0)
-    least = _least_attacker(attacks, row, place)
+    target_bit = BIT[target]
+    defended = ((attacks.once[0][row] & target_bit) != 0) & ~covers | (
+        (attacks.twice[0][row] & target_bit) != 0
+    )
+    least = _least_attacker(attacks, row, target_bit)
     from_least = _least_attacker(attacks, row, BIT[origin])
     from_defended = (attacks.once[0][row] & BIT[origin]) != 0
     after = np.where(promotion > 0, promotion + 1, kind)
@@ -139,11 +141,11 @@ def move_tokens(
     )
 
 
-def _least_attacker(attacks: Attacks, row: Ints, place: Bits) -> Ints:
-    """The class 1 .. 6 of their least valuable attacker of each place [C]; 0 where nobody attacks."""
+def _least_attacker(attacks: Attacks, row: Ints, squares: Bits) -> Ints:
+    """The class 1 .. 6 of their least valuable attacker of squares [C], one bit each; 0 where nobody attacks."""
     least = np.zeros(len(row), np.int64)
     for class_ in range(KING, 0, -1):
-        least[(attacks.by_class[1, class_][row] & place) != 0] = class_
+        least[(attacks.by_class[1, class_][row] & squares) != 0] = class_
     return least
 
 

@@ -105,13 +105,13 @@ class Followed:
 
     def view(self, most: int = 5, sources: int = 3) -> View:
         """What may be played next, the `most` likeliest first, each with the reply that would follow."""
-        said = self.live.prediction()
-        choices = tuple(self._choice(code, p) for code, p in said.best(most))
-        lost, drawn, won = np.exp(said.result[0]).tolist()
-        white, black = (won, lost) if said.side[0] == 0 else (lost, won)
+        prediction = self.live.prediction()
+        choices = tuple(self._choice(code, p) for code, p in prediction.best(most))
+        lost, drawn, won = np.exp(prediction.result[0]).tolist()
+        white, black = (won, lost) if prediction.side[0] == 0 else (lost, won)
         return View(
             ply=len(self.history),
-            turn=int(said.side[0]) if len(said.side) else self.position.turn,
+            turn=int(prediction.side[0]) if len(prediction.side) else self.position.turn,
             choices=choices,
             white_wins=white,
             draws=drawn,
@@ -119,7 +119,7 @@ class Followed:
             opening=self.opening,
             outcome=self.position.outcome(),
             sources=self._sources(choices, sources),
-            seconds=None if said.time is None else seconds_of(said.time[0]),
+            seconds=None if prediction.time is None else seconds_of(prediction.time[0]),
         )
 
     def play(self, move: str | int, clock: float = math.nan) -> Played:
@@ -130,9 +130,9 @@ class Followed:
         code = read_move(self.position, move) if isinstance(move, str) else move
         if not self.position.is_legal(code):
             raise DataError(f"move is {name_of(code)}, which is not legal in {self.position.fen}")
-        said = self.live.prediction()
-        chances = np.exp(said.log_p)
-        chance = float(chances[said.code == code][0])
+        prediction = self.live.prediction()
+        chances = np.exp(prediction.log_p)
+        chance = float(chances[prediction.code == code][0])
         played = Played(
             write_san(self.position, code),
             chance,

@@ -132,10 +132,10 @@ def castling_html(player: Player) -> str:
     for who, flip in (("player", 0), ("opponents", 1)):
         for side, numbers in ((WHITE, player.white), (BLACK, player.black)):
             numbers = usual(games, numbers)
-            found = [castling(games, game, side ^ flip) for game in numbers.tolist()]
-            kinds = Counter(entry.kind for entry in found)
-            moves = [entry.move for entry in found if entry.move]
-            if not found:
+            castlings = [castling(games, game, side ^ flip) for game in numbers.tolist()]
+            kinds = Counter(entry.kind for entry in castlings)
+            moves = [entry.move for entry in castlings if entry.move]
+            if not castlings:
                 continue
             middle = (
                 "" if not moves else "{:.0f} ({:.0f} to {:.0f})".format(*np.quantile(moves, [0.5, 0.1, 0.9]))
@@ -143,8 +143,8 @@ def castling_html(player: Player) -> str:
             rows.append(
                 [
                     f"{who} with {('White', 'Black')[side ^ flip]}",
-                    len(found),
-                    *(bar(kinds[kind] / len(found)) for kind in ("O-O", "O-O-O", NOT_CASTLED)),
+                    len(castlings),
+                    *(bar(kinds[kind] / len(castlings)) for kind in ("O-O", "O-O-O", NOT_CASTLED)),
                     middle,
                 ]
             )

@@ -21,7 +21,7 @@ Floats = NDArray[np.floating]
 
 
 class Points(NamedTuple):
-    """`x` [N, H]: one point for each game and player; `player` [N]: places in the list that was asked for."""
+    """`x` [N, H]: one point for each game and player; `player` [N]: indices into the list that was asked for."""
 
     x: Floats
     player: Ints
@@ -31,8 +31,8 @@ def points_of(
     predictor: Predictor, games: Games, wanted: Ints, players: list[str], most: int | None = None
 ) -> Points:
     """The points of players in some games; at most `most` games each, the first ones of `wanted`."""
-    place = {name: number for number, name in enumerate(players)}
-    of_player = np.array([place.get(name, -1) for name in games.players], np.int64)
+    number_of = {name: number for number, name in enumerate(players)}
+    of_player = np.array([number_of.get(name, -1) for name in games.players], np.int64)
     pairs = np.stack([of_player[games.white], of_player[games.black]], axis=1)
     taken, counts = [], np.zeros(len(players), np.int64)
     for number in wanted.tolist():
@@ -42,12 +42,12 @@ def points_of(
             taken.append(number)
     hidden = np.zeros(len(games.players), np.int64)
     points, owners = [], []
-    for said in predictor.predict(games, np.array(taken, np.int64), numbers=hidden):
+    for predicted in predictor.predict(games, np.array(taken, np.int64), numbers=hidden):
         for side in (0, 1):
-            player = int(pairs[said.game, side])
-            own = said.side == side
+            player = int(pairs[predicted.game, side])
+            own = predicted.side == side
             if player >= 0 and own.any():
-                points.append(said.state[own].mean(axis=0))
+                points.append(predicted.state[own].mean(axis=0))
                 owners.append(player)
     return Points(np.array(points, np.float64), np.array(owners, np.int64))
 

@@ -1,4 +1,4 @@
-"""How a game is said in the report about the gates: the moves with their boards, and the move expected next.
+"""How a game is shown in the report about the gates: the moves with their boards, and the move expected next.
 
 The shares of a move are in bits: how much less likely it would be, had the step not written (`congru.tasks.chess.memory`).
 """
@@ -26,7 +26,7 @@ def inspect_reading(model: Model, source: str | None = None) -> Reading:
     """A game move by move; see `inspect_inputs` for `source`."""
     game, codes = game_of(model, source)
     memory = MoveMemory.of(game, game.state())
-    steps, labels, boards, found = [], ["start"], [], list[Prediction]()
+    steps, labels, boards, predictions = [], ["start"], [], list[Prediction]()
     for at, code in enumerate([*codes, None]):
         steps.append(game.inputs())
         played = codes[at - 1] if at else None
@@ -35,7 +35,7 @@ def inspect_reading(model: Model, source: str | None = None) -> Reading:
         actual = "" if code is None else write_san(game.board.rules, code)
         choices = _choices(game, memory)
         if choices:
-            found.append(Prediction(at, choices, actual))
+            predictions.append(Prediction(at, choices, actual))
         if code is not None:
             labels.append(_numbered(at, actual))
             game.play(code)
@@ -48,15 +48,15 @@ def inspect_reading(model: Model, source: str | None = None) -> Reading:
         style=STYLE + ".cards .board { width: 5.4rem; } .board text { display: none; }",
         predicts="The next move",
         of="bits",
-        predict=_given(found),
+        predict=_constant(predictions),
     )
 
 
 def _choices(game: LiveGame, memory: MoveMemory | None) -> tuple[Choice, ...]:
     """The likeliest moves, the first with its shares."""
     chosen: list[Choice] = []
-    for place, (code, p) in enumerate(game.prediction().best(MOST_CHOICES)):
-        shares = memory.shares(game, code) if memory is not None and place == 0 else None
+    for index, (code, p) in enumerate(game.prediction().best(MOST_CHOICES)):
+        shares = memory.shares(game, code) if memory is not None and index == 0 else None
         chosen.append(Choice(write_san(game.board.rules, code), percent(p), p, shares))
     return tuple(chosen)
 
@@ -70,8 +70,8 @@ def _numbered(at: int, san: str) -> str:
     return f"{at // 2 + 1}{'...' if at % 2 else '.'} {san}"
 
 
-def _given(found: list[Prediction]) -> Callable[[Record], Sequence[Prediction]]:
+def _constant(predictions: list[Prediction]) -> Callable[[Record], Sequence[Prediction]]:
     def predict(record: Record) -> Sequence[Prediction]:
-        return found
+        return predictions
 
     return predict

@@ -28,10 +28,7 @@ from congru.tasks.chess.attacks import Ints
 from congru.tasks.chess.data import ChessData, prepare
 from congru.tasks.chess.moves import MOVE_INDEX
 from congru.tasks.chess.networks import NUM_PIECES, declarations
-from congru.tasks.chess.positions import Board, relative
-from congru.tasks.chess.predict import PLAYERS, Predicted
-from congru.tasks.chess.reading import Reader
-from congru.tasks.chess.said import (
+from congru.tasks.chess.outputs import (
     arrays_of,
     is_hit,
     is_legal,
@@ -41,6 +38,9 @@ from congru.tasks.chess.said import (
     result_nats,
     time_nats,
 )
+from congru.tasks.chess.positions import Board, relative
+from congru.tasks.chess.predict import PLAYERS, Predicted
+from congru.tasks.chess.reading import Reader
 from congru.tasks.chess.san import write_san
 from congru.tasks.chess.scoring import legal_log_softmax
 from congru.tasks.chess.settings import Settings
@@ -157,15 +157,15 @@ class ChessLearner(TaskLearner[Settings]):
     def loss(self, networks: Networks, batch: dict[str, Tensor], carry: Any) -> tuple[Tensor, int, Any]:
         """The summed loss of a batch's plies, how many there are, and the state to go on from."""
         settings = self.settings
-        said = read(networks, batch, carry)
-        total = move_nats(said, batch).sum() + settings.result_weight * result_nats(said, batch).sum()
-        total = total + settings.time_weight * time_nats(said, batch).sum()
+        output = read(networks, batch, carry)
+        total = move_nats(output, batch).sum() + settings.result_weight * result_nats(output, batch).sum()
+        total = total + settings.time_weight * time_nats(output, batch).sum()
         if not self.with_board:
-            squares = networks["teacher"](said.seen)[0].unflatten(-1, (64, NUM_PIECES)).float()
+            squares = networks["teacher"](output.seen)[0].unflatten(-1, (64, NUM_PIECES)).float()
             nats = F.cross_entropy(squares.flatten(0, -2), batch["squares"].flatten(), reduction="sum")
             total = total + settings.teacher_weight / 64 * nats
-            total = total + settings.legal_weight * legal_nats(said, batch).sum()
-        return total, batch["reset"].numel(), said.state
+            total = total + settings.legal_weight * legal_nats(output, batch).sum()
+        return total, batch["reset"].numel(), output.state
 
     def validation_rows(self) -> range:
         """The groups of validation games that are read together."""
@@ -186,11 +186,11 @@ class ChessLearner(TaskLearner[Settings]):
             counted = torch.from_numpy(np.arange(plies.shape[1]) < lengths[:, None])
             batch = self.tensors(arrays_of(self.reader, plies, self.with_board), networks)
             batch["reset"] = torch.zeros_like(batch["reset"])
-            said = read(networks, batch, None)
-            nats, hits = move_nats(said, batch), is_hit(said, batch)
-            result, time = result_nats(said, batch), time_nats(said, batch)
+            output = read(networks, batch, None)
+            nats, hits = move_nats(output, batch), is_hit(output, batch)
+            result, time = result_nats(output, batch), time_nats(output, batch)
             known = [batch[name] >= 0 for name in ("result", "time")]
-            legal = hits if self.with_board else is_legal(said, batch)
+            legal = hits if self.with_board else is_legal(output, batch)
             values = (torch.ones_like(hits), hits, nats, result, known[0], time, known[1], legal)
             sums += [float((value * counted).sum()) for value in values]
         return sums
@@ -213,12 +213,12 @@ class ChessLearner(TaskLearner[Settings]):
         """A validation game, move by move: the probability of what was played, and what was thought most probable."""
         games, number = self.data.games, int(self.data.valid[0])
         plies = plies_of(games.offsets, self.data.valid[:1])[:_SAMPLE_PLIES]
-        said, moves = self._said(networks, plies), games.moves[plies].tolist()
+        predicted, moves = self._predicted(networks, plies), games.moves[plies].tolist()
         lines = [f"{games.players[games.white[number]]} - {games.players[games.black[number]]}"]
         game = Board()
         for ply, code in enumerate(moves):
-            begin, end = np.searchsorted(said.row, [ply, ply + 1])
-            codes, p = said.code[begin:end], np.exp(said.log_p[begin:end])
+            begin, end = np.searchsorted(predicted.row, [ply, ply + 1])
+            codes, p = predicted.code[begin:end], np.exp(predicted.log_p[begin:end])
             best = int(p.argmax())
             mark = (
                 "" if codes[best] == code else f"   ({write_san(game.rules, int(codes[best]))} {p[best]:.0%})"
@@ -230,17 +230,17 @@ class ChessLearner(TaskLearner[Settings]):
             game.play(code)
         return Sample("\n".join(lines))
 
-    def _said(self, networks: Networks, plies: Ints) -> Predicted:
+    def _predicted(self, networks: Networks, plies: Ints) -> Predicted:
         """What the networks say of the plies [T] of one game."""
         arrays = arrays_of(self.reader, plies[None], self.with_board)
-        said = read(networks, self.tensors(arrays, networks), None)
+        output = read(networks, self.tensors(arrays, networks), None)
         positions = self.reader.positions(plies)
         code = relative(positions.code, positions.side[positions.row])
-        scores = said.scores if self.with_board else said.scores[0][positions.row, MOVE_INDEX[code]]
+        scores = output.scores if self.with_board else output.scores[0][positions.row, MOVE_INDEX[code]]
         log_p = legal_log_softmax(scores.float().cpu().numpy(), positions.row, len(plies))
-        result = log_softmax(said.result[0].cpu().numpy())
-        ones, state = np.ones(len(plies)), said.seen[0].cpu().numpy()
-        time = None if said.time is None else log_softmax(said.time[0].cpu().numpy())
+        result = log_softmax(output.result[0].cpu().numpy())
+        ones, state = np.ones(len(plies)), output.seen[0].cpu().numpy()
+        time = None if output.time is None else log_softmax(output.time[0].cpu().numpy())
         return Predicted(
             0, positions.side, positions.row, code, log_p, result, state, state, ones, ones > 0, time
         )
@@ -257,7 +257,7 @@ class ChessLearner(TaskLearner[Settings]):
         """log p of every legal move [C] and of the results [T, 3], for the beginning of a validation game."""
         games, number = self.data.games, int(self.data.valid[0])
         plies = plies_of(games.offsets, self.data.valid[:1])[:_ANSWER_PLIES]
-        said = self._said(networks, plies)
+        predicted = self._predicted(networks, plies)
         players = self.data.numbers[[games.white[number], games.black[number]]]
         inputs = {
             "moves": games.moves[plies].astype(np.int64),
@@ -266,9 +266,9 @@ class ChessLearner(TaskLearner[Settings]):
         }
         if games.clocks is not None:
             inputs["clocks"] = games.clocks[plies].astype(np.float32)
-        outputs = {"log_p": said.log_p, "result": said.result}
-        if said.time is not None:
-            outputs["time"] = said.time
+        outputs = {"log_p": predicted.log_p, "result": predicted.result}
+        if predicted.time is not None:
+            outputs["time"] = predicted.time
         return Answer(inputs, outputs)
 
     def describe(self) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def player_page(study: Study, player: Player, *, position: str | None = None) ->
     """
     others = study.books_without(player)
     own = study.books(player)
-    found = {side: deviations(own[side], others[side]) for side in (WHITE, BLACK)}
+    deviations_by_side = {side: deviations(own[side], others[side]) for side in (WHITE, BLACK)}
     expected = study.expected(player)
     trees = [
         (side, opening_tree(player, side, study.beginnings, others, expected=expected, names=study.names))
@@ -45,7 +45,10 @@ def player_page(study: Study, player: Player, *, position: str | None = None) ->
         *moves_sections(player, study.names, study.mean_choices(player)),
         Section("Openings and results", families(player, openings)),
         Section("Repertoire by year", years_html(player, study.names)),
-        Section("What signs the player", _signature(study, portrait.signature_html(study.beginnings, found))),
+        Section(
+            "What signs the player",
+            _signature(study, portrait.signature_html(study.beginnings, deviations_by_side)),
+        ),
         Section("Opening tree", "".join(_tree(side, portrait.tree_html(tree)) for side, tree in trees)),
         *_expectation_sections(study, player),
         Section("Castling", castling_html(player)),
@@ -84,13 +87,13 @@ def _expectation_sections(study: Study, player: Player) -> list[Section]:
     expected = study.expected(player)
     if expected is None:
         return []
-    found = most_surprising(expected, study.read_by_model(player), player.sides)
+    surprising = most_surprising(expected, study.read_by_model(player), player.sides)
     note = paragraphs(
         ["marked: the move played; arrow: what the model expected most; one move of a game at most"], "note"
     )
     return [
         Section("How predictable", portrait.predictability_html(study.predictability(player))),
-        Section("Most surprising moves", note + portrait.surprises_html(expected, found)),
+        Section("Most surprising moves", note + portrait.surprises_html(expected, surprising)),
     ]
 
 

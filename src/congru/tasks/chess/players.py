@@ -1,4 +1,4 @@
-"""Names of players: one player is written in several ways, and a search offers those that it found."""
+"""Names of players: one player is written in several ways, and a search offers the matches."""
 
 from __future__ import annotations
 

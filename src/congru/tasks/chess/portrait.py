@@ -78,11 +78,11 @@ def _list(branches: Sequence[Branch], open_plies: int) -> str:
     return f"<ul>{''.join(lines)}</ul>"
 
 
-def signature_html(beginnings: Beginnings, found: Mapping[int, Sequence[Deviation]]) -> str:
-    """The moves that tell the player from all others: boards of the strongest, and tables. `found`: side -> deviations."""
+def signature_html(beginnings: Beginnings, deviations: Mapping[int, Sequence[Deviation]]) -> str:
+    """The moves that tell the player from all others: boards of the strongest, and tables. `deviations`: those of each side."""
     nodes = beginnings.first_node()
     strongest = sorted(
-        ((row, side) for side, rows in found.items() for row in rows if row.log_odds > 0),
+        ((row, side) for side, rows in deviations.items() for row in rows if row.log_odds > 0),
         key=lambda item: -item[0].z,
     )
     cards = []
@@ -99,7 +99,10 @@ def signature_html(beginnings: Beginnings, found: Mapping[int, Sequence[Deviatio
     for more, title in ((True, "Chosen more often than others do"), (False, "Chosen less often")):
         rows: list[list[Shown]] = []
         chosen = [
-            (row, side) for side, rows_of in found.items() for row in rows_of if (row.log_odds > 0) == more
+            (row, side)
+            for side, rows_of in deviations.items()
+            for row in rows_of
+            if (row.log_odds > 0) == more
         ]
         for row, side in sorted(chosen, key=lambda item: -abs(item[0].z))[:_LISTED]:
             path = beginnings.path(nodes[row.key])
@@ -137,10 +140,10 @@ def predictability_html(rows: Mapping[str, Mapping[str, Phase]]) -> str:
     return table(header, cells)
 
 
-def surprises_html(expected: Expectations, found: Sequence[tuple[int, int]]) -> str:
+def surprises_html(expected: Expectations, surprising: Sequence[tuple[int, int]]) -> str:
     """Boards with the move that was played (marked) and the one the model expected (arrow)."""
     games, cards = expected.games, []
-    for game, ply in found:
+    for game, ply in surprising:
         start = games.fens[games.start[game]] if games.start[game] >= 0 else None
         position = Position(start)
         moves = games.of(game).tolist()

@@ -196,12 +196,12 @@ class Predictor:
         """The logits of all moves as probabilities of the legal ones."""
         count, row, side = len(inputs.ply), inputs.row, inputs.ply[:, 4]
         free = out["move"][:, :START_TOKEN].reshape(count, 2, NUM_MOVES)[np.arange(count), side]
-        place = MOVE_INDEX[relative(inputs.code, side[row])]
-        said = self.of_scores(game, free[row, place], out, inputs)
-        mass = np.bincount(row, weights=np.exp(log_softmax(free)[row, place]), minlength=count)
+        index = MOVE_INDEX[relative(inputs.code, side[row])]
+        predicted = self.of_scores(game, free[row, index], out, inputs)
+        mass = np.bincount(row, weights=np.exp(log_softmax(free)[row, index]), minlength=count)
         legal = np.zeros(count, np.bool_)
-        legal[row[place == free.argmax(axis=1)[row]]] = True
-        return replace(said, legal_mass=mass.astype(np.float64), free_legal=legal)
+        legal[row[index == free.argmax(axis=1)[row]]] = True
+        return replace(predicted, legal_mass=mass.astype(np.float64), free_legal=legal)
 
     def log_p_at(
         self, plain: Inputs, x: Mapping[str, NDArray[Any]], state: State, states: NDArray[np.float32]
@@ -260,7 +260,7 @@ class LiveGame:
         self._steps = predictor.main.steps()
         self._steps.write(predictor.main.initial_state())
         self._start = self.board.copy(), self._steps.copy()
-        self._said: Predicted | None = None
+        self._prediction: Predicted | None = None
 
     @property
     def side(self) -> int:
@@ -269,17 +269,17 @@ class LiveGame:
 
     def prediction(self) -> Predicted:
         """What the model says of the next move; raises nothing at the end of a game: then there is no legal move."""
-        if self._said is None:
+        if self._prediction is None:
             plain = self.plain()
-            self._said = self.read(plain, self.rows(plain))
-        return self._said
+            self._prediction = self.read(plain, self.rows(plain))
+        return self._prediction
 
     def play(self, code: int) -> LiveGame:
         """Make a legal move; returns the game."""
         self.prediction()  # the state takes in every position
         self.board.play(code)
         self.moves.append(code)
-        self._said = None
+        self._prediction = None
         return self
 
     def fork(self) -> LiveGame:
@@ -293,9 +293,9 @@ class LiveGame:
     def again(self) -> LiveGame:
         """The next game of the same players: the first position, and the state of the last move (as games follow in training)."""
         if (
-            self._said is not None
+            self._prediction is not None
         ):  # the last position was looked at: go through the game again, up to its last move
-            moves, self.moves, self._said = self.moves, [], None
+            moves, self.moves, self._prediction = self.moves, [], None
             self.board, self._steps = self._start[0].copy(), self._start[1].copy()
             for code in moves:
                 self.play(code)
@@ -358,6 +358,6 @@ def reply(model: Model, inputs: Arrays) -> Arrays:
     """The stored answer: log p of every legal move [C], of the results [T, 3], and of the times [T, 13], of a game."""
     moves = inputs["moves"].astype(np.uint16)
     game = collect([Game(moves, "white", "black", clocks=inputs.get("clocks"))])
-    said = next(Predictor(model).predict(replace(game, elo=inputs["elo"]), numbers=inputs["players"]))
-    out = {"log_p": said.log_p, "result": said.result}
-    return out if said.time is None else {**out, "time": said.time}
+    predicted = next(Predictor(model).predict(replace(game, elo=inputs["elo"]), numbers=inputs["players"]))
+    out = {"log_p": predicted.log_p, "result": predicted.result}
+    return out if predicted.time is None else {**out, "time": predicted.time}

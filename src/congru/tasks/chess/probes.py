@@ -69,11 +69,11 @@ def fit(states: Floats, boards: Bytes, ridge: float = RIDGE) -> Floats:
     h = _with_one(states)
     moment = h.T @ h + ridge * np.eye(h.shape[1])
     target = np.zeros((h.shape[1], 64 * NUM_PIECES))
-    places = np.arange(64) * NUM_PIECES + boards.astype(np.int64)
+    columns = np.arange(64) * NUM_PIECES + boards.astype(np.int64)
     for begin in range(0, len(h), 4096):
         rows = slice(begin, begin + 4096)
-        one_hot = np.zeros((len(places[rows]), 64 * NUM_PIECES))
-        np.put_along_axis(one_hot, places[rows], 1.0, axis=1)
+        one_hot = np.zeros((len(columns[rows]), 64 * NUM_PIECES))
+        np.put_along_axis(one_hot, columns[rows], 1.0, axis=1)
         target += h[rows].T @ one_hot
     return np.linalg.solve(moment, target)
 
@@ -84,8 +84,8 @@ def _with_one(states: Floats) -> Floats:
 
 def _decode(states: Floats, weights: Floats) -> Bytes:
     """The most likely piece of every square, [N, 64]."""
-    said = (_with_one(states) @ weights).reshape(len(states), 64, NUM_PIECES)
-    pieces: Bytes = said.argmax(axis=2).astype(np.uint8)
+    scores = (_with_one(states) @ weights).reshape(len(states), 64, NUM_PIECES)
+    pieces: Bytes = scores.argmax(axis=2).astype(np.uint8)
     return pieces
 
 
@@ -102,7 +102,7 @@ def _same_ply(plies: Ints, rng: np.random.Generator) -> Ints:
 def _states(predictor: Predictor, games: Games, wanted: Ints) -> tuple[Floats, Bytes, Ints]:
     """States [N, H], boards as white sees them [N, 64] and plies [N] of some games."""
     reader = Reader(games, predictor.numbers_in(games))
-    parts = {said.game: said.tracked for said in predictor.predict(games, wanted)}
+    parts = {predicted.game: predicted.tracked for predicted in predictor.predict(games, wanted)}
     ordered = np.array(sorted(parts), np.int64)
     positions = reader.positions(plies_of(games.offsets, ordered))
     plies = np.concatenate([np.arange(len(parts[number])) for number in ordered.tolist()])

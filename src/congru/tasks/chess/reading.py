@@ -160,6 +160,6 @@ class Reader:
 
 def chosen(row: Ints, code: Ints, played: Ints) -> Ints:
     """Where the played move [N] of every position stands among the legal moves [C], [N]."""
-    places = np.flatnonzero(code == played[row])
-    assert len(places) == len(played), "a played move is not among the legal ones"
-    return places
+    indices = np.flatnonzero(code == played[row])
+    assert len(indices) == len(played), "a played move is not among the legal ones"
+    return indices

@@ -41,14 +41,14 @@ _FAMILIES = 12
 
 def called_after(position: Position, moves: Counter[int], names: Openings | None) -> dict[int, str]:
     """The name of the opening that each move leads to, where it has one."""
-    found = {}
+    opening_names = {}
     for code in moves if names else ():
         next_position = position.copy()
         next_position.play(code)
         name = names.name(next_position) if names else None
         if name:
-            found[code] = name
-    return found
+            opening_names[code] = name
+    return opening_names
 
 
 def families(player: Player, openings: Mapping[int, Opening]) -> str:
@@ -73,8 +73,8 @@ def families(player: Player, openings: Mapping[int, Opening]) -> str:
 def openings_of(games: Games, numbers: NDArray[np.int64], names: Openings | None) -> dict[int, Opening]:
     """The opening of some games: by its positions, or where there are no names by the ECO code in the file."""
     if names is not None:
-        found = zip(numbers.tolist(), names.of(games.select(numbers)))
-        return {game: opening for game, opening in found if opening is not None}
+        pairs = zip(numbers.tolist(), names.of(games.select(numbers)))
+        return {game: opening for game, opening in pairs if opening is not None}
     return {
         game: Opening(games.eco[game][:3], f"ECO {games.eco[game][:2]}x")
         for game in numbers.tolist()

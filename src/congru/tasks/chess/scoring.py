@@ -36,14 +36,14 @@ def legal_log_softmax(scores: NDArray[np.floating], row: Ints, count: int) -> Fl
     return np.asarray(shifted - np.log(total)[row])
 
 
-def ranks(log_p: NDArray[np.floating], row: Ints, places: Ints) -> Ints:
-    """How many legal moves are more probable than the one at `places` [N], [N]: 0 is a hit.
+def ranks(log_p: NDArray[np.floating], row: Ints, played: Ints) -> Ints:
+    """How many legal moves are more probable than the one played (its index among the legal moves), [N]: 0 is a hit.
 
     >>> ranks(np.log([0.2, 0.8, 1.0]), np.array([0, 0, 1]), np.array([0, 2])).tolist()
     [1, 0]
     """
-    better = log_p > log_p[places][row]
-    return np.bincount(row[better], minlength=len(places)).astype(np.int64)
+    better = log_p > log_p[played][row]
+    return np.bincount(row[better], minlength=len(played)).astype(np.int64)
 
 
 BANDS = (0, 10, 20, 40, 80)
@@ -60,7 +60,7 @@ def band_names(begins: tuple[int, ...] = BANDS) -> list[str]:
 
 
 def by_group(group: Ints, names: list[str], **values: NDArray[Any]) -> dict[str, dict[str, float]]:
-    """The mean of every value [N] by group [N] (a place in `names`), and how many are in it; groups without any are left out."""
+    """The mean of every value [N] by group [N] (index into `names`), and how many are in it; groups without any are left out."""
     table = {}
     for number, name in enumerate(names):
         inside = group == number

@@ -34,7 +34,7 @@ SUFFIXES = (".pgn", ".tsv")
 COMPRESSED = (".gz", ".bz2", ".zst")
 _CHUNK = 200  # games handed to a worker at a time
 _FEW = 2000  # games of a file that are read without workers
-_SAID_EVERY = 20_000  # games
+_REPORTED_EVERY = 20_000  # games
 Bad = Literal["skip", "stop"]
 
 
@@ -139,7 +139,7 @@ def _read_file(
             raise DataError(f"{path} {where}: {outcome.detail}: mend the game or pass --bad skip")
         else:
             report.add(outcome.reason, f"{path.name} {where}: {outcome.detail}")
-        if say is not None and number % _SAID_EVERY == 0:
+        if say is not None and number % _REPORTED_EVERY == 0:
             say(f"{path.name}: {number:,} games read")
     arrays = collect(games)
     if kept is not None and len(games) > _FEW:

@@ -44,9 +44,9 @@ def invent(predictor: Predictor, white: str, black: str, rng: np.random.Generato
         player = (white, black)[len(words) % 2]
         code = _opening(player, words, live.board.rules, rng)
         if code is None:
-            said = live.prediction()
-            chances = probabilities(said.log_p, Sampling(TEMPERATURE[player]))
-            code = int(said.code[rng.choice(len(chances), p=chances)])
+            prediction = live.prediction()
+            chances = probabilities(prediction.log_p, Sampling(TEMPERATURE[player]))
+            code = int(prediction.code[rng.choice(len(chances), p=chances)])
         words.append(write_san(live.board.rules, code))
         live.play(code)
     return words, _result(live)

@@ -1,4 +1,4 @@
-"""The games of a file and what a model said of them, for the pages about any of their players; each part is made once."""
+"""The games of a file and what a model predicted for them, for the pages about any of their players; each part is made once."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Study:
         return numbers[np.arange(self.most) * len(numbers) // self.most]
 
     def expected(self, player: Player) -> Expectations | None:
-        """What the model said of those games."""
+        """What the model predicted for those games."""
         if self.model is None:
             return None
         if player.name not in self._expected:

@@ -43,7 +43,7 @@ class Predicts(Protocol):
 
 @dataclass(frozen=True)
 class Expectations:
-    """What a model said of some games.
+    """What a model predicted for some games.
 
     p: float [P], the probability of the move played, NaN where the model was not asked. best: int [P], the most probable move;
     best_p: float [P], its probability. early: (game, ply) -> (codes, probabilities) for the first plies.
@@ -63,23 +63,23 @@ class Expectations:
 
 
 def expect(model: Predicts, games: Games, numbers: NDArray[np.int64], depth: int) -> Expectations:
-    """Ask a model about some games; what it says of the first `depth` plies is kept whole."""
+    """Ask a model about some games; its predictions for the first `depth` plies are kept whole."""
     count = len(games.moves)
     p, best_p, best = np.full(count, np.nan), np.full(count, np.nan), np.full(count, -1, np.int64)
     early: dict[tuple[int, int], tuple[NDArray[Any], NDArray[Any]]] = {}
-    for said in model.predict(games, numbers):
-        begin = int(games.offsets[said.game])
-        chances = np.exp(said.log_p)
-        hits = np.flatnonzero(said.code == games.of(said.game)[said.row])
-        p[begin + said.row[hits]] = chances[hits]
-        order = np.lexsort((chances, said.row))
-        last = order[np.append(np.flatnonzero(np.diff(said.row[order])), len(order) - 1)]
-        best[begin + said.row[last]] = said.code[last]
-        best_p[begin + said.row[last]] = chances[last]
-        ends = np.searchsorted(said.row, np.arange(depth + 1))
-        for ply in range(min(depth, int(games.lengths[said.game]))):
+    for predicted in model.predict(games, numbers):
+        begin = int(games.offsets[predicted.game])
+        chances = np.exp(predicted.log_p)
+        hits = np.flatnonzero(predicted.code == games.of(predicted.game)[predicted.row])
+        p[begin + predicted.row[hits]] = chances[hits]
+        order = np.lexsort((chances, predicted.row))
+        last = order[np.append(np.flatnonzero(np.diff(predicted.row[order])), len(order) - 1)]
+        best[begin + predicted.row[last]] = predicted.code[last]
+        best_p[begin + predicted.row[last]] = chances[last]
+        ends = np.searchsorted(predicted.row, np.arange(depth + 1))
+        for ply in range(min(depth, int(games.lengths[predicted.game]))):
             part = slice(ends[ply], ends[ply + 1])
-            early[said.game, ply] = said.code[part], chances[part]
+            early[predicted.game, ply] = predicted.code[part], chances[part]
     return Expectations(games, p, best, best_p, early)
 
 
@@ -93,11 +93,11 @@ def choice(
     legal = position.legal()
     if not legal:
         return {}
-    codes = np.array([*moves, legal[0]], np.uint16)  # what is said before a ply does not depend on it
+    codes = np.array([*moves, legal[0]], np.uint16)  # what is predicted before a ply does not depend on it
     games = collect([Game(codes, white, black, fen=fen or "")])
-    said = next(iter(model.predict(games, np.zeros(1, np.int64))))
-    last = said.row == len(moves)
-    return dict(zip(said.code[last].tolist(), np.exp(said.log_p[last]).tolist()))
+    predicted = next(iter(model.predict(games, np.zeros(1, np.int64))))
+    last = predicted.row == len(moves)
+    return dict(zip(predicted.code[last].tolist(), np.exp(predicted.log_p[last]).tolist()))
 
 
 def mean_choice(expected: Expectations, numbers: list[int], ply: int) -> dict[int, float]:
@@ -137,7 +137,7 @@ def by_phase(expected: Expectations, numbers: NDArray[np.int64], side_of: dict[i
     """How predictable a player is in each phase: over the plies of `side_of` (game -> side) in the games `numbers`."""
     games = expected.games
     bits, hit = expected.bits, expected.best == games.moves
-    found: list[list[NDArray[np.int64]]] = [[] for _ in PHASES]
+    plies_by_phase: list[list[NDArray[np.int64]]] = [[] for _ in PHASES]
     for game in numbers.tolist():
         kinds = phases(games, game)
         first = _first_side(games, game)
@@ -145,9 +145,9 @@ def by_phase(expected: Expectations, numbers: NDArray[np.int64], side_of: dict[i
         own = (plies + first) % 2 == side_of[game]
         own &= ~np.isnan(expected.p[games.offsets[game] : games.offsets[game + 1]])
         for kind in range(len(PHASES)):
-            found[kind].append(games.offsets[game] + plies[own & (kinds == kind)])
+            plies_by_phase[kind].append(games.offsets[game] + plies[own & (kinds == kind)])
     out = {}
-    for name, parts in zip(PHASES, found):
+    for name, parts in zip(PHASES, plies_by_phase):
         at = np.concatenate([np.zeros(0, np.int64), *parts])
         if len(at):
             out[name] = Phase(len(at), float(bits[at].mean()), float(hit[at].mean()))

@@ -66,7 +66,7 @@ def opening_tree(
         side: 0 White, 1 Black.
         beginnings: of the same games, at least `depth` plies.
         others: what all others played with White, and with Black, by position.
-        expected: what a model said of the player's games.
+        expected: what a model predicted for the player's games.
         names: names of openings.
         depth: plies.
         least: the smallest share of all games that a branch has; never fewer than two games, unless there are few.

@@ -153,17 +153,17 @@ class Engine:
         begin = time.perf_counter()
         live = self._live = self._reach(self._start, self._moves)
         rules = live.board.rules
-        said = live.prediction()
-        allowed = self._allowed(words, said.code.tolist())
-        if not len(said.code) or not allowed.any():
+        prediction = live.prediction()
+        allowed = self._allowed(words, prediction.code.tolist())
+        if not len(prediction.code) or not allowed.any():
             best = "(none)"
             self.say(f"info depth 0 score {'mate 0' if rules.in_check else 'cp 0'}")
         else:
-            log_p = np.where(allowed, said.log_p, -np.inf)
+            log_p = np.where(allowed, prediction.log_p, -np.inf)
             for number, choice in enumerate(np.argsort(-log_p, kind="stable")[: self.options.multi_pv], 1):
                 if allowed[choice]:
-                    self.say(self._line(live, int(said.code[choice]), number, begin))
-            best = rules.uci(int(said.code[self._draw(log_p)]))
+                    self.say(self._line(live, int(prediction.code[choice]), number, begin))
+            best = rules.uci(int(prediction.code[self._draw(log_p)]))
         if "infinite" in words or "ponder" in words:
             self._waiting = best
         else:
@@ -188,12 +188,12 @@ class Engine:
     def _line(self, live: LiveGame, code: int, number: int, begin: float) -> str:
         after = live.fork()
         after.play(code)
-        said = after.prediction()
+        prediction = after.prediction()
         moves = [live.board.rules.uci(code)]
-        if len(said.code):
-            moves.append(after.board.rules.uci(said.best(1)[0][0]))
+        if len(prediction.code):
+            moves.append(after.board.rules.uci(prediction.best(1)[0][0]))
         won, drawn, _ = np.exp(
-            said.result[0]
+            prediction.result[0]
         ).tolist()  # the opponent moves next: what is lost there is won here
         score = min(max(won + drawn / 2, 1e-4), 1 - 1e-4)
         centipawns = round(_CENTIPAWNS * math.log10(score / (1 - score)))

@@ -96,12 +96,12 @@ def model_lines(
         games = collect(
             [Game(np.array([*moves, last], np.uint16), white, black) for moves, last in open_paths]
         )
-        found: dict[tuple[int, ...], dict[int, float]] = {}
-        for said in model.predict(games, np.arange(len(games))):
-            moves = open_paths[said.game][0]
-            last = said.row == len(moves)  # what is said before a ply does not depend on it
-            found[moves] = dict(zip(said.code[last].tolist(), np.exp(said.log_p[last]).tolist()))
-        return [found.get(moves, {}) for _, moves, _ in paths]
+        chances: dict[tuple[int, ...], dict[int, float]] = {}
+        for predicted in model.predict(games, np.arange(len(games))):
+            moves = open_paths[predicted.game][0]
+            last = predicted.row == len(moves)  # what is predicted before a ply does not depend on it
+            chances[moves] = dict(zip(predicted.code[last].tolist(), np.exp(predicted.log_p[last]).tolist()))
+        return [chances.get(moves, {}) for _, moves, _ in paths]
 
     return _search(choose, plies, most, names)
 
@@ -114,9 +114,9 @@ def _search(
     ended: list[Path] = []
     for _ in range(plies):
         longer: list[Path] = []
-        for (p, moves, position), found in zip(paths, choose(paths)):
-            longer += [(p * chance, (*moves, code), position) for code, chance in found.items() if chance]
-            if not found and moves:
+        for (p, moves, position), chances in zip(paths, choose(paths)):
+            longer += [(p * chance, (*moves, code), position) for code, chance in chances.items() if chance]
+            if not chances and moves:
                 ended.append((p, moves, position))
         longer.sort(key=lambda path: (-path[0], path[1]))
         paths = [(p, moves, _played(position, moves[-1])) for p, moves, position in longer[:_WIDTH]]
@@ -136,7 +136,7 @@ def _name(names: Openings | None, moves: Sequence[int]) -> str | None:
     """The last name on the way."""
     if names is None:
         return None
-    found: str | None = None
+    opening: str | None = None
     for ply in range(1, len(moves) + 1):
-        found = names.name(after(list(moves[:ply]))) or found
-    return found
+        opening = names.name(after(list(moves[:ply]))) or opening
+    return opening

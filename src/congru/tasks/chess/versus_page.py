@@ -82,8 +82,10 @@ def _lines(study: Study, white: Player, black: Player) -> str:
     note = "what each chose in the same positions; few games are pulled towards what all others chose"
     parts = [_table("By counting", note, counted)]
     if study.model is not None:
-        found = model_lines(study.model, white.name, black.name, names=study.names)
-        parts.append(_table("By the model", "what it expects of these two players, move after move", found))
+        expected = model_lines(study.model, white.name, black.name, names=study.names)
+        parts.append(
+            _table("By the model", "what it expects of these two players, move after move", expected)
+        )
     return f'<div class="side">{"".join(parts)}</div>' if any(parts) else ""
 
 

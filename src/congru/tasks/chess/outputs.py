@@ -1,4 +1,4 @@
-"""The networks of a chess model in torch: arrays of plies in, scores of moves out, and the losses of what was played.
+"""Outputs of a chess model's networks in torch: arrays of plies in, scores of moves out, and the losses of what was played.
 
     log p(c) = s_c - log sum over the legal c' of exp(s_c')            with the board
     log p(c) = s_c - log sum over all moves of the side to move        moves only
@@ -57,8 +57,8 @@ def arrays_of(
     return {**{name: part.reshape(*shape, *part.shape[1:]) for name, part in steps.items()}, **moves}
 
 
-class Said(NamedTuple):
-    """What the networks say of plies [B, T]: move scores, result logits [B, T, 3], the output [B, T, H] and state after.
+class NetworkOutput(NamedTuple):
+    """What the networks give for plies [B, T]: move scores, result logits [B, T, 3], the output [B, T, H] and state after.
 
     `scores`: [C] of the legal moves, or [B, T, 1968] of all moves of the side to move. `seen`: the output of the recurrent
     layer; without the board, that of the layer that tracks it. `time`: logits [B, T, 13] of the class of the time the move takes.
@@ -71,7 +71,9 @@ class Said(NamedTuple):
     time: Tensor | None
 
 
-def read(networks: Networks, batch: Mapping[str, Tensor], carry: Any, vectors: Tensor | None = None) -> Said:
+def read(
+    networks: Networks, batch: Mapping[str, Tensor], carry: Any, vectors: Tensor | None = None
+) -> NetworkOutput:
     """Run the networks over plies [B, T]; `vectors` [players, E] stand in for the network "player"."""
 
     def player(numbers: Tensor) -> Tensor:
@@ -85,39 +87,41 @@ def read(networks: Networks, batch: Mapping[str, Tensor], carry: Any, vectors: T
         out, state = networks["main"](inputs, carry, reset=batch["reset"])
         moves = out["move"][..., :START_TOKEN].unflatten(-1, (2, NUM_MOVES))
         own = moves.gather(-2, batch["side"][..., None, None].expand(*batch["side"].shape, 1, NUM_MOVES))
-        return Said(own.squeeze(-2).float(), out["result"].float(), out["tracker"], state, _time(out))
+        return NetworkOutput(
+            own.squeeze(-2).float(), out["result"].float(), out["tracker"], state, _time(out)
+        )
     inputs["board"] = networks["board"](batch["board"])[0]
     out, state = networks["main"](inputs, carry, reset=batch["reset"])
     keys = networks["move"](batch["tokens"][None])[0][0]
     query = out["query"].flatten(0, 1)[batch["row"]]
     scores = (query * keys).sum(-1).float() / keys.shape[-1] ** 0.5
-    return Said(scores, out["result"].float(), out["rnn"], state, _time(out))
+    return NetworkOutput(scores, out["result"].float(), out["rnn"], state, _time(out))
 
 
 def _time(out: Mapping[str, Tensor]) -> Tensor | None:
     return out["time"].float() if "time" in out else None
 
 
-def move_nats(said: Said, batch: Mapping[str, Tensor]) -> Tensor:
+def move_nats(output: NetworkOutput, batch: Mapping[str, Tensor]) -> Tensor:
     """-log p [B, T] of the moves played."""
     if "row" not in batch:
-        nats = F.cross_entropy(said.scores.flatten(0, 1), batch["played"].flatten(), reduction="none")
+        nats = F.cross_entropy(output.scores.flatten(0, 1), batch["played"].flatten(), reduction="none")
         return nats.view(batch["played"].shape)
     shape = batch["reset"].shape
-    total = _log_sum_exp(said.scores, batch["row"], batch["reset"].numel())
-    return (total - said.scores[batch["played"]]).view(shape)
+    total = _log_sum_exp(output.scores, batch["row"], batch["reset"].numel())
+    return (total - output.scores[batch["played"]]).view(shape)
 
 
-def legal_nats(said: Said, batch: Mapping[str, Tensor]) -> Tensor:
+def legal_nats(output: NetworkOutput, batch: Mapping[str, Tensor]) -> Tensor:
     """-log of the probability [B, T] of all legal moves together, moves only."""
-    scores, row = said.scores.flatten(0, 1), batch["legal_row"]
+    scores, row = output.scores.flatten(0, 1), batch["legal_row"]
     legal = _log_sum_exp(scores[row, batch["legal_move"]], row, len(scores))
     return (scores.logsumexp(-1) - legal).view(batch["reset"].shape)
 
 
-def is_legal(said: Said, batch: Mapping[str, Tensor]) -> Tensor:
+def is_legal(output: NetworkOutput, batch: Mapping[str, Tensor]) -> Tensor:
     """Whether the most probable of all moves is legal, [B, T], moves only."""
-    best = said.scores.flatten(0, 1).argmax(-1)
+    best = output.scores.flatten(0, 1).argmax(-1)
     row = batch["legal_row"]
     hit = (best[row] == batch["legal_move"]).to(torch.int64)
     return torch.zeros_like(best).index_add(0, row, hit).view(batch["reset"].shape) > 0
@@ -129,25 +133,25 @@ def _log_sum_exp(scores: Tensor, row: Tensor, count: int) -> Tensor:
     return scores.new_zeros(count).index_add(0, row, (scores - largest[row]).exp()).log() + largest
 
 
-def is_hit(said: Said, batch: Mapping[str, Tensor]) -> Tensor:
+def is_hit(output: NetworkOutput, batch: Mapping[str, Tensor]) -> Tensor:
     """Whether no move scores higher than the one played, [B, T]."""
     if "row" not in batch:
-        return said.scores.argmax(-1) == batch["played"]
-    scores, row = said.scores, batch["row"]
+        return output.scores.argmax(-1) == batch["played"]
+    scores, row = output.scores, batch["row"]
     largest = scores.new_full((batch["reset"].numel(),), -math.inf).scatter_reduce(0, row, scores, "amax")
     return (scores[batch["played"]] >= largest).view(batch["reset"].shape)
 
 
-def result_nats(said: Said, batch: Mapping[str, Tensor]) -> Tensor:
+def result_nats(output: NetworkOutput, batch: Mapping[str, Tensor]) -> Tensor:
     """-log p [B, T] of the game's result; 0 where it has none."""
-    return _nats(said.result, batch["result"])
+    return _nats(output.result, batch["result"])
 
 
-def time_nats(said: Said, batch: Mapping[str, Tensor]) -> Tensor:
+def time_nats(output: NetworkOutput, batch: Mapping[str, Tensor]) -> Tensor:
     """-log p [B, T] of the time that the move took; 0 where that is not known, or not predicted."""
-    if said.time is None:
+    if output.time is None:
         return torch.zeros_like(batch["time"], dtype=torch.float32)
-    return _nats(said.time, batch["time"])
+    return _nats(output.time, batch["time"])
 
 
 def _nats(logits: Tensor, target: Tensor) -> Tensor:
