@@ -71,7 +71,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "online": {**PATHS, "streaming": True, "pool": "last", "validation": 0.15},
     "cells": PATHS,
     "direction": {**DIGITS, "moving_digits": "direction", "steps": 400, "turn": 0},
-    "digit": {**DIGITS, "moving_digits": "digit"},
+    "digit": {**DIGITS, "moving_digits": "digit", "steps": 4000, "made_clips": 8000},
     "order": {**DIGITS, "moving_digits": "order", "steps": 800, "pool": "last"},
     "weizmann": {
         "steps": 300,
