@@ -1,8 +1,8 @@
 """The step of a time column: found from the data or from a name such as "1h", and what follows from it.
 
-A frequency lays a grid through a first timestamp; `position` says where timestamps lie on it, `at` gives
-the timestamps of grid positions. Units: whole numbers, microseconds (fixed length), months
-(variable length), open days of the week (Monday to Friday, or others).
+A frequency lays a grid through a first timestamp; `position` says where timestamps lie on it, `at` gives the timestamps of
+grid positions. Units: whole numbers, microseconds (fixed length), months (variable length), open days of the week (Monday to
+Friday, or others).
 """
 
 from __future__ import annotations
@@ -286,9 +286,9 @@ def _frequency_of(count: int, unit: str, anchor: str) -> Frequency | None:
 def infer_frequency(times: Sequence[Times], source: str) -> Frequency:
     """The frequency of sorted, distinct timestamps (one array per series): the most common step of all series.
 
-    Months where every timestamp lies on the same day of its month (or on its last); days of the week where
-    daily stamps leave out some. Raises :class:`DataError` where no step exists or under half of
-    the steps are whole multiples of the most common one.
+    Months where every timestamp lies on the same day of its month (or on its last); days of the week where daily stamps leave
+    out some. Raises :class:`DataError` where no step exists or under half of the steps are whole multiples of the most common
+    one.
     """
     steps = np.concatenate([np.diff(t).astype(np.int64) for t in times])
     if not len(steps):

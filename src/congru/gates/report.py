@@ -1,10 +1,9 @@
 """One offline page about a trace: static views that need no script, and a script that fills in the numbers.
 
-    report(record, "report.html", title="Shakespeare, 128 units", context={"about": {"data":
-    "shakespeare.txt"}})
+    report(record, "report.html", title="Shakespeare, 128 units", context={"about": {"data": "shakespeare.txt"}})
 
-Everything is inside the file: pictures as SVG, numbers as scaled 16-bit integers, one style, one script. No
-request leaves the page.
+Everything is inside the file: pictures as SVG, numbers as scaled 16-bit integers, one style, one script. No request leaves the
+page.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Are the gates used, stuck or redundant? Per unit the share of steps with a gate below
-0.1 and above 0.9 (Karpathy et al. 2015, arXiv 1506.02078), the correlation of keep and
-reset (Ravanelli et al. 2018), and advice in words.
+"""Are the gates used, stuck or redundant?
+
+Per unit: the share of steps with a gate below 0.1 and above 0.9 (Karpathy et al. 2015, arXiv 1506.02078), the correlation of
+keep and reset (Ravanelli et al. 2018), and advice in words.
 """
 
 from __future__ import annotations

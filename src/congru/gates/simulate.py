@@ -3,8 +3,7 @@
     gates = gates_of(x_t, h_{t-1})             each replaced where it is held
     h_t, c_t = update(gates, h_{t-1}, c_{t-1})
 
-A held reset gate reaches the candidate. It is the loop that recovery does without; it costs one small
-product per step.
+A held reset gate reaches the candidate. Recovery needs no such loop; this one costs a small product per step.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""The pieces of HTML that sections are made of; all text is escaped
-here, so that nothing in a page is markup by accident.
-"""
+"""The pieces of HTML that sections are made of; all text is escaped here, so that nothing in a page is markup by accident."""
 
 from __future__ import annotations
 

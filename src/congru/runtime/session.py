@@ -117,9 +117,7 @@ class Session:
 
     @property
     def state(self) -> State:
-        """A copy of the state: "<node>.h" (and "<node>.c") -> [L*D, B, H]. Assign one to go on from
-        there.
-        """
+        """A copy of the state: "<node>.h" (and "<node>.c") -> [L*D, B, H]. Assign one to go on from there."""
         return {name: value.copy() for name, value in self._current().items()}
 
     @state.setter

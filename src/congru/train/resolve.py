@@ -1,7 +1,7 @@
 """Where each setting's value comes from: defaults < the run being continued < YAML file < flags or keywords.
 
-``config.yaml`` of a run folder is written here, one line per setting, ``key: value  # origin``; it can be
-given to ``--config`` as it is.
+``config.yaml`` of a run folder is written here, one line per setting, ``key: value  # origin``; ``--config`` takes it as it
+is.
 """
 
 from __future__ import annotations

@@ -1,19 +1,19 @@
-"""What is chosen where the user says nothing; every rule in one sentence, every choice shown before training.
+"""Settings chosen where the user leaves them open: each by the rule below, each shown before training.
 
-season      the shortest natural cycle of the step (a day, a week, a year); for counted steps the lag with the highest
-            autocorrelation on the train part, if that is at least 0.3 and three standard errors and seasonal by the
-            M4 test; else 1.
-long season the longest natural cycle up to 168 steps (of hours a week), where it is longer than the season; for counted steps
-            the multiple of the season, up to ten of it, at which the mean autocorrelation of the series clearly rises again.
-lags        the last value; the last season, where the season is at least 2; and the last long season; of the seasons those
-            of which the train part holds three.
-input_size  three horizons or two of the longest natural cycle up to a week, whichever is more, at least 32 steps and
-            at most half of the longest train part.
-segment     1 (step by step, can be streamed) up to 128 steps of input; above, the season where it is between 4 and an
-            eighth of the input, else the whole number nearest to the square root of the input.
+season      the shortest natural cycle of the step (a day, a week, a year). Steps that are only counted have none: there it is
+            the lag with the highest autocorrelation on the train part, if that is at least 0.3, at least three standard
+            errors, and seasonal by the M4 test; else 1.
+long season the longest natural cycle of up to 168 steps (a week of hours), if it is longer than the season. For counted steps
+            the multiple of the season, up to ten, at which the mean autocorrelation of the series clearly rises again.
+lags        1 (the last value), the season if it is at least 2, and the long season; a season only if the longest train part
+            holds three of it.
+input_size  three horizons or two of the longest cycle of up to 168 steps, whichever is more; at least 32 steps, and at most
+            half of the longest train part.
+segment     1 (step by step, can be streamed) for an input of up to 128 steps. Above, the season if it is between 4 and an
+            eighth of the input, else the square root of the input, rounded.
 calendar    every natural cycle of which the longest train part holds two.
-noise       0.5 standard deviations on every input where all train parts together hold fewer than 10,000 values (on
-            daily weather it is what keeps a network from learning three years by heart), else none.
+noise       0.5 standard deviations on every input if all train parts together hold fewer than 10,000 values, else none. It
+            keeps a network from learning three years of daily weather by heart.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ Array = NDArray[np.float64]
 STEPWISE = 128
 LONGEST_CYCLE = 168  # steps: a week of hours
 _MOST_SEASONS = 10  # in a long season
-_MOST_SERIES = 50  # that are asked for one
-_CLEARLY = 0.03  # more in autocorrelation
+_MOST_SERIES = 50  # whose autocorrelations are averaged to find one
+_CLEAR_RISE = 0.03  # of the autocorrelation
 _LONGEST_SEASON = 400
 _WEAK_SEASON = 0.3
 _FEW_VALUES = 10_000
@@ -87,7 +87,7 @@ def find_long_season(frequency: Frequency, train: Sequence[Array], season: int) 
     acf = np.mean([_seasonal_acf(y, season, most) for y in chosen], 0)
     peaks = [k for k in range(1, most - 1) if acf[k] > acf[k - 1] and acf[k] > acf[k + 1]]
     best = max(peaks, key=lambda k: acf[k], default=0)
-    rises = acf[best] - acf[: best + 1].min() > max(_CLEARLY, 3 / np.sqrt(seen))
+    rises = acf[best] - acf[: best + 1].min() > max(_CLEAR_RISE, 3 / np.sqrt(seen))
     return (best + 1) * season if rises else None
 
 

@@ -1,8 +1,7 @@
 """Intervals that hold what they say, calibrated on validation data.
 
-Calibration (conformal scaling, after Romano, Patterson & Candes 2019, "Conformalized Quantile
-Regression", with widths multiplied instead of shifted): for level l the factor is the l-quantile over the
-validation values of
+Calibration (conformal scaling, after Romano, Patterson & Candes 2019, "Conformalized Quantile Regression", with widths
+multiplied instead of shifted): for level l the factor is the l-quantile over the validation values of
 
     max((median - y) / (median - lo), (y - median) / (hi - median))
 

@@ -3,12 +3,11 @@
 Legend: B windows, n steps of the network, F features per step, L look-back, s segment, h horizon, R lags, Q
 quantiles, K known, P past-only and S static covariates, C calendar features.
 
-The network reads the look-back in segments of s values (Lin et al. 2023, "SegRNN", arXiv 2308.11200): n =
-L / s steps instead of L. With s = 1 it answers at every step and can be streamed; with s > 1 it
-answers at the end.
+The network reads the look-back in segments of s values (Lin et al. 2023, "SegRNN", arXiv 2308.11200): n = L / s steps
+instead of L. With s = 1 it answers at every step and can be streamed; with s > 1 it answers at the end.
 
-The forecast starts from R simple ones, the last value (lag 1) or the values one season before (lag m), and
-adds what the network says:
+The forecast starts from R simple ones, the last value (lag 1) or the values one season before (lag m), and adds the network's
+output:
 
     base_r[k] = y[t - lag_r + 1 + (k mod lag_r)]           k = 0 .. h-1, t the last known step
     median[k] = y[t] + sum_r softmax(mix[k])_r (base_r[k] - y[t]) + unit * delta[k]

@@ -1,9 +1,9 @@
 """MIDI files: chunks read and checked here, the events of every track by mido; notes written as a file of format 1.
 
 mido alone takes a time division in frames of film for ticks, 65,535 announced tracks for none, and refuses chunks that it
-does not know; so the header and the chunks are ours. Of notes
-of one pitch that overlap the first struck ends first; one that never ends lasts until it is struck again, or as long as its
-track; channel 10 is drums. Format 2 (independent patterns) is read one track after another.
+does not know; so header and chunks are read here. Of overlapping notes of one pitch the one struck first ends first; a note
+that never ends lasts until it is struck again, or as long as its track; channel 10 is drums. Format 2 (independent patterns)
+is read one track after another.
 """
 
 from __future__ import annotations
