@@ -339,13 +339,21 @@ OLD_NAMES = {
     "came": "actual",
     "pull": "cotangent, or vjp",
     "entering": "h_prev",
+    "found": "what was found: match, matches, files, notes, predictions",
+    "given": "what was given: options, column, inputs",
+    "place": "index, column, rank, location, path",
+    "places": "indices, locations, placeholders",
+    "said": "what was said: sentence, reference, output, predicted",
 }
 ALLOWED = {
+    "given": {"kernels/onnx_nodes.py"},
+    "place": {"kernels/flops.py", "tasks/chess/attacks.py"},
+    "places": {"kernels/batched_gradients.py", "tasks/chess/attacks.py"},
     "entering": {
         "runtime/decoding/viterbi.py",
         "tasks/assistant/crf.py",
         "export/c/integers.py",
-    }
+    },
 }
 
 

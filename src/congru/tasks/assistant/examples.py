@@ -128,16 +128,20 @@ def spans_of(tags: Sequence[str]) -> list[tuple[str, int, int]]:
 
 
 def span_f1(actual: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
-    """F1 = 2 right / (marked + found) over the spans of all sentences, 0 where there is none (seqeval's micro average).
+    """F1 = 2 right / (gold + predicted) over the spans of all sentences, 0 where there is none (seqeval's micro average).
 
     >>> span_f1([["B-a", "I-a", "O"]], [["B-a", "O", "B-b"]])
     0.0
     """
-    right = marked = found = 0
+    right = num_gold = num_predicted = 0
     for one, other in zip(actual, predicted):
         gold, own = set(spans_of(one)), set(spans_of(other))
-        right, marked, found = right + len(gold & own), marked + len(gold), found + len(own)
-    return 2 * right / (marked + found) if marked + found else 0.0
+        right, num_gold, num_predicted = (
+            right + len(gold & own),
+            num_gold + len(gold),
+            num_predicted + len(own),
+        )
+    return 2 * right / (num_gold + num_predicted) if num_gold + num_predicted else 0.0
 
 
 def check_tag(tag: str, where: str) -> str:
