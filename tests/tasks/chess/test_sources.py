@@ -123,7 +123,7 @@ def test_an_opening_book_is_no_set_of_games(name: str) -> None:
 def test_a_large_file_says_how_far_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sources, "_SAID_EVERY", 2)
+    monkeypatch.setattr(sources, "_REPORTED_EVERY", 2)
     file = tmp_path / "five.pgn"
     file.write_bytes(GAME * 5)
     read_games(file, say=sources.tell)
