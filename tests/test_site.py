@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pages.place import ROOT
+from pages.paths import ROOT
 
 
 class Page(HTMLParser):
