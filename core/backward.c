@@ -24,10 +24,10 @@ static void copy_rows(const backward_worker *w, int64_t i0, int64_t i1) {
   for (int64_t i = i0; i < i1; i++) {
     const scan_row *row = w->table.row + i;
     int64_t before = call->reverse ? row->t + 1 : row->t - 1;
-    const real *from = row->fresh   ? call->h_reset
-                       : !row->first ? (const real *)call->y + row->b * call->y_strides.batch + before * call->y_strides.time
-                       : call->h0    ? (const real *)call->h0 + row->b * H
-                                     : NULL;
+    const real *from = row->is_first    ? call->h_reset
+                       : !row->at_start ? (const real *)call->y + row->b * call->y_strides.batch + before * call->y_strides.time
+                       : call->h0       ? (const real *)call->h0 + row->b * H
+                                        : NULL;
     real *h = w->h_before + i * w->h_row, *x = w->x + i * w->x_row;
     memset(h, 0, (size_t)w->padded * sizeof(real));
     if (from) memcpy(h, from, (size_t)H * sizeof(real));
@@ -69,8 +69,8 @@ static void add_to_dh(void *context, int64_t first, int64_t R, int64_t c, int64_
     int64_t at = row->b * w->padded + c * VL;
     for (int64_t j = 0; j < C; j++, at += VL) {
       vec dh = load(w->dh + at) + masked_gradient(w->call, row, c + j, load(tile + j * VL), w->call->H - (c + j) * VL);
-      if (row->fresh && w->dh_reset) store(w->dh_reset + at, load(w->dh_reset + at) + dh);
-      store(w->dh + at, row->fresh ? splat(0) : dh);
+      if (row->is_first && w->dh_reset) store(w->dh_reset + at, load(w->dh_reset + at) + dh);
+      store(w->dh + at, row->is_first ? splat(0) : dh);
     }
   }
 }
@@ -80,7 +80,7 @@ INLINE void ask_for_norms(const backward_worker *w, int64_t i) {
   const congru_call *call = w->call;
   const scan_row *row = w->table.row + i;
   int64_t from = norms_of_states(call), size = norms_row(call);
-  if (row->first) return;
+  if (row->at_start) return;
   const real *next = norms_of(w, row) + (call->reverse ? size : -size);
   ASK_FOR(next + from, size - from, 0);
 }
@@ -193,10 +193,10 @@ static void begin(const backward_worker *w) {
   int64_t B = call->B, H = call->H, I = call->I, G = w->gates;
   for (int64_t b = 0; b < B; b++) {
     for (int part = 0; part <= (call->cell == CONGRU_LSTM); part++) {
-      const real *given = part ? call->dc : call->dh;
+      const real *arriving = part ? call->dc : call->dh;
       real *to = (part ? w->dc : w->dh) + b * w->padded;
       clear(to, w->padded);
-      if (given) memcpy(to, given + b * H, (size_t)H * sizeof(real));
+      if (arriving) memcpy(to, arriving + b * H, (size_t)H * sizeof(real));
     }
   }
   clear(w->dh_reset, B * w->padded);

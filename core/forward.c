@@ -65,10 +65,10 @@ static void begin_rows(forward_worker *w) {
   const congru_call *call = w->call;
   int64_t H = call->H, lstm = call->cell == CONGRU_LSTM;
   for (int64_t b = w->b0; b < w->b1; b++) {
-    int fresh = call->reset && !call->reverse && length_of(call, b) > 0 && call->reset[b * call->T];
+    int is_first = call->reset && !call->reverse && length_of(call, b) > 0 && call->reset[b * call->T];
     for (int part = 0; part <= lstm; part++) {
-      const real *given = part ? call->c0 : call->h0, *start = part ? call->c_reset : call->h_reset;
-      const real *from = fresh ? start : given ? given + b * H : NULL;
+      const real *initial = part ? call->c0 : call->h0, *start = part ? call->c_reset : call->h_reset;
+      const real *from = is_first ? start : initial ? initial + b * H : NULL;
       real *to = (part ? w->c : w->h[w->now]) + (b - w->b0) * w->padded, *final = (real *)(part ? call->c : call->h) + b * H;
       memset(to, 0, (size_t)w->padded * sizeof(real));
       if (from) memcpy(to, from, (size_t)H * sizeof(real));

@@ -45,8 +45,8 @@ void NAME(lstm_finish)(void *context, int64_t first, int64_t R, int64_t c, int64
 
 /* c of the step before: c0, what a reset put there, or c' one step earlier. NULL = zeros. */
 static const real *cell_before(const congru_call *call, const scan_row *row) {
-  if (row->fresh) return call->c_reset;
-  if (row->first) return call->c0 ? (const real *)call->c0 + row->b * call->H : NULL;
+  if (row->is_first) return call->c_reset;
+  if (row->at_start) return call->c0 ? (const real *)call->c0 + row->b * call->H : NULL;
   int64_t t = call->reverse ? row->t + 1 : row->t - 1;
   return (const real *)call->extra + row->b * call->y_strides.batch + t * call->y_strides.time;
 }
@@ -63,11 +63,11 @@ INLINE void ifg_backward(const backward_worker *w, int64_t index, int64_t block,
   put_dG(w, index, 0, block, di * vfma(-i, i, i), lanes);
   put_dG(w, index, 1, block, df * vfma(-f, f, f), lanes);
   put_dG(w, index, 2, block, dg * vfma(-g, g, splat(1)), lanes);
-  if (row->fresh && w->dc_reset) {
+  if (row->is_first && w->dc_reset) {
     real *sum = w->dc_reset + row->b * w->padded + at;
     store(sum, load(sum) + handed_back);
   }
-  store(w->dc + row->b * w->padded + at, row->fresh ? splat(0) : handed_back);
+  store(w->dc + row->b * w->padded + at, row->is_first ? splat(0) : handed_back);
 }
 
 /* c' of the equations: as it was handed on, or before zoneout, the same bits again. */

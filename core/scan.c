@@ -130,7 +130,7 @@ void NAME(pack_weights)(const packed_weights *packed, const congru_call *call, i
   if (packed->norm) pack_norm(packed, call);
 }
 
-static int is_fresh(const congru_call *call, int64_t b, int64_t s) {
+static int begins_at(const congru_call *call, int64_t b, int64_t s) {
   if (!call->reset) return 0;
   const uint8_t *reset = call->reset + b * call->T;
   return call->reverse ? s > 0 && reset[length_of(call, b) - s] : reset[s] != 0;
@@ -146,10 +146,10 @@ void NAME(fill_table)(scan_table *table, const congru_call *call, int64_t b0, in
       int last = s == length - 1;
       table->row[n++] = (scan_row){.b = b,
                                    .t = call->reverse ? length - 1 - s : s,
-                                   .first = s == 0,
-                                   .fresh = is_fresh(call, b, s),
+                                   .at_start = s == 0,
+                                   .is_first = begins_at(call, b, s),
                                    .last = last,
-                                   .restarts_next = !last && is_fresh(call, b, s + 1)};
+                                   .restarts_next = !last && begins_at(call, b, s + 1)};
     }
   }
   table->first[s1 - s0] = n;

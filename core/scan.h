@@ -18,7 +18,7 @@
 
 typedef struct {
   int64_t b, t;
-  int32_t first, fresh;        /* s = 0; the entering state was replaced (a sequence begins here) */
+  int32_t at_start, is_first;  /* s = 0; the entering state was replaced (a sequence begins here) */
   int32_t last, restarts_next; /* s = length - 1; the state entering step s + 1 is replaced */
 } scan_row;
 
