@@ -7,17 +7,17 @@ longer steps follow, and UTC, which shorter steps follow.
 
 from __future__ import annotations
 
-import datetime
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from congru.data.time_patterns import offset_minutes, reader, reads_most, settled, stamp_of, write_stamp
 from congru.data.zones import local_of, offset_text, utc_of, zone_of_offsets
-from congru.errors import DataError, SettingsError
+from congru.errors import DataError
 
 Times = NDArray[Any]  # datetime64[us] or int64
 
@@ -28,7 +28,6 @@ EPOCHS = {
     "us": 1,
     "ns": -1000,
 }  # microseconds a unit; negative: units a microsecond
-_FIRST_YEAR, _LAST_YEAR = 1800, 2200
 _ISO = re.compile(
     r"(\d{4})([-/.])(\d{1,2})(?:\2(\d{1,2}))?(?:([T ])(\d{1,2})(?::(\d\d)(?::(\d\d)(\.\d{1,9})?)?)?)?"
     r" ?(Z|[+-]\d\d(?::?\d\d)?)?"
@@ -44,36 +43,6 @@ _DATES = (
     *("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y"),
     *("%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%b %d %Y", "%d %B %Y", "%B %d, %Y", "%b %Y", "%B %Y", "%m/%Y"),
 )
-_MONTHS = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-)
-_FIELDS = {
-    "Y": r"(?P<Y>\d{4})",
-    "y": r"(?P<y>\d\d)",
-    "m": r"(?P<m>\d{1,2})",
-    "d": r"(?P<d>\d{1,2})",
-    "H": r"(?P<H>\d{1,2})",
-    "I": r"(?P<I>\d{1,2})",
-    "M": r"(?P<M>\d{1,2})",
-    "S": r"(?P<S>\d{1,2})",
-    "f": r"(?P<f>\d{1,9})",
-    "p": r"(?P<p>[AaPp]\.?[Mm]\.?)",
-    "b": r"(?P<b>[A-Za-z]{3})",
-    "B": r"(?P<B>[A-Za-z]{3,9})",
-    "q": r"(?P<q>[1-4])",
-    "z": r"(?P<z>Z|[+-]\d\d:?\d\d)",
-}
 
 
 @dataclass(frozen=True)
@@ -175,7 +144,7 @@ def read_texts(words: Sequence[str], source: str, column: str, wanted: str = "")
         return _iso(words, parts)
     if filled and all(_QUARTER.fullmatch(word) for word in filled):
         return _by_pattern(words, distinct, "%Y-Q%q" if "-" in filled[0] else "%YQ%q")
-    fitting = [pattern for pattern in _patterns() if _reads_most(pattern, filled[:_SAMPLE])]
+    fitting = [pattern for pattern in _patterns() if reads_most(pattern, filled[:_SAMPLE])]
     if fitting and (fitting[0][:5] in ("%d.%m", "%Y%m%") or "%b" in fitting[0].lower()):
         return _by_pattern(words, distinct, fitting[0])
     if fitting:
@@ -235,7 +204,7 @@ def _number_pattern(numbers: NDArray[Any]) -> str:
     if bool((numbers == np.floor(numbers)).all()):
         words = [str(number) for number in np.unique(numbers.astype(np.int64))[:_SAMPLE].tolist()]
         for pattern, digits in _NUMBER_DATES.items():
-            if all(len(word) == digits for word in words) and _reads_most(
+            if all(len(word) == digits for word in words) and reads_most(
                 pattern, words, _ENOUGH, padded=True
             ):
                 return pattern
@@ -254,7 +223,7 @@ def _iso(words: Sequence[str], parts: dict[str, re.Match[str] | None]) -> Moment
         local[word], offsets[word] = _iso_stamp(part)
     stamps = np.array([local[word] for word in words], "datetime64[us]")
     known = [part for part in parts.values() if part]
-    pattern = _settled(
+    pattern = settled(
         _iso_pattern(known), [part[0].removesuffix(part[10] or "").rstrip() for part in known[:_SAMPLE]]
     )
     told = {offset for offset in offsets.values() if offset is not None}
@@ -285,28 +254,7 @@ def _iso_stamp(part: re.Match[str] | None) -> tuple[np.datetime64, int | None]:
         return np.datetime64("NaT"), None
     fraction = int((part[9] or ".0")[1:7].ljust(6, "0"))
     fields = [int(part[k] or default) for k, default in ((1, 1), (3, 1), (4, 1), (6, 0), (7, 0), (8, 0))]
-    return _stamp(fields, fraction), _offset(part[10])
-
-
-def _offset(text: str | None) -> int | None:
-    """Minutes of an offset such as +02:00 or Z; None where there is none."""
-    if not text:
-        return None
-    digits = text[1:].replace(":", "").ljust(4, "0")
-    return 0 if text == "Z" else (-1 if text[0] == "-" else 1) * (int(digits[:2]) * 60 + int(digits[2:4]))
-
-
-def _stamp(fields: Sequence[int], microsecond: int = 0) -> np.datetime64:
-    """Year, month, day, hour, minute, second as a timestamp; NaT for a day or hour that does not exist."""
-    year, month, day, hour, minute, second = fields
-    extra = np.timedelta64(0, "D")
-    if (hour, minute, second) == (24, 0, 0):
-        hour, extra = 0, np.timedelta64(1, "D")
-    try:
-        moment = datetime.datetime(year, month, day, hour, minute, second, microsecond)
-    except ValueError:
-        return np.datetime64("NaT")
-    return np.datetime64(moment, "us") + extra
+    return stamp_of(fields, fraction), offset_minutes(part[10])
 
 
 def _by_pattern(words: Sequence[str], distinct: Sequence[str], pattern: str, padded: bool = False) -> Moments:
@@ -318,121 +266,13 @@ def _by_pattern(words: Sequence[str], distinct: Sequence[str], pattern: str, pad
     plain = pattern.replace("%z", "")
     if all(offset is None for offset in told):
         good = [word for word in distinct if not np.isnat(pairs[word][0])]
-        return Moments(local, None, TimeFormat(plain if padded else _settled(plain, good[:_SAMPLE])))
+        return Moments(local, None, TimeFormat(plain if padded else settled(plain, good[:_SAMPLE])))
     shift = np.array([(offset or 0) * 60_000_000 for offset in told]).astype("timedelta64[us]")
     return Moments(local, local - shift, TimeFormat(plain.rstrip(), zone_of_offsets(local - shift, local)))
 
 
-def reader(pattern: str, padded: bool = False) -> Callable[[str], tuple[np.datetime64, int | None]]:
-    """A function from a text to its time (NaT where it does not fit) and its offset in minutes.
-
-    `padded`: every number has all its digits. Raises :class:`SettingsError` for a pattern that is none.
-    """
-    pieces, position = [], 0
-    for match in re.finditer(r"%-?(.)", pattern):
-        if match[1] not in _FIELDS:
-            raise SettingsError(
-                f"date_format holds {match[0]!r}, expected %Y %m %d %H %M %S and the like: for example '%d.%m.%Y %H:%M'"
-            )
-        pieces += [re.escape(pattern[position : match.start()]), _FIELDS[match[1]]]
-        position = match.end()
-    if not pieces:
-        raise SettingsError(f"date_format is {pattern!r}, expected a pattern such as '%d.%m.%Y': change it")
-    expression = "".join(pieces) + re.escape(pattern[position:])
-    try:
-        compiled = re.compile(expression.replace("{1,2}", "{2}") if padded else expression)
-    except re.error:
-        raise SettingsError(
-            f"date_format is {pattern!r}, expected each part once: for example '%d.%m.%Y'"
-        ) from None
-    return lambda word: _fields_stamp(compiled.fullmatch(word))
-
-
-def _fields_stamp(match: re.Match[str] | None) -> tuple[np.datetime64, int | None]:
-    if match is None:
-        return np.datetime64("NaT"), None
-    part = match.groupdict()
-    year = int(part["Y"]) if part.get("Y") else _long_year(int(part.get("y") or 70))
-    month = int(part.get("m") or 1)
-    if part.get("b") or part.get("B"):
-        month = _month_number(part.get("b") or part.get("B") or "")
-    if part.get("q"):
-        month = 3 * int(part["q"]) - 2
-    hour = int(part.get("H") or part.get("I") or 0)
-    if part.get("p"):
-        hour = hour % 12 + (12 if part["p"][0] in "pP" else 0)
-    fields = [year, month, int(part.get("d") or 1), hour, int(part.get("M") or 0), int(part.get("S") or 0)]
-    return _stamp(fields, int((part.get("f") or "0")[:6].ljust(6, "0"))), _offset(part.get("z"))
-
-
-def _long_year(short: int) -> int:
-    """Two digits of a year as strptime reads them: 69 to 99 are of the last century."""
-    return short + (1900 if short >= 69 else 2000)
-
-
-def _month_number(name: str) -> int:
-    """1 to 12, 0 for what is no month."""
-    return next(
-        (
-            k
-            for k, month in enumerate(_MONTHS, 1)
-            if month.lower() in (name.lower(), "") or month[:3].lower() == name.lower()
-        ),
-        0,
-    )
-
-
 def _patterns() -> Sequence[str]:
     return ("%Y%m%dT%H%M%S", *(date + clock for date in _DATES for clock in _CLOCKS))
-
-
-def _reads_most(pattern: str, words: Sequence[str], share: float = 1.0, padded: bool = False) -> bool:
-    """Whether so many of the words are dates of a pattern, in years that people keep tables of."""
-    read = reader(pattern, padded)
-    stamps = np.array([read(word)[0] for word in words], "datetime64[us]")
-    years = stamps.astype("datetime64[Y]").astype(np.int64) + 1970
-    good = ~np.isnat(stamps) & (years >= _FIRST_YEAR) & (years <= _LAST_YEAR)
-    return len(words) > 0 and float(good.mean()) >= share
-
-
-def _settled(pattern: str, words: Sequence[str]) -> str:
-    """The pattern as the words are really written, with or without leading zeros."""
-    hours = re.sub(r"%([HI])", r"%-\1", pattern)
-    days = re.sub(r"%([md])", r"%-\1", pattern)
-    for variant in (pattern, hours, days, re.sub(r"%([md])", r"%-\1", hours)):
-        read = reader(variant)
-        stamps = [read(word)[0] for word in words]
-        if all(
-            np.isnat(stamp) or write_stamp(stamp.astype("datetime64[us]").item(), variant) == word
-            for stamp, word in zip(stamps, words)
-        ):
-            return variant
-    return pattern
-
-
-def write_stamp(stamp: datetime.datetime, pattern: str) -> str:
-    """A time in a pattern; %-d and the like have no leading zero.
-
-    >>> write_stamp(datetime.datetime(2024, 1, 5, 7), "%-d.%m.%Y %H:%M")
-    '5.01.2024 07:00'
-    """
-    numbers = {"m": stamp.month, "d": stamp.day, "H": stamp.hour, "I": (stamp.hour + 11) % 12 + 1}
-    numbers.update(M=stamp.minute, S=stamp.second, y=stamp.year % 100)
-    words = {
-        "Y": f"{stamp.year:04d}",
-        "f": f"{stamp.microsecond:06d}",
-        "p": "PM" if stamp.hour >= 12 else "AM",
-    }
-    words.update(
-        b=_MONTHS[stamp.month - 1][:3], B=_MONTHS[stamp.month - 1], q=str((stamp.month + 2) // 3), z=""
-    )
-
-    def write(match: re.Match[str]) -> str:
-        if match[2] in words:
-            return words[match[2]]
-        return str(numbers[match[2]]) if match[1] else f"{numbers[match[2]]:02d}"
-
-    return re.sub(r"%(-?)(.)", write, pattern)
 
 
 def is_nat(times: NDArray[Any]) -> NDArray[np.bool_]:
