@@ -36,7 +36,7 @@ TINY = ["--steps", "3", "--evaluations", "1", "--hidden-size", "8", "--batch-siz
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Path:
     (tmp_path / "my models").mkdir()
     (tmp_path / "my models" / "cats.txt").write_text("the cat sat on the mat, a bat and a rat.\n" * 60)
     return tmp_path / "my models"
@@ -61,35 +61,35 @@ def test_every_place_that_prints_such_lines_has_its_test() -> None:
         assert re.search(r"\b(type_next|next_lines|next_words)\(", (ROOT / "tests" / test).read_text()), test
 
 
-def test_a_conversion_without_torch(place: Path, tmp_path: Path) -> None:
+def test_a_conversion_without_torch(folder: Path, tmp_path: Path) -> None:
     weights = tuple(part.astype(np.float32) for part in make_case("gru", I=3, H=4).weights)
-    np.savez(place / "it's.npz", **from_canonical("haiku", weights, True).arrays)
+    np.savez(folder / "it's.npz", **from_canonical("haiku", weights, True).arrays)
     slim = make_slim(tmp_path, core=False)
-    done = run_slim(slim, "-m", "congru", "convert", "it's.npz", "--to", "a folder", folder=place)
+    done = run_slim(slim, "-m", "congru", "convert", "it's.npz", "--to", "a folder", folder=folder)
     assert done.returncode == 0, done.stderr
     [line] = next_lines(done.stdout)
-    done = run_slim(slim, "-m", *line, folder=place)
+    done = run_slim(slim, "-m", *line, folder=folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("equal: both compute the same\n")
 
 
 def test_a_sweep(
-    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (place / "space.yaml").write_text("learning_rate: {low: 0.001, high: 0.01}\n")
+    (folder / "space.yaml").write_text("learning_rate: {low: 0.001, high: 0.01}\n")
     words = [
         "--space",
-        place / "space.yaml",
+        folder / "space.yaml",
         "--trials",
         "1",
         "--refit-seeds",
         "0",
         "--out",
-        place / "swept",
+        folder / "swept",
         *TINY,
     ]
-    run("sweep", "text", place / "cats.txt", *words)
+    run("sweep", "text", folder / "cats.txt", *words)
     shown = capsys.readouterr().out
     helping = re.search(r"to help from anywhere that sees the folder: congru (.*)", shown)
     assert helping is not None
@@ -98,26 +98,26 @@ def test_a_sweep(
 
 
 def test_the_weather_demo(
-    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its end, on a forecaster that was trained before."""
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(ROOT / "tests" / "tasks" / "folders" / "forecast-format-1", place / "gru")
-    best = SimpleNamespace(model=SimpleNamespace(folder=place / "gru"))
-    comparison = SimpleNamespace(rows=[SimpleNamespace(folders=[str(place / "gru")])])
-    monkeypatch.setattr(weather, "train_all", lambda *given: comparison)
-    monkeypatch.setattr(weather, "score_all", lambda *given: ([weather.Score("GRU", 2.5)], best))
+    shutil.copytree(ROOT / "tests" / "tasks" / "folders" / "forecast-format-1", folder / "gru")
+    best = SimpleNamespace(model=SimpleNamespace(folder=folder / "gru"))
+    comparison = SimpleNamespace(rows=[SimpleNamespace(folders=[str(folder / "gru")])])
+    monkeypatch.setattr(weather, "train_all", lambda *arguments: comparison)
+    monkeypatch.setattr(weather, "score_all", lambda *arguments: ([weather.Score("GRU", 2.5)], best))
     for name in ("table_of", "write_report", "stream_month", "write_comparison", "conclusion_of"):
-        monkeypatch.setattr(weather, name, lambda *given: "")
+        monkeypatch.setattr(weather, name, lambda *arguments: "")
     weather.weather(0.1)
     type_next(capsys.readouterr().out, 2)
 
 
 def test_spoken_digits(
-    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The corpus itself needs a program that speaks; the line names its folder and what a training is told."""
     monkeypatch.setattr(voices, "speak", lambda folder, recordings: None)
-    voices.main([str(place / "spoken"), "--train", "2"])
+    voices.main([str(folder / "spoken"), "--train", "2"])
     [words] = next_lines(capsys.readouterr().out)
-    assert words == ["congru", "train", "speech", str(place / "spoken"), "--out", "digits-model"]
+    assert words == ["congru", "train", "speech", str(folder / "spoken"), "--out", "digits-model"]

@@ -105,8 +105,8 @@ TIMES: dict[str, tuple[Any, Any]] = {
 
 @pytest.mark.parametrize("name", TIMES)
 def test_times_in_pandas(name: str) -> None:
-    given, expected = TIMES[name]
-    out = ahead(read_table(BASE.assign(ds=given)))
+    times, expected = TIMES[name]
+    out = ahead(read_table(BASE.assign(ds=times)))
     pd.testing.assert_series_equal(out.ds, pd.Series(expected, name="ds"), check_freq=False)
 
 
@@ -145,10 +145,10 @@ ARROW_COLUMNS: dict[str, tuple[int, Any]] = {
 
 @pytest.mark.parametrize("name", ARROW_COLUMNS)
 def test_types_in_arrow(name: str) -> None:
-    place, column = ARROW_COLUMNS[name]
-    table = ARROW.set_column(place, ("unique_id", "ds")[place], column)
+    index, column = ARROW_COLUMNS[name]
+    table = ARROW.set_column(index, ("unique_id", "ds")[index], column)
     out = ahead(read_table(table))
-    assert out.schema.field(place).type == table.schema.field(place).type
+    assert out.schema.field(index).type == table.schema.field(index).type
     last = out["ds"].to_pylist()[-1]
     assert (last if isinstance(last, datetime.datetime) else datetime.datetime(2024, 4, 2)).day == 2
 

@@ -28,15 +28,15 @@ def dialogue_lines(rng: np.random.Generator, towns: tuple[str, ...] = TOWNS) -> 
     first = [f" in {spoken}", f" with {food}"]
     named = rng.random(2) < 0.5
     turns = [("hi", "hello"), ("a table" + "".join(p for p, n in zip(first, named) if n), "i'm on it")]
-    said = "<SILENCE>"
+    sentence = "<SILENCE>"
     for question, reply, done in (
         ("where", f"in {spoken}", named[0]),
         ("which food", f"{food} please", named[1]),
     ):
         if not done:
-            turns.append((said, question))
-            said = reply
-    turns.append((said, f"api_call {town} {food}"))
+            turns.append((sentence, question))
+            sentence = reply
+    turns.append((sentence, f"api_call {town} {food}"))
     lines = [f"{a}\t{b}" for a, b in turns]
     for rating in (2, 5, 9):
         name = f"place_{town}_{food}_{rating}"
@@ -52,9 +52,9 @@ def dialogue_lines(rng: np.random.Generator, towns: tuple[str, ...] = TOWNS) -> 
 
 def write_dialogues(folder: Path) -> list[str]:
     """A folder with dialogues for training, validation and two tests, the second of unseen towns, and the knowledge."""
-    place = folder / "tables"
-    place.mkdir()
-    (place / "tables-kb.txt").write_text("\n".join(knowledge_lines()) + "\n")
+    tables = folder / "tables"
+    tables.mkdir()
+    (tables / "tables-kb.txt").write_text("\n".join(knowledge_lines()) + "\n")
     parts = (
         ("trn", 60, TOWNS[:2]),
         ("dev", 12, TOWNS[:2]),
@@ -64,5 +64,5 @@ def write_dialogues(folder: Path) -> list[str]:
     for seed, (part, count, towns) in enumerate(parts):
         rng = np.random.default_rng(seed)
         blocks = ["\n".join(dialogue_lines(rng, towns)) for _ in range(count)]
-        (place / f"tables-{part}.txt").write_text("\n\n".join(blocks) + "\n")
-    return [str(place)]
+        (tables / f"tables-{part}.txt").write_text("\n\n".join(blocks) + "\n")
+    return [str(tables)]

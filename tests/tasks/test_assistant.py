@@ -31,8 +31,8 @@ NAUGHTY = shared_files.CASES / "assistant" / "naughty_strings.txt"
 
 def test_f1_counts_whole_spans() -> None:
     gold = [["O", "B-a", "I-a", "O", "B-b"], ["B-a", "O"]]
-    found = [["O", "B-a", "I-a", "O", "B-a"], ["O", "O"]]
-    assert span_f1(gold, found) == pytest.approx(2 * 1 / (3 + 2))
+    predicted = [["O", "B-a", "I-a", "O", "B-a"], ["O", "O"]]
+    assert span_f1(gold, predicted) == pytest.approx(2 * 1 / (3 + 2))
     assert span_f1([["O"]], [["O"]]) == 0.0
     assert spans_of(["B-a", "I-b", "I-b", "B-b"]) == [("a", 0, 1), ("b", 1, 3), ("b", 3, 4)]
 
@@ -75,9 +75,11 @@ def test_the_threshold_parts_known_from_strange() -> None:
     assert learn_threshold(confidence, right, outside) == pytest.approx(0.65)
     mixed = np.concatenate([np.full(97, 0.9), [0.3, 0.2, 0.1], np.full(50, 0.25), np.full(50, 0.6)])
     known = np.arange(len(mixed)) < 100
-    found = learn_threshold(mixed, known, ~known)  # two of a hundred may be lost, so not what lies below 0.6
-    assert (known & (mixed < found)).sum() == 2
-    assert (~known & (mixed < found)).sum() == 50
+    threshold = learn_threshold(
+        mixed, known, ~known
+    )  # two of a hundred may be lost, so not what lies below 0.6
+    assert (known & (mixed < threshold)).sum() == 2
+    assert (~known & (mixed < threshold)).sum() == 50
     inside = np.zeros(4, bool)
     assert learn_threshold(confidence, right, inside) == pytest.approx(0.7 + 0.02 * 0.2)
 
@@ -88,8 +90,8 @@ def test_out_of_scope_is_no_answer_and_is_counted() -> None:
     assert decision.intents.tolist() == [1]
     assert decision.confidence.tolist() == pytest.approx([0.2])
     examples = [Example(("w",), ("O",), intent, "w") for intent in ("a", "b", "oos", "oos")]
-    found = known_measures(examples, ["a", "b", "a", "b"], [0.9, 0.1, 0.2, 0.8], 0.5)
-    assert found == {"dont_know": 0.5, "in_scope": 0.5, "out_of_scope": 0.5}
+    rates = known_measures(examples, ["a", "b", "a", "b"], [0.9, 0.1, 0.2, 0.8], 0.5)
+    assert rates == {"dont_know": 0.5, "in_scope": 0.5, "out_of_scope": 0.5}
     assert measures(examples, ["a", "a", "a", "a"], [["O"]] * 4)["intent"] == 0.5
 
 
@@ -120,10 +122,10 @@ def test_needed_slots_are_those_that_most_examples_hold() -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A domain of five intents and forty examples."""
-    place = tmp_path_factory.mktemp("assistant")
+    parent = tmp_path_factory.mktemp("assistant")
     settings = {"epochs": 40, "hidden_size": 32, "evaluations": 3, "threads": 1, "quiet": True}
-    TASKS["assistant"].train(*CASES["assistant"].data(place), settings={**settings, "out": place / "run"})
-    return place / "run"
+    TASKS["assistant"].train(*CASES["assistant"].data(parent), settings={**settings, "out": parent / "run"})
+    return parent / "run"
 
 
 def test_forty_examples_are_enough_for_an_answer(folder: Path) -> None:

@@ -116,9 +116,9 @@ def test_workers_change_no_number(trained: Trained, tmp_path: Path) -> None:
 def next_words(trained: Trained) -> list[list[str]]:
     """The lines that training printed as what to type next: run, eval, inspect."""
     lines = json.loads((trained.out / "status.json").read_text())["next"]
-    found = [shlex.split(line)[1:] for line in lines]
-    assert [words[0] for words in found] == ["run", "eval", "inspect"]
-    return found
+    commands = [shlex.split(line)[1:] for line in lines]
+    assert [words[0] for words in commands] == ["run", "eval", "inspect"]
+    return commands
 
 
 def test_it_runs_and_is_scored_without_torch(trained: Trained) -> None:
@@ -201,18 +201,18 @@ def run_in_chunks(network: Network, inputs: dict[str, Any], cuts: list[int]) -> 
 
 
 def test_what_is_longer_than_a_files_name_is_read_or_refused_in_a_line(trained: Trained) -> None:
-    said = ""
+    message = ""
     try:
         _, labels = trained.task.use("inspect_inputs")(congru.load(trained.out), "1 e4 we " * 60)
     except CongruError as error:
-        said, labels = str(error), []
+        message, labels = str(error), []
     except OSError as error:
-        said, labels = str(error), []
+        message, labels = str(error), []
         path_only = ("music", "speech", "video")  # their source is never the text itself
         if trained.task.name not in path_only:
             raise
-    assert "\n" not in said
-    assert bool(labels) != bool(said)
+    assert "\n" not in message
+    assert bool(labels) != bool(message)
 
 
 def test_its_gates_are_inspected_with_its_own_labels(trained: Trained, tmp_path: Path) -> None:

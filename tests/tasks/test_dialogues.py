@@ -82,9 +82,9 @@ def test_the_state_keeps_the_last_value_and_offers_by_rank() -> None:
     assert (heard.asked, heard.mentioned) == ({"town": "new_york"}, ("town",))
     later = heard.hear("yes", known)
     assert (later.asked, later.mentioned) == ({"town": "new_york"}, ())
-    found = later.find(by_subject(FACTS), known)
-    assert (found.next, found.item) == ("b", None)
-    once = found.act(0, "how about {next}")
+    searched = later.find(by_subject(FACTS), known)
+    assert (searched.next, searched.item) == ("b", None)
+    once = searched.act(0, "how about {next}")
     assert (once.next, once.item, once.last) == ("a", "b", 0)
     assert once.act(1, "its phone is {item.phone}").next == "a"
     twice = once.act(0, "how about {next}")
@@ -192,9 +192,9 @@ def test_parts_are_found_by_name(tmp_path: Path) -> None:
 def test_a_reply_that_training_never_gives_is_told_and_counts_as_wrong(tmp_path: Path) -> None:
     (tmp_path / "a-trn.txt").write_text(TALK * 3)
     (tmp_path / "a-dev.txt").write_text("1 hi\thello\n2 to rome\twho are you\n")
-    found = find_dialogues(str(tmp_path))
-    assert found is not None
-    data = prepare_dialogues(found, Settings())
+    files = find_dialogues(str(tmp_path))
+    assert files is not None
+    data = prepare_dialogues(files, Settings())
     assert data.warnings == ["1 of 2 validation replies are none of training's; they count as mistakes"]
     (followed,) = data.validation_followed
     table = NextAction(NextAction.count(data.followed, len(data.reader.actions)))
@@ -210,8 +210,8 @@ def test_the_threshold_of_a_policy_lies_below_every_right_reply() -> None:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> str:
-    (place,) = write_dialogues(tmp_path_factory.mktemp("dialogues"))
-    return place
+    (folder,) = write_dialogues(tmp_path_factory.mktemp("dialogues"))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -322,13 +322,13 @@ def test_a_dialogue_a_file_or_a_sentence_is_inspected(folder: Path, data: str) -
 @needs(BABI)
 @pytest.mark.parametrize("name", ["task1-API-calls", "task2-API-refine", "task5-full-dialogs"])
 def test_real_dialogues_become_few_actions_and_come_back_word_for_word(name: str) -> None:
-    found = find_dialogues(str(BABI / f"dialog-babi-{name}-trn.txt.gz"))
-    assert found is not None
-    assert set(found.parts) == {"train", "validation", "test", "oov"}
-    train, kept = (found.read(part, 0.1)[:50] for part in ("train", "validation"))
-    assert found.knowledge is not None
+    files = find_dialogues(str(BABI / f"dialog-babi-{name}-trn.txt.gz"))
+    assert files is not None
+    assert set(files.parts) == {"train", "validation", "test", "oov"}
+    train, kept = (files.read(part, 0.1)[:50] for part in ("train", "validation"))
+    assert files.knowledge is not None
     sentences = (turn.sentence for dialogue in train for turn in dialogue.turns)
-    reader = learn_reader(train, Knowledge.of(read_facts(found.knowledge), sentences, None))
+    reader = learn_reader(train, Knowledge.of(read_facts(files.knowledge), sentences, None))
     assert len(reader.actions) == {"1": 8, "2": 6, "5": 16}[name[4]]
     assert reader.knowledge.criteria == ("R_cuisine", "R_location", "R_price", "R_number")
     for dialogue in kept:

@@ -196,8 +196,8 @@ def test_calibrated_intervals_hold_on_validation(trained: Forecaster) -> None:
     series, cut = learner.data.validation
     forecast = trained.windows(trained.panel_of()[0], series, cut)
     y = learner.data.panel.actual(series, cut)
-    for place, level in enumerate((80, 95)):
-        inside = (forecast[..., 1 + 2 * place] <= y) & (y <= forecast[..., 2 + 2 * place])
+    for index, level in enumerate((80, 95)):
+        inside = (forecast[..., 1 + 2 * index] <= y) & (y <= forecast[..., 2 + 2 * index])
         assert level / 100 <= inside.mean() <= level / 100 + 0.05
 
 
@@ -274,12 +274,12 @@ def test_an_explanation_adds_up_to_the_forecast(trained: Forecaster, step: int) 
     store, kept = fresh.store, fresh.store.history.copy()
     store.history[1, -3] += 1.0  # what the line makes of a value belongs to the step that read it
     assert store.line is not None
-    store.share, place = np.zeros(3), -1 if fresh.window.segment > 1 else -3
+    store.share, changed_step = np.zeros(3), -1 if fresh.window.segment > 1 else -3
     moved = fresh.explain("south", step).contributions
     store.history[:] = kept
     change = moved - fresh.explain("south", step).contributions
-    assert change[place] == pytest.approx(store.line[-4, step - 1], rel=1e-6)
-    assert np.abs(np.delete(change, place)).max() < 1e-9
+    assert change[changed_step] == pytest.approx(store.line[-4, step - 1], rel=1e-6)
+    assert np.abs(np.delete(change, changed_step)).max() < 1e-9
     assert "% on the last" in str(explained)
     assert str(explained).startswith(explained.time)
 

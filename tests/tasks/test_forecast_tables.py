@@ -211,13 +211,13 @@ def test_days_across_the_clock_change_and_an_update_after_it(
     winter.write_text("\n".join([lines[0], *lines[80:121]]) + "\n")  # overlaps, and goes on with +01:00
     train(summer, folder / "zone", **TINY)
     run(folder / "zone" / "run", update=winter)
-    table, said = printed(capsys)
+    table, messages = printed(capsys)
     assert table.ds.tolist() == [
         "2023-11-29T00:00:00+01:00",
         "2023-11-30T00:00:00+01:00",
         "2023-12-01T00:00:00+01:00",
     ]
-    assert "rows already known left out: 6" in said
+    assert "rows already known left out: 6" in messages
     whole = train(FOLDER / "daily-midnight-with-offsets.csv", folder / "whole", **TINY)
     assert str(whole.predict().ds.dtype) == "datetime64[us, Europe/Berlin]"
     assert whole.predict().ds[0] == pd.Timestamp("2023-12-29", tz="Europe/Berlin")
@@ -360,10 +360,10 @@ def test_update_stream_inspect_and_plot_with_columns_of_all_roles(
     new.to_csv(folder / "new.csv", index=False)
     ahead = roles_frame(98)
     ahead[ahead.ds > "2024-04-04"].drop(columns=["y", "price"]).to_csv(folder / "ahead.csv", index=False)
-    place = with_roles.model.folder
-    run(place, stream_rows=folder / "new.csv", future=folder / "ahead.csv", anomalies=0.99)
+    model_folder = with_roles.model.folder
+    run(model_folder, stream_rows=folder / "new.csv", future=folder / "ahead.csv", anomalies=0.99)
     assert "10 rows lie outside the interval of 99 %" in capsys.readouterr().out
-    run(place, update=folder / "new.csv", future=folder / "ahead.csv", plot=folder / "p.svg")
+    run(model_folder, update=folder / "new.csv", future=folder / "ahead.csv", plot=folder / "p.svg")
     assert printed(capsys)[0].ds.tolist()[:3] == ["2024-04-05", "2024-04-06", "2024-04-07"]
     assert (folder / "p.svg").exists()
     x, labels = inspect_inputs(with_roles.model, "b")
@@ -395,9 +395,9 @@ def test_the_flags_of_roles_and_the_printed_next_command(
     with without_charts(), pytest.raises(SystemExit) as done:
         main(["train", "forecast", str(path), *flags.split(), "--hidden-size", "4", "--out", str(out)])
     assert done.value.code == 0
-    said = capsys.readouterr().out
-    assert re.search("known covariates +price, sky=rain, sky=sun", said)
-    line = next(line.split() for line in said.splitlines() if line.strip().startswith("congru run"))
+    output = capsys.readouterr().out
+    assert re.search("known covariates +price, sky=rain, sky=sun", output)
+    line = next(line.split() for line in output.splitlines() if line.strip().startswith("congru run"))
     assert line[3:] == ["--future", "FUTURE.csv"]
     ahead = roles_frame(93)
     ahead[ahead.ds > "2024-03-30"].to_csv(folder / "FUTURE.csv", index=False)

@@ -198,15 +198,15 @@ def test_locked_voices_are_drawn_as_the_model_gives_them(lock: FrameLock, voices
         path = [*keys, END]
         open_all = all(allowed_next(lock, keys[:k])[path[k]] for k in range(len(path)))
         assert open_all == fits(frame, lock), (keys, lock)
-    given = np.array([np.exp(-composer.nats(frame[None])[0]) for frame in holds])
-    given /= given.sum()
+    expected = np.array([np.exp(-composer.nats(frame[None])[0]) for frame in holds])
+    expected /= expected.sum()
     rng, wishes = np.random.default_rng(0), Wishes(candidates=40, voices=voices)
     silent = Past(np.zeros((1, KEYS), np.uint8), np.zeros((1, KEYS), np.uint8), np.zeros(1, np.int64))
     state = composer.states(composer.read(np.zeros((1, KEYS), np.uint8)))[0]
     drawn = Counter(draw_frame(composer, state, silent, lock, wishes, rng).tobytes() for _ in range(150))
     shares = np.array([drawn[frame.tobytes()] / 150 for frame in holds])
     assert shares.sum() == pytest.approx(1)
-    assert np.abs(shares - given).sum() / 2 < 0.25
+    assert np.abs(shares - expected).sum() / 2 < 0.25
 
 
 def fits(frame: np.ndarray, lock: FrameLock) -> bool:
@@ -253,27 +253,27 @@ def test_independent_keys_are_their_own_bernoullis() -> None:
 def test_baselines_by_hand() -> None:
     roll = np.zeros((2, KEYS), np.uint8)
     roll[1, 0] = 1
-    found = frame_baselines([roll], [roll])
+    nats = frame_baselines([roll], [roll])
     one = -np.log(0.5) - np.log(
         0.5
     )  # (1/2 + 0) / (1 + ..): key 0 sounds once of two frames: (1 + .5) / (2 + 1)
     others = -2 * 87 * np.log(1 - 0.5 / 3)
-    assert found["keys by frequency"] == pytest.approx((one + others) / 2)
+    assert nats["keys by frequency"] == pytest.approx((one + others) / 2)
     tokens = np.array([0, 1, 2, 1])
-    found = event_baselines([tokens], [tokens[:2]], 4)
+    nats = event_baselines([tokens], [tokens[:2]], 4)
     unigram = (2 + 2 * (1 / 4)) / (3 + 2)
-    assert found["events by frequency"] == pytest.approx(-np.log(unigram))
-    assert found["bigram"] == pytest.approx(-np.log((1 + 1 * unigram) / (1 + 1)))
+    assert nats["events by frequency"] == pytest.approx(-np.log(unigram))
+    assert nats["bigram"] == pytest.approx(-np.log((1 + 1 * unigram) / (1 + 1)))
 
 
 def test_events_there_and_back() -> None:
     notes = (Note(0, 1, 60, 100), Note(0, 2, 48, 100), Note(9.5, 0.25, 61, 20))
-    found = events.encode(Piece("p", notes), 12)
-    assert found.num_notes == 3
-    back = events.decode(found.tokens, 12).notes
+    encoded = events.encode(Piece("p", notes), 12)
+    assert encoded.num_notes == 3
+    back = events.decode(encoded.tokens, 12).notes
     assert [note[:3] for note in back] == [notes[1][:3], notes[0][:3], notes[2][:3]]
     assert [note.velocity * 8 // 128 for note in back] == [6, 6, 1]
-    for before, after in itertools.pairwise(found.tokens.tolist()):
+    for before, after in itertools.pairwise(encoded.tokens.tolist()):
         assert events.allowed_after(before)[after]
     assert not events.allowed_after(events.PITCH)[events.PITCH]
     long = events.encode(Piece("p", (Note(0, 99, 60), Note(1e6, 1, 60))), 12)
@@ -432,5 +432,5 @@ def test_the_baselines_of_the_published_rolls() -> None:
     rolls = {
         name: [piece.roll for piece in pieces if piece.roll is not None] for name, pieces in parts.items()
     }
-    found = frame_baselines(rolls["train"], rolls["valid"])
-    assert found["keys that follow themselves"] == pytest.approx(10.13, abs=0.01)
+    nats = frame_baselines(rolls["train"], rolls["valid"])
+    assert nats["keys that follow themselves"] == pytest.approx(10.13, abs=0.01)

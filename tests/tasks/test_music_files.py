@@ -324,9 +324,9 @@ def test_mat_files_of_version_5_are_read() -> None:
     header = b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack("<H", 0x100) + b"IM"
     first, second = np.arange(6, dtype=np.uint8).reshape(2, 3), np.ones((1, 2))
     content = header + matrix("a", first) + element(15, zlib.compress(matrix("b", second, 6, 9)))
-    found = read_mat(Path("x.mat"), content)
-    np.testing.assert_array_equal(found["a"], first)
-    np.testing.assert_array_equal(found["b"], second)
+    variables = read_mat(Path("x.mat"), content)
+    np.testing.assert_array_equal(variables["a"], first)
+    np.testing.assert_array_equal(variables["b"], second)
     cells = element(6, struct.pack("<II", 1, 0)) + element(5, struct.pack("<ii", 1, 2)) + element(1, b"c")
     cell = element(14, cells + matrix("", first) + matrix("", first + 1))
     two = read_mat(Path("x.mat"), header + cell)["c"]

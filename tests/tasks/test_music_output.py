@@ -115,9 +115,9 @@ def roll_of(*chords: tuple[int, ...]) -> np.ndarray:
 def test_the_longest_copied_run_is_found_also_in_another_key() -> None:
     training = [roll_of((1,), (2,)), roll_of((9,), (40, 44), (42, 46), (42, 46), (43, 47), (30,))]
     piece = roll_of((8,), (40, 44), (40, 44), (42, 46), (43, 47), (50,), (2,))
-    found = originality.compare(piece, training)
-    assert found.chords == 6  # what stays counts once
-    assert found.same_key == originality.Shared(3, 1, 1, 1)
+    compared = originality.compare(piece, training)
+    assert compared.chords == 6  # what stays counts once
+    assert compared.same_key == originality.Shared(3, 1, 1, 1)
     moved = originality.compare(
         roll_of(*[tuple(key + 5 for key in np.flatnonzero(frame)) for frame in piece]), training
     )
@@ -136,12 +136,12 @@ def test_distances_and_words() -> None:
     assert other.steps == 1
     half = originality.compare(roll_of((0,), (2,), (5,)), [low])
     assert half.steps == pytest.approx(0.5)  # +2 and +3 beside +2 and -2
-    found = originality.compare(low, [low])
-    lines = originality.report(found, originality.usual([low, high], [low]), ["first"])
+    same = originality.compare(low, [low])
+    lines = originality.report(same, originality.usual([low, high], [low]), ["first"])
     assert lines[0] == "longest run copied: 3 of 3 chords (chord 1; 'first', chord 1); unseen pieces 2"
     assert lines[2] == "distance of pitch classes from the training pieces: 0.00; unseen pieces 0.00"
     assert originality.usual([np.zeros((1, 88), np.uint8)], [low]) is None
-    assert len(originality.report(found, None, ["first"])) == 4
+    assert len(originality.report(same, None, ["first"])) == 4
 
 
 @pytest.fixture(scope="module")

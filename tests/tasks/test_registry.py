@@ -49,10 +49,10 @@ def echo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
     (tmp_path / "invented_tasks" / "unfinished").mkdir()
     (tmp_path / "invented_tasks" / "unfinished" / "__init__.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
-    found = find_tasks(tmp_path / "invented_tasks", "invented_tasks")
-    assert list(found) == ["echo"]
-    monkeypatch.setitem(registry.TASKS, "echo", found["echo"])
-    yield found["echo"]
+    tasks = find_tasks(tmp_path / "invented_tasks", "invented_tasks")
+    assert list(tasks) == ["echo"]
+    monkeypatch.setitem(registry.TASKS, "echo", tasks["echo"])
+    yield tasks["echo"]
     for name in [name for name in sys.modules if name.startswith("invented_tasks")]:
         del sys.modules[name]
 

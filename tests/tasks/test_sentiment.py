@@ -82,7 +82,7 @@ def test_cross_fitted_evidence_leaves_a_text_s_own_fold_out() -> None:
     steps = Steps("word", words_file(words))
     encoded = [steps.encode(text) for text in texts]
     model = NaiveBayes.fit(texts, labels, 2, "word")
-    found, folds = model.cross_fitted(texts, encoded, labels), folds_of(labels)
+    evidence, folds = model.cross_fitted(texts, encoded, labels), folds_of(labels)
     others = [k for k in range(60) if folds[k] != folds[7]]
     # The same grams counted without the fold: a gram seen only there has no counts, and the sums stand over all grams.
     counts = np.ones((len(model.numbers), 2))
@@ -92,7 +92,7 @@ def test_cross_fitted_evidence_leaves_a_text_s_own_fold_out() -> None:
     logs = np.log(counts / counts.sum(0))
     logs -= logs.mean(1, keepdims=True)
     own = {g for g in model.numbers if f" {g} " in f" {texts[7]} "}
-    np.testing.assert_allclose(found[7].sum(0), sum(logs[model.numbers[g]] for g in own), atol=1e-5)
+    np.testing.assert_allclose(evidence[7].sum(0), sum(logs[model.numbers[g]] for g in own), atol=1e-5)
 
 
 @pytest.mark.parametrize(

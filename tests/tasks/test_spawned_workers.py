@@ -24,10 +24,10 @@ def learner_of(name: str, folder: Path) -> Any:
 
 def tensors(batch: Any) -> list[torch.Tensor]:
     """The tensors of a batch, in order."""
-    found: list[torch.Tensor] = []
-    tree_map(lambda tensor: found.append(tensor), batch)
-    assert found
-    return found
+    leaves: list[torch.Tensor] = []
+    tree_map(lambda tensor: leaves.append(tensor), batch)
+    assert leaves
+    return leaves
 
 
 def same(one: Any, other: Any) -> bool:

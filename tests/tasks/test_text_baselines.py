@@ -63,14 +63,14 @@ def test_equals_the_equations_written_slowly(length: int, order: int) -> None:
     train, validation = babble(length, 1), babble(40, 2) + "xx"
     text = symbols(train + validation)
     slow = SlowKneserNey(train, order, len(set(train + validation)))
-    found = kneser_ney(text, len(train), order)
+    probabilities = kneser_ney(text, len(train), order)
     whole = train + validation
     expected = []
     for i in range(len(train), len(whole)):
         # A context that reaches back beyond the first character was never counted: the longest that fits.
         expected.append(slow.probability(whole[max(0, i - order + 1) : i + 1]))
     reach = max(0, order - 1 - len(train))
-    np.testing.assert_allclose(found[reach:], expected[reach:], rtol=1e-12)
+    np.testing.assert_allclose(probabilities[reach:], expected[reach:], rtol=1e-12)
 
 
 def test_probabilities_sum_to_one() -> None:
@@ -113,9 +113,9 @@ def test_tinyshakespeare() -> None:
         pytest.skip("CONGRU_DATA does not name a folder with text/tinyshakespeare/input.txt")
     text = path.read_text()
     split = int(len(text) * 0.9)
-    found = baselines.baselines(text[:split], text[split:])
-    assert found["5-gram"] == pytest.approx(1.56116, abs=1e-5)  # below the 1.669 of other smoothing
-    assert found["unigram"] == pytest.approx(3.34733, abs=1e-5)
+    nats = baselines.baselines(text[:split], text[split:])
+    assert nats["5-gram"] == pytest.approx(1.56116, abs=1e-5)  # below the 1.669 of other smoothing
+    assert nats["unigram"] == pytest.approx(3.34733, abs=1e-5)
 
 
 def test_a_discount_is_never_zero() -> None:

@@ -103,8 +103,8 @@ def test_without_the_tokenizers_library(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_figures_count_characters_and_bytes() -> None:
-    found = metrics_of(10.0, "äb")
-    assert found == {
+    metrics = metrics_of(10.0, "äb")
+    assert metrics == {
         "nats_per_char": 5.0,
         "bits_per_char": pytest.approx(10 / np.log(2) / 2),
         "bits_per_byte": pytest.approx(10 / np.log(2) / 3),

@@ -59,11 +59,11 @@ def test_thirty_steps_beat_the_unigram(result: RunResult) -> None:
 
 def test_the_score_of_the_saved_model_is_the_validation_figure(result: RunResult, poem: Path) -> None:
     assert result.model_folder is not None
-    found = congru.tasks.text.evaluate(result.model_folder, str(poem), quiet=True)
-    assert found["model"]["nats_per_char"] == pytest.approx(result.best, abs=1e-4)
-    assert found["model"]["bits_per_char"] == pytest.approx(result.best / np.log(2), abs=1e-4)
+    scores = congru.tasks.text.evaluate(result.model_folder, str(poem), quiet=True)
+    assert scores["model"]["nats_per_char"] == pytest.approx(result.best, abs=1e-4)
+    assert scores["model"]["bits_per_char"] == pytest.approx(result.best / np.log(2), abs=1e-4)
     for name in ("5-gram", "unigram"):
-        assert found[name]["nats_per_char"] == pytest.approx(result.baselines[name], rel=1e-9)
+        assert scores[name]["nats_per_char"] == pytest.approx(result.baselines[name], rel=1e-9)
 
 
 def test_the_folder_runs_without_torch(result: RunResult, poem: Path) -> None:
@@ -137,8 +137,8 @@ def test_every_kind_of_model_learns_and_is_saved(poem: Path, tmp_path: Path, cha
     assert out.best is not None
     assert out.best < before - 0.2
     assert out.model_folder is not None
-    found = congru.tasks.text.evaluate(out.model_folder, str(poem), quiet=True)
-    assert found["model"]["nats_per_char"] == pytest.approx(out.best, abs=1e-4)
+    scores = congru.tasks.text.evaluate(out.model_folder, str(poem), quiet=True)
+    assert scores["model"]["nats_per_char"] == pytest.approx(out.best, abs=1e-4)
 
 
 def test_the_loss_is_minus_the_log_probability_of_the_next_token(poem: Path) -> None:

@@ -73,19 +73,19 @@ def test_a_toy_language_is_learned_and_sentences_it_never_saw_are_right(
     folder: Path, files: list[str], translator: Translator
 ) -> None:
     held = prepare(tuple(map(Path, files)), Settings(**SMALL)).validation
-    found = translator.translate(held.source)
-    right = sum(best[0].text in references for best, references in zip(found, held.references))
+    translations = translator.translate(held.source)
+    right = sum(best[0].text in references for best, references in zip(translations, held.references))
     assert right >= 0.8 * len(held)
-    assert all(best[0].ended for best in found)
+    assert all(best[0].ended for best in translations)
 
 
 def test_a_sentence_of_a_batch_is_translated_as_alone(translator: Translator) -> None:
     texts = [SENTENCE, "ein mann .", "ein baum holt einen hund .", "mag ein ein hund mann einen ball ."]
     together = translator.translate(texts, num_best=3)
-    for text, found in zip(texts, together):
+    for text, ranked in zip(texts, together):
         (alone,) = translator.translate([text], num_best=3, batch_size=1)
-        assert [one.tokens for one in found] == [one.tokens for one in alone]
-        np.testing.assert_allclose([one.log_p for one in found], [one.log_p for one in alone], atol=1e-4)
+        assert [one.tokens for one in ranked] == [one.tokens for one in alone]
+        np.testing.assert_allclose([one.log_p for one in ranked], [one.log_p for one in alone], atol=1e-4)
     assert [one[0].tokens for one in translator.translate(texts, num_best=3, batch_size=2)] == [
         one[0].tokens for one in together
     ]
@@ -123,10 +123,10 @@ def test_smoothing_spreads_the_target_and_padding_counts_for_nothing(files: list
 
 def test_attention_looks_at_the_source_and_adds_up_to_one(translator: Translator) -> None:
     best = translator.translate([SENTENCE])[0][0]
-    found = align(translator, SENTENCE, best)
-    assert found.source == [*SENTENCE.split(), "(end)"]
-    assert found.target == [*best.text.split(), "(end)"]
-    np.testing.assert_allclose(found.weights.sum(1), 1, atol=1e-5)
+    alignment = align(translator, SENTENCE, best)
+    assert alignment.source == [*SENTENCE.split(), "(end)"]
+    assert alignment.target == [*best.text.split(), "(end)"]
+    np.testing.assert_allclose(alignment.weights.sum(1), 1, atol=1e-5)
 
 
 def test_the_pieces_of_a_word_look_as_one(files: list[str]) -> None:
@@ -134,15 +134,15 @@ def test_the_pieces_of_a_word_look_as_one(files: list[str]) -> None:
     translator = learner.translator(learner.module.eval())
     some = translator.translate([SENTENCE], beam_size=1)[0][0]
     translation = replace(some, tokens=learner.target.encode("a dog"))
-    found = align(translator, SENTENCE, translation)
-    assert found.source == [*SENTENCE.split(), "(end)"]
-    assert found.target == ["a", "dog", "(end)"]
-    np.testing.assert_allclose(found.weights.sum(1), 1, atol=1e-5)
+    alignment = align(translator, SENTENCE, translation)
+    assert alignment.source == [*SENTENCE.split(), "(end)"]
+    assert alignment.target == ["a", "dog", "(end)"]
+    np.testing.assert_allclose(alignment.weights.sum(1), 1, atol=1e-5)
     pieces = translator.attention(translator.encode([SENTENCE]), 0, translation.tokens)
     ends = np.cumsum([len(learner.target.encode(word)) for word in ("a", "dog")])
-    np.testing.assert_allclose(found.weights[1, -1], pieces[ends[0] : ends[1], -1].mean(), atol=1e-5)
-    root = ElementTree.fromstring(alignment_svg(found))
-    assert len(root.findall("{http://www.w3.org/2000/svg}rect")) == found.weights.size
+    np.testing.assert_allclose(alignment.weights[1, -1], pieces[ends[0] : ends[1], -1].mean(), atol=1e-5)
+    root = ElementTree.fromstring(alignment_svg(alignment))
+    assert len(root.findall("{http://www.w3.org/2000/svg}rect")) == alignment.weights.size
 
 
 def test_an_unknown_word_is_copied_from_where_the_attention_looked(
@@ -240,10 +240,10 @@ def test_the_dictionary_finds_words_that_go_together() -> None:
 
 def test_bleu_is_the_formula_and_names_its_signature(monkeypatch: pytest.MonkeyPatch) -> None:
     # 1- to 4-gram precisions 5/6, 3/5, 1/4, and 1/(2*3) smoothed; equal lengths
-    found = score(["the cat sat on a mat"], [["the cat sat on the mat"]], "none")
+    scores = score(["the cat sat on a mat"], [["the cat sat on the mat"]], "none")
     expected = 100 * math.exp(sum(map(math.log, (5 / 6, 3 / 5, 2 / 4, 1 / 3))) / 4)
-    assert found.bleu == pytest.approx(expected, abs=1e-6)
-    assert found.signatures[0].startswith("BLEU nrefs:1|case:mixed|eff:no|tok:none|smooth:exp")
+    assert scores.bleu == pytest.approx(expected, abs=1e-6)
+    assert scores.signatures[0].startswith("BLEU nrefs:1|case:mixed|eff:no|tok:none|smooth:exp")
     assert score(["A B C D"], [["a b c d"]], "none", lowercase=True).bleu == pytest.approx(100)
     assert score(["x y z w", "a b c d"], [["x y z w"], ["q", "a b c d"]], "none").bleu == pytest.approx(100)
     import sys

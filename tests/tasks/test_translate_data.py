@@ -141,11 +141,11 @@ def test_a_real_table_names_each_of_its_nine_odd_lines() -> None:
     pairs = read(FOLDER / "stray_tabs.tsv", bad_rows="skip")
     named = [line.split(" ")[1] for line in pairs.bad]
     assert named == ["6", "10", "14", "21", "28", "34"]
-    found = findings(pairs)
-    assert found["left out"].startswith("6 lines: line 6 has 1 columns")
-    assert found["translation equal to its source"] == "1 (line 42)"
-    assert found["a quotation mark that never closes"] == "1 (line 51)"
-    assert found["pairs that stand there already"] == "1 (line 56)"
+    notes = findings(pairs)
+    assert notes["left out"].startswith("6 lines: line 6 has 1 columns")
+    assert notes["translation equal to its source"] == "1 (line 42)"
+    assert notes["a quotation mark that never closes"] == "1 (line 51)"
+    assert notes["pairs that stand there already"] == "1 (line 56)"
     assert len(pairs) == 54
     assert len(read(FOLDER / "french_spaces.tsv")) == 150
 

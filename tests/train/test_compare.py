@@ -68,9 +68,9 @@ def test_cells_are_compared_at_equal_parameters_with_interleaved_seeds(
         return fit(learner, own, **keywords)
 
     monkeypatch.setattr(compare_module, "fit", watched)
-    said: list[str] = []
+    printed: list[str] = []
     out = tmp_path / "compared"
-    result = compare(make_learner, ["waves"], settings(out), CELLS, (0, 1), say=said.append)
+    result = compare(make_learner, ["waves"], settings(out), CELLS, (0, 1), say=printed.append)
     assert order == [("gru", 0), ("lstm", 0), ("rnn", 0), ("lstm", 1), ("rnn", 1), ("gru", 1)]
     assert [row.cell for row in result.rows] == list(CELLS)
     assert result.rows[0].hidden_size == 12
@@ -82,7 +82,7 @@ def test_cells_are_compared_at_equal_parameters_with_interleaved_seeds(
         assert row.mean == pytest.approx(sum(row.values) / 2)
         assert row.spread == pytest.approx(abs(row.values[0] - row.values[1]) / 2**0.5)
         assert row.seconds > 0
-    assert said[0] == f"gru seed 0: mse {result.rows[0].values[0]:.4f}, 8 steps"
+    assert printed[0] == f"gru seed 0: mse {result.rows[0].values[0]:.4f}, 8 steps"
     assert json.loads((out / "compare.json").read_text())["rows"][2]["values"] == result.rows[2].values
     lines = result.table().splitlines()
     assert lines[0].split() == ["cell", "mse", "spread", "parameters", "hidden", "steps", "time"]
@@ -108,12 +108,12 @@ def test_an_interrupted_comparison_is_continued(tmp_path: Path, monkeypatch: pyt
         return fit(learner, own, **keywords)
 
     monkeypatch.setattr(compare_module, "fit", stop_before_rnn)
-    said: list[str] = []
+    printed: list[str] = []
     with pytest.raises(TrainingInterrupted) as caught:
-        compare(make_learner, ["waves"], settings(out), ("gru", "rnn"), (0,), say=said.append)
+        compare(make_learner, ["waves"], settings(out), ("gru", "rnn"), (0,), say=printed.append)
     line = f"congru compare toy waves --out {out} --resume --cells gru rnn --seeds 0 --match parameters"
     assert str(caught.value) == line
-    assert said[-1] == f"interrupted, saved; to continue:\n  {line}"
+    assert printed[-1] == f"interrupted, saved; to continue:\n  {line}"
     monkeypatch.undo()
     with pytest.raises(RunFolderError, match="holds files already"):
         compare(make_learner, ["waves"], settings(out), ("gru", "rnn"), (0,))

@@ -128,19 +128,19 @@ def test_a_lost_process_is_named_the_others_save_and_one_process_goes_on(
     assert process.returncode == os.EX_TEMPFAIL, errors
     assert time.monotonic() - began < slack
     assert "processes   2 on 1 machine, 1 thread each" in printed
-    found = re.search(
+    match = re.search(
         rf"rank 1 \(.*, process {other}\) has not been heard of for .*: saved at step (\d+)", errors
     )
-    assert found is not None, errors
+    assert match is not None, errors
     assert f"congru train toy waves --out {out} --resume" in errors
     assert json.loads((out / "status.json").read_text())["state"] == "interrupted"
     if number == signal.SIGSTOP:
         wait_until_gone(other)
         return
     run(out=out, resume=True, devices=1)
-    said = f"at step {found[1]} (1 now, saved by 2 processes: same batches and objective"
+    resumed = f"at step {match[1]} (1 now, saved by 2 processes: same batches and objective"
     shown = capsys.readouterr().out
-    assert said in shown, shown
+    assert resumed in shown, shown
     assert numbers(out)[-1][0] == SETTINGS["steps"]
 
 
@@ -157,8 +157,8 @@ def test_weights_averaged_every_few_steps_learn_as_well(tmp_path: Path) -> None:
     assert steps == {0, 10, 20, 30, 40, 50, 60}
 
 
-def assert_close(found: Path, expected: list[tuple[int, str, str, float]], tolerance: float) -> None:
-    rows = numbers(found)
+def assert_close(out: Path, expected: list[tuple[int, str, str, float]], tolerance: float) -> None:
+    rows = numbers(out)
     assert [row[:3] for row in rows] == [row[:3] for row in expected]
     for row, other in zip(rows, expected):
         assert row[3] == pytest.approx(other[3], abs=tolerance), row

@@ -50,10 +50,10 @@ def test_a_run_is_not_continued_on_a_changed_file(tmp_path: Path) -> None:
 
 
 def test_the_environment_is_plain_json() -> None:
-    found = environment(torch.device("cpu"), 2)
-    assert json.loads(json.dumps(found)) == found
-    assert (found["processes"], found["device"], found["processor"]) == (2, "cpu", processor_name())
-    assert found["packages"]["torch"].startswith("2.")
+    recorded = environment(torch.device("cpu"), 2)
+    assert json.loads(json.dumps(recorded)) == recorded
+    assert (recorded["processes"], recorded["device"], recorded["processor"]) == (2, "cpu", processor_name())
+    assert recorded["packages"]["torch"].startswith("2.")
 
 
 def test_the_resume_line_is_quoted() -> None:

@@ -46,7 +46,7 @@ def test_the_reason_names_every_size_that_was_too_large() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "is_chosen"),
+    ("keywords", "is_chosen"),
     [
         ({"minutes": 5}, True),
         ({}, True),  # ten minutes are the default of text
@@ -59,9 +59,9 @@ def test_the_reason_names_every_size_that_was_too_large() -> None:
     ],
 )
 def test_a_word_of_the_user_about_the_size_or_another_budget_stands(
-    given: dict[str, Any], is_chosen: bool
+    keywords: dict[str, Any], is_chosen: bool
 ) -> None:
-    settings, origin = resolve(TextSettings, given)
+    settings, origin = resolve(TextSettings, keywords)
     assert is_open(settings, origin, TEXT_SIZES) is is_chosen
     assert not is_open(settings, origin, ())
     assert not is_open(settings, {}, TEXT_SIZES), "settings whose origin nobody told stay"

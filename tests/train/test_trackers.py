@@ -17,8 +17,8 @@ from congru.train.resolve import resolve
 
 
 def run(out: Path, **settings: Any) -> RunResult:
-    given = {"steps": 6, "evaluations": 2, "batch_size": 2, "quiet": True, "out": out, **settings}
-    resolved, origin = resolve(ToySettings, given)
+    keywords = {"steps": 6, "evaluations": 2, "batch_size": 2, "quiet": True, "out": out, **settings}
+    resolved, origin = resolve(ToySettings, keywords)
     return fit(ToyLearner(resolved), resolved, origin=origin)
 
 

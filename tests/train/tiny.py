@@ -197,9 +197,9 @@ class Beeps(Tiny):
         for number, row in enumerate(rows):
             rng = np.random.default_rng(row)
             counts[number] = rng.integers(1, 5)
-            for place in range(counts[number]):
-                tone = tones[number, place] = rng.integers(1, TONES + 1)
-                begin = 6 * place + rng.integers(0, 2)
+            for index in range(counts[number]):
+                tone = tones[number, index] = rng.integers(1, TONES + 1)
+                begin = 6 * index + rng.integers(0, 2)
                 angle = 2 * np.pi * tone / TONES
                 frames[number, begin : begin + rng.integers(2, 4)] = np.cos(angle), np.sin(angle)
             frames[number] += 0.1 * rng.standard_normal((FRAMES, 2))

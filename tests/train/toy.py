@@ -83,8 +83,8 @@ class ToyLearner(TaskLearner[ToySettings]):
         return np.stack([np.tile(order, self.num_steps), steps], 1)
 
     def batch(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
-        places = rows[:, 1:] * LENGTH + np.arange(LENGTH + 1)
-        piece = self.streams[rows[:, :1], places][..., None]
+        indices = rows[:, 1:] * LENGTH + np.arange(LENGTH + 1)
+        piece = self.streams[rows[:, :1], indices][..., None]
         return {"x": piece[:, :-1], "target": piece[:, 1:]}
 
     def loss(self, networks: Networks, batch: Any, carry: Any) -> tuple[Tensor, Any, Any]:

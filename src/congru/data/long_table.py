@@ -1,4 +1,4 @@
-"""Series on one regular grid of time, and what was found while they were read."""
+"""Series on one regular grid of time, and findings about the rows that were read."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Series:
 
 @dataclass
 class TableReport:
-    """What was found while reading; `lines` says it in words."""
+    """Findings about the rows that were read; `lines` gives them in words."""
 
     rows: int = 0
     series: int = 0
@@ -64,7 +64,7 @@ class TableReport:
     """What was recognised or not used, in words."""
 
     def add(self, finding: str, count: int, where: str) -> None:
-        """Count a finding; the first place is kept."""
+        """Count a finding; its first location is kept."""
         if count:
             self.counts[finding] = self.counts.get(finding, 0) + count
             self.first.setdefault(finding, where)

@@ -1,6 +1,6 @@
 """Scores of a classifier: accuracy, macro F1, nats, calibration, the confusion matrix; and the temperature.
 
-    F1_c = 2 tp_c / (2 tp_c + fp_c + fn_c), 0 where a class neither stands nor is said; macro F1 = mean over classes
+    F1_c = 2 tp_c / (2 tp_c + fp_c + fn_c), 0 where a class neither occurs nor is predicted; macro F1 = mean over classes
     nats = mean of -log softmax(logits / T)[label]
 Legend: N texts, K classes.
 """
@@ -70,7 +70,7 @@ def fit_temperature(logits: Logits, labels: Ints) -> float:
 
 
 def calibration_error(probabilities: Logits, labels: Ints, bins: int = 10) -> float:
-    """Expected calibration error: |mean probability of what is said - share that is right|, weighted over equal bins.
+    """Expected calibration error: |mean probability of the prediction - share that is right|, weighted over equal bins.
 
     >>> calibration_error(np.array([[0.75, 0.25]] * 4), np.array([0, 0, 0, 1]))
     0.0
@@ -86,7 +86,7 @@ def calibration_error(probabilities: Logits, labels: Ints, bins: int = 10) -> fl
 
 
 def confusion_table(matrix: Ints, classes: Sequence[str]) -> str:
-    """The confusion matrix as text: rows are what stands in the data, columns what was said; F1 at the end."""
+    """The confusion matrix as text: rows are the labels of the data, columns the predictions; F1 at the end."""
     f1 = f1_per_class(matrix)
     rows: list[tuple[Cell, ...]] = [
         (name, *(int(count) for count in line), float(score))

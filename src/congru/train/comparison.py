@@ -87,7 +87,7 @@ def verdict_lines(comparison: Comparison) -> list[str]:
 
 
 def next_lines(comparison: Comparison) -> list[str]:
-    """What to type next with the best model: what its own run said."""
+    """What to type next with the best model: what its own run printed."""
     folder = Path(best_folder(ordered(comparison)[0], comparison.minimize))
     lines: list[str] = json.loads((folder / STATUS).read_text(encoding="utf-8"))["next"]
     return lines

@@ -1,4 +1,4 @@
-"""What is said and written before and after the loop: the summary, the fixed files of the run folder, the result."""
+"""What is printed and written before and after the loop: the summary, the fixed files of the run folder, the result."""
 
 from __future__ import annotations
 

@@ -37,10 +37,10 @@ def squares_of(bits: np.uint64) -> set[int]:
 def random_board(rng: np.random.Generator) -> np.ndarray:
     """Both kings and a dozen other pieces, anywhere."""
     board = np.zeros(64, np.uint8)
-    places = rng.permutation(64)
-    board[places[0]], board[places[1]] = KING, KING + 6
+    squares = rng.permutation(64)
+    board[squares[0]], board[squares[1]] = KING, KING + 6
     kinds = [1, 2, 3, 4, 5, 7, 8, 9, 10, 11]
-    board[places[2:16]] = rng.choice(kinds, 14)
+    board[squares[2:16]] = rng.choice(kinds, 14)
     return board
 
 
@@ -81,7 +81,7 @@ def test_a_piece_uncovers_what_taking_it_away_lets_through() -> None:
     rng = np.random.default_rng(7)
     boards = np.stack([random_board(rng) for _ in range(60)])
     attacks = attacks_of(boards)
-    found = 0
+    count = 0
     for n, board in enumerate(boards):
         king = int(attacks.king[n])
         own = [s for s in range(64) if 0 < board[s] <= KING]
@@ -93,5 +93,5 @@ def test_a_piece_uncovers_what_taking_it_away_lets_through() -> None:
             if square != king and after - before:
                 uncovering.add(square)
         assert squares_of(attacks.uncovers[n]) == uncovering
-        found += len(uncovering)
-    assert found > 5
+        count += len(uncovering)
+    assert count > 5

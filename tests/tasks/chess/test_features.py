@@ -79,8 +79,8 @@ def told(words: str, move: str) -> dict[str, int]:
     for word in words.split():
         board.play(read_move(board.rules, word))
     positions = position_of(board)
-    place = positions.code.tolist().index(int(relative(read_move(board.rules, move), board.side)))
-    return {name: int(value[place]) for name, value in parts_of(tokens_of(positions)).items()}
+    index = positions.code.tolist().index(int(relative(read_move(board.rules, move), board.side)))
+    return {name: int(value[index]) for name, value in parts_of(tokens_of(positions)).items()}
 
 
 def test_a_move_is_set_beside_those_before() -> None:

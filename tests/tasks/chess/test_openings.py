@@ -79,10 +79,10 @@ def test_the_shorter_of_two_ways_gives_the_name_in_any_order_of_rows() -> None:
 
 def test_the_opening_of_a_game_is_its_last_named_position() -> None:
     games = games_of("d4 d5 c4 e6 Nc3", "d4 d5 c4 c6", "d4", "c4 e6 d4 d5", "e4 e6", "d4 d5 c4 e6 Nf3")
-    found = Openings(ROWS).of(games)
-    assert [opening and opening.eco for opening in found] == ["D30", "D06", "A40", "D30", None, "D30"]
+    openings = Openings(ROWS).of(games)
+    assert [opening and opening.eco for opening in openings] == ["D30", "D06", "A40", "D30", None, "D30"]
     one_by_one = [Openings(ROWS).of(games.select([k]))[0] for k in range(len(games))]  # type: ignore[arg-type]
-    assert found == one_by_one
+    assert openings == one_by_one
 
 
 def test_a_game_from_another_position_has_no_opening() -> None:

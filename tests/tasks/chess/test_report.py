@@ -198,15 +198,15 @@ def test_what_a_model_said_is_kept_for_every_ply(games: Games, ann: Player) -> N
 
 def test_bits_by_phase_are_those_of_the_player_alone(games: Games, ann: Player) -> None:
     expected = expect(LastOfLegal(), games, ann.all, depth=1)
-    found = by_phase(expected, ann.all, ann.sides)
+    phases = by_phase(expected, ann.all, ann.sides)
     own = [
         -math.log2(expected.p[games.offsets[game] + ply])
         for game, side in ann.sides.items()
         for ply in range(side, int(games.lengths[game]), 2)
     ]
-    assert list(found) == ["opening"]
-    assert found["opening"].plies == len(own)
-    assert found["opening"].bits == pytest.approx(np.mean(own))
+    assert list(phases) == ["opening"]
+    assert phases["opening"].plies == len(own)
+    assert phases["opening"].bits == pytest.approx(np.mean(own))
     game, ply = most_surprising(expected, ann.all, ann.sides, most=1)[0]
     assert ply % 2 == ann.sides[game]
     assert expected.bits[games.offsets[game] + ply] == pytest.approx(max(own))
@@ -223,9 +223,9 @@ def test_phases_go_from_opening_to_endgame(tmp_path: Path) -> None:
 
 
 def test_choice_is_what_the_model_says_after_the_moves() -> None:
-    said = choice(LastOfLegal(), [E4, E5], "A", "B")
+    chances = choice(LastOfLegal(), [E4, E5], "A", "B")
     legal = after([E4, E5]).legal()
-    assert said == pytest.approx({code: chance_of(legal, code) for code in legal})
+    assert chances == pytest.approx({code: chance_of(legal, code) for code in legal})
     mated = [code_of(move) for move in ("f2f3", "e7e5", "g2g4", "d8h4")]
     assert choice(LastOfLegal(), mated, "A", "B") == {}
 

@@ -97,16 +97,16 @@ def test_an_awkward_file_is_read(name: str) -> None:
 @real
 @pytest.mark.parametrize("name", LEFT_OUT)
 def test_what_cannot_be_followed_is_left_out_and_its_place_named(name: str) -> None:
-    reason, place = LEFT_OUT[name]
+    reason, location = LEFT_OUT[name]
     outcomes = [outcome for _, outcome in sources._outcomes(CASES / name, 1, False)]
     left_out = [outcome for outcome in outcomes if isinstance(outcome, Skipped)]
     assert {outcome.reason for outcome in left_out} == {reason}
     assert len(left_out) == {"chess960_engines.pgn": 4}.get(name, 1)
-    assert place.split(": ", 1)[-1] in left_out[0].detail
+    assert location.split(": ", 1)[-1] in left_out[0].detail
     with pytest.raises(DataError) as caught:
         read_games(CASES / name, bad="stop")
     assert "\n" not in str(caught.value)
-    assert place in str(caught.value)
+    assert location in str(caught.value)
     assert str(caught.value).endswith("mend the game or pass --bad skip")
     if len(left_out) == len(outcomes):
         with pytest.raises(DataError, match=f"has no game that can be followed.*left out .: {reason}"):
@@ -127,8 +127,8 @@ def test_a_large_file_says_how_far_it_is(
     file = tmp_path / "five.pgn"
     file.write_bytes(GAME * 5)
     read_games(file, say=sources.tell)
-    said = capsys.readouterr()
-    assert (said.out, said.err) == ("", "five.pgn: 2 games read\nfive.pgn: 4 games read\n")
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", "five.pgn: 2 games read\nfive.pgn: 4 games read\n")
 
 
 @real
@@ -195,8 +195,8 @@ def test_workers_and_cache_give_the_same_games(tmp_path: Path, monkeypatch: pyte
     path = tmp_path / "many.pgn"
     bad = GAME.replace(b"Nf3", b"Nf4")
     path.write_bytes((GAME + bad) * 2200)
-    said: list[str] = []
-    games, report = read_games(path, workers=2, say=said.append)
+    lines: list[str] = []
+    games, report = read_games(path, workers=2, say=lines.append)
     assert (len(games), dict(report.counts)) == (2200, {"illegal move": 2200})
     assert report.lines() == [
         "left out 2,200: illegal move (many.pgn game 2, line 7: ply 3: move 'Nf4' is not legal in "

@@ -108,19 +108,19 @@ def test_a_namesake_with_far_fewer_games_is_passed_over_and_named(tmp_path: Path
         ("Fischer, Robert", "X", "1-0", 1990, f"e4 e5 {move}") for move in ("a3", "b3", "c3", "d3", "f3")
     ] * 2
     games = read_games(write_pgn(tmp_path, [*rows, ("Fischer, Gert", "X", "0-1", 1991, "e4")]))[0]
-    said: list[str] = []
-    assert find_player(games, "Fischer", said.append).name == "Fischer, Robert"
-    assert said == [
+    lines: list[str] = []
+    assert find_player(games, "Fischer", lines.append).name == "Fischer, Robert"
+    assert lines == [
         "player 'Fischer' is taken as Fischer, Robert (10 games); of the same name: Fischer, Gert"
     ]
 
 
 def test_spellings_of_one_person_are_taken_together(tmp_path: Path) -> None:
     rows = [("Kasparov, Garry", "X", "1-0", 1990, "e4"), ("X", "KASPAROV,G", "0-1", 1990, "d4")]
-    said: list[str] = []
-    player = find_player(read_games(write_pgn(tmp_path, rows))[0], "kasparov", said.append)
+    lines: list[str] = []
+    player = find_player(read_games(write_pgn(tmp_path, rows))[0], "kasparov", lines.append)
     assert player.score(player.all.tolist()) == Score(2, 0, 0)
-    assert said == ["Kasparov, Garry: taken together with KASPAROV,G"]
+    assert lines == ["Kasparov, Garry: taken together with KASPAROV,G"]
 
 
 def test_a_game_from_another_position_opens_nothing(tmp_path: Path) -> None:

@@ -63,10 +63,10 @@ BAD = {
 @pytest.mark.parametrize("name", sorted(GOOD))
 def test_a_real_file_comes_out_as_it_is(name: str) -> None:
     count, rate_hz, peak = GOOD[name]
-    found = read_audio(SPEECH / name)
-    assert (len(found.samples), found.rate_hz) == (count, rate_hz)
+    recording = read_audio(SPEECH / name)
+    assert (len(recording.samples), recording.rate_hz) == (count, rate_hz)
     if peak is not None:
-        assert abs(found.samples).max() == pytest.approx(peak, abs=2e-3)
+        assert abs(recording.samples).max() == pytest.approx(peak, abs=2e-3)
 
 
 @needs(SPEECH)
@@ -128,9 +128,9 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 @needs(SPEECH)
 def test_a_stream_gives_the_samples_of_the_file(name: str) -> None:
     source = from_stream(io.BytesIO((SPEECH / name).read_bytes()), None)
-    found = read_audio(SPEECH / name)
-    assert source.rate_hz == found.rate_hz
-    np.testing.assert_allclose(np.concatenate(list(source.pieces)), found.samples, atol=1e-6)
+    recording = read_audio(SPEECH / name)
+    assert source.rate_hz == recording.rate_hz
+    np.testing.assert_allclose(np.concatenate(list(source.pieces)), recording.samples, atol=1e-6)
 
 
 def test_raw_samples_of_a_stream() -> None:

@@ -42,9 +42,9 @@ def test_alignment_is_the_best_of_all_paths() -> None:
         frames = log_softmax(rng.standard_normal((5, 3)))
         paths = [p for p in itertools.product(range(3), repeat=5) if collapse(p) == tokens]
         best = max(paths, key=lambda p: sum(frames[t, v] for t, v in enumerate(p)))
-        found = align(frames, tokens)
+        aligned = align(frames, tokens)
         path = [0] * 5
-        for one in found:
+        for one in aligned:
             path[one.start : one.end] = [one.token] * (one.end - one.start)
         assert tuple(path) == best
     with pytest.raises(DataError, match="too few for a text of 2 tokens"):
@@ -114,7 +114,7 @@ def test_a_faulty_arpa_file_is_one_line(text: str, line: str) -> None:
 
 def test_words_mend_what_the_best_path_misspells() -> None:
     frames = frames_of_text("A-A- -B--", 0.7)
-    found = {
+    texts = {
         name: text_of(words_of(_tokens(decoding, frames), ALPHABET, 0.03))
         for name, decoding in {
             "greedy": Decoding(),
@@ -122,9 +122,9 @@ def test_words_mend_what_the_best_path_misspells() -> None:
             "lm": Decoding(8, ["AB", "A", "B"], estimate([["AB", "B"]] * 9, 2), lm_weight=3.0),
         }.items()
     }
-    assert found["greedy"] == "AA B"
-    assert set(found["words"].split()) <= {"AB", "A", "B"}
-    assert found["lm"] == "AB B"
+    assert texts["greedy"] == "AA B"
+    assert set(texts["words"].split()) <= {"AB", "A", "B"}
+    assert texts["lm"] == "AB B"
 
 
 def _tokens(decoding: Decoding, frames: np.ndarray) -> list:
@@ -161,8 +161,8 @@ def test_a_space_without_a_word_before_it_costs_nothing() -> None:
 
 def test_one_word_of_a_list() -> None:
     frames = frames_of_text("A-- B-B--", 0.6)
-    found = _tokens(Decoding(8, ["AB", "B"], one_word=True), frames)
-    assert text_of(words_of(found, ALPHABET, 0.03)) in ("AB", "B")
+    tokens = _tokens(Decoding(8, ["AB", "B"], one_word=True), frames)
+    assert text_of(words_of(tokens, ALPHABET, 0.03)) in ("AB", "B")
 
 
 def test_faults_of_decoding(tmp_path: Path) -> None:

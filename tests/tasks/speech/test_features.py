@@ -35,9 +35,9 @@ def test_pieces_give_the_same_bits_as_the_whole(kind: str, rate_hz: int, running
     stream = front.stream(rate_hz)
     cuts = [0, *sorted(rng.choice(12_000, 9, replace=False).tolist()), 12_000]
     parts = [stream.feed(samples[a:b]) for a, b in zip(cuts, cuts[1:])]  # noqa: RUF007
-    found = np.concatenate([*parts, stream.finish()])
-    assert found.shape == (expected.shape[0], front.step_size)
-    np.testing.assert_array_equal(found, expected)
+    streamed = np.concatenate([*parts, stream.finish()])
+    assert streamed.shape == (expected.shape[0], front.step_size)
+    np.testing.assert_array_equal(streamed, expected)
 
 
 @needs(DATA / "speech/an4_wav")
@@ -49,24 +49,24 @@ def test_the_sphinx_front_end_gives_the_features_of_an4() -> None:
     for path in files:
         at = ids.index(path.stem)
         stored = feat[offsets[at] : offsets[at + 1]].astype(np.float64)
-        found = frames_of(read_audio(path), "sphinx", 16000)
-        assert found.shape == stored.shape
-        assert abs(found - stored).mean() < 1e-3
+        frames = frames_of(read_audio(path), "sphinx", 16000)
+        assert frames.shape == stored.shape
+        assert abs(frames - stored).mean() < 1e-3
 
 
 def test_running_normalisation_is_the_formula() -> None:
     frames = RNG(0).standard_normal((7, 2)).astype(np.float32)
     s, n = PRIOR_FRAMES * np.array([1.0, -1.0]), PRIOR_FRAMES
-    found = RunningNorm([1.0, -1.0], [2.0, 4.0]).feed(frames)
-    for x, y in zip(frames, found):
+    normed = RunningNorm([1.0, -1.0], [2.0, 4.0]).feed(frames)
+    for x, y in zip(frames, normed):
         s, n = FORGET * s + x, FORGET * n + 1
         np.testing.assert_allclose(y, (x - s / n) / [2.0, 4.0], atol=1e-6)
 
 
 def test_differences_of_a_line_are_its_slope_and_nothing() -> None:
     line = np.arange(12, dtype=np.float32)[:, None] * 3
-    found = whole(Differences(2, 1), line)
-    np.testing.assert_allclose(found[4:8], [[12, 3, 0], [15, 3, 0], [18, 3, 0], [21, 3, 0]], atol=1e-6)
+    differences = whole(Differences(2, 1), line)
+    np.testing.assert_allclose(differences[4:8], [[12, 3, 0], [15, 3, 0], [18, 3, 0], [21, 3, 0]], atol=1e-6)
     x = RNG(1).standard_normal((6, 1)).astype(np.float32)
     padded = np.concatenate([x[:1], x[:1], x, x[-1:], x[-1:]])[:, 0]
     slopes = [sum(k * (padded[t + 2 + k] - padded[t + 2 - k]) for k in (1, 2)) / 10 for t in range(6)]
@@ -74,8 +74,8 @@ def test_differences_of_a_line_are_its_slope_and_nothing() -> None:
 
 
 def test_stacking_fills_the_last_group() -> None:
-    found = whole(Stacking(3, 1), np.arange(4, dtype=np.float32)[:, None])
-    assert found.tolist() == [[0, 1, 2], [3, 3, 3]]
+    stacked = whole(Stacking(3, 1), np.arange(4, dtype=np.float32)[:, None])
+    assert stacked.tolist() == [[0, 1, 2], [3, 3, 3]]
     assert whole(Stacking(3, 1), np.zeros((0, 1), np.float32)).shape == (0, 3)
 
 
@@ -93,9 +93,9 @@ def test_silence_gives_finite_features() -> None:
 def test_faults_of_front_ends_are_one_line() -> None:
     with pytest.raises(SettingsError, match="rate_hz is 8000 with features sphinx, expected 16000"):
         make_frames("sphinx", 8000)
-    given = FrontEnd("given", 16000, 13, True, [0.0] * 13, [1.0] * 13, 2, 3)
+    from_file = FrontEnd("given", 16000, 13, True, [0.0] * 13, [1.0] * 13, 2, 3)
     with pytest.raises(DataError, match=r"reads features of 13 numbers from \.npz files"):
-        given.stream(16000)
+        from_file.stream(16000)
 
 
 def test_latency_counts_window_stack_and_differences() -> None:
@@ -116,8 +116,8 @@ def test_a_warp_of_cepstra_moves_a_peak_along_the_mel_axis(kind: str) -> None:
     from congru.tasks.speech.augment import _scales
 
     b = cepstra(0.5) / _scales(kind)
-    found = (b @ warp_matrix(kind, 1.1)) * _scales(kind)
-    bump = np.cos(np.pi * u[:, None] * k) @ found
+    warped = (b @ warp_matrix(kind, 1.1)) * _scales(kind)
+    bump = np.cos(np.pi * u[:, None] * k) @ warped
     assert u[bump.argmax()] == pytest.approx(0.5 / 1.1, abs=0.01)
 
 

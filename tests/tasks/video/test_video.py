@@ -104,13 +104,13 @@ def test_changes_of_a_track_are_those_of_the_formulas() -> None:
 def test_changes_of_pictures_move_what_is_shown_and_keep_its_brightness() -> None:
     rng, clip = np.random.default_rng(0), np.zeros((3, 1, 20, 20), np.uint8)
     clip[:, :, 8:12, 8:12] = 200
-    places = set()
+    corners = set()
     for _ in range(20):
         moved = changes(shift=0.2)(clip, rng)
         assert moved.sum() == clip.sum()
         np.testing.assert_array_equal(moved[0], moved[2])
-        places.add(tuple(np.argwhere(moved[0, 0])[0].tolist()))
-    assert len(places) > 5
+        corners.add(tuple(np.argwhere(moved[0, 0])[0].tolist()))
+    assert len(corners) > 5
     mirrored = {changes(flip=True)(square(3, True)[:, None], rng)[0, 0, 5, 0] for _ in range(10)}
     assert mirrored == {0, 230}
     bigger = max((changes(zoom=0.3)(clip, rng) for _ in range(20)), key=np.count_nonzero)

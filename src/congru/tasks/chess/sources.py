@@ -148,7 +148,7 @@ def _read_file(
 
 
 def _outcomes(path: Path, workers: int | None, chess960: bool) -> Iterator[tuple[str, Game | Skipped]]:
-    """Each game of a file with its place, played through by worker processes where there are many."""
+    """Each game of a file with its location, played through by worker processes where there are many."""
     lines = _lines(path)
     first = next(lines, b"")
     lines = itertools.chain([first], lines) if first else lines

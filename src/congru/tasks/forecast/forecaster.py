@@ -61,7 +61,7 @@ class Forecaster(Estimator):
         Forecaster.load(f.save("model"))  # the same, anywhere, without torch
 
     Its settings are those of `congru train forecast`. `table` is the table it was trained on and `result` what training
-    came to, where they are at hand; `report` is what was found in the rows it read last.
+    came to, where they are at hand; `report` holds the findings about the rows it read last.
     """
 
     def __init__(self, **settings: Unpack[ForecastKeywords]) -> None:
@@ -267,7 +267,7 @@ class Forecaster(Estimator):
         return self.forecasts_of(panel, series, cutoff, out)
 
     def forecasts_of(self, panel: Panel, series: Index, cutoff: Index, out: NDArray[np.float32]) -> Array:
-        """Forecasts [B, h, 1 + 2 levels] from what the networks said [E, B, O] at these cutoffs; of one network [B, O]."""
+        """Forecasts [B, h, 1 + 2 levels] from the networks' outputs [E, B, O] at these cutoffs; of one network [B, O]."""
         outs = out if out.ndim == 3 else out[None]
         return forecasts_of(outs, self.store, panel, (series, cutoff), self.calibration)
 
@@ -331,7 +331,7 @@ class Forecaster(Estimator):
         """Go on from new rows (a table as for training); returns itself.
 
         Rows that are known already are left out, missing steps take the value before them, a series that training has
-        not seen is added: `report` says what was found. The cost depends on the number of new rows only. Raises
+        not seen is added: `report` holds the findings. The cost depends on the number of new rows only. Raises
         :class:`DataError` for rows that cannot be used; then nothing has changed.
         """
         table = self.read_rows(new_rows, bad_rows)

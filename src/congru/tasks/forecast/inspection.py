@@ -1,4 +1,4 @@
-"""How a series is said in the report about the gates: its days with their values, and the forecast after each of them.
+"""How a series is shown in the report about the gates: its days with their values, and the forecast after each of them.
 
 The shares are those of what the network adds to the simple forecast it starts from (`congru.tasks.forecast.window`), in the
 unit of the series; with several lags the part of their mixture is counted as a constant.

@@ -38,7 +38,7 @@ def forecasts_of(
     rows: tuple[Index, Index],
     factors: list[float],
 ) -> Array:
-    """Forecasts [B, h, 1 + 2 levels] of windows (series, cutoff) from what E networks said about them, [E, B, O].
+    """Forecasts [B, h, 1 + 2 levels] of windows (series, cutoff) from the outputs of E networks for them, [E, B, O].
 
     `factors` are those of the intervals' calibration.
     """

@@ -20,7 +20,7 @@ Index = NDArray[np.int64]
 
 
 class SeriesSessions:
-    """Where each network stands in each series, and what it said last: `out` [E, N, O]."""
+    """The state of each network in each series, and its last output: `out` [E, N, O]."""
 
     def __init__(self, model: Model, store: SeriesStore) -> None:
         """The look-back of every series read once, or the state that was saved with the store."""

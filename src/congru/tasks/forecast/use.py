@@ -161,7 +161,7 @@ def _long_scores(listed: Mapping[str, Mapping[str, Scores]]) -> dict[str, list[s
 
 
 def _tell(forecaster: Forecaster, path: Any) -> None:
-    """Say on the error stream what was found in rows that were read."""
+    """Print the findings about rows that were read on the error stream."""
     for line in forecaster.report.findings():
         print(f"{Path(path).name}: {line}", file=sys.stderr)
 

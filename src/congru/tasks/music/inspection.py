@@ -1,4 +1,4 @@
-"""How a piece is said in the report about the gates: its notes on a roll, and the lowest note expected next.
+"""How a piece is shown in the report about the gates: its notes on a roll, and the lowest note expected next.
 
 A model that names the notes of a frame one after the other has no linear read-out: the shares of a note are in bits, how much
 less likely it would be, had the frame not written. Independent keys and events have exact shares of their score.

@@ -104,7 +104,7 @@ class FrameLearner(TaskLearner[Settings]):
         return self.collate(passages)
 
     def collate(self, passages: Sequence[tuple[RollPiece, int, int]]) -> Batch:
-        """Inputs [B, T, F] by name, lengths [B], and the frames to be said: keys [B, T, K], or note steps [N].
+        """Inputs [B, T, F] by name, lengths [B], and the frames to be predicted: keys [B, T, K], or note steps [N].
 
         A passage is a piece, where it begins, and how many frames it has at most.
         """

@@ -33,7 +33,7 @@ class Division(NamedTuple):
 
 @dataclass
 class _Track:
-    """What was found in one track, times in ticks."""
+    """The contents of one track, times in ticks."""
 
     notes: list[tuple[int, int, int, int, int]] = field(
         default_factory=list

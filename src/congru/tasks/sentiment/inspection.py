@@ -1,4 +1,4 @@
-"""How a text is said in the report about the gates: its words, and the classes with what every word gives to them."""
+"""How a text is shown in the report about the gates: its words, and the classes with what every word gives to them."""
 
 from __future__ import annotations
 

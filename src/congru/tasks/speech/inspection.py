@@ -1,4 +1,4 @@
-"""How speech is said in the report about the gates: frames of sound by their time, and the character heard there."""
+"""How speech is shown in the report about the gates: frames of sound by their time, and the character heard there."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ from congru.train.base import Probe, Sample, TaskLearner
 from congru.train.networks import Networks
 
 Batch = dict[str, Any]
-Heard = list[tuple[str, str, float, int]]  # what was said, what was heard, nats, characters
+Heard = list[tuple[str, str, float, int]]  # reference, hypothesis, nats, characters
 
 _NEIGHBOURS = 8  # batches whose utterances are sorted by length together
 _SAMPLES = 5
@@ -187,7 +187,7 @@ class SpeechLearner(TaskLearner[Settings]):
         return np.argsort([len(frames) for frames in self._validation], kind="stable")
 
     def evaluate(self, networks: Networks, rows: NDArray[np.int64]) -> Heard:
-        """What was said and what is heard in some validation utterances."""
+        """References and hypotheses of some validation utterances."""
         utterances = [self.corpus.validation[row] for row in rows]
         steps = [self.after_norm(self._validation[row]) for row in rows]
         batch = self.tensors(self.collate(steps, utterances), networks)

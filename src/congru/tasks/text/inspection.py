@@ -1,4 +1,4 @@
-"""How a text is said in the report about the gates: its characters or tokens, and what the model expects next."""
+"""How a text is shown in the report about the gates: its characters or tokens, and what the model expects next."""
 
 from __future__ import annotations
 

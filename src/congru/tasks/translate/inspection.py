@@ -1,4 +1,4 @@
-"""How a translation is said in the report about the gates: the words written so far, and the next one expected."""
+"""How a translation is shown in the report about the gates: the words written so far, and the next one expected."""
 
 from __future__ import annotations
 

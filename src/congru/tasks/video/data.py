@@ -1,4 +1,4 @@
-"""Labelled clips made ready: listed, read, split; what was found on the way is counted and told.
+"""Labelled clips made ready: listed, read, split; with notes on what is odd about them, counted.
 
 * Clips that cannot be used stop the training with one line; with --bad skip they are left out and counted.
 * Groups (people) named by --leave-out are kept for the test. Validation clips are a part where there is one, else whole

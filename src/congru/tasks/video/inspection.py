@@ -1,4 +1,4 @@
-"""How a clip is said in the report about the gates: its frames as thumbnails, and the class after each of them."""
+"""How a clip is shown in the report about the gates: its frames as thumbnails, and the class after each of them."""
 
 from __future__ import annotations
 
