@@ -346,8 +346,7 @@ OLD_NAMES = {
     "said": "what was said: sentence, reference, output, predicted",
 }
 ALLOWED = {
-    "given": {"kernels/onnx_nodes.py"},
-    "place": {"kernels/flops.py", "tasks/chess/attacks.py"},
+    "place": {"tasks/chess/attacks.py"},
     "places": {"kernels/batched_gradients.py", "tasks/chess/attacks.py"},
     "entering": {
         "runtime/decoding/viterbi.py",

@@ -18,13 +18,13 @@ _WANTED = NUM_SETTINGS - 1
 
 
 def _forward(*shapes: Any, out_shape: Any = None, **keywords: Any) -> int:
-    (B, T, I), _, (rows, _), (_, H) = (shapes[place] for place in _PLACES)
+    (B, T, I), _, (rows, _), (_, H) = (shapes[index] for index in _PLACES)
     return int(2 * B * T * rows * (I + H))
 
 
 def _backward(*shapes: Any, out_shape: Any = None, **keywords: Any) -> int:
-    (B, T, I), _, (rows, _), (_, H) = (shapes[len(GRAD_OUTPUTS) + place] for place in _PLACES)
-    dx, dh0, dW, dU = (shapes[_WANTED][place - NUM_SETTINGS] for place in _PLACES)
+    (B, T, I), _, (rows, _), (_, H) = (shapes[len(GRAD_OUTPUTS) + index] for index in _PLACES)
+    dx, dh0, dW, dU = (shapes[_WANTED][index - NUM_SETTINGS] for index in _PLACES)
     steps_back = T if dh0 else T - 1  # to the state before the first step only where that is wanted
     return int(2 * B * rows * (T * I * (dx + dW) + H * (T * dU + steps_back)))
 

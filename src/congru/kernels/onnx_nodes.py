@@ -37,34 +37,34 @@ Emit = Callable[..., Any]
 
 
 def nodes(
-    emit: Emit, cell: int, reverse: bool, gates: bool, sizes: tuple[int, int], given: dict[str, Any]
+    emit: Emit, cell: int, reverse: bool, gates: bool, sizes: tuple[int, int], arguments: dict[str, Any]
 ) -> tuple[Any, Any, Any]:
-    """Write y [B, T, H], h and c [B, H] of a call; `sizes` are (G*H, H), `given` the tensors of the operator by name."""
+    """Write y [B, T, H], h and c [B, H] of a call; `sizes` are (G*H, H), `arguments` the tensors of the operator by name."""
     name, reset_before = CELL_OF[cell]
-    refuse(name, gates, {key for key, value in given.items() if value is not None})
-    (rows, H), lengths, lstm = sizes, given["lengths"], name == "lstm"
+    refuse(name, gates, {key for key, value in arguments.items() if value is not None})
+    (rows, H), lengths, lstm = sizes, arguments["lengths"], name == "lstm"
     order = [block * H + k for block in _ROWS[name] for k in range(H)]
     index = emit("Constant", value_ints=order)
     first, second = emit("Constant", value_ints=[0]), emit("Constant", value_ints=[1])
 
     def ordered(part: Any) -> Any:
         if part is None:
-            part = emit("CastLike", emit("Constant", value_floats=[0.0] * rows), given["W"])
+            part = emit("CastLike", emit("Constant", value_floats=[0.0] * rows), arguments["W"])
         return emit("Gather", part, index, axis=0)
 
     def leading(part: Any) -> Any:
         return None if part is None else emit("Unsqueeze", part, first)
 
     bias = None
-    if given["b_i"] is not None or given["b_h"] is not None:
-        bias = leading(emit("Concat", ordered(given["b_i"]), ordered(given["b_h"]), axis=0))
+    if arguments["b_i"] is not None or arguments["b_h"] is not None:
+        bias = leading(emit("Concat", ordered(arguments["b_i"]), ordered(arguments["b_h"]), axis=0))
     inputs = [
-        emit("Transpose", given["x"], perm=[1, 0, 2]),
-        leading(ordered(given["W"])),
-        leading(ordered(given["U"])),
+        emit("Transpose", arguments["x"], perm=[1, 0, 2]),
+        leading(ordered(arguments["W"])),
+        leading(ordered(arguments["U"])),
         bias,
         None if lengths is None else emit("Cast", lengths, to=6),  # int32
-        leading(given["h0"]),
+        leading(arguments["h0"]),
     ]
     attributes: dict[str, Any] = {"hidden_size": H, "direction": "reverse" if reverse else "forward"}
     if name == "gru":
@@ -72,13 +72,13 @@ def nodes(
     elif name != "lstm":
         attributes["activations"] = ["Relu" if name == "rnn_relu" else "Tanh"]
     if lstm:
-        inputs.append(leading(given["c0"]))
+        inputs.append(leading(arguments["c0"]))
     y, *final = emit(_NODES[name], *inputs, outputs=3 if lstm else 2, **attributes)
     y = emit("Transpose", emit("Squeeze", y, second), perm=[1, 0, 2])
     final = [emit("Squeeze", part, first) for part in final]
     if lengths is not None:  # of an empty row a node returns zeros, in place of the state it starts from
         nothing = emit("Unsqueeze", emit("Equal", lengths, emit("CastLike", first, lengths)), second)
-        starts = (given["h0"], given["c0"])
+        starts = (arguments["h0"], arguments["c0"])
         final = [
             part if start is None else emit("Where", nothing, start, part)
             for part, start in zip(final, starts)
@@ -86,9 +86,9 @@ def nodes(
     return y, final[0], final[1] if lstm else None
 
 
-def refuse(cell: str, gates: bool, given: set[str]) -> None:
+def refuse(cell: str, gates: bool, present: set[str]) -> None:
     """Raise `SettingsError` for an option that no node has."""
-    options = [option for name, option in _WITHOUT_NODE.items() if name in given]
+    options = [option for name, option in _WITHOUT_NODE.items() if name in present]
     if gates:  # the states of an LSTM at every step are among what is kept of its gates
         options.append("return_gates or return_states" if cell == "lstm" else "return_gates")
     if options:
@@ -142,9 +142,11 @@ def symbolic(g: Any, cell: Any, reverse: Any, time_first: Any, keep: Any, *tenso
         return g.op(name, *present, outputs=outputs, **marked)
 
     code, backwards, kept = (symbolic_helper._maybe_get_const(value, "i") for value in (cell, reverse, keep))
-    given: dict[str, Any] = {name: None if _is_none(part) else part for name, part in zip(ARGUMENTS, tensors)}
-    sizes: Any = tuple(symbolic_helper._get_tensor_sizes(given["U"]))
-    y, h, c = nodes(emit, code, bool(backwards), bool(kept & GATES), sizes, given)
+    arguments: dict[str, Any] = {
+        name: None if _is_none(part) else part for name, part in zip(ARGUMENTS, tensors)
+    }
+    sizes: Any = tuple(symbolic_helper._get_tensor_sizes(arguments["U"]))
+    y, h, c = nodes(emit, code, bool(backwards), bool(kept & GATES), sizes, arguments)
     nothing = emit("Constant", value_floats=[0.0])
     return y, h, nothing if c is None else c, nothing, nothing, nothing
 
@@ -174,9 +176,9 @@ def translation() -> Callable[..., Any]:
         return getattr(opset, name)(*inputs, **attributes)
 
     def congru_forward(cell: int, reverse: bool, time_first: bool, keep: int, *tensors: Any) -> Any:
-        given = dict(zip(ARGUMENTS, tensors))
-        rows, H = (int(size) for size in given["U"].shape)
-        y, h, c = nodes(emit, cell, reverse, bool(keep & GATES), (rows, H), given)
+        arguments = dict(zip(ARGUMENTS, tensors))
+        rows, H = (int(size) for size in arguments["U"].shape)
+        y, h, c = nodes(emit, cell, reverse, bool(keep & GATES), (rows, H), arguments)
         nothing = emit("Constant", value_floats=[0.0])
         return y, h, nothing if c is None else c, nothing, nothing, nothing
 
