@@ -35,16 +35,16 @@ def check(cell, reset_before, case, backend, return_gates=True):
     )
     x, state, weights = leaf(case.x), leaf(case.state), leaf(case.weights)
     options = {name: leaf(value) for name, value in case.options.items()}
-    found = ops.sequence(
+    actual = ops.sequence(
         cell, x, state, weights, **options, **form, return_gates=return_gates, backend=backend
     )
-    for what, a, b in zip(("y", "state", "gates"), found, expected):
+    for what, a, b in zip(("y", "state", "gates"), actual, expected):
         if a is None and not return_gates:
             continue
         a = torch.stack(a) if what == "state" else a
         assert_close("composite, float64", a.detach(), np.asarray(b), what)
-    loss = (found[0] * torch.tensor(case.dy)).sum()
-    loss = loss + sum((a * torch.tensor(b)).sum() for a, b in zip(found[1], case.dstate))
+    loss = (actual[0] * torch.tensor(case.dy)).sum()
+    loss = loss + sum((a * torch.tensor(b)).sum() for a, b in zip(actual[1], case.dstate))
     loss.backward()
     pairs = [("x", x, grads.dx)]
     pairs += list(zip(CELLS[cell].states, state, grads.dstate))

@@ -87,8 +87,8 @@ def oracle(cell: str, case: Case, reset_before: bool = False) -> tuple[Any, Any,
     B, T, _ = case.x.shape
     H = case.state[0].shape[1]
     x, state, weights = leaf(case.x), tuple(map(leaf, case.state)), tuple(map(leaf, case.weights))
-    given = case.options.get("h_reset")
-    start = tuple(map(leaf, given if isinstance(given, tuple) else (given,)))
+    h_reset = case.options.get("h_reset")
+    start = tuple(map(leaf, h_reset if isinstance(h_reset, tuple) else (h_reset,)))
     zeros = torch.zeros(H).double()
     begin = (*(zeros if part is None else part for part in start), zeros)
     lengths, reset = case.options.get("lengths"), case.options.get("reset")
@@ -113,7 +113,7 @@ def oracle(cell: str, case: Case, reset_before: bool = False) -> tuple[Any, Any,
     def grad(part: Any) -> Any:
         return None if part is None else np.zeros(part.shape) if part.grad is None else part.grad.numpy()
 
-    dh_reset = tuple(map(grad, start)) if isinstance(given, tuple) else grad(start[0])
+    dh_reset = tuple(map(grad, start)) if isinstance(h_reset, tuple) else grad(start[0])
     grads = {
         "x": grad(x),
         "state": tuple(map(grad, state)),

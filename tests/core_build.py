@@ -47,8 +47,8 @@ def build(folder: Path, **options: str) -> Path:
     core = None if options else built_core()
     if core is not None:
         options["CONGRU_CORE"] = str(core)
-    places = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    cmake = shutil.which("cmake", path=places)
+    search_path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    cmake = shutil.which("cmake", path=search_path)
     if cmake is None:
         pytest.skip("cmake is not installed: pip install cmake")
     settings = [

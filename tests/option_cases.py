@@ -136,14 +136,14 @@ def option_oracle(cell: str, case: Case) -> tuple[Any, Any, Any, list[Any]]:
                 row = begin
             mask = o.get("recurrent_mask")
             seen = row[0] if mask is None else row[0] * torch.tensor(mask[b])
-            new, found = torch_option_step(cell, x[b, t], [*row, seen], w, o)
+            new, gates_now = torch_option_step(cell, x[b, t], [*row, seen], w, o)
             if o.get("zoneout") is not None:
                 keep = [torch.tensor(part[b, t]) > 0 for part in o["zoneout"]]
                 new = [torch.where(d, old, part) for d, old, part in zip(keep, row, new)]
             row = list(new)
             y[b, t] = row[0]
-            gates = torch.zeros(B, T, len(found), H).double() if gates is None else gates
-            gates[b, t] = torch.stack(found).detach()
+            gates = torch.zeros(B, T, len(gates_now), H).double() if gates is None else gates
+            gates[b, t] = torch.stack(gates_now).detach()
         finals.append(row)
     final = [torch.stack(part) for part in zip(*finals)]
     loss = (y * torch.tensor(case.dy)).sum()

@@ -18,10 +18,10 @@ def next_lines(shown: str) -> list[list[str]]:
     >>> next_lines("next\\n  congru run c\\n  congru eval c d\\nreport: e\\n")
     [['congru', 'run', 'c'], ['congru', 'eval', 'c', 'd']]
     """
-    found = re.findall(r"\bnext: (congru .*)", shown)
+    commands = re.findall(r"\bnext: (congru .*)", shown)
     for block in re.findall(r"\bnext:?\n((?: +congru .*\n?)+)", shown):
-        found += block.splitlines()
-    return [shlex.split(line) for line in found]
+        commands += block.splitlines()
+    return [shlex.split(line) for line in commands]
 
 
 def type_next(shown: str, count: int, **instead: str) -> None:

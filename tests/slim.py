@@ -24,8 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def extras() -> dict[str, list[str]]:
     """The extras of the package and what each brings."""
-    found: dict[str, list[str]] = _project()["optional-dependencies"]
-    return found
+    by_name: dict[str, list[str]] = _project()["optional-dependencies"]
+    return by_name
 
 
 def _project() -> dict[str, Any]:
@@ -42,10 +42,10 @@ def make_slim(folder: Path, core: bool) -> Path:
         if name in seen:
             continue
         seen.add(name)
-        for place in _top_level(importlib.metadata.distribution(name)):
-            link = folder / place.name
+        for installed in _top_level(importlib.metadata.distribution(name)):
+            link = folder / installed.name
             if not link.exists():
-                link.symlink_to(place)
+                link.symlink_to(installed)
         required = importlib.metadata.requires(name) or []
         waiting += [line for line in required if "extra ==" not in line and _applies(line)]
     package = folder / "congru"

@@ -52,16 +52,16 @@ def part_of(path: Path) -> str:
 def imported_modules(path: Path) -> set[str]:
     """Every congru module a file imports, also inside functions and by relative name."""
     package = ("congru", *path.relative_to(SOURCE).parent.parts)
-    found = set()
+    imported = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
+            imported.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = ".".join(package[: len(package) + 1 - node.level]) if node.level else ""
             stem = ".".join(part for part in (base, node.module) if part)
-            found.add(stem)
-            found.update(f"{stem}.{alias.name}" for alias in node.names)
-    return {name for name in found if name.startswith("congru.")}
+            imported.add(stem)
+            imported.update(f"{stem}.{alias.name}" for alias in node.names)
+    return {name for name in imported if name.startswith("congru.")}
 
 
 def is_another_task(path: Path, parts: list[str]) -> bool:
@@ -193,10 +193,10 @@ def web_imports(folder: Path) -> dict[str, set[str]]:
         targets = re.findall(r"""(?:from|import\(?)\s*["'](\.[^"']*)["']""", path.read_text(encoding="utf-8"))
         reached = [(path.parent / target).resolve() for target in targets]
         graph[path.relative_to(folder).with_suffix("").as_posix()] = {
-            place.relative_to(folder.resolve()).as_posix()
-            for place in reached
-            if place.is_relative_to(folder.resolve())
-            and any(place.with_suffix(end).exists() for end in (".ts", ".tsx"))
+            target.relative_to(folder.resolve()).as_posix()
+            for target in reached
+            if target.is_relative_to(folder.resolve())
+            and any(target.with_suffix(end).exists() for end in (".ts", ".tsx"))
         }
     return graph
 
@@ -362,9 +362,9 @@ def test_old_names_are_gone() -> None:
             getattr(node, "id", getattr(node, "arg", getattr(node, "attr", getattr(node, "name", None))))
             for node in ast.walk(ast.parse(path.read_text()))
         }
-        place = path.relative_to(SOURCE).as_posix()
+        file = path.relative_to(SOURCE).as_posix()
         assert not [
-            f"{place}: {old}, say {new}"
+            f"{file}: {old}, say {new}"
             for old, new in OLD_NAMES.items()
-            if old in names and place not in ALLOWED.get(old, ())
+            if old in names and file not in ALLOWED.get(old, ())
         ]

@@ -122,9 +122,9 @@ def test_a_wheel_with_the_core_has_its_tags_and_sums(tmp_path: Path) -> None:
     listed = dict(line.rsplit(",", 1)[0].split(",", 1) for line in record)
     assert listed.pop("congru-1.0.dist-info/RECORD") == ""
     assert set(listed) == set(names) - {"congru-1.0.dist-info/RECORD"}
-    for name, said in listed.items():
+    for name, listed_sum in listed.items():
         digest = base64.urlsafe_b64encode(hashlib.sha256(contents[name]).digest()).rstrip(b"=").decode()
-        assert said == f"sha256={digest}", name
+        assert listed_sum == f"sha256={digest}", name
 
 
 def test_an_unknown_kind_of_machine_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,10 +30,10 @@ def test_numpy_arrays_run_on_the_reference_and_keep_their_dtype(cell, reset_befo
     case = make_case(cell, ragged=True, resets=True, h_reset=True, reverse=True)
     options = {**case.options, **extra(reset_before)}
     expected = REFERENCE[cell].forward(case.x, case.state, case.weights, **options)
-    found = ops.sequence(cell, case.x, case.state, case.weights, return_gates=True, **options)
-    np.testing.assert_array_equal(found[0], expected[0])
-    np.testing.assert_array_equal(found[1], expected[1])
-    np.testing.assert_array_equal(found[2], expected[2])
+    actual = ops.sequence(cell, case.x, case.state, case.weights, return_gates=True, **options)
+    np.testing.assert_array_equal(actual[0], expected[0])
+    np.testing.assert_array_equal(actual[1], expected[1])
+    np.testing.assert_array_equal(actual[2], expected[2])
     y, state, gates = ops.sequence(cell, case.x.astype("float32"), None, case.weights, **options)
     assert (y.dtype, state[0].dtype, gates) == (np.float32, np.float32, None)
 
@@ -43,8 +43,8 @@ def test_numpy_arrays_run_on_the_reference_and_keep_their_dtype(cell, reset_befo
 def test_step_is_a_sequence_of_one_step(cell, reset_before):
     case = make_case(cell, T=1)
     _, expected, _ = ops.sequence(cell, case.x, case.state, case.weights, **extra(reset_before))
-    found = ops.step(cell, case.x[:, 0], case.state, case.weights, **extra(reset_before))
-    np.testing.assert_array_equal(found, expected)
+    state_after = ops.step(cell, case.x[:, 0], case.state, case.weights, **extra(reset_before))
+    np.testing.assert_array_equal(state_after, expected)
     state, weights = (
         map(torch.tensor, case.state),
         (None if w is None else torch.tensor(w) for w in case.weights),
@@ -114,8 +114,8 @@ def test_the_native_backend_runs_where_it_is_asked_for_or_pays(monkeypatch):
 
     core = SimpleNamespace(supports=supports, sequence=sequence, declines=lambda call: "it rests")
     monkeypatch.setitem(ops._loaded, "native", core)
-    found, state, _ = ops.sequence("gru", x, None, WEIGHTS, backend="native", reverse=True)
-    assert found is y
+    result, state, _ = ops.sequence("gru", x, None, WEIGHTS, backend="native", reverse=True)
+    assert result is y
     assert state[0] is h
     assert seen[0].x is x
     assert seen[0].reverse

@@ -66,13 +66,13 @@ def drawn() -> tuple[dict[str, float], list[tuple[str, str]]]:
 
 def real_imports() -> set[tuple[str, str]]:
     """The parts of the package that import each other, as tests/test_architecture.py reads them."""
-    found = set()
+    pairs = set()
     for path in architecture.FILES:
         if path.parent == architecture.SOURCE and path.name in ("__init__.py", "__main__.py"):
             continue
         here = architecture.part_of(path)
-        found |= {(here, module.split(".")[1]) for module in architecture.imported_modules(path)}
-    return {(a, b) for a, b in found if a != b and b in architecture.LEVEL and "version" not in (a, b)}
+        pairs |= {(here, module.split(".")[1]) for module in architecture.imported_modules(path)}
+    return {(a, b) for a, b in pairs if a != b and b in architecture.LEVEL and "version" not in (a, b)}
 
 
 def test_the_arrows_of_the_drawing_are_the_imports_of_the_package() -> None:

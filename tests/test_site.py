@@ -23,7 +23,7 @@ class Page(HTMLParser):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.targets: list[str] = []
-        self.places: set[str] = set()
+        self.anchors: set[str] = set()
         self.feed(path.read_text())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -32,7 +32,7 @@ class Page(HTMLParser):
             if name in ("href", "src") and value:
                 self.targets.append(value)
             if name == "id" and value:
-                self.places.add(value)
+                self.anchors.add(value)
 
 
 def dead_links(site: Path) -> list[str]:
@@ -43,10 +43,10 @@ def dead_links(site: Path) -> list[str]:
         for target in page.targets:
             if re.match(r"[a-z]+:|//", target):
                 continue
-            name, _, place = target.partition("#")
+            name, _, anchor = target.partition("#")
             file = (path.parent / name).resolve() if name else path
             file = file / "index.html" if file.is_dir() else file
-            if not file.exists() or (place and file in pages and place not in pages[file].places):
+            if not file.exists() or (anchor and file in pages and anchor not in pages[file].anchors):
                 dead.append(f"{path.relative_to(site)} -> {target}")
     return dead
 

@@ -40,8 +40,8 @@ class Problem:
         """y, the final state and the gates, flat."""
         rest = iter(inputs)
         (x,), state, weights, start = (tuple(itertools.islice(rest, size)) for size in self.sizes)
-        given = {"h_reset": start or None, "return_gates": True, **self.options, **options}
-        y, final, gates = ops.sequence(self.cell, x, state, weights, **given, backend=backend)
+        settings = {"h_reset": start or None, "return_gates": True, **self.options, **options}
+        y, final, gates = ops.sequence(self.cell, x, state, weights, **settings, backend=backend)
         return (y, *final, gates)
 
     def loss(self, backend, *inputs):
@@ -54,25 +54,25 @@ class Problem:
     def agree_on_every_input(self, nesting):
         """The nested transform of the loss as a function of one input, for each in turn, is the same with either backend."""
         values, directions = self.values(), self.directions()
-        for place in range(len(values)):
+        for index in range(len(values)):
 
-            def of_one(loss, place=place):
+            def of_one(loss, index=index):
                 def function(part):
-                    return loss(*values[:place], part, *values[place + 1 :])
+                    return loss(*values[:index], part, *values[index + 1 :])
 
-                return (nesting(function, directions[place])(values[place]),)
+                return (nesting(function, directions[index])(values[index]),)
 
             agree("native, second derivatives", *self.both(of_one))
 
     def tangents(self):
         """Forward mode of all results at once, with either backend."""
-        found = []
+        by_backend = []
         for backend in BACKENDS:
             with forward_ad.dual_level():
                 pairs = zip(self.values(), self.directions())
                 results = self.call(backend, *(forward_ad.make_dual(*pair) for pair in pairs))
-                found.append([forward_ad.unpack_dual(part).tangent for part in results])
-        return found
+                by_backend.append([forward_ad.unpack_dual(part).tangent for part in results])
+        return by_backend
 
     def directions(self):
         generator = torch.Generator().manual_seed(1)
@@ -96,9 +96,9 @@ def option_problem(cell, reset_before, layer_norm, **around):
     return Problem(cell, case)
 
 
-def agree(row, found, expected):
-    assert len(found) == len(expected)
-    for a, b in zip(found, expected):
+def agree(row, actual, expected):
+    assert len(actual) == len(expected)
+    for a, b in zip(actual, expected):
         assert_close(row, a.detach(), b.detach())
 
 

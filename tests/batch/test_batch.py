@@ -72,10 +72,10 @@ def test_whole_series_of_any_shard_get_the_forecasts_of_the_forecaster(
         batch = open_batch(TASKS["forecast"], forecaster, [series], tmp_path / str(count), count, None)
         done = run_shards(batch, [Shard(k, count) for k in range(count)], 1, print)
         assert sum(one.rows_in for one in done) == 12 * 40
-        found = {(row["unique_id"], row["ds"]): row["GRU"] for row in rows_of(tmp_path / str(count))}
-        assert len(found) == len(expected) == 12 * 3
+        forecasts = {(row["unique_id"], row["ds"]): row["GRU"] for row in rows_of(tmp_path / str(count))}
+        assert len(forecasts) == len(expected) == 12 * 3
         for row in expected.itertuples():
-            assert found[row.unique_id, row.ds] == pytest.approx(row.GRU, abs=1e-6)
+            assert forecasts[row.unique_id, row.ds] == pytest.approx(row.GRU, abs=1e-6)
 
 
 def test_a_series_that_comes_back_is_refused(forecaster: Path, tmp_path: Path) -> None:
@@ -137,9 +137,9 @@ def test_the_command_goes_on_where_it_ended(
         return capsys.readouterr().out
 
     assert "shard 1/3" in call("--shard", "1/3")
-    said = call("--shards", "3")
-    assert "shard 1/3: 16 rows in, 16 out, finished before" in said
-    assert "50 rows in, 50 out" in said
+    printed = call("--shards", "3")
+    assert "shard 1/3: 16 rows in, 16 out, finished before" in printed
+    assert "50 rows in, 50 out" in printed
     rows = {row["id"]: row for row in rows_of(tmp_path / "out")}
     assert sorted(rows) == list(range(50))
     assert rows[7]["class"] is None
@@ -149,14 +149,14 @@ def test_the_command_goes_on_where_it_ended(
 
 def test_two_processes_give_what_one_gives(classifier: Path, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("".join(f"a dull film {number}\n" for number in range(2100)))
-    found = []
+    contents = []
     for workers in (1, 2):
         out = tmp_path / f"out-{workers}"
         batch = open_batch(TASKS["sentiment"], classifier, [tmp_path / "in.txt"], out, 2, None)
         run_shards(batch, [Shard(0, 2), Shard(1, 2)], workers, print)
-        found.append([part.read_bytes() for part in sorted(out.glob("part-*.jsonl"))])
-    assert found[0] == found[1]
-    assert sum(part.count(b"\n") for part in found[0]) == 2100
+        contents.append([part.read_bytes() for part in sorted(out.glob("part-*.jsonl"))])
+    assert contents[0] == contents[1]
+    assert sum(part.count(b"\n") for part in contents[0]) == 2100
 
 
 def test_games_are_scored_from_their_pgn(tmp_path: Path) -> None:
@@ -261,13 +261,13 @@ def test_a_data_frame_gets_the_same_answers(name: str, forecaster: Path, series:
     frame = pq.read_table(series).to_pandas()
     answers = TASKS["forecast"].answers(forecaster)(pq.read_table(series)).to_pandas()
     try:
-        found = as_pandas(transform(frame, str(forecaster), engine=engine, partitions=3))
+        actual = as_pandas(transform(frame, str(forecaster), engine=engine, partitions=3))
     finally:
         close()
-    found = found.sort_values(["unique_id", "ds"])
-    assert list(found.columns) == list(answers.columns)
-    assert found["unique_id"].tolist() == answers["unique_id"].tolist()
-    assert np.abs(found["GRU"].to_numpy() - answers["GRU"].to_numpy()).max() < 1e-6
+    actual = actual.sort_values(["unique_id", "ds"])
+    assert list(actual.columns) == list(answers.columns)
+    assert actual["unique_id"].tolist() == answers["unique_id"].tolist()
+    assert np.abs(actual["GRU"].to_numpy() - answers["GRU"].to_numpy()).max() < 1e-6
 
 
 @pytest.mark.filterwarnings("default")
@@ -276,8 +276,8 @@ def test_rows_of_a_data_frame_keep_their_columns(classifier: Path) -> None:
     from congru.batch.frames import transform
 
     frame = pa.table({"text": ["a warm film", "a dull film"], "id": [1, 2]}).to_pandas()
-    found = transform(frame, str(classifier))
-    assert list(found.columns) == ["text", "id", "class", "probability"]
+    answers = transform(frame, str(classifier))
+    assert list(answers.columns) == ["text", "id", "class", "probability"]
     forecaster_key = pytest.raises(DataError, match="expected 'text' among them")
     with forecaster_key:
         transform(frame.rename(columns={"text": "words"}), str(classifier))

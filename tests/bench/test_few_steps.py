@@ -23,9 +23,9 @@ def test_every_way_gives_the_same_and_is_measured(what: str, monkeypatch: pytest
     layers = few_steps.layers
 
     def other(I: int, H: int) -> dict[str, torch.nn.Module]:
-        found = layers(I, H)
-        torch.nn.init.zeros_(found["core"].weight_hh_l0)  # type: ignore[arg-type]
-        return found
+        modules = layers(I, H)
+        torch.nn.init.zeros_(modules["core"].weight_hh_l0)  # type: ignore[arg-type]
+        return modules
 
     monkeypatch.setattr(few_steps, "layers", other)
     with pytest.raises(SystemExit, match=r"core at \(2, 3, 4, 5\): result 0 differs"):

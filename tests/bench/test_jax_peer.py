@@ -44,9 +44,9 @@ def test_jax_gives_the_results_and_gradients_of_torch(layer: torch.nn.GRU) -> No
     assert infer is not None
     assert train is not None
     check("inference", infer(), inference(layer, x)())
-    found, expected = train(), training(layer, x, dy)()
-    assert isinstance(found, list)
-    assert [part.shape for part in found] == [part.shape for part in expected]
-    check("training", found, expected)
+    actual, expected = train(), training(layer, x, dy)()
+    assert isinstance(actual, list)
+    assert [part.shape for part in actual] == [part.shape for part in expected]
+    check("training", actual, expected)
     with pytest.raises(SystemExit, match="wrong: result 0 differs"):
-        check("wrong", [part + 1 for part in found], expected)
+        check("wrong", [part + 1 for part in actual], expected)

@@ -47,15 +47,15 @@ def test_a_measurement_holds_test_validation_and_baselines(
     }
     monkeypatch.setitem(music.SETTINGS, "cells", small)
     chosen = music.settings_of("cells", str(tmp_path / "a.npz"), 3)
-    found = {title: music.measure(str(tmp_path / "a.npz"), settings) for title, settings in chosen.items()}
-    sizes = [one["parameters"] for one in found.values()]
+    measured = {title: music.measure(str(tmp_path / "a.npz"), settings) for title, settings in chosen.items()}
+    sizes = [one["parameters"] for one in measured.values()]
     assert max(sizes) < 1.02 * min(sizes)
-    for one in found.values():
+    for one in measured.values():
         assert 0 < one["test"] < 100
         assert set(one["baselines"]) == {"keys that follow themselves", "keys by frequency"}
     assert chosen["lstm"].seed == 3
-    found_in = music.measure_originality(str(tmp_path / "a.npz"), chosen["gru"])
-    assert set(found_in) == {"validation pieces", "temperature 1", "temperature 0.8"}
-    assert found_in["temperature 1"]["chords"] > 0
+    originality = music.measure_originality(str(tmp_path / "a.npz"), chosen["gru"])
+    assert set(originality) == {"validation pieces", "temperature 1", "temperature 0.8"}
+    assert originality["temperature 1"]["chords"] > 0
     assert music.published("variants")["RNN-NADE"] == 5.56
     assert music.published("tunes") == {}

@@ -11,9 +11,9 @@ from congru.tasks.sentiment.settings import Settings
 
 
 def test_a_tree_gives_its_sentence_first_and_every_phrase_with_its_own_label() -> None:
-    found = phrases_of("(3 (2 (2 a) (1 -LRB-)) (4 (3 good) (2 film)))")
-    assert found[0] == ("a ( good film", "3")
-    assert found[1:] == [
+    phrases = phrases_of("(3 (2 (2 a) (1 -LRB-)) (4 (3 good) (2 film)))")
+    assert phrases[0] == ("a ( good film", "3")
+    assert phrases[1:] == [
         ("a (", "2"),
         ("a", "2"),
         ("(", "1"),
@@ -21,7 +21,7 @@ def test_a_tree_gives_its_sentence_first_and_every_phrase_with_its_own_label() -
         ("good", "3"),
         ("film", "2"),
     ]
-    assert polar(found) == [("a ( good film", "1"), ("(", "0"), ("good film", "1"), ("good", "1")]
+    assert polar(phrases) == [("a ( good film", "1"), ("(", "0"), ("good film", "1"), ("good", "1")]
 
 
 def test_sentence_polarity_is_cut_into_ten_folds_that_share_no_row(

@@ -135,21 +135,21 @@ def test_another_seed_trains_on_other_sequences_and_none_repeats():
 def test_the_rate_is_chosen_on_validation_at_the_shortest_lag():
     """A rate of 10 ruins the network, one of 1e-6 leaves it as it is: the middle one must win, for every lag."""
     lines: list[str] = []
-    given = {**SMALL, "lags": (12, 6), "steps": 60, "learning_rates": (10.0, 0.01, 1e-6)}
-    found = measure(given, say=lines.append)
-    assert {run.learning_rate for run in found.runs} == {0.01}
-    assert [run.lag for run in found.runs] == [6, 12]
+    settings = {**SMALL, "lags": (12, 6), "steps": 60, "learning_rates": (10.0, 0.01, 1e-6)}
+    result = measure(settings, say=lines.append)
+    assert {run.learning_rate for run in result.runs} == {0.01}
+    assert [run.lag for run in result.runs] == [6, 12]
     assert sum("rate" in line and "lag 6 " in line for line in lines) == 3
     assert not any("rate" in line and "lag 12" in line for line in lines)
 
 
 def test_the_table_has_every_cell_and_the_baseline():
-    found = measure({**SMALL, "cells": ("gru", "rnn"), "lags": (8, 10)})
-    table = found.table().splitlines()
+    result = measure({**SMALL, "cells": ("gru", "rnn"), "lags": (8, 10)})
+    table = result.table().splitlines()
     assert [line.split()[0] for line in table[1:]] == ["cell", "gru", "rnn", "remembers"]
     assert table[-1].count("0.16667") == 2
-    assert f"{found.of('rnn', 10)[0].loss:.5f}" in table[3]
-    assert [run["cell"] for run in found.record()["runs"]] == ["gru", "gru", "rnn", "rnn"]
+    assert f"{result.of('rnn', 10)[0].loss:.5f}" in table[3]
+    assert [run["cell"] for run in result.record()["runs"]] == ["gru", "gru", "rnn", "rnn"]
 
 
 def test_minutes_are_a_budget_too():
@@ -159,7 +159,7 @@ def test_minutes_are_a_budget_too():
 
 
 @pytest.mark.parametrize(
-    ("given", "line"),
+    ("settings", "line"),
     [
         ({"task": "addin"}, "task is 'addin', expected 'adding' or 'copy'"),
         ({"lags": (50, 0)}, "lags holds 0, expected 1 or more: change --lags"),
@@ -195,9 +195,9 @@ def test_minutes_are_a_budget_too():
         ({"lag": 5}, "lag is 5, expected a known setting"),
     ],
 )
-def test_wrong_settings_are_one_line(given, line):
+def test_wrong_settings_are_one_line(settings, line):
     with pytest.raises(SettingsError) as caught:
-        measure(given)
+        measure(settings)
     assert str(caught.value).startswith(line)
     assert "\n" not in str(caught.value)
 
@@ -231,10 +231,10 @@ def test_planted_shares_exist_where_the_memory_is_the_state_of_one_layer():
     batch = problem.draw(np.random.default_rng(0), 3)
     for cell in ("lstm", "rnn", "mingru"):
         assert planted_share(seeded(0, problem, cell, 5, "default"), problem, batch) is None
-    found = planted_share(seeded(0, problem, "gru", 5, "default"), problem, batch)
-    assert found is not None
-    assert found.residual < 1e-6
-    assert all(0 < share < 1 for share in (found.plain, found.centred, found.entered))
+    shares = planted_share(seeded(0, problem, "gru", 5, "default"), problem, batch)
+    assert shares is not None
+    assert shares.residual < 1e-6
+    assert all(0 < share < 1 for share in (shares.plain, shares.centred, shares.entered))
 
 
 def test_what_entered_at_a_step_is_what_the_answer_loses_without_it():
@@ -249,12 +249,12 @@ def test_what_entered_at_a_step_is_what_the_answer_loses_without_it():
         with torch.no_grad():
             return float(layer(torch.from_numpy(x))[0][0, 7].numpy() @ cotangent)
 
-    found = entered(inspect(layer, x), 0, cotangent, 7, problem.neutral)
+    lost = entered(inspect(layer, x), 0, cotangent, 7, problem.neutral)
     for step in range(9):
         without = x.copy()
         without[0, step] = problem.neutral
-        assert found[step] == pytest.approx(value(x) - value(without), rel=2e-2, abs=1e-8)
-    assert found[8] == 0
+        assert lost[step] == pytest.approx(value(x) - value(without), rel=2e-2, abs=1e-8)
+    assert lost[8] == 0
 
 
 def test_a_trained_grus_memory_lies_on_the_planted_steps_once_writing_has_a_cost():
@@ -274,12 +274,12 @@ def test_a_trained_grus_memory_lies_on_the_planted_steps_once_writing_has_a_cost
             (run, planted_share(network, problem, first(held_out(problem, TEST), 16)))
         ),
     )
-    run, found = seen[0]
+    run, shares = seen[0]
     assert run.share < 0.01
-    assert found.plain >= 0.9
-    assert found.centred >= 0.9
-    assert found.entered >= 0.9
-    assert found.residual < 1e-6
+    assert shares.plain >= 0.9
+    assert shares.centred >= 0.9
+    assert shares.entered >= 0.9
+    assert shares.residual < 1e-6
 
 
 def first(batch: Batch, count: int) -> Batch:

@@ -46,8 +46,8 @@ def test_every_library_is_held_by_a_case():
 def test_backward_is_the_turned_input_turned_back():
     case = load(FOLDER / "mlx_lstm.npz")
     state = tuple(part[0] for part in case.state)
-    given = ("mlx", "lstm", case.x[:, ::-1], state, case.arrays[0], {})
-    y, _ = equations.run(*given, reverse=True)
+    arguments = ("mlx", "lstm", case.x[:, ::-1], state, case.arrays[0], {})
+    y, _ = equations.run(*arguments, reverse=True)
     np.testing.assert_allclose(y[:, ::-1], equations.run("mlx", "lstm", case.x, state, case.arrays[0], {})[0])
 
 

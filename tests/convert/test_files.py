@@ -119,8 +119,8 @@ def test_every_layout_there_and_back(tmp_path, cell, form):
     folder = save_stack(tmp_path, config, arrays)
     assert to_file(folder, tmp_path / "out.npz", form).worst < 1e-5
     vague = {("haiku", "lstm"), ("tensorflow1", "lstm"), ("tensorflow1", "rnn")}
-    given = {"system": form, "cell": cell} if (form, cell) in vague else {}
-    to_folder(tmp_path / "out.npz", tmp_path / "back", **given)
+    hints = {"system": form, "cell": cell} if (form, cell) in vague else {}
+    to_folder(tmp_path / "out.npz", tmp_path / "back", **hints)
     x = np.random.default_rng(0).normal(size=(2, 6, 3)).astype(np.float32)
     expected = congru.load(folder).run(x)[0]
     np.testing.assert_allclose(congru.load(tmp_path / "back").run(x)[0], expected, atol=2e-6)

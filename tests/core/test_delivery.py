@@ -46,10 +46,10 @@ def test_a_wheel_is_below_a_megabyte_and_a_little_for_each_task_and_door() -> No
     assert len(engine) > 100
     assert packed({core.name: core, **engine}) < MEGABYTE
     assert packed({name: files[name] for name in DEMOS}) < MOST_OF_A_PART / 10
-    for place in (*(f"tasks/{task}" for task in TASKS), *DOORS):
-        part = {name: path for name, path in files.items() if name.startswith(f"{place}/")}
+    for folder in (*(f"tasks/{task}" for task in TASKS), *DOORS):
+        part = {name: path for name, path in files.items() if name.startswith(f"{folder}/")}
         assert len(part) > 4
-        assert packed(part) < (MOST_OF_THE_PAGE if place == "serve" else MOST_OF_A_PART), place
+        assert packed(part) < (MOST_OF_THE_PAGE if folder == "serve" else MOST_OF_A_PART), folder
 
 
 @needs_core

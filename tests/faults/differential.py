@@ -80,8 +80,8 @@ def _draw(random: np.random.Generator, longest: int) -> tuple[dict[str, Any], di
     tensors |= {name: maybe(normal(G * H), 0.8) for name in ("b_i", "b_h")}
     for name in gain_names(cell, layer_norm, reset_before, heads):
         tensors[name] = normal(H if name.endswith("_c") else G * H)
-    given = random.random() < 0.7
-    tensors |= {f"state{k}": random.uniform(-1, 1, (B, H)) if given else None for k in range(parts)}
+    has_state = random.random() < 0.7
+    tensors |= {f"state{k}": random.uniform(-1, 1, (B, H)) if has_state else None for k in range(parts)}
     start = random.random() < 0.5
     tensors |= {f"reset{k}": random.uniform(-1, 1, H) if start else None for k in range(parts)}
     lengths = maybe(random.integers(0, T + 1, B))

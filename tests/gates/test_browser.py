@@ -29,9 +29,9 @@ def browser() -> Iterator[Any]:
     if program is None:
         pytest.skip("chromium is not installed; to run this: apt-get install chromium")
     with sync_api.sync_playwright() as play:
-        found = play.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield found
-        found.close()
+        chromium = play.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
 
 
 class Opened:

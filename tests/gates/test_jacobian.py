@@ -27,8 +27,8 @@ def trace_of(cell: str, reset_before: bool, **options: object):
 def autograd_jacobian(trace, row: int, t: int) -> np.ndarray:
     layer = trace.top
     state_prev = [torch.tensor(part[row, t][None]) for part in layer.recovered.state_prev]
-    given = layer.weights[:4] if trace.cell != "mingru" else (layer.weights.W, layer.weights.b_i)
-    weights = tuple(torch.tensor(part) for part in given)
+    arrays = layer.weights[:4] if trace.cell != "mingru" else (layer.weights.W, layer.weights.b_i)
+    weights = tuple(torch.tensor(part) for part in arrays)
     x = torch.tensor(layer.x[row, t][None])
 
     def step(*state: torch.Tensor) -> torch.Tensor:
@@ -76,10 +76,10 @@ def test_no_steps_no_jacobians() -> None:
 def test_lyapunov_of_a_known_map() -> None:
     """Units that only keep: J = diag(keep), so the exponents are ln keep, largest first."""
     trace = known_keep([0.5, 0.9, 0.7], T=800)
-    found = trace.lyapunov(3)
-    np.testing.assert_allclose(found.exponents, np.log([0.9, 0.7, 0.5]), atol=0.005)
-    assert found.num_steps == 800
-    assert "differences shrink to 1/e in" in found.sentence()
+    lyapunov = trace.lyapunov(3)
+    np.testing.assert_allclose(lyapunov.exponents, np.log([0.9, 0.7, 0.5]), atol=0.005)
+    assert lyapunov.num_steps == 800
+    assert "differences shrink to 1/e in" in lyapunov.sentence()
 
 
 def test_lyapunov_sum_is_the_mean_log_determinant() -> None:
@@ -102,14 +102,14 @@ def test_lyapunov_in_words() -> None:
 @pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
 def test_fixed_points_are_at_rest_and_typed(cell: str) -> None:
     trace = random_trace(cell, T=20, B=1)
-    found = trace.fixed_points(starts=6)
-    assert found.points
-    for point in found.points:
-        s = states_at(trace.top, found.x, point.state[None])
+    fixed = trace.fixed_points(starts=6)
+    assert fixed.points
+    for point in fixed.points:
+        s = states_at(trace.top, fixed.x, point.state[None])
         assert np.abs(after(s)[0] - point.state).max() < 1e-5
         stable = bool((np.abs(point.eigenvalues) < 1 - 1e-3).all())
         assert (point.kind == "stable") == stable
-    assert sum(point.starts for point in found.points) + found.slow == 6
+    assert sum(point.starts for point in fixed.points) + fixed.slow == 6
 
 
 def test_a_bistable_unit_has_two_stable_points_and_a_saddle() -> None:
@@ -132,9 +132,9 @@ def test_a_bistable_unit_has_two_stable_points_and_a_saddle() -> None:
 
 def test_fixed_point_sentences_and_bad_input() -> None:
     trace = random_trace("gru", T=10)
-    found = trace.fixed_points(starts=3)
-    assert "fixed point(s) under this input" in found.sentence()
-    assert "drifts" in found._replace(points=[], slow=3).sentence()
+    fixed = trace.fixed_points(starts=3)
+    assert "fixed point(s) under this input" in fixed.sentence()
+    assert "drifts" in fixed._replace(points=[], slow=3).sentence()
     with pytest.raises(ShapeError, match=r"x has shape \(2,\), expected \[I\] = \(3,\): one input"):
         trace.fixed_points(np.zeros(2))
 
@@ -144,7 +144,7 @@ def test_fixed_points_lie_where_a_run_can_come(seed: int) -> None:
     """Newton's method also ends far outside, where a keep gate is 1 to the last bit and any state seems to rest."""
     weights = tuple(8 * part for part in random_stack("gru", H=6, seed=seed).weights[0][0])
     x = np.random.default_rng(seed).normal(size=(1, 20, 3))
-    found = congru.inspect(Stack("gru", [[weights]]), x).fixed_points()
-    assert found.slow + sum(point.starts for point in found.points) == 20
-    for point in found.points:
+    fixed = congru.inspect(Stack("gru", [[weights]]), x).fixed_points()
+    assert fixed.slow + sum(point.starts for point in fixed.points) == 20
+    for point in fixed.points:
         assert np.abs(point.state).max() <= 1

@@ -84,7 +84,7 @@ def traces(tmp_path: Path, num_layers: int, reset_before: bool, backend: str) ->
         + tuple(getattr(ours, f"{stem}_l{k}").detach().numpy() for stem in ("bias_ih", "bias_hh"))
         for k in range(num_layers)
     ]
-    found = {
+    by_source = {
         "our layer": inspect(ours, x),
         "model folder": inspect(folder(tmp_path / "model", ours, num_layers, reset_before), x.numpy()),
         "ONNX file": inspect(
@@ -94,10 +94,10 @@ def traces(tmp_path: Path, num_layers: int, reset_before: bool, backend: str) ->
     if not reset_before:  # torch has only the other form
         theirs = torch.nn.GRU(I, H, num_layers, batch_first=True)
         theirs.load_state_dict(ours.state_dict())
-        found["torch layer"] = inspect(theirs, x)
+        by_source["torch layer"] = inspect(theirs, x)
     if num_layers == 1:
-        found["Keras"] = inspect(keras_layer(layers[0], reset_before), x.numpy())
-    return found
+        by_source["Keras"] = inspect(keras_layer(layers[0], reset_before), x.numpy())
+    return by_source
 
 
 @pytest.mark.parametrize("backend", ["auto", "native"])
@@ -106,10 +106,10 @@ def traces(tmp_path: Path, num_layers: int, reset_before: bool, backend: str) ->
 def test_every_source_gives_the_same_trace(
     tmp_path: Path, num_layers: int, reset_before: bool, backend: str
 ) -> None:
-    found = traces(tmp_path, num_layers, reset_before, backend)
-    assert len(found) == 4 - reset_before + (num_layers == 1)
-    first = found["our layer"]
-    for name, trace in found.items():
+    by_source = traces(tmp_path, num_layers, reset_before, backend)
+    assert len(by_source) == 4 - reset_before + (num_layers == 1)
+    first = by_source["our layer"]
+    for name, trace in by_source.items():
         assert trace.shape == (num_layers, 1, 4, 40, H), name
         trace.check()
         np.testing.assert_allclose(trace.state, first.state, rtol=0, atol=SAME, err_msg=name)

@@ -37,13 +37,13 @@ class Case(NamedTuple):
 @cache
 def cases() -> dict[str, Case]:
     """The cases of the installed onnx: its modules make them by calling `expect`."""
-    found = {}
+    by_name = {}
     for name in ("gru", "lstm", "rnn"):
         module = import_module(f"onnx.backend.test.case.node.{name}")
         kind = getattr(module, name.upper())
 
         def keep(node, inputs, outputs, name, **_):
-            found[name] = Case(
+            by_name[name] = Case(
                 node, [np.asarray(part) for part in inputs], [np.asarray(part) for part in outputs]
             )
 
@@ -51,7 +51,7 @@ def cases() -> dict[str, Case]:
             monkeypatch.setattr(module, "expect", keep)
             for export in [key for key in vars(kind) if key.startswith("export")]:
                 getattr(kind, export)()
-    return found
+    return by_name
 
 
 def test_every_official_case_is_run():

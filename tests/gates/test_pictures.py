@@ -131,16 +131,16 @@ def test_strips_of_each_cell() -> None:
 
 def test_tick_labels_fit_their_room() -> None:
     assert tick_labels(list("abc"), 100) == ([0, 1, 2], ["a", "b", "c"], False)
-    places, texts, upright = tick_labels([f"2024-01-{day:02}" for day in range(1, 31)], 60)
+    steps, texts, upright = tick_labels([f"2024-01-{day:02}" for day in range(1, 31)], 60)
     assert upright
-    assert len(places) <= 30
+    assert len(steps) <= 30
     assert texts[0] == "2024-01-01"
-    places, texts, _ = tick_labels(list("the quick brown fox jumps over the lazy dog") * 10, 100)
-    assert all(len(text) <= places[1] - places[0] for text in texts)
+    steps, texts, _ = tick_labels(list("the quick brown fox jumps over the lazy dog") * 10, 100)
+    assert all(len(text) <= steps[1] - steps[0] for text in texts)
     assert texts[0] == "the quick brown fox jumps over the lazy dog"[: len(texts[0])]
-    places, texts, upright = tick_labels([str(step) for step in range(500)], 100)
+    steps, texts, upright = tick_labels([str(step) for step in range(500)], 100)
     assert not upright
-    assert texts == [str(place) for place in places]
+    assert texts == [str(step) for step in steps]
 
 
 def test_columns_average_and_sum_whole_steps() -> None:
@@ -225,14 +225,14 @@ def test_printable_tokens() -> None:
 @pytest.mark.parametrize("cell", ["gru", "lstm", "mingru", "rnn"])
 def test_statistics_while_training(cell: str) -> None:
     trace = random_trace(cell)
-    found = gate_statistics(trace)
-    assert all(isinstance(value, float) and np.isfinite(value) for value in found.values())
+    statistics = gate_statistics(trace)
+    assert all(isinstance(value, float) and np.isfinite(value) for value in statistics.values())
     if cell == "gru":
-        assert found["keep_mean"] == pytest.approx(trace.keep.mean())
-        assert found["tau_50"] == pytest.approx(np.median(trace.timescales().tau))
-        assert {"reset_open", "reset_closed"} <= found.keys()
+        assert statistics["keep_mean"] == pytest.approx(trace.keep.mean())
+        assert statistics["tau_50"] == pytest.approx(np.median(trace.timescales().tau))
+        assert {"reset_open", "reset_closed"} <= statistics.keys()
     if cell == "rnn":
-        assert found.keys() == {"candidate_mean", "candidate_closed", "candidate_open"}
+        assert statistics.keys() == {"candidate_mean", "candidate_closed", "candidate_open"}
 
 
 def test_growth_of_timescales() -> None:

@@ -56,11 +56,11 @@ def test_both_directions_give_one_prediction() -> None:
 
 def test_what_came_stands_among_the_choices() -> None:
     trace = random_trace("gru", T=4, B=1)
-    found = probable(trace, list("wxyz"), actual=["z", "w", "x", "y"])
-    assert [one.actual for one in found] == ["z", "w", "x", "y"]
-    assert all(one.actual in [choice.name for choice in one.choices] for one in found)
-    assert sum(choice.bar for choice in found[0].choices) == pytest.approx(1)
-    assert percent(found[0].choices[0].bar) == found[0].choices[0].value
+    predictions = probable(trace, list("wxyz"), actual=["z", "w", "x", "y"])
+    assert [one.actual for one in predictions] == ["z", "w", "x", "y"]
+    assert all(one.actual in [choice.name for choice in one.choices] for one in predictions)
+    assert sum(choice.bar for choice in predictions[0].choices) == pytest.approx(1)
+    assert percent(predictions[0].choices[0].bar) == predictions[0].choices[0].value
 
 
 def summary(page: str) -> str:
@@ -178,5 +178,5 @@ def test_no_identifier_stands_twice(tmp_path: Path) -> None:
     trace = random_trace("gru", T=8, B=1, layers=2, ways=2, readout="final")
     page = report(trace, tmp_path / "r.html").read_text(encoding="utf-8")
     body = re.sub(r"(?s)<svg.*?</svg>", "", page)
-    found = re.findall(r'\bid="([^"]+)"', body)
-    assert len(found) == len(set(found))
+    identifiers = re.findall(r'\bid="([^"]+)"', body)
+    assert len(identifiers) == len(set(identifiers))

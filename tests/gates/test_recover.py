@@ -43,8 +43,8 @@ def test_gates_are_those_of_the_reference(cell: str, reset_before: bool, options
     case = make_case(cell, **dict(options))
     form = {"reset_before": reset_before} if cell == "gru" else {}
     y, _, gates = CELLS[cell].forward(case.x, case.state, case.weights, **case.options, **form)
-    found = recover(cell, case.x, y, case.weights, case.state, **case.options, **form)
-    np.testing.assert_allclose(found.stacked(), gates, atol=1e-12)
+    recovered = recover(cell, case.x, y, case.weights, case.state, **case.options, **form)
+    np.testing.assert_allclose(recovered.stacked(), gates, atol=1e-12)
     layer = make_layer("layer", cell, case.x, y, case.weights, case.state, **case.options, **form)
     assert layer.residual < 1e-13
 

@@ -27,12 +27,12 @@ def chapters_in(page: str) -> list[str]:
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """One report of each cell."""
-    folder, found = tmp_path_factory.mktemp("reports"), {}
+    folder, by_cell = tmp_path_factory.mktemp("reports"), {}
     for cell in ("gru", "lstm", "rnn", "mingru"):
         trace = random_trace(cell, T=8, lengths=[8, 5], tokens=list("ab<cd>ef"))
         path = trace.report(folder / "new" / f"{cell}.html", f"Gates of {cell}", {"row": 1})
-        found[cell] = path.read_text(encoding="utf-8")
-    return found
+        by_cell[cell] = path.read_text(encoding="utf-8")
+    return by_cell
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm", "rnn", "mingru"])
@@ -122,11 +122,9 @@ def test_packed_numbers_come_back() -> None:
 def test_a_long_input_travels_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     trace = random_trace("gru", T=50)
     monkeypatch.setattr(payload, "MOST_BYTES", 2 * 75 + 2 * 4 * 5 + 20 * 40)
-    found = payload_of(trace, 0, 0, 49)
-    assert (found["first"], found["steps"], found["whole"]) == (30, 20, False)
-    np.testing.assert_allclose(
-        unpack(found["directions"][0]["start"][0]), trace.state[0, 0, 0, 29], atol=1e-4
-    )
+    sent = payload_of(trace, 0, 0, 49)
+    assert (sent["first"], sent["steps"], sent["whole"]) == (30, 20, False)
+    np.testing.assert_allclose(unpack(sent["directions"][0]["start"][0]), trace.state[0, 0, 0, 29], atol=1e-4)
     monkeypatch.setattr(payload, "MOST_OUTPUTS", 2)
     assert len(payload_of(trace, 0, None, 49)["readout"]["outputs"]) == 2
     smallest = int(trace.output[0].max(axis=0).argmin())
@@ -141,9 +139,9 @@ def test_the_script_reads_what_python_wrote(tmp_path: Path) -> None:
     text = re.search(
         r'<script type="application/json" id="congru-data">(.*?)</script>', page, re.DOTALL
     ).group(1)
-    found = json.loads(text)
-    assert found["tokens"][0] == "</script>"
-    assert found["readout"] is None
+    sent = json.loads(text)
+    assert sent["tokens"][0] == "</script>"
+    assert sent["readout"] is None
 
 
 def test_without_a_readout_an_lstms_cell_is_explained(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ COMPLETE = 1e-5
 def text_model(folder: Path, **settings: Any) -> Path:
     (folder / "poem.txt").write_text(POEM)
     small = {"hidden_size": 24, "batch_size": 8, "chunk": 12, "steps": 25, "evaluations": 2, "threads": 1}
-    given = {**small, "learning_rate": 0.02, "precision": "float32", "quiet": True, "out": folder / "run"}
-    return Path(congru.tasks.text.train(folder / "poem.txt", **{**given, **settings}).model_folder)
+    defaults = {**small, "learning_rate": 0.02, "precision": "float32", "quiet": True, "out": folder / "run"}
+    return Path(congru.tasks.text.train(folder / "poem.txt", **{**defaults, **settings}).model_folder)
 
 
 def forecast_model(folder: Path, **settings: Any) -> Path:

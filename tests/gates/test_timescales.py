@@ -15,10 +15,10 @@ from gates_cases import known_keep, random_trace
 
 def test_known_keep_gives_its_timescale_exactly() -> None:
     keep = [0.5, 0.9, 0.99, 0.999]
-    found = known_keep(keep).timescales()
-    np.testing.assert_allclose(found.tau, -1 / np.log(keep), rtol=1e-9)
-    np.testing.assert_allclose(found.half_life, np.log(0.5) / np.log(keep), rtol=1e-9)
-    assert found.longest == pytest.approx(-1 / np.log(0.999))
+    timescales = known_keep(keep).timescales()
+    np.testing.assert_allclose(timescales.tau, -1 / np.log(keep), rtol=1e-9)
+    np.testing.assert_allclose(timescales.half_life, np.log(0.5) / np.log(keep), rtol=1e-9)
+    assert timescales.longest == pytest.approx(-1 / np.log(0.999))
 
 
 def test_timescales_average_over_valid_steps_of_all_rows() -> None:
@@ -65,13 +65,13 @@ def test_age_is_the_mean_age_of_what_is_held(with_reset: bool) -> None:
 
 def test_age_one_step_at_a_time_and_its_quantiles() -> None:
     trace = known_keep([0.9, 0.5], T=200)
-    found = trace.age()
+    ages = trace.age()
     age = np.zeros(2)
     for keep in trace.keep[0, 0, 0]:
         age = next_age(age, keep)
-    np.testing.assert_allclose(found.age[-1], age)
+    np.testing.assert_allclose(ages.age[-1], age)
     np.testing.assert_allclose(age, [9.0, 1.0], rtol=1e-6)
-    assert found.quantiles((0.0, 1.0))[:, -1].tolist() == pytest.approx([1.0, 9.0])
+    assert ages.quantiles((0.0, 1.0))[:, -1].tolist() == pytest.approx([1.0, 9.0])
 
 
 def test_age_of_both_directions_is_asked_one_by_one() -> None:

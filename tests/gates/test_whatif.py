@@ -16,13 +16,13 @@ from gates_cases import random_stack, random_trace
 
 def test_keep_held_at_one_freezes_the_state() -> None:
     trace = random_trace("gru", T=8, lengths=[8, 6])
-    found = trace.clamp("keep", steps=slice(3, 6), value=1.0)
-    before, after = found.states
+    what_if = trace.clamp("keep", steps=slice(3, 6), value=1.0)
+    before, after = what_if.states
     np.testing.assert_array_equal(after[:, :3], before[:, :3])
     np.testing.assert_allclose(after[0, 3:6], np.repeat(before[0, 2:3], 3, axis=0), atol=1e-14)
     assert not after[1, 6:].any()
-    assert found.moved[:, :3].max() == 0
-    assert "keep held at 1 in 5 units of layer at 3 of 8 steps" in str(found)
+    assert what_if.moved[:, :3].max() == 0
+    assert "keep held at 1 in 5 units of layer at 3 of 8 steps" in str(what_if)
 
 
 def test_keep_held_at_zero_erases_the_past() -> None:
@@ -33,12 +33,12 @@ def test_keep_held_at_zero_erases_the_past() -> None:
 
 def test_only_the_chosen_units_move_at_first() -> None:
     trace = random_trace("gru", T=6)
-    found = trace.clamp("reset", units=[1, 3], steps=[2], value=0.0)
-    moved = np.abs(found.states[1] - found.states[0])[0, 2] > 1e-9
+    what_if = trace.clamp("reset", units=[1, 3], steps=[2], value=0.0)
+    moved = np.abs(what_if.states[1] - what_if.states[0])[0, 2] > 1e-9
     assert moved.tolist() == [False, True, False, True, False]
     mask = np.array([False, True, False, True, False])
     same = trace.clamp("r", units=mask, steps=2, value=0.0)
-    np.testing.assert_array_equal(same.states[1], found.states[1])
+    np.testing.assert_array_equal(same.states[1], what_if.states[1])
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm", "mingru", "rnn"])
@@ -46,31 +46,31 @@ def test_holding_a_gate_at_its_own_value_changes_nothing(cell: str) -> None:
     trace = random_trace(cell, B=1, T=5)
     value = float(trace.candidate[0, 0, 0, 2, 1])
     if abs(value) <= 1:
-        found = trace.clamp("candidate", units=1, steps=2, value=value)
-        np.testing.assert_allclose(found.states[1], found.states[0], atol=1e-14)
+        what_if = trace.clamp("candidate", units=1, steps=2, value=value)
+        np.testing.assert_allclose(what_if.states[1], what_if.states[0], atol=1e-14)
 
 
 def test_layers_above_run_again_on_what_changed() -> None:
     stack = random_stack("gru", layers=2, ways=2)
     x = np.random.default_rng(0).normal(size=(2, 6, 3))
     trace = congru.inspect(stack, x)
-    found = trace.clamp("keep", layer=0, direction=1, value=0.5)
+    what_if = trace.clamp("keep", layer=0, direction=1, value=0.5)
     held = [[tuple(np.array(part) for part in way) for way in row] for row in stack.weights]
     W, U, b_i, b_h = held[0][1]
     for part in (W, U, b_i, b_h):
         part[5:10] = 0  # sigmoid(0) = 0.5
     expected = congru.inspect(Stack("gru", held), x)
     y = np.concatenate([way.y for way in expected.layers[-1]], axis=2)
-    np.testing.assert_allclose(found.states[1], y, atol=1e-12)
+    np.testing.assert_allclose(what_if.states[1], y, atol=1e-12)
 
 
 def test_outputs_and_loss_are_compared() -> None:
     trace = random_trace("gru", T=6, readout="last")
-    found = trace.clamp("keep", value=0.0, loss=lambda outputs: float((outputs**2).mean()))
-    np.testing.assert_allclose(found.outputs[0], trace.output, atol=1e-12)
-    assert found.loss[0] == pytest.approx(float((trace.output**2).mean()))
-    assert found.loss[1] != found.loss[0]
-    assert "the loss from" in str(found)
+    what_if = trace.clamp("keep", value=0.0, loss=lambda outputs: float((outputs**2).mean()))
+    np.testing.assert_allclose(what_if.outputs[0], trace.output, atol=1e-12)
+    assert what_if.loss[0] == pytest.approx(float((trace.output**2).mean()))
+    assert what_if.loss[1] != what_if.loss[0]
+    assert "the loss from" in str(what_if)
     assert random_trace("gru", readout=None).clamp("keep").outputs is None
 
 
@@ -154,9 +154,9 @@ def test_snippets_of_one_long_moment_are_told_once() -> None:
 
 def test_nearest_moments_are_alike() -> None:
     trace = planted_units()
-    found = trace.units(top=2, width=1).nearest(step=3)
-    assert [snippet.token for snippet in found] == ["c", "c"]
-    assert found[0].value == pytest.approx(1)
+    snippets = trace.units(top=2, width=1).nearest(step=3)
+    assert [snippet.token for snippet in snippets] == ["c", "c"]
+    assert snippets[0].value == pytest.approx(1)
     with pytest.raises(CongruError, match="step is 99 of row 0, expected a step of the corpus"):
         trace.units().nearest(99)
 

@@ -35,9 +35,9 @@ class GoldenCase(NamedTuple):
 
 def draw(seed: int, *shape: int) -> np.ndarray:
     """Return float32 numbers in -1.5 .. 1.5, none of them zero."""
-    found = np.random.default_rng(seed).uniform(-1.5, 1.5, shape).astype(np.float32)
-    assert np.all(found)
-    return found
+    numbers = np.random.default_rng(seed).uniform(-1.5, 1.5, shape).astype(np.float32)
+    assert np.all(numbers)
+    return numbers
 
 
 def save(name: str, case: GoldenCase) -> None:

@@ -33,17 +33,17 @@ def replay(case: GoldenCase, reference: Reference) -> tuple[np.ndarray, tuple[np
     """Return y and the final state that the stack, or for clipped cases the cell itself, computes."""
     about, cell = case.about, case.about["cell"]
     if about["system"] == "options":
-        weights, state, given = option_call(case)
-        y, final, _ = reference.options.forward(cell, case.x, state, weights, **given)
+        weights, state, options = option_call(case)
+        y, final, _ = reference.options.forward(cell, case.x, state, weights, **options)
         return y, tuple(part[None] for part in final)
-    found = [
+    read = [
         reference.conventions.to_canonical(about["system"], arrays, cell=cell, **about["options"])
         for arrays in case.arrays
     ]
-    options = {"reset_before": found[0].reset_before} if cell == "gru" else {}
+    options = {"reset_before": read[0].reset_before} if cell == "gru" else {}
     if about["clip"] is None:
         D = about["num_directions"]
-        weights = [[part.weights for part in found[k : k + D]] for k in range(0, len(found), D)]
+        weights = [[part.weights for part in read[k : k + D]] for k in range(0, len(read), D)]
         y, final, _ = reference.stack.forward(
             cell, case.x, case.state, weights, lengths=case.lengths, **options
         )
@@ -55,32 +55,32 @@ def replay(case: GoldenCase, reference: Reference) -> tuple[np.ndarray, tuple[np
         reference.stack.CELLS[cell].forward(
             case.x, (case.state[0][d],), part.weights, reverse=d == 1, **options
         )
-        for d, part in enumerate(found)
+        for d, part in enumerate(read)
     ]
     return np.concatenate([run[0] for run in runs], axis=2), (np.stack([run[1][0] for run in runs]),)
 
 
 def option_call(case: GoldenCase) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...], dict[str, Any]]:
     """The canonical weights, the state and the keywords of `congru.ops.sequence` of a case of the options."""
-    given = {"num_heads": case.about["num_heads"], **case.about["options"]}
+    options = {"num_heads": case.about["num_heads"], **case.about["options"]}
     (arrays,) = case.arrays
     zoneout = tuple(arrays[name] for name in ("zoneout_0", "zoneout_1") if name in arrays)
     if zoneout:
-        given["zoneout"] = zoneout
+        options["zoneout"] = zoneout
     if "recurrent_mask" in arrays:
-        given["recurrent_mask"] = arrays["recurrent_mask"]
+        options["recurrent_mask"] = arrays["recurrent_mask"]
     state = tuple(part[0] for part in case.state)
     if "kernel" in arrays:
-        return _of_dreamer(arrays, case.x.shape[2]), state, given
+        return _of_dreamer(arrays, case.x.shape[2]), state, options
     names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh", "gain_ih", "gain_hh", "gain_c", "bias_c"]
-    if given["num_heads"] == 1:
-        return tuple(arrays[name] for name in names if name in arrays), state, given
+    if options["num_heads"] == 1:
+        return tuple(arrays[name] for name in names if name in arrays), state, options
     heads = [
         [arrays[f"head_{k}/{name}"] for name in names if f"head_{k}/{name}" in arrays]
-        for k in range(given["num_heads"])
+        for k in range(options["num_heads"])
     ]
     num_units = state[0].shape[1] // len(heads)
-    return tuple(_gate_by_gate(parts, num_units) for parts in zip(*heads)), state, given
+    return tuple(_gate_by_gate(parts, num_units) for parts in zip(*heads)), state, options
 
 
 def _gate_by_gate(parts: tuple[np.ndarray, ...], num_units: int) -> np.ndarray:

@@ -54,8 +54,8 @@ def generate_flax(cell: str, kind: type) -> None:
         nested.setdefault(outer, {})[inner] = array
 
     def step(x: Any, state: Any) -> tuple[Any, Any]:
-        given = (state[1], state[0]) if cell == "lstm" else state[0]
-        carry, y = module.apply({"params": nested}, given, x)
+        carry_in = (state[1], state[0]) if cell == "lstm" else state[0]
+        carry, y = module.apply({"params": nested}, carry_in, x)
         return y, swapped(cell, carry)
 
     store("flax", cell, arrays, step)

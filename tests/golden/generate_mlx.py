@@ -21,8 +21,8 @@ def generate(cell: str) -> None:
     state = tuple(draw(101 + k, 1, B, H) for k in range(2 if cell == "lstm" else 1))
     arrays = {name: draw(seed, *layer[name].shape) for seed, name in enumerate(names)}
     layer.update({name: mx.array(array) for name, array in arrays.items()})
-    found = layer(mx.array(x), *(mx.array(part[0]) for part in state))
-    parts = [np.array(part) for part in (found if cell == "lstm" else (found,))]
+    results = layer(mx.array(x), *(mx.array(part[0]) for part in state))
+    parts = [np.array(part) for part in (results if cell == "lstm" else (results,))]
     final = tuple(part[:, -1][None] for part in parts)
     save(f"mlx_{cell}", GoldenCase(about("mlx", cell), x, None, state, [arrays], parts[0], final))
 

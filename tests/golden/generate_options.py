@@ -155,22 +155,22 @@ def generate(
         masks |= {f"zoneout_{k}": d.astype(np.float32) for k, d in enumerate(kept)}
     if mask:
         masks["recurrent_mask"] = 2 * (np.random.default_rng(120).random((B, H)) < 0.5).astype(np.float32)
-    given = {key: torch.tensor(array).double() for key, array in (arrays | masks).items()}
+    tensors = {key: torch.tensor(array).double() for key, array in (arrays | masks).items()}
     if num_heads == 1:
-        step = make(given)
+        step = make(tensors)
     else:
         own = [
-            {key.partition("/")[2]: part for key, part in given.items() if key.startswith(f"head_{k}/")}
+            {key.partition("/")[2]: part for key, part in tensors.items() if key.startswith(f"head_{k}/")}
             for k in range(num_heads)
         ]
         step = in_heads([make(head) for head in own])
     now, outputs = [torch.tensor(part[0]).double() for part in state], []
     for t in range(T):
-        seen = [now[0] * given["recurrent_mask"]] if mask else [now[0]]
+        seen = [now[0] * tensors["recurrent_mask"]] if mask else [now[0]]
         new = step(torch.tensor(x[:, t]).double(), now, seen)
         if zoneout is not None:
             new = [
-                torch.lerp(a, old, given[f"zoneout_{k}"][:, t]) for k, (a, old) in enumerate(zip(new, now))
+                torch.lerp(a, old, tensors[f"zoneout_{k}"][:, t]) for k, (a, old) in enumerate(zip(new, now))
             ]
         now = new
         outputs.append(now[0])

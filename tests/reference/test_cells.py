@@ -41,14 +41,14 @@ def check_against_torch(cell: str, reset_before: bool, case: Case) -> None:
     actual = module.forward(case.x, case.state, case.weights, **options)
     for what, a, b in zip(("y", "state", "gates"), actual, (y, state, gates)):
         assert_close("reference, torch, float64", a, b, what)
-    found = module.backward(case.dy, case.dstate, case.x, case.state, case.weights, **options)
-    pairs = [("dx", found.dx, grads["x"])]
-    pairs += [(f"d{name}", a, b) for name, a, b in zip(module.CELL.states, found.dstate, grads["state"])]
-    pairs += [(f"d{name}", a, b) for name, a, b in zip(module.CELL.weights, found.dweights, grads["weights"])]
+    back = module.backward(case.dy, case.dstate, case.x, case.state, case.weights, **options)
+    pairs = [("dx", back.dx, grads["x"])]
+    pairs += [(f"d{name}", a, b) for name, a, b in zip(module.CELL.states, back.dstate, grads["state"])]
+    pairs += [(f"d{name}", a, b) for name, a, b in zip(module.CELL.weights, back.dweights, grads["weights"])]
     if case.options.get("h_reset") is not None:
-        pairs += [("dh_reset", np.stack(found.dh_reset), np.stack(grads["h_reset"]))]
+        pairs += [("dh_reset", np.stack(back.dh_reset), np.stack(grads["h_reset"]))]
     else:
-        assert found.dh_reset is None
+        assert back.dh_reset is None
     for what, a, b in pairs:
         assert (a is None) == (b is None), what
         if b is not None:
@@ -122,9 +122,9 @@ def test_backward_equals_central_differences(cell, reset_before, reverse, seed):
         y, state, _ = module.forward(case.x, case.state, case.weights, **options)
         return float((y * case.dy).sum() + sum((a * b).sum() for a, b in zip(state, case.dstate)))
 
-    found = module.backward(case.dy, case.dstate, case.x, case.state, case.weights, **options)
-    dstart = found.dh_reset if isinstance(found.dh_reset, tuple) else (found.dh_reset,)
-    for (what, array), grad in zip(inputs.items(), (found.dx, *found.dstate, *found.dweights, *dstart)):
+    back = module.backward(case.dy, case.dstate, case.x, case.state, case.weights, **options)
+    dstart = back.dh_reset if isinstance(back.dh_reset, tuple) else (back.dh_reset,)
+    for (what, array), grad in zip(inputs.items(), (back.dx, *back.dstate, *back.dweights, *dstart)):
         expected = np.zeros_like(array)
         for index in np.ndindex(array.shape):
             value, step = array[index], 1e-5
@@ -166,9 +166,9 @@ def test_padding_may_hold_nan(cell, reset_before):
     padding = np.arange(case.x.shape[1]) >= options["lengths"][:, None]
     assert padding.any()
     case.x[padding], case.dy[padding] = np.nan, np.nan
-    found = CELLS[cell].backward(*arguments, **options)
-    np.testing.assert_array_equal(found.dx, expected.dx)
-    for a, b in zip(found.dstate + found.dweights, expected.dstate + expected.dweights):
+    actual = CELLS[cell].backward(*arguments, **options)
+    np.testing.assert_array_equal(actual.dx, expected.dx)
+    for a, b in zip(actual.dstate + actual.dweights, expected.dstate + expected.dweights):
         np.testing.assert_array_equal(a, b)
 
 
@@ -190,5 +190,5 @@ def test_state_none_is_zeros_and_dstate_none_is_zeros(cell, reset_before):
     module = CELLS[cell]
     y, _, _ = module.forward(case.x, None, case.weights)
     np.testing.assert_array_equal(y, module.forward(case.x, zeros, case.weights)[0])
-    found = module.backward(case.dy, None, case.x, None, case.weights)
-    np.testing.assert_array_equal(found.dx, module.backward(case.dy, zeros, case.x, zeros, case.weights).dx)
+    back = module.backward(case.dy, None, case.x, None, case.weights)
+    np.testing.assert_array_equal(back.dx, module.backward(case.dy, zeros, case.x, zeros, case.weights).dx)

@@ -102,8 +102,8 @@ def test_without_bias(system, cell, reset_before):
     assert all(name not in optional or not array.any() for name, array in arrays.items())
     # Left out where it is optional in the library, zeros where the library always has it.
     without = {name: array for name, array in arrays.items() if name not in optional}
-    for given in (arrays, without):
-        back = to_canonical(system, given, cell=cell, **options)
+    for stored in (arrays, without):
+        back = to_canonical(system, stored, cell=cell, **options)
         for a, b in zip(
             forward(cell, back.weights, reset_before), forward(cell, (W, U, None, None), reset_before)
         ):
@@ -142,14 +142,14 @@ def test_layer_and_direction_choose():
         )
         for name in parts[0][0]
     }
-    found = to_canonical("onednn_lbr_gru", joined, layer=1, direction=0).weights
-    np.testing.assert_array_equal(found[1], weights[1][0][1])
+    read = to_canonical("onednn_lbr_gru", joined, layer=1, direction=0).weights
+    np.testing.assert_array_equal(read[1], weights[1][0][1])
     joined = {
         name: np.concatenate([from_canonical("onnx", part).arrays[name] for part in weights[0]])
         for name in "WRB"
     }
-    found = to_canonical("onnx", joined, linear_before_reset=1, direction=1).weights
-    for a, b in zip(found, weights[0][1]):
+    read = to_canonical("onnx", joined, linear_before_reset=1, direction=1).weights
+    for a, b in zip(read, weights[0][1]):
         np.testing.assert_array_equal(a, b)
 
 
@@ -159,8 +159,8 @@ def test_z_that_writes():
     _, gates = stack.CELLS["gru"].step(case.x[:, 0], case.state, case.weights)
     _, z, n = np.moveaxis(gates, 1, 0)
     writes = (1 - z) * case.state[0] + z * n
-    found, _ = stack.CELLS["gru"].step(case.x[:, 0], case.state, negate_z(case.weights))
-    np.testing.assert_allclose(found[0], writes, rtol=0, atol=1e-15)
+    state, _ = stack.CELLS["gru"].step(case.x[:, 0], case.state, negate_z(case.weights))
+    np.testing.assert_allclose(state[0], writes, rtol=0, atol=1e-15)
     # As an option: weights in PyTorch's layout of a cell that writes; Haiku's of one that keeps.
     arrays, _ = from_canonical("pytorch", case.weights)
     read = to_canonical("pytorch", arrays, z="write").weights
@@ -259,9 +259,9 @@ def test_b_hn_cannot_be_merged_under_reset_after():
     ],
 )
 def test_other_functions_are_refused(system, cell, options, message):
-    arrays, given = from_canonical(system, make_case(cell, I=I, H=H).weights, cell=cell)
+    arrays, written = from_canonical(system, make_case(cell, I=I, H=H).weights, cell=cell)
     with pytest.raises(ConventionError, match=re.escape(message)):
-        to_canonical(system, arrays, cell=cell, **{**given, **options})
+        to_canonical(system, arrays, cell=cell, **{**written, **options})
 
 
 @pytest.mark.parametrize(
@@ -275,8 +275,8 @@ def test_other_functions_are_refused(system, cell, options, message):
 )
 def test_defaults_said_aloud_are_accepted(system, cell, options):
     weights = make_case(cell, I=I, H=H).weights
-    arrays, given = from_canonical(system, weights, cell=cell)
-    for a, b in zip(to_canonical(system, arrays, cell=cell, **given, **options).weights, weights):
+    arrays, written = from_canonical(system, weights, cell=cell)
+    for a, b in zip(to_canonical(system, arrays, cell=cell, **written, **options).weights, weights):
         if system == "onnx" or cell == "gru":
             np.testing.assert_array_equal(a, b)
 

@@ -12,17 +12,19 @@ from tolerances import assert_close, seeds
 
 def check_scan(case):
     expected = mingru.forward(case.x, case.state, case.weights, **case.options)
-    found = mingru.forward_scan(case.x, case.state, case.weights, **case.options)
-    for what, a, b in zip(("y", "state", "gates"), found, expected):
+    actual = mingru.forward_scan(case.x, case.state, case.weights, **case.options)
+    for what, a, b in zip(("y", "state", "gates"), actual, expected):
         assert_close("minGRU, scan", a, b, what)
 
 
 @pytest.mark.parametrize("seed", seeds())
 @pytest.mark.parametrize("T", [0, 1, 3, 63])
 @pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("given", [{}, {"ragged": True}, {"resets": True}, {"resets": True, "h_reset": True}])
-def test_scan_equals_steps(T, reverse, given, seed):
-    check_scan(make_case("mingru", seed, B=4, T=T, reverse=reverse, **given))
+@pytest.mark.parametrize(
+    "options", [{}, {"ragged": True}, {"resets": True}, {"resets": True, "h_reset": True}]
+)
+def test_scan_equals_steps(T, reverse, options, seed):
+    check_scan(make_case("mingru", seed, B=4, T=T, reverse=reverse, **options))
 
 
 @pytest.mark.parametrize("seed", seeds())

@@ -14,10 +14,10 @@ from tolerances import assert_close, seeds
 
 
 def gradients(cell, case):
-    found = options.backward(cell, case.dy, case.dstate, case.x, case.state, case.weights, **case.options)
-    start = found.dh_reset
+    back = options.backward(cell, case.dy, case.dstate, case.x, case.state, case.weights, **case.options)
+    start = back.dh_reset
     start = () if start is None else start if isinstance(start, tuple) else (start,)
-    return [found.dx, *found.dstate, *found.dweights, *start]
+    return [back.dx, *back.dstate, *back.dweights, *start]
 
 
 @pytest.mark.parametrize("seed", seeds())
@@ -25,8 +25,8 @@ def gradients(cell, case):
 def test_equals_torch(cell, before, norm, around, seed):
     case = make_option_case(cell, before, norm, seed, **around)
     y, final, gates, grads = option_oracle(cell, case)
-    found = options.forward(cell, case.x, case.state, case.weights, **case.options)
-    for what, a, b in zip(("y", "state", "gates"), found, (y, final, gates)):
+    actual = options.forward(cell, case.x, case.state, case.weights, **case.options)
+    for what, a, b in zip(("y", "state", "gates"), actual, (y, final, gates)):
         assert_close("options, torch, float64", np.asarray(a), np.asarray(b), what)
     for what, (a, b) in enumerate(zip(gradients(cell, case), grads, strict=True)):
         assert_close("options, torch gradients, float64", a, b, f"gradient {what}")
@@ -56,10 +56,10 @@ def test_backward_equals_central_differences(cell, before, norm, seed):
 @pytest.mark.parametrize(("cell", "before"), [("gru", False), ("gru", True), ("lstm", False), ("rnn", False)])
 def test_without_options_it_is_the_plain_cell(cell, before):
     case = make_option_case(cell, before, False, ragged=True, resets=True, reverse=True)
-    found = options.forward(cell, case.x, case.state, case.weights, **case.options)
+    actual = options.forward(cell, case.x, case.state, case.weights, **case.options)
     plain = {k: v for k, v in case.options.items() if k not in ("layer_norm", "num_heads")}
     expected = CELLS[cell].forward(case.x, case.state, case.weights, **plain)
-    for a, b in zip(found, expected):
+    for a, b in zip(actual, expected):
         assert_close("reference, same computation in another order", np.asarray(a), np.asarray(b))
 
 
@@ -167,11 +167,11 @@ def test_wrong_options(cell, change, message):
 
 def test_a_gain_of_the_wrong_size():
     case = make_option_case("lstm", False, True)
-    for place, message in (
+    for index, message in (
         (4, r"g_i has shape \(5,\), expected \[4H\] = \(24,\)"),
         (6, r"g_c has shape \(5,\), expected \[H\]"),
     ):
         weights = [*case.weights]
-        weights[place] = np.ones(5)
+        weights[index] = np.ones(5)
         with pytest.raises(CongruError, match=message):
             options.forward("lstm", case.x, case.state, weights, **case.options)

@@ -124,12 +124,12 @@ def test_padding_after_the_end_changes_nothing(cell, reset_before, sizes, revers
         changed["reset"] = np.pad(case.options["reset"], wide, constant_values=True)
     x = np.pad(case.x, (*wide, (0, 0)), constant_values=np.nan)
     y, state, gates = run(cell, case)
-    found = run(cell, case._replace(x=x), **changed)
-    np.testing.assert_array_equal(found[0][:, : sizes["T"]], y)
-    np.testing.assert_array_equal(found[2][:, : sizes["T"]], gates)
-    assert not found[0][:, sizes["T"] :].any()
-    assert not found[2][:, sizes["T"] :].any()
-    for a, b in zip(found[1], state):
+    padded = run(cell, case._replace(x=x), **changed)
+    np.testing.assert_array_equal(padded[0][:, : sizes["T"]], y)
+    np.testing.assert_array_equal(padded[2][:, : sizes["T"]], gates)
+    assert not padded[0][:, sizes["T"] :].any()
+    assert not padded[2][:, sizes["T"] :].any()
+    for a, b in zip(padded[1], state):
         np.testing.assert_array_equal(a, b)
 
 
@@ -158,13 +158,13 @@ def test_renumbering_hidden_units_renumbers_the_output(cell, reset_before, sizes
         weights[1] = weights[1][:, order]
     changed = {}
     if "h_reset" in case.options:
-        given_start = case.options["h_reset"]
-        pairs = isinstance(given_start, tuple)
-        changed["h_reset"] = tuple(s[order] for s in given_start) if pairs else given_start[order]
+        start = case.options["h_reset"]
+        pairs = isinstance(start, tuple)
+        changed["h_reset"] = tuple(s[order] for s in start) if pairs else start[order]
     state = tuple(part[:, order] for part in case.state)
-    found = run(cell, case._replace(weights=tuple(weights), state=state), **changed)
+    renumbered = run(cell, case._replace(weights=tuple(weights), state=state), **changed)
     y, final, gates = run(cell, case)
-    assert_close(ROW, found[0], y[:, :, order], "y")
-    assert_close(ROW, found[2], gates[..., order], "gates")
-    for a, b in zip(found[1], final):
+    assert_close(ROW, renumbered[0], y[:, :, order], "y")
+    assert_close(ROW, renumbered[2], gates[..., order], "gates")
+    for a, b in zip(renumbered[1], final):
         assert_close(ROW, a, b[:, order], "state")

@@ -52,9 +52,9 @@ def test_equals_torch(cell, L, D, seed):
     state, dstate = (tuple(rng.normal(size=(L * D, B, H)) for _ in range(NUM_STATES[cell])) for _ in range(2))
     lengths = np.array([4, 1, 3])
     y, final, grads = torch_run(cell, x, state, weights, lengths, dy, dstate)
-    found = stack.forward(cell, x, state, weights, lengths=lengths)
-    assert_close("reference, torch, float64", found[0], y, "y")
-    assert_close("reference, torch, float64", np.stack(found[1]), np.stack(final), "state")
+    actual = stack.forward(cell, x, state, weights, lengths=lengths)
+    assert_close("reference, torch, float64", actual[0], y, "y")
+    assert_close("reference, torch, float64", np.stack(actual[1]), np.stack(final), "state")
     back = stack.backward(cell, dy, dstate, x, state, weights, lengths=lengths)
     flat = [array for layer in back.dweights for direction in layer for array in direction]
     for a, b in zip([back.dx, *back.dstate, *flat], grads, strict=True):
@@ -69,9 +69,9 @@ def test_backward_with_resets_equals_central_differences(cell, reset_before):
     x, dy = rng.normal(size=(B, T, I)), rng.normal(size=(B, T, D * H))
     state, dstate = (tuple(rng.normal(size=(L * D, B, H)) for _ in range(NUM_STATES[cell])) for _ in range(2))
     h_reset = tuple(rng.normal(size=(L * D, H)) for _ in state)
-    given = h_reset if cell == "lstm" else h_reset[0]
+    restart = h_reset if cell == "lstm" else h_reset[0]
     reset = np.array([[False, True, False], [True, False, True]])
-    options = {"lengths": np.array([3, 2]), "reset": reset, "h_reset": given, "reset_before": reset_before}
+    options = {"lengths": np.array([3, 2]), "reset": reset, "h_reset": restart, "reset_before": reset_before}
 
     def loss():
         y, final, _ = stack.forward(cell, x, state, weights, **options)
@@ -100,9 +100,9 @@ def test_gates_are_those_of_each_layer_and_direction():
     _, _, gates = stack.forward("gru", x, None, weights)
     assert gates.shape == (2, 2, 2, 5, 3, 4)
     first, _, _ = stack.forward("gru", x, None, weights[:1])
-    for layer, given in enumerate((x, first)):
+    for layer, layer_input in enumerate((x, first)):
         for d in range(2):
-            expected = stack.CELLS["gru"].forward(given, None, weights[layer][d], reverse=d == 1)[2]
+            expected = stack.CELLS["gru"].forward(layer_input, None, weights[layer][d], reverse=d == 1)[2]
             np.testing.assert_array_equal(gates[layer, d], expected)
 
 

@@ -43,21 +43,21 @@ def compare_with_reference(cell: str, reset_before: bool, reverse: bool, case: C
     y, state, gates = REFERENCE[cell].forward(
         case.x, case.state, weights, reverse=reverse, **case.options, **form
     )
-    found_gates = np.full((case.x.shape[1], 3, gates.shape[2], gates.shape[3]), 9, np.float32)
-    found, found_state = cells.run_cell(
+    actual_gates = np.full((case.x.shape[1], 3, gates.shape[2], gates.shape[3]), 9, np.float32)
+    actual, actual_state = cells.run_cell(
         float32_cell(cell, weights, reset_before),
         np.ascontiguousarray(case.x.swapaxes(0, 1), np.float32),
         tuple(part.astype(np.float32) for part in case.state),
         case.options.get("lengths"),
         reverse,
-        found_gates,
+        actual_gates,
     )
-    assert found.dtype == np.float32
+    assert actual.dtype == np.float32
     # A saturated gate turns float32 rounding of a sum of size `scale` into an error of that size.
     row = "runtime cell" if scale < 1 else "runtime cell, saturated"
-    assert_close(row, found.swapaxes(0, 1), y, "y")
-    assert_close(row, found_gates.swapaxes(0, 1), gates, "gates")
-    for ours, theirs in zip(found_state, state):
+    assert_close(row, actual.swapaxes(0, 1), y, "y")
+    assert_close(row, actual_gates.swapaxes(0, 1), gates, "gates")
+    for ours, theirs in zip(actual_state, state):
         assert_close(row, ours, theirs, "state")
 
 
@@ -69,8 +69,8 @@ def test_without_bias(cell: str) -> None:
     y, *_ = REFERENCE[cell].forward(case.x, case.state, weights)
     x = np.ascontiguousarray(case.x.swapaxes(0, 1), np.float32)
     state = tuple(part.astype(np.float32) for part in case.state)
-    found, _ = cells.run_cell(float32_cell(cell, weights, False), x, state)
-    assert_close("runtime cell", found.swapaxes(0, 1), y)
+    actual, _ = cells.run_cell(float32_cell(cell, weights, False), x, state)
+    assert_close("runtime cell", actual.swapaxes(0, 1), y)
 
 
 def test_sigmoid_is_finite_and_right_everywhere() -> None:

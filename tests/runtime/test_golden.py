@@ -23,10 +23,10 @@ def test_torch_cases_replay(cell: str, make: Any) -> None:
     module.load_state_dict({name: torch.from_numpy(weight) for name, weight in weights.items()})
 
     def run(x: Any, state: Any, lengths: Any) -> Any:
-        given = state and {name: torch.from_numpy(value) for name, value in state.items()}
+        start = state and {name: torch.from_numpy(value) for name, value in state.items()}
         with torch.no_grad():
             out, after = module(
-                torch.from_numpy(x), given, lengths=None if lengths is None else torch.from_numpy(lengths)
+                torch.from_numpy(x), start, lengths=None if lengths is None else torch.from_numpy(lengths)
             )
         return out.numpy(), {name: value.numpy() for name, value in after.items()}
 

@@ -88,20 +88,20 @@ def test_equals_the_torch_network(name: str, with_state: bool, ragged: bool) -> 
         theirs = nn.Network(config).eval()
         theirs.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
         x, state, lengths = draw(config, seed)
-        given = state if with_state else None
+        start = state if with_state else None
         counts = lengths if ragged else None
         with torch.no_grad():
             expected, after = theirs(
                 torch.from_numpy(x),
-                given and {key: torch.from_numpy(value) for key, value in given.items()},
+                start and {key: torch.from_numpy(value) for key, value in start.items()},
                 lengths=None if counts is None else torch.from_numpy(counts),
             )
-        found, found_after = Network(config, weights).run(x, given, counts)
-        assert found.dtype == np.float32
-        assert_close("runtime network, torch", found, expected, "output")
-        assert set(found_after) == set(after)
+        actual, actual_after = Network(config, weights).run(x, start, counts)
+        assert actual.dtype == np.float32
+        assert_close("runtime network, torch", actual, expected, "output")
+        assert set(actual_after) == set(after)
         for key, value in after.items():
-            assert_close("runtime network, torch", found_after[key], value, key)
+            assert_close("runtime network, torch", actual_after[key], value, key)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -49,9 +49,9 @@ def test_equals_torch(kind, options, backend):
     x, lengths = torch.randn(3, 9, 3), torch.tensor([9, 4, 0])
     with torch.no_grad():
         expected, after = ours(x, lengths=lengths)
-    found, state = network.run(x.numpy(), lengths=lengths.numpy())
-    assert found.dtype == np.float32
-    assert_close("runtime network, torch", found, expected.numpy())
+    actual, state = network.run(x.numpy(), lengths=lengths.numpy())
+    assert actual.dtype == np.float32
+    assert_close("runtime network, torch", actual, expected.numpy())
     for name, part in after.items():
         assert_close("runtime network, torch", state[name], part.numpy())
 
@@ -91,8 +91,8 @@ def test_a_session_steps_on_packed_weights_with_the_bits_of_a_run(kind, options,
         time_major = np.ascontiguousarray(x.swapaxes(0, 1))
         first = steps.run([time_major[:10]])[steps.output]
         steps.write(steps.read())
-        found = np.concatenate([first, steps.run([time_major[10:]])[steps.output]])
-        np.testing.assert_array_equal(found.swapaxes(0, 1), whole)
+        stepped = np.concatenate([first, steps.run([time_major[10:]])[steps.output]])
+        np.testing.assert_array_equal(stepped.swapaxes(0, 1), whole)
         for name, part in steps.read().items():
             np.testing.assert_array_equal(part, end[name])
 

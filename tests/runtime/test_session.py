@@ -258,9 +258,9 @@ def test_temperature_zero_takes_the_most_probable(text: Model) -> None:
         expected.append(int(session.last.argmax()))
         session.step(expected[-1])
     assert text.tokenizer is not None
-    found = "".join(text.session().feed("a").generate(20, temperature=0))
-    assert found == text.tokenizer.decode(expected)
-    assert "".join(text.session(seed=1).feed("a").generate(20, top_k=1)) == found
+    text_at_zero = "".join(text.session().feed("a").generate(20, temperature=0))
+    assert text_at_zero == text.tokenizer.decode(expected)
+    assert "".join(text.session(seed=1).feed("a").generate(20, top_k=1)) == text_at_zero
 
 
 @pytest.mark.parametrize(

@@ -70,9 +70,9 @@ def test_a_session_without_model_is_not_pickled(text: Model) -> None:
 def test_every_changed_or_missing_byte_is_refused(text: Model) -> None:
     session = text.session(seed=0).feed("a bad")
     content, before = session.to_bytes(), session.to_bytes()
-    for place in range(len(content)):
+    for index in range(len(content)):
         changed = bytearray(content)
-        changed[place] ^= 1 << place % 8
+        changed[index] ^= 1 << index % 8
         with pytest.raises(ModelFolderError):
             session.restore(bytes(changed))
     for size in (0, 7, 117, len(content) - 1):

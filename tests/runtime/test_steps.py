@@ -88,8 +88,8 @@ def test_tokens_of_every_kind_give_the_bits_of_a_run() -> None:
     whole = session_of(network).run(tokens)
     kinds: list[Callable[[int], Any]] = [int, np.int64, np.uint8, lambda token: [token]]
     session = session_of(network)
-    found = [session.step(kinds[i % 4](int(token))).reshape(-1) for i, token in enumerate(tokens)]
-    np.testing.assert_array_equal(found, whole)
+    outputs = [session.step(kinds[i % 4](int(token))).reshape(-1) for i, token in enumerate(tokens)]
+    np.testing.assert_array_equal(outputs, whole)
 
 
 @needs_core
@@ -107,8 +107,8 @@ def test_vectors_of_every_kind_give_the_bits_of_a_run() -> None:
         lambda t: x[t : t + 1],
     ]
     session = session_of(network)
-    found = [session.step(kinds[t % 5](t)).reshape(-1) for t in range(STEPS)]
-    np.testing.assert_array_equal(found, whole)
+    outputs = [session.step(kinds[t % 5](t)).reshape(-1) for t in range(STEPS)]
+    np.testing.assert_array_equal(outputs, whole)
     large = np.full(5, 3e38, np.float32)  # its square overflows, and it is finite
     assert np.isfinite(session.step(large)).all()
 

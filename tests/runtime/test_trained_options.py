@@ -86,13 +86,13 @@ def test_a_trained_model_runs_without_torch_as_the_layer_did(
         [sys.executable, "-c", PROGRAM, *names], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    with np.load(tmp_path / "out.npz") as found:
-        np.testing.assert_array_equal(found["steps"], found["whole"])
-        np.testing.assert_array_equal(found["pieces"], found["whole"])
+    with np.load(tmp_path / "out.npz") as without_torch:
+        np.testing.assert_array_equal(without_torch["steps"], without_torch["whole"])
+        np.testing.assert_array_equal(without_torch["pieces"], without_torch["whole"])
         with torch.no_grad():
             expected = network(torch.from_numpy(x))[0]
             in_training = network.train()(torch.from_numpy(x))[0]
-        assert_close("runtime network, torch", found["rows"], expected.numpy())
-        assert_close("runtime network, torch", found["whole"], expected[0].numpy())
+        assert_close("runtime network, torch", without_torch["rows"], expected.numpy())
+        assert_close("runtime network, torch", without_torch["whole"], expected[0].numpy())
         assert (in_training - expected).abs().max() > 1e-2  # dropout and zoneout do something there
-        np.testing.assert_array_equal(congru.load(tmp_path / "m").run(x)[0], found["rows"])
+        np.testing.assert_array_equal(congru.load(tmp_path / "m").run(x)[0], without_torch["rows"])

@@ -90,8 +90,8 @@ def test_shares_add_up_to_the_output_and_equal_the_library(server: Serving, trus
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_equations_of_a_unit_are_filled_with_its_numbers(server: Serving, cell: str) -> None:
     film = explore(server, cell)
-    place = {"node": "rnn", "step": 7, "unit": 4}
-    status, one = server.ask("POST", f"/v1/explore/{film['run']}/unit", place)
+    position = {"node": "rnn", "step": 7, "unit": 4}
+    status, one = server.ask("POST", f"/v1/explore/{film['run']}/unit", position)
     assert status == 200
 
     def sigmoid(a: float) -> float:
@@ -109,8 +109,8 @@ def test_the_equations_of_a_unit_are_filled_with_its_numbers(server: Serving, ce
         assert g["z"] == pytest.approx(sigmoid(i["z"]), abs=1e-5)
     else:
         assert one["after"] == pytest.approx(np.tanh(i["n"] + s["n"]), abs=1e-5)
-    assert server.ask("POST", f"/v1/explore/{film['run']}/unit", {**place, "unit": 6})[0] == 400
-    assert server.ask("POST", "/v1/explore/none/unit", place)[0] == 404
+    assert server.ask("POST", f"/v1/explore/{film['run']}/unit", {**position, "unit": 6})[0] == 400
+    assert server.ask("POST", "/v1/explore/none/unit", position)[0] == 404
 
 
 def _layers(model: Any, x: Any) -> dict[str, Any]:
@@ -202,8 +202,8 @@ def test_a_clamp_changes_the_continuation_and_without_it_it_is_as_it_was(server:
     body = {"n": 60, "temperature": 0.8, "seed": 3}
     was = server.ask("POST", path, body)[1]
     model = load(server.desk.library.find("gru").path)
-    said = "".join(model.session(seed=3).feed(TEXT).generate(60, temperature=0.8))
-    assert was["outcome"]["text"] == said
+    continuation = "".join(model.session(seed=3).feed(TEXT).generate(60, temperature=0.8))
+    assert was["outcome"]["text"] == continuation
     edit = {
         "node": "rnn",
         "what": "candidate",
@@ -212,7 +212,7 @@ def test_a_clamp_changes_the_continuation_and_without_it_it_is_as_it_was(server:
         "value": 1,
     }
     now = server.ask("POST", path, {**body, "edits": [edit]})[1]
-    assert now["outcome"]["text"] != said
+    assert now["outcome"]["text"] != continuation
     assert now["outcome"]["next"] != was["outcome"]["next"]
     candidate = next(strip for strip in now["layers"][0]["strips"] if strip["key"] == "candidate")
     np.testing.assert_allclose(values_of(candidate, 6), candidate["reach"])

@@ -51,9 +51,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
             "--use-fake-device-for-media-stream",
             f"--use-file-for-fake-audio-capture={voice}",
         ]
-        found = play.chromium.launch(executable_path=program, args=arguments)
-        yield found
-        found.close()
+        chromium = play.chromium.launch(executable_path=program, args=arguments)
+        yield chromium
+        chromium.close()
 
 
 def test_the_built_files_are_those_of_the_sources() -> None:
@@ -140,7 +140,7 @@ def test_a_held_gate_changes_the_continuation_and_undo_restores_it(browser: Any,
     page = opened.page
     before = page.locator("[data-outcome='As it was']")
     before.wait_for()
-    said = before.inner_text()
+    continuation = before.inner_text()
     page.get_by_text("from the start").wait_for()
     canvas = page.locator("canvas[data-strip='candidate']")
     canvas.scroll_into_view_if_needed()
@@ -154,8 +154,8 @@ def test_a_held_gate_changes_the_continuation_and_undo_restores_it(browser: Any,
     page.get_by_role("slider", name="Hold candidate").fill("1")
     changed = page.locator("[data-outcome='With your change']")
     changed.wait_for()
-    assert changed.inner_text() != said
-    assert before.inner_text() == said
+    assert changed.inner_text() != continuation
+    assert before.inner_text() == continuation
     assert page.locator(".chip").count() == 1
     again = opened.context.new_page()
     again.goto(page.url)  # what is held stands in the address
@@ -168,7 +168,7 @@ def test_a_held_gate_changes_the_continuation_and_undo_restores_it(browser: Any,
     page.get_by_role("button", name="Undo").click()
     changed.wait_for(state="detached")
     assert page.locator(".chip").count() == 0
-    assert before.inner_text() == said
+    assert before.inner_text() == continuation
     opened.close()
 
 
@@ -186,8 +186,8 @@ def test_the_text_is_coloured_by_exact_shares(browser: Any, server: Serving) -> 
     told = page.locator("[aria-label='What a prediction stands on'] p").first
 
     def says_it() -> bool:
-        found = re.search(r"(-?\d+\.\d+) = ", told.inner_text())
-        return found is not None and float(found[1]) == pytest.approx(memory.output, rel=1e-3)
+        match = re.search(r"(-?\d+\.\d+) = ", told.inner_text())
+        return match is not None and float(match[1]) == pytest.approx(memory.output, rel=1e-3)
 
     wait_for(says_it)  # before, it was about the last token
     colors = page.locator(".tokens span").evaluate_all("spans => spans.map((one) => one.style.background)")
@@ -304,8 +304,8 @@ def test_a_microphone_becomes_words_as_they_are_said(browser: Any, server: Servi
     page = opened.page
     page.get_by_role("button", name="Speak").click()
     page.get_by_text("listening").wait_for()
-    said = page.locator("[data-heard]")
-    wait_for(lambda: {"A", "B"} <= set(said.inner_text().split()))
+    words = page.locator("[data-heard]")
+    wait_for(lambda: {"A", "B"} <= set(words.inner_text().split()))
     assert page.get_by_text("listening").is_visible()  # words come while it listens
     page.get_by_role("button", name="Stop").click()
     page.get_by_text("listening").wait_for(state="detached")
@@ -434,7 +434,7 @@ def test_without_a_server_the_models_run_in_the_browser(browser: Any, site: Path
     numbers = [float(one) for one in re.findall(r"-?\d+\.\d+(?:e-?\d+)?", told.inner_text().split("). ")[1])]
     written = float(memory.contributions.sum())
     assert numbers[:2] == pytest.approx([memory.output, written], rel=2e-3, abs=2e-3)
-    said = before.inner_text()
+    continuation = before.inner_text()
     page.locator(".film").focus()
     for key in ("ArrowRight", "ArrowDown"):
         page.keyboard.press(key)
@@ -445,8 +445,8 @@ def test_without_a_server_the_models_run_in_the_browser(browser: Any, site: Path
     page.get_by_role("slider", name="Hold state").fill("-1")
     changed = page.locator("[data-outcome='With your change']")
     changed.wait_for()
-    wait_for(lambda: said not in changed.inner_text())
-    assert before.inner_text() == said
+    wait_for(lambda: continuation not in changed.inner_text())
+    assert before.inner_text() == continuation
     page.evaluate("location.hash = '#/model/text/write'")
     page.get_by_role("button", name="Write", exact=True).click()
     page.get_by_role("button", name="Go on").wait_for()

@@ -97,15 +97,17 @@ def test_sessions_over_http_and_saved_ones_outlive_the_server(folder: Path, tmp_
         status, forked = first.ask("POST", f"{path}/fork", {})
         before = first.ask("POST", f"{path}/save", {"name": "here"})
         assert before == (200, {"name": "here"})
-        said = first.ask("POST", f"{path}/generate", {"n": 20})[1]["text"]
-        assert said == first.ask("POST", f"/v1/sessions/{forked['session']}/generate", {"n": 20})[1]["text"]
+        generated = first.ask("POST", f"{path}/generate", {"n": 20})[1]["text"]
+        assert (
+            generated == first.ask("POST", f"/v1/sessions/{forked['session']}/generate", {"n": 20})[1]["text"]
+        )
         assert first.ask("DELETE", path)[0] == 200
         assert first.ask("POST", f"{path}/step", {"values": 1})[0] == 404
     with serving(tmp_path, folder) as second:
         assert second.ask("GET", "/v1/models/words")[1]["saved"][0]["name"] == "here"
         status, opened = second.ask("POST", "/v1/sessions", {"model": "words", "restore": "here"})
         again = second.ask("POST", f"/v1/sessions/{opened['session']}/generate", {"n": 20})[1]["text"]
-        assert again == said
+        assert again == generated
         assert second.ask("POST", "/v1/sessions", {"model": "curve", "restore": "here"})[0] == 404
 
 

@@ -156,20 +156,22 @@ def test_completions_speak_as_openai_does(server: Serving) -> None:
     ask = {"model": "words", "prompt": "abc", "max_tokens": 12, "temperature": 0.9, "seed": 4}
     status, answer = server.ask("POST", "/v1/completions", ask)
     assert status == 200
-    said = "".join(model.session(seed=4).feed("abc").generate(12, temperature=0.9))
-    assert answer["choices"] == [{"index": 0, "text": said, "logprobs": None, "finish_reason": "length"}]
+    completion = "".join(model.session(seed=4).feed("abc").generate(12, temperature=0.9))
+    assert answer["choices"] == [
+        {"index": 0, "text": completion, "logprobs": None, "finish_reason": "length"}
+    ]
     assert answer["usage"] == {"prompt_tokens": 3, "completion_tokens": 12, "total_tokens": 15}
     assert answer["object"] == "text_completion"
     _, text = server.ask("POST", "/v1/completions", {**ask, "stream": True, "echo": True})
     events = [line.removeprefix("data: ") for line in text.split("\n\n") if line]
     assert events[-1] == "[DONE]"
     chunks = [json.loads(event)["choices"][0] for event in events[:-1]]
-    assert "".join(chunk["text"] for chunk in chunks) == "abc" + said
+    assert "".join(chunk["text"] for chunk in chunks) == "abc" + completion
     assert chunks[-1]["finish_reason"] == "length"
     _, stopped = server.ask(
-        "POST", "/v1/completions", {**ask, "stop": [said[4]], "n": 2, "prompt": ["abc", "a"]}
+        "POST", "/v1/completions", {**ask, "stop": [completion[4]], "n": 2, "prompt": ["abc", "a"]}
     )
-    assert stopped["choices"][0]["text"] == said[: said.index(said[4])]
+    assert stopped["choices"][0]["text"] == completion[: completion.index(completion[4])]
     assert stopped["choices"][0]["finish_reason"] == "stop"
     assert [choice["index"] for choice in stopped["choices"]] == [0, 1, 2, 3]
     for wrong in (

@@ -39,8 +39,8 @@ SPACE = "hidden_size: [4, 6]\nlearning_rate: {low: 0.001, high: 0.05, log: true}
 def begin(folder: Path, space: str = SPACE, trials: int | None = 3, refits: int = 0, **settings: Any) -> Path:
     space_file = folder.with_suffix(".yaml")
     space_file.write_text(space)
-    given = {"steps": 3, "evaluations": 3, "quiet": True, "out": folder, **settings}
-    resolved = resolve(ToySettings, given)[0]
+    chosen = {"steps": 3, "evaluations": 3, "quiet": True, "out": folder, **settings}
+    resolved = resolve(ToySettings, chosen)[0]
     out = start(toys.make_learner, (), resolved, space=space_file, trials=trials, refit_seeds=refits)
     assert out is not None
     return out
@@ -48,15 +48,15 @@ def begin(folder: Path, space: str = SPACE, trials: int | None = 3, refits: int 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """A sweep of 9 trials and 2 refits, and what it said."""
-    said: list[str] = []
+    """A sweep of 9 trials and 2 refits, and the lines it printed."""
+    lines: list[str] = []
     out = begin(tmp_path_factory.mktemp("sweep") / "out", trials=9, refits=2)
-    toys.opened(out, said.append).run()
-    return out, said
+    toys.opened(out, lines.append).run()
+    return out, lines
 
 
 def test_a_sweep_leaves_the_best_setting_its_refits_and_a_report(finished: tuple[Path, list[str]]) -> None:
-    out, said = finished
+    out, lines = finished
     result = json.loads((out / "result.json").read_text())
     assert [trial["place"] for trial in result["trials"]] == list(range(9))
     complete = [trial for trial in result["trials"] if trial["state"] == "complete"]
@@ -67,8 +67,8 @@ def test_a_sweep_leaves_the_best_setting_its_refits_and_a_report(finished: tuple
     first = result["trials"][0]["values"]  # the settings it started from
     assert first["hidden_size"] == 6
     assert first["learning_rate"] == ToySettings().learning_rate
-    assert sum(line.startswith("trial ") for line in said) == 9
-    assert sum(line.startswith("refit ") for line in said) == 2
+    assert sum(line.startswith("trial ") for line in lines) == 9
+    assert sum(line.startswith("refit ") for line in lines) == 2
     model = congru.load(out)
     assert model.config["networks"]["main"]["nodes"][0]["hidden_size"] == best["values"]["hidden_size"]
 
@@ -98,10 +98,10 @@ def test_started_again_it_trains_only_what_is_missing(finished: tuple[Path, list
     out, _ = finished
     before = read_plan(out)
     again = begin(out, trials=10, refits=2)
-    said: list[str] = []
-    toys.opened(again, said.append).run()
-    assert [line for line in said if line.startswith("trial")] == [
-        line for line in said if line.startswith("trial 9:")
+    lines: list[str] = []
+    toys.opened(again, lines.append).run()
+    assert [line for line in lines if line.startswith("trial")] == [
+        line for line in lines if line.startswith("trial 9:")
     ]
     assert read_plan(out).name == before.name
     with pytest.raises(SettingsError, match=r"settings.steps is 7, expected 3 as in the sweep in .*out"):
@@ -110,8 +110,8 @@ def test_started_again_it_trains_only_what_is_missing(finished: tuple[Path, list
 
 def test_a_trial_that_cannot_be_trained_is_counted_and_named(tmp_path: Path) -> None:
     out = begin(tmp_path / "out", "hidden_size: [7, 4]\n", trials=4)
-    said: list[str] = []
-    toys.opened(out, said.append).run()
+    lines: list[str] = []
+    toys.opened(out, lines.append).run()
     trials = json.loads((out / "result.json").read_text())["trials"]
     failed = [trial for trial in trials if trial["state"] == "fail"]
     assert len(trials) == 4
@@ -120,7 +120,7 @@ def test_a_trial_that_cannot_be_trained_is_counted_and_named(tmp_path: Path) -> 
     assert all(trial["values"]["hidden_size"] == 7 for trial in failed)
     nothing = begin(tmp_path / "none", "hidden_size: [7]\n", trials=2)
     with pytest.raises(TrainingError, match=r"none of 2 trials trained to the end.*hidden_size is 7"):
-        toys.opened(nothing, said.append).run()
+        toys.opened(nothing, lines.append).run()
 
 
 def test_the_median_ends_a_trial_that_is_behind(tmp_path: Path) -> None:
@@ -334,9 +334,9 @@ def test_values_that_change_what_is_validated_are_refused(tmp_path: Path) -> Non
 def test_a_training_searches_its_settings_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """``congru train forecast --search``: the run has the best values of the search beside it."""
     two_series().to_csv(tmp_path / "series.csv", index=False)
-    given: dict[str, Any] = {"search": 0.02, "steps": 2, "evaluations": 1, "horizon": 3, "hidden_size": 8}
-    given |= {"out": tmp_path / "run", "threads": 1}
-    result = TASKS["forecast"].train(str(tmp_path / "series.csv"), settings=given)
+    chosen: dict[str, Any] = {"search": 0.02, "steps": 2, "evaluations": 1, "horizon": 3, "hidden_size": 8}
+    chosen |= {"out": tmp_path / "run", "threads": 1}
+    result = TASKS["forecast"].train(str(tmp_path / "series.csv"), settings=chosen)
     assert result.folder == tmp_path / "run"
     sweep = open_sweep(TASKS["forecast"].make_learner, TASKS["forecast"].settings, tmp_path / "run-search")
     best = better(list(sweep.study.trials), minimize=True)
@@ -350,9 +350,9 @@ def test_a_training_searches_its_settings_first(tmp_path: Path, capsys: pytest.C
 
 
 def test_a_dry_run_says_the_space_and_writes_nothing(tmp_path: Path) -> None:
-    said: list[str] = []
+    lines: list[str] = []
     settings = resolve(ToySettings, {"dry_run": True, "out": tmp_path / "out"})[0]
-    assert start(toys.make_learner, (), settings, say=said.append) is None
-    assert "hidden_size: {low: 1, high: 12, log: true}" in "\n".join(said)
+    assert start(toys.make_learner, (), settings, say=lines.append) is None
+    assert "hidden_size: {low: 1, high: 12, log: true}" in "\n".join(lines)
     assert not (tmp_path / "out").exists()
     assert ModelSettings().default_space().keys() == settings.default_space().keys()

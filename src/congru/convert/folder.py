@@ -1,4 +1,4 @@
-"""From what was found in a file to a model folder, checked, and what was said about it."""
+"""Writes the networks of a file as a model folder, checks it, and reports what was converted."""
 
 from __future__ import annotations
 

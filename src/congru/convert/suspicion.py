@@ -1,4 +1,4 @@
-"""What a file makes one doubt before there is anything to compare it with."""
+"""Signs in a file alone that it may compute the wrong thing, before there is anything to compare it with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a followed torch forward has come to so far: the network as it grows, and the form of every value on the way."""
+"""The state of a conversion that follows a torch forward: the network so far, and the form of every value."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def cell_of(part: Any) -> str | None:
 
 
 def never_run(x: Any, state: Any) -> Any:
-    """The whole module is the source's program: single parts are not run."""
+    """Stands for a part's own program, which is not run: the whole module is compared instead."""
     return x, state
 
 

@@ -1,4 +1,4 @@
-"""A torch model of your own as a model folder: its forward is followed once, layer by layer, and what has no node is named.
+"""A torch model of your own as a model folder: its forward is traced once, and each layer becomes a node, or is refused by name.
 
 `torch.fx` writes the forward down as a list of calls. Each call that a node of `congru.runtime` computes becomes that node;
 steps of a sequence are axis 1 (or axis 0, where the recurrent layers are not batch_first). The folder's network must equal the

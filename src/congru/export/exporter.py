@@ -1,4 +1,4 @@
-"""One export from start to end: written beside its place, replayed there, and put in place only if all of it agrees."""
+"""One export from start to end: written into a temporary folder, replayed there, and moved to `out` only if all of it agrees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an export came to: one entry for every file, and why a network or form has none."""
+"""The result of an export: one entry for every file, and why a network or form has none."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from congru.nn.module import Hidden, check_dtypes
 
 
 class Rows(NamedTuple):
-    """What the stack runs on, and what leads its results back."""
+    """The input as the stack runs on it, and what is needed to give results in the caller's form."""
 
     x: Tensor  # [B, T, I]
     state: tuple[Tensor, ...] | None  # [L*D, B, H]

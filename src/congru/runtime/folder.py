@@ -131,7 +131,7 @@ def load(
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
-    """Tells a folder from the one that takes its place, also where that got the number of one before."""
+    """What tells a folder from a later one at the same path: inode and time of change, since inodes are used again."""
     try:
         status = folder.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""One step of a network as if a node had put out other values: the outputs of each, by the nodes above it alone."""
+"""One step of a network with the output of one node replaced: only the nodes that depend on it are computed again."""
 
 from __future__ import annotations
 

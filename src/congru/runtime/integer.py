@@ -100,7 +100,7 @@ class Integers(NamedTuple):
 
 
 class StoredWeights(Mapping[str, Array]):
-    """The weights of a network whose matrices for integer nodes are kept in int8: float32 only for who asks for one."""
+    """The weights of a network whose matrices for integer nodes are kept in int8; each becomes float32 when it is asked for."""
 
     def __init__(self, weights: Mapping[str, Array], integers: Integers) -> None:
         owners = integers.scales.keys()
@@ -130,7 +130,7 @@ class Multipliers(NamedTuple):
 
 
 def multipliers(factors: NDArray[Any]) -> Multipliers:
-    """As fine as the largest factor allows."""
+    """The multipliers of some factors, with the largest shift at which the largest one fits into 31 bits."""
     largest = float(factors.max(initial=0.0))
     shift = int(np.clip(30 - np.floor(np.log2(largest)), 1, 62)) if largest > 0 else 1
     return Multipliers(np.round(factors.astype(np.float64) * 2.0**shift).astype(np.int64), shift)

@@ -24,7 +24,7 @@ class Refused(CongruError):
 
 
 def refused(error: BaseException) -> Refused:
-    """Any error as one that a client may see; what is not its fault is told without its insides."""
+    """Any error as one that a client may see; of an error of the server it sees only the type."""
     if isinstance(error, Refused):
         return error
     if isinstance(error, CongruError):

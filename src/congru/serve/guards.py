@@ -159,7 +159,7 @@ def _check_size(size: int, most: int) -> None:
 
 
 def _limited(receive: Receive, headers: dict[str, str], most: int) -> Receive:
-    """`receive` that counts what comes, for bodies whose length nobody told."""
+    """`receive` that counts the bytes, for bodies without a Content-Length."""
     size = 0
 
     async def counted() -> Message:

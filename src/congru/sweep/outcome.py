@@ -1,4 +1,4 @@
-"""What a sweep came to: the best setting, what refits over other seeds say of it, and the files that tell it."""
+"""The result of a sweep: the best setting, its refits over other seeds, and the files that hold them."""
 
 from __future__ import annotations
 

@@ -225,7 +225,7 @@ def test_greedy_takes_the_first_most_probable_token(model: int, max_length: int,
 @settings(max_examples=30, deadline=None)
 @given(model=st.integers(0, 10**6), alpha=st.sampled_from([0.0, 0.6]))
 def test_extras_and_token_scores_follow_the_parents(model: int, alpha: float) -> None:
-    found = beam_search(
+    hypotheses = beam_search(
         Model(),
         Model.state([model]),
         start=START,
@@ -235,7 +235,7 @@ def test_extras_and_token_scores_follow_the_parents(model: int, alpha: float) ->
         num_best=3,
         alpha=alpha,
     )[0]
-    for one in found:
+    for one in hypotheses:
         tokens = [*one.tokens, END] if one.ended else one.tokens
         assert one.extras is not None
         assert one.extras.shape == (len(tokens), 12)

@@ -1,6 +1,6 @@
 """Writes the body of a step function in C: statements, constant weights, and working memory that is used again.
 
-Values are float arrays of known size, or tokens. A value that nobody reads any more leaves its place in `scratch` to the next.
+Values are float arrays of known size, or tokens. After its last reader a value's room in `scratch` is used again.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Writer:
         self.macs += count * columns
 
     def bytes(self, size: int) -> str:
-        """Working memory of `size` int8_t, which take the places of floats."""
+        """Working memory of `size` int8_t, in as many floats as hold them."""
         return f"(int8_t *)({self.buffer((size + 3) // 4)})"
 
     def buffer(self, size: int) -> str:
@@ -117,7 +117,7 @@ class Writer:
         return Value(call.result or self.buffer(size), size)
 
     def placed(self) -> tuple[list[str], int]:
-        """The statements with the places of the buffers in `scratch`, and the floats that it needs."""
+        """The statements with every buffer at its offset in `scratch`, and how many floats `scratch` needs."""
         first: dict[int, int] = {}
         last: dict[int, int] = {}
         for at, text in enumerate(self.lines):

@@ -1,4 +1,4 @@
-"""The random generator of a stream, which forks for less than a microsecond: it is copied when one of the two first draws."""
+"""The random generator of a stream. A fork takes less than a microsecond: the copy is made when one of the two first draws."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Draws:
 
     def __init__(self, seed: int | None = None) -> None:
         self._generator = np.random.Generator(np.random.PCG64(seed))
-        self._shared = False  # with a fork: nobody draws from it, each copies it first
-        self._handed_out = False  # whoever holds it may draw at any time, so that it cannot be shared
+        self._shared = False  # with a fork: whoever draws next copies it first
+        self._handed_out = False  # its holder may draw at any time, so it cannot be shared
 
     def generator(self) -> np.random.Generator:
-        """The generator, to draw from at once; another one after the next fork."""
+        """The generator, to draw from now; after a fork, ask again: it may be another object."""
         if self._shared:
             own = np.random.Generator(np.random.PCG64(0))
             own.bit_generator.state = self._generator.bit_generator.state
@@ -32,7 +32,7 @@ class Draws:
         return self._generator
 
     def hand_out(self) -> np.random.Generator:
-        """The generator, to be kept: it stays the same for good."""
+        """The generator, for the caller to keep: this stream draws from the same object from now on."""
         self._handed_out = True
         return self.generator()
 
@@ -41,11 +41,11 @@ class Draws:
         return dict(self._generator.bit_generator.state)
 
     def go_on_from(self, words: dict[str, Any]) -> None:
-        """Draw what a generator in this state would."""
+        """Continue from a state that `words` gave."""
         self.generator().bit_generator.state = words
 
     def fork(self) -> Draws:
-        """Another one that will draw the same numbers."""
+        """A copy that will draw the same numbers."""
         twin = object.__new__(Draws)
         twin._generator, twin._shared, twin._handed_out = self._generator, True, False
         if self._handed_out:
