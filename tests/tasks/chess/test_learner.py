@@ -83,7 +83,7 @@ def test_the_loss_of_the_moves_is_that_of_a_softmax_by_hand(games: Path, variant
 
 
 def test_what_is_legal_is_learnt_and_measured_as_a_model_says_it(games: Path) -> None:
-    task = learner(games, variant="m")
+    task = learner(games, variant="m", legal_weight=1.0)
     networks = task.module.eval()
     plies = np.arange(24)[None]  # of one game, for both players
     batch = to_tensors(arrays_of(task.reader, plies, False))

@@ -164,7 +164,8 @@ class ChessLearner(TaskLearner[Settings]):
             squares = networks["teacher"](output.seen)[0].unflatten(-1, (64, NUM_PIECES)).float()
             nats = F.cross_entropy(squares.flatten(0, -2), batch["squares"].flatten(), reduction="sum")
             total = total + settings.teacher_weight / 64 * nats
-            total = total + settings.legal_weight * legal_nats(output, batch).sum()
+            if settings.legal_weight:
+                total = total + settings.legal_weight * legal_nats(output, batch).sum()
         return total, batch["reset"].numel(), output.state
 
     def validation_rows(self) -> range:

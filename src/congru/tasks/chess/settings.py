@@ -89,7 +89,7 @@ class Settings(NetworkSettings):
     ] = 3.0
     legal_weight: Annotated[
         float, Field(ge=0, description="Variant m: weight of the loss that teaches which moves are legal.")
-    ] = 1.0
+    ] = 0.0
     learning_rate: Annotated[float, Field(gt=0, description="Highest learning rate of AdamW.")] = 2e-3
     ema: Annotated[
         float | None, Field(gt=0, lt=1, description="Use the moving average of the weights with this decay.")
