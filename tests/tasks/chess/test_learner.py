@@ -109,7 +109,13 @@ def test_what_is_legal_is_learnt_and_measured_as_a_model_says_it(games: Path) ->
 
 def test_training_starts_from_another_model(games: Path, model: Path) -> None:
     variant = "m" if "tracker" in (model / "config.json").read_text() else "b"
-    sizes: dict[str, object] = {"variant": variant, "hidden_size": 16, "move_size": 8, "player_size": 4}
+    sizes: dict[str, object] = {
+        "variant": variant,
+        "hidden_size": 16,
+        "move_size": 8,
+        "player_size": 4,
+        "seed": 3,
+    }
     task = learner(games, start_from=model, **sizes)
     stored, started = load(model).weights, task.module.state_dict()
     for name, value in stored.items():
