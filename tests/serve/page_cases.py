@@ -29,8 +29,8 @@ class Opened:
         faults = [fault for fault in self.faults if not any(word in fault for word in expected)]
         outside = [url for url in self.requests if not url.startswith((self.base, "data:", "blob:"))]
         self.context.close()
-        assert faults == []
-        assert outside == []
+        assert not faults, faults
+        assert not outside, outside
 
 
 def wait_for(holds: Callable[[], bool], seconds: float = 60) -> None:

@@ -105,6 +105,7 @@ async function listen(model: string, take: (news: Overheard) => void, failed: (e
   context.createMediaStreamSource(stream).connect(node);
   return {
     stop: async () => {
+      node.port.onmessage = null; // a piece that came after the last one would find the stream closed
       close();
       await sending;
       await send(true);
