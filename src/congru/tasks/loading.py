@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from congru.errors import CongruError, ModelFolderError
+from congru.errors import CongruError, ModelFolderError, SettingsError
 from congru.runtime.answer import ANSWER, Arrays, check_answer
 from congru.runtime.folder import load as read_folder
 from congru.runtime.integer import INTEGER
@@ -62,6 +62,21 @@ def load(
     if (Path(__file__).parent / model.task / "opened.py").is_file():
         opened: Model = importlib.import_module(f"congru.tasks.{model.task}.opened").opened(model)
         return opened
+    return model
+
+
+def start_model(folder: Path, task: str, file: str | None = None) -> Model:
+    """The model that training starts from, which must be one of the task, with `file` in its folder where it is named.
+
+    Raises:
+        SettingsError: a model of another task.
+    """
+    model = read_folder(folder)
+    if model.task != task or (file is not None and file not in model.files):
+        raise SettingsError(
+            f"start_from is '{folder}', a model of the task {model.task!r}, expected one of congru train {task}:"
+            " choose another folder"
+        )
     return model
 
 

@@ -18,8 +18,6 @@ from congru.errors import DataError
 
 Part = Literal["auto", "train", "validation", "test", "all"]
 ALL = "all"
-
-
 NAMES = ("train", "validation", "test")
 
 

@@ -2,39 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from congru.errors import SettingsError
-from congru.runtime.folder import load
 from congru.runtime.model import Model
 from congru.train.networks import Networks
 
 
-def start_model(folder: Path, task: str) -> Model:
-    """The model in a folder, which must be one of the task.
-
-    Raises:
-        SettingsError: a model of another task.
-    """
-    model = load(folder)
-    if model.task != task:
-        raise SettingsError(
-            f"start_from is '{folder}', a model of the task {model.task!r}, expected one of congru train {task}:"
-            " choose another folder"
-        )
-    return model
-
-
-def take_weights(
-    networks: Networks, weights: Mapping[str, NDArray[Any]], but: tuple[str, ...], settings: str
-) -> list[str]:
-    """Copy those of the weights whose names and shapes agree, but none whose name starts with one of `but`.
+def take_weights(networks: Networks, model: Model, but: tuple[str, ...], settings: str) -> list[str]:
+    """Copy those of a model's weights whose names and shapes agree, but none whose name starts with one of `but`.
 
     Gives the names of what was not taken: it starts as it did. `settings` names the ones that decide the shapes, for the error.
 
@@ -44,12 +21,12 @@ def take_weights(
     own = dict(networks.named_parameters())
     taken = {
         name: value
-        for name, value in weights.items()
+        for name, value in model.weights.items()
         if name in own and own[name].shape == value.shape and not name.startswith(but)
     }
     if not any(value.ndim > 1 for value in taken.values()):
         raise SettingsError(
-            "start_from is a model of whose matrices none has the shape of one of the new network, expected"
+            f"start_from is '{model.folder}', of whose matrices none has the shape of one of the new network, expected"
             f" the same {settings}: give them as they were"
         )
     with torch.no_grad():

@@ -125,7 +125,9 @@ def test_training_starts_from_another_model(games: Path, model: Path) -> None:
     anew = others.module.state_dict()
     assert not np.array_equal(anew["player.vector.weight"].numpy(), stored["player.vector.weight"])
     assert torch.equal(anew["main.rnn.weight_hh_l0"], started["main.rnn.weight_hh_l0"])
-    with pytest.raises(SettingsError, match="the same variant and hidden_size: give them as they were"):
+    with pytest.raises(
+        SettingsError, match=r"start_from is .*the same variant and hidden_size: give them as they were"
+    ):
         _ = learner(
             games, start_from=model, **{**sizes, "hidden_size": 9, "move_size": 7, "player_size": 3}
         ).module

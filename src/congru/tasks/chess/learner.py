@@ -55,9 +55,10 @@ from congru.tasks.chess.streams import (
     stream_rows,
     unpack,
 )
+from congru.tasks.loading import start_model
 from congru.train.base import Sample, TaskLearner
 from congru.train.networks import Networks
-from congru.train.start import start_model, take_weights
+from congru.train.start import take_weights
 
 METRIC = "top1"
 _EVALUATION_PLIES = 4096
@@ -125,9 +126,7 @@ class ChessLearner(TaskLearner[Settings]):
         if self.settings.start_from is not None:
             model = start_model(self.settings.start_from, self.task)
             same_players = json.loads(model.files[PLAYERS]) == self.data.known
-            take_weights(
-                networks, model.weights, () if same_players else ("player.",), "variant and hidden_size"
-            )
+            take_weights(networks, model, () if same_players else ("player.",), "variant and hidden_size")
 
     def rows(self, epoch: int) -> NDArray[np.int64]:
         """The streams of an epoch, [steps * B, T]."""

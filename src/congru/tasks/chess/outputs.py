@@ -129,8 +129,13 @@ def is_legal(output: NetworkOutput, batch: Mapping[str, Tensor]) -> Tensor:
 
 def _log_sum_exp(scores: Tensor, row: Tensor, count: int) -> Tensor:
     """log of the sum of exp(scores [C]) in every row, [count]; `row` [C] is the row of each."""
-    largest = scores.new_full((count,), -math.inf).scatter_reduce(0, row, scores.detach(), "amax")
+    largest = _largest(scores.detach(), row, count)
     return scores.new_zeros(count).index_add(0, row, (scores - largest[row]).exp()).log() + largest
+
+
+def _largest(scores: Tensor, row: Tensor, count: int) -> Tensor:
+    """The largest of the scores [C] in every row, [count]."""
+    return scores.new_full((count,), -math.inf).scatter_reduce(0, row, scores, "amax")
 
 
 def is_hit(output: NetworkOutput, batch: Mapping[str, Tensor]) -> Tensor:
@@ -138,7 +143,7 @@ def is_hit(output: NetworkOutput, batch: Mapping[str, Tensor]) -> Tensor:
     if "row" not in batch:
         return output.scores.argmax(-1) == batch["played"]
     scores, row = output.scores, batch["row"]
-    largest = scores.new_full((batch["reset"].numel(),), -math.inf).scatter_reduce(0, row, scores, "amax")
+    largest = _largest(scores, row, batch["reset"].numel())
     return (scores[batch["played"]] >= largest).view(batch["reset"].shape)
 
 

@@ -13,9 +13,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from congru.errors import SettingsError
-from congru.runtime.folder import load
 from congru.runtime.nodes.pointwise import Embedding
 from congru.runtime.nodes.recurrent import RecurrentNode
+from congru.tasks.loading import start_model
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,7 @@ def read_pretrained(folder: Path) -> Pretrained:
     Raises:
         SettingsError: a model of another task.
     """
-    model = load(folder)
-    if model.task != "text" or "tokenizer.json" not in model.files:
-        raise SettingsError(
-            f"start_from is '{folder}', a model of the task {model.task!r}, expected one of congru train text:"
-            " choose another folder"
-        )
+    model = start_model(folder, "text", "tokenizer.json")
     graph = model.network.graph
     embed = next(node for node, _, _ in graph.placed if isinstance(node, Embedding))
     layer = next(node for node, _, _ in graph.placed if isinstance(node, RecurrentNode))

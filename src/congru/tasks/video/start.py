@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 from congru.errors import SettingsError
+from congru.tasks.loading import start_model
 from congru.tasks.video.classifier import LABELS_FILE
 from congru.train.networks import Networks
-from congru.train.start import start_model, take_weights
+from congru.train.start import take_weights
 
 
 def take_over(networks: Networks, folder: Path, classes: list[str]) -> list[str]:
@@ -28,7 +29,7 @@ def take_over(networks: Networks, folder: Path, classes: list[str]) -> list[str]
     same_classes = json.loads(model.files[LABELS_FILE]) == classes
     return take_weights(
         networks,
-        model.weights,
+        model,
         () if same_classes else ("main.head.",),
         "channels, encoder_size and hidden_size",
     )
