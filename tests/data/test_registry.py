@@ -20,7 +20,8 @@ import pooch
 import pytest
 
 from congru.data import registry
-from congru.data.public_sets import SETS, DataSet, File
+from congru.data.data_set import DataSet, File
+from congru.data.public_sets import SETS
 from congru.errors import DataError
 
 CONTENT = b"a,b\n1,2\n"
@@ -191,9 +192,11 @@ def test_unknown_names() -> None:
 
 def test_the_list_is_complete_and_well_formed() -> None:
     assert registry.list_sets() == SETS
-    assert len({entry.name for entry in SETS}) == len(SETS) == 18
+    assert len({entry.name for entry in SETS}) == len(SETS) == 30
     assert {entry.name for entry in SETS if not entry.verified} == {
-        *("sentence_polarity", "pgnmentor20", "openings", "tatoeba_fra_eng", "an4", "fsdd", "libras")
+        *("sentence_polarity", "sst_trees", "nsmc_sample", "clinc150", "tatoeba_fra_eng", "django_ui"),
+        *("pgnmentor20", "masters", "openings", "libras", "weizmann_silhouettes"),
+        *("an4", "an4_wav", "fsdd", "barista", "yesno", "aird_airs", "oneill_1850", "piano_midi"),
     }
     for entry in SETS:
         assert entry.title

