@@ -71,6 +71,16 @@ def test_torchrun_says_how_many_processes_there_are(monkeypatch: pytest.MonkeyPa
     )
 
 
+def test_ray_train_says_it_in_the_same_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("RANK", "3"), ("WORLD_SIZE", "4"), ("LOCAL_RANK", "1"), ("LOCAL_WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+    assert detect(1) == Launch("Ray Train", 3, 4, 2)
+    assert num_processes(TrainSettings()) == 4
+    assert refusal(TrainSettings(device="cpu", devices=4)) == (
+        "devices is 4, expected 2 as given to Ray Train: leave out --devices"
+    )
+
+
 def test_srun_says_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("JOB_ID", "7"), ("NTASKS", "4"), ("NNODES", "2"), ("PROCID", "3")):
         monkeypatch.setenv(f"SLURM_{name}", value)

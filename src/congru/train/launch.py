@@ -1,7 +1,7 @@
-"""Which process of how many this is, before they have met: started by hand, by torchrun or by srun.
+"""Which process of how many this is, before they have met: started by hand, by torchrun, by srun or by Ray Train.
 
-Every starter says so in environment variables: torchrun in RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE; SLURM's srun in
-SLURM_PROCID, SLURM_NTASKS, SLURM_LOCALID, SLURM_NNODES.
+Every starter says so in environment variables: torchrun and Ray Train in RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE;
+SLURM's srun in SLURM_PROCID, SLURM_NTASKS, SLURM_LOCALID, SLURM_NNODES.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal
 
 from congru.errors import SettingsError
 
-Starter = Literal["hand", "torchrun", "srun"]
+Starter = Literal["hand", "torchrun", "srun", "Ray Train"]
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,10 @@ def detect(devices: int, environment: Mapping[str, str] = os.environ) -> Launch:
     Raises:
         SettingsError: srun has not given every machine as many tasks.
     """
-    if "TORCHELASTIC_RUN_ID" in environment:
+    if "LOCAL_WORLD_SIZE" in environment:  # processes that we start ourselves have no such variable
+        starter: Starter = "torchrun" if "TORCHELASTIC_RUN_ID" in environment else "Ray Train"
         world, local = int(environment["WORLD_SIZE"]), int(environment["LOCAL_WORLD_SIZE"])
-        return Launch("torchrun", int(environment["RANK"]), world, local)
+        return Launch(starter, int(environment["RANK"]), world, local)
     if (
         "SLURM_JOB_ID" in environment
         and int(environment.get("SLURM_NTASKS", "1")) > 1
