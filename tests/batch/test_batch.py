@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -238,7 +239,16 @@ def engine_of(name: str) -> Any:
     pytest.importorskip("fugue", reason="fugue is not installed: pip install 'congru[fugue]'")
     if name == "pandas":
         return None, lambda: None
-    pytest.importorskip(name, reason=f"{name} is not installed: pip install fugue[{name}]")
+    pytest.importorskip(
+        "pyspark" if name == "spark" else name, reason=f"{name} is not installed: pip install 'fugue[{name}]'"
+    )
+    if name == "spark":
+        from pyspark.sql import SparkSession
+
+        if shutil.which("java") is None:
+            pytest.skip("Spark needs Java, which is not here: install a Java 17 runtime")
+        session = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
+        return session, session.stop
     if name == "dask":
         from distributed import Client
 
@@ -251,7 +261,7 @@ def engine_of(name: str) -> Any:
 
 
 @pytest.mark.filterwarnings("default")  # of the engines
-@pytest.mark.parametrize("name", ["pandas", "dask", "ray"])
+@pytest.mark.parametrize("name", ["pandas", "dask", "ray", "spark"])
 def test_a_data_frame_gets_the_same_answers(name: str, forecaster: Path, series: Path) -> None:
     engine, close = engine_of(name)
     from fugue.api import as_pandas
