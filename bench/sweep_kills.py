@@ -1,7 +1,7 @@
 """Is a trial of a sweep lost or counted twice when its workers are killed?
 
 Two workers (`congru sweep worker`) train the trials of a small text model; again and again one of them, drawn at random, gets
-SIGKILL at a random moment and is started anew. Afterwards every trial must stand in result.json once, with a value, and every
+SIGKILL at a random moment of a trial and is started anew. Afterwards every trial must stand in result.json once, with a value, and every
 trial that Optuna holds as ended must belong to a place of its own.
 
     CONGRU_DATA=FOLDER python -m bench.sweep_kills [--kills 20]
@@ -28,7 +28,7 @@ from congru.sweep.slots import SLOT, trials_of
 from congru.sweep.storage import open_storage, optuna
 
 FLAGS = (
-    "--steps=40",
+    "--steps=200",
     "--evaluations=4",
     "--hidden-size=32",
     "--batch-size=8",
@@ -36,9 +36,9 @@ FLAGS = (
     "--refit-seeds=0",
 )
 CHARACTERS = 30_000
-TRIALS = 40
+TRIALS = 30
 WORKERS = 2
-PAUSE = (2.0, 9.0)  # seconds between two kills; a worker needs about three to import and take a trial
+PAUSE = (0.0, 1.0)  # seconds from when a worker is seen at work to its end
 
 
 def start(*words: str) -> subprocess.Popen[bytes]:
@@ -46,6 +46,15 @@ def start(*words: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "congru", "sweep", *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def is_busy(folder: Path, worker: subprocess.Popen[bytes]) -> bool:
+    """Whether a worker trains a trial at this moment."""
+    for path in folder.glob("trials/*/status.json"):
+        status = json.loads(path.read_text())
+        if status["state"] == "running" and status["process"]["pid"] == worker.pid:
+            return True
+    return False
 
 
 def counts(folder: Path, trials: int) -> dict[str, Any]:
@@ -77,12 +86,16 @@ def measure(folder: Path, kills: int, seed: int) -> dict[str, Any]:
         time.sleep(0.1)
     workers += [start("worker", str(out)) for _ in range(WORKERS - 1)]
     while killed < kills:
-        time.sleep(draw.uniform(*PAUSE))
         number = draw.randrange(WORKERS)
         if workers[number].poll() is None:
-            workers[number].kill()
-            workers[number].wait()
-            killed += 1
+            if is_busy(out, workers[number]):
+                time.sleep(draw.uniform(*PAUSE))
+                workers[number].kill()
+                workers[number].wait()
+                killed += 1
+            else:
+                time.sleep(0.02)
+                continue
         elif (out / "result.json").is_file():  # all done too early: more of them
             trials += TRIALS
             workers[number] = start("text", str(text), f"--trials={trials}", f"--out={out}", *FLAGS)
