@@ -1,8 +1,8 @@
 """Is a trial of a sweep lost or counted twice when its workers are killed?
 
-Two workers (`congru sweep worker`) train the trials of a small text model; again and again one of them, drawn at random, gets
-SIGKILL at a random moment of a trial and is started anew. Afterwards every trial must stand in result.json once, with a value, and every
-trial that Optuna holds as ended must belong to a place of its own.
+Two workers (`congru sweep worker`) train the trials of a small text model; again and again one of them, drawn at random,
+gets SIGKILL at a random moment of a trial and is started anew. Afterwards every trial must stand in result.json once, with a
+value, and every trial that Optuna holds as ended must belong to a place of its own.
 
     CONGRU_DATA=FOLDER python -m bench.sweep_kills [--kills 20]
 """
