@@ -50,8 +50,25 @@ typedef real vec_unaligned __attribute__((vector_size(VEC_BYTES), aligned(sizeof
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 32")
 
-INLINE vec load(const real *p) { return *(const vec_unaligned *)p; }
-INLINE void store(real *p, vec v) { *(vec_unaligned *)p = v; }
+/* Denormals count as zero, with their sign. Processors are told so (pool.c); WebAssembly has no such switch, so there every load,
+ * store and vfma does it.
+ */
+#if defined(__SSE2__) || defined(__ARM_NEON)
+INLINE vec as_normal(vec v) { return v; }
+#else
+#if defined(CONGRU_F64)
+#define EXPONENT 0x7FF0000000000000ULL
+#else
+#define EXPONENT 0x7F800000U
+#endif
+INLINE vec as_normal(vec v) {
+  wholes sign = (wholes)v & ~(~(wholes){0} >> 1), normal = (wholes)(((wholes)v & EXPONENT) != 0);
+  return (vec)(((wholes)v & normal) | sign);
+}
+#endif
+
+INLINE vec load(const real *p) { return as_normal(*(const vec_unaligned *)p); }
+INLINE void store(real *p, vec v) { *(vec_unaligned *)p = as_normal(v); }
 
 /* REALS(f) is the intrinsic f of this width and element type. */
 #if defined(CONGRU_F64)
@@ -94,8 +111,8 @@ INLINE vec vfma(vec a, vec b, vec c) { return (vec)NEON(vfmaq)(c, a, b); }
 INLINE vec vmin(vec limit, vec x) { return (vec)NEON(vminq)(limit, x); }
 INLINE vec vmax(vec limit, vec x) { return (vec)NEON(vmaxq)(limit, x); }
 #else
-INLINE vec splat(real x) { return x - (vec){0}; }
-INLINE vec vfma(vec a, vec b, vec c) { return a * b + c; }
+INLINE vec splat(real x) { return as_normal(x - (vec){0}); }
+INLINE vec vfma(vec a, vec b, vec c) { return as_normal(as_normal(as_normal(a) * as_normal(b)) + as_normal(c)); }
 INLINE vec vmin(vec limit, vec x) {
   wholes keep = (wholes)(limit < x);
   return (vec)((keep & (wholes)limit) | (~keep & (wholes)x));
@@ -109,9 +126,12 @@ INLINE vec vmax(vec limit, vec x) {
 INLINE vec load_lanes(const real *p, int64_t n) {
   vec v = {0};
   memcpy(&v, p, (size_t)n * sizeof(real));
-  return v;
+  return as_normal(v);
 }
-INLINE void store_lanes(real *p, vec v, int64_t n) { memcpy(p, &v, (size_t)n * sizeof(real)); }
+INLINE void store_lanes(real *p, vec v, int64_t n) {
+  v = as_normal(v);
+  memcpy(p, &v, (size_t)n * sizeof(real));
+}
 #endif
 
 /* Lanes beyond the n first become zero. */
