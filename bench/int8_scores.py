@@ -50,7 +50,10 @@ def hours_of_ett(path: Path) -> None:
 
 def sixth_of_games(path: Path) -> None:
     """Every sixth of the games of 20 masters."""
-    with gzip.open(folder_of_data() / "chess/pgnmentor20/games.tsv.gz", "rt") as games, path.open("w") as file:
+    with (
+        gzip.open(folder_of_data() / "chess/pgnmentor20/games.tsv.gz", "rt") as games,
+        path.open("w") as file,
+    ):
         file.writelines(line for k, line in enumerate(games) if k % 6 == 0)
 
 
@@ -94,7 +97,11 @@ def train(task: str, plan: Plan, runs: Path) -> Path:
         return run
     if plan.make is not None:
         plan.make(runs / plan.sources[0])
-    valid = [word for path in located(_VALID, runs) for word in ("--valid", path)] if plan.sources == _TRAIN else []
+    valid = (
+        [word for path in located(_VALID, runs) for word in ("--valid", path)]
+        if plan.sources == _TRAIN
+        else []
+    )
     flags = [*plan.train.split(), *valid, "--seed", "0", "--threads", "1", "--quiet", "--out", str(run)]
     command = [sys.executable, "-m", "congru", "train", task, *located(plan.sources, runs), *flags]
     subprocess.run(command, check=True, cwd=ROOT)
@@ -111,7 +118,8 @@ def scores(folder: Path, sources: list[str], options: dict[str, Any], out: Path)
     export = export_model(folder, "int8", out / "int8", samples=_at_hand(folder))
     evaluate = task_of(folder).use("evaluate")
     before, after = (
-        next(iter(evaluate(model, *sources, quiet=True, **options).values())) for model in (folder, out / "int8")
+        next(iter(evaluate(model, *sources, quiet=True, **options).values()))
+        for model in (folder, out / "int8")
     )
     return {
         "float32": before,

@@ -89,6 +89,10 @@ def test_the_shipped_file_holds_every_function() -> None:
     assert len(content) < 60_000
     assert [name for name in build.exported() if name.encode() not in content] == []
     assert b"\xfd\xe6\x01" in content  # f32x4.mul
+    assert b"\xfd\x9c\x01" in content  # i16x8.extmul_low_i8x16_s
+    assert content.endswith(build.section()), (
+        "a function of export/c/kernels changed: run python -m congru.export.wasm.build"
+    )
 
 
 @needs_node
@@ -115,6 +119,23 @@ def test_the_bits_are_those_of_c(tmp_path: Path) -> None:
     for row, expected in zip(x, ours):
         library.m_main_step(*(ctypes.c_void_p(array.ctypes.data) for array in (state, row, y)))
         np.testing.assert_array_equal(y, expected)
+
+
+@needs_node
+@pytest.mark.parametrize("reset_before", [False, True])
+def test_int8_has_the_bits_of_a_session(reset_before: bool, tmp_path: Path) -> None:
+    config = one("gru", {"x": {"features": 41}}, hidden_size=37, num_layers=2, reset_before=reset_before)
+    save_networks(tmp_path / "model", {"main": config})
+    export_model(tmp_path / "model", "int8", tmp_path / "small")
+    export_model(tmp_path / "small", "wasm", tmp_path / "out")
+    x = (3 * np.random.default_rng(0).standard_normal((200, 41))).astype(np.float32)
+    script = f"const x = {json.dumps(x.tolist())};\n"
+    script += "const session = (await load(files)).session();\n"
+    script += "console.log(JSON.stringify(x.map((row) => Array.from(session.step(row)))));\n"
+    session = load(tmp_path / "small").session()
+    np.testing.assert_array_equal(
+        np.float32(run_node(tmp_path / "out", script)), [session.step(row) for row in x]
+    )
 
 
 @needs_node

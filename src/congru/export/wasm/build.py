@@ -5,6 +5,7 @@ Needs `pip install ziglang`; the result lies in the package, and a test holds th
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -47,10 +48,20 @@ def exported() -> list[str]:
     return re.findall(r"^static (?:void|float) (\w+)\(", texts, re.MULTILINE)
 
 
+def sources() -> str:
+    """The C of all functions, as it is compiled."""
+    return "#include <stdint.h>\n" + "\n".join(map(kernel_text, all_kernels()))
+
+
+def section() -> bytes:
+    """A custom section of WebAssembly with the sha256 of the sources: which functions a file was made of."""
+    name, digest = b"sources", hashlib.sha256(sources().encode()).digest()
+    return bytes([0, 1 + len(name) + len(digest), len(name)]) + name + digest
+
+
 def main() -> int:
     """Compile, and say the size."""
-    text = "#include <stdint.h>\n" + "\n".join(map(kernel_text, all_kernels()))
-    names = exported()
+    text, names = sources(), exported()
     for name in names:
         text = re.sub(rf"^static ((?:void|float) {name}\()", r"\1", text, flags=re.MULTILINE)
     with tempfile.TemporaryDirectory() as folder:
@@ -58,6 +69,7 @@ def main() -> int:
         path.write_text(text)
         exports = [f"-Wl,--export={name}" for name in names]
         subprocess.run([*zig(), *FLAGS, *LINKED, *exports, str(path), "-o", str(WASM)], check=True)
+    WASM.write_bytes(WASM.read_bytes() + section())
     print(f"{WASM}: {WASM.stat().st_size:,} bytes, {len(names)} functions")
     return 0
 

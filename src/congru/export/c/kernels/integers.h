@@ -1,11 +1,7 @@
-/* needs: */
+/* needs: product_int8 */
 /* Sums in 2^-16, gates in 2^-15; >> of a negative number rounds down, as every compiler does it. */
 static int32_t scaled_product(const int8_t *weight, const int8_t *x, int size, int32_t factor, int shift) {
-  int32_t sum = 0;
-  int64_t whole;
-  int i;
-  for (i = 0; i < size; i++) sum += weight[i] * x[i];
-  whole = ((int64_t)sum * factor + ((int64_t)1 << (shift - 1))) >> shift;
+  int64_t whole = ((int64_t)product_int8(weight, x, size) * factor + ((int64_t)1 << (shift - 1))) >> shift;
   return (int32_t)(whole < -268435456 ? -268435456 : whole > 268435456 ? 268435456 : whole);
 }
 /* sigmoid of a, from a table 1/32 apart that ends at 11. */
