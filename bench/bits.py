@@ -2,13 +2,12 @@
 
 `core` runs tests/core/test_bits.c on the core: every instruction set of this processor; the baseline by another compiler; NEON
 under qemu; WebAssembly in Node. The hashes of a profile are one: with fused multiply-add (AVX-512, AVX2, NEON), without (the
-baseline of x86, WebAssembly), in integers (all of them). Values below 2^-126 count as zero where the processor can, not in
-WebAssembly: an LSTM that meets them has other bits there. `exported` is the C of `congru export --to c` for a GRU of 64 units,
+baseline of x86, WebAssembly), in integers (all of them). `exported` is the C of `congru export --to c` for a GRU of 64 units,
 which needs no multiply-add, in float32 and int8, by gcc, by zig for several processors under qemu, and as WebAssembly.
-`latency` are nanoseconds of single steps of a stream (bench/c/step_latency.c): the median, and the one in a thousand, by the clock
-on the wall and by the thread's own, each the best of several runs, and of every step the shortest of all runs, which no interrupt
-is in; beside a control of the same length that touches no memory, whose slow ones are the machine's. Bar: at most three times the
-median. Needs `pip install ziglang` and `apt-get install qemu-user`.
+`latency` are nanoseconds of single steps of a stream (bench/c/step_latency.c): the median, and the one in a thousand, by the
+clock on the wall and by the thread's own, each the best of several runs, and of every step the shortest of all runs, which no
+interrupt is in; beside a control of the same length that touches no memory, whose slow ones are the machine's. Bar: at most
+three times the median. Needs `pip install ziglang` and `apt-get install qemu-user`.
 
     python -m bench.bits [--steps 10000]
 """

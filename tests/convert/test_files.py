@@ -16,8 +16,10 @@ import congru
 from cases import make_case
 from congru.convert import to_file, to_folder
 from congru.convert.writing import FORMATS
-from congru.errors import ConventionError, DataError, SettingsError
+from congru.errors import ConventionError, DataError, SettingsError, ShapeError
+from congru.export.exporter import export_model
 from congru.reference.conventions import SYSTEMS, from_canonical
+from export_cases import ALL, save_networks
 from golden.case_file import FOLDER, draw, load
 
 FILES = FOLDER / "files"
@@ -205,7 +207,11 @@ def gru_arrays(**changes):
         (gru_arrays(weight_hr_l0=np.ones((2, 4), np.float32)), "has weight_hr (proj_size), expected none: a projected"),
         (gru_arrays(weight_hh_l0=np.ones((12, 2), np.float32)), "weight_hh of shape (12, 2), expected [3H, H] (GRU), [4H,"),
         (gru_arrays(gain_ih_l0=np.ones(12, np.float32)), "has gain_ih_l0 (layer norm of congru.nn), expected a plain cell"),
-        (gru_arrays(weight_ih_l0=np.ones((12, 3), np.int8)), "holds no recurrent layer by the names of any library here"),
+        (gru_arrays(weight_ih_l0=np.ones((12, 3), np.int8)), "weight_ih_l0 has dtype int8, expected floating-point numbers"),
+        (gru_arrays(weight_ih_l0=np.full((12, 3), np.nan, np.float32)), "weight_ih_l0 holds numbers that are NaN, infinite or"),
+        (gru_arrays(weight_ih_l0=np.full((12, 3), 1e300)), "weight_ih_l0 holds numbers that are NaN, infinite or too large for"),
+        ({**gru_arrays(), "weight_ih_l0_reverse": np.ones((12, 3), np.float32)}, "has one of weight_ih_l0_reverse and"),
+        ({"kernel": np.ones((3, 12), np.float32), "recurrent_kernel": np.ones((4, 12), np.float32)}, "a GRU of Keras without"),
         ({**gru_arrays(), "weight_hh_l1": np.ones((12, 4), np.float32), "weight_ih_l1": np.ones((12, 5), np.float32)},
          "layer 1 of layer reads 5 features, expected 4, what the layer below gives"),
         ({"l.parametrizations.weight_hh_l0.original0": np.ones((12, 1), np.float32), **gru_arrays()},
@@ -233,7 +239,14 @@ def test_files_that_are_broken_or_something_else_have_their_line(tmp_path):
     (tmp_path / "x.txt").write_text("")
     content = (FILES / "ncnn_lstm.bin").read_bytes()
     (tmp_path / "short.bin").write_bytes(content[:-8])
-    (tmp_path / "short.param").write_text((FILES / "ncnn_lstm.param").read_text())
+    lines = (FILES / "ncnn_lstm.param").read_text()
+    (tmp_path / "short.param").write_text(lines)
+    (tmp_path / "cut.param").write_text("\n".join(lines.splitlines()[:3]))
+    (tmp_path / "odd.param").write_text(lines.replace(" 0=", " 0=x"))
+    for name in ("cut", "odd"):
+        (tmp_path / f"{name}.bin").write_bytes(content)
+    (tmp_path / "empty.npz").write_bytes(b"")
+    (tmp_path / "zip.json").write_bytes(b"PK\x03\xff")
     for name, line in (
         ("whole.pt", "holds more than tensors or is no torch file"),
         ("cut.safetensors", "holds no recurrent layer|no complete .safetensors file"),
@@ -242,12 +255,73 @@ def test_files_that_are_broken_or_something_else_have_their_line(tmp_path):
         ("x.json", "is no RTNeural model"),
         ("x.param", "begins with 'hello', expected 7767517"),
         ("short.param", "short.bin ends inside layer, expected 8 bytes more"),
+        ("cut.param", "has 1 layers, expected 2: copy it again"),
+        ("odd.param", "has a layer whose numbers cannot be"),
+        ("empty.npz", "is no complete .npz file"),
+        ("zip.json", "is no RTNeural model .it is no text., expected in_shape"),
         ("x.txt", "ends in '.txt', expected one of .safetensors"),
         ("none.pt", "does not exist or is no file"),
     ):
         with pytest.raises(DataError, match=line) as caught:
             to_folder(tmp_path / name, tmp_path / "m")
         assert "\n" not in str(caught.value)
+
+
+def test_parts_that_do_not_fit_each_other_have_their_line(tmp_path):
+    """What stands in a chain has the sizes of what stands before it, or is named."""
+    arrays = {f"rnn.{name}": array for name, array in gru_arrays().items()}
+    arrays |= {"wide.weight": np.ones((2, 5), np.float32), "head.weight": np.ones((2, 4), np.float32)}
+    arrays |= {"head.bias": np.ones(3, np.float32), "norm.weight": np.ones(5, np.float32)}
+    np.savez(tmp_path / "w.npz", **arrays)
+    for order, line in (
+        (["rnn", "rnn"], "rnn_.weight_ih_l0 has shape (12, 3), expected (12, 4)"),
+        (["rnn", "wide"], "wide.weight has shape (2, 5), expected (2, 4)"),
+        (["rnn", "head"], "head.bias has shape (3,), expected (2,)"),
+        (["rnn", "norm"], "norm.weight has shape (5,), expected (4,)"),
+    ):
+        with pytest.raises(ShapeError, match=re.escape(line)):
+            to_folder(tmp_path / "w.npz", tmp_path / "m", order=order)
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize(("direction", "ways"), [("forward", 2), ("bidirectional", 1)])
+def test_an_onnx_node_of_other_directions_than_its_weights_has_its_line(tmp_path, direction, ways):
+    onnx = pytest.importorskip(
+        "onnx", reason="onnx is not installed; to run this: pip install 'congru[export]'"
+    )
+    W, R = np.ones((ways, 12, 3), np.float32), np.ones((ways, 12, 4), np.float32)
+    node = onnx.helper.make_node("GRU", ["X", "W", "R"], ["Y"], name="g", hidden_size=4, direction=direction)
+    x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in "XY")
+    weights = [onnx.numpy_helper.from_array(array, name) for name, array in (("W", W), ("R", R))]
+    graph = onnx.helper.make_graph([node], "g", [x], [y], weights)
+    onnx.save(onnx.helper.make_model(graph), tmp_path / "m.onnx")
+    with pytest.raises(
+        ShapeError, match=rf"node g is {direction} with W of shape \({ways}, 12, 3\), expected"
+    ):
+        to_folder(tmp_path / "m.onnx", tmp_path / "m")
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_shapes_that_two_cells_have_are_asked_for(tmp_path, cell):
+    """TensorFlow 1 keeps x and h in one matrix: that of a plain RNN may be an LSTM's of a quarter of the units."""
+    layer = LAYERS[cell](13, 4)
+    torch.save(layer.state_dict(), tmp_path / "w.pt")
+    to_folder(tmp_path / "w.pt", tmp_path / "m")
+    to_file(tmp_path / "m", tmp_path / "back.npz", "tensorflow1")
+    with pytest.raises(ConventionError, match="has the shapes of lstm and of rnn in tensorflow1"):
+        to_folder(tmp_path / "back.npz", tmp_path / "again", system="tensorflow1")
+    to_folder(tmp_path / "back.npz", tmp_path / "again", system="tensorflow1", cell=cell)
+    x = np.random.default_rng(0).normal(size=(2, 5, 13)).astype(np.float32)
+    first, again = (congru.load(tmp_path / name).run(x)[0] for name in ("m", "again"))
+    np.testing.assert_allclose(again, first, atol=1e-6)
+
+
+def test_a_learned_first_state_is_named(tmp_path):
+    save_networks(tmp_path / "m", {"main": ALL["gru without bias"]})
+    report = to_file(tmp_path / "m", tmp_path / "w.npz", "keras")
+    assert report.left == {"node.h0": "the learned first state: pass it at the start of every sequence"}
+    to_folder(tmp_path / "w.npz", tmp_path / "again")  # the zeros of its bias say that it resets after
+    assert not congru.load(tmp_path / "again").network.graph.recurrent[0].reset_first
 
 
 def test_impossible_ways_back_are_refused(tmp_path):
@@ -260,6 +334,14 @@ def test_impossible_ways_back_are_refused(tmp_path):
     ):
         with pytest.raises((ConventionError, SettingsError), match=line):
             to_file(tmp_path / "m", tmp_path / "out.npz", form)
+    export_model(tmp_path / "m", "int8", tmp_path / "small")
+    with pytest.raises(
+        ConventionError, match=r"'rnn' \(gru\) computes in integers, expected float32 weights"
+    ):
+        to_file(tmp_path / "small", tmp_path / "out.npz")
+    for name in ("out.npz", "out.pt", "out.json", "out.safetensors"):
+        with pytest.raises(DataError, match=r"nowhere.out\.\w+ cannot be written \(No such file"):
+            to_file(tmp_path / "m", tmp_path / "nowhere" / name)
     with pytest.raises(SettingsError, match="congru export MODEL --to onnx writes ONNX"):
         to_file(tmp_path / "m", tmp_path / "out.onnx")
     assert not list(tmp_path.glob("out.*"))

@@ -13,7 +13,7 @@ import pytest
 
 import congru
 from congru.cli.main import main
-from congru.errors import ModelFolderError
+from congru.errors import ExportError, ModelFolderError
 from congru.export.c import target as c_target
 from congru.export.c.compiler import STRICT, compile_c
 from congru.export.exporter import export_model
@@ -164,6 +164,20 @@ def test_a_mistaken_shift_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(integer, "SUM_BITS", 15)
     with pytest.raises(ModelFolderError, match="differs from the replay"):
         congru.load(tmp_path / "small")
+
+
+@pytest.mark.parametrize("to", ["onnx", "numpy", "torch", "keras", "int8"])
+def test_targets_without_integers_say_so(to: str, tmp_path: Path) -> None:
+    folder = save_networks(tmp_path / "model", {"main": TEXT})
+    export_model(folder, "int8", tmp_path / "small")
+    line = (
+        "is int8 already"
+        if to == "int8"
+        else f"computes in integers, which {to} does not: export the float32"
+    )
+    with pytest.raises(ExportError, match=line):
+        export_model(tmp_path / "small", to, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_scores_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
             return {name: file[name] for name in file.files}
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}): check the path") from None
-    except (SafetensorError, ValueError, BadZipFile) as error:
+    except (SafetensorError, ValueError, BadZipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path} is no complete {path.suffix} file ({_line(error)}): save it again") from None
 
 
@@ -46,8 +47,9 @@ def _read_torch(path: Path) -> dict[str, Array]:
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}): check the path") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = "" if isinstance(error, pickle.UnpicklingError) else f" ({_line(error)[:90]})"
         raise DataError(
-            f"{path} holds more than tensors or is no torch file ({_line(error)[:90]}), expected a state_dict: save "
+            f"{path} holds more than tensors or is no torch file{reason}, expected a state_dict: save "
             "model.state_dict(), or pass the model itself to congru.convert.from_torch"
         ) from None
     tensors = _tensors(torch, content)

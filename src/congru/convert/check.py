@@ -12,7 +12,7 @@ import numpy as np
 
 from congru.convert import exact
 from congru.convert.parts import Array, SourceNetwork
-from congru.errors import ConventionError
+from congru.errors import ConventionError, DataError, ShapeError
 from congru.runtime.graph import Graph
 from congru.runtime.nodes.node import Spec
 
@@ -20,8 +20,12 @@ SATURATING = 10.0
 
 
 def self_check(name: str, network: SourceNetwork, steps: int = 8, rows: int = 3) -> float:
-    """The largest difference over all inputs; raises ConventionError where it is above the limit of `network`."""
+    """The largest difference over all inputs; raises ConventionError where it is above the limit of `network`.
+
+    Weights of other shapes than the network's raise ShapeError, those that are not finite DataError.
+    """
     graph = Graph(network.config)
+    _check_weights(graph, network)
     worst = 0.0
     for seed, scale in enumerate((1.0, SATURATING, 1.0)):
         random = np.random.default_rng(seed)
@@ -42,6 +46,21 @@ def self_check(name: str, network: SourceNetwork, steps: int = 8, rows: int = 3)
             "than its names say, and nothing was written; congru doctor FILE says more"
         )
     return worst
+
+
+def _check_weights(graph: Graph, network: SourceNetwork) -> None:
+    for key, shape in graph.weight_shapes.items():
+        weight = network.weights[key]
+        if weight.shape != shape:
+            raise ShapeError(
+                f"{key} has shape {weight.shape}, expected {shape} after what stands before it in the chain: correct the order,"
+                " or convert the layers apart"
+            )
+        if not np.isfinite(weight).all():
+            raise DataError(
+                f"{key} holds numbers that are NaN, infinite or too large for float32, expected finite ones: save the weights"
+                " of a model that works"
+            )
 
 
 def difference(graph: Graph, actual: Any, expected: Any) -> float:

@@ -69,8 +69,15 @@ def _find_torch(arrays: Mapping[str, Array], cell: str | None) -> list[Layers]:
         by_prefix.setdefault(prefix, {}).setdefault((depth, reverse), {})[stem] = name
     stacks = []
     for prefix, by_layer in by_prefix.items():
-        if any({"weight_ih", "weight_hh"} - set(stems) for stems in by_layer.values()):
+        halves = [end for end, stems in by_layer.items() if {"weight_ih", "weight_hh"} - set(stems)]
+        if len(halves) == len(by_layer):
             continue  # another library's names
+        if halves:
+            depth, reverse = halves[0]
+            raise DataError(
+                f"{prefix or 'the file'} has one of weight_ih_l{depth}{reverse} and weight_hh_l{depth}{reverse}, expected both:"
+                " save the whole state_dict"
+            )
         if any(
             "bias" in name for name in arrays if _owner(name) == prefix and _end(name) in ("bias", "bias_n")
         ):
@@ -140,23 +147,40 @@ def _find_by_layout(arrays: Mapping[str, Array], systems: tuple[str, ...], cell:
     stacks: list[Layers] = []
     taken: set[str] = set()
     for system in systems:
+        fitting: dict[tuple[str, ...], list[Layers]] = {}  # by their names in the file
+        before = frozenset(taken)
         for kind in [cell] if cell else ("gru", "lstm", "rnn", "rnn_relu"):
             if kind not in SYSTEMS[system].rows or (
                 cell is None and kind == "rnn_relu" and system != "haiku"
             ):
                 continue
             word = _WORDS.get((system, kind), "") if len(systems) > 1 else ""
-            for prefix, own in _owned(normal, SYSTEMS[system].layout_of(kind), taken).items():
-                if word not in prefix.lower():
+            for prefix, own in _owned(normal, SYSTEMS[system].layout_of(kind), before).items():
+                names = tuple(own.values())
+                if word not in prefix.lower() or (names not in fitting and not taken.isdisjoint(names)):
                     continue
                 layers = _read(system, kind, prefix, {key: arrays[name] for key, name in own.items()})
                 if layers is not None:
-                    stacks.append(layers._replace(names=tuple(own.values())))
-                    taken |= set(own.values())
+                    fitting.setdefault(names, []).append(layers._replace(names=names))
+                    taken |= set(names)
+        stacks += [_only_cell(system, fits) for fits in fitting.values()]
     return stacks
 
 
-def _owned(normal: Mapping[str, str], layout: Layout, taken: set[str]) -> dict[str, dict[str, str]]:
+def _only_cell(system: str, fits: list[Layers]) -> Layers:
+    """The one cell that the shapes of a layer leave, or of several the one that its name says."""
+    prefix = fits[0].prefix
+    named = [one for one in fits if _WORDS.get((system, one.cell), one.cell) in prefix.lower()]
+    for left in (fits, named):
+        if len(left) == 1:
+            return left[0]
+    raise ConventionError(
+        f"{prefix or 'the layer'} has the shapes of {' and of '.join(one.cell for one in fits)} in {system}, expected those of"
+        " one cell: say which with --cell"
+    )
+
+
+def _owned(normal: Mapping[str, str], layout: Layout, taken: frozenset[str]) -> dict[str, dict[str, str]]:
     """Prefix -> the layout's names found below it, where all that are needed are there."""
     shapes = layout.shapes({})
     needed = [name for name in shapes if name not in layout.optional]
@@ -200,6 +224,11 @@ def _read(system: str, kind: str, prefix: str, own: dict[str, Array]) -> Layers 
         to_canonical(system, own, cell=kind, **options)
     except CongruError:
         return None
+    if system == "keras" and kind == "gru" and own.get("bias") is None:
+        raise ConventionError(
+            f"{prefix or 'the layer'} is a GRU of Keras without bias, expected one, whose shape tells reset_after: convert the"
+            " .keras file, or add a bias of zeros, [2, 3H] where reset_after is True"
+        )
     return Layers(prefix, system, kind, [[Direction(own, options)]], ())
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from congru.convert.parts import Array, Contents, Direction, chain, recurrent_part
-from congru.errors import ConventionError, DataError
+from congru.errors import CongruError, ConventionError, DataError
 from congru.reference.conventions import from_canonical
 from congru.runtime.nodes.recurrent import RecurrentNode
 
@@ -42,6 +42,18 @@ def read_ncnn(path: Path) -> Contents:
 
     Raises DataError where a file is missing, cut or of another format, ConventionError for int8 weights.
     """
+    try:
+        return _read(path)
+    except CongruError:
+        raise
+    except (ValueError, KeyError, IndexError, ArithmeticError) as error:
+        raise DataError(
+            f"{path.with_suffix('.param')} has a layer whose numbers cannot be ({error!r}), expected ncnn's 0=units 1=weights"
+            " 2=direction: write it again"
+        ) from None
+
+
+def _read(path: Path) -> Contents:
     lines = _read_param(path.with_suffix(".param"))
     weights = _Bin(path.with_suffix(".bin"))
     parts, left, ends = [], {}, []
@@ -117,6 +129,11 @@ def _read_param(path: Path) -> list[_Line]:
             raise DataError(
                 f"{path} line {number}: {row[:40]!r} is no layer, expected type name counts blobs key=value"
             ) from None
+    counts = rows[1].split() if len(rows) > 1 else []
+    if not counts or counts[0] != str(len(lines)):
+        raise DataError(
+            f"{path} has {len(lines)} layers, expected {' '.join(counts[:1]) or 'their number in line 2'}: copy it again"
+        )
     return lines
 
 

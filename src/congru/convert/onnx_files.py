@@ -30,7 +30,7 @@ from congru.convert.parts import (
     linear_part,
     recurrent_part,
 )
-from congru.errors import CongruError, ConventionError, DataError
+from congru.errors import CongruError, ConventionError, DataError, ShapeError
 from congru.reference.onnx_call import INPUTS, KINDS, read_call
 
 _GLUE = {"Transpose", "Squeeze", "Unsqueeze", "Reshape", "Identity", "Cast", "Dropout", "Flatten"}
@@ -58,6 +58,11 @@ class Recurrent(NamedTuple):
                 "turn its input round"
             )
         ways = 2 if self.direction == "bidirectional" else 1
+        if len(self.arrays["W"]) != ways:
+            raise ShapeError(
+                f"ONNX node {self.name} is {self.direction} with W of shape {self.arrays['W'].shape}, expected weights of"
+                f" {ways} direction{'s' if ways > 1 else ''}: export it again"
+            )
         layer = [Direction(self.arrays, {**self.options, "direction": way}) for way in range(ways)]
         return recurrent_part(self.name, "onnx", self.cell, [layer])
 

@@ -101,6 +101,9 @@ def from_arrays(
     floats = {name: array for name, array in arrays.items() if np.asarray(array).dtype.kind == "f"}
     layers = find_layers(floats, system, cell)
     if not layers:
+        whole = find_layers(arrays, system, cell) if len(floats) < len(arrays) else []
+        for name in [name for one in whole for name in one.names]:
+            as_float32({name: arrays[name]}, source)
         shown = ", ".join(list(arrays)[:6]) + (" ..." if len(arrays) > 6 else "")
         raise DataError(
             f"{source} holds no recurrent layer by the names of {system or 'any library here'}: it has {shown or 'nothing'}; "

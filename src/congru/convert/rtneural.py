@@ -41,8 +41,9 @@ def read_rtneural(path: Path) -> Contents:
     except CongruError:
         raise
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        reason = "it is no text" if isinstance(error, UnicodeDecodeError) else repr(error)[:90]
         raise DataError(
-            f"{path} is no RTNeural model ({error!r}), expected in_shape and layers with type, shape and weights"
+            f"{path} is no RTNeural model ({reason}), expected in_shape and layers with type, shape and weights"
         ) from None
     if not parts:
         raise DataError(f"{path} has no layers, expected at least one: save the model again")

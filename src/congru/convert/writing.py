@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from congru.convert.folder import Report
 from congru.convert.ncnn import format_ncnn, with_zeros
 from congru.convert.parts import Array
 from congru.convert.rtneural import format_rtneural, plain_cell
-from congru.errors import ConventionError, SettingsError, require
+from congru.errors import ConventionError, DataError, SettingsError, require
 from congru.reference import stack
 from congru.reference.conventions import from_canonical
 from congru.runtime.atomic import write_whole
@@ -68,8 +69,14 @@ def to_file(
         )
     for prefix, network, node, inputs in recurrent:
         plain_cell(node)
+        if node.name in network.integers.scales:
+            raise ConventionError(
+                f"{node} computes in integers, expected float32 weights: convert the model it was made of"
+            )
         weights = network.graph.weights_of(node, inputs, network.weights)
         flat = node.direction_weights(weights)
+        if system == "keras" and node.type == "gru":  # a bias tells the two forms apart
+            flat = [with_zeros(part) for part in flat]
         if node.type == "mingru":
             raise ConventionError(f"{node} is a minGRU, expected GRU, LSTM or RNN: no library here has one")
         for index, part in enumerate(flat):
@@ -82,7 +89,17 @@ def to_file(
         raise ConventionError(
             f"{target} would differ from the model by {worst:.1e}, expected at most {_LIMIT:.0e}: nothing written"
         )
-    left = _write(loaded, target, form, arrays, recurrent, nodes)
+    try:
+        left = _write(loaded, target, form, arrays, recurrent, nodes)
+    except OSError as error:
+        raise DataError(
+            f"{target} cannot be written ({error.strerror}): check its folder, space and permissions"
+        ) from None
+    left |= {
+        f"{prefix}{node.name}.{part}0": "the learned first state: pass it at the start of every sequence"
+        for prefix, network, node, inputs in recurrent
+        for part in node.initial(network.graph.weights_of(node, inputs, network.weights))
+    }
     what = {".json": "RTNeural JSON", ".param": "ncnn"}.get(suffix, f"{form} arrays")
     return Report(f"{loaded.folder} as {what}", tuple(titles), left, (), worst, str(target))
 
@@ -145,12 +162,14 @@ def _write(
                 arrays |= {f"{prefix}{node.name}.{part}": value for part, value in own.items()}
     if suffix == ".safetensors":
         write_whole(target, format_arrays(arrays))
-    elif suffix == ".npz":
-        with target.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+        return left
+    content = io.BytesIO()
+    if suffix == ".npz":
+        np.savez(content, **arrays)  # type: ignore[arg-type]
     else:
         torch = require("torch", "train")
         torch.save(
-            {name: torch.tensor(np.ascontiguousarray(value)) for name, value in arrays.items()}, target
+            {name: torch.tensor(np.ascontiguousarray(value)) for name, value in arrays.items()}, content
         )
+    write_whole(target, content.getvalue())
     return left

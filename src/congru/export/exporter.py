@@ -24,6 +24,7 @@ TARGETS = {
     "torch": "congru.export.arrays.target:torch",
     "keras": "congru.export.arrays.target:keras",
 }
+IN_INTEGERS = ("c", "wasm")  # targets that compute in integers what a model folder does
 Samples = Mapping[str, Any]  # inputs of networks by name, as they meet them in use
 Write = Callable[[Model, Path, Samples], tuple[list[Written], list[Refused], list[str]]]
 MARK = "export.json"  # what tells the folder of an export from any other
@@ -50,6 +51,7 @@ def export_model(
     target = Path(out).absolute()
     _check_target(target)
     model = load(path)
+    _check_integers(model, to)
     module, _, function = TARGETS[to].partition(":")
     write: Write = getattr(importlib.import_module(module), function)
     try:
@@ -72,6 +74,19 @@ def export_model(
             f"{target} cannot be written ({error.strerror}): check space and permissions"
         ) from None
     return export
+
+
+def _check_integers(model: Model, to: str) -> None:
+    for name, network in model.networks.items():
+        if to == "int8" and network.integers.matrices:
+            raise ExportError(
+                f"{model.folder} is int8 already, expected a float32 model: export the model it was made of"
+            )
+        if network.integers.scales and to not in IN_INTEGERS:
+            raise ExportError(
+                f"the network {name!r} of {model.folder} computes in integers, which {to} does not: export the float32 model it"
+                f" was made of, or choose {' or '.join(IN_INTEGERS)}"
+            )
 
 
 def _check_target(target: Path) -> None:

@@ -431,6 +431,7 @@ def _check_axes(
     for token, size in reversed(list(zip(tokens, shape))):
         if token == "I+H":
             token, size = "I", size - sizes["H"]
+            fits = fits and size > 0
         match = re.fullmatch(r"(\d*)([A-Z]?)", token)
         assert match is not None
         count, letter = int(match[1] or 1), match[2]
