@@ -11,7 +11,7 @@ from torch import nn
 
 import congru
 from congru.convert import from_torch
-from congru.errors import ConventionError, SettingsError
+from congru.errors import ConventionError, DataError, SettingsError
 
 
 class Parts(nn.Module):
@@ -186,6 +186,9 @@ class Convolves(nn.Module):
         (TwoInputs, ConventionError, "TwoInputs.forward takes other too, expected one tensor"),
         (Convolves, ConventionError, "conv is a Conv1d, which a model folder has no node for, expected Embedding, GRU"),
         (lambda: nn.RNN(3, 4, nonlinearity="relu"), ConventionError, "rnn (RNN) applies relu, expected tanh"),
+        (lambda: nn.utils.parametrizations.weight_norm(nn.GRU(3, 4), "weight_hh_l0"), ConventionError,
+         "rnn (ParametrizedGRU) has parametrizations.weight_hh_l0.original0 (weight norm, pruning or a parametrization)"),
+        (lambda: nn.GRU(3, 4, device="meta"), DataError, "rnn is on the device meta, expected numbers"),
         (lambda: nn.LSTM(3, 4, proj_size=2), ConventionError, "rnn (LSTM) has proj_size 2, expected 0"),
         (lambda: congru.nn.GRU(4, 4, num_heads=2), ConventionError, "has num_heads=2, expected 1: use congru.nn.Network"),
         (lambda: nn.Sequential(nn.Linear(2, 2)), ConventionError, "Sequential has no recurrent layer, expected a GRU"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from congru.convert.parts import Part, as_float32, as_name
-from congru.errors import ConventionError
+from congru.errors import ConventionError, DataError
 
 _CELLS = {"GRU": "gru", "LSTM": "lstm", "RNN": "rnn"}
 
@@ -66,6 +66,8 @@ def plain_part(kind: str, name: str) -> Part:
 
 def array_of(tensor: Any, name: str) -> Any:
     """A tensor as a float32 array; raises DataError where it does not hold floating-point numbers."""
+    if tensor.is_meta:
+        raise DataError(f"{name} is on the device meta, expected numbers: load the weights first")
     value = tensor.detach().cpu()
     return as_float32({name: value.float().numpy()}, name)[name]
 
