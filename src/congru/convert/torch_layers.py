@@ -124,6 +124,14 @@ def _recurrent(
         raise ConventionError(
             f"{name} (LSTM) has proj_size {part.proj_size}, expected 0: a model folder has no projected LSTM"
         )
+    rewritten = [
+        key for key, _ in part.named_parameters() if "." in key or key.endswith(("_g", "_v", "_orig"))
+    ]
+    if rewritten:
+        raise ConventionError(
+            f"{name} ({kind}) has {rewritten[0]} (weight norm, pruning or a parametrization), expected plain matrices: remove it"
+            " first (torch.nn.utils.parametrize.remove_parametrizations)"
+        )
     options = {"layer_norm": False, "num_heads": 1, "zoneout": 0.0}
     for key, usual in options.items():
         if getattr(part, key, usual) != usual:
@@ -140,14 +148,6 @@ def _recurrent(
     entry |= {"bidirectional": True} if part.bidirectional else {}
     entry |= {} if part.bias else {"bias": False}
     entry |= {key: True for key in ("reset_before", "learn_h0") if getattr(part, key, False)}
-    rewritten = [
-        key for key, _ in part.named_parameters() if "." in key or key.endswith(("_g", "_v", "_orig"))
-    ]
-    if rewritten:
-        raise ConventionError(
-            f"{name} ({kind}) has {rewritten[0]} (weight norm, pruning or a parametrization), expected plain matrices: remove it"
-            " first (torch.nn.utils.parametrize.remove_parametrizations)"
-        )
     weights = {key: array_of(value, name) for key, value in part.named_parameters()}
     form = f"{entry['type']} {part.num_layers} x {part.hidden_size}" + (
         " both ways" if part.bidirectional else ""
