@@ -16,6 +16,7 @@ from congru.gates.sources.model_folder import trace_network
 from congru.runtime.folder import load
 from congru.serve.edits import Edit, run_edited
 from congru.serve.explorer import packed
+from congru.serve.source import Source
 from runtime_models import CELLS, save, save_text, vector_config
 from serve_cases import Serving, serving
 
@@ -225,7 +226,7 @@ def test_a_layer_that_runs_both_ways_is_shown_and_not_held(server: Serving) -> N
     from congru.serve.explorer import Explorer, film
 
     shelf = server.desk.library.find("both")
-    explored = Explorer().explore(shelf, load(folder), np.ones((1, 4, 3), np.float32), list("abcd"), None, 0)
+    explored = Explorer().explore(shelf, load(folder), Source(np.ones((1, 4, 3), np.float32), list("abcd")))
     told = film(explored)
     assert [layer["direction"] for layer in told["layers"]] == [0, 1]
     assert told["edits"] is False

@@ -82,7 +82,7 @@ def test_the_script_is_small_and_asks_nobody_else() -> None:
             assert links == [], path
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1400, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (900, "light"), (1400, "dark")])
 def test_every_view_opens_without_a_fault_and_fits(
     browser: Any, server: Serving, width: int, scheme: str
 ) -> None:
@@ -104,6 +104,9 @@ def test_every_view_opens_without_a_fault_and_fits(
         "model/sentiment/words": ".tokens span",
         "model/translate/translate?text=ein+hund": ".attention td",
         "model/assistant/talk": "[aria-label='Say']",
+        "model/chess/gates": ".tokens > span",
+        "model/assistant/gates": ".tokens > span",
+        "model/video/gates": ".tokens .picture",
         "model/speech/hear": "[aria-label='Listen'] button",
         "model/video/watch": "[aria-label='Watch'] label",
         "compare?models=text": "[aria-label='What is compared'] select",
@@ -195,6 +198,51 @@ def test_the_text_is_coloured_by_exact_shares(browser: Any, server: Serving) -> 
     red, _, blue = map(int, re.findall(r"\d+", colors[most])[:3])
     assert (red > blue) == (memory.contributions[most] > 0)  # orange for, blue against
     assert colors[13] == ""  # what comes later gave nothing
+    opened.close()
+
+
+def test_moves_are_coloured_by_their_shares_and_named(browser: Any, server: Serving) -> None:
+    """Where a task has no linear read-out, the colours are the shares that the task itself knows, in its unit."""
+    opened = Opened(browser, server.address, "#/model/chess/gates?text=e4+e5+Nf3")
+    page = opened.page
+    told = page.locator("[aria-label='What a prediction stands on']")
+    told.get_by_text("The next move after “Nf3”").wait_for()
+    colors = page.locator(".tokens > span").evaluate_all("all => all.map((one) => one.style.background)")
+    assert any(color.startswith("rgba") for color in colors)
+    page.locator(".tokens > span").nth(1).hover()
+    told.get_by_text("The next move after “e4”").wait_for()
+    assert page.locator(".tokens > span").nth(3).evaluate("one => one.style.background") in (
+        "",
+        "transparent",
+    )
+    assert "step" not in told.inner_text()
+    page.get_by_text("Table of move 4").wait_for()
+    opened.close()
+
+
+def test_what_is_chosen_stands_in_the_address(browser: Any, server: Serving) -> None:
+    opened = Opened(browser, server.address, "#/model/text/write?text=The+fog")
+    page = opened.page
+    page.get_by_label("temperature").fill("0.2")
+    page.get_by_label("tokens").fill("50")
+    wait_for(lambda: page.evaluate("location.hash").endswith("write?text=The+fog&temperature=0.2&length=50"))
+    page.get_by_role("button", name="Write", exact=True).click()
+    page.get_by_text("50 pieces").wait_for()
+    written = page.get_by_label("What it writes").inner_text()
+    again = opened.context.new_page()
+    again.goto(page.url)
+    again.get_by_role("button", name="Write", exact=True).click()
+    again.get_by_text("50 pieces").wait_for()
+    assert again.get_by_label("What it writes").inner_text() == written
+    again.close()
+    page.evaluate("location.hash = '#/train?task=text&hidden_size=24&steps=70'")
+    line = page.locator(".command")
+    line.wait_for()
+    assert "--steps 70" in line.inner_text()
+    assert "--hidden-size 24" in line.inner_text()
+    page.get_by_label("hidden size").fill("32")
+    wait_for(lambda: "hidden_size=32" in page.evaluate("location.hash"))
+    assert "steps=70" in page.url
     opened.close()
 
 
@@ -441,7 +489,7 @@ def test_without_a_server_the_models_run_in_the_browser(browser: Any, site: Path
     page.locator(".equations b").first.wait_for()
     page.get_by_role("button", name="All units").click()
     page.get_by_role("slider", name="Hold state").fill("1")
-    page.get_by_role("button", name="All steps").click()
+    page.get_by_role("button", name="All characters").click()
     page.get_by_role("slider", name="Hold state").fill("-1")
     changed = page.locator("[data-outcome='With your change']")
     changed.wait_for()

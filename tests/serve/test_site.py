@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from congru.errors import SettingsError
-from congru.serve.library import Shelf
+from congru.serve.library import Library, Shelf
 from congru.serve.packing import pack_networks
 from congru.serve.site import write_site
 
@@ -34,6 +35,14 @@ def test_a_site_holds_the_page_and_the_models(trained: Path, tmp_path: Path) -> 
     assert script.index("models.js") < script.index("page.js")
     write_site([trained / "text"], tmp_path / "s")  # an older one is replaced
     assert not (tmp_path / "s" / "video.model.js").exists()
+
+
+def test_names_are_those_of_the_folders_and_a_comparison_is_no_run(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained / "text", tmp_path / "demo-text" / "model")
+    for cell in ("gru-seed0", "lstm-seed0"):
+        shutil.copytree(trained / "text", tmp_path / "compared" / cell)
+    shutil.copy(trained / "text" / "config.yaml", tmp_path / "compared" / "config.yaml")
+    assert set(Library([tmp_path]).scan()) == {"demo-text", "gru-seed0", "lstm-seed0"}
 
 
 def test_what_cannot_be_written_is_told(trained: Path, tmp_path: Path) -> None:

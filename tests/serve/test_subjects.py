@@ -57,6 +57,59 @@ def test_every_task_has_gates_and_an_outcome(server: Serving, name: str) -> None
         assert abs(shares["residual"]) < 1e-3
 
 
+@pytest.mark.parametrize(
+    ("name", "steps", "predicts"),
+    [
+        ("text", "characters", "The next character"),
+        ("chess", "moves", "The next move"),
+        ("forecast", "days", "The forecast"),
+        ("music", "eighth notes", "The next lowest note"),
+        ("sentiment", "words", "The class"),
+        ("translate", "words", "The next word"),
+        ("assistant", "words", "The intent"),
+        ("video", "frames", "The class"),
+    ],
+)
+def test_the_film_speaks_the_words_of_its_task(server: Serving, name: str, steps: str, predicts: str) -> None:
+    film = ask(server, f"models/{name}/explore")
+    assert (film["words"]["steps"], film["words"]["predicts"]) == (steps, predicts)
+    for one in film["said"] or []:
+        for choice, value, bar, *_ in one["choices"]:
+            assert not choice.startswith("output")
+            assert value
+            assert 0 <= bar <= 1
+    if film["shares"]["kind"] is not None:
+        assert not ask(server, f"explore/{film['run']}/shares")["label"].startswith("output␣")
+    if name == "forecast":
+        assert len(film["values"]) == len(film["steps"])
+    if name == "video":
+        assert all(picture.startswith("<svg") for picture in film["pictures"])
+
+
+def test_the_shares_of_a_move_are_those_of_the_report(server: Serving, trained: Path) -> None:
+    """In bits: how much less likely the first choice would be, had the step not written."""
+    from congru.gates.inspect import inspect
+    from congru.tasks.chess.inspection import inspect_reading
+
+    film = ask(server, "models/chess/explore", text="e4 e5 Nf3")
+    model = load(trained / "chess")
+    reading = inspect_reading(model, "e4 e5 Nf3")
+    assert reading.predict is not None
+    for told, one in zip(film["said"], reading.predict(inspect(model, reading.x, tokens=reading.tokens))):
+        name, value, _, *packed = told["choices"][0]
+        assert (told["at"], name, value) == (one.at, one.choices[0].name, one.choices[0].value)
+        scale, content = packed
+        shares = np.frombuffer(base64.b64decode(content), np.int8) * scale
+        np.testing.assert_allclose(shares, one.choices[0].shares, atol=scale)
+
+
+def test_what_comes_of_a_tune_are_notes(server: Serving) -> None:
+    film = ask(server, "models/music/explore")
+    outcome = ask(server, f"explore/{film['run']}/what-if")["outcome"]
+    last = [[name, pytest.approx(bar, abs=1e-3)] for name, _, bar, *_ in film["said"][-1]["choices"]]
+    assert outcome["items"][: len(last)] == last
+
+
 @pytest.mark.parametrize("name", ["sentiment", "translate", "assistant"])
 def test_a_sentence_that_names_a_file_is_no_file(server: Serving, name: str, trained: Path) -> None:
     status, answer = server.ask(

@@ -27,12 +27,12 @@ function table(stops: string[]): { pixels: Uint32Array; css: string[] } {
 export const share = table(SHARE);
 export const signed = table(SIGNED);
 
-/** Background and ink of a token that gave `value`, where `reach` is the largest of all: orange for, blue against. */
-export function shareStyle(value: number, reach: number): { background: string; color?: string } {
+/** Background of a token that gave `value`, where `reach` is the largest of all: orange for, blue against; ink stays readable. */
+export function shareStyle(value: number, reach: number): { background: string } {
   const strength = Math.sqrt(Math.min(1, Math.abs(value) / Math.max(reach, 1e-9)));
   if (strength < 0.04) return { background: "transparent" };
   const color = value > 0 ? "217,115,26" : "47,120,183";
-  return { background: `rgba(${color},${(0.92 * strength).toFixed(3)})`, ...(strength > 0.6 ? { color: value > 0 ? "#14171a" : "#ffffff" } : {}) };
+  return { background: `rgba(${color},${(0.65 * strength).toFixed(3)})` };
 }
 
 /** Colours of lines by name of a variable of the page, so that they follow its light and dark. */

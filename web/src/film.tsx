@@ -1,7 +1,7 @@
 // The film of one layer: a heat map for each gate, a column for each step, a row for each unit, longest memory first.
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { share, signed } from "./colors";
-import type { LayerFilm } from "./protocol";
+import type { LayerFilm, Words } from "./protocol";
 
 export interface Cell {
   step: number;
@@ -50,6 +50,7 @@ interface Props {
   at: Cell | null;
   region: Region | null;
   column: number | null;
+  words: Words;
   point: (cell: Cell | null, strip: string) => void;
   pick: (cell: Cell, strip: string) => void;
   select: (region: Region | null) => void;
@@ -157,7 +158,7 @@ export function FilmStrips(props: Props) {
       class="film"
       tabIndex={0}
       role="application"
-      aria-label={`Gates of ${layer.units} units over ${count} steps. Arrow keys move${props.hold ? ", 0 and 1 hold the gate there, Escape clears" : ""}.`}
+      aria-label={`Gates of ${layer.units} units over ${count} ${props.words.steps}. Arrow keys move${props.hold ? ", 0 and 1 hold the gate there, Escape clears" : ""}.`}
       onKeyDown={key}
       onPointerLeave={() => props.point(null, "")}
     >
@@ -223,11 +224,12 @@ export function FilmStrips(props: Props) {
 /** The steps above their columns: all where they fit, else every so many; the one in question always. */
 function StepNames({ steps, width, at }: { steps: string[]; width: number; at: number | null }) {
   const longest = Math.max(1, ...steps.slice(0, 200).map((step) => [...step].length));
-  const every = Math.max(1, Math.ceil((Math.min(longest, 12) * 7 + 4) / width));
+  const every = longest === 1 ? 1 : Math.max(1, Math.ceil((Math.min(longest, 12) * 7 + 4) / width));
+  const fits = longest > 1 || width >= 5.5; // every letter or none: each second one reads as nonsense
   return (
-    <div class="steps" style={{ width: `${width * steps.length}px` }} aria-hidden="true">
+    <div class="steps" style={{ width: `${width * steps.length}px`, ...(longest === 1 && width < 7.5 ? { fontSize: "9px" } : {}) }} aria-hidden="true">
       {steps.map((step, k) =>
-        k === at || (k % every === 0 && (longest > 1 || every <= 2) && (at === null || Math.abs(k - at) >= every)) ? (
+        k === at || (k % every === 0 && fits && (at === null || Math.abs(k - at) >= every)) ? (
           <span key={k} class={k === at ? "at" : ""} style={{ ...(k === at && longest > 1 && k > steps.length / 2 ? { right: `${(steps.length - 1 - k) * width}px` } : { left: `${k * width}px` }), minWidth: `${width * (k === at ? 1 : every)}px`, maxWidth: k === at ? "none" : `${width * every}px`, textAlign: longest > 1 ? "left" : "center" }}>
             {step === "␣" ? "·" : step}
           </span>

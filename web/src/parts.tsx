@@ -9,7 +9,9 @@ export interface Route {
 }
 
 function read(): Route {
-  const [path = "", query = ""] = location.hash.replace(/^#\/?/, "").split("?");
+  const all = location.hash.replace(/^#\/?/, "");
+  const cut = all.includes("?") ? all.indexOf("?") : all.length;
+  const [path, query] = [all.slice(0, cut), all.slice(cut + 1)];
   return { path: path.split("/").filter(Boolean).map(decodeURIComponent), query: new URLSearchParams(query) };
 }
 
@@ -33,10 +35,25 @@ export function address(path: string[], query: Query = {}): string {
   return `#/${path.map(encodeURIComponent).join("/")}${text ? `?${text}` : ""}`;
 }
 
-/** Writes state into the address without a step in the history. */
+/** Writes state into the address without a step in the history; what the view keeps there beside it stays. */
 export function keepInAddress(path: string[], query: Query): void {
-  const wanted = address(path, query);
+  const now = read();
+  const before: Query = {};
+  if (now.path.join("/") === path.join("/")) for (const name of new Set(now.query.keys())) before[name] = now.query.getAll(name);
+  const wanted = address(path, { ...before, ...query });
   if (location.hash !== wanted) history.replaceState(null, "", wanted);
+}
+
+/** A number of the address, within its bounds; the fallback where it is none. */
+export function numberOf(query: URLSearchParams, name: string, fallback: number, least: number, most: number): number {
+  const text = query.get(name);
+  const value = Number(text);
+  return text && Number.isFinite(value) ? Math.max(least, Math.min(most, value)) : fallback;
+}
+
+/** A number as it stands in the address: nothing where it is the usual one. */
+export function unusual(value: number, usual: number): string {
+  return value === usual ? "" : String(value);
 }
 
 export function faultText(error: unknown): string {
@@ -69,6 +86,16 @@ export function useAnswer<T>(key: string | null, ask: () => Promise<T>) {
   }, [key]);
   useEffect(again, [again]);
   return { answer, fault, busy, again, setAnswer };
+}
+
+/** After some quiet, the newest value. */
+export function useQuiet<T>(value: T, milliseconds: number): T {
+  const [quiet, setQuiet] = useState(value);
+  useEffect(() => {
+    const timer = setTimeout(() => setQuiet(value), milliseconds);
+    return () => clearTimeout(timer);
+  }, [value, milliseconds]);
+  return quiet;
 }
 
 /** The newest function, for effects that must not run again when it changes. */
@@ -136,7 +163,7 @@ export function Bar({ share, kind = "own" }: { share: number; kind?: "own" | "wa
 }
 
 export function percent(p: number): string {
-  return p >= 0.0995 ? `${Math.round(p * 100)} %` : p >= 0.001 ? `${(p * 100).toFixed(1)} %` : "< 0.1 %";
+  return p === 0 ? "0 %" : p >= 0.0995 ? `${Math.round(p * 100)} %` : p >= 0.001 ? `${(p * 100).toFixed(1)} %` : "< 0.1 %";
 }
 
 export function digits(value: number | null | undefined, count = 4): string {

@@ -49,12 +49,28 @@ export interface Predictions {
   labels: Record<string, string>;
   actual: [number, number][];
 }
+/** What a step is called, alone and in number, what is predicted, and what shares are of. */
+export interface Words {
+  step: string;
+  steps: string;
+  predicts: string;
+  of: string;
+}
+/** What the task says after step `at`: name, value in words, bar, and where shares are known their scale and bytes. */
+export interface Said {
+  at: number;
+  choices: [string, string, number, number?, string?][];
+}
 export interface Film {
   run: string;
   model: string;
   task: string;
   steps: string[];
   cut: number;
+  words: Words;
+  values: string[];
+  pictures: string[];
+  said: Said[] | null;
   layers: LayerFilm[];
   predictions: Predictions | null;
   shares: { kind: string | null; why: string | null };
@@ -150,6 +166,7 @@ export interface Forecast {
   series: string[];
   chosen: string;
   horizon: number;
+  steps: string;
   times: string[];
   past: number[];
   truth: number[];

@@ -78,7 +78,7 @@ DEMOS = MappingProxyType(
             "Sentences of film reviews (Stanford Sentiment Treebank), good or bad. It reads short opinions in English; irony"
             " escapes it.",
             (
-                "congru train sentiment {data} --minutes {minutes} --out {out}/model",
+                "congru train sentiment {data} --rename 0=negative --rename 1=positive --minutes {minutes} --out {out}/model",
                 "congru run {out}/model --text 'a gorgeous , witty and tender film'",
                 "congru run {out}/model --text 'the plot is thin , but the actors make up for it'",
                 "congru eval {out}/model {data}",

@@ -110,7 +110,7 @@ def _numbers(reading: Reading, predictions: Sequence[Prediction], length: int) -
                         choice.name,
                         choice.value,
                         round(float(np.nan_to_num(choice.bar)), 4),
-                        *_packed(choice.shares),
+                        *pack_shares(choice.shares),
                     ]
                     for choice in one.choices
                 ],
@@ -120,7 +120,7 @@ def _numbers(reading: Reading, predictions: Sequence[Prediction], length: int) -
     }
 
 
-def _packed(shares: Array | None) -> list[Any]:
+def pack_shares(shares: Array | None) -> list[Any]:
     """Shares as scale and bytes of -127 to 127: enough for a colour and two digits."""
     if shares is None:
         return []

@@ -67,8 +67,8 @@ def _on_what(
         if sizes.sum() and not whole:
             return f"{what} is made from the memory, and that stands {_where(record, reading, sizes)}."
         if sizes.sum() and memory.target != choice.name:
-            other = f"{printable_name(memory.target)} after “{reading.tokens[memory.at]}”"
-            return f"{what} is made from all states; of them {other} stands {_where(record, reading, sizes)}."
+            other = f"“{printable_name(memory.target)}” at “{reading.tokens[memory.at]}”"
+            return f"{what} is made from all states; one of them, {other}, stands {_where(record, reading, sizes)}."
     shares = choice.shares if choice is not None and choice.shares is not None else None
     if shares is None and memory is not None:
         shares = memory.contributions[: memory.at + 1]

@@ -20,9 +20,12 @@ from congru.errors import CongruError, DataError
 from congru.gates.equations import gates_of, input_part, kept_share, state_part
 from congru.gates.form import CANDIDATE, GATES, KEEP
 from congru.gates.formulas import formulas_of
+from congru.gates.inputview import pack_shares
 from congru.gates.inspect import inspect
 from congru.gates.layer import Layer
 from congru.gates.memory import attribute_all
+from congru.gates.predictions import probable
+from congru.gates.reading import Reading
 from congru.gates.sources.model_folder import network_of
 from congru.gates.strips import strips_of, unit_order
 from congru.gates.target import find_output
@@ -35,10 +38,12 @@ from congru.runtime.network import Network
 from congru.serve.edits import Edited
 from congru.serve.faults import Refused
 from congru.serve.library import Shelf
+from congru.serve.source import Source
 
 MOST_STEPS = 600
 MOST_CELLS = 4_000_000  # steps x units of the layers of one film
 KEPT = 24  # explored runs
+MOST_PICTURES = 400_000  # characters of the pictures of all steps
 SHOWN = 6  # predictions of a step
 Floats = NDArray[np.floating[Any]]
 
@@ -56,6 +61,7 @@ class Explored:
     tokens: list[int] | None
     traces: dict[str, Trace]
     cut: int = 0
+    reading: Reading | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -79,19 +85,29 @@ class Explorer:
         self._runs: OrderedDict[str, Explored] = OrderedDict()
         self._lock = threading.Lock()
 
-    def explore(
-        self, shelf: Shelf, model: Model, x: Any, labels: list[str], tokens: list[int] | None, cut: int
-    ) -> Explored:
+    def explore(self, shelf: Shelf, model: Model, source: Source) -> Explored:
         """Trace every recurrent node of the network that takes x.
 
         Raises :class:`~congru.errors.CongruError` where the network has none.
         """
+        x = source.x
         network = network_of(model, x)
         names = [node.name for node in network.graph.recurrent]
-        traces = {name: inspect(model, x, tokens=labels, layer=name) for name in names}
+        traces = {name: inspect(model, x, tokens=source.labels, layer=name) for name in names}
+        if names:
+            traces[names[-1]] = _with_names(traces[names[-1]], source.reading)
         by_name = dict(x) if isinstance(x, dict) else {next(iter(network.graph.inputs)): x}
         explored = Explored(
-            secrets.token_urlsafe(9), shelf, model, network, by_name, labels, tokens, traces, cut
+            secrets.token_urlsafe(9),
+            shelf,
+            model,
+            network,
+            by_name,
+            source.labels,
+            source.tokens,
+            traces,
+            source.cut,
+            source.reading,
         )
         with self._lock:
             self._runs[explored.key] = explored
@@ -123,12 +139,72 @@ def film(explored: Explored) -> dict[str, Any]:
         "task": explored.model.task,
         "steps": explored.labels,
         "cut": explored.cut,
+        **told_by_task(explored),
         "layers": layers,
         "predictions": predictions(explored),
         "shares": shares_problem(explored.trace),
         "edits": bool(explored.layers()),
         "tokens": explored.tokens,
     }
+
+
+def told_by_task(explored: Explored) -> dict[str, Any]:
+    """The words of the task: names of steps and predictions, a value and a picture of each step, and what is said after it."""
+    reading = explored.reading or Reading(None, ())
+    pictures = (
+        [] if reading.style else list(reading.pictures)
+    )  # of those with a style each view draws its own
+    return {
+        "words": {
+            "step": reading.step,
+            "steps": reading.steps,
+            "predicts": reading.predicts,
+            "of": reading.of,
+        },
+        "values": list(reading.values)[: len(explored.labels)],
+        "pictures": pictures if sum(map(len, pictures)) <= MOST_PICTURES else [],
+        "said": said(explored),
+    }
+
+
+def said(explored: Explored) -> list[dict[str, Any]] | None:
+    """What the task says after each step, each choice with its shares as bytes; None where the read-out says it all."""
+    reading, trace = explored.reading, explored.trace
+    if reading is None or explored.cut:
+        return None
+    if reading.predict is not None:
+        every = reading.predict(trace)
+    elif (
+        trace.readout is None and trace.output is not None and len(reading.outputs) == trace.output.shape[-1]
+    ):
+        every = probable(trace, reading.outputs, reading.actual)
+    else:
+        return None
+    return [
+        {
+            "at": one.at,
+            "choices": [
+                [
+                    choice.name,
+                    choice.value,
+                    round(float(np.nan_to_num(choice.bar)), 4),
+                    *pack_shares(choice.shares),
+                ]
+                for choice in one.choices
+            ],
+        }
+        for one in every
+    ]
+
+
+def _with_names(trace: Trace, reading: Reading | None) -> Trace:
+    """A trace whose read-out bears the names of the task, where it has none and each is as likely as its softmax."""
+    readout = trace.readout
+    if reading is None or reading.predict is not None or readout is None or readout.labels:
+        return trace
+    if len(reading.outputs) != len(readout.weight):
+        return trace
+    return replace(trace, readout=replace(readout, labels=tuple(reading.outputs)))
 
 
 def layer_film(node: str, depth: int, way: int, layer: Layer, ways: int) -> dict[str, Any]:
@@ -235,7 +311,7 @@ def shares(explored: Explored, at: int | None, target: int | None, trust: bool) 
         start, bias, output = float(whole.start[0]), float(whole.bias[0]), float(whole.output[0])
     return {
         "target": index,
-        "label": shown(readout_label(trace, index)),
+        "label": shown(output_name(explored, index)),
         "at": step,
         "contributions": np.round(contributions, 5).tolist(),
         "start": start,
@@ -246,10 +322,13 @@ def shares(explored: Explored, at: int | None, target: int | None, trust: bool) 
     }
 
 
-def readout_label(trace: Trace, index: int) -> str:
-    """The name of an output of the trace."""
-    assert trace.readout is not None
-    return trace.readout.label(index)
+def output_name(explored: Explored, index: int) -> str:
+    """What an output is called: by its task, or by its read-out."""
+    readout, reading = explored.trace.readout, explored.reading
+    assert readout is not None
+    if not readout.labels and reading is not None and len(reading.outputs) == len(readout.weight):
+        return reading.outputs[index]
+    return readout.label(index)
 
 
 def unit_numbers(explored: Explored, node: str, depth: int, way: int, step: int, unit: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What a server shows: the model and run folders below the paths it was given, by name, each loaded when it is first used.
 
-A name is the folder's, as it may stand in an address; two of the same name get a number. A folder that training replaces is
-loaded again.
+A name is the folder's, as it may stand in an address, or that of the folder above where it is called "model"; two of the
+same name get a number. A folder that training replaces is loaded again.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class Library:
         return shelf
 
     def _name(self, path: Path) -> str:
-        called, path = path.absolute().name, path.resolve()
+        called, path = _called(path.absolute()), path.resolve()
         if path not in self._names:
             stem = _ILLEGAL.sub("-", called or path.name).strip(".-") or "model"
             name, number = stem, 2
@@ -140,9 +140,20 @@ class Library:
         return self._names[path]
 
 
+def _called(path: Path) -> str:
+    """What a folder is known by.
+
+    >>> _called(Path("runs/demo-chess/model")), _called(Path("runs/romeo"))
+    ('demo-chess', 'romeo')
+    """
+    return path.parent.name if path.name == "model" and path.parent.name else path.name
+
+
 def _folders(root: Path, depth: int = 0) -> Iterator[Path]:
-    """The model and run folders at or below a path; what lies inside one of them is part of it."""
-    if (root / "config.yaml").is_file() or (root / "status.json").is_file():
+    """The model and run folders at or below a path; what lies inside one is part of it. A comparison holds runs, it is none."""
+    if (root / "status.json").is_file() or (
+        (root / "config.yaml").is_file() and not any(root.glob("*/config.yaml"))
+    ):
         yield root
         return
     config = read_json(root / CONFIG)

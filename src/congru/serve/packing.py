@@ -23,7 +23,7 @@ from congru.gates.strips import strips_of
 from congru.runtime.graph import Graph
 from congru.runtime.model import Model
 from congru.runtime.network import Network
-from congru.serve.explorer import Explored, Explorer, shares_problem
+from congru.serve.explorer import Explored, Explorer, output_name, shares_problem, told_by_task
 from congru.serve.library import Shelf
 from congru.serve.views import subject_of
 
@@ -103,9 +103,7 @@ def pack_example(shelf: Shelf) -> Plain:
     """The input that the task has at hand and what every recurrent layer did with it; `why` where it has none."""
     try:
         source = subject_of(shelf).source(shelf, None)
-        explored = Explorer().explore(
-            shelf, shelf.model(), source.x, source.labels, source.tokens, source.cut
-        )
+        explored = Explorer().explore(shelf, shelf.model(), source)
     except (CongruError, TypeError) as error:
         return {"why": str(error)}
     layers = [
@@ -120,6 +118,7 @@ def pack_example(shelf: Shelf) -> Plain:
         "task": explored.model.task,
         "steps": explored.labels,
         "cut": explored.cut,
+        **told_by_task(explored),
         "tokens": explored.tokens,
         "text": text,
         "layers": layers,
@@ -137,7 +136,7 @@ def pack_readout(explored: Explored) -> Plain | None:
         "kind": readout.kind,
         "weight": base64_of(readout.weight),
         "bias": base64_of(readout.bias),
-        "labels": [readout.label(k) for k in range(len(readout.weight))],
+        "labels": [output_name(explored, k) for k in range(len(readout.weight))],
         "named": len(readout.labels) == len(readout.weight),
     }
 

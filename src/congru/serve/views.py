@@ -18,7 +18,12 @@ from congru.serve.subjects.subject import AnyTask, Subject
 Key = Annotated[str, Path(max_length=200)]
 FileName = Annotated[str, Query(alias="name", max_length=200, description="Its ending says what it is.")]
 Answer = dict[str, Any]
-_SUBJECTS = {"text": "TextSubject", "chess": "ChessSubject", "forecast": "ForecastSubject"}
+_SUBJECTS = {
+    "text": "TextSubject",
+    "chess": "ChessSubject",
+    "forecast": "ForecastSubject",
+    "music": "MusicSubject",
+}
 
 
 def subject_of(shelf: Shelf) -> Subject:
@@ -65,7 +70,7 @@ def explore_router(desk: Desk) -> APIRouter:
 
 def _explore(runs: Explorer, shelf: Shelf, body: protocol.ExploreBody) -> Answer:
     source = subject_of(shelf).source(shelf, body.text)
-    explored = runs.explore(shelf, shelf.model(), source.x, source.labels, source.tokens, source.cut)
+    explored = runs.explore(shelf, shelf.model(), source)
     text = "".join(shelf.model().tokenizer.decode([t]) for t in source.tokens) if source.tokens else None  # type: ignore[union-attr]
     return {**explorer.film(explored), "text": text}
 

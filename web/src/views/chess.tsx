@@ -129,9 +129,9 @@ export function Chess({ model }: { model: string }) {
                   {game.seconds !== null && <> About {digits(game.seconds, 2)} s of thought.</>}
                 </p>
               )}
-              {game.sources.length > 0 && (
+              {game.sources.some((source) => source.bits >= 0.005) && (
                 <p class="small soft">
-                  It stands on {game.sources.map((source) => `${source.move} (${source.bits.toFixed(2)} bits)`).join(", ")}.
+                  It stands on {game.sources.filter((source) => source.bits >= 0.005).map((source) => `${source.move} (${source.bits.toFixed(2)} bits)`).join(", ")}.
                 </p>
               )}
             </div>
@@ -260,12 +260,12 @@ function drawn(game: GameView) {
 
 function Result({ game }: { game: GameView }) {
   const { white, draw, black } = game.result;
-  const words = (share: number) => (share > 0.09 ? percent(share) : "");
+  const words = (who: string, share: number) => (share > 0.24 ? `${who} ${percent(share)}` : share > 0.09 ? percent(share) : "");
   return (
     <div class="result" role="img" aria-label={`White wins ${percent(white)}, draw ${percent(draw)}, Black wins ${percent(black)}`}>
-      <span class="w" style={{ width: `${white * 100}%` }}>{words(white)}</span>
-      <span class="d" style={{ width: `${draw * 100}%` }}>{words(draw)}</span>
-      <span class="b" style={{ width: `${black * 100}%` }}>{words(black)}</span>
+      <span class="w" style={{ width: `${white * 100}%` }}>{words("White", white)}</span>
+      <span class="d" style={{ width: `${draw * 100}%` }}>{words("draw", draw)}</span>
+      <span class="b" style={{ width: `${black * 100}%` }}>{words("Black", black)}</span>
     </div>
   );
 }

@@ -36,7 +36,7 @@ export function ForecastView({ model }: { model: string }) {
     const made: Line[] = [
       { label: answer.name, values: behind(answer.median), color: SERIES[0]! },
       { label: "known", values: answer.past, color: SERIES[2]!, width: 1.5 },
-      { label: "one season before", values: [...Array<null>(past).fill(null), ...answer.naive], color: SERIES[2]!, dash: [2, 4], width: 1 },
+      { label: "one season before", values: [...Array<null>(past).fill(null), ...answer.naive], color: SERIES[3]!, dash: [2, 4], width: 1 },
     ];
     if (answer.truth.length) made.push({ label: "what came", values: behind(answer.truth), color: SERIES[1]! });
     for (const band of [...answer.bands].reverse()) {
@@ -60,7 +60,7 @@ export function ForecastView({ model }: { model: string }) {
         {answer && (
           <>
             <div class="row spread">
-              <h2>{answer.horizon} steps ahead</h2>
+              <h2>{answer.horizon} {answer.steps} ahead</h2>
               {answer.series.length > 1 && (
                 <label class="row small">
                   Series

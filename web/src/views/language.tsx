@@ -80,6 +80,7 @@ export function Translate({ model }: { model: string }) {
           {answer.translations.map((one, k) => (
             <p key={k} class={k ? "soft" : ""} style={k ? {} : { fontSize: "18px" }}>{one.text || "(nothing)"} <span class="small soft number">{one.score.toFixed(2)}</span></p>
           ))}
+          <p class="small soft">Behind each is its score, the log-probability: the larger, the likelier.{answer.attention && " Below, where each of its words looked."}</p>
           {answer.attention ? <Attention {...answer.attention} /> : <p class="small soft">This model was trained without attention.</p>}
         </div>
       )}

@@ -1,7 +1,7 @@
 // Music: draw a motif on the piano roll, let the model go on, lock a voice, hear it, take it home as MIDI.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { engine } from "../engine";
-import { download, faultText, keepInAddress, Notice, Segments, useRoute } from "../parts";
+import { download, faultText, keepInAddress, Notice, numberOf, Segments, unusual, useRoute } from "../parts";
 import type { Composition } from "../protocol";
 
 type Tone = [number, number, number];
@@ -53,9 +53,9 @@ export function Music({ model }: { model: string }) {
   const { query } = useRoute();
   const [motif, setMotif] = useState<Tone[]>(() => readMotif(query.get("motif")) ?? [[0, 1, 60], [1, 1, 64], [2, 1, 67], [3, 1, 72]]);
   const [made, setMade] = useState<Composition | null>(null);
-  const [bars, setBars] = useState(Math.max(1, Math.min(16, Number(query.get("bars") ?? 4) || 4)));
-  const [temperature, setTemperature] = useState(1);
-  const [seed, setSeed] = useState(0);
+  const [bars, setBars] = useState(() => Math.round(numberOf(query, "bars", 4, 1, 16)));
+  const [temperature, setTemperature] = useState(() => numberOf(query, "temperature", 1, 0, 2));
+  const [seed, setSeed] = useState(() => numberOf(query, "seed", 0, 0, 1e6));
   const [role, setRole] = useState<Role>(() => ROLES.find((one) => one === query.get("role")) ?? "begin");
   const [fault, setFault] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
@@ -66,8 +66,8 @@ export function Music({ model }: { model: string }) {
   const tempo = made?.tempo ?? 100;
   useEffect(() => {
     const notes = motif.map((note) => note.join("x")).join("_");
-    if (notes.length < 1800) keepInAddress(["model", model, "music"], { motif: notes, bars: String(bars), role });
-  }, [motif, bars, role, model]);
+    keepInAddress(["model", model, "music"], { motif: notes.length < 1800 ? notes : "", bars: String(bars), role, temperature: unusual(temperature, 1), seed: unusual(seed, 0) });
+  }, [motif, bars, role, temperature, seed, model]);
 
   async function compose(nextSeed = seed) {
     setBusy(true);

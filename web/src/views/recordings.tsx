@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Chart, type Line } from "../chart";
 import { SERIES } from "../colors";
 import { engine } from "../engine";
-import { Bar, faultText, Notice, percent } from "../parts";
+import { address, Bar, faultText, Notice, percent } from "../parts";
 import { Fault, type Heard, type Overheard, type Watched } from "../protocol";
 
 /** Samples of one channel as a WAV file of 16 bits. */
@@ -277,7 +277,7 @@ export function Watch({ model }: { model: string }) {
         </label>
       </div>
       {fault && <Notice kind="bad">{fault}</Notice>}
-      {!told && !busy && !fault && <p class="soft">Open a video, a GIF or a table of landmarks: the classes after every frame appear here.</p>}
+      {!told && !busy && !fault && <p class="soft">Open a video, a GIF or a table of landmarks: the classes after every frame appear here. None at hand? <a href={address(["model", model, "gates"])}>The gates</a> show a clip of the training.</p>}
       {busy && <p class="soft">Watching…</p>}
       {told && (
         <div class="halves">

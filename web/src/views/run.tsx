@@ -67,7 +67,7 @@ export function RunPage({ name }: { name: string }) {
           <GateCurves rows={rows} />
           {run?.sample && (
             <section class="card" aria-label="Sample">
-              <h2>What it makes now</h2>
+              <h2>What it makes{alive ? " now" : ""}</h2>
               <div class="outcome" tabIndex={0} role="region" aria-label="Sample of its output">{run.sample}</div>
             </section>
           )}

@@ -1,7 +1,7 @@
 // A new run: a form made from the settings of the task, and the command line that says the same.
-import { useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { engine } from "../engine";
-import { address, faultText, NAMES, Notice, Segments, useAnswer, useRoute } from "../parts";
+import { address, faultText, keepInAddress, NAMES, Notice, Segments, useAnswer, useRoute } from "../parts";
 import type { Field, Task } from "../protocol";
 
 const FIRST = ["cell", "hidden_size", "num_layers", "horizon", "tokens", "unit", "variant", "seed", "monitor"];
@@ -51,9 +51,17 @@ export function Train() {
 
 function Form({ task }: { task: Task }) {
   const [paths, setPaths] = useState<string[]>(task.paths.map(() => ""));
-  const [values, setValues] = useState<Record<string, string>>(task.schema.properties.monitor ? { monitor: "true" } : {}); // so that its gates can be watched
-  const [budget, setBudget] = useState(task.budget[0]);
-  const [amount, setAmount] = useState(String(task.budget[1]));
+  const { query } = useRoute();
+  const [values, setValues] = useState<Record<string, string>>(() => ({
+    ...(task.schema.properties.monitor ? { monitor: "true" } : {}), // so that its gates can be watched
+    ...Object.fromEntries([...query].filter(([key]) => key in task.schema.properties && !BUDGETS.includes(key))),
+  }));
+  const [budget, setBudget] = useState(() => BUDGETS.find((kind) => query.has(kind)) ?? task.budget[0]);
+  const [amount, setAmount] = useState(() => query.get(budget) ?? String(task.budget[1]));
+  useEffect(() => {
+    const none = Object.fromEntries([...BUDGETS, ...Object.keys(task.schema.properties)].map((key) => [key, ""]));
+    keepInAddress(["train"], { ...none, task: task.name, ...values, [budget]: amount });
+  }, [values, budget, amount]);
   const [pasted, setPasted] = useState("");
   const [fault, setFault] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);

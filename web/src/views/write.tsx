@@ -1,14 +1,14 @@
 // Writing: a prompt goes on token by token as the model draws it, from a server or in the browser itself.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { engine } from "../engine";
-import { address, Drawing, faultText, keepInAddress, Notice, useRoute } from "../parts";
+import { address, Drawing, faultText, keepInAddress, Notice, numberOf, unusual, useRoute } from "../parts";
 
 export function Write({ model }: { model: string }) {
   const { query } = useRoute();
   const [prompt, setPrompt] = useState(query.get("text") ?? "The ");
-  const [temperature, setTemperature] = useState(0.7);
-  const [length, setLength] = useState(400);
-  const [seed, setSeed] = useState(0);
+  const [temperature, setTemperature] = useState(() => numberOf(query, "temperature", 0.7, 0, 1.5));
+  const [length, setLength] = useState(() => numberOf(query, "length", 400, 50, 10000));
+  const [seed, setSeed] = useState(() => numberOf(query, "seed", 0, 0, 1e6));
   const [text, setText] = useState("");
   const [rate, setRate] = useState<{ count: number; seconds: number } | null>(null);
   const [fault, setFault] = useState<string | null>(null);
@@ -17,8 +17,8 @@ export function Write({ model }: { model: string }) {
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => () => stop.current?.abort(), []);
   useEffect(() => {
-    if (prompt.length < 1800) keepInAddress(["model", model, "write"], { text: prompt });
-  }, [prompt]);
+    keepInAddress(["model", model, "write"], { text: prompt.length < 1800 ? prompt : "", temperature: unusual(temperature, 0.7), length: unusual(length, 400), seed: unusual(seed, 0) });
+  }, [prompt, temperature, length, seed]);
   useEffect(() => box.current?.scrollTo(0, box.current.scrollHeight), [text]);
 
   async function write(from: string, keep: string) {

@@ -11,15 +11,18 @@ from typing import Any
 import numpy as np
 
 from congru.errors import DataError
+from congru.gates.predictions import percent
 from congru.runtime.folder import CONFIG, load
 from congru.runtime.model import Model
 from congru.serve.edits import Edited
 from congru.serve.explorer import Explored
 from congru.serve.library import Library, Shelf
 from congru.serve.protocol import AdaptBody, GameBody, WhatIfBody
-from congru.serve.subjects.subject import Source, choices
+from congru.serve.source import Source
+from congru.serve.subjects.subject import choices
 from congru.tasks.chess.follow import begin
 from congru.tasks.chess.following import Followed
+from congru.tasks.chess.inspection import inspect_reading
 from congru.tasks.chess.openings import openings_or_none
 from congru.tasks.chess.pgn import read_pgn
 from congru.tasks.chess.predict import LiveGame, Predictor
@@ -38,14 +41,13 @@ class ChessSubject:
 
     def source(self, shelf: Shelf, text: str | None) -> Source:
         """The positions of a game, given as moves or PGN; without one the Immortal Game."""
-        live = predictor_of(shelf).follow()
-        steps, labels = [live.inputs()], ["start"]
+        live, moves = predictor_of(shelf).follow(), list[str]()
         for word in words_of(text or IMMORTAL):
             code = read_move(live.board.rules, word)
-            labels.append(write_san(live.board.rules, code))
+            moves.append(write_san(live.board.rules, code))
             live.play(code)
-            steps.append(live.inputs())
-        return Source({name: np.stack([step[name] for step in steps])[None] for name in steps[0]}, labels)
+        reading = inspect_reading(shelf.model(), " ".join(moves) or None)
+        return Source(reading.x, ["start", *moves], reading=reading)
 
     def outcome(self, explored: Explored, edited: Edited, body: WhatIfBody) -> dict[str, Any]:
         """The likeliest next moves, and who wins."""
@@ -66,7 +68,10 @@ class ChessSubject:
         lost, drawn, won = np.exp(prediction.result[0]).tolist()
         mover = _SIDES[live.side]
         told = choices((write_san(live.board.rules, code), p) for code, p in prediction.best(8))
-        return {**told, "note": f"{mover} to move wins {won:.0%}, draws {drawn:.0%}, loses {lost:.0%}"}
+        return {
+            **told,
+            "note": f"{mover} to move wins {percent(won)}, draws {percent(drawn)}, loses {percent(lost)}",
+        }
 
 
 def predictor_of(shelf: Shelf) -> Predictor:

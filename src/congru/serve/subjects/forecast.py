@@ -14,8 +14,10 @@ from congru.serve.edits import Edited
 from congru.serve.explorer import Explored
 from congru.serve.library import Shelf
 from congru.serve.protocol import ForecastBody, WhatIfBody
-from congru.serve.subjects.subject import Source
+from congru.serve.source import Source
 from congru.tasks.forecast.forecaster import Forecaster
+from congru.tasks.forecast.inspection import inspect_reading
+from congru.tasks.forecast.wording import name_step
 
 PAST = 400  # values shown before the cut-off
 
@@ -27,10 +29,9 @@ class ForecastSubject:
         """The last window of a series by name; without one of the first."""
         forecaster, number = find_series(shelf, text)
         store, window = forecaster.store, forecaster.window
-        cutoff = np.array([store.history.shape[1]])
-        x = store.panel().inputs(np.array([number]), cutoff)
+        reading = inspect_reading(shelf.model(), str(store.names[number]))
         ends = store.length[number] - 1 - window.segment * np.arange(window.num_steps - 1, -1, -1)
-        return Source(x, store.format.texts(store.times(number, ends)))
+        return Source(reading.x, store.format.texts(store.times(number, ends)), reading=reading)
 
     def outcome(self, explored: Explored, edited: Edited, body: WhatIfBody) -> dict[str, Any]:
         """The forecast with its intervals, in the user's units."""
@@ -110,6 +111,7 @@ def ask(shelf: Shelf, body: ForecastBody) -> dict[str, Any]:
         "series": names[:500],
         "chosen": chosen,
         "horizon": horizon,
+        "steps": name_step(str(store.frequency), 1)[int(horizon != 1)],
         "times": store.format.texts(times),
         "past": _plain(past),
         "truth": _plain(truth),

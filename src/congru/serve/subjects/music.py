@@ -10,15 +10,31 @@ import numpy as np
 
 from congru.errors import DataError
 from congru.runtime.model import Model
+from congru.serve.edits import Edited
+from congru.serve.explorer import Explored
 from congru.serve.library import Shelf
-from congru.serve.protocol import ComposeBody
+from congru.serve.protocol import ComposeBody, WhatIfBody
+from congru.serve.subjects.subject import AnyTask, choices
 from congru.tasks.music.composer import Composer
 from congru.tasks.music.composition import Wishes, compose, compose_events
 from congru.tasks.music.events import START, decode, encode
+from congru.tasks.music.inspection import names_notes, notes_after
 from congru.tasks.music.midi import write_midi
 from congru.tasks.music.pieces import KEYS, LOWEST, Note, Piece, from_roll, to_roll
 
 VOICES = ("soprano", "alto", "tenor", "bass")
+
+
+class MusicSubject(AnyTask):
+    """Frames or events are steps."""
+
+    def outcome(self, explored: Explored, edited: Edited, body: WhatIfBody) -> dict[str, Any]:
+        """The likeliest lowest notes of the next frame; of other models what they say themselves."""
+        if not names_notes(explored.model):
+            return super().outcome(explored, edited, body)
+        states = next(iter(edited.outputs.values()))
+        told = choices(notes_after(explored.model, np.asarray(states[-1], np.float32)))
+        return {**told, "note": "the lowest note of the next frame"}
 
 
 def ask(shelf: Shelf, body: ComposeBody) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,17 +13,8 @@ from congru.serve.edits import Edited
 from congru.serve.explorer import MOST_STEPS, Explored
 from congru.serve.library import Shelf
 from congru.serve.protocol import WhatIfBody
+from congru.serve.source import Source
 from congru.tasks.registry import find_task
-
-
-@dataclass(frozen=True)
-class Source:
-    """x as `Model.run` takes it, labels [T], the tokens of a model that predicts the next, how many steps were cut off."""
-
-    x: Any
-    labels: list[str]
-    tokens: list[int] | None = None
-    cut: int = 0
 
 
 class Subject(Protocol):
@@ -35,22 +25,22 @@ class Subject(Protocol):
 
 
 class AnyTask:
-    """A task without a view of its own yet: its `inspect_inputs`, and its outputs as choices or numbers."""
+    """A task read as `congru inspect` reads it: its `inspect_reading`, and its outputs as choices or numbers."""
 
     def source(self, shelf: Shelf, text: str | None) -> Source:
         """The input that `congru inspect` takes, never a file."""
         if text is not None and (os.path.exists(text) or os.path.exists(text.strip())):
             raise DataError(f"text is {text!r:.80}, the name of a file, expected an input itself: write it")
         model = shelf.model()
-        x, labels = find_task(model.task).use("inspect_inputs")(model, text or None)
-        return Source(*_shortened(x, labels))
+        reading = find_task(model.task).reading(model, text or None)
+        return Source(*_shortened(reading.x, list(reading.tokens)), reading)
 
     def outcome(self, explored: Explored, edited: Edited, body: WhatIfBody) -> dict[str, Any]:
         """The last outputs: as probabilities where they have names."""
         output = next(iter(edited.outputs.values()))
         last = np.asarray(output[-1] if output.ndim > 1 else output, np.float64).ravel()
-        names = explored.model.labels
-        if names is not None and len(names) == len(last):
+        names = explored.model.labels or (explored.reading and explored.reading.outputs)
+        if names and len(names) == len(last):
             return choices(zip(names, np.exp(log_softmax(last)).tolist()))
         return {
             "kind": "numbers",

@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 
 from congru.errors import DataError
+from congru.gates.reading import Reading
 from congru.runtime.decoding.sampling import Sampling, probabilities, sample
 from congru.runtime.decoding.stops import StopText
 from congru.serve.edits import Edited
 from congru.serve.explorer import MOST_STEPS, SHOWN, Explored, shown
 from congru.serve.library import Shelf
 from congru.serve.protocol import WhatIfBody
-from congru.serve.subjects.subject import Source, choices
+from congru.serve.source import Source
+from congru.serve.subjects.subject import choices
+from congru.tasks.text.inspection import name_of_step
 from congru.tasks.text.use import inspect_inputs
 
 
@@ -35,7 +38,9 @@ class TextSubject:
         ids = ids[cut:]
         assert model.tokenizer is not None
         labels = [shown(model.tokenizer.decode([index])) for index in ids]
-        return Source(np.array([ids], np.int64), labels, ids, cut)
+        step = name_of_step(model.tokenizer, model.network.output_size)
+        x = np.array([ids], np.int64)
+        return Source(x, labels, ids, cut, Reading(x, labels, step=step, predicts=f"The next {step}"))
 
     def outcome(self, explored: Explored, edited: Edited, body: WhatIfBody) -> dict[str, Any]:
         """The continuation, drawn with the same random numbers whatever was edited, and the likeliest next tokens."""

@@ -35,10 +35,22 @@ def inspect_reading(model: Model, source: str | None = None) -> Reading:
         step="word",
         flow=True,
         gap=" ",
-        outputs=assistant.tags,
+        outputs=[_tag_name(tag) for tag in assistant.tags],
         predicts="The intent",
         predict=predict,
     )
+
+
+def _tag_name(tag: str) -> str:
+    """What a tag says of its word.
+
+    >>> _tag_name("O"), _tag_name("B-city"), _tag_name("I-from_city")
+    ('no slot', 'city', 'from city, continued')
+    """
+    if tag == "O":
+        return "no slot"
+    begins, name = tag[0] == "B", tag[2:].replace("_", " ")
+    return name if begins else f"{name}, continued"
 
 
 def _dialogue(model: Model, source: str | None) -> Reading:

@@ -39,12 +39,7 @@ def inspect_reading(model: Model, source: str | None = None, *, limit: int = 400
         x, labels = inspect_inputs(model, source, limit=limit)
         names = [event_name(token) for token in range(composer.main.output_size)]
         return Reading(x, labels, step="event", outputs=names, actual=labels[1:], predicts="The next event")
-    roll = (
-        parse_tensors(model.files[ANSWER])["input.roll"]
-        if source is None
-        else to_roll(only_piece(Path(source)), composer.grid)
-    )
-    piece = composer.read(roll[:limit])
+    piece = _piece_of(composer, model, source, limit)
     labels = ["start", *map(frame_name, piece.roll[:-1])]
     name = f"{_NAMES.get(composer.grid, f'1/{4 * composer.grid}')} note"
     return Reading(
@@ -62,11 +57,43 @@ def inspect_reading(model: Model, source: str | None = None, *, limit: int = 400
     )
 
 
+def notes_after(model: Model, state: NDArray[np.float32], *, limit: int = 400) -> list[tuple[str, float]]:
+    """Every note and how likely it is the lowest of the next frame, after the piece that is read without a source.
+
+    state [H]: what the main network says at the end, as it was or changed; of a model that names the notes of a frame in a row.
+    """
+    composer = Composer.of(model)
+    return _Expected(composer, _piece_of(composer, model, None, limit)).after_last(state)
+
+
+def names_notes(model: Model) -> bool:
+    """Whether a model names the notes of a frame one after the other."""
+    composer = Composer.of(model)
+    return composer.reads_frames and composer.config["frame"] == "notes"
+
+
+def _piece_of(composer: Composer, model: Model, source: str | None, limit: int) -> RollPiece:
+    """The frames of a file, or of the example that came with the model."""
+    if source is None:
+        roll = parse_tensors(model.files[ANSWER])["input.roll"]
+    else:
+        roll = to_roll(only_piece(Path(source)), composer.grid)
+    return composer.read(roll[:limit])
+
+
 class _Expected:
     """What the composer expects after every frame."""
 
     def __init__(self, composer: Composer, piece: RollPiece) -> None:
         self.composer, self.piece = composer, piece
+
+    def after_last(self, state: NDArray[np.float32]) -> list[tuple[str, float]]:
+        """Every note and how likely it is the lowest of the next frame, were `state` that of the composer after the last."""
+        steps = note_steps(self.piece.roll, self.piece.past, bool(self.composer.config["recall"]))
+        (at,) = np.flatnonzero(np.r_[True, np.diff(steps.frame) > 0])[-1:]
+        parts = (part[at][None] for part in (steps.features, steps.last, steps.anchor))
+        (p,) = softmax(np.asarray(self.composer.note_logits(state[None], *parts), np.float64))
+        return [(_note(k), float(value)) for k, value in enumerate(p)]
 
     def predict(self, record: Record) -> Sequence[Prediction]:
         """The likeliest notes of the next frame."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from congru.gates.reading import Reading
 from congru.runtime.model import Model
+from congru.runtime.tokenizer import Tokenizer
 from congru.tasks.text.use import inspect_inputs
 
 
@@ -14,7 +15,7 @@ def inspect_reading(model: Model, source: str | None = None) -> Reading:
     x, _ = inspect_inputs(model, source)
     pieces = [tokenizer.decode([index]) for index in x[0].tolist()]
     names = [tokenizer.decode([index]) for index in range(model.network.output_size)]
-    step = "character" if all(len(name) == 1 for name in names) else "token"
+    step = name_of_step(tokenizer, len(names))
     return Reading(
         x,
         pieces,
@@ -25,3 +26,8 @@ def inspect_reading(model: Model, source: str | None = None) -> Reading:
         predicts=f"The next {step}",
         source=tokenizer.decode(x[0].tolist()),
     )
+
+
+def name_of_step(tokenizer: Tokenizer, count: int) -> str:
+    """What a step of a text is: a character, where each of its `count` tokens is one."""
+    return "character" if all(len(tokenizer.decode([index])) == 1 for index in range(count)) else "token"
