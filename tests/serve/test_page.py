@@ -109,7 +109,7 @@ def test_every_view_opens_without_a_fault_and_fits(
         "model/video/gates": ".tokens .picture",
         "model/speech/hear": "[aria-label='Listen'] button",
         "model/video/watch": "[aria-label='Watch'] label",
-        "compare?models=text": "[aria-label='What is compared'] select",
+        "compare": ".empty a",
         "run/text": "[aria-label='Curves'] h2",
         "train": "form .command",
     }
@@ -244,6 +244,20 @@ def test_what_is_chosen_stands_in_the_address(browser: Any, server: Serving) -> 
     wait_for(lambda: "hidden_size=32" in page.evaluate("location.hash"))
     assert "steps=70" in page.url
     opened.close()
+
+
+def test_two_models_read_the_same(browser: Any, trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained / "text", tmp_path / "other")
+    with serving(tmp_path, trained / "text", tmp_path / "other") as server:
+        opened = Opened(browser, server.address, "#/compare?models=text+other")
+        page = opened.page
+        page.get_by_role("heading", name="Surprise so far, bits a character").wait_for()
+        page.locator("[aria-label='Gates of other'] canvas[data-strip=state]").wait_for()
+        bits = re.findall(r"[\d.]+", page.locator("[aria-label='Surprise of both'] p").inner_text())
+        assert bits[0].strip(".") == bits[1].strip(".")  # they are the same model
+        page.get_by_label("beside").select_option("")
+        page.get_by_text("Choose two models of one task").wait_for()
+        opened.close()
 
 
 def test_chess_refuses_what_is_not_legal_and_takes_back(browser: Any, server: Serving) -> None:

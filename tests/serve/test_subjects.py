@@ -73,7 +73,7 @@ def test_every_task_has_gates_and_an_outcome(server: Serving, name: str) -> None
 def test_the_film_speaks_the_words_of_its_task(server: Serving, name: str, steps: str, predicts: str) -> None:
     film = ask(server, f"models/{name}/explore")
     assert (film["words"]["steps"], film["words"]["predicts"]) == (steps, predicts)
-    for one in film["said"] or []:
+    for one in film["predicted"] or []:
         for choice, value, bar, *_ in one["choices"]:
             assert not choice.startswith("output")
             assert value
@@ -95,7 +95,9 @@ def test_the_shares_of_a_move_are_those_of_the_report(server: Serving, trained: 
     model = load(trained / "chess")
     reading = inspect_reading(model, "e4 e5 Nf3")
     assert reading.predict is not None
-    for told, one in zip(film["said"], reading.predict(inspect(model, reading.x, tokens=reading.tokens))):
+    for told, one in zip(
+        film["predicted"], reading.predict(inspect(model, reading.x, tokens=reading.tokens))
+    ):
         name, value, _, *packed = told["choices"][0]
         assert (told["at"], name, value) == (one.at, one.choices[0].name, one.choices[0].value)
         scale, content = packed
@@ -106,7 +108,7 @@ def test_the_shares_of_a_move_are_those_of_the_report(server: Serving, trained: 
 def test_what_comes_of_a_tune_are_notes(server: Serving) -> None:
     film = ask(server, "models/music/explore")
     outcome = ask(server, f"explore/{film['run']}/what-if")["outcome"]
-    last = [[name, pytest.approx(bar, abs=1e-3)] for name, _, bar, *_ in film["said"][-1]["choices"]]
+    last = [[name, pytest.approx(bar, abs=1e-3)] for name, _, bar, *_ in film["predicted"][-1]["choices"]]
     assert outcome["items"][: len(last)] == last
 
 

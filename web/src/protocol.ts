@@ -57,7 +57,7 @@ export interface Words {
   of: string;
 }
 /** What the task says after step `at`: name, value in words, bar, and where shares are known their scale and bytes. */
-export interface Said {
+export interface Predicted {
   at: number;
   choices: [string, string, number, number?, string?][];
 }
@@ -70,7 +70,7 @@ export interface Film {
   words: Words;
   values: string[];
   pictures: string[];
-  said: Said[] | null;
+  predicted: Predicted[] | null;
   layers: LayerFilm[];
   predictions: Predictions | null;
   shares: { kind: string | null; why: string | null };

@@ -2,7 +2,7 @@
 // What is no network (the rules of chess, beam search, features of sound) is not here, and says so.
 import { load, type Model, type Session } from "../../src/congru/export/wasm/congru.js";
 import { editedStrips, filmOf, recover, runEdited, sharesOf, unitNumbers, type LayerRun, type LayerSpec } from "./gates";
-import { Fault, type Edit, type Engine, type Film, type Forecast, type LayerFilm, type ModelEntry, type News, type Outcome, type Predictions, type Proof, type Row, type RunView, type Said, type Shares, type UnitNumbers, type WhatIf, type Words, type WriteOptions } from "./protocol";
+import { Fault, type Edit, type Engine, type Film, type Forecast, type LayerFilm, type ModelEntry, type News, type Outcome, type Predictions, type Proof, type Row, type RunView, type Predicted, type Shares, type UnitNumbers, type WhatIf, type Words, type WriteOptions } from "./protocol";
 
 interface PackedLayer extends Omit<LayerSpec, "W" | "U" | "bi" | "bh"> {
   plain: boolean;
@@ -31,7 +31,7 @@ interface Example {
   words: Words;
   values: string[];
   pictures: string[];
-  said: Said[] | null;
+  predicted: Predicted[] | null;
   text: string | null;
   layers: PackedLayer[];
   readout: Readout | null;
@@ -339,7 +339,7 @@ export class SiteEngine implements Engine {
     // Pooling by "steps" and "last" is one step of the top layer; the others need the server.
     const exact = example.shares.kind === "steps" || (example.shares.kind === "last" && oneWay);
     const film: Film = {
-      run: `${name} ${++this.count}`, model: name, task: example.task, steps: example.steps, cut: example.cut, words: example.words, values: example.values, pictures: example.pictures, said: last ? null : example.said, layers: layers.map(filmOf),
+      run: `${name} ${++this.count}`, model: name, task: example.task, steps: example.steps, cut: example.cut, words: example.words, values: example.values, pictures: example.pictures, predicted: last ? null : example.predicted, layers: layers.map(filmOf),
       predictions: read?.named && (read.kind === "steps" || read.kind === "last") && oneWay ? predictionsOf(top, read, example.tokens) : null,
       shares: exact && oneWay ? example.shares : { kind: null, why: example.shares.why ?? "this read-out is explained by the server: congru serve" },
       edits: nodes.size === 1 && oneWay && read !== null && (read.kind === "steps" || read.kind === "last") && (last !== null || read.named),

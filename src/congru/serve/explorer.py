@@ -149,7 +149,7 @@ def film(explored: Explored) -> dict[str, Any]:
 
 
 def told_by_task(explored: Explored) -> dict[str, Any]:
-    """The words of the task: names of steps and predictions, a value and a picture of each step, and what is said after it."""
+    """The words of the task: names of steps and predictions, a value and a picture of each step, and what is predicted after it."""
     reading = explored.reading or Reading(None, ())
     pictures = (
         [] if reading.style else list(reading.pictures)
@@ -163,11 +163,11 @@ def told_by_task(explored: Explored) -> dict[str, Any]:
         },
         "values": list(reading.values)[: len(explored.labels)],
         "pictures": pictures if sum(map(len, pictures)) <= MOST_PICTURES else [],
-        "said": said(explored),
+        "predicted": predicted_after(explored),
     }
 
 
-def said(explored: Explored) -> list[dict[str, Any]] | None:
+def predicted_after(explored: Explored) -> list[dict[str, Any]] | None:
     """What the task says after each step, each choice with its shares as bytes; None where the read-out says it all."""
     reading, trace = explored.reading, explored.trace
     if reading is None or explored.cut:

@@ -6,7 +6,7 @@ import { engine } from "../engine";
 import { decode, FilmStrips } from "../film";
 import { digits, Empty, keepInAddress, Notice, useAnswer, useRoute } from "../parts";
 import type { Film, ModelEntry } from "../protocol";
-import { SaidChoices } from "./told";
+import { PredictedChoices } from "./told";
 
 export function Compare() {
   const { query } = useRoute();
@@ -125,7 +125,7 @@ function GatesOf({ name, film }: { name: string; film: Film }) {
       <h2>
         {name} <span class="soft small">{layer.title}, {layer.units} units{reach.length > 0 && `; half of them forget 63 % within ${digits(reach[Math.floor(reach.length / 2)], 3)} ${film.words.steps}`}</span>
       </h2>
-      {film.said && <SaidChoices film={film} at={at?.step ?? film.steps.length - 1} titled />}
+      {film.predicted && <PredictedChoices film={film} at={at?.step ?? film.steps.length - 1} titled />}
       <FilmStrips layer={layer} steps={film.steps} words={film.words} bytes={bytes} at={at} region={null} column={at?.step ?? null} point={setAt} pick={setAt} select={() => undefined} />
     </section>
   );

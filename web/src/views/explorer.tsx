@@ -6,7 +6,7 @@ import { decode, FilmStrips, type Bytes, type Cell, type Region } from "../film"
 import { faultText, keepInAddress, Notice, numberOf, unusual, useAnswer, useLatest, useQuiet, useRoute } from "../parts";
 import type { Edit, Film, LayerFilm, Shares } from "../protocol";
 import { WhatIfView } from "./outcome";
-import { PredictionLine, saidShares, TokenView } from "./told";
+import { PredictionLine, predictedShares, TokenView } from "./told";
 import { editOf, HoldPanel, span, StepTable, UnitPanel } from "./unit";
 
 const EXAMPLES: Record<string, string> = {
@@ -18,7 +18,6 @@ const ASKS: Record<string, [string, string]> = {
   forecast: ["Series", "The name of a series; empty takes the first"],
 };
 
-/** The shares of the first thing said at a step; null where the read-out itself is explained, or nothing is known. */
 export function Explorer({ model, task }: { model: string; task: string }) {
   const { query } = useRoute();
   const [first] = useState({ text: query.get("text") ?? "", hold: query.get("hold") ?? "" }); // what the address said
@@ -100,13 +99,13 @@ function Explored({ film, model, task, source, goOn, hold: held }: { film: Film;
   }, []);
 
   // Without a mouse over it the last prediction is explained.
-  const tells = saidShares(film, last) !== null;
-  const asked = pinned ?? hovered ?? (film.shares.kind === null && !film.said ? null : last);
+  const tells = predictedShares(film, last) !== null;
+  const asked = pinned ?? hovered ?? (film.shares.kind === null && !film.predicted ? null : last);
   const predicts = film.predictions !== null && film.shares.kind === "steps" && film.predictions.actual.length > 0;
   // A token is predicted by the step before it; an output of another kind is explained at the step itself.
   const at = asked === null ? null : predicts ? asked - 1 : asked;
   const { shares: linear, fault: sharesFault } = useShares(film, tells ? null : at, asked, predicts);
-  const own = useMemo(() => (tells && at !== null ? saidShares(film, at) : null), [film, tells, at]);
+  const own = useMemo(() => (tells && at !== null ? predictedShares(film, at) : null), [film, tells, at]);
   const chosen = cell ?? picked;
   const column = cell?.cell.step ?? null;
 
@@ -215,7 +214,6 @@ function writeEdits(edits: Edit[]): string {
   return edits.map((edit) => [edit.node, edit.depth, edit.what, ranges(edit.units), ranges(edit.steps), edit.value].join("!")).join("~");
 }
 
-/** The shares of the first thing said at a step; null where the read-out itself is explained, or nothing is known. */
 /** The edits of an address that fit this film; the others are left out. */
 function readEdits(text: string, film: Film): Edit[] {
   const numbers = (words: string, most: number) =>
@@ -236,7 +234,6 @@ function same(a: Edit, b: Edit): boolean {
   return a.node === b.node && a.depth === b.depth && a.what === b.what && a.units.join() === b.units.join() && a.steps.join() === b.steps.join();
 }
 
-/** The shares of the first thing said at a step; null where the read-out itself is explained, or nothing is known. */
 /** The shares of the prediction under the mouse; those of the last answers are remembered. */
 function useShares(film: Film, at: number | null, asked: number | null, predicts: boolean) {
   const memory = useRef(new Map<number, Shares>());
@@ -274,7 +271,6 @@ function useShares(film: Film, at: number | null, asked: number | null, predicts
   return { shares: at === null ? null : shares, fault };
 }
 
-/** The shares of the first thing said at a step; null where the read-out itself is explained, or nothing is known. */
 function Legend() {
   const scale = (css: string[]) => `linear-gradient(90deg, ${[0, 32, 64, 96, 128, 160, 192, 224, 255].map((k) => css[k]).join(",")})`;
   return (

@@ -3,7 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { shareStyle } from "../colors";
 import { decode, valueOf, type Bytes } from "../film";
 import { Bar, digits, Notice, percent } from "../parts";
-import type { Film, LayerFilm, Said, Shares } from "../protocol";
+import type { Film, LayerFilm, Predicted, Shares } from "../protocol";
 
 export function TokenView(props: {
   film: Film;
@@ -99,11 +99,11 @@ export function PredictionLine(props: {
         <button type="button" onClick={props.clear}>Show shares again</button>
       </div>
     );
-  if (props.tells && at !== null) return <SaidLine film={film} at={at} />;
+  if (props.tells && at !== null) return <PredictedLine film={film} at={at} />;
   if (film.shares.kind === null) return (
     <div class="stack">
       <p class="small soft">No exact shares here: {film.shares.why}.</p>
-      {film.said && at !== null && <SaidChoices film={film} at={at} />}
+      {film.predicted && at !== null && <PredictedChoices film={film} at={at} />}
     </div>
   );
   if (at === null) return null;
@@ -132,8 +132,8 @@ export function PredictionLine(props: {
           ? `Point at a ${film.words.step}: the text before it is coloured by what each ${film.words.step} gave its prediction, orange for, blue against. Click keeps it.`
           : `Point at a ${film.words.step}: each is coloured by what it gave the output there, orange for, blue against. Click keeps it.`}
       </p>
-      {film.said && <SaidChoices film={film} at={at} />}
-      {best && !film.said && (
+      {film.predicted && <PredictedChoices film={film} at={at} />}
+      {best && !film.predicted && (
         <div class="choices" style={{ maxWidth: "340px" }}>
           {best.slice(0, 5).map(([index, p]) => (
             <div class="line" key={index}>
@@ -148,44 +148,44 @@ export function PredictionLine(props: {
   );
 }
 
-/** What the task said at a step, or last before it; a prediction of the whole is the last. */
-function saidAt(film: Film, step: number): Said | null {
-  const said = film.said ?? [];
-  return said.filter((one) => one.at <= step).at(-1) ?? said[0] ?? null;
+/** What the task predicts after a step, or last before it; a prediction of the whole is the last. */
+function predictedAt(film: Film, step: number): Predicted | null {
+  const all = film.predicted ?? [];
+  return all.filter((one) => one.at <= step).at(-1) ?? all[0] ?? null;
 }
 
-/** The shares of the first thing said at a step; null where the read-out itself is explained, or nothing is known. */
-export function saidShares(film: Film, step: number): number[] | null {
-  const first = saidAt(film, step)?.choices[0];
+/** The shares of the likeliest prediction after a step; null where the read-out itself is explained, or nothing is known. */
+export function predictedShares(film: Film, step: number): number[] | null {
+  const first = predictedAt(film, step)?.choices[0];
   if (first?.[3] === undefined || first[4] === undefined) return null;
   const scale = first[3];
   return Array.from(new Int8Array(decode(first[4]).buffer), (byte) => byte * scale);
 }
 
-function SaidLine({ film, at }: { film: Film; at: number }) {
-  const said = saidAt(film, at);
+function PredictedLine({ film, at }: { film: Film; at: number }) {
+  const one = predictedAt(film, at);
   const { step, predicts, of } = film.words;
-  if (!said) return null;
-  const whole = film.said!.length === 1;
+  if (!one) return null;
+  const whole = film.predicted!.length === 1;
   return (
     <div class="stack">
       <p class="small">
-        {predicts}{whole ? "" : ` after “${film.steps[said.at]}”`}: <b>{said.choices[0]?.[0]}</b>, {said.choices[0]?.[1]}. Every {step} is coloured by its share{of.startsWith("the ") ? " of " : ", in "}{of}: orange for, blue against.
+        {predicts}{whole ? "" : ` after “${film.steps[one.at]}”`}: <b>{one.choices[0]?.[0]}</b>, {one.choices[0]?.[1]}. Every {step} is coloured by its share{of.startsWith("the ") ? " of " : ", in "}{of}: orange for, blue against.
       </p>
       {!whole && <p class="small soft">Point at a {step}: those up to it are coloured by what each gave the prediction made there. Click keeps it.</p>}
-      <SaidChoices film={film} at={at} />
+      <PredictedChoices film={film} at={at} />
     </div>
   );
 }
 
-export function SaidChoices({ film, at, titled = false }: { film: Film; at: number; titled?: boolean }) {
-  const said = saidAt(film, at);
-  if (!said) return null;
+export function PredictedChoices({ film, at, titled = false }: { film: Film; at: number; titled?: boolean }) {
+  const one = predictedAt(film, at);
+  if (!one) return null;
   return (
     <>
-      {titled && <p class="small">{film.words.predicts}{film.said!.length > 1 && ` after “${film.steps[said.at]}”`}</p>}
-      <div class="choices said" role="group" aria-label={film.words.predicts} style={{ maxWidth: "520px" }}>
-        {said.choices.map(([name, value, bar]) => (
+      {titled && <p class="small">{film.words.predicts}{film.predicted!.length > 1 && ` after “${film.steps[one.at]}”`}</p>}
+      <div class="choices predicted" role="group" aria-label={film.words.predicts} style={{ maxWidth: "520px" }}>
+        {one.choices.map(([name, value, bar]) => (
           <div class="line" key={name}>
             <span class="mono">{name}</span>
             <Bar share={bar} />

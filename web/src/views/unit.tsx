@@ -196,4 +196,3 @@ export function editOf(layer: LayerFilm, strip: string, region: Region, value: n
   return { node: layer.node, depth: layer.depth, what: strip, units: span(region.rows).map((row) => layer.order[row]!), steps: span(region.steps), value };
 }
 
-/** The shares of the first thing said at a step; null where the read-out itself is explained, or nothing is known. */
