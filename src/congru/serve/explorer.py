@@ -149,7 +149,7 @@ def film(explored: Explored) -> dict[str, Any]:
 
 
 def told_by_task(explored: Explored) -> dict[str, Any]:
-    """The words of the task: names of steps and predictions, a value and a picture of each step, and what is predicted after it."""
+    """The words of the task: names of steps and predictions, a value and a picture of each step, and the prediction after it."""
     reading = explored.reading or Reading(None, ())
     pictures = (
         [] if reading.style else list(reading.pictures)
