@@ -2,9 +2,9 @@
 
 The networks of each task at its default sizes (chess and translation at 256 units), with random weights, are written as a
 model folder and exported to every target; each export replays the golden cases in its target (onnxruntime, a compiler's
-program, Node) and times a step of one stream beside a session of the runtime. Then a GRU of 64 inputs and 64 units as C, in
-float32 and int8, compiled for microcontrollers and run under qemu where that is installed (`apt-get install qemu-user`,
-`pip install ziglang`).
+program, Node, torch, Keras) and times a step of one stream beside a session of the runtime. Then a GRU of 64 inputs and
+64 units as C, in float32 and int8, compiled for microcontrollers and run under qemu where that is installed (`apt-get
+install qemu-user`, `pip install ziglang`).
 
     python -m bench.export
 """
@@ -12,6 +12,7 @@ float32 and int8, compiled for microcontrollers and run under qemu where that is
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,7 @@ import numpy as np
 from bench.record import write_result
 from congru.errors import ExportError
 from congru.export.c.compiler import STRICT, compile_c, flash_bytes, zig
-from congru.export.exporter import export_model
+from congru.export.exporter import IN_INTEGERS, export_model
 from congru.runtime.folder import save_model
 from congru.runtime.golden import make_golden
 from congru.runtime.graph import Graph
@@ -48,7 +49,7 @@ from congru.tasks.video.network import network_config as watching
 from congru.tasks.video.settings import Settings as VideoSettings
 
 Networks = dict[str, dict[str, Any]]
-TARGETS = ("onnx", "c", "int8", "wasm")
+TARGETS = ("onnx", "c", "int8", "wasm", "numpy", "torch", "keras")
 CROSS = {  # name -> how zig calls the processor
     "Cortex-M4": ("-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4"),
     "Cortex-M55": ("-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m55"),
@@ -117,7 +118,8 @@ def measure(build: Path) -> dict[str, dict[str, Any]]:
             figures[task][target] = entries(
                 folder, target, small if target == "int8" else build / f"{task}-{target}"
             )
-        figures[task]["c, int8"] = entries(small, "c", build / f"{task}-int8-c")
+        for target in IN_INTEGERS:
+            figures[task][f"{target}, int8"] = entries(small, target, build / f"{task}-int8-{target}")
         print(task, {target: len(part["written"]) for target, part in figures[task].items()}, flush=True)
     return figures
 
@@ -163,6 +165,7 @@ def microcontrollers(build: Path) -> dict[str, dict[str, Any]]:
 
 
 def main() -> int:
+    os.environ.setdefault("KERAS_BACKEND", "torch")
     with tempfile.TemporaryDirectory() as folder:
         figures: dict[str, Any] = {"tasks": measure(Path(folder))}
         if importlib.util.find_spec("ziglang") is not None:
@@ -171,7 +174,7 @@ def main() -> int:
         "export",
         "python -m bench.export",
         figures,
-        packages=("onnx", "onnxruntime", "ziglang"),
+        packages=("onnx", "onnxruntime", "keras", "ziglang"),
     )
     print(path)
     return 0

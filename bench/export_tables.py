@@ -7,7 +7,20 @@ from typing import Any
 
 from bench.tables import markdown, result
 
-_COLUMNS = ("onnx", "c", "c, int8", "wasm")
+_COLUMNS = {
+    "onnx": "ONNX",
+    "c": "C",
+    "c, int8": "C, int8",
+    "wasm": "WebAssembly",
+    "wasm, int8": "WebAssembly, int8",
+    "int8": "int8 folder",
+    "numpy": "NumPy",
+    "torch": "torch",
+    "keras": "Keras",
+}
+_EVERYWHERE = [
+    target for target in _COLUMNS if target != "wasm, int8"
+]  # in the table of one row for each task
 
 
 def export() -> str:
@@ -16,12 +29,11 @@ def export() -> str:
     for task, targets in result("export")["figures"]["tasks"].items():
         names = dict.fromkeys(entry["network"] for part in targets.values() for entry in part["written"])
         for name in names:
-            entries = {target: _entry(targets[target], name) for target in targets}
+            entries = {target: _entry(targets.get(target), name) for target in _COLUMNS}
             source = next(entry["source_us"] for entry in entries.values() if entry)
             cells = [_cell(entries[target]) for target in _COLUMNS]
             rows.append([f"{task}, {name}", f"{source:.1f}", *cells])
-    header = ["task, network", "session of the runtime", "ONNX", "C", "C, int8", "WebAssembly in Node"]
-    return markdown(header, rows)
+    return markdown(["task, network", "session of the runtime", *_COLUMNS.values()], rows)
 
 
 _SHOWN = {"translate": "decoder"}  # of a task with several networks, the one that steps; else "main"
@@ -32,17 +44,10 @@ def export_by_task() -> str:
     rows, tasks, scores = [], result("export")["figures"]["tasks"], result("int8_scores")["figures"]
     for task, targets in tasks.items():
         name = _SHOWN.get(task, "main")
-        cells = [_cell(_entry(targets[target], name)) for target in _COLUMNS]
+        cells = [_cell(_entry(targets.get(target), name)) for target in _EVERYWHERE]
         rows.append([task, *cells, _change(scores.get(task, {}))])
-    header = [
-        "largest error, size, us a step",
-        "ONNX",
-        "C",
-        "C, int8",
-        "WebAssembly",
-        "int8 changes the score by",
-    ]
-    return markdown(header, rows)
+    names = [_COLUMNS[target] for target in _EVERYWHERE]
+    return markdown(["largest error, size, us a step", *names, "int8 changes the score by"], rows)
 
 
 def int8_scores() -> str:
@@ -87,8 +92,10 @@ def microcontrollers() -> str:
     )
 
 
-def _entry(part: dict[str, Any], name: str) -> dict[str, Any] | None:
+def _entry(part: dict[str, Any] | None, name: str) -> dict[str, Any] | None:
     """The step form of a network, else its only form."""
+    if part is None:
+        return None
     forms = {entry["form"]: entry for entry in part["written"] if entry["network"] == name}
     return forms.get("step") or next(iter(forms.values()), None)
 

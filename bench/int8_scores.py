@@ -165,8 +165,9 @@ def main() -> int:
         runs = arguments.runs or Path(temporary)
         runs.mkdir(parents=True, exist_ok=True)
         for task in arguments.tasks or PLANS:
-            figures[task] = measure(task, runs)
-            print(task, figures[task], flush=True)
+            row = measure(task, runs)
+            figures[task] = {row["model"]: row}
+            print(task, row, flush=True)
     command = " ".join(["python -m bench.int8_scores", *arguments.tasks])
     print(write_result("int8_scores", command, figures).relative_to(ROOT))
     return 0

@@ -33,6 +33,6 @@ def test_a_row_takes_the_step_form(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     monkeypatch.setattr(export_tables, "result", lambda name: {"figures": figures})
     assert export_tables.export().splitlines()[-1] == (
-        "| text, main | 5.0 | 2e-07, 4 kB, 12.0 | 3e-07, 2 kB, 2.0 | - | - |"
+        "| text, main | 5.0 | 2e-07, 4 kB, 12.0 | 3e-07, 2 kB, 2.0 | - | - | - | - | - | - | - |"
     )
     assert export_tables.microcontrollers().splitlines()[-1] == "| int8 | 28,658 | 256 | qemu-arm 0.0e+00 |"

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import congru
+from congru.cli.export import _loss
 from congru.cli.main import main
 from congru.errors import ExportError, ModelFolderError
 from congru.export.c import target as c_target
@@ -180,6 +181,12 @@ def test_targets_without_integers_say_so(to: str, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_score_that_gets_better_is_no_loss() -> None:
+    assert (_loss("nats_per_char", -1.0), _loss("nats_per_char", 1.0)) == (-1.0, 1.0)
+    assert (_loss("accuracy", -1.0), _loss("top1", 1.0)) == (1.0, -1.0)
+    assert _loss("unheard", -1.0) == 1.0
+
+
 def test_the_command_scores_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tokenizer = json.dumps({"type": "char", "symbols": list("abcdefghij ")}).encode()
     folder = save_networks(tmp_path / "model", {"main": TEXT}, files={"tokenizer.json": tokenizer})
@@ -191,7 +198,7 @@ def test_the_command_scores_both(tmp_path: Path, capsys: pytest.CaptureFixture[s
         out = capsys.readouterr()
         return done.value.code, out.out, out.err
 
-    code, _, error = run("--to", "int8", "--data", str(tmp_path / "a.txt"), "--max-change", "0")
+    code, _, error = run("--to", "int8", "--data", str(tmp_path / "a.txt"), "--max-change", "-100")
     assert code == 2
     assert "int8 changes nats_per_char from" in error
     assert not (tmp_path / "small").exists()
