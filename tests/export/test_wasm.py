@@ -20,6 +20,7 @@ import pytest
 from congru.errors import ExportError
 from congru.export.c.compiler import STRICT, compile_c
 from congru.export.c.program import c_network, header, source
+from congru.export.cases import golden_cases
 from congru.export.exporter import export_model
 from congru.export.record import Export
 from congru.export.wasm import build, target
@@ -200,14 +201,61 @@ def served(folder: Path) -> Iterator[str]:
         server.shutdown()
 
 
-@needs_node
-def test_every_streaming_node_in_chromium(exported: Export) -> None:
+def in_chromium(folder: Path, script: str, *arguments: Any) -> Any:
+    """What a script answers on a page that comes from the folder."""
     sync_api = pytest.importorskip(
         "playwright.sync_api", reason="playwright is not installed; to run this: pip install playwright"
     )
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         pytest.skip("chromium is not installed; to run this: apt-get install chromium")
+    with served(folder) as address, sync_api.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(f"{address}/model.json")
+        told = page.evaluate(script, *arguments)
+        browser.close()
+    return told
+
+
+@needs_node
+def test_the_golden_cases_in_chromium(exported: Export) -> None:
+    """The same inputs, outputs and states that Node, C and onnxruntime replay."""
+    model = load(exported.folder.parent / "model")
+    plans = json.loads((exported.folder / "model.json").read_text())["networks"]
+    made = {name: c_network(network, name, name) for name, network in model.networks.items()}
+    cases = golden_cases(model)
+    asked = {
+        name: [target._asked(made[name], plans[name], row) for row in target._rows(made[name], cases[name])]
+        for name in made
+    }
+    script = """async (asked) => {
+      const { load } = await import('/congru.js');
+      const model = await load(location.origin);
+      const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+      return Object.fromEntries(Object.entries(asked).map(([name, rows]) => {
+        const session = model.session(name), [first] = Object.keys(model.networks[name].outputs);
+        return [name, rows.map(({ state, steps }) => {
+          session.restore(bytes(state));
+          const outputs = steps.map((inputs) => {
+            const out = session.step(inputs), named = out instanceof Float32Array ? { [first]: out } : out;
+            return Object.fromEntries(Object.entries(named).map(([key, value]) => [key, Array.from(value)]));
+          });
+          return { outputs, state: btoa(String.fromCharCode(...session.save())) };
+        })];
+      }));
+    }"""
+    told = in_chromium(exported.folder, script, asked)
+    errors = {
+        NAMES[int(name[1:])]: target.compared(made[name], plans[name], cases[name], told[name])
+        for name in made
+    }
+    assert {name: error for name, error in errors.items() if error > 3e-6} == {}
+    assert set(errors) == set(NAMES)
+
+
+@needs_node
+def test_every_streaming_node_in_chromium(exported: Export) -> None:
     script = """async (names) => {
       const { load } = await import('/congru.js');
       const model = await load(location.origin);
@@ -227,12 +275,7 @@ def test_every_streaming_node_in_chromium(exported: Export) -> None:
       }
       return { answers, missing };
     }"""
-    with served(exported.folder) as address, sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.goto(f"{address}/model.json")
-        told = page.evaluate(script, [f"n{k}" for k in range(len(NAMES))])
-        browser.close()
+    told = in_chromium(exported.folder, script, [f"n{k}" for k in range(len(NAMES))])
     assert told["missing"].endswith(
         "/nowhere/model.json answers 404, expected a file of an export: check the URL"
     )
