@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +61,53 @@ def test_a_pickled_session_of_a_model_that_is_not_loaded(tmp_path: Path) -> None
     del model
     with pytest.raises(ModelFolderError, match=f"of the model {fingerprint[:12]}, expected it to be loaded"):
         pickle.loads(kept)
+
+
+_CHILD = """
+import multiprocessing, os, pickle, sys
+import congru
+
+def step(folder, kept):
+    model = congru.load(folder)
+    return pickle.loads(kept).step(2).tobytes()
+
+if __name__ == "__main__":
+    folder, way = sys.argv[1:]
+    model = congru.load(folder)
+    session, pool = model.session(seed=1).feed("face"), congru.Pool(model)
+    model.run([[1, 2] * 40] * 64)  # helpers of the core are at hand
+    pool.open("a", content=session.to_bytes())
+    expected = session.fork().step(2).tobytes()
+    if way == "spawn":
+        with multiprocessing.get_context("spawn").Pool(1) as workers:
+            answers = [workers.apply(step, (folder, pickle.dumps(session)))]
+    else:
+        read, write = os.pipe()
+        if os.fork() == 0:
+            own = congru.Pool(model)
+            own.open("a", content=pool.to_bytes("a"))
+            model.run([[1, 2] * 40] * 64)
+            steps = [session.fork().step(2), pickle.loads(pickle.dumps(session)).step(2), own.step("a", 2)]
+            os.write(write, b"".join(y.tobytes() for y in steps))
+            os._exit(0)
+        os.wait()
+        content = os.read(read, 1000)
+        answers = [content[k : k + len(expected)] for k in range(0, len(content), len(expected))]
+    print(len(answers), set(answers) == {expected})
+"""
+
+
+@pytest.mark.parametrize(("way", "count"), [("fork", 3), ("spawn", 1)])
+def test_streams_go_on_in_another_process(way: str, count: int, text: Model, tmp_path: Path) -> None:
+    """As docs/promises.md says: forked, a session, a pickled one and a new pool of old bytes; spawned, a pickled one."""
+    if way == "fork" and not hasattr(os, "fork"):
+        pytest.skip("this system has no os.fork; to run this: a POSIX system")
+    script = tmp_path / "child.py"
+    script.write_text(_CHILD)
+    done = subprocess.run(
+        [sys.executable, str(script), str(text.folder), way], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.split() == [str(count), "True"], done.stderr
 
 
 def test_a_session_without_model_is_not_pickled(text: Model) -> None:
