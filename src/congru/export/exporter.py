@@ -60,9 +60,10 @@ def export_model(
         with folder_beside(target) as fresh:
             written, refused, notes = write(model, fresh, samples or {})
             if not written:
-                reasons = "; ".join(f"{entry.network}: {entry.reason}" for entry in refused)
+                end = ": choose another target"
+                reasons = "; ".join(f"{entry.network}: {entry.reason.removesuffix(end)}" for entry in refused)
                 raise ExportError(
-                    f"{model.folder} has no network that can be written as {to} ({reasons}): choose another target"
+                    f"{model.folder} has no network that can be written as {to} ({reasons}){end}"
                 )
             if judge is not None:
                 notes = [*notes, *judge(fresh)]

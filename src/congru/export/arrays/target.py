@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import keyword
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +24,7 @@ from congru.runtime.model import Model
 from congru.runtime.network import Network
 from congru.runtime.tensors import format_arrays, prefixed
 
+_IMPORTED = ("keras", "numpy", "safetensors", "torch")  # by what is written
 Result = tuple[list[Written], list[Refused], list[str]]
 
 
@@ -50,7 +53,7 @@ def keras(model: Model, folder: Path, samples: Mapping[str, Any]) -> Result:
 
 
 def _write(model: Model, folder: Path, kind: str, as_input: Callable[[Any], Any]) -> Result:
-    name = identifier(model_name(model))
+    name = module_name(model_name(model))
     path = folder / f"{name}.py"
     path.write_text(python_file(model, name, kind), encoding="utf-8")
     weights = prefixed({key: dict(network.weights) for key, network in model.networks.items()}, ".")
@@ -72,6 +75,17 @@ def _write(model: Model, folder: Path, kind: str, as_input: Callable[[Any], Any]
         [],
         [f"{path.name} {path.stat().st_size:,} bytes, {held.name} {held.stat().st_size:,} bytes"],
     )
+
+
+def module_name(text: str) -> str:
+    """A name for a Python file that `from NAME import Model` finds, and that stands before no other module.
+
+    >>> module_name("romeo 2"), module_name("class"), module_name("torch")
+    ('romeo_2', 'class_model', 'torch_model')
+    """
+    name = identifier(text)
+    taken = keyword.iskeyword(name) or name in sys.stdlib_module_names or name in _IMPORTED
+    return f"{name}_model" if taken else name
 
 
 class Caller:
