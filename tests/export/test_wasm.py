@@ -100,12 +100,18 @@ def test_the_shipped_file_holds_every_function() -> None:
 @pytest.mark.skipif(
     shutil.which("cc") is None, reason="no C compiler is here; to run this: apt-get install gcc"
 )
-def test_the_bits_are_those_of_c(tmp_path: Path) -> None:
+@pytest.mark.parametrize("small", [False, True])
+def test_the_bits_are_those_of_c(small: bool, tmp_path: Path) -> None:
     import ctypes
 
     config = one("gru", hidden_size=21, layer_norm=True)
-    model = load(save_networks(tmp_path / "model", {"main": config}))
-    export_model(tmp_path / "model", "wasm", tmp_path / "out")
+    config["nodes"].append({"type": "linear", "name": "head", "size": 21})
+    folder = save_networks(tmp_path / "model", {"main": {**config, "outputs": ["head"]}})
+    if small:
+        export_model(folder, "int8", tmp_path / "small")
+        folder = tmp_path / "small"
+    model = load(folder)
+    export_model(folder, "wasm", tmp_path / "out")
     x = np.random.default_rng(0).standard_normal((40, 6)).astype(np.float32)
     script = f"const x = {json.dumps(x.tolist())};\n"
     script += "const session = (await load(files)).session();\n"
