@@ -78,7 +78,7 @@ def test_a_task_adds_its_own(tmp_path: Path) -> None:
     assert "weather &amp; more" in page
     assert "<title>forecast</title>" in page
     assert "the data&#x27;s own memory is" in page
-    assert "<p>In numbers, b: " in page
+    assert "<p>In numbers, “b”: " in page
     with pytest.raises(
         CongruError, match="context has the key 'colour', expected some of about, series, extra"
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from pathlib import Path
@@ -193,3 +194,28 @@ def test_the_page_of_a_comparison(tmp_path: Path) -> None:
     assert "steps: 8  # flag" in written
     assert "cell: gru  # compare" in written
     assert write_page(result, tmp_path / "c", {}).read_text(encoding="utf-8").count("<h2>") == 3
+
+
+@pytest.mark.parametrize("room", [130, 46])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [f"Fri {day} Oct" for day in range(1, 33)],
+        [str(number) for number in range(1, 17)],
+        list("the quick brown fox jumps over the lazy dog " * 3),
+        ["C4 E4 G4 C5 and more of it"] * 200,
+        ["one"],
+    ],
+)
+def test_labels_under_the_gates_do_not_overlap(labels: list[str], room: int) -> None:
+    """In characters of the width they are drawn for: none begins before the one before it has ended, none is cut off."""
+    from congru.train.comparison import _ticks
+
+    found = re.findall(r"left:([\d.]+)%\">([^<]+)<", _ticks(labels, room))
+    assert found
+    ends = 0.0
+    for left, text in found:
+        begins = float(left) / 100 * room
+        assert begins >= ends - 0.1
+        ends = begins + len(html.unescape(text))
+    assert ends <= room + 0.1

@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 
 from congru.cli.run import is_converted, task_of
 from congru.errors import SettingsError
-from congru.runtime.folder import find_model_folder
+from congru.runtime.folder import called, find_model_folder
 
 app = App(name="inspect", help="See the gates of a model: one offline report.")
 
@@ -75,7 +75,7 @@ def inspect(
         print(f"  {line}")
     about = {"from": model.name, **({"read": source} if source else {})}
     context = {"about": about, "extra": extra, "reading": reading}
-    print(f"wrote {report(trace, out, title=f'Gates of {model.name}', context=context)}")
+    print(f"wrote {report(trace, out, title=f'Gates of {called(model)}', context=context)}")
     return 0
 
 

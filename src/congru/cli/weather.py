@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from congru.errors import require
+from congru.report.verdict import share_of
 
 HORIZON_DAYS = 7
 PAST_DAYS = 30  # drawn before the forecast
@@ -43,6 +44,8 @@ def weather(seconds: float, out: Path | None = None, setup_seconds: float | None
     """Train GRU, LSTM and RNN on daily weather, compare, write a report, stream a month day by day."""
     began = time.perf_counter()
     require("torch", "train")
+    from congru.train.comparison import unequal_steps
+
     past, month = load_weather()
     print(f"Seattle, highest temperature of the day: {len(past)} days to learn from and score,", end=" ")
     print(f"{HORIZON_DAYS} days ahead; {len(CELLS)} cells x {len(SEEDS)} seeds x {seconds:g} s")
@@ -61,6 +64,8 @@ def weather(seconds: float, out: Path | None = None, setup_seconds: float | None
     folder = Path(comparison.rows[0].folders[0]).parent
     compared = write_comparison(comparison, folder)
     print(conclusion_of(scores))
+    for line in unequal_steps(comparison):
+        print(line)
     print("next")
     for command in ("run", "inspect"):
         print(f"  {shlex.join(['congru', command, str(best.model.folder)])}")
@@ -145,7 +150,7 @@ def table_of(scores: list[Score]) -> str:
 
 
 def conclusion_of(scores: list[Score]) -> str:
-    """Which of the models and simple forecasts is best on the scored days, in a sentence, and whether steps were equal.
+    """Which of the models and simple forecasts is best on the scored days, in a sentence.
 
     >>> conclusion_of([Score("GRU", 2.5, 0.01, 4000, 32, 15.0), Score("last value", 3.0)])
     'On the scored days GRU is best (2.500 °C), 17 % better than last value, the best simple forecast.'
@@ -153,14 +158,14 @@ def conclusion_of(scores: list[Score]) -> str:
     models = [score for score in scores if score.seconds is not None]
     simple = min((score for score in scores if score.seconds is None), key=lambda score: score.error)
     best = min(models, key=lambda score: score.error)
-    share = 100 * abs(simple.error - best.error) / simple.error
+    share = share_of(best.error, simple.error)
     if best.error >= simple.error:
         return (
             f"On the scored days {simple.name}, a simple forecast, is best ({simple.error:.3f} °C): the best model,"
-            f" {best.name}, is {share:.0f} % worse. Use the simple one."
+            f" {best.name}, is {share} worse. Use the simple one."
         )
     return (
-        f"On the scored days {best.name} is best ({best.error:.3f} °C), {share:.0f} % better than {simple.name}, the best simple"
+        f"On the scored days {best.name} is best ({best.error:.3f} °C), {share} better than {simple.name}, the best simple"
         " forecast."
     )
 

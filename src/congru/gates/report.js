@@ -332,14 +332,22 @@
     return { written, start, bias: bias[output], trust: below ? above / below : NaN };
   }
 
+  // Letters of a text side by side, blanks by their sign; of words, days and moves the first of a column.
+  function labelOf(tokens) {
+    const words = tokens.some((token) => token.trim().length > 1);
+    const text = words ? tokens[0].trim() || "\u2423" : tokens.join("").replace(/\s/g, "\u2423").slice(0, 6);
+    return text.length > 12 ? `${text.slice(0, 11)}\u2026` : text;
+  }
+
   function bars(values, tokens) {
     const full = Math.max(300, view.clientWidth || 900), most = full < 500 ? 24 : 60, size = Math.ceil(values.length / most), count = Math.ceil(values.length / size);
     const sums = Array.from({ length: count }, (_, k) => values.slice(k * size, (k + 1) * size).reduce((a, b) => a + b, 0));
     const top = Math.max(0, ...sums), low = Math.min(0, ...sums), span = top - low || 1, width = full / count;
     const y = (v) => 12 + (150 * (top - v)) / span;
-    let tilted = false, out = `<line x1="0" x2="${full}" y1="${y(0)}" y2="${y(0)}" stroke="currentColor" stroke-width="0.7"/>`;
+    let tilted = false, longest = 0, out = `<line x1="0" x2="${full}" y1="${y(0)}" y2="${y(0)}" stroke="currentColor" stroke-width="0.7"/>`;
     sums.forEach((v, k) => {
-      const text = tokens.slice(k * size, (k + 1) * size).join("").replace(/\s/g, "\u2423").slice(0, size > 1 ? 6 : 8);
+      const text = labelOf(tokens.slice(k * size, (k + 1) * size));
+      longest = Math.max(longest, text.length);
       const safe = text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
       out += `<rect x="${k * width + 1}" y="${Math.min(y(v), y(0))}" width="${Math.max(1, width - 2)}" ` +
         `height="${Math.abs(y(v) - y(0))}" fill="${v < 0 ? "#2f78b7" : "#d9731a"}"><title>${safe} ${v.toFixed(3)}</title></rect>`;
@@ -348,7 +356,7 @@
       out += `<text transform="translate(${(k + 0.5) * width} 176)${small ? " rotate(60)" : ""}" font-size="10" ` +
         `text-anchor="${small ? "start" : "middle"}" fill="currentColor">${safe}</text>`;
     });
-    return `<svg viewBox="0 0 ${full} ${tilted ? 225 : 184}" role="img" aria-label="shares of each step">${out}</svg>`;
+    return `<svg viewBox="0 0 ${full} ${tilted ? 186 + 5.5 * longest : 184}" role="img" aria-label="shares of each step">${out}</svg>`;
   }
 
   const sentence = (share) => !isFinite(share) ? "nothing older than the step itself contributes"

@@ -74,6 +74,15 @@ def named(token: str) -> str:
     return token if token == token.strip() and token.isprintable() and token else printable(token)
 
 
+def shorten(text: str, most: int) -> str:
+    """A text of at most that many characters, its cut marked.
+
+    >>> shorten("Fri 30 Oct", 12), shorten("a long label", 7)
+    ('Fri 30 Oct', 'a long…')
+    """
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
 def tick_labels(tokens: Sequence[str], room: int) -> tuple[list[int], list[str], bool]:
     """Which steps to label, with what, and whether upright; `room` is how many narrow characters fit side by side.
 
@@ -98,7 +107,7 @@ def tick_labels(tokens: Sequence[str], room: int) -> tuple[list[int], list[str],
     labelled = list(range(0, count, stride))
     return (
         labelled,
-        [shown[step] if len(shown[step]) <= 14 else shown[step][:13] + "…" for step in labelled],
+        [shorten(shown[step], 14) for step in labelled],
         upright,
     )
 

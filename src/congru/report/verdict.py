@@ -49,7 +49,7 @@ def verdict(
     where = f"On the {split} data ({windows})" if windows else f"On the {split} data"
     if best_step == 0:
         return f"{where} training did not help: the untrained model is the best ({numbers} of {name}). Use {name}."
-    share = _share(best, value)
+    share = share_of(best, value)
     if best < value if minimize else best > value:
         by = f" by {share}" if share else ""
         return f"{where} {model} beats {name}{by} ({numbers})."
@@ -57,10 +57,10 @@ def verdict(
     return f"{where} {model} does NOT beat {name} ({numbers}{worse}): train longer, or use {name}."
 
 
-def _share(value: float, reference: float) -> str:
+def share_of(value: float, reference: float) -> str:
     """|value - reference| / |reference| in per cent, as a reader says it; "" where the reference is 0.
 
-    >>> _share(2.25, 2.5), _share(0.991, 1.0), _share(0.99999, 1.0), _share(1.0, 0.0)
+    >>> share_of(2.25, 2.5), share_of(0.991, 1.0), share_of(0.99999, 1.0), share_of(1.0, 0.0)
     ('10 %', '0.9 %', 'less than 0.1 %', '')
     """
     if reference == 0 or not math.isfinite(reference):

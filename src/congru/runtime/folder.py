@@ -222,6 +222,16 @@ def find_model_folder(path: str | os.PathLike[str]) -> Path:
     return inner if os.path.isfile(inner / CONFIG) and not os.path.exists(folder / CONFIG) else folder
 
 
+def called(path: str | os.PathLike[str]) -> str:
+    """What a model or run folder is known by: its name, or that of the folder above where it is only called "model".
+
+    >>> called("runs/demo-chess/model/model"), called("runs/romeo")
+    ('demo-chess', 'romeo')
+    """
+    folder = Path(os.path.abspath(path))
+    return next((one.name for one in (folder, *folder.parents) if one.name not in ("", "model")), folder.name)
+
+
 def config_sum(config: Mapping[str, Any]) -> str:
     """The sha256 of a config without its own sums: shows whether a setting was changed after saving."""
     rest = {key: value for key, value in config.items() if key != "sha256"}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from congru.errors import CongruError, SettingsError
-from congru.runtime.folder import CONFIG, FORMAT, find_model_folder, load
+from congru.runtime.folder import CONFIG, FORMAT, called, find_model_folder, load
 from congru.runtime.model import Model
 from congru.serve.faults import Refused
 
@@ -130,23 +130,14 @@ class Library:
         return shelf
 
     def _name(self, path: Path) -> str:
-        called, path = _called(path.absolute()), path.resolve()
+        folder_name, path = called(path.absolute()), path.resolve()
         if path not in self._names:
-            stem = _ILLEGAL.sub("-", called or path.name).strip(".-") or "model"
+            stem = _ILLEGAL.sub("-", folder_name or path.name).strip(".-") or "model"
             name, number = stem, 2
             while name in self._names.values():
                 name, number = f"{stem}-{number}", number + 1
             self._names[path] = name
         return self._names[path]
-
-
-def _called(path: Path) -> str:
-    """What a folder is known by.
-
-    >>> _called(Path("runs/demo-chess/model")), _called(Path("runs/romeo"))
-    ('demo-chess', 'romeo')
-    """
-    return path.parent.name if path.name == "model" and path.parent.name else path.name
 
 
 def _folders(root: Path, depth: int = 0) -> Iterator[Path]:

@@ -27,14 +27,17 @@ from congru.report.colors import color, reach_of
 from congru.report.markup import escape, figure, paragraphs, preformatted
 from congru.report.page import Section, page
 from congru.report.png import data_uri
-from congru.report.steps import average, columns_of, tick_labels
+from congru.report.steps import average, columns_of, named, shorten, tick_labels
 from congru.report.table import Cell, html_table
 from congru.report.verdict import verdict
 from congru.runtime.atomic import write_whole
 from congru.train.compare import Comparison, Row
 from congru.train.folder import STATUS, read_metrics
+from congru.train.report import METRICS
 from congru.train.wording import duration
 
+_ROOMS = {"wide": 130, "narrow": 46}  # characters of the labels' type on a page and on a phone
+_LONGEST = 12  # characters of a label that is not cut
 UNEQUAL = 1.1  # steps whose ratio is above this are not told as equal
 
 
@@ -76,14 +79,17 @@ def verdict_lines(comparison: Comparison) -> list[str]:
         comparison.minimize,
         model=f"the {_title(first.cell)}",
     )
-    lines = [text, best]
+    return [text, best, *unequal_steps(comparison)]
+
+
+def unequal_steps(comparison: Comparison) -> list[str]:
+    """A line where equal seconds gave unequal steps, else none."""
+    rows = ordered(comparison)
     counts = [row.steps for row in rows]
-    if max(counts) > UNEQUAL * min(counts):
-        named = ", ".join(f"{_title(row.cell)} {row.steps:,.0f}" for row in rows)
-        lines.append(
-            f"Equal time gave unequal steps ({named}): a cell that steps faster has learnt from more data."
-        )
-    return lines
+    if max(counts) <= UNEQUAL * min(counts):
+        return []
+    steps = ", ".join(f"{_title(row.cell)} {row.steps:,.0f}" for row in rows)
+    return [f"Equal time gave unequal steps ({steps}): a cell that steps faster has learnt from more data."]
 
 
 def next_lines(comparison: Comparison) -> list[str]:
@@ -141,10 +147,11 @@ def _table(comparison: Comparison) -> str:
         for row in ordered(comparison)
     ]
     rows += [(name, value, "", None, "", "", "") for name, value in comparison.baselines.items()]
+    rows.sort(key=lambda row: float(str(row[1])), reverse=not comparison.minimize)
     header = ("", comparison.metric, "spread", "parameters", "units", "steps", "time")
-    note = paragraphs(
-        [f"{'Less' if comparison.minimize else 'More'} is better; the best stands in bold."], "note"
-    )
+    better = f"{'Less' if comparison.minimize else 'More'} is better; the best stands in bold."
+    meaning = METRICS.get(comparison.metric)
+    note = paragraphs([f"{comparison.metric} is {meaning} {better}" if meaning else better], "note")
     return html_table(rows, header, best={comparison.metric: "min" if comparison.minimize else "max"}) + note
 
 
@@ -236,18 +243,31 @@ def _gates(seen: Mapping[str, Seen]) -> str:
         labels = labels or [str(token) for token in reading.tokens]
     if not parts:
         return ""
-    at, texts, _ = tick_labels(labels, 90)
     ticks = "".join(
-        f'<span style="left:{100 * step / len(labels):.1f}%">{escape(text[:12])}</span>'
-        for step, text in zip(at, texts)
+        f'<div class="ticks {width}">{_ticks(labels, room)}</div>' for width, room in _ROOMS.items()
     )
     style = (
         "<style>.strip{width:100%;height:90px;image-rendering:pixelated;display:block;border-radius:.3rem}"
         ".ticks{position:relative;height:1.6em;font-size:.75rem;overflow:hidden}.ticks span{position:absolute;white-space:pre}"
-        "@media(max-width:44rem){.ticks span:nth-child(even){display:none}}</style>"
+        ".ticks.narrow{display:none}"
+        "@media(max-width:44rem){.ticks.wide{display:none}.ticks.narrow{display:block}}</style>"
     )
     note = (
         "Each row is a unit, longest memory on top; yellow keeps, dark blue replaces. For the plain RNN, which has no gate: its"
         " state."
     )
-    return f'{style}{"".join(parts)}<div class="ticks">{ticks}</div>{paragraphs([note], "note")}'
+    return f"{style}{''.join(parts)}{ticks}{paragraphs([note], 'note')}"
+
+
+def _ticks(labels: Sequence[str], room: int) -> str:
+    """Labels under the strips that stand side by side in `room` characters."""
+    at, texts, upright = tick_labels(labels, room)
+    if upright:  # never here: fewer of them, lying
+        every = -(-len(labels) * (_LONGEST + 2) // room)
+        at = list(range(0, len(labels), every))
+        texts = [shorten(named(labels[step]), _LONGEST) for step in at]
+    return "".join(
+        f'<span style="left:{100 * step / len(labels):.1f}%">{escape(text)}</span>'
+        for step, text in zip(at, texts)
+        if step == 0 or 100 * step / len(labels) < 100 * (1 - len(text) / room)
+    )

@@ -11,6 +11,7 @@ from typing import Any
 from congru.report.markup import escape, figure, paragraphs, preformatted
 from congru.report.page import Section, page
 from congru.report.table import html_table
+from congru.runtime.folder import called
 from congru.train.folder import Metric, read_metrics
 from congru.train.wording import duration
 
@@ -62,7 +63,7 @@ def report_html(folder: Path, sections: Sequence[Section] = ()) -> str:
     """The report of the run in ``folder``, with further ``sections`` after the samples."""
     status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
     return page(
-        f"{status['task']}: {folder.name}",
+        f"{status['task']}: {called(folder)}",
         [
             Section("Result", _result(status)),
             Section("Curves", _plots(folder)),

@@ -62,10 +62,13 @@ def window(memory: Memory) -> tuple[int, int]:
 def name_of(target: str) -> str:
     """An output's name; spaces are marked where one would not see them: of a token such as " the", not of a name.
 
-    >>> name_of(" the"), name_of("\\n"), name_of("output 0")
-    ('␣the', '↵', 'output 0')
+    A single letter or sign stands in quotation marks, that nobody reads it as part of the sentence.
+
+    >>> name_of(" the"), name_of("\\n"), name_of("output 0"), name_of("l")
+    ('␣the', '↵', 'output 0', '“l”')
     """
-    return named(target)
+    name = named(target)
+    return f"“{name}”" if len(target) == 1 and target.isprintable() and not target.isspace() else name
 
 
 def _sum(memory: Memory) -> str:
