@@ -109,6 +109,7 @@ def test_the_weather_demo(
     monkeypatch.setattr(weather, "score_all", lambda *arguments: ([weather.Score("GRU", 2.5)], best))
     for name in ("table_of", "write_report", "stream_month", "write_comparison", "conclusion_of"):
         monkeypatch.setattr(weather, name, lambda *arguments: "")
+    monkeypatch.setattr("congru.train.comparison.unequal_steps", lambda *arguments: [])
     weather.weather(0.1)
     type_next(capsys.readouterr().out, 2)
 

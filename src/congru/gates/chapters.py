@@ -156,8 +156,8 @@ def _memory(record: Record, findings: Findings) -> Chapter:
     choice = findings.choice
     if not findings.words and choice is not None and choice.shares is None and choice.name != memory.target:
         lines.append(
-            f"Explained here is the output {memory_map.name_of(memory.target)} after “{reading.tokens[memory.at]}”, which is such"
-            " a sum."
+            f"Explained here is the output “{memory_map.name_of(memory.target).strip('“”')}” after"
+            f" “{reading.tokens[memory.at]}”, which is such a sum."
         )
     lines.append(
         f"In numbers, {memory_map.name_of(memory.target)}: {memory.output:+.4f} = {memory.contributions.sum():+.4f} written "

@@ -356,7 +356,7 @@
       out += `<text transform="translate(${(k + 0.5) * width} 176)${small ? " rotate(60)" : ""}" font-size="10" ` +
         `text-anchor="${small ? "start" : "middle"}" fill="currentColor">${safe}</text>`;
     });
-    return `<svg viewBox="0 0 ${full} ${tilted ? 186 + 5.5 * longest : 184}" role="img" aria-label="shares of each step">${out}</svg>`;
+    return `<svg viewBox="0 0 ${full + (tilted ? 3 * longest : 0)} ${tilted ? 186 + 5.5 * longest : 184}" role="img" aria-label="shares of each step">${out}</svg>`;
   }
 
   const sentence = (share) => !isFinite(share) ? "nothing older than the step itself contributes"

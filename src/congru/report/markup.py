@@ -17,7 +17,7 @@ def escape(value: object) -> str:
 
 
 def figure(svg: str | bytes) -> str:
-    """An SVG picture as part of a page, without its XML head; on white paper, unless it follows light and dark itself.
+    """An SVG picture as part of a page, without its XML head; turned over in the dark, unless it follows light and dark itself.
 
     >>> figure("<svg></svg>")
     '<div class="figure paper"><svg></svg></div>'

@@ -1,6 +1,6 @@
 """One offline HTML page from sections: everything is inside the file, and no request leaves it.
 
-Light and dark follow the reader's system; pictures that do not follow them stand on white paper.
+Light and dark follow the reader's system; pictures that do not follow them are turned over in the dark.
 """
 
 from __future__ import annotations
