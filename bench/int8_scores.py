@@ -82,7 +82,7 @@ PLANS = {
         "--steps 600 --streaming --window 7 --pool last --shift 1 --zoom 0.4 --turn 10 --learning-rate 0.005",
         {},
     ),
-    "chess": Plan(("chess.tsv",), "--hidden-size 192 --steps 900", {"games": 60}, make=sixth_of_games),
+    "chess": Plan(("chess.tsv",), "--hidden-size 192 --steps 900", {}, make=sixth_of_games),
 }
 
 
