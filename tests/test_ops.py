@@ -152,7 +152,7 @@ ARRAYS = tuple(part.numpy() for part in WEIGHTS)
             x,
             WEIGHTS,
             "cudnn",
-            "backend is 'cudnn', expected auto, native, reference, bptt, aten, composite: pass",
+            "backend is 'cudnn', expected auto, native, reference, bptt, aten, triton, composite: pass",
         ),
         ("gru", x, WEIGHTS, "native", "it is not part of this installation; use backend='auto'"),
         ("gru", x, WEIGHTS, "reference", "it computes with NumPy arrays and has no gradients for torch; use"),

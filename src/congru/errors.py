@@ -156,6 +156,7 @@ EXTRAS = {
     "tensorboardX": "tensorboard",
     "mlflow": "mlflow",
     "fugue": "fugue",
+    "triton": "triton",
     "vega_datasets": "demo",
 }
 

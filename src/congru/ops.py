@@ -2,9 +2,9 @@
 
 `native`, the C core, runs what it can on the CPU. Other NumPy arrays run on `reference` (float64 inside), other torch
 tensors on `bptt` (the GRU in training with bfloat16 products), on `aten` (PyTorch's own fused kernels: CUDA) or
-on `composite` (torch operations; any device, dtype and number of derivatives). A backend asked for by name
-runs or raises `BackendError`; only "auto" chooses. Measurements behind the order: results/cell_speed.json and
-results/few_steps.json.
+on `composite` (torch operations; any device, dtype and number of derivatives), and on `triton` (CUDA) where it is asked
+for. A backend asked for by name runs or raises `BackendError`; only "auto" chooses. Measurements behind the order:
+results/cell_speed.json and results/few_steps.json.
 """
 
 from __future__ import annotations
@@ -13,27 +13,29 @@ import difflib
 import importlib
 import importlib.util
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from congru.errors import BackendError
 from congru.kernels import heads
-from congru.kernels.call import Call, Sequence
-from congru.kernels.cells import CELLS, Array, State, Weights, is_tensor
+from congru.kernels.call import Call, Sequence, as_tuple, make_call
+from congru.kernels.cells import Array, State, Weights, is_tensor
 from congru.kernels.describe import describe, describe_step
 from congru.kernels.options import NO_OPTIONS, options_of
 from congru.kernels.rounding import rounded
 
 # In the order in which "auto" tries them.
-_ORDER = {"numpy": ("native", "reference"), "torch": ("native", "bptt", "aten", "composite")}
+_ORDER = {"numpy": ("native", "reference"), "torch": ("native", "bptt", "aten", "triton", "composite")}
 _ABOUT = {
     "native": "the compiled CPU core",
     "reference": "the NumPy float64 equations",
     "bptt": "hand-written back-propagation through time",
     "aten": "PyTorch's fused kernels",
+    "triton": "Triton kernels for CUDA",
     "composite": "torch operations, any device and dtype",
 }
-_MAY_DECLINE = ("native", "bptt")  # "auto" asks these whether another would be faster
+_MAY_DECLINE = ("native", "bptt", "triton")  # "auto" asks these whether another should run the call
 _loaded: dict[str, ModuleType | None] = {}
 
 
@@ -89,19 +91,23 @@ def sequence(
     >>> y.shape, h.shape, gates.shape
     ((1, 4, 2), (1, 2), (1, 4, 3, 2))
     """
-    call = Sequence(
-        cell=cell,
-        x=x,
-        state=state,
-        weights=weights,
+    call = make_call(
+        cell,
+        x,
+        state,
+        weights,
         lengths=lengths,
         reset=reset,
-        h_reset=_reset_state(cell, h_reset),
+        h_reset=h_reset,
         reverse=reverse,
         reset_before=reset_before,
         return_gates=return_gates,
         recompute=recompute,
-        options=options_of(layer_norm, num_heads, _tuple(zoneout), recurrent_mask, weight_dtype),
+        layer_norm=layer_norm,
+        num_heads=num_heads,
+        zoneout=zoneout,
+        recurrent_mask=recurrent_mask,
+        weight_dtype=weight_dtype,
     )
     kind = describe(call)
     name, _ = _choose(kind, backend)
@@ -109,6 +115,31 @@ def sequence(
         _kernel(name), call if call.recompute is kind.recompute else call._replace(recompute=False)
     )
     return results if kind.library == "numpy" else _as_weights(results, weights)
+
+
+def directions(
+    cell: str, calls: list[dict[str, Any]], *, backend: str = "auto"
+) -> list[tuple[Array, State, Array | None]]:
+    """Run one layer in each of its directions: `calls` are the other arguments of `sequence`, alike but for x and weights.
+
+    "triton" runs them in one launch; the other backends run one after the other.
+
+    >>> import numpy as np
+    >>> call = {"x": np.ones((1, 4, 3)), "state": None, "weights": (np.ones((4, 3)), None)}
+    >>> len(directions("mingru", [call, {**call, "reverse": True}]))
+    2
+    """
+    if backend != "triton" or len(calls) == 1:
+        return [sequence(cell, backend=backend, **call) for call in calls]
+    made = [make_call(cell, **call) for call in calls]
+    kinds = [describe(call) for call in made]
+    for kind in kinds:
+        _choose(kind, backend)
+    joint = tuple(call._replace(recompute=kind.recompute) for call, kind in zip(made, kinds))
+    if joint[0].options.weight_dtype:
+        return [sequence(cell, backend=backend, **call) for call in calls]
+    results: list[tuple[Array, State, Array | None]] = _kernel(backend).sequences(joint)
+    return [_as_weights(own, call.weights) for own, call in zip(results, joint)]
 
 
 def step(
@@ -135,7 +166,7 @@ def step(
     >>> h.round(3).tolist()
     [[0.762, 0.762]]
     """
-    options = options_of(layer_norm, num_heads, _tuple(zoneout), recurrent_mask, weight_dtype)
+    options = options_of(layer_norm, num_heads, as_tuple(zoneout), recurrent_mask, weight_dtype)
     call = Sequence(cell, x, state, weights, reset_before=reset_before, options=options)
     if options is not NO_OPTIONS:
         name, _ = _choose(describe(call, one_step=True), backend)
@@ -210,19 +241,23 @@ def explain(
     >>> explain("mingru", np.ones((1, 4, 3)), None, (np.ones((4, 3)), None), backend="reference")
     "mingru, numpy float64 on cpu, runs on 'reference' (the NumPy float64 equations), as asked."
     """
-    call = Sequence(
-        cell=cell,
-        x=x,
-        state=state,
-        weights=weights,
+    call = make_call(
+        cell,
+        x,
+        state,
+        weights,
         lengths=lengths,
         reset=reset,
-        h_reset=_reset_state(cell, h_reset),
+        h_reset=h_reset,
         reverse=reverse,
         reset_before=reset_before,
         return_gates=return_gates,
         recompute=recompute,
-        options=options_of(layer_norm, num_heads, _tuple(zoneout), recurrent_mask, weight_dtype),
+        layer_norm=layer_norm,
+        num_heads=num_heads,
+        zoneout=zoneout,
+        recurrent_mask=recurrent_mask,
+        weight_dtype=weight_dtype,
     )
     kind = describe(call)
     name, passed_over = _choose(kind, backend)
@@ -325,7 +360,7 @@ def _run(kernel: ModuleType, call: Sequence) -> tuple[Array, State, Array | None
         weights = rounded(call.cell, call.weights)
         call = call._replace(weights=weights, options=call.options._replace(weight_dtype=None))
     results: tuple[Array, State, Array | None]
-    if call.options.num_heads == 1:
+    if call.options.num_heads == 1 or getattr(kernel, "RUNS_HEADS", False):
         results = kernel.sequence(call)
     else:
         results = heads.sequence(kernel.sequence, call)
@@ -346,16 +381,3 @@ def _as_weights(
 
 def _in_dtype(part: Array, W: Array) -> Array:
     return part if part.dtype is W.dtype else part.to(W.dtype)
-
-
-def _tuple(parts: Array | State | None) -> State | None:
-    return parts if parts is None or isinstance(parts, tuple) else (parts,)
-
-
-def _reset_state(cell: str, h_reset: Array | State | None) -> State | None:
-    """`h_reset` as one [H] vector per part of the state; what is not given is zeros."""
-    if h_reset is None or (isinstance(h_reset, tuple) and not h_reset) or cell not in CELLS:
-        return None
-    parts = h_reset if isinstance(h_reset, tuple) else (h_reset,)
-    zeros = parts[0].new_zeros(parts[0].shape) if is_tensor(parts[0]) else np.zeros_like(parts[0])
-    return (*parts, *(zeros for _ in range(len(CELLS[cell].states) - len(parts))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 
 import pytest
 import torch
@@ -46,7 +47,7 @@ def test_another_backend_runs_what_pytorch_cannot():
     with torch.autocast("cpu", torch.bfloat16):
         said = ops.explain("lstm", *lstm_arguments())
         y, _, _ = ops.sequence("lstm", *lstm_arguments())
-    assert said.endswith("not 'aten': PyTorch has no LSTM in bfloat16 on this processor.")
+    assert "not 'aten': PyTorch has no LSTM in bfloat16 on this processor" in said
     assert "'composite'" in said
     whole, _, _ = ops.sequence("lstm", *lstm_arguments())
     assert y.dtype == torch.float32
@@ -120,3 +121,20 @@ def test_pytorch_is_told_whether_a_gradient_is_wanted(kind, steps, gradient, mon
         else torch.zeros(1, 2, 4, requires_grad=True),
     )
     assert [call[3] for call in seen[1:]] == [False, True, True]
+
+
+def test_cudnn_does_not_ask_for_flat_parameters(monkeypatch):
+    """cuDNN's wrapper warns in every call whose weights lie apart in memory, as ours do."""
+
+    def warns(*arguments):
+        warnings.warn(
+            "RNN module weights are not part of single contiguous chunk of memory. This means..", stacklevel=1
+        )
+        return torch.gru(*arguments)
+
+    monkeypatch.setitem(aten._SEQUENCE, "gru", warns)
+    weights = torch.ones(6, 3), torch.ones(6, 2), None, None
+    with pytest.warns(UserWarning, match="RNN module"):
+        ops.sequence("gru", torch.ones(1, 4, 3), None, weights, backend="aten")
+    monkeypatch.setattr(aten, "_on_cuda", lambda x: True)
+    ops.sequence("gru", torch.ones(1, 4, 3), None, weights, backend="aten")

@@ -28,7 +28,7 @@ def one_line(call, message, error=ShapeError):
 
 @pytest.mark.parametrize("kind", [*LAYERS, *CELLS])
 def test_a_name_of_no_backend_is_noticed_when_the_module_is_built(kind):
-    known = "auto, native, reference, bptt, aten, composite"
+    known = "auto, native, reference, bptt, aten, triton, composite"
     one_line(
         lambda: kind(3, 2, backend="natvie"),
         f"backend is 'natvie', expected {known}: did you mean 'native'?",

@@ -7,8 +7,10 @@ them from x and y, and autograd sees them as it would in a loop.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -121,9 +123,28 @@ def _layer(cell: str, x: Tensor, state: State, weights: Weights, batch_first: bo
     train = torch.is_grad_enabled() and any(
         part is not None and part.requires_grad for part in (x, *state, *flat)
     )
-    # num_layers, dropout, train, bidirectional
-    y, *final = _SEQUENCE[cell](x, start, flat, has_biases, 1, 0.0, train, False, batch_first)
+    with _without_advice(x):  # num_layers, dropout, train, bidirectional
+        y, *final = _SEQUENCE[cell](x, start, flat, has_biases, 1, 0.0, train, False, batch_first)
     return y, tuple(final)
+
+
+def _without_advice(x: Tensor) -> AbstractContextManager[Any]:
+    """Without cuDNN's warning, in every call, to flatten the parameters: our weights lie apart, and it joins them by itself."""
+    if torch.compiler.is_compiling() or not _on_cuda(x):
+        return nullcontext()
+    return warnings_off("RNN module weights are not part of single contiguous chunk of memory")
+
+
+def _on_cuda(x: Tensor) -> bool:
+    return x.is_cuda
+
+
+@contextmanager
+def warnings_off(message: str) -> Iterator[None]:
+    """No warnings that begin with `message` in the block."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=message)
+        yield
 
 
 def _both_biases(weights: Weights) -> Weights:

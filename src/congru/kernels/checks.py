@@ -65,6 +65,7 @@ def check(call: Sequence, one_step: bool) -> Call:
         recompute=call.recompute and gradient,
         options=options.names(),
         weight_dtype=options.weight_dtype,
+        num_heads=options.num_heads,
     )
 
 

@@ -70,15 +70,21 @@ def sequence(call: Sequence) -> tuple[Tensor, State, Tensor | None]:
         return y, state, torch.stack([y] * len(CELLS[cell].gates), 2) if return_gates else None
     if h_reset is None:
         h_reset = tuple(part.new_zeros(part.shape[1]) for part in state)
-    gi = input_part(cell, steps, weights, layer_norm)
-    if cell == "mingru":
-        y, h = mingru_states(gi, state[0], flags.valid, flags.is_first, h_reset[0], reverse)
+    return from_input_part(call, input_part(cell, steps, weights, layer_norm), state, flags, h_reset)
+
+
+def from_input_part(
+    call: Sequence, gi: Tensor, state: State, flags: Flags, h_reset: State
+) -> tuple[Tensor, State, Tensor | None]:
+    """What `sequence` returns, from gi [T, B, G*H], T > 0; of the weights W and b_i are not read, but b_i for "dreamer"."""
+    if call.cell == "mingru":
+        y, h = mingru_states(gi, state[0], flags.valid, flags.is_first, h_reset[0], call.reverse)
         final: State = (h,)
-        rows = list(mingru_gates(gi, state[0])) if return_gates else []
+        rows = list(mingru_gates(gi, state[0])) if call.return_gates else []
     else:
         cell_step = _cell_step(call)
-        y, final, rows = _loop(cell_step, gi, state, flags, h_reset, reverse, return_gates)
-    gates = torch.stack(rows, 2) if return_gates else None
+        y, final, rows = _loop(cell_step, gi, state, flags, h_reset, call.reverse, call.return_gates)
+    gates = torch.stack(rows, 2) if call.return_gates else None
     if flags.valid is not None:
         y = torch.where(flags.valid, y, 0.0)
         gates = None if gates is None else torch.where(flags.valid.unsqueeze(3), gates, 0.0)

@@ -11,6 +11,7 @@ from congru.nn.gru import GRU, GRUCell  # noqa: E402
 from congru.nn.lstm import LSTM, LSTMCell  # noqa: E402
 from congru.nn.mingru import MinGRU, MinGRUCell  # noqa: E402
 from congru.nn.network import Network  # noqa: E402
+from congru.nn.parallel import run_in_parallel  # noqa: E402
 from congru.nn.rnn import RNN, RNNCell  # noqa: E402
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "chrono_init",
     "convert",
     "onnx_translation",
+    "run_in_parallel",
 ]

@@ -253,48 +253,18 @@ class RecurrentLayer(RecurrentModule):
         finals: list[tuple[Tensor, ...]] = []
         gates: list[Tensor] = []
         states: list[tuple[Tensor, ...]] = []
+        directions = range(self.num_directions)
+        want_film = want_gates or (want_states and self.cell == "lstm")
         for layer in range(self.num_layers):
-            outputs = []
-            for suffix in self._suffixes():
-                k = len(finals)
-                seen = x
-                if self.input_dropout and self.training:
-                    seen = x * dropout_mask(x, self.input_dropout, x.shape[0], 1, x.shape[2])
-                start = None if state is None else tuple(part[k] for part in state)
-                begin = tuple(part[k] for part in learned) or None
-                masks = masks_of_call(self, x, len(CELLS[self.cell].states))
-                y, final, film = ops.sequence(
-                    self.cell,
-                    seen,
-                    start,
-                    self._weights(layer, suffix),
-                    lengths=rows.lengths,
-                    reset=rows.reset,
-                    h_reset=begin,
-                    reverse=suffix != "",
-                    return_gates=want_gates or (want_states and self.cell == "lstm"),
-                    recompute=self.recompute,
-                    backend=self.backend,
-                    **self._options(),
-                    **masks,
-                )
-                outputs.append(y)
+            calls = [self._call(rows, x, state, learned, layer, k, want_film) for k in directions]
+            results = ops.directions(self.cell, calls, backend=self.backend)
+            outputs = [y for y, _, _ in results]
+            for call, (y, final, film) in zip(calls, results):
                 finals.append(final)
                 if want_gates and film is not None:
                     gates.append(film)
-                if want_states and self.cell == "lstm" and film is not None:
-                    c = cell_states(
-                        film,
-                        start,
-                        begin,
-                        lengths=rows.lengths,
-                        reset=rows.reset,
-                        reverse=suffix != "",
-                        zoneout=masks.get("zoneout"),
-                    )
-                    states.append((y, c))
-                elif want_states:
-                    states.append((y,))
+                if want_states:
+                    states.append((y, *self._cell_states(call, film)))
             x = outputs[0]
             if self.bidirectional:
                 x = torch.cat([y.transpose(0, 1) for y in outputs], -1).transpose(0, 1)
@@ -308,6 +278,43 @@ class RecurrentLayer(RecurrentModule):
             self._film(gates) if want_gates else None,
             tuple(map(self._film, zip(*states))) if want_states else None,
         )
+
+    def _call(
+        self,
+        rows: Rows,
+        x: Tensor,
+        state: tuple[Tensor, ...] | None,
+        learned: tuple[Tensor, ...],
+        layer: int,
+        direction: int,
+        want_film: bool,
+    ) -> dict[str, Any]:
+        """The arguments of one layer in one direction, see `congru.ops.sequence`; `want_film`: gates or all states."""
+        k = layer * self.num_directions + direction
+        seen = x
+        if self.input_dropout and self.training:
+            seen = x * dropout_mask(x, self.input_dropout, x.shape[0], 1, x.shape[2])
+        return {
+            "x": seen,
+            "state": None if state is None else tuple(part[k] for part in state),
+            "weights": self._weights(layer, "_reverse" if direction else ""),
+            "lengths": rows.lengths,
+            "reset": rows.reset,
+            "h_reset": tuple(part[k] for part in learned) or None,
+            "reverse": direction == 1,
+            "return_gates": want_film,
+            "recompute": self.recompute,
+            **self._options(),
+            **masks_of_call(self, x, len(CELLS[self.cell].states)),
+        }
+
+    def _cell_states(self, call: dict[str, Any], film: Tensor | None) -> tuple[Tensor, ...]:
+        """c of an LSTM after every step of a call, from its gates; nothing for the other cells."""
+        if self.cell != "lstm" or film is None:
+            return ()
+        names = ("lengths", "reset", "reverse")
+        kept = {name: call[name] for name in names}
+        return (cell_states(film, call["state"], call["h_reset"], **kept, zoneout=call.get("zoneout")),)
 
     def _film(self, parts: Sequence[Tensor]) -> Tensor:
         """One [B, T, ..] for each layer and direction as [L, D, B, T, ..]."""

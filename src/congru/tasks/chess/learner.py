@@ -183,7 +183,8 @@ class ChessLearner(TaskLearner[Settings]):
             games, offsets = self._groups[number], self.data.games.offsets
             lengths = offsets[games + 1] - offsets[games]
             plies = offsets[games][:, None] + np.minimum(np.arange(int(lengths.max())), lengths[:, None] - 1)
-            counted = torch.from_numpy(np.arange(plies.shape[1]) < lengths[:, None])
+            inside = np.arange(plies.shape[1]) < lengths[:, None]
+            counted = torch.from_numpy(inside).to(networks.device)
             batch = self.tensors(arrays_of(self.reader, plies, self.with_board), networks)
             batch["reset"] = torch.zeros_like(batch["reset"])
             output = read(networks, batch, None)

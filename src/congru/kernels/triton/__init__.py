@@ -1,0 +1,155 @@
+"""Triton kernels as a backend for CUDA: GRU in both forms, LSTM and minGRU, with what cuDNN has not.
+
+One launch runs a whole sequence: lengths, resets, reverse, layer norm, zoneout, recurrent masks, heads and gates in it; two
+directions of a layer are one launch (`sequences`). One step without gradients has a kernel of its own. On CPU tensors the
+kernels run in Triton's interpreter alone (TRITON_INTERPRET=1, set before triton is imported): slow, for tests.
+
+No card has run these kernels yet, so "auto" passes them over: see `declines` and docs/gpu.md. What they keep where is in
+their files.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.utils.checkpoint import checkpoint
+
+from congru.kernels import composite
+from congru.kernels.call import Call, Sequence
+from congru.kernels.cells import CELLS, State, Weights
+
+OPTIONS = ("layer_norm=True", "layer_norm='dreamer'", "zoneout", "recurrent_mask")
+RUNS_HEADS = True  # in one launch, where other backends run head by head
+DTYPES = ("float32", "bfloat16", "float16")
+SHARED_BYTES = 232448  # of one block on an H100, where no card tells its own
+
+Results = tuple[Tensor, State, Tensor | None]
+
+
+def supports(call: Call) -> str | None:
+    """CUDA tensors (CPU ones in the interpreter) of 32 or 16 bits; heads whose recurrent weights stay in one program."""
+    if call.library != "torch":
+        return "it computes with torch tensors only"
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+        return "a traced graph does not see into its kernels"
+    if call.device != "cuda" and not (call.device == "cpu" and interpreted()):
+        return f"it computes on CUDA, not on {call.device}"
+    if not _installed():
+        return "triton is not installed, run pip install 'congru[triton]'"
+    if call.cell not in ("gru", "lstm", "mingru"):
+        return f"it has no {call.cell}"
+    if call.dtype not in DTYPES:
+        return f"it computes in float32, bfloat16 and float16, not {call.dtype}"
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return "torch.func and forward-mode derivatives do not see into its kernels"
+    return _too_large(call)
+
+
+def _too_large(call: Call) -> str | None:
+    """Why the recurrent weights do not fit one program, or None; a plain step without gradients splits its units."""
+    if call.cell == "mingru" or (call.steps is None and not call.gradient and not call.options):
+        return None
+    units = call.hidden_size // call.num_heads
+    wide = call.dtype == "float32" and not torch.is_autocast_enabled(call.device)
+    needed = shared_bytes(call.cell, units, 4 if wide else 2, call.gradient)
+    room = _room() if call.device == "cuda" else SHARED_BYTES
+    if needed <= room:
+        return None
+    what = "float32" if wide else "16-bit"
+    return f"{units} units of {what} recurrent weights need {needed // 1024} KB of shared memory, and {room // 1024} KB are there"
+
+
+@functools.cache
+def _room() -> int:
+    """Shared memory that a block may have on the present card."""
+    from triton.runtime import driver
+
+    return int(driver.active.utils.get_device_properties(torch.cuda.current_device())["max_shared_mem"])
+
+
+def shared_bytes(cell: str, units: int, size: int, gradient: bool) -> int:
+    """An upper bound of the shared memory of a launch, from what the compiler took for sm_90: results/gpu_compile.json."""
+    block = max(16, 1 << (units - 1).bit_length())
+    weights = len(CELLS[cell].gates) * block * block * size
+    rows = 192 * block
+    # The backward reads float32 weights in two orders.
+    return rows + (5 * weights // 2 if gradient and size == 4 else weights)
+
+
+def declines(call: Call) -> str | None:
+    """Why "auto" passes it over although it can run this call: what was never run on a card is nobody's default."""
+    return "no card has run it yet, so it runs only where backend='triton' asks for it"
+
+
+@functools.cache
+def _installed() -> bool:
+    return importlib.util.find_spec("triton") is not None
+
+
+def interpreted() -> bool:
+    """Whether Triton's interpreter runs the kernels."""
+    return os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "yes", "on", "y")
+
+
+def sequence(call: Sequence) -> Results:
+    """Run a call, see :func:`congru.ops.sequence`; `recompute` keeps the arguments alone for the backward."""
+    return sequences((call,))[0]
+
+
+def sequences(calls: tuple[Sequence, ...]) -> list[Results]:
+    """Run the calls of one layer, one for each direction, in one launch; their lengths, resets and options are the same."""
+    call = calls[0]
+    if call.x.shape[0] == 0 or call.x.shape[1] == 0:
+        return [_without_steps(own) for own in calls]
+    if call.recompute:
+        return _recomputed(calls)
+    if call.cell == "mingru":
+        from congru.kernels.triton import mingru
+
+        return [mingru.sequence(own) for own in calls]
+    from congru.kernels.triton import launch
+
+    return launch.launch(calls)
+
+
+def step(cell: str, x: Tensor, state: State | None, weights: Weights, *, reset_before: bool = False) -> State:
+    """One step on x [B, I]; see :func:`congru.ops.step`."""
+    arrays = (x, *(state or ()), *weights)
+    gradient = torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in arrays)
+    if gradient or cell == "mingru" or len(x) == 0:
+        return sequence(Sequence(cell, x.unsqueeze(1), state, weights, reset_before=reset_before))[1]
+    from congru.kernels.triton import one_step
+
+    return one_step.step(cell, x, state, weights, reset_before=reset_before)
+
+
+def _without_steps(call: Sequence) -> Results:
+    """A call without rows or steps, which needs no kernel."""
+    if call.options.num_heads == 1:
+        return composite.sequence(call)
+    from congru.kernels import heads
+
+    return heads.sequence(composite.sequence, call)
+
+
+def _recomputed(calls: tuple[Sequence, ...]) -> list[Results]:
+    """The calls with `recompute`: the backward runs the forward again."""
+
+    def again(arguments: list[tuple[Any, ...]]) -> list[Results]:
+        names = ("x", "state", "weights", "h_reset")
+        return sequences(
+            tuple(
+                own._replace(**dict(zip(names, parts)), recompute=False)
+                for own, parts in zip(calls, arguments)
+            )
+        )
+
+    arguments = [(own.x, own.state, own.weights, own.h_reset) for own in calls]
+    results: list[Results] = checkpoint(again, arguments, use_reentrant=False, preserve_rng_state=False)
+    return results
