@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bench import export_tables
+from congru.cli.export import _loss
 
 
 def entry(form: str, error: float, step_us: float, facts: dict[str, int] | None = None) -> dict[str, Any]:
@@ -19,6 +20,23 @@ def entry(form: str, error: float, step_us: float, facts: dict[str, int] | None 
         "source_us": 5.0,
         "facts": facts or {},
     }
+
+
+def test_int8_costs_no_task_more_than_the_page_says() -> None:
+    tasks = export_tables.result("int8_scores")["figures"]
+    assert len(tasks) == 9
+    for models in tasks.values():
+        for scores in models.values():
+            name, change = next(iter(scores["change, %"].items()))
+            assert name == next(iter(scores["float32"]))
+            assert _loss(name, change) <= 0.1, name
+
+
+def test_one_hash_everywhere() -> None:
+    """Every cell of every profile, and the exports, as docs/promises.md says."""
+    same = export_tables.result("bits")["figures"]["one hash"]
+    assert len(same) == 12
+    assert set(same.values()) == {True}
 
 
 def test_a_row_takes_the_step_form(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -300,7 +300,8 @@ def inspect_extra(model: Model, source: str | None = None) -> list[tuple[str, st
     if translator.attends:
         best = translator.translate([text])[0][0]
         sentence = (
-            "Each row is a word of the translation, each column one of the source; the stronger the colour, the more attention."
+            "Each row is a word of the translation, each column one of the source;"
+            " the stronger the colour, the more attention."
         )
         chapters.append(("Attention", sentence, alignment_svg(align(translator, text, best))))
     ids = translator.encode([text]).ids[0]
