@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -231,6 +233,7 @@ def test_what_is_no_cell_here_has_its_line(tmp_path, arrays, message):
 
 def test_files_that_are_broken_or_something_else_have_their_line(tmp_path):
     torch.save(Tagger(), tmp_path / "whole.pt")
+    (tmp_path / "pickled.pt").write_bytes(pickle.dumps(Path(), 5))
     (tmp_path / "cut.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{}")
     (tmp_path / "x.npz").write_bytes(b"PK nothing")
     (tmp_path / "x.keras").write_bytes(b"no zip")
@@ -249,6 +252,7 @@ def test_files_that_are_broken_or_something_else_have_their_line(tmp_path):
     (tmp_path / "zip.json").write_bytes(b"PK\x03\xff")
     for name, line in (
         ("whole.pt", "holds more than tensors or is no torch file"),
+        ("pickled.pt", "holds more than tensors or is no torch file, expected a state_dict"),
         ("cut.safetensors", "holds no recurrent layer|no complete .safetensors file"),
         ("x.npz", "no complete .npz file"),
         ("x.keras", "is no Keras model"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,7 +44,9 @@ def read_arrays(path: Path) -> dict[str, Array]:
 def _read_torch(path: Path) -> dict[str, Array]:
     torch = require("torch", "train")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # what torch thinks of another's pickle: the line below says it
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}): check the path") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
