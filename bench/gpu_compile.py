@@ -95,7 +95,7 @@ def front_end(kernel: Any, dtype: str, values: dict[str, Any], absent: set[str],
 
     target = GPUTarget("cuda", capability, 32)
     compiler = make_backend(target)
-    options, context = compiler.parse_options({}), ir.context()
+    options, context = compiler.parse_options({"enable_fp_fusion": True}), ir.context()
     ir.load_dialects(context)
     compiler.load_dialects(context)
     functions = compiler.get_codegen_implementation(options)
@@ -112,7 +112,7 @@ def compiled(
 
     what = source(kernel, dtype, values, absent)
     target = GPUTarget("cuda", capability, 32)
-    binary = triton.compile(what, target=target, options={"num_warps": num_warps})
+    binary = triton.compile(what, target=target, options={"num_warps": num_warps, "enable_fp_fusion": True})
     assembler = Path(triton.__file__).parent / "backends/nvidia/bin/ptxas"
     ptx = binary.asm["ptx"]
     arch = re.search(r"\.target (sm_\w+)", ptx)

@@ -306,13 +306,14 @@ def gru_backward(
     num_steps = tl.max(length, 0)
     for back in range(num_steps):
         k = num_steps - 1 - back
+        steps = k + tl.zeros_like(length)  # of each row
         active = k < length
         block = active[:, None] & is_unit[None, :]
         t = k + reverse * (length - 1 - 2 * k)
         at = (row * T + t) * D + d
         # The state that entered the step: y of the step before, or the one that the sequence began with.
-        before = load(y, at + (2 * reverse - 1) * D, units, block & (k > 0), H)
-        before += load(h0, state, units, block & (k == 0), H)
+        before = load(y, at + (2 * reverse - 1) * D, units, block & (steps > 0)[:, None], H)
+        before += load(h0, state, units, block & (steps == 0)[:, None], H)
         if reset is not None:
             is_first = begins(reset, row, t, length, active, T, reverse)
             before = restarted(before, begin, is_first)

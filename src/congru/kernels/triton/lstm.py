@@ -224,15 +224,18 @@ def lstm_backward(
     num_steps = tl.max(length, 0)
     for back in range(num_steps):
         k = num_steps - 1 - back
+        steps = k + tl.zeros_like(length)  # of each row
         active = k < length
         block = active[:, None] & is_unit[None, :]
         t = k + reverse * (length - 1 - 2 * k)
         at = (row * T + t) * D + d
         # The state that entered the step: that after the step before, or the one that the sequence began with.
         previous = at + (2 * reverse - 1) * D
-        before = load(y, previous, units, block & (k > 0), H) + load(h0, state, units, block & (k == 0), H)
-        before_c = load(c_states, previous, units, block & (k > 0), H)
-        before_c += load(c0, state, units, block & (k == 0), H)
+        before = load(y, previous, units, block & (steps > 0)[:, None], H) + load(
+            h0, state, units, block & (steps == 0)[:, None], H
+        )
+        before_c = load(c_states, previous, units, block & (steps > 0)[:, None], H)
+        before_c += load(c0, state, units, block & (steps == 0)[:, None], H)
         if reset is not None:
             is_first = begins(reset, row, t, length, active, T, reverse)
             before, before_c = restarted(before, begin, is_first), restarted(before_c, begin_c, is_first)

@@ -56,7 +56,7 @@ def is_first_at(
     reset: tl.tensor, k: tl.tensor, at: tl.tensor, length: tl.tensor, reverse: tl.tensor
 ) -> tl.tensor:
     """Whether a sequence begins at steps k: in reverse the boundary lies between t + 1 and t."""
-    inside = (k < length) & ((reverse == 0) | (k > 0))
+    inside = (k < length) & (k + 1 - reverse > 0)
     return tl.load(reset + at + reverse, mask=inside, other=0) != 0
 
 
@@ -179,10 +179,12 @@ def mingru_backward(
         dh = last_of(dstates, STEPS)
     # dh is that of the state after step 0 (or of the end, without steps); h0 is before it.
     first_at = row * T + reverse * (length - 1)
-    z = sigmoid(tl.load(gi + first_at * 2 * H + units, mask=is_unit & (length > 0), other=0.0).to(tl.float32))
-    share = tl.where(length > 0, z, 1.0)
+    any_steps = length + tl.zeros_like(units) > 0
+    z = sigmoid(tl.load(gi + first_at * 2 * H + units, mask=is_unit & any_steps, other=0.0).to(tl.float32))
+    share = tl.where(any_steps, z, 1.0)
     if reset is not None:
-        cut = tl.load(reset + first_at, mask=(length > 0) & (reverse == 0), other=0) != 0
+        forward = reverse + tl.zeros_like(units) == 0
+        cut = tl.load(reset + first_at + tl.zeros_like(units), mask=any_steps & forward, other=0) != 0
         share = tl.where(cut, 0.0, share)
         tl.store(dh_reset + row * H + units, dbegin, mask=is_unit)
     tl.store(
