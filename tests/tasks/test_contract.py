@@ -73,8 +73,7 @@ def test_training_leaves_a_result_of_one_kind(trained: Trained) -> None:
     assert list((trained.out / "samples").glob("step-*.txt"))
     report = (trained.out / "report.html").read_text()
     assert any(words in report for words in ("beats", "NOT beat", "training did not help"))
-    if trained.task.name in ("text", "chess"):
-        assert re.search(r"On the validation data \([\d,]+ (characters|games?)\)", report)
+    assert re.search(r"On the validation data \([\d,]+ [a-z]+", report)  # how much of it was measured
     same = getattr(congru.tasks, trained.task.name).train
     assert same(*trained.data, **COMMON, **trained.case.settings, dry_run=True).status == "dry run"
 
@@ -149,7 +148,9 @@ def test_one_rule_says_which_part_is_scored(trained: Trained, capsys: pytest.Cap
     def scores(part: str) -> tuple[dict[str, dict[str, float]], str]:
         capsys.readouterr()
         rows = trained.task.use("evaluate")(trained.out, *trained.data, part=part)
-        return rows, capsys.readouterr().out.partition("\n")[0]
+        printed = capsys.readouterr().out
+        assert re.search(r"On the \w+ data \([\d,]+ [a-z]+", printed)
+        return rows, printed.partition("\n")[0]
 
     whole, _ = scores("all")
     validation, line = scores("validation")

@@ -104,13 +104,14 @@ DEMOS = MappingProxyType(
             " translates.",
             (
                 "congru train translate {pairs} --source-column 2 --target-column 1 --hidden-size 128 --embedding-size 128"
-                " --vocab-size 4000 --batch-size 64 --learning-rate 0.003 --evaluations 4 --minutes {minutes} --out {out}/model",
+                " --vocab-size 4000 --max-tokens 16 --batch-size 64 --learning-rate 0.003 --max-validation 300 --evaluations 4"
+                " --minutes {minutes} --out {out}/model",
                 "congru run {out}/model 'Il fait froid ce matin.' --beam 5 --best 3 --attention",
                 "congru run {out}/model 'Où est la gare ?'",
                 "congru inspect {out}/model 'Où est la gare ?' --out {out}/gates.html",
             ),
             data="tatoeba_fra_eng",
-            seconds=210,
+            seconds=180,
         ),
         "speech": Demo(
             "Strings of digits spoken by the voices of espeak-ng, some to learn from, others to be tested with. Real voices"

@@ -150,6 +150,7 @@ def _amount(validation: object) -> str:
         if isinstance(validation, str)
         else ""
     )
+    text = text.partition(":")[0]  # what follows says how it is made up
     return text if len(text) <= 60 else ""
 
 

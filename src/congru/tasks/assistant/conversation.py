@@ -106,7 +106,7 @@ class Conversation:
         lines = []
         if turn.intent is None and self.card.unknown > self.cards[-2].unknown:
             lines.append(
-                f"{DONT_KNOW} ({turn.guess} {turn.confidence:.0%}, threshold {self.assistant.threshold:.0%};"
+                f"{DONT_KNOW} ({turn.guess} {turn.confidence:.0%}, threshold {_sure(self.assistant.threshold)};"
                 f" {self.card.unknown} of {self.card.turns} turns)"
             )
         lines.append(f"  intent  {self.card.intent or '-'}")
@@ -115,3 +115,14 @@ class Conversation:
         if self.needed:
             lines.append(f"  needs   {', '.join(self.needed)}")
         return "\n".join(lines)
+
+
+def _sure(share: float) -> str:
+    """A probability that may be close to one, never told as one.
+
+    >>> _sure(0.9), _sure(0.9962), _sure(0.99999)
+    ('90%', '99.6%', 'over 99.9%')
+    """
+    if share >= 0.9995 and share < 1:
+        return "over 99.9%"
+    return f"{share:.1%}" if share >= 0.995 else f"{share:.0%}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from congru.errors import CongruError
+from congru.runtime import plain_json
 
 HELP = "Write a sentence. /undo forgets the last, /save FILE and /load FILE keep and restore, /reset, /quit."
 Turn = TypeVar("Turn")
@@ -30,7 +30,7 @@ def answer(conversation: Talks[Turn], text: str, as_json: bool) -> str:
     """Say a sentence and tell what came of it. Raises :class:`CongruError` for one that cannot be read."""
     turn = conversation.say(text)
     if as_json:
-        return json.dumps(conversation.as_json(turn), ensure_ascii=False)
+        return plain_json.as_json(conversation.as_json(turn))
     return conversation.as_text(turn)
 
 
@@ -49,7 +49,7 @@ def talk(conversation: Talks[Turn], as_json: bool) -> None:
             told = _command(conversation, line) if line.startswith("/") else ""
             told = told or answer(conversation, line, as_json)
         except CongruError as error:
-            told = json.dumps({"error": str(error)}) if as_json else str(error)
+            told = plain_json.as_json({"error": str(error)}) if as_json else str(error)
         print(told)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,7 +11,11 @@ from cyclopts import Parameter
 from numpy.typing import NDArray
 
 from congru.errors import DataError
+from congru.report.verdict import verdict
+from congru.runtime import plain_json
+from congru.runtime.answer import ANSWER
 from congru.runtime.model import Model
+from congru.runtime.tensors import parse_tensors
 from congru.tasks.assistant.conversation import Conversation
 from congru.tasks.assistant.data import read_part, unknown_labels
 from congru.tasks.assistant.dialogue_data import baseline_measures, dialogue_measures
@@ -102,6 +105,15 @@ def evaluate(
         if not json:
             for line in notes:
                 print(line)
+            measured, *_ = rows["model"]
+            beside = {
+                title: row[measured]
+                for title, row in rows.items()
+                if not title.startswith("model") and measured in row
+            }
+            first, value = next(iter(count.items()))
+            windows = f"{value:,} {first}"
+            print(verdict(measured, rows["model"][measured], beside, False, split="scored", windows=windows))
     return rows
 
 
@@ -140,7 +152,7 @@ def _score_dialogues(policy: Policy, data: str, part: str) -> Scored:
 
 def _table(rows: Rows, count: dict[str, int], title: str, *, as_json: bool) -> str:
     if as_json:
-        return json.dumps({**count, **rows})
+        return plain_json.as_json({**count, **rows})
     lines = [f"{title}: " + ", ".join(f"{number} {what}" for what, number in count.items())]
     for name, values in rows.items():
         told = "  ".join(
@@ -154,7 +166,7 @@ def _table(rows: Rows, count: dict[str, int], title: str, *, as_json: bool) -> s
 def inspect_inputs(model: Model, source: str | None = None) -> tuple[NDArray[Any], list[str]]:
     """What the network reads, and a label for each step.
 
-    A model of sentences: the tokens [1, T, 8] of a sentence and its words; without one, of known words. A model of
+    A model of sentences: the tokens [1, T, 8] of a sentence and its words; without one, of an example of its training. A model of
     dialogues: the turns [1, T, F] of the first dialogue of a file and their sentences; without one, of its example.
 
     Raises:
@@ -164,11 +176,21 @@ def inspect_inputs(model: Model, source: str | None = None) -> tuple[NDArray[Any
         policy, dialogue = Policy(model), dialogue_of(model, source)
         return policy.reader.follow(dialogue).x[None], [turn.sentence for turn in dialogue.turns]
     assistant = Assistant(model)
-    known = list(assistant.vocabulary.tables[0])[:12]
-    words = known if source is None else [word for word, _, _ in cut_words(source, assistant.cut_by_blanks)]
+    words = (
+        _example(model, assistant)
+        if source is None
+        else [word for word, _, _ in cut_words(source, assistant.cut_by_blanks)]
+    )
     if not words:
         raise DataError(f"source is {source!r}, expected a sentence: write some words")
     return assistant.vocabulary.encode(words)[None].astype(np.int64), words
+
+
+def _example(model: Model, assistant: Assistant) -> list[str]:
+    """The sentence whose answer came with the model; of an older folder, words that it knows."""
+    if ANSWER in model.files:
+        return bytes(parse_tensors(model.files[ANSWER])["input.words"]).decode().split("\n")
+    return list(assistant.vocabulary.tables[0])[:12]
 
 
 def dialogue_of(model: Model, source: str | None) -> Dialogue:

@@ -203,7 +203,16 @@ def evaluate(
                 f"{name}: " + ", ".join(f"{key.replace('_', ' ')} {value:.4g}" for key, value in row.items())
             )
         baselines = {name: row["top1"] for name, row in rows.items() if name != "model"}
-        print(verdict("top1", whole["top1"], baselines, minimize=False, split="scored"))
+        print(
+            verdict(
+                "top1",
+                whole["top1"],
+                baselines,
+                minimize=False,
+                split="scored",
+                windows=f"{len(wanted):,} games",
+            )
+        )
     return {**rows, **bands, **ratings, **others}
 
 

@@ -143,7 +143,14 @@ def evaluate(
         print(text_table(lines, ("", *(column.replace("_", " ") for column in columns)), best=None))
         baselines = {title: row[metric] for title, row in rows.items() if title != "model"}
         print(
-            verdict(metric.replace("_", " "), rows["model"][metric], baselines, minimize=True, split="scored")
+            verdict(
+                metric.replace("_", " "),
+                rows["model"][metric],
+                baselines,
+                minimize=True,
+                split="scored",
+                windows=words,
+            )
         )
     return rows
 

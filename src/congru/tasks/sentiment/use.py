@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from congru.errors import DataError
 from congru.report.page import Section, page
 from congru.report.table import text_table
 from congru.report.verdict import verdict
+from congru.runtime import plain_json
 from congru.runtime.model import Model
 from congru.tasks.class_scores import calibration_error, confusion, confusion_table, scores_of
 from congru.tasks.parts import Part
@@ -73,7 +73,7 @@ def run(
         attribution = attribute_text(classifier, one, target)
         explained.append((one, attribution))
         if json_lines:
-            print(json.dumps(as_json(one, attribution), ensure_ascii=False))
+            print(plain_json.as_json(as_json(one, attribution)))
         else:
             print((colored if sys.stdout.isatty() else colorless)(attribution) + "\n")
     if page_file is not None:
@@ -100,7 +100,7 @@ def _stream(classifier: Classifier, text: str, json_lines: bool) -> None:
     for moment in classifier.stream(text):
         if json_lines:
             known = dict(zip(classifier.classes, moment.probabilities.round(4).tolist()))
-            print(json.dumps({"word": moment.piece, "probabilities": known}, ensure_ascii=False))
+            print(plain_json.as_json({"word": moment.piece, "probabilities": known}))
             continue
         best = int(moment.probabilities.argmax())
         p = float(moment.probabilities[best])
@@ -199,7 +199,16 @@ def evaluate(
         matrix = confusion(logits.argmax(1), chosen.labels, len(classifier.classes))
         print(confusion_table(matrix, classifier.classes))
         baselines = {title: row["accuracy"] for title, row in rows.items() if title != "model"}
-        print(verdict("accuracy", rows["model"]["accuracy"], baselines, minimize=False, split="scored"))
+        print(
+            verdict(
+                "accuracy",
+                rows["model"]["accuracy"],
+                baselines,
+                minimize=False,
+                split="scored",
+                windows=f"{len(chosen):,} texts",
+            )
+        )
     return rows
 
 

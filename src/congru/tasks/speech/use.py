@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from congru.data.files import read_bytes
 from congru.errors import DataError, SettingsError
 from congru.report.table import text_table
 from congru.report.verdict import verdict
+from congru.runtime import plain_json
 from congru.runtime.answer import ANSWER
 from congru.runtime.atomic import write_whole
 from congru.runtime.folder import find_model_folder
@@ -191,7 +191,7 @@ def _print_each(
     for name, words in heard:
         transcripts.append((name, words))
         if json_lines:
-            print(json.dumps(as_json(name, words), ensure_ascii=False))
+            print(plain_json.as_json(as_json(name, words)))
         elif times:
             print("\n".join([name, *map(_timed, words)]))
         else:
@@ -221,7 +221,7 @@ def _follow(
     def say(words: list[Word]) -> None:
         for word in words:
             if json_lines:
-                print(json.dumps(as_json("stream", [word])["words"][0], ensure_ascii=False), flush=True)  # type: ignore[index]
+                print(plain_json.as_json(as_json("stream", [word])["words"][0]), flush=True)  # type: ignore[index]
             else:
                 print(_timed(word) if times else word.text, end="\n" if times else " ", flush=True)
         heard.extend(words)
@@ -342,7 +342,16 @@ def _print_scores(
     for text, other in wrong[:errors]:
         print(f"said  {text}\nheard {other}")
     baselines = {title: row["wer"] for title, row in scores.items() if title not in heard}
-    print(verdict("wer", scores[last]["wer"], baselines, minimize=True, split="scored"))
+    print(
+        verdict(
+            "wer",
+            scores[last]["wer"],
+            baselines,
+            minimize=True,
+            split="scored",
+            windows=f"{len(references):,} utterances",
+        )
+    )
 
 
 def inspect_inputs(model: Model, source: str | None = None) -> tuple[Floats, list[str]]:

@@ -83,7 +83,12 @@ def table(rows: dict[str, dict[str, float]], corpus: Corpus, model: Model, num_s
             f"{corpus.source}: {num_scored:,} of {len(corpus.text):,} characters scored with {model.cell}",
             lines,
             verdict(
-                METRIC.replace("_", " "), rows["model"][METRIC], baselines, minimize=True, split="scored"
+                METRIC.replace("_", " "),
+                rows["model"][METRIC],
+                baselines,
+                minimize=True,
+                split="scored",
+                windows=f"{num_scored:,} characters",
             ),
         ]
     )

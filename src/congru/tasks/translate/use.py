@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from congru.errors import DataError, SettingsError
 from congru.report.page import Section, page
 from congru.report.table import Cell, text_table
 from congru.report.verdict import verdict
+from congru.runtime import plain_json
 from congru.runtime.model import Model
 from congru.tasks.parts import Part, part_to_score
 from congru.tasks.translate import dictionary
@@ -139,7 +139,7 @@ def _print(
             {"text": one.text, "score": round(one.score, 4), "log_p": round(one.log_p, 4), "ended": one.ended}
             for one in translations
         ]
-        print(json.dumps({"source": text, "translations": entries}, ensure_ascii=False), flush=True)
+        print(plain_json.as_json({"source": text, "translations": entries}), flush=True)
         return
     for one in translations:
         print(f"{one.score:8.3f}  {one.text}" if scores or len(translations) > 1 else one.text, flush=True)
@@ -156,7 +156,7 @@ def _stream(translator: Translator, text: str, beam: int, alpha: float, json_lin
     for number, word in enumerate(words, 1):
         gained = stream.push(word, last=number == len(words))
         if json_lines:
-            print(json.dumps({"word": word, "gained": gained}, ensure_ascii=False), flush=True)
+            print(plain_json.as_json({"word": word, "gained": gained}), flush=True)
         else:
             print(f"{word:<24} {' '.join(gained)}".rstrip(), flush=True)
     if not json_lines:
@@ -259,7 +259,16 @@ def _print_scores(
     for line in own.signatures:
         print(line)
     baselines = {title: row["bleu"] for title, row in rows.items() if title != "model"}
-    print(verdict("BLEU", rows["model"]["bleu"], baselines, minimize=False, split="scored"))
+    print(
+        verdict(
+            "BLEU",
+            rows["model"]["bleu"],
+            baselines,
+            minimize=False,
+            split="scored",
+            windows=f"{count:,} sentences",
+        )
+    )
 
 
 def sentence_of(translator: Translator, source: str | None) -> str:

@@ -77,7 +77,16 @@ def evaluate_frames(
         table = [(what, *values.tolist()) for what, values in errors.items()]
         print(text_table(table, ("", *_headings(predictor)), decimals=5))
         beside = {what: row["mse_1_ahead"] for what, row in rows.items() if what != "model"}
-        print(verdict("mse_1_ahead", rows["model"]["mse_1_ahead"], beside, minimize=True, split="scored"))
+        print(
+            verdict(
+                "mse_1_ahead",
+                rows["model"]["mse_1_ahead"],
+                beside,
+                minimize=True,
+                split="scored",
+                windows=f"{len(clips):,} clips",
+            )
+        )
     return rows
 
 

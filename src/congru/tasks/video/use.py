@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from congru.errors import DataError, SettingsError
 from congru.report.table import text_table
 from congru.report.verdict import verdict
+from congru.runtime import plain_json
 from congru.runtime.answer import Arrays
 from congru.runtime.model import Model
 from congru.tasks.class_scores import calibration_error, confusion, confusion_table, scores_of
@@ -154,7 +154,7 @@ def _say(
         }
         if decided is not None:
             answer["early"] = {"class": classifier.classes[decided[0]], "frame": decided[1] + 1}
-        print(json.dumps(answer, ensure_ascii=False))
+        print(plain_json.as_json(answer))
         return
     best = ", ".join(f"{classifier.classes[int(k)]} {p[k]:.1%}" for k in order[:3])
     print(f"{name}: {best}")
@@ -179,7 +179,7 @@ def _stream(classifier: Classifier, name: str, frames: Iterator[NDArray[Any]], j
                 "class": classifier.classes[best],
                 "probability": round(p, 6),
             }
-            print(json.dumps({**line, "decided": moment.decided}, ensure_ascii=False), flush=True)
+            print(plain_json.as_json({**line, "decided": moment.decided}), flush=True)
             continue
         mark = "  <- decided" if falls else ""
         print(
@@ -238,7 +238,16 @@ def evaluate(
         matrix = confusion(ends.argmax(1), labels, len(classifier.classes))
         print(confusion_table(matrix, classifier.classes))
         baselines = {title: row["accuracy"] for title, row in rows.items() if not title.startswith("model")}
-        print(verdict("accuracy", rows["model"]["accuracy"], baselines, minimize=False, split="scored"))
+        print(
+            verdict(
+                "accuracy",
+                rows["model"]["accuracy"],
+                baselines,
+                minimize=False,
+                split="scored",
+                windows=f"{len(clips):,} clips",
+            )
+        )
     return rows
 
 
