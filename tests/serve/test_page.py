@@ -379,6 +379,20 @@ def test_a_microphone_becomes_words_as_they_are_said(browser: Any, server: Servi
     opened.close()
 
 
+def test_a_table_shows_its_fan_and_more_of_its_past(browser: Any, server: Serving, trained: Path) -> None:
+    """Beside years of past nobody would see the fan: some of it is drawn, all of it where one asks."""
+    opened = Opened(browser, server.address, "#/model/forecast/forecast")
+    page = opened.page
+    page.locator("input[type=file]").set_input_files(trained / "data" / "forecast" / "series.csv")
+    page.get_by_text("The forecast knows the first").wait_for()
+    rows = page.locator("[aria-label='Forecast'] tbody tr")
+    few = rows.count()
+    page.get_by_role("button", name="Show more of the past").click()
+    wait_for(lambda: rows.count() > few)
+    assert "past=all" in page.evaluate("location.hash")
+    opened.close()
+
+
 def test_the_keyboard_alone_is_enough(browser: Any, server: Serving) -> None:
     opened = Opened(browser, server.address, "")
     page = opened.page

@@ -29,13 +29,18 @@ export function ForecastView({ model }: { model: string }) {
     const timer = setTimeout(() => setCutoff(Math.min(reach.most, reach.cutoff + rows)), wait);
     return () => clearTimeout(timer);
   }, [playing, reach?.cutoff, busy, speed]);
+  const [whole, setWhole] = useState(query.get("past") === "all");
+  useEffect(() => keepInAddress(["model", model, "forecast"], { past: whole ? "all" : "" }), [whole, model]);
+  // Beside years of past nobody would see the fan.
+  const left = answer && !whole ? Math.max(0, answer.past.length - Math.max(40, 5 * answer.horizon)) : 0;
   const lines = useMemo<Line[]>(() => {
     if (!answer) return [];
-    const past = answer.past.length;
-    const behind = (values: (number | null)[]) => [...Array<null>(past - 1).fill(null), answer.past[past - 1] ?? null, ...values];
+    const read = answer.past.slice(left);
+    const past = read.length;
+    const behind = (values: (number | null)[]) => [...Array<null>(past - 1).fill(null), read[past - 1] ?? null, ...values];
     const made: Line[] = [
       { label: answer.name, values: behind(answer.median), color: SERIES[0]! },
-      { label: "known", values: answer.past, color: SERIES[2]!, width: 1.5 },
+      { label: "known", values: read, color: SERIES[2]!, width: 1.5 },
       { label: "one season before", values: [...Array<null>(past).fill(null), ...answer.naive], color: SERIES[3]!, dash: [2, 4], width: 1 },
     ];
     if (answer.truth.length) made.push({ label: "what came", values: behind(answer.truth), color: SERIES[1]! });
@@ -45,7 +50,7 @@ export function ForecastView({ model }: { model: string }) {
       made.push({ label: `${band.level} % low`, values: behind(band.low), color: "--edge", width: 1 });
     }
     return made;
-  }, [answer]);
+  }, [answer, left]);
   const errors = answer && answer.truth.length ? meanErrors(answer.truth, answer.median, answer.naive) : null;
   function choose(name: string) {
     setSeries(name);
@@ -60,7 +65,10 @@ export function ForecastView({ model }: { model: string }) {
         {answer && (
           <>
             <div class="row spread">
-              <h2>{answer.horizon} {answer.steps} ahead</h2>
+              <div class="row">
+                <h2>{answer.horizon} {answer.steps} ahead</h2>
+                {(left > 0 || whole) && <button type="button" class="quiet small" onClick={() => setWhole(!whole)}>{whole ? "Show less of the past" : "Show more of the past"}</button>}
+              </div>
               {answer.series.length > 1 && (
                 <label class="row small">
                   Series
@@ -70,7 +78,7 @@ export function ForecastView({ model }: { model: string }) {
                 </label>
               )}
             </div>
-            <Chart x={answer.times.map((_, k) => k)} names={answer.times} lines={lines} label={`${answer.chosen}: past and forecast`} height={340} mark={answer.past.length - 1} />
+            <Chart x={answer.times.slice(left).map((_, k) => k)} names={answer.times.slice(left)} lines={lines} label={`${answer.chosen}: past and forecast`} height={340} mark={answer.past.length - left - 1} />
             {answer.reach ? (
               <div class="row" style={{ alignItems: "end" }}>
               <button

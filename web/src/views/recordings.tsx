@@ -246,11 +246,13 @@ export function Watch({ model }: { model: string }) {
   const [fault, setFault] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const [clip, setClip] = useState<string | null>(null);
+  const [still, setStill] = useState(false); // a GIF is a picture to a browser
   const [frame, setFrame] = useState(0);
   useEffect(() => () => void (clip && URL.revokeObjectURL(clip)), [clip]);
   async function send(file: File) {
     setBusy(true);
     setClip(/^(video|image)\//.test(file.type) ? URL.createObjectURL(file) : null);
+    setStill(file.type.startsWith("image/"));
     try {
       const answer = await engine.watch(model, file, file.name);
       setTold(answer);
@@ -281,7 +283,8 @@ export function Watch({ model }: { model: string }) {
       {busy && <p class="soft">Watching…</p>}
       {told && (
         <div class="halves">
-          {clip && <video src={clip} controls muted style={{ width: "100%", maxHeight: "320px" }} />}
+          {clip && still && <img src={clip} alt="The clip" style={{ width: "100%", maxHeight: "320px", objectFit: "contain", imageRendering: "pixelated" }} />}
+          {clip && !still && <video src={clip} controls muted style={{ width: "100%", maxHeight: "320px" }} />}
           <div class="stack">
             {told.steps.length > 1 ? (
               <>

@@ -3,7 +3,7 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { Chart, type Line } from "../chart";
 import { SERIES } from "../colors";
 import { engine } from "../engine";
-import { address, digits, faultText, metricName, Notice, useAnswer, VIEWS } from "../parts";
+import { address, digits, faultText, keepInAddress, metricName, Notice, useAnswer, useRoute, VIEWS } from "../parts";
 import type { Row, Status } from "../protocol";
 import { Measure, StateTag } from "./home";
 
@@ -62,7 +62,7 @@ export function RunPage({ name }: { name: string }) {
       <div class="two">
         <div class="stack">
           <section class="card" aria-label="Curves">
-            <Curves rows={rows} status={now} alive={alive} />
+            <Curves run={name} rows={rows} status={now} alive={alive} />
           </section>
           <GateCurves rows={rows} />
           {run?.sample && (
@@ -122,7 +122,8 @@ export function RunPage({ name }: { name: string }) {
   );
 }
 
-function Curves({ rows, status, alive }: { rows: Row[]; status: Status | null; alive: boolean }) {
+function Curves({ run, rows, status, alive }: { run: string; rows: Row[]; status: Status | null; alive: boolean }) {
+  const { query } = useRoute();
   const groups = useMemo(() => {
     const curves = new Map<string, Map<string, Map<number, number | null>>>();
     for (const [step, , split, name, value] of rows) {
@@ -135,7 +136,8 @@ function Curves({ rows, status, alive }: { rows: Row[]; status: Status | null; a
   }, [rows]);
   const names = [...groups.keys()];
   const metric = status?.metric && groups.has(status.metric) ? status.metric : null;
-  const [chosen, setChosen] = useState<string | null>(null);
+  const [chosen, setChosen] = useState<string | null>(query.get("curve"));
+  useEffect(() => keepInAddress(["run", run], { curve: chosen ?? "" }), [chosen, run]);
   const name = chosen && groups.has(chosen) ? chosen : (metric ?? names[0] ?? null);
   const shown = useMemo(() => {
     if (name === null) return null;
@@ -152,14 +154,14 @@ function Curves({ rows, status, alive }: { rows: Row[]; status: Status | null; a
   return (
     <>
       <div class="row spread">
-        <h2>{metricName(name!)}</h2>
+        <h2>{alive ? "How it learns" : "How it learnt"}</h2>
         <select style={{ width: "auto" }} aria-label="Which figure" value={name!} onChange={(event) => setChosen(event.currentTarget.value)}>
           {names.map((one) => <option key={one} value={one}>{metricName(one)}</option>)}
         </select>
       </div>
       <Chart x={shown.steps} lines={shown.lines} label={`${name} against steps`} xLabel="step" height={320} />
       <p class="small soft" data-rows={rows.length}>
-        {rows.length.toLocaleString("en")} figures, step {latest[0].toLocaleString("en")}, {digits(latest[1], 3)} s of training
+        Step {latest[0].toLocaleString("en")}, {digits(latest[1], 3)} s of training
       </p>
     </>
   );
