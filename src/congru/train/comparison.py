@@ -138,7 +138,7 @@ def _table(comparison: Comparison) -> str:
         (
             _title(row.cell),
             row.mean,
-            "" if row.spread is None else f"± {row.spread:.4f}",
+            "" if row.spread is None else f"±\N{NO-BREAK SPACE}{row.spread:.4f}",
             row.num_parameters,
             str(row.hidden_size),
             f"{row.steps:,.0f}",
@@ -151,7 +151,9 @@ def _table(comparison: Comparison) -> str:
     header = ("", comparison.metric, "spread", "parameters", "units", "steps", "time")
     better = f"{'Less' if comparison.minimize else 'More'} is better; the best stands in bold."
     meaning = METRICS.get(comparison.metric)
-    note = paragraphs([f"{comparison.metric} is {meaning} {better}" if meaning else better], "note")
+    note = paragraphs(
+        [f"What is measured, {comparison.metric}: {meaning} {better}" if meaning else better], "note"
+    )
     return html_table(rows, header, best={comparison.metric: "min" if comparison.minimize else "max"}) + note
 
 
