@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from congru.errors import CongruError
 from congru.gates.terminal import heat_map
+from congru.report.style import styled
 from gates_cases import known_keep, random_trace
 
 
@@ -21,6 +25,35 @@ def test_notebook_view_is_small_static_and_for_light_and_dark() -> None:
     assert set(re.findall(r"[;{]color:([^;}]*)", page)) == {"inherit"}  # the page's own colour, light or dark
     assert "<b>&x" not in page
     assert page.count("data:image/png;base64,") == 2
+
+
+@pytest.mark.parametrize("view", ["film", "memory", "trust", "age", "timescales", "saturation"])
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_every_picture_of_a_wide_layer_is_small_in_a_notebook(view: str, cell: str) -> None:
+    trace = random_trace(cell, T=200, H=512, B=1)
+    assert len(trace.picture(view)._repr_html_().encode()) < 100_000
+
+
+def test_a_palette_keeps_every_pixel() -> None:
+    """And of a higher image the rows kept are some of its own, the first and the last among them."""
+    picture = random_trace("gru", T=9, H=150, B=1).picture("film")
+
+    def images(**options: int) -> list[np.ndarray]:
+        svg = picture.draw("svg", caption=False, **options).decode()
+        found = re.findall(r'href="data:image/png;base64,([^"]+)"[^>]*id="film', svg)
+        return [np.asarray(Image.open(io.BytesIO(base64.b64decode(one))).convert("RGBA")) for one in found]
+
+    whole, few = images(), images(most_rows=40)
+    with styled():
+        stream = io.BytesIO()
+        picture.figure.savefig(stream, format="svg")
+    plain = re.findall(r'href="data:image/png;base64,([^"]+)"[^>]*id="film', stream.getvalue().decode())
+    assert len(whole) == len(plain) == 4
+    for image, rows, content in zip(whole, few, plain):
+        own = np.asarray(Image.open(io.BytesIO(base64.b64decode(content))).convert("RGBA"))
+        np.testing.assert_array_equal(image, own)
+        assert len(rows) == 40
+        np.testing.assert_array_equal(rows[[0, -1]], own[[0, -1]])
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm", "rnn", "mingru"])

@@ -20,10 +20,12 @@ from typing import Any
 from congru.errors import CongruError, require
 from congru.report.cell import card
 from congru.report.colors import SHARE, SIGNED
+from congru.report.images import small_images
 
 BLUE, ORANGE, INK, GREY, PALE = "#2f7fc4", "#d0701a", "#222222", "#7d7d7d", "#b4b4b4"
 # Wide enough for a page, and read on a phone, where it is drawn at three quarters: type of 9 points stays legible.
 WIDTH = 4.8
+NOTEBOOK_ROWS = 48  # of a heat map: six of them, 200 columns wide, stay below 100 kB
 # Blue, orange, purple, green-blue, brown (after Okabe & Ito); each has a contrast of 3 to 1 on white and on near black.
 LINES = ("#2f7fc4", "#d0701a", "#a05cb5", "#1f9483", "#97793a", "#808080")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 2)))
@@ -87,8 +89,13 @@ class Picture:
         target.write_bytes(self.draw(target.suffix[1:]))
         return target
 
-    def draw(self, kind: str = "svg", *, caption: bool = True, dpi: int = 150) -> bytes:
-        """The file's bytes as "svg" or "png", with the caption in the picture or without."""
+    def draw(
+        self, kind: str = "svg", *, caption: bool = True, dpi: int = 150, most_rows: int | None = None
+    ) -> bytes:
+        """The file's bytes as "svg" or "png", with the caption in the picture or without.
+
+        most_rows: of an SVG, how many rows of a heat map are kept at most.
+        """
         stream = io.BytesIO()
         with styled():
             texts = self._caption() if caption else []
@@ -97,12 +104,13 @@ class Picture:
             self.figure.savefig(stream, format=kind, dpi=100 if vector else dpi, **options)
             for text in texts:
                 text.set_text("")
-        return (
-            in_both_modes(stream.getvalue().decode(), self.question).encode() if vector else stream.getvalue()
-        )
+        if not vector:
+            return stream.getvalue()
+        small = small_images(stream.getvalue().decode(), most_rows)
+        return in_both_modes(small, self.question).encode()
 
     def _repr_html_(self) -> str:
-        svg = self.draw("svg", caption=False).decode()
+        svg = self.draw("svg", caption=False, most_rows=NOTEBOOK_ROWS).decode()
         return card(self.question, [self.limit], svg[svg.index("<svg") :])
 
     def _caption(self) -> list[Any]:

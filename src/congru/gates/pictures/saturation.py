@@ -14,6 +14,9 @@ LIMIT = (
 )
 
 
+MOST_DOTS = 200  # of a gate drawn as shapes
+
+
 def saturation_scatter(use: Saturation, *, width: float = WIDTH, steps: str = "steps") -> Picture:
     """One dot per unit and gate: share of steps nearly closed against nearly open; keep against reset where both."""
     gates = moving_gates(use)
@@ -26,7 +29,8 @@ def saturation_scatter(use: Saturation, *, width: float = WIDTH, steps: str = "s
             axes.set_axis_off()
         for axes, gate in zip(every, gates):
             axes.plot([0, 1], [1, 0], color=PALE, linewidth=1)
-            axes.scatter(gate.closed, gate.open, s=22, color=BLUE, alpha=0.55, linewidths=0)
+            many = len(gate.closed) > MOST_DOTS  # as pixels, the file stays small
+            axes.scatter(gate.closed, gate.open, s=22, color=BLUE, alpha=0.55, linewidths=0, rasterized=many)
             axes.set_title(title_of(gate))
             axes.set_xlim(-0.04, 1.04)
             axes.set_ylim(-0.04, 1.04)
