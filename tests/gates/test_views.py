@@ -40,8 +40,8 @@ def test_a_palette_keeps_every_pixel() -> None:
 
     def images(**options: int) -> list[np.ndarray]:
         svg = picture.draw("svg", caption=False, **options).decode()
-        found = re.findall(r'href="data:image/png;base64,([^"]+)"[^>]*id="film', svg)
-        return [np.asarray(Image.open(io.BytesIO(base64.b64decode(one))).convert("RGBA")) for one in found]
+        contents = re.findall(r'href="data:image/png;base64,([^"]+)"[^>]*id="film', svg)
+        return [np.asarray(Image.open(io.BytesIO(base64.b64decode(one))).convert("RGBA")) for one in contents]
 
     whole, few = images(), images(most_rows=40)
     with styled():

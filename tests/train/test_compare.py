@@ -211,10 +211,10 @@ def test_labels_under_the_gates_do_not_overlap(labels: list[str], room: int) -> 
     """In characters of the width they are drawn for: none begins before the one before it has ended, none is cut off."""
     from congru.train.comparison import _ticks
 
-    found = re.findall(r"left:([\d.]+)%\">([^<]+)<", _ticks(labels, room))
-    assert found
+    ticks = re.findall(r"left:([\d.]+)%\">([^<]+)<", _ticks(labels, room))
+    assert ticks
     ends = 0.0
-    for left, text in found:
+    for left, text in ticks:
         begins = float(left) / 100 * room
         assert begins >= ends - 0.1
         ends = begins + len(html.unescape(text))

@@ -19,11 +19,11 @@ def small_images(svg: str, most_rows: int | None = None) -> str:
     most_rows: of a higher image as many rows are kept, spread evenly; it is drawn at the size it had.
     """
 
-    def smaller(found: re.Match[str]) -> str:
-        begin, content, end = found.groups()
+    def smaller(match: re.Match[str]) -> str:
+        begin, content, end = match.groups()
         packed = _packed(base64.b64decode(content), most_rows)
         if packed is None:
-            return found.group()
+            return match.group()
         stretched = end if "preserveAspectRatio" in end else f'" preserveAspectRatio="none{end}'
         return f"{begin}{base64.b64encode(packed).decode()}{stretched}"
 

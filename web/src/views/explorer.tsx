@@ -42,7 +42,7 @@ export function Explorer({ model, task }: { model: string; task: string }) {
         )}
         <div class="row small soft">
           {film && text === "" && task === "text" && <span>The model wrote this text itself. Type your own above.</span>}
-          {task === "chess" && text === "" && <button type="button" onClick={() => setText(EXAMPLES.chess!)}>Try the Ruy Lopez</button>}
+          {task === "chess" && takesText && text === "" && <button type="button" onClick={() => setText(EXAMPLES.chess!)}>Try the Ruy Lopez</button>}
           {film && film.cut > 0 && <span>{film.cut} {film.words.steps} were left out: {film.steps.length} are shown.</span>}
           {text !== "" && <button type="button" class="quiet" onClick={() => setText("")}>Clear</button>}
         </div>
