@@ -11,6 +11,7 @@ NOT_A_QUESTION = {"__main__", "record", "runs", "tables", "documents", "timing",
 NOT_A_QUESTION |= {
     "assistant_tables",
     "export_tables",
+    "gpu_tables",
     "reliability_tables",
     "runtime_tables",
     "serve_tables",

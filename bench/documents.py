@@ -10,6 +10,7 @@ import re
 from bench import (
     assistant_tables,
     export_tables,
+    gpu_tables,
     reliability_tables,
     runtime_tables,
     serve_tables,
@@ -23,6 +24,7 @@ BLOCKS = {
     **assistant_tables.BLOCKS,
     **translate_tables.BLOCKS,
     **export_tables.BLOCKS,
+    **gpu_tables.BLOCKS,
     **reliability_tables.BLOCKS,
     **runtime_tables.BLOCKS,
     **serve_tables.BLOCKS,
@@ -33,6 +35,7 @@ DOCUMENTS = (
     "docs/chess.md",
     "docs/export.md",
     "docs/gates.md",
+    "docs/gpu.md",
     "docs/memory.md",
     "docs/music.md",
     "docs/promises.md",
