@@ -74,6 +74,12 @@ def test_training_leaves_a_result_of_one_kind(trained: Trained) -> None:
     report = (trained.out / "report.html").read_text()
     assert any(words in report for words in ("beats", "NOT beat", "training did not help"))
     assert re.search(r"On the validation data \([\d,]+ [a-z]+", report)  # how much of it was measured
+    if trained.task.name == "forecast":  # days and a picture, not numbers of steps
+        text, *_ = sorted((trained.out / "samples").glob("step-*.txt"))
+        assert re.search(
+            r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun) \d+ [A-Z][a-z][a-z] +[\d.]+ +[\d.]+", text.read_text()
+        )
+        assert "what came" in next((trained.out / "samples").glob("step-*-forecast.svg")).read_text()
     same = getattr(congru.tasks, trained.task.name).train
     assert same(*trained.data, **COMMON, **trained.case.settings, dry_run=True).status == "dry run"
 

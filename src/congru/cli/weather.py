@@ -104,8 +104,15 @@ def train_all(past: Any, seconds: float, out: Path | None) -> Any:
         minutes=seconds / 60,
         out=next_free(Path("runs"), "demo") if out is None else out,
     )
+    origin = dict.fromkeys(("horizon", "levels", "test_size", "minutes"), "demo")
     return compare(
-        make_learner, [past], settings, CELLS, SEEDS, say=lambda line: print(f"  {line}", flush=True)
+        make_learner,
+        [past],
+        settings,
+        CELLS,
+        SEEDS,
+        say=lambda line: print(f"  {line}", flush=True),
+        origin=origin,
     )
 
 

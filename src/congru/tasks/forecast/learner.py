@@ -9,6 +9,7 @@ interval losses do not move the median: levels are learned around the point fore
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -21,6 +22,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from congru.report.charts import line_chart
 from congru.runtime.answer import Answer
 from congru.tasks.forecast import defaults
 from congru.tasks.forecast.data import MOST_TRAINING, ForecastData, data_score, prepare
@@ -32,6 +34,7 @@ from congru.tasks.forecast.settings import SIZES, Settings
 from congru.tasks.forecast.simple import Rows
 from congru.tasks.forecast.store import NUM_ANSWERS, SeriesStore
 from congru.tasks.forecast.window import Window, decode_mean
+from congru.tasks.forecast.wording import name_step, say_times
 from congru.train.base import Probe, Sample, TaskLearner
 from congru.train.networks import Networks
 
@@ -200,13 +203,38 @@ class ForecastLearner(TaskLearner[Settings]):
     def sample(self, networks: Networks) -> Sample:
         """The forecast of the first series in the first validation window, beside the actual values."""
         series, cutoff = (part[:1] for part in self._validation)
-        forecast = self.evaluate(networks, np.stack((series, cutoff), 1))[0, :, 0]
-        actual = self.data.panel.actual(series, cutoff)[0]
-        lines = [f"series {self.data.table.series[int(series[0])].name!r}"]
-        lines.append(f"{'step':>6} {'actual':>12} {'forecast':>12}")
-        for step, y, f in zip(range(1, 25), actual, forecast):
-            lines.append(f"{step:>6} {y:>12.6g} {f:>12.6g}")
-        return Sample("\n".join(lines))
+        forecast = self.evaluate(networks, np.stack((series, cutoff), 1))[0]
+        actual, number = self.data.panel.actual(series, cutoff)[0], int(series[0])
+        ahead = self._store.times(number, cutoff[0] + np.arange(len(actual)))
+        times = say_times(self._store.format.wall(ahead))
+        widest = max(map(len, times))
+        name = self.data.table.series[number].name
+        lines = [f"series {name!r}", f"{'':>{widest}} {'actual':>12} {'forecast':>12}"]
+        for time, y, f in zip(times[:24], actual, forecast[:, 0]):
+            lines.append(f"{time:>{widest}} {y:>12.6g} {f:>12.6g}")
+        return Sample("\n".join(lines), self._picture(series, cutoff, actual, forecast, times[0]))
+
+    def _picture(
+        self, series: NDArray[np.int64], cutoff: NDArray[np.int64], actual: Any, forecast: Any, first: str
+    ) -> dict[str, bytes]:
+        """What was read before the window, the forecast with its interval, and what came; nothing without matplotlib."""
+        if importlib.util.find_spec("matplotlib") is None:
+            return {}
+        horizon = len(actual)
+        past = self.data.panel.history(min(self.data.window.input_size, 4 * horizon), series, cutoff)[0]
+        days = list(range(1, horizon + 1))
+        drawn = {
+            "past": (list(range(1 - len(past), 1)), past.tolist()),
+            "forecast": (days, forecast[:, 0].tolist()),
+            "what came": (days, actual.tolist()),
+        }
+        bands = {}
+        if forecast.shape[1] > 2:
+            bands["forecast"] = (forecast[:, 1].tolist(), forecast[:, 2].tolist())
+        _, plural = name_step(str(self._store.frequency), 1)
+        name = self.data.table.series[int(series[0])].name
+        svg = line_chart(drawn, str(name), x_label=f"{plural}, 1 is {first}", bands=bands)
+        return {"forecast.svg": svg.encode()}
 
     @cached_property
     def _store(self) -> SeriesStore:
