@@ -230,6 +230,7 @@ def test_every_optional_package_has_its_extra() -> None:
         "cozy_chess": "cozy-chess-py",
         "vega_datasets": "vega_datasets",
         "mlflow": "mlflow-skinny",
+        "PIL": "pillow",
     }
     for module, extra in EXTRAS.items():
         name = distributions.get(module, module.replace("_", "-"))

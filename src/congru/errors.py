@@ -126,6 +126,7 @@ EXTRAS = {
     "torch": "train",
     "lightning_fabric": "train",
     "matplotlib": "plots",
+    "PIL": "plots",
     "pooch": "train",
     "tokenizers": "text",
     "sacrebleu": "translate",

@@ -20,7 +20,10 @@ MOST_OF_A_PART = 150_000
 MOST_OF_THE_PAGE = 200_000  # serve holds the built page with its script and its engine
 # To other libraries, other places, browsers, sweeps, tables and contests of cells; nothing else needs them.
 DOORS = ("batch", "contest", "convert", "export", "serve", "sweep")
-DEMOS = ("cli/demo.py", "cli/weather.py")  # and what only shows them
+# The demos, and the list of public sets that they and the benchmarks read.
+DEMOS = ("cli/demo.py", "cli/weather.py", "data/public_sets.py")
+# What pays on a graphics card: kernels of Triton, and a GRU solved over all steps at once.
+CARD = ("kernels/triton/", "kernels/newton.py", "nn/parallel.py")
 
 
 def packed(files: dict[str, Path]) -> int:
@@ -41,11 +44,12 @@ def test_a_wheel_is_below_a_megabyte_and_a_little_for_each_task_and_door() -> No
         for path in package.rglob("*")
         if path.suffix not in (".pyc", ".so") and path.is_file()
     }
-    apart = ("tasks/", *(f"{door}/" for door in DOORS), *DEMOS)
+    apart = ("tasks/", *(f"{door}/" for door in DOORS), *DEMOS, *CARD)
     engine = {name: path for name, path in files.items() if not name.startswith(apart)}
     assert len(engine) > 100
     assert packed({core.name: core, **engine}) < MEGABYTE
     assert packed({name: files[name] for name in DEMOS}) < MOST_OF_A_PART / 10
+    assert packed({name: path for name, path in files.items() if name.startswith(CARD)}) < MOST_OF_A_PART / 3
     for folder in (*(f"tasks/{task}" for task in TASKS), *DOORS):
         part = {name: path for name, path in files.items() if name.startswith(f"{folder}/")}
         assert len(part) > 4

@@ -12,7 +12,7 @@ import pytest
 from test_processes import SETTINGS, SPLIT_TOLERANCE, assert_close, numbers
 from toy import run
 
-pytest.importorskip("ray.train.torch", reason="Ray is not installed: pip install 'congru[ray]'")
+pytest.importorskip("ray.train.torch", reason="Ray is not installed: pip install 'ray[train]'")
 
 PROGRAM = """
 import sys
