@@ -13,6 +13,7 @@ from bench import (
     gpu_tables,
     reliability_tables,
     runtime_tables,
+    scale_tables,
     serve_tables,
     tables,
     translate_tables,
@@ -28,11 +29,14 @@ BLOCKS = {
     **reliability_tables.BLOCKS,
     **runtime_tables.BLOCKS,
     **serve_tables.BLOCKS,
+    **scale_tables.BLOCKS,
 }
 DOCUMENTS = (
     "README.md",
     "docs/assistant.md",
+    "docs/batches.md",
     "docs/chess.md",
+    "docs/distributed.md",
     "docs/export.md",
     "docs/gates.md",
     "docs/gpu.md",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from bench.tables import markdown, result
@@ -27,8 +28,8 @@ def hosts(record: dict[str, Any] | None = None) -> str:
     one = figures["one_process"]
     head = ("hosts", "round trip", "link", "`--sync-every`", "steps a second", "of one process")
     return (
-        f"{markdown(head, rows)}\nOne process makes {one['1']:.2f} steps a second with one thread and {one['2']:.2f} with two, on"
-        f" the same two cores; the last column is the share of the latter. {figures['parameters']:,} parameters,"
+        f"{markdown(head, rows)}\nOne process makes {one['1']:.2f} steps a second with one thread and {one['2']:.2f} with two,"
+        f" on the same two cores; the last column is the share of the latter. {figures['parameters']:,} parameters,"
         f" {figures['parameters'] * 4 / 1e6:.1f} MB of gradients a step; load average {figures['load'][0]:g} at the end.\n"
     )
 
@@ -78,4 +79,43 @@ def batches(record: dict[str, Any] | None = None) -> str:
     return f"{markdown(head, rows)}\n{figures['workers']} processes of one thread each, imports and loading included.\n"
 
 
-BLOCKS = {"hosts": hosts, "lost_hosts": lost, "batches": batches}
+# Of the plan: a round trip within a rack, links in bytes a second, models as (words, seconds of a step on one core, parameters).
+ROUND_TRIP, LINKS = 0.2e-3, {"1 Gb/s": 125e6, "10 Gb/s": 1250e6}
+MACHINES = (10, 100)
+LARGE = ("8 M parameters, 0.3 s a step", 0.3, 8_000_000)
+
+
+def plan(record: dict[str, Any] | None = None) -> str:
+    """What more machines would give, by a formula whose two constants are measured: a step alone, and round trips a step."""
+    figures = (record or result("distributed"))["figures"]
+    step = 1 / figures["one_process"]["1"]
+    times = {
+        row["latency_ms"]: 1 / row["steps_per_second"]
+        for row in figures["network"]
+        if row["ranks"] == 2 and row["megabits"] is None and row["sync_every"] == 1
+    }
+    trips = (times[20] - times[1]) / 19e-3
+    small = (
+        f"{figures['parameters'] / 1e6:.1f} M parameters, {step:.3f} s a step",
+        step,
+        figures["parameters"],
+    )
+    rows = []
+    for words, seconds, parameters in (small, LARGE):
+        for link, speed in LINKS.items():
+            gains = []
+            for machines in MACHINES:
+                own, wait = seconds / machines, trips * math.log2(machines) * ROUND_TRIP
+                sent = 2 * (machines - 1) / machines * 4 * parameters / speed
+                gains += [seconds / (own + wait + sent), seconds / (own + (wait + 3 * sent) / 8)]
+            rows.append([words, link, *(f"{gain:.1f}" for gain in gains)])
+    head = ["model", "link", *(f"{n} machines{how}" for n in MACHINES for how in ("", ", `--sync-every 8`"))]
+    return (
+        f"{markdown(head, rows)}\nTimes as fast as one core, computed, not measured: step / n + {trips:.1f} log2(n) round trips"
+        f" of {1e3 * ROUND_TRIP:g} ms + 2 (n - 1) / n x the bytes of the gradients over the link; with `--sync-every 8` three"
+        f" times the bytes, and the round trips, at every eighth step. {trips:.1f} round trips a step are what 20 ms in place of"
+        f" 1 ms cost two hosts.\n"
+    )
+
+
+BLOCKS = {"hosts": hosts, "lost_hosts": lost, "batches": batches, "plan": plan}
