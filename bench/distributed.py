@@ -295,7 +295,7 @@ def main() -> None:
     }
     target = write_result(
         "distributed",
-        f"CONGRU_DATA=FOLDER python -m bench.distributed --steps {steps} --cases {arguments.cases}",
+        f"python -m bench.distributed --steps {steps} --cases {arguments.cases}",
         figures,
     )
     print(target.relative_to(ROOT))
