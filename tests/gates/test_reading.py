@@ -100,7 +100,7 @@ def test_the_shares_of_something_else_are_not_told_as_those_of_the_prediction(tm
             known_keep([0.5] * 3, T=12),
             "The intent, greet at 90 %, is made from the memory, and that stands to ",
         ),
-        (random_trace("gru", T=12, B=1), "The intent, greet at 90 %, is made from all states; of them "),
+        (random_trace("gru", T=12, B=1), "The intent, greet at 90 %, is made from all states; one of them, "),
     ):
         reading = Reading(
             None,
@@ -138,7 +138,7 @@ def test_outputs_are_shown_in_their_unit(tmp_path: Path) -> None:
     )
     page = report(trace, tmp_path / "r.html", context={"reading": reading}).read_text(encoding="utf-8")
     value = 10 * trace.output[0, -1, 2] + 100
-    assert f"In numbers, y: {value:+.4f} = " in page
+    assert f"In numbers, “y”: {value:+.4f} = " in page
 
 
 def test_the_input_is_shown_without_a_script_and_cannot_break_the_page(tmp_path: Path) -> None:
