@@ -73,7 +73,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "an4": AN4,
     "both": {**AN4, "bidirectional": True, "hidden_size": 128},
     "cells": {**AN4, **SMALL, "minutes": 10.0, "epochs": None},
-    "barista": {"epochs": 200, "batch_size": 16, "learning_rate": 3e-3, "features": "fbank"},
+    "barista": {
+        "epochs": 150,
+        "batch_size": 8,
+        "learning_rate": 2e-3,
+        "features": "fbank",
+        "ema": 0.99,
+        "evaluations": 12,
+    },
     "fsdd": {**SMALL, "epochs": 40, "batch_size": 32, "features": "fbank", "num_layers": 1, "dropout": 0.1},
     "speakers": {
         **SMALL,
@@ -232,7 +239,7 @@ def slots_of(text: str, values: Iterable[tuple[str, str]]) -> dict[str, str]:
 def barista(seed: int, folder: Path) -> dict[str, Any]:
     """Train on coffee orders; word errors, and the share of orders with all slots right."""
     source = data_root() / "barista"
-    took = train(source, Settings(**COMMON, **SETTINGS["barista"], seed=seed), folder)
+    took = train(source, Settings(**{**COMMON, **SETTINGS["barista"]}, seed=seed), folder)
     recognizer = Recognizer.load(folder)
     rows = [line.split("\t") for line in (source / "manifest.tsv").read_text().strip().split("\n")[1:]]
     wanted = [json.loads(row[5]) for row in rows if row[2] == "test"]
