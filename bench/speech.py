@@ -78,6 +78,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "batch_size": 8,
         "learning_rate": 2e-3,
         "features": "fbank",
+        "stack": 2,
         "ema": 0.99,
         "evaluations": 12,
     },
