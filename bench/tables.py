@@ -652,7 +652,8 @@ def speech() -> str:
         figures = record["figures"]
         runs = figures["runs"]
         beside = ", ".join(f"{key} {value:.1f}" for key, value in record["baselines"].items())
-        cost = f"{statistics.median(run['cpu_seconds'] for run in runs):.0f} s"
+        costs = [run["cpu_seconds"] for run in runs if "cpu_seconds" in run]
+        cost = f"{statistics.median(costs):.0f} s" if costs else "not recorded"
         if "accuracy" in figures:
             right = with_spread(figures["accuracy"])
             rows.append([title, "one word of ten", "", "", right, f"{len(runs)}", beside, cost])

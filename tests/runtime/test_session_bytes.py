@@ -56,7 +56,9 @@ def test_a_pickled_session_finds_its_loaded_model(text: Model) -> None:
 
 
 def test_a_pickled_session_of_a_model_that_is_not_loaded(tmp_path: Path) -> None:
-    model = save_text(tmp_path / "gone")
+    model = save_text(
+        tmp_path / "gone", hidden_size=13
+    )  # no other test's: that would do as well, as long as it lives
     kept, fingerprint = pickle.dumps(model.session()), model.fingerprint
     del model
     with pytest.raises(ModelFolderError, match=f"of the model {fingerprint[:12]}, expected it to be loaded"):
