@@ -42,6 +42,7 @@ def packed(url: str, prefix: str, sums: str) -> tuple[File, ...]:
 
 
 def rows(sums: str) -> list[tuple[str | None, str]]:
+    """The sum (None for "-") and the path of every line "sha256 path"."""
     pairs = [line.split() for line in sums.strip().splitlines()]
     return [(None if sha256 == "-" else sha256, path) for sha256, path in pairs]
 

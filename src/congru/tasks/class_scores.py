@@ -7,13 +7,14 @@ Legend: N texts, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from congru.report.table import Cell, text_table
+from congru.report.verdict import verdict
 from congru.runtime.decoding.scores import log_softmax
 
 Ints = NDArray[np.int64]
@@ -93,3 +94,17 @@ def confusion_table(matrix: Ints, classes: Sequence[str]) -> str:
         for name, line, score in zip(classes, matrix, f1)
     ]
     return text_table(rows, ("label, read as", *classes, "F1"), decimals=3)
+
+
+def scores_with_calibration(logits: Logits, labels: Ints) -> dict[str, float]:
+    """:func:`scores_of`, and the calibration error of the softmax of the logits [N, K]."""
+    sure = np.exp(logits - logits.max(1, keepdims=True))
+    sure /= sure.sum(1, keepdims=True)
+    return {**scores_of(logits, labels), "calibration": calibration_error(sure, labels)}
+
+
+def accuracy_verdict(rows: Mapping[str, Mapping[str, float]], windows: str) -> str:
+    """Whether the row "model" beats the others in accuracy; rows whose title begins with "model" are no baselines."""
+    baselines = {title: row["accuracy"] for title, row in rows.items() if not title.startswith("model")}
+    best = rows["model"]["accuracy"]
+    return verdict("accuracy", best, baselines, minimize=False, split="scored", windows=windows)

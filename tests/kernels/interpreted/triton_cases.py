@@ -19,7 +19,7 @@ from congru.errors import BackendError
 from congru.kernels import triton
 from congru.reference import mingru as mingru_reference
 from congru.reference import options as reference
-from option_cases import make_option_case
+from option_cases import OPTION_FORMS, make_option_case
 from tolerances import assert_close, seeds
 
 pytestmark = pytest.mark.skipif(
@@ -27,15 +27,7 @@ pytestmark = pytest.mark.skipif(
     reason="not in the interpreter: run tests/kernels/test_triton.py",
 )
 
-FORMS = [
-    ("gru", False, False),
-    ("gru", True, False),
-    ("gru", False, True),
-    ("gru", True, True),
-    ("gru", False, "dreamer"),
-    ("lstm", False, False),
-    ("lstm", False, True),
-]
+FORMS = [form for form in OPTION_FORMS if form[0] != "rnn"]  # a plain RNN has no kernel
 # Every option at once, forward with heads and in reverse without; and none.
 AROUND = {
     "alone": {"T": 2, "B": 2},

@@ -16,10 +16,16 @@ from congru.data.files import decode
 from congru.errors import DataError
 from congru.report.page import Section, page
 from congru.report.table import text_table
-from congru.report.verdict import verdict
 from congru.runtime import plain_json
 from congru.runtime.model import Model
-from congru.tasks.class_scores import calibration_error, confusion, confusion_table, scores_of
+from congru.tasks.class_scores import (
+    accuracy_verdict,
+    calibration_error,
+    confusion,
+    confusion_table,
+    scores_of,
+    scores_with_calibration,
+)
 from congru.tasks.parts import Part
 from congru.tasks.sentiment.attribution import STYLE, Explained, as_html, attribute_text, colored, colorless
 from congru.tasks.sentiment.classifier import Classifier
@@ -183,12 +189,7 @@ def evaluate(
         (f"naive Bayes, {classifier.naive_bayes.kind} grams", bayes),
         ("most frequent class", np.tile(counts, (len(chosen), 1))),
     ):
-        sure = np.exp(scores - scores.max(1, keepdims=True))
-        sure /= sure.sum(1, keepdims=True)
-        rows[title] = {
-            **scores_of(scores, chosen.labels),
-            "calibration": calibration_error(sure, chosen.labels),
-        }
+        rows[title] = scores_with_calibration(scores, chosen.labels)
     if not quiet:
         print(f"{data}, {name}: {len(chosen)} texts")
         for what, words in notes.items():
@@ -198,17 +199,7 @@ def evaluate(
         print(text_table([(t, *(row[n] for n in names)) for t, row in rows.items()], ("", *names), best=best))
         matrix = confusion(logits.argmax(1), chosen.labels, len(classifier.classes))
         print(confusion_table(matrix, classifier.classes))
-        baselines = {title: row["accuracy"] for title, row in rows.items() if title != "model"}
-        print(
-            verdict(
-                "accuracy",
-                rows["model"]["accuracy"],
-                baselines,
-                minimize=False,
-                split="scored",
-                windows=f"{len(chosen):,} texts",
-            )
-        )
+        print(accuracy_verdict(rows, f"{len(chosen):,} texts"))
     return rows
 
 

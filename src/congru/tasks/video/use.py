@@ -14,11 +14,17 @@ from numpy.typing import NDArray
 
 from congru.errors import DataError, SettingsError
 from congru.report.table import text_table
-from congru.report.verdict import verdict
 from congru.runtime import plain_json
 from congru.runtime.answer import Arrays
 from congru.runtime.model import Model
-from congru.tasks.class_scores import calibration_error, confusion, confusion_table, scores_of
+from congru.tasks.class_scores import (
+    accuracy_verdict,
+    calibration_error,
+    confusion,
+    confusion_table,
+    scores_of,
+    scores_with_calibration,
+)
 from congru.tasks.loading import load_model
 from congru.tasks.parts import Part
 from congru.tasks.video import early, predictor
@@ -230,24 +236,12 @@ def evaluate(
     if classifier.streams:
         rows.update(_on_the_way(classifier, steps, labels))
     for title, scores in neighbours_of(loaded).scores(clips).items():
-        sure = np.exp(scores - scores.max(1, keepdims=True))
-        sure /= sure.sum(1, keepdims=True)
-        rows[title] = {**scores_of(scores, labels), "calibration": calibration_error(sure, labels)}
+        rows[title] = scores_with_calibration(scores, labels)
     if not quiet:
         _print_scores(f"{data}, {name}: {len(clips)} clips", notes, rows)
         matrix = confusion(ends.argmax(1), labels, len(classifier.classes))
         print(confusion_table(matrix, classifier.classes))
-        baselines = {title: row["accuracy"] for title, row in rows.items() if not title.startswith("model")}
-        print(
-            verdict(
-                "accuracy",
-                rows["model"]["accuracy"],
-                baselines,
-                minimize=False,
-                split="scored",
-                windows=f"{len(clips):,} clips",
-            )
-        )
+        print(accuracy_verdict(rows, f"{len(clips):,} clips"))
     return rows
 
 
