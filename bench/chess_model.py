@@ -5,23 +5,24 @@ microseconds of a step; with the board the gain of the players' vectors, players
 never met (from the set masters: nobody of them is in pgnmentor20), earlier games of a pair carried in the state; moves only
 legality before other moves are ruled out, and the board in the state. The model was chosen on the validation part.
 
-    CONGRU_DATA=FOLDER python -m bench.chess_model RUN [--games 4310]
+    CONGRU_DATA=FOLDER python -m bench.chess_model RUN [--games 4310] [--with-masters]
+
+`--with-masters` says that the run learnt from the file that `bench.chess_masters` writes.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
-import os
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench.chess_data import data_root
+from bench.chess_masters import FITTED, SCORED, games_table, keys_of, new_keys
 from bench.record import ROOT, write_result
 from congru.tasks.chess.adaptation import fit_player
 from congru.tasks.chess.attacks import Ints
@@ -35,7 +36,6 @@ from congru.tasks.chess.sources import read_games
 from congru.tasks.chess.use import spread
 
 MANY_GAMES = 1000
-NEW_PLAYERS, FITTED, SCORED = 12, 20, 40
 EARLIER, PAIRS = 3, 300
 
 
@@ -105,18 +105,12 @@ def step_microseconds(predictor: Predictor, games: Games, test: Ints, plies: int
     }
 
 
-def new_players(predictor: Predictor, data: Path) -> dict[str, Any]:
+def new_players(predictor: Predictor) -> dict[str, Any]:
     """Vectors fitted on 20 games of players that no training game knows, scored on others of their games."""
-    with gzip.open(data / "pgnmentor20" / "games.tsv.gz", "rt", encoding="utf-8") as file:
-        known = {key for line in file for key in line.split("\t")[1:3]}
-    with gzip.open(data / "masters" / "games.tsv.gz", "rt", encoding="utf-8") as file:
-        header, *lines = file.read().splitlines()
-    keys = [line.split("\t")[1:3] for line in lines]
-    counts = Counter(key for pair in keys for key in pair)
-    fresh = sorted(
-        key for key, count in counts.items() if key not in known and FITTED + SCORED <= count <= 400
-    )
-    chosen = np.random.default_rng(0).choice(fresh, min(NEW_PLAYERS, len(fresh)), replace=False).tolist()
+    own_lines = games_table("pgnmentor20")[1]
+    header, lines = games_table("masters")
+    chosen = new_keys(own_lines, lines)
+    keys = keys_of(lines)
     gains, befores, afters, owners = [], [], [], []
     for key in chosen:
         own = [line for line, pair in zip(lines, keys) if key in pair][: FITTED + SCORED]
@@ -177,7 +171,7 @@ def score_last(predictor: Predictor, games: Games, blocks: list[Ints], last: Int
     return scored.take(np.isin(scored.game, last))
 
 
-def with_board(predictor: Predictor, games: Games, test: Ints, data: Path) -> dict[str, Any]:
+def with_board(predictor: Predictor, games: Games, test: Ints) -> dict[str, Any]:
     """What is measured of a network with the board: players known, named, new, and met before."""
     train = np.flatnonzero(games.split == TRAIN)
     figures, scored = scores(predictor, games, test)
@@ -189,7 +183,7 @@ def with_board(predictor: Predictor, games: Games, test: Ints, data: Path) -> di
     print("players", figures["players"], flush=True)
     figures["named"] = identify(predictor, games, train, test)
     print("named", figures["named"], flush=True)
-    figures["new_players"] = new_players(predictor, data)
+    figures["new_players"] = new_players(predictor)
     print("new players", figures["new_players"], flush=True)
     figures["earlier_games"] = earlier_games(predictor, games, test)
     return figures
@@ -208,24 +202,20 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("run", type=Path, help="the run folder of a training")
     parser.add_argument("--games", type=int, help="test games at most; default: all")
+    parser.add_argument("--with-masters", action="store_true", help="the run learnt from masters too")
     arguments = parser.parse_args()
-    data = Path(os.environ.get("CONGRU_DATA", "."), "chess")
-    path = data / "pgnmentor20" / "games.tsv.gz"
-    if not path.is_file():
-        raise SystemExit(f"{path} is missing: set CONGRU_DATA to the folder that holds chess/pgnmentor20")
-    games = read_games(path)[0]
+    games = read_games(data_root() / "pgnmentor20" / "games.tsv.gz")[0]
     test = spread(np.flatnonzero(games.split == TEST), arguments.games)
     predictor = Predictor.load(arguments.run)
     kind = "with_board" if predictor.with_board else "moves_only"
     figures = (
-        with_board(predictor, games, test, data)
-        if predictor.with_board
-        else moves_only(predictor, games, test)
+        with_board(predictor, games, test) if predictor.with_board else moves_only(predictor, games, test)
     )
     figures["training"] = training_of(arguments.run)
     baselines = baseline_rows(games, np.flatnonzero(games.split == TRAIN), test)
     words = ["python -m bench.chess_model RUN", *([f"--games {arguments.games}"] if arguments.games else [])]
-    name = "chess_model" if predictor.with_board else "chess_model_moves"
+    words += ["--with-masters"] * arguments.with_masters
+    name = "chess_model" + "_moves" * (not predictor.with_board) + "_masters" * arguments.with_masters
     target = write_result(name, " ".join(words), {"games": len(test), kind: figures}, baselines=baselines)
     print(target.relative_to(ROOT))
 
