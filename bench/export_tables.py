@@ -18,8 +18,16 @@ _COLUMNS = {
     "torch": "torch",
     "keras": "Keras",
 }
-_EVERYWHERE = [
-    target for target in _COLUMNS if target != "wasm, int8"
+_FLOAT = [target for target in _COLUMNS if "int8" not in target]
+_TIMED = [
+    "c",
+    "c, int8",
+    "int8",
+    "wasm",
+    "onnx",
+    "numpy",
+    "torch",
+    "keras",
 ]  # in the table of one row for each task
 
 
@@ -40,14 +48,24 @@ _SHOWN = {"translate": "decoder"}  # of a task with several networks, the one th
 
 
 def export_by_task() -> str:
-    """One row for each task: its network that streams in every target, and what int8 changes of the task's own score."""
+    """One row for each task: its network that streams, in every target; error and size are the largest of any float32 target."""
     rows, tasks, scores = [], result("export")["figures"]["tasks"], result("int8_scores")["figures"]
     for task, targets in tasks.items():
         name = _SHOWN.get(task, "main")
-        cells = [_cell(_entry(targets.get(target), name)) for target in _EVERYWHERE]
-        rows.append([task, *cells, _change(scores.get(task, {}))])
-    names = [_COLUMNS[target] for target in _EVERYWHERE]
-    return markdown(["largest error, size, us a step", *names, "int8 changes the score by"], rows)
+        entries = {target: _entry(targets.get(target), name) for target in _COLUMNS}
+        floats = [entry for target in _FLOAT if (entry := entries[target])]
+        size, whole = max(map(_kilobytes, floats)), entries["int8"]
+        rows.append(
+            [
+                task,
+                f"{max(entry['error'] for entry in floats):.0e}",
+                f"{size:,.0f}" + (f" / {_kilobytes(whole):,.0f}" if whole else ""),
+                *(_microseconds(entries[target]) for target in _TIMED),
+                _change(scores.get(task, {})),
+            ]
+        )
+    names = [_COLUMNS[target] for target in _TIMED]
+    return markdown(["us a step", "error", "kB / int8", *names, "int8 on its score"], rows)
 
 
 def int8_scores() -> str:
@@ -72,8 +90,7 @@ def int8_scores() -> str:
 def _change(models: dict[str, Any]) -> str:
     """The change of a task's first score, in percent."""
     for scores in models.values():
-        name, change = next(iter(scores["change, %"].items()))
-        return f"{name} {change:+.2f} %"
+        return f"{next(iter(scores['change, %'].values())):+.2f} %"
     return "-"
 
 
@@ -103,8 +120,15 @@ def _entry(part: dict[str, Any] | None, name: str) -> dict[str, Any] | None:
 def _cell(entry: dict[str, Any] | None) -> str:
     if entry is None:
         return "-"
-    size = entry["facts"].get("weights, B", entry["bytes"]) / 1000
-    return f"{entry['error']:.0e}, {size:,.0f} kB, {entry['step_us']:.1f}"
+    return f"{entry['error']:.0e}, {_kilobytes(entry):,.0f} kB, {entry['step_us']:.1f}"
+
+
+def _kilobytes(entry: dict[str, Any]) -> float:
+    return float(entry["facts"].get("weights, B", entry["bytes"])) / 1000
+
+
+def _microseconds(entry: dict[str, Any] | None) -> str:
+    return "-" if entry is None else f"{entry['step_us']:.1f}"
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
