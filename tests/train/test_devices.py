@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -94,6 +95,18 @@ def test_srun_says_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal(TrainSettings()) == (
         "SLURM_NTASKS is 3, expected as many on each of the 2 machines: pass srun --ntasks-per-node"
     )
+
+
+def test_a_login_node_of_slurm_is_not_warned_about(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    """Lightning warns of an unused srun, with the whole command line in it; `congru train` trains on that machine alone."""
+    srun = tmp_path / "srun"
+    srun.write_text("#!/bin/sh\n")
+    srun.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert open_fabric(TrainSettings(device="cpu")).world_size == 1
+    assert not [warning for warning in recwarn if "srun" in str(warning.message)]
 
 
 def test_processes_of_a_machine_share_its_cores() -> None:

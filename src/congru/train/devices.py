@@ -14,6 +14,7 @@ import os
 import socket
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -58,13 +59,15 @@ def open_fabric(settings: TrainSettings, unused: bool = False) -> Fabric:
     kind = _device_kind(settings)
     launch = detect(settings.devices)
     world_size = launch.world_size
-    if world_size == 1:
-        fabric = Fabric(accelerator=kind, devices=1, strategy="auto")
-    else:
-        local, nodes = _prepare_group(settings, launch)
-        backend = "nccl" if kind == "cuda" else "gloo"
-        strategy = DDPStrategy(process_group_backend=backend, find_unused_parameters=unused)
-        fabric = Fabric(accelerator=kind, devices=local, num_nodes=nodes, strategy=strategy)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The `srun` command is available")  # a login node is no mistake
+        if world_size == 1:
+            fabric = Fabric(accelerator=kind, devices=1, strategy="auto")
+        else:
+            local, nodes = _prepare_group(settings, launch)
+            backend = "nccl" if kind == "cuda" else "gloo"
+            strategy = DDPStrategy(process_group_backend=backend, find_unused_parameters=unused)
+            fabric = Fabric(accelerator=kind, devices=local, num_nodes=nodes, strategy=strategy)
     _spare_watched_processes()
     fabric.launch()
     if world_size > 1:
