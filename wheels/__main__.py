@@ -1,7 +1,8 @@
 """`python -m wheels` (`make wheels`): a wheel of pure Python, and one with the C core for each kind of machine, into dist/.
 
 Everything is compiled here by `zig cc` (PyPI's ziglang), which holds their C libraries. The module keeps
-to Python's stable interface, so one wheel serves every CPython from 3.11 on; older ones compile the source.
+to Python's stable interface, so one wheel serves every CPython from 3.11 on; older ones compile the source. The modules for
+macOS are linked by LLVM's ld64.lld (Debian: lld) and left out where that is missing.
 
     python -m wheels                              all
     python -m wheels manylinux_x86_64             some
@@ -17,6 +18,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from wheels.macos import NAMES, link_settings, linker, unknown_symbols
 from wheels.pack import with_core
 from wheels.zig import zig_commands
 
@@ -32,6 +34,11 @@ class Target:
     processor: str
     tag: str
 
+    @property
+    def is_macos(self) -> bool:
+        """Whether ld64.lld must link it."""
+        return "macos" in self.zig
+
 
 TARGETS = {
     "manylinux_x86_64": Target(
@@ -42,6 +49,8 @@ TARGETS = {
     ),
     "musllinux_x86_64": Target("x86_64-linux-musl", "x86_64", "musllinux_1_2_x86_64"),
     "musllinux_aarch64": Target("aarch64-linux-musl", "aarch64", "musllinux_1_2_aarch64"),
+    "macos_x86_64": Target("x86_64-macos.11.0", "x86_64", "macosx_11_0_x86_64"),
+    "macos_arm64": Target("aarch64-macos.11.0", "arm64", "macosx_11_0_arm64"),
 }
 
 
@@ -57,6 +66,9 @@ def main(names: list[str]) -> int:
         made = [DIST / pure.name]
         made[0].write_bytes(pure.read_bytes())
         for name in names or TARGETS:
+            if TARGETS[name].is_macos and linker() is None:
+                print(f"{name}: left out, {NAMES[0]} is not installed (Debian: apt install lld)", flush=True)
+                continue
             core = build_core(TARGETS[name], Path(folder) / name)
             made.append(with_core(pure, core, f"cp311-abi3-{TARGETS[name].tag}", DIST))
             print(f"{made[-1].relative_to(ROOT)}  {made[-1].stat().st_size:,} bytes", flush=True)
@@ -92,6 +104,7 @@ def build_core(target: Target, folder: Path) -> Path:
         "CMAKE_MODULE_LINKER_FLAGS": "-s",  # without debug information, which Zig adds
         "CONGRU_ABI3": "ON",
         "CONGRU_PYTHON_INCLUDE": sysconfig.get_path("include"),
+        **(link_settings(target.processor, folder) if target.is_macos else {}),
     }
     run(
         [
@@ -105,6 +118,8 @@ def build_core(target: Target, folder: Path) -> Path:
     )
     run(["cmake", "--build", str(folder), "--parallel", "2", "--target", "_core"])
     (module,) = folder.rglob("_core.abi3.so")
+    if target.is_macos and (unknown := unknown_symbols(target.processor, folder)):
+        sys.exit(f"{module}: macOS and Python have no {', '.join(unknown)}")
     return module
 
 

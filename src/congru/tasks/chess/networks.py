@@ -52,7 +52,8 @@ def declarations(
             {"type": "embedding", "name": "rows", "size": settings.move_size // 2 or 1},
             {"type": "linear", "name": "inner", "size": settings.move_size},
             {"type": "relu", "name": "open"},
-            {"type": "linear", "name": "key", "size": settings.move_size},
+            # without a bias, which would add the same to every move
+            {"type": "linear", "name": "key", "size": settings.move_size, "bias": False},
         ],
     )
     return networks

@@ -92,9 +92,9 @@ def read(
         )
     inputs["board"] = networks["board"](batch["board"])[0]
     out, state = networks["main"](inputs, carry, reset=batch["reset"])
-    keys = networks["move"](batch["tokens"][None])[0][0]
-    query = out["query"].flatten(0, 1)[batch["row"]]
-    scores = (query * keys).sum(-1).float() / keys.shape[-1] ** 0.5
+    keys = networks["move"](batch["tokens"][None])[0][0].float()  # a sum in bfloat16 is wrong by whole units
+    query = out["query"].float().flatten(0, 1)[batch["row"]]
+    scores = (query * keys).sum(-1) / keys.shape[-1] ** 0.5
     return NetworkOutput(scores, out["result"].float(), out["rnn"], state, _time(out))
 
 
