@@ -16,7 +16,8 @@ import pytest
 from congru.errors import EXTRAS, MissingPackageError, missing_package
 from congru.kernels import binding
 from slim import ROOT, extras, make_slim, run_slim
-from wheels import backend, pack, zig
+from wheels import __main__ as wheel_command
+from wheels import backend, macos, pack, zig
 from wheels.__main__ import TARGETS, main
 
 
@@ -130,6 +131,48 @@ def test_a_wheel_with_the_core_has_its_tags_and_sums(tmp_path: Path) -> None:
 def test_an_unknown_kind_of_machine_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["windows_x86_64"]) == 2
     assert "target is 'windows_x86_64', expected one of manylinux_x86_64" in capsys.readouterr().err
+
+
+def script(folder: Path, name: str, text: str) -> None:
+    (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+    (folder / name).chmod(0o755)
+
+
+def test_wheels_for_macos_need_a_linker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pure = tmp_path / "congru-1.0-py3-none-any.whl"
+    pure.write_bytes(b"wheel")
+    monkeypatch.setattr(wheel_command, "build_pure", lambda folder: pure)
+    monkeypatch.setattr(wheel_command, "DIST", tmp_path / "dist")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["macos_arm64"]) == 0
+    assert (
+        "macos_arm64: left out, ld64.lld is not installed (Debian: apt install lld)"
+        in capsys.readouterr().out
+    )
+    script(tmp_path, "ld64.lld-19", "exit 0")
+    assert macos.linker() == str(tmp_path / "ld64.lld-19")
+
+
+def test_a_module_for_macos_needs_nothing_but_its_system_and_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    package = tmp_path / "ziglang"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    lines = [f"ld64.lld: error: undefined symbol: {name}" for name in ("_PyErr_Format", "__Py_Dealloc")]
+    script(tmp_path, "ld64.lld", "\n".join(f"echo '{line}' >&2" for line in lines))
+    assert macos.unknown_symbols("arm64", tmp_path) == []
+    script(
+        tmp_path, "ld64.lld", f"echo '{lines[0]}' >&2; echo 'error: undefined symbol: _sched_setaffinity' >&2"
+    )
+    assert macos.unknown_symbols("arm64", tmp_path) == ["_sched_setaffinity"]
+    script(tmp_path, "ld64.lld", "echo 'no such file' >&2")
+    with pytest.raises(SystemExit, match="named no symbol of Python: no such file"):
+        macos.unknown_symbols("arm64", tmp_path)
 
 
 def test_the_module_keeps_to_the_stable_interface_of_python(tmp_path: Path) -> None:

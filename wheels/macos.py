@@ -36,7 +36,7 @@ def link_settings(processor: str, folder: Path) -> dict[str, str]:
 def unknown_symbols(processor: str, folder: Path) -> list[str]:
     """Names that the linked module needs and neither libSystem nor Python's interface (Py..., _Py...) has."""
     objects = sorted(str(path) for path in (folder / "core/CMakeFiles/_core.dir").glob("*.o"))
-    command = [*_link(processor), "-undefined", "error", "-error-limit", "0", "-o", "/dev/null"]
+    command = [*_link(processor), "-undefined", "error", "--error-limit=0", "-o", "/dev/null"]
     said = subprocess.run(
         [*command, *objects, f"{folder}/core/libcongru_core.a"], capture_output=True, text=True
     ).stderr

@@ -82,6 +82,25 @@ def test_the_loss_of_the_moves_is_that_of_a_softmax_by_hand(games: Path, variant
     assert float(total.detach()) > nats.sum()
 
 
+def test_scores_in_bfloat16_are_sums_in_float32(games: Path) -> None:
+    """A part that all moves of a position share leaves the softmax as it is; a rounded sum would let it drown what differs."""
+    task = learner(games)
+    networks = task.module
+    batch = task.tensors(task.batch(task.rows(0)[:4]), networks)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        dict(networks.named_parameters())["main.query.bias"].add_(100.0)
+        scores = read(networks, batch, None).scores
+        inputs = {name: networks["player"](batch[name])[0] for name in ("own", "their")}
+        inputs |= {"ply": batch["ply"], "board": networks["board"](batch["board"])[0]}
+        query = networks["main"](inputs, None, reset=batch["reset"])[0]["query"]
+        keys = networks["move"](batch["tokens"][None])[0][0]
+    assert query.dtype == keys.dtype == torch.bfloat16
+    exact = (query.double().flatten(0, 1)[batch["row"]] * keys.double()).sum(-1) / keys.shape[-1] ** 0.5
+    assert scores.dtype == torch.float32
+    assert exact.abs().max() > 1
+    assert (scores - exact).abs().max() < 1e-5 * exact.abs().max()
+
+
 def test_what_is_legal_is_learnt_and_measured_as_a_model_says_it(games: Path) -> None:
     task = learner(games, variant="m", legal_weight=1.0)
     networks = task.module.eval()

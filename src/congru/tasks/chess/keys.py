@@ -3,8 +3,8 @@
     score = query . W_2 relu(W_1 sum_k E_k[token_k] + b_1) / sqrt(K)
           = relu(sum_k (W_1 E_k)[token_k] + b_1) . W_2^T query / sqrt(K)
 
-W_1 E_k is computed once, and the last layer once a position instead of once a move. Equal to the network up to rounding and a number that is the
-same for all moves.
+W_1 E_k is computed once, and the last layer once a position instead of once a move. Equal to the network up to rounding and,
+where an older model's keys have a bias, a number that is the same for all moves.
 
 Legend: C legal moves, K size of a move's vector.
 """
