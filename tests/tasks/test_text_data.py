@@ -13,7 +13,7 @@ import pytest
 
 from congru.errors import DataError, MissingPackageError
 from congru.runtime.tokenizer import parse_tokenizer
-from congru.tasks.text.data import describe, metrics_of, prepare
+from congru.tasks.text.data import describe, length_of, metrics_of, prepare
 from congru.tasks.text.settings import Settings
 from congru.tasks.text.tokens import bpe_file, char_file, encode
 
@@ -32,15 +32,17 @@ def small(**changes: Any) -> Settings:
 
 def test_the_last_tenth_is_for_validation(tmp_path: Path) -> None:
     data = prepare(write(tmp_path, TEXT), small())
-    assert data.train_text + data.validation_text == TEXT
-    assert len(data.train_text) == int(len(TEXT) * 0.9) == data.num_train
-    assert len(data.ids) == len(TEXT)
+    split = int(len(TEXT) * 0.9)
+    assert data.train == length_of(TEXT[:split])
+    assert data.validation == length_of(TEXT[split:])
+    assert (len(data.ids), data.num_train, data.ids.itemsize) == (len(TEXT), split, 1)
     assert parse_tokenizer(data.tokenizer_file).decode(data.ids.tolist()) == TEXT
     assert list(data.baselines) == ["5-gram", "unigram"]
 
 
 def test_the_share_is_a_setting(tmp_path: Path) -> None:
-    assert len(prepare(write(tmp_path, TEXT), small(validation=0.5)).validation_text) == len(TEXT) // 2
+    data = prepare(write(tmp_path, TEXT), small(validation=0.5))
+    assert data.validation.characters == len(TEXT) // 2
 
 
 def test_character_ids_are_those_of_the_runtime() -> None:
@@ -71,14 +73,14 @@ def test_byte_pairs_are_those_of_the_tokenizers_library() -> None:
 
 def test_byte_pairs_are_learned_from_the_training_part_alone(tmp_path: Path) -> None:
     head = "the cat sat on the mat and the dog sat on the log\n" * 30
-    data = prepare(
-        write(tmp_path, head + "zyzzyva " * 180), small(tokens="bpe", vocab_size=270, validation=0.5)
-    )
-    assert data.tokenizer_file == bpe_file(data.train_text, 270)
+    text = head + "zyzzyva " * 180
+    data = prepare(write(tmp_path, text), small(tokens="bpe", vocab_size=270, validation=0.5))
+    train_text, validation_text = text[: len(text) // 2], text[len(text) // 2 :]
+    assert data.tokenizer_file == bpe_file(train_text, 270)
     assert b"zy" not in data.tokenizer_file
     tokenizer = parse_tokenizer(data.tokenizer_file)
-    assert tokenizer.decode(data.ids[: data.num_train].tolist()) == data.train_text
-    assert tokenizer.decode(data.ids[data.num_train :].tolist()) == data.validation_text
+    assert tokenizer.decode(data.ids[: data.num_train].tolist()) == train_text
+    assert tokenizer.decode(data.ids[data.num_train :].tolist()) == validation_text
 
 
 def test_too_many_byte_pairs() -> None:
@@ -103,7 +105,7 @@ def test_without_the_tokenizers_library(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_figures_count_characters_and_bytes() -> None:
-    metrics = metrics_of(10.0, "äb")
+    metrics = metrics_of(10.0, length_of("äb"))
     assert metrics == {
         "nats_per_char": 5.0,
         "bits_per_char": pytest.approx(10 / np.log(2) / 2),

@@ -62,18 +62,19 @@ def test_an_offset_moves_the_first_token() -> None:
 def test_segments_count_every_token_once(length: int, begin: int, num_segments: int, burn_in: int) -> None:
     begin = min(begin, length - 1)
     segments = make_segments(np.arange(length), begin, num_segments, burn_in)
-    targets = segments.tokens[:, 1:]
-    assert sorted(targets[segments.counted].tolist()) == list(range(begin, length))
-    inputs = segments.tokens[:, :-1]
-    assert (inputs[segments.counted] + 1 == targets[segments.counted]).all()
-    assert segments.tokens.shape[0] <= num_segments
-    before = segments.counted.argmax(1)
+    tokens, counted = segments.piece(0, segments.num_steps)
+    targets = tokens[:, 1:]
+    assert sorted(targets[counted].tolist()) == list(range(begin, length))
+    inputs = tokens[:, :-1]
+    assert (inputs[counted] + 1 == targets[counted]).all()
+    assert len(segments) == len(tokens) <= num_segments
+    before = counted.argmax(1)
     assert (before == min(burn_in, begin - 1)).all()
 
 
 def test_one_segment_is_one_pass() -> None:
     segments = make_segments(np.arange(50), begin=10, num_segments=1, burn_in=3)
-    assert segments.tokens.tolist() == [list(range(6, 50))]
+    assert segments.piece(0, 99)[0].tolist() == [list(range(6, 50))]
 
 
 def memory(x: NDArray[Any], y: NDArray[Any], state: Any) -> tuple[NDArray[np.float64], Any]:

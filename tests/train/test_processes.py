@@ -164,15 +164,24 @@ def assert_close(out: Path, expected: list[tuple[int, str, str, float]], toleran
         assert row[3] == pytest.approx(other[3], abs=tolerance), row
 
 
-def test_two_processes_give_the_numbers_of_one_also_after_sigterm_and_under_torchrun(tmp_path: Path) -> None:
+def test_two_processes_give_the_numbers_of_one_also_after_sigterm_and_under_torchrun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without dropout, whose masks are per process."""
     plain = {**SETTINGS, "dropout": 0.0}
     run(**plain, quiet=True, out=tmp_path / "one")
     one = numbers(tmp_path / "one")
     flags = ["--dropout=0", "--quiet"]
     two = tmp_path / "two"
+    monkeypatch.setitem(ENVIRONMENT, "TOY_MADE", str(tmp_path / "made"))
+    monkeypatch.setitem(ENVIRONMENT, "TMPDIR", str(tmp_path / "shared"))
+    (tmp_path / "shared").mkdir()
     process = start(*flags, "--devices=2", "--step-seconds=0.02", f"--out={two}")
     wait_for_step(two, 12, process)
+    assert (
+        tmp_path / "made"
+    ).read_text() == f"{process.pid}\n"  # the first process made the learner for both
+    assert list((tmp_path / "shared").glob("congru-*")) == []
     process.send_signal(signal.SIGTERM)  # to the first process only: the other must hear of it
     _, errors = process.communicate(timeout=240)
     assert process.returncode == 130, errors

@@ -7,6 +7,7 @@ Run as a program it trains once, so that the tests can kill it, interrupt it and
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -18,11 +19,13 @@ from cyclopts import App, Parameter
 from numpy.typing import NDArray
 from torch import Tensor
 
+from congru.errors import DataError
 from congru.train.base import Probe, Sample, TaskLearner
 from congru.train.loop import RunResult, fit
 from congru.train.networks import Networks
 from congru.train.resolve import resolve
 from congru.train.settings import ModelSettings
+from congru.train.sharing import Unprepared
 
 LENGTH = 8  # steps of a batch
 
@@ -127,13 +130,23 @@ def run(*, steps_per_epoch: int = 10, **keywords: object) -> RunResult:
     return fit(ToyLearner(settings, steps_per_epoch), settings, origin=origin)
 
 
+def make(settings: ToySettings) -> ToyLearner:
+    """The learner; its process is noted in the file that TOY_MADE names."""
+    if "TOY_MADE" in os.environ:
+        with open(os.environ["TOY_MADE"], "a") as file:
+            file.write(f"{os.getpid()}\n")
+    if settings.nan_at < 0:
+        raise DataError("these waves are flat, expected others: choose others")
+    return ToyLearner(settings)
+
+
 def main() -> None:
     app = App()
 
     @app.default
     def train(*, settings: Annotated[ToySettings, Parameter(name="*")] = ToySettings()) -> None:  # noqa: B008
         resolved, origin = resolve(ToySettings, settings, source="flag")
-        fit(ToyLearner(resolved), resolved, origin=origin)
+        fit(Unprepared("toy", lambda: make(resolved)), resolved, origin=origin)
 
     try:
         app(result_action="return_value")

@@ -122,6 +122,7 @@ class Task:
         require("torch", "train")
         from congru.train.loop import fit
         from congru.train.resolve import resolve
+        from congru.train.sharing import Unprepared
 
         resolved, origin = resolve(self.settings, settings, source=source)
         self.check_data(data)
@@ -131,7 +132,8 @@ class Task:
             from congru.sweep.search import searched
 
             resolved, origin = searched(self.make_learner, data, resolved, origin, minutes, self.name)
-        return fit(self.make_learner(*data, settings=resolved), resolved, origin=origin)
+        unprepared = Unprepared(self.name, lambda: self.make_learner(*data, settings=resolved))
+        return fit(unprepared, resolved, origin=origin)
 
     def check_data(self, data: tuple[Any, ...]) -> None:
         """Refuse another number of paths than the learner takes."""

@@ -20,13 +20,13 @@ from typing import Any, TypeVar
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies.ddp import DDPStrategy
 from lightning_fabric.strategies.launchers import subprocess_script
 
 from congru.errors import CongruError, SettingsError
 from congru.kernels.binding import num_cores
 from congru.train.base import AnyLearner
 from congru.train.batches import Batches
+from congru.train.exchange import DataParallel
 from congru.train.launch import Launch, detect, threads_for
 from congru.train.nests import tree_map
 from congru.train.seeding import rng_untouched
@@ -45,12 +45,11 @@ def num_processes(settings: TrainSettings) -> int:
     return detect(settings.devices).world_size
 
 
-def open_fabric(settings: TrainSettings, unused: bool = False) -> Fabric:
+def open_fabric(settings: TrainSettings) -> Fabric:
     """Start the processes and return this one's Fabric.
 
     Args:
         settings: ``device``, ``devices``, ``threads`` and ``batch_size`` are read.
-        unused: whether DDP must look for unused parameters (see :func:`has_unused_parameters`).
 
     Raises:
         SettingsError: a device that is not there, or several processes from an interactive session.
@@ -66,7 +65,7 @@ def open_fabric(settings: TrainSettings, unused: bool = False) -> Fabric:
         else:
             local, nodes = _prepare_group(settings, launch)
             backend = "nccl" if kind == "cuda" else "gloo"
-            strategy = DDPStrategy(process_group_backend=backend, find_unused_parameters=unused)
+            strategy = DataParallel(process_group_backend=backend)
             fabric = Fabric(accelerator=kind, devices=local, num_nodes=nodes, strategy=strategy)
     _spare_watched_processes()
     fabric.launch()
@@ -114,6 +113,12 @@ def _leave_group() -> None:
     """Gloo's threads abort a process that ends with its group in place (pytorch issue 190489)."""
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+
+
+def look_for_unused(fabric: Fabric, learner: AnyLearner) -> None:
+    """Say to DDP whether it must look for unused parameters; the first process tries it."""
+    if isinstance(fabric.strategy, DataParallel):
+        fabric.strategy.unused = on_rank_zero(fabric, lambda: has_unused_parameters(learner))
 
 
 def has_unused_parameters(learner: AnyLearner) -> bool:

@@ -10,9 +10,9 @@ Stich, Patel and Jaggi (2020), algorithm 1; the averaged moments make a checkpoi
 from __future__ import annotations
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from congru.train.exchange import Exchange
 from congru.train.schedule import Budget
 from congru.train.settings import TrainSettings
 
@@ -31,8 +31,8 @@ def exchanges(step: int, settings: TrainSettings, budget: Budget) -> bool:
 
 
 @torch.no_grad()
-def average_over(fabric: Fabric, networks: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Set weights and moments to their means over all processes, in one message."""
+def average_over(exchange: Exchange, networks: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Set weights and moments to their means over all processes, in one message with what the exchange has to say."""
     trained = [parameter for parameter in networks.parameters() if parameter.requires_grad]
     moments = [
         optimizer.state[p][name]
@@ -41,7 +41,8 @@ def average_over(fabric: Fabric, networks: nn.Module, optimizer: torch.optim.Opt
         if p in optimizer.state
     ]
     tensors: list[Tensor] = [*trained, *moments]
-    everywhere = fabric.all_reduce(torch.cat([tensor.reshape(-1) for tensor in tensors]), reduce_op="mean")
-    assert isinstance(everywhere, Tensor)
+    message = exchange.append(torch.cat([tensor.reshape(-1) for tensor in tensors]))
+    torch.distributed.all_reduce(message)
+    everywhere = exchange.split(message).div_(exchange.world_size)
     for tensor, mean in zip(tensors, torch.split(everywhere, [tensor.numel() for tensor in tensors])):
         tensor.copy_(mean.view_as(tensor))

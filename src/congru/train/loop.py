@@ -18,8 +18,8 @@ from congru.train.alone import watch_others
 from congru.train.base import AnyLearner
 from congru.train.batches import Batches
 from congru.train.devices import (
-    has_unused_parameters,
     is_rank_zero,
+    look_for_unused,
     num_processes,
     on_rank_zero,
     open_fabric,
@@ -33,6 +33,7 @@ from congru.train.progress import make_reporter
 from congru.train.provenance import resume_line
 from congru.train.seeding import seed_everything
 from congru.train.settings import ModelSettings
+from congru.train.sharing import Unprepared, prepare
 from congru.train.sizing import ORIGIN, Size, choose, is_open
 from congru.train.summary import (
     RunResult,
@@ -54,7 +55,7 @@ ROWS_PER_RUN = 500  # rows of training loss in metrics.csv
 
 
 def fit(
-    learner: AnyLearner,
+    learner: AnyLearner | Unprepared,
     settings: ModelSettings,
     *,
     origin: Mapping[str, str] | None = None,
@@ -65,7 +66,7 @@ def fit(
     """Train ``learner`` and leave a run folder.
 
     Args:
-        learner: the task's training problem.
+        learner: the task's training problem; of several processes the first makes one that is unprepared, for all.
         settings: resolved settings.
         origin: where each setting came from, as :func:`congru.train.resolve.resolve` returns it.
         sections: makers of further chapters of ``report.html``, called with the run folder at the end.
@@ -82,19 +83,23 @@ def fit(
     """
     out, named = settings.out, settings.out is not None
     writes = is_rank_zero() and not settings.dry_run
+    if isinstance(learner, Unprepared) and num_processes(settings) == 1:
+        learner = learner.make()  # before a folder is made
     if out is None:
         claims = writes and not settings.resume
         out = (claim_next if claims else next_free)(Path("runs"), learner.task)
     if writes:
         check_out(out, settings.resume)
-    unused = num_processes(settings) > 1 and has_unused_parameters(learner)
-    fabric = open_fabric(settings, unused)
+    fabric = open_fabric(settings)
     reporter = reporter or make_reporter(settings, fabric.is_global_zero)
     if writes:
         reporter = with_trackers(reporter, settings.track)
     try:
         with raise_on_rank_zero(fabric):
             out = Path(fabric.broadcast(str(out)))
+            if isinstance(learner, Unprepared):
+                learner = prepare(fabric, learner)
+            look_for_unused(fabric, learner)
             return _fit(fabric, learner, settings, origin or {}, out, reporter, sections, report)
     finally:
         reporter.close()

@@ -3,6 +3,8 @@
 sum, count, carry = learner.loss(networks, batch, carry)
 loss = sum over all processes / count over all processes
 g = clip(d loss / d parameters);  AdamW(g, learning_rate * factor(used share of the budget))
+
+Several processes send one message a step, see :mod:`congru.train.exchange`.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from congru.train.base import AnyLearner
 from congru.train.batches import Batches
 from congru.train.devices import gather, on_rank_zero
 from congru.train.events import Reporter, Standing
+from congru.train.exchange import DataParallel, divide_gradients
 from congru.train.folder import Metric, RunFolder
 from congru.train.interrupt import StopSignal
 from congru.train.local_steps import average_over, exchanges
@@ -71,6 +74,10 @@ class Trainer:
         self.networks = learner.module
         objective = Objective(learner.module, learner.loss, learner.precision)
         self.objective, self.optimizer = fabric.setup(objective, self.make_optimizer())
+        strategy = fabric.strategy
+        self.exchange = strategy.exchange if isinstance(strategy, DataParallel) else None
+        if self.exchange is not None:
+            self.exchange.waiting = lambda: self.note("waiting")
         self.averaging = make_averaging(self.networks, settings)
         self.batches = Batches(learner, fabric.global_rank, fabric.world_size, settings.workers)
         self.budget = Budget.of(settings, learner.steps_per_epoch)
@@ -79,6 +86,7 @@ class Trainer:
         self.carry: Any = None
         self.watch: Watch | None = None
         self.synced = True  # whether all processes have the same weights
+        self._failure: CongruError | None = None  # what the first process met while it wrote a row
         self._saved_seconds = 0.0
 
     @property
@@ -89,8 +97,8 @@ class Trainer:
     @property
     def steps_alone(self) -> bool:
         """Whether this process now steps on its own gradient (post-local SGD: after the warm-up)."""
-        every, several = self.settings.sync_every, self.fabric.world_size > 1
-        return every > 1 and several and self.fraction >= self.settings.warmup
+        every = self.settings.sync_every
+        return every > 1 and self.exchange is not None and self.fraction >= self.settings.warmup
 
     def note(self, doing: str) -> None:
         """Tell the watch over the processes what this one does."""
@@ -121,46 +129,64 @@ class Trainer:
         factor = learning_rate_factor(self.fraction, self.settings.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * factor * group["factor"]
-        alone, asked = self.steps_alone, False
+        alone = self.steps_alone
         self.note("step")
-        loss, norm, self.carry = self.optimize(batch, self.carry, self.optimizer)
+        loss, norm, self.carry = self.optimize(batch, self.carry, self.optimizer, stop.requested)
         self.averaging.after_step(self.networks)
         state.step += 1
         self.synced = not alone or exchanges(state.step, self.settings, self.budget)
-        if self.synced:
-            self.note("waiting")
+        asked = stop.requested and self.exchange is None
+        if self.exchange is None:
+            state.seconds = self.clock.seconds
+        elif self.synced:
             if alone:
-                average_over(self.fabric, self.networks, self.optimizer)
-            loss, asked, state.seconds = self._agree(loss, stop.requested, self.clock.seconds)
+                self._say(torch.tensor(loss), torch.tensor(1.0), stop.requested)
+                self.note("waiting")
+                average_over(self.exchange, self.networks, self.optimizer)
+                self._heard = self.exchange.hear()
+            heard = self._heard
+            loss, asked, state.seconds = heard.loss, heard.asked, heard.seconds
+            if heard.failed:
+                on_rank_zero(self.fabric, self.raise_failure)
         state.loss_sum += loss
         state.norm_sum += norm
         state.num_summed += 1
         self.reporter.step(self.standing())
         return asked
 
-    def optimize(self, batch: Any, carry: Any, optimizer: Any) -> tuple[float, float, Any]:
-        """Loss, backward, clip, update. Returns loss, gradient norm and the detached state to carry over."""
-        with self.fabric.no_backward_sync(self.objective, enabled=self.steps_alone):
+    def optimize(
+        self, batch: Any, carry: Any, optimizer: Any, asked: bool = False
+    ) -> tuple[float, float, Any]:
+        """Loss, backward, clip, update. Returns loss, gradient norm and the detached state to carry over.
+
+        ``asked``: whether this process was asked to stop, which the others hear of with its gradients.
+        """
+        alone = self.steps_alone
+        with self.fabric.no_backward_sync(self.objective, enabled=alone):
             total, count, carry = self.objective(self.fabric.to_device(batch), carry)
-            loss = total / self._mean_count(count)
             optimizer.zero_grad(set_to_none=True)
-            self.fabric.backward(loss)
+            if self.exchange is None or alone:
+                mean = total / count.clamp(min=1)
+                self.fabric.backward(mean)
+                loss = float(mean.detach())
+            else:
+                self._say(total, count, asked)
+                self.fabric.backward(total)
+                self._heard = self.exchange.hear()
+                divide_gradients(self.networks.parameters(), self._heard.count)
+                loss = self._heard.loss
         limit = self.settings.clip if self.settings.clip is not None else math.inf
         norm = self.fabric.clip_gradients(self.objective, optimizer, max_norm=limit, error_if_nonfinite=False)
-        for name, number in (("loss", float(loss.detach())), ("gradient norm", float(norm))):  # type: ignore[arg-type]
+        for name, number in (("loss", loss), ("gradient norm", float(norm))):  # type: ignore[arg-type]
             if not math.isfinite(number):
                 raise TrainingError(self.not_finite(name, number))
         optimizer.step()
-        return float(loss.detach()), float(norm), carry  # type: ignore[arg-type]
+        return loss, float(norm), carry  # type: ignore[arg-type]
 
-    def _mean_count(self, count: Tensor) -> Tensor:
-        """The mean of the processes' counts: gradients are averaged over the processes, sums are not."""
-        if self.fabric.world_size == 1 or self.steps_alone:
-            return count.clamp(min=1)
-        self.note("waiting")
-        everywhere = self.fabric.all_reduce(count.to(torch.float64), reduce_op="sum")
-        assert isinstance(everywhere, Tensor)
-        return (everywhere.clamp(min=1) / self.fabric.world_size).to(torch.float32)
+    def _say(self, total: Tensor, count: Tensor, asked: bool) -> None:
+        """Prepare what goes to the other processes with the next message."""
+        assert self.exchange is not None
+        self.exchange.say(total, count, self.clock.seconds, asked, self._failure is not None)
 
     def not_finite(self, name: str, number: float) -> str:
         """The line for a number that ends the training."""
@@ -171,15 +197,6 @@ class Trainer:
             f"lower --learning-rate (now {self.settings.learning_rate:g}){clip}, "
             f"or look for such values in the data{kept}"
         )
-
-    def _agree(self, loss: float, asked: bool, seconds: float) -> tuple[float, bool, float]:
-        """The mean loss, whether any process was asked to stop, the first process's clock: for all alike."""
-        if self.fabric.world_size == 1:
-            return loss, asked, seconds
-        own = seconds if self.fabric.is_global_zero else 0.0
-        shared = torch.tensor([loss, float(asked), own], dtype=torch.float64)
-        total = self.fabric.all_reduce(self.fabric.to_device(shared), reduce_op="sum")
-        return float(total[0]) / self.fabric.world_size, float(total[1]) > 0, float(total[2])
 
     def evaluation_due(self) -> bool:
         """Whether to evaluate now."""
@@ -221,7 +238,19 @@ class Trainer:
         rate = self.optimizer.param_groups[0]["lr"]
         values = (("loss", loss), ("gradient_norm", norm), ("learning_rate", float(rate)))
         rows = [Metric(state.step, state.seconds, "train", name, value) for name, value in values]
-        on_rank_zero(self.fabric, lambda: self.folder.append_metrics(rows) if self.folder else None)
+        if self.folder is None:
+            return
+        try:
+            self.folder.append_metrics(rows)
+        except CongruError as error:
+            if self.exchange is None:
+                raise
+            self._failure = error  # raised on all when they have heard of it, with the next message
+
+    def raise_failure(self) -> None:
+        """Raise what the first process met while it wrote a row."""
+        if self._failure is not None:
+            raise self._failure
 
     def tie_value(self, metrics: Mapping[str, float]) -> float | None:
         """The value that decides between equal ones; None where the task has none."""
@@ -243,6 +272,7 @@ class Trainer:
 
         def write() -> None:
             assert self.folder is not None
+            self.raise_failure()
             self.folder.sync_metrics()
             checkpoint.save(self.folder.last, self.content(carries, generators, self.folder.metrics_size()))
             self.folder.set_status(

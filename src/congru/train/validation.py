@@ -81,6 +81,7 @@ def _joined(shares: Sequence[list[Any] | CongruError] | None) -> list[Any]:
 def _write(trainer: Trainer, parts: list[Any]) -> dict[str, float]:
     """On the first process: metrics, sample, gate statistics, the model folder."""
     learner = trainer.learner
+    trainer.raise_failure()
     metrics = {name: float(value) for name, value in learner.metrics(parts).items()}
     value = metrics[learner.metric]
     if not math.isfinite(value):

@@ -2,21 +2,21 @@
 
 The first part is for training, the last ``validation`` share of the characters for validation. Characters
 come from the whole text (a symbol first seen in validation has an id but was never trained); byte pairs are
-learned from the training part alone.
+learned from the training part alone. The text itself is not kept: what trains are token ids, in as few bytes as they need.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from congru.data.text import Corpus, read_text
+from congru.data.text import Corpus, TextFile, read_text
 from congru.errors import DataError
+from congru.runtime.tokenizer import parse_tokenizer
 from congru.tasks.text import baselines, tokens
 from congru.tasks.text.settings import Settings
 from congru.tasks.text.streams import steps_per_epoch
@@ -24,30 +24,38 @@ from congru.tasks.text.streams import steps_per_epoch
 METRIC = "nats_per_char"
 
 
+class Length(NamedTuple):
+    """How long a text is: in characters, and in bytes of its UTF-8."""
+
+    characters: int
+    bytes: int
+
+
+def length_of(text: str) -> Length:
+    """The length of a text.
+
+    >>> length_of("abcé")
+    Length(characters=4, bytes=5)
+    """
+    return Length(len(text), len(text.encode()))
+
+
 @dataclass(frozen=True)
 class TextData:
-    """A corpus, split at character ``split``, and its token ids; ``ids[:num_train]`` are for training."""
+    """Token ids of a text, ``ids[:num_train]`` for training, and what else training needs to know of it.
 
-    corpus: Corpus
-    split: int
+    ``train`` and ``validation`` are the lengths of the parts, ``baselines`` the nats per validation character of each.
+    """
+
+    source: str
+    files: tuple[TextFile, ...]
+    skipped: tuple[tuple[str, str], ...]
     tokenizer_file: bytes
-    ids: NDArray[np.int64]
+    ids: NDArray[np.unsignedinteger]
     num_train: int
-
-    @property
-    def train_text(self) -> str:
-        """The characters for training."""
-        return self.corpus.text[: self.split]
-
-    @property
-    def validation_text(self) -> str:
-        """The characters for validation."""
-        return self.corpus.text[self.split :]
-
-    @cached_property
-    def baselines(self) -> dict[str, float]:
-        """Nats per validation character of each baseline."""
-        return baselines.baselines(self.train_text, self.validation_text)
+    train: Length
+    validation: Length
+    baselines: dict[str, float]
 
 
 def prepare(source: str, settings: Settings) -> TextData:
@@ -68,7 +76,17 @@ def prepare(source: str, settings: Settings) -> TextData:
     file = tokens.char_file(corpus.text) if char else tokens.bpe_file(before, settings.vocab_size)
     train, validation = tokens.encode(file, before), tokens.encode(file, after)
     _check_length(source, len(train), settings)
-    return TextData(corpus, split, file, np.concatenate([train, validation]), len(train))
+    return TextData(
+        source=corpus.source,
+        files=corpus.files,
+        skipped=corpus.skipped,
+        tokenizer_file=file,
+        ids=np.concatenate([train, validation]),
+        num_train=len(train),
+        train=length_of(before),
+        validation=length_of(after),
+        baselines=baselines.baselines(before, after),
+    )
 
 
 def split_at(corpus: Corpus, validation: float) -> int:
@@ -100,39 +118,34 @@ def _check_length(source: str, num_train: int, settings: Settings) -> None:
     )
 
 
-def metrics_of(total_nats: float, text: str) -> dict[str, float]:
+def metrics_of(total_nats: float, length: Length) -> dict[str, float]:
     """A sum of -log p over a text as nats and bits per character, and bits per byte of its UTF-8.
 
-    >>> metrics_of(4 * math.log(2), "abcé")
+    >>> metrics_of(4 * math.log(2), length_of("abcé"))
     {'nats_per_char': 0.6931471805599453, 'bits_per_char': 1.0, 'bits_per_byte': 0.8}
     """
     bits = total_nats / math.log(2)
-    num_bytes = len(text.encode())
     return {
-        METRIC: total_nats / len(text),
-        "bits_per_char": bits / len(text),
-        "bits_per_byte": bits / num_bytes,
+        METRIC: total_nats / length.characters,
+        "bits_per_char": bits / length.characters,
+        "bits_per_byte": bits / length.bytes,
     }
 
 
 def describe(data: TextData, settings: Settings) -> dict[str, Any]:
     """What was read, for the screen and data.json."""
-    corpus, unit = data.corpus, "characters" if settings.tokens == "char" else "byte pairs"
+    unit = "characters" if settings.tokens == "char" else "byte pairs"
     summary: dict[str, Any] = {
-        "source": corpus.source,
-        "files": [
-            {"path": file.path, "sha256": file.sha256, "bytes": file.num_bytes} for file in corpus.files
-        ],
+        "source": data.source,
+        "files": [{"path": file.path, "sha256": file.sha256, "bytes": file.num_bytes} for file in data.files],
         "split": f"first {1 - settings.validation:.0%} train, last {settings.validation:.0%} validation",
         "train": data.num_train,
         "validation": len(data.ids) - data.num_train,
-        "tokens": f"{unit}, {int(data.ids.max()) + 1 if settings.tokens == 'char' else settings.vocab_size}",
-        "characters": f"{data.split:,} train, {len(corpus.text) - data.split:,} validation",
+        "tokens": f"{unit}, {parse_tokenizer(data.tokenizer_file).num_tokens}",
+        "characters": f"{data.train.characters:,} train, {data.validation.characters:,} validation",
     }
-    if corpus.skipped:
-        shown = ", ".join(f"{path} ({reason})" for path, reason in corpus.skipped[:5])
-        more = len(corpus.skipped) - 5
-        summary["skipped"] = f"{len(corpus.skipped)} files: {shown}" + (
-            f" and {more} more" if more > 0 else ""
-        )
+    if data.skipped:
+        shown = ", ".join(f"{path} ({reason})" for path, reason in data.skipped[:5])
+        more = len(data.skipped) - 5
+        summary["skipped"] = f"{len(data.skipped)} files: {shown}" + (f" and {more} more" if more > 0 else "")
     return summary

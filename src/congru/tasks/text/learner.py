@@ -20,14 +20,7 @@ from congru.runtime.tokenizer import parse_tokenizer
 from congru.tasks.text.data import METRIC, TextData, describe, metrics_of, prepare
 from congru.tasks.text.scoring import nats_of
 from congru.tasks.text.settings import SIZES, Settings
-from congru.tasks.text.streams import (
-    NUM_SEGMENTS,
-    Segments,
-    make_segments,
-    read_chunks,
-    stream_rows,
-    total_nats,
-)
+from congru.tasks.text.streams import NUM_SEGMENTS, make_segments, read_chunks, stream_rows, total_nats
 from congru.train.base import Probe, Sample, TaskLearner
 from congru.train.networks import Networks
 
@@ -67,8 +60,6 @@ class TextLearner(TaskLearner[Settings]):
         self.validation_words = f"{len(data.ids) - data.num_train:,} {unit}"
         self.baselines = data.baselines
         self.num_tokens = parse_tokenizer(data.tokenizer_file).num_tokens
-        self._train, self._validation = data.ids[: data.num_train], data.ids[data.num_train :]
-        self._segments = make_segments(data.ids, data.num_train)
 
     def resized(self, settings: Settings) -> TextLearner:
         """The same text with another network and other streams."""
@@ -81,12 +72,13 @@ class TextLearner(TaskLearner[Settings]):
 
     def rows(self, epoch: int) -> NDArray[np.int64]:
         """Where the chunks of the streams begin, from a random offset."""
-        size, offset = len(self._train), int(self.generator(epoch).integers(len(self._train)))
+        size = self.data.num_train
+        offset = int(self.generator(epoch).integers(size))
         return stream_rows(size, self.settings.batch_size, self.settings.chunk, offset)
 
     def batch(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Chunks [B, C + 1]."""
-        return read_chunks(self._train, rows, self.settings.chunk)
+        return read_chunks(self.data.ids[: self.data.num_train], rows, self.settings.chunk)
 
     def loss(self, networks: Networks, batch: Tensor, carry: Any) -> tuple[Tensor, int, Any]:
         """Summed nats of a chunk's tokens, how many there are, and the state to go on from."""
@@ -96,7 +88,7 @@ class TextLearner(TaskLearner[Settings]):
 
     def validation_rows(self) -> range:
         """The segments of the validation part."""
-        return range(len(self._segments.tokens))
+        return range(len(make_segments(self.data.ids, self.data.num_train)))
 
     def evaluate(self, networks: Networks, rows: range) -> float:
         """Summed nats of the counted tokens of some segments."""
@@ -107,21 +99,21 @@ class TextLearner(TaskLearner[Settings]):
             nats = F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
             return nats.view(target.shape).double().cpu().numpy(), state
 
-        tokens, counted = self._segments.tokens[rows], self._segments.counted[rows]
-        return total_nats(Segments(tokens, counted), score)
+        segments = make_segments(self.data.ids, self.data.num_train)
+        return total_nats(segments[rows.start : rows.stop], score)
 
     def metrics(self, parts: Sequence[float]) -> dict[str, float]:
         """Nats and bits over every character of the validation part."""
-        return metrics_of(sum(parts), self.data.validation_text)
+        return metrics_of(sum(parts), self.data.validation)
 
     def probe(self) -> Probe:
         """The first tokens of the validation part, [1, T]."""
-        return Probe(torch.from_numpy(self._validation[None, :_PROBE_LENGTH]))
+        return Probe(torch.from_numpy(self._first(_PROBE_LENGTH)[None]))
 
     def sample(self, networks: Networks) -> Sample:
         """Text that the model writes after the first line of the validation part."""
         tokenizer = parse_tokenizer(self.data.tokenizer_file)
-        prompt = self._validation[: _SAMPLE_LENGTH // 10]
+        prompt = self._first(_SAMPLE_LENGTH // 10)
         rng = np.random.default_rng(self.settings.seed)
         x, state, written = self.tensors(prompt[None], networks), None, []
         for _ in range(_SAMPLE_LENGTH):
@@ -129,6 +121,10 @@ class TextLearner(TaskLearner[Settings]):
             written.append(sample(logits[0, -1].cpu().numpy(), Sampling(_SAMPLE_TEMPERATURE), rng))
             x = torch.tensor([written[-1:]], device=networks.device)
         return Sample(tokenizer.decode([*prompt.tolist(), *written]))
+
+    def _first(self, count: int) -> NDArray[np.int64]:
+        """The first tokens of the validation part."""
+        return self.data.ids[self.data.num_train :][:count].astype(np.int64)
 
     def task_config(self, parts: Sequence[float]) -> dict[str, Any]:
         """What a token is, and which share of a text is for validation."""
@@ -140,7 +136,7 @@ class TextLearner(TaskLearner[Settings]):
 
     def answer(self, networks: Networks, task_config: Mapping[str, Any]) -> Answer:
         """Nats [T] of the tokens after the first, for the beginning of the validation part [T + 1]."""
-        tokens = self._validation[:_ANSWER_LENGTH]
+        tokens = self._first(_ANSWER_LENGTH)
         logits, _ = networks["main"](self.tensors(tokens[None, :-1], networks))
         return Answer({"tokens": tokens}, {"nats": nats_of(logits[0].cpu().numpy(), tokens[1:])})
 

@@ -11,12 +11,14 @@ steps in a chunk, S segments, W burn-in, L counted tokens in a segment.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+Ids = NDArray[np.integer]  # token ids of a text, in as few bytes as they need
 
 NUM_SEGMENTS = 64
 BURN_IN = 512
@@ -45,42 +47,60 @@ def stream_rows(num_tokens: int, batch_size: int, chunk: int, offset: int) -> In
     return (offset + length * np.arange(batch_size) + chunk * steps[:, None]).ravel()
 
 
-def read_chunks(ids: Ints, begins: Ints, chunk: int) -> Ints:
+def read_chunks(ids: Ids, begins: Ints, chunk: int) -> Ints:
     """The chunks [B, C + 1] that begin at ``begins`` [B] in the ring: C inputs and, one further, C targets.
+
+    No other part of ``ids`` is read.
 
     >>> read_chunks(np.arange(9), np.array([3, 7]), chunk=2).tolist()
     [[3, 4, 5], [7, 8, 0]]
     """
-    return np.asarray(ids[(begins[:, None] + np.arange(chunk + 1)) % len(ids)])
+    return np.asarray(ids[(begins[:, None] + np.arange(chunk + 1)) % len(ids)], np.int64)
 
 
-class Segments(NamedTuple):
-    """Rows to score: ``tokens`` [S, W + L + 1], input and one further target; ``counted`` [S, W + L]."""
+@dataclass(frozen=True)
+class Segments:
+    """Rows to score, cut from ``ids`` when they are read; row s counts L tokens from ``begins[s]`` on, ``before`` is W."""
 
-    tokens: Ints
-    counted: NDArray[np.bool_]
+    ids: Ids
+    begins: Ints
+    before: int
+    length: int
+
+    def __len__(self) -> int:
+        return len(self.begins)
+
+    def __getitem__(self, rows: slice) -> Segments:
+        return replace(self, begins=self.begins[rows])
+
+    @property
+    def num_steps(self) -> int:
+        """Tokens to read in each row, W + L."""
+        return self.before + self.length
+
+    def piece(self, start: int, end: int) -> tuple[Ints, NDArray[np.bool_]]:
+        """Steps ``start .. end - 1``: tokens [S, T + 1], input and one further target, and which targets count [S, T]."""
+        steps = np.arange(start, min(end, self.num_steps) + 1)
+        positions = self.begins[:, None] - 1 - self.before + steps
+        targets = positions[:, 1:]
+        counted = (targets >= self.begins[:, None]) & (targets < len(self.ids))
+        return self.ids[np.minimum(positions, len(self.ids) - 1)].astype(np.int64), counted
 
 
-def make_segments(
-    ids: Ints, begin: int, num_segments: int = NUM_SEGMENTS, burn_in: int = BURN_IN
-) -> Segments:
+def make_segments(ids: Ids, begin: int, num_segments: int = NUM_SEGMENTS, burn_in: int = BURN_IN) -> Segments:
     """Segments that count ``ids[begin:]`` once each; the burn-in of the first is the text before ``begin``.
 
     Segments are never shorter than their burn-in, so a short part has fewer of them. ``begin`` is at least 1.
 
-    >>> segments = make_segments(np.arange(10), begin=4, num_segments=2, burn_in=2)
-    >>> segments.tokens.tolist(), segments.counted.tolist()[0]
+    >>> tokens, counted = make_segments(np.arange(10), begin=4, num_segments=2, burn_in=2).piece(0, 9)
+    >>> tokens.tolist(), counted.tolist()[0]
     ([[1, 2, 3, 4, 5, 6], [4, 5, 6, 7, 8, 9]], [False, False, True, True, True])
     """
     total = len(ids) - begin
     num_segments = max(1, min(num_segments, total // max(1, burn_in)))
     before = min(burn_in, begin - 1)
     length = -(-total // num_segments)
-    begins = np.arange(begin, len(ids), length)
-    positions = begins[:, None] - 1 - before + np.arange(before + length + 1)
-    targets = positions[:, 1:]
-    counted = (targets >= begins[:, None]) & (targets < len(ids))
-    return Segments(ids[np.minimum(positions, len(ids) - 1)], counted)
+    return Segments(ids, np.arange(begin, len(ids), length), before, length)
 
 
 Score = Callable[[Ints, Ints, Any], tuple[NDArray[np.float64], Any]]
@@ -92,8 +112,8 @@ def total_nats(segments: Segments, score: Score, steps: int = _STEPS) -> float:
     ``score(x [S, T], y [S, T], state)`` gives -log p(y) [S, T] and the state after; state None at the start.
     """
     total, state = 0.0, None
-    for start in range(0, segments.counted.shape[1], steps):
-        piece = segments.tokens[:, start : start + steps + 1]
-        nats, state = score(piece[:, :-1], piece[:, 1:], state)
-        total += float((nats * segments.counted[:, start : start + steps]).sum())
+    for start in range(0, segments.num_steps, steps):
+        tokens, counted = segments.piece(start, start + steps)
+        nats, state = score(tokens[:, :-1], tokens[:, 1:], state)
+        total += float((nats * counted).sum())
     return total

@@ -17,7 +17,7 @@ from congru.runtime.model import Model
 from congru.runtime.session import Session
 from congru.tasks.parts import ALL, Part, part_to_score
 from congru.tasks.text.baselines import baselines
-from congru.tasks.text.data import metrics_of, split_at
+from congru.tasks.text.data import length_of, metrics_of, split_at
 from congru.tasks.text.scoring import load_text_model, score_text, table, tokenizer_of
 from congru.tasks.text.scoring import reply as reply
 from congru.tasks.text.streams import NUM_SEGMENTS
@@ -184,9 +184,10 @@ def evaluate(
     nats = score_text(loaded, known_before, known, segments) + nats_of_unknown(
         sum(unknown.values()), len(text)
     )
-    rows = {"model": metrics_of(nats, text)}
+    length = length_of(text)
+    rows = {"model": metrics_of(nats, length)}
     for name, nats in baselines(before if chosen == "validation" else "", text).items():
-        rows[name] = metrics_of(nats * len(text), text)
+        rows[name] = metrics_of(nats * len(text), length)
     if not quiet:
         print(f"{data}, {chosen}")
         print(table(rows, corpus, loaded, len(text)))
