@@ -9,6 +9,7 @@ import re
 
 from bench import (
     assistant_tables,
+    chess_tables,
     export_tables,
     gpu_tables,
     reliability_tables,
@@ -23,6 +24,7 @@ from bench.record import ROOT
 BLOCKS = {
     **tables.BLOCKS,
     **assistant_tables.BLOCKS,
+    **chess_tables.BLOCKS,
     **translate_tables.BLOCKS,
     **export_tables.BLOCKS,
     **gpu_tables.BLOCKS,

@@ -41,6 +41,7 @@ def quality() -> str:
         ("forecast_m4_defaults", _m4),
         ("forecast_simple", _simple),
         ("chess_model", _chess),
+        ("chess_model_masters", _chess),
         ("chess_model_moves", _chess),
         ("music_jsb", _music),
         ("music_nottingham", _music),
@@ -162,6 +163,7 @@ def _chess(record: dict[str, Any]) -> list[list[str]]:
     kind = "with_board" if "with_board" in record["figures"] else "moves_only"
     scores = record["figures"][kind]["all"]
     words = "the board given" if kind == "with_board" else "moves only"
+    words += ", learnt from masters too" * record["name"].endswith("masters")
     what = f"chess, pgnmentor20, test: share of moves predicted, {words} ({scores['bits_per_move']:.2f} bits a move)"
     beside = ", ".join(f"{name} {row['top1']:.3f}" for name, row in record["baselines"].items())
     return [[what, f"**{scores['top1']:.3f}**", beside]]
@@ -437,62 +439,6 @@ def planted() -> str:
     return markdown(header, rows)
 
 
-def chess() -> str:
-    """What chess models reach on the test games, by ply, and what they know of players, with its bounds."""
-    rows, names = [], {"chess_model": "with_board", "chess_model_moves": "moves_only"}
-    for name, kind in names.items():
-        if not (ROOT / "results" / f"{name}.json").exists():
-            continue
-        figures, who = result(name)["figures"][kind], kind.replace("_", " ")
-        for plies, row in {"all plies": figures["all"], **figures["by_ply"]}.items():
-            legal = f"{row['legal_rate']:.1%}" if kind == "moves_only" else ""
-            rows.append([who, plies, f"{row['top1']:.1%}", f"{row['bits_per_move']:.2f}", legal])
-    table = markdown(["network", "plies", "top-1", "bits a move", "first choice legal"], rows)
-    figures = result("chess_model")["figures"]["with_board"]
-    lines = [
-        ["players with 1,000 games: their vectors", *_gain(figures["players"])],
-        [
-            f"new players: a vector from {figures['new_players']['games fitted']} games",
-            *_gain(figures["new_players"]),
-        ],
-        ["earlier games of the pair in the state", *_gain(figures["earlier_games"])],
-    ]
-    named = ", ".join(f"{share:.0%} {size}" for size, share in figures["named"].items() if size != "chance")
-    gains = markdown(
-        ["what the network knows", "top-1, points gained (95 %)", "bits a move gained (95 %)"], lines
-    )
-    return (
-        f"{table}\n{gains}\nTwenty players named right: {named}; chance {figures['named']['chance']:.0%}.\n"
-    )
-
-
-def chess_stockfish() -> str:
-    """The games of the model with the board against Stockfish at its lowest levels."""
-    rows = []
-    for name, row in result("chess_stockfish")["figures"]["matches"].items():
-        low, high = row["bounds_95"]
-        won, drawn, lost = row["won_drawn_lost"]
-        rows.append(
-            [
-                name,
-                str(row["games"]),
-                f"{won} / {drawn} / {lost}",
-                f"{row['score']:.1%} ({low:.1%} to {high:.1%})",
-            ]
-        )
-    return markdown(["Stockfish", "games", "won / drawn / lost", "score (95 %)"], rows)
-
-
-def _gain(row: dict[str, Any]) -> list[str]:
-    top1, bits = (
-        [scale * value for value in row[key]] for key, scale in (("top1_gain", 100), ("bits_gain", 1))
-    )
-    return [
-        f"{top1[0]:+.2f} ({top1[1]:+.2f} to {top1[2]:+.2f})",
-        f"{bits[0]:+.4f} ({bits[1]:+.4f} to {bits[2]:+.4f})",
-    ]
-
-
 SENTIMENT_SETS = {
     "sst2": "SST-2, sentences only",
     "phrases": "SST-2, with the phrases of the trees",
@@ -714,8 +660,6 @@ def _speech_stream() -> str:
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "speech": speech,
-    "chess": chess,
-    "chess_stockfish": chess_stockfish,
     "quality": quality,
     "tasks": tasks,
     "speed": speed,

@@ -1,0 +1,80 @@
+"""The tables of docs/chess.md: how well moves are predicted, what the networks know of players, games against Stockfish."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bench.record import ROOT
+from bench.tables import markdown, result
+
+_MODELS = {
+    "chess_model": ("with_board", "with board"),
+    "chess_model_masters": ("with_board", "with board, masters too"),
+    "chess_model_moves": ("moves_only", "moves only"),
+}
+
+
+def _measured(kind: str | None = None) -> list[tuple[str, str, dict[str, Any]]]:
+    """Kind, title and figures of the models that were measured; of one kind, or of all."""
+    return [
+        (model_kind, title, result(name)["figures"][model_kind])
+        for name, (model_kind, title) in _MODELS.items()
+        if kind in (None, model_kind) and (ROOT / "results" / f"{name}.json").exists()
+    ]
+
+
+def chess() -> str:
+    """What chess models reach on the test games, by ply, and what they know of players, with its bounds."""
+    rows, lines, named = [], [], []
+    for kind, title, figures in _measured():
+        for plies, row in {"all plies": figures["all"], **figures["by_ply"]}.items():
+            legal = f"{row['legal_rate']:.1%}" if kind == "moves_only" else ""
+            rows.append([title, plies, f"{row['top1']:.1%}", f"{row['bits_per_move']:.2f}", legal])
+    for _, title, figures in _measured("with_board"):
+        fitted = figures["new_players"]["games fitted"]
+        knowledge = {
+            "players with 1,000 games: their vectors": "players",
+            f"new players: a vector from {fitted} games": "new_players",
+            "earlier games of the pair in the state": "earlier_games",
+        }
+        lines += [[title, what, *_gain(figures[key])] for what, key in knowledge.items()]
+        shares = ", ".join(
+            f"{share:.0%} {size}" for size, share in figures["named"].items() if size != "chance"
+        )
+        named.append(
+            f"Twenty players named right, {title}: {shares}; chance {figures['named']['chance']:.0%}.\n"
+        )
+    table = markdown(["network", "plies", "top-1", "bits a move", "first choice legal"], rows)
+    header = ["network", "what it knows", "top-1, points gained (95 %)", "bits a move gained (95 %)"]
+    return f"{table}\n{markdown(header, lines)}\n{''.join(named)}"
+
+
+def _gain(row: dict[str, Any]) -> list[str]:
+    top1, bits = (
+        [scale * value for value in row[key]] for key, scale in (("top1_gain", 100), ("bits_gain", 1))
+    )
+    return [
+        f"{top1[0]:+.2f} ({top1[1]:+.2f} to {top1[2]:+.2f})",
+        f"{bits[0]:+.4f} ({bits[1]:+.4f} to {bits[2]:+.4f})",
+    ]
+
+
+def chess_stockfish() -> str:
+    """The games of the model with the board against Stockfish at its lowest levels."""
+    rows = []
+    for name, row in result("chess_stockfish")["figures"]["matches"].items():
+        low, high = row["bounds_95"]
+        won, drawn, lost = row["won_drawn_lost"]
+        rows.append(
+            [
+                name,
+                str(row["games"]),
+                f"{won} / {drawn} / {lost}",
+                f"{row['score']:.1%} ({low:.1%} to {high:.1%})",
+            ]
+        )
+    return markdown(["Stockfish", "games", "won / drawn / lost", "score (95 %)"], rows)
+
+
+BLOCKS: dict[str, Callable[[], str]] = {"chess": chess, "chess_stockfish": chess_stockfish}
