@@ -4,9 +4,9 @@ Each rank is a host of its own: a network namespace on this one machine, whose o
 them delays every packet and sends no more bytes a second than the question allows. Started as on real machines, by `torchrun
 --nnodes`. A text model trains on the first 60,000 characters of tinyshakespeare; every process has one thread.
 `steps_per_second` is counted between the first and the last evaluation, evaluations left out; `efficiency` is the speed
-beside one process with a thread on each of two cores, at the same batch. Faults: in a run of two ranks one is killed,
-stopped (SIGSTOP), or its link is cut; `noticed_seconds` is from then to the exit of the other, which has saved by then; the
-run that was killed is continued and compared with one that was not disturbed.
+beside one process on the same two cores, with one thread or two, whichever is faster, at the same batch. Faults: in a run of
+two ranks one is killed, stopped (SIGSTOP), or its link is cut; `noticed_seconds` is from then to the exit of the other, which
+has saved by then; the run that was killed is continued and compared with one that was not disturbed.
 
 Needs root, `ip` and /dev/net/tun (the delay of `tc` is a module that not every kernel has).
 
@@ -260,7 +260,7 @@ def measure(steps: int, folder: Path, cases: int) -> dict[str, Any]:
             finish(start(names, out, steps, f"--sync-every={every}"))
         rate = speed(out)
         row = {"ranks": ranks, "latency_ms": latency, "megabits": bandwidth, "sync_every": every}
-        row |= {"steps_per_second": round(rate, 2), "efficiency": round(rate / singles[2], 3)}
+        row |= {"steps_per_second": round(rate, 2), "efficiency": round(rate / max(singles.values()), 3)}
         row["value"] = last_value(out)
         rows.append(row)
         reference = reference or (row["value"] if (ranks, every) == (2, 1) else None)

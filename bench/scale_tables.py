@@ -14,6 +14,7 @@ def hosts(record: dict[str, Any] | None = None) -> str:
     """Steps a second by the network between the hosts, beside one process on the same cores."""
     record = record or result("distributed")
     figures = record["figures"]
+    one = figures["one_process"]
     rows = [
         [
             str(row["ranks"]),
@@ -21,16 +22,17 @@ def hosts(record: dict[str, Any] | None = None) -> str:
             f"{row['megabits']:,} Mb/s" if row["megabits"] else "as fast as the host",
             str(row["sync_every"]),
             f"{row['steps_per_second']:.2f}",
-            f"{100 * row['efficiency']:.0f} %",
+            f"{100 * row['steps_per_second'] / max(one.values()):.0f} %",
         ]
         for row in figures["network"]
     ]
-    one = figures["one_process"]
+    load = figures["load"][0]
+    busy = f" Other work ran on the machine (load average {load:g}) and slows every row." if load > 4 else ""
     head = ("hosts", "round trip", "link", "`--sync-every`", "steps a second", "of one process")
     return (
         f"{markdown(head, rows)}\nOne process makes {one['1']:.2f} steps a second with one thread and {one['2']:.2f} with two,"
-        f" on the same two cores; the last column is the share of the latter. {figures['parameters']:,} parameters,"
-        f" {figures['parameters'] * 4 / 1e6:.1f} MB of gradients a step; load average {figures['load'][0]:g} at the end.\n"
+        f" on the same two cores; the last column is the share of the faster. {figures['parameters']:,} parameters,"
+        f" {figures['parameters'] * 4 / 1e6:.1f} MB of gradients a step, in one message with all else.{busy}\n"
     )
 
 

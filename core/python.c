@@ -156,7 +156,10 @@ static int fill_module(PyObject *module) {
   if (!(state->new_empty = PyUnicode_InternFromString("new_empty"))) return -1;
   if (!(state->requires_grad = PyUnicode_InternFromString("requires_grad"))) return -1;
   if (PyModule_AddFunctions(module, row_functions)) return -1;
-  return add_stepper_types(module, state) || add_dense_type(module, state) || add_int8_types(module, state) ? -1 : 0;
+  return add_stepper_types(module, state) || add_dense_type(module, state) || add_int8_types(module, state) ||
+                 add_chain_type(module, state)
+             ? -1
+             : 0;
 }
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, fill_module}, {0, NULL}};

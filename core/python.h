@@ -13,7 +13,7 @@ typedef struct {
   PyObject *names[NUM_FIELDS]; /* of the fields, interned */
   PyObject *empty;             /* numpy.empty */
   PyObject *dtypes[2];         /* float32, float64 */
-  PyTypeObject *packed, *stepper, *dense, *int8, *int8_stepper;
+  PyTypeObject *packed, *stepper, *dense, *int8, *int8_stepper, *chain;
   const dlpack_exchange *exchange; /* of torch; NULL before set_tensors */
   PyObject *tensor_types[2];       /* Tensor, Parameter */
   PyObject *new_empty, *requires_grad; /* names */
@@ -52,10 +52,26 @@ int holds_reals(const Py_buffer *buffer, int64_t dtype);
 int view_matrix(PyObject *array, Py_buffer *buffer, int flags, int64_t dtype, int64_t rows, int64_t columns, const char *what,
                 const char *fix);
 
+/* One stage of a Chain: from a row x of `inputs` floats to y, which is `own` memory of the chain or the stage's. */
+typedef struct chain_stage chain_stage;
+struct chain_stage {
+  int (*run)(const chain_stage *stage, const float *x); /* without the interpreter; 0, or what the core returned */
+  PyObject *object;
+  float *y;
+  int64_t inputs, outputs, work; /* work: multiply-adds */
+  int *in_use;                   /* set while another thread may run; NULL: shared freely */
+  int own;
+};
+/* 1; 0 where the object is none of one float32 row; -1 with an error. */
+int stage_of_stepper(PyObject *object, chain_stage *stage);
+int stage_of_int8(PyObject *object, chain_stage *stage);
+int stage_of_dense(PyObject *object, chain_stage *stage);
+
 /* The parts of the module: types into the state, and their names into the module. 0, or -1 with an error. */
 int add_stepper_types(PyObject *module, module_state *state);
 int add_dense_type(PyObject *module, module_state *state);
 int add_int8_types(PyObject *module, module_state *state);
+int add_chain_type(PyObject *module, module_state *state);
 extern PyMethodDef row_functions[];
 
 PyObject *py_int8_kernels(PyObject *module, PyObject *unused);

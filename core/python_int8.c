@@ -205,6 +205,22 @@ static PyObject *Int8Stepper_step(Int8Stepper *self, PyObject *x) {
   return Py_NewRef(self->y);
 }
 
+static int run_stage(const chain_stage *stage, const float *x) {
+  Int8Stepper *self = (Int8Stepper *)stage->object;
+  float *y = stage->y;
+  congru_int8_step(self->owner->net, 1, &x, &self->h, &y, self->scratch);
+  return 0;
+}
+
+int stage_of_int8(PyObject *object, chain_stage *stage) {
+  Int8Stepper *self = (Int8Stepper *)object;
+  int64_t I = self->owner->inputs, H = self->owner->hidden;
+  if (self->rows != 1) return 0;
+  if (!self->y && make_y(self)) return -1;
+  *stage = (chain_stage){run_stage, object, self->y_buffer.buf, I, H, 3 * H * (I + H) / 4, &self->in_use, 0};
+  return 1;
+}
+
 static PyObject *copy_state(Int8Stepper *self, PyObject *array, int out) {
   const Int8 *owner = self->owner;
   Py_buffer buffer;

@@ -115,6 +115,22 @@ static PyObject *Dense_call(PyObject *object, PyObject *const *arguments, size_t
   return result;
 }
 
+static int run_stage(const chain_stage *stage, const float *x) {
+  return congru_dense_run(((Dense *)stage->object)->dense, 1, 1, x, (congru_strides){0, 0}, stage->y);
+}
+
+int stage_of_dense(PyObject *object, chain_stage *stage) {
+  const Dense *self = (const Dense *)object;
+  if (self->dtype) return 0;
+  float *y = PyMem_Malloc((size_t)(self->outputs ? self->outputs : 1) * sizeof(float));
+  if (!y) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  *stage = (chain_stage){run_stage, object, y, self->inputs, self->outputs, self->inputs * self->outputs, NULL, 1};
+  return 1;
+}
+
 /* Dense(dtype, O, F, weight, bias): addresses, bias 0 for none. */
 static PyObject *Dense_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
   long long dtype, O, F, weight, bias;

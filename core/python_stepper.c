@@ -59,6 +59,19 @@ static PyObject *Stepper_step(Stepper *self, PyObject *x) {
   return status ? PyErr_NoMemory() : Py_NewRef(self->y);
 }
 
+static int run_stage(const chain_stage *stage, const float *x) {
+  return congru_stepper_step(((Stepper *)stage->object)->stepper, x, stage->y);
+}
+
+int stage_of_stepper(PyObject *object, chain_stage *stage) {
+  Stepper *self = (Stepper *)object;
+  const Packed *packed = self->packed;
+  if (self->rows != 1 || packed->dtype) return 0;
+  if (!self->y && make_y(self)) return -1;
+  *stage = (chain_stage){run_stage, object, self->y_buffer.buf, packed->inputs, packed->hidden, work_of(packed), &self->in_use, 0};
+  return 1;
+}
+
 /* read(h[, c]) copies the state out, write(h[, c]) in. */
 static PyObject *copy_state(Stepper *self, PyObject *const *arrays, Py_ssize_t n, int out) {
   const Packed *packed = self->packed;

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import congru
-from congru.cli.export import _loss
 from congru.cli.main import main
 from congru.errors import ExportError, ModelFolderError
 from congru.export.c import target as c_target
@@ -23,6 +22,7 @@ from congru.export.record import time_beside
 from congru.runtime import integer
 from congru.runtime.integer import INTEGER, quantise, sigmoid, tanh, to_state
 from congru.runtime.network import Network
+from congru.tasks.registry import TASKS
 from export_cases import ALL, TEXT, save_networks, task_networks
 from nodes_cases import one
 
@@ -181,10 +181,19 @@ def test_targets_without_integers_say_so(to: str, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_score_that_gets_better_is_no_loss() -> None:
-    assert (_loss("nats_per_char", -1.0), _loss("nats_per_char", 1.0)) == (-1.0, 1.0)
-    assert (_loss("accuracy", -1.0), _loss("top1", 1.0)) == (1.0, -1.0)
-    assert _loss("unheard", -1.0) == 1.0
+def test_a_task_says_of_which_scores_more_is_better() -> None:
+    rising = {
+        (name, score)
+        for name in TASKS
+        for score in ("accuracy", "top1", "bleu", "wer")
+        if TASKS[name].is_rising(score)
+    }
+    assert rising == {
+        ("sentiment", "accuracy"),
+        ("video", "accuracy"),
+        ("chess", "top1"),
+        ("translate", "bleu"),
+    }
 
 
 def test_the_command_scores_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,10 +12,6 @@ from congru.cli.run import task_of
 from congru.errors import CongruError, ExportError, SettingsError
 from congru.runtime.folder import find_model_folder
 
-# First words of the scores that `congru eval` gives first.
-_MORE_IS_BETTER = {"accuracy", "bleu", "exact", "response", "top1"}
-_LESS_IS_BETTER = {"mae", "mse", "nats", "wer"}
-
 app = App(
     name="export",
     help="Write a trained model for another place, proved equal.",
@@ -96,13 +92,15 @@ def _scores_beside(
     from congru.report.table import text_table
 
     def judge(fresh: Path) -> list[str]:
-        evaluate = task_of(folder).use("evaluate")
+        task = task_of(folder)
+        evaluate = task.use("evaluate")
         before, after = (
             next(iter(evaluate(model_folder, *data, quiet=True).values())) for model_folder in (folder, fresh)
         )
         rows = [(name, before[name], after[name], _percent(before[name], after[name])) for name in before]
         name, old, new, change = rows[0]
-        if max_change is not None and _loss(name, change) > max_change:
+        loss = -change if task.is_rising(name) else change
+        if max_change is not None and loss > max_change:
             raise ExportError(
                 f"int8 changes {name} from {old:.4f} to {new:.4f}, {change:+.2f} %, expected {max_change} % at most:"
                 " keep float32, or allow more with --max-change"
@@ -110,12 +108,6 @@ def _scores_beside(
         return [text_table(rows, ("score", "float32", "int8", "change, %"))]
 
     return judge
-
-
-def _loss(score: str, change: float) -> float:
-    """How much worse a change makes a score; a score of another name loses by any change."""
-    kind = score.partition("_")[0]
-    return -change if kind in _MORE_IS_BETTER else change if kind in _LESS_IS_BETTER else abs(change)
 
 
 def _percent(before: float, after: float) -> float:

@@ -128,6 +128,11 @@ class RecurrentSteps:
         """y [B, H] of x [B, F]."""
         return self._steppers[0].step if len(self._steppers) == 1 else self.step
 
+    @property
+    def steppers(self) -> list[Any]:
+        """The steppers, the first layer's first."""
+        return self._steppers
+
     def copy(self) -> RecurrentSteps:
         """An independent twin with the same state."""
         twin = object.__new__(RecurrentSteps)

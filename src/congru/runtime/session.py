@@ -147,6 +147,11 @@ class Session:
         """
         steps = self._steps if self._state is None else self._stepping()
         assert steps is not None  # the state lies in them
+        if steps.chain is not None:
+            answer = steps.chain(x)
+            if answer is not None:
+                self._last, self._last_row = steps.last, None
+                return answer
         stages = steps.stages
         if stages is None:
             inputs, batched = self._check(x, 0)
@@ -186,7 +191,7 @@ class Session:
         """
         twin = twin_of(self)  # nobody writes to the arrays of a state
         twin._steps = None if self._steps is None else self._steps.copy()
-        if self._last is not None and self._steps is not None and self._steps.lends:
+        if self._last is not None and self._steps is not None and (self._steps.lends or self._steps.chain):
             twin._last = {name: row.copy() for name, row in self._last.items()}
         twin._draws = self._draws.fork() if seed is None else Draws(seed)
         return twin

@@ -12,13 +12,14 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from congru.errors import ShapeError
 from congru.kernels import binding
 from congru.runtime.cells import Array
 from congru.runtime.graph import Graph, Placed
 from congru.runtime.nodes.node import Compute, Pointwise
 from congru.runtime.nodes.pointwise import Dropout, Linear
 from congru.runtime.nodes.pooling import Last
-from congru.runtime.recurrent import Recurrent
+from congru.runtime.recurrent import Recurrent, RecurrentSteps
 from congru.runtime.run import Run, State, twin_of
 
 Stage = Callable[[Any], Any]
@@ -108,6 +109,7 @@ class _Shared(NamedTuple):
     table: Array | None  # of the embedding a chain begins with
     features: int  # of the first input, where it holds vectors
     is_row: Callable[..., bool] | None
+    batch_size: int
 
 
 class Steps:
@@ -115,9 +117,21 @@ class Steps:
 
     `stages` is the whole network where it is a chain from one input to one output: functions of one row each. None else.
     `output` is its first output; `lends`: whether outputs may be arrays that the next step, or the caller, writes over.
+    `chain`: the stages in one call of the core, which answers to x with [O], or None where x wants a closer look; then `last`
+    holds the output [1, O] by name, and the next call writes over it. None where some stage is not the core's.
     """
 
-    __slots__ = ("_functions", "_shared", "_stateful", "_values", "lends", "output", "stages")
+    __slots__ = (
+        "_functions",
+        "_shared",
+        "_stateful",
+        "_values",
+        "chain",
+        "last",
+        "lends",
+        "output",
+        "stages",
+    )
 
     def __init__(
         self,
@@ -142,6 +156,7 @@ class Steps:
             table=table,
             features=first.features if first.tokens is None and len(first.size) == 1 else 0,
             is_row=binding.extension().is_row if binding.is_available() else None,
+            batch_size=batch_size,
         )
         fresh = set()  # slots that every step fills with an array of its own
         constant = set(graph.constant_inputs)
@@ -165,7 +180,8 @@ class Steps:
         shared.outputs.update({name: slots[name] for name in graph.outputs})
         self.output = next(iter(graph.outputs))
         self.lends = not fresh.issuperset(shared.outputs.values())
-        self.stages = self._chain()
+        self.stages = self._list_stages()
+        self._join()
 
     def row(self, x: Any) -> Array | None:
         """The row that enters `stages` for one step of one stream, where x is plainly right: a token in range, a finite
@@ -251,6 +267,9 @@ class Steps:
         for part, index in enumerate(self._shared.call_indices):
             twin._functions[index] = twin._stateful[part].function
         twin.stages = None if self.stages is None else twin._stages()
+        twin.last, twin.chain = {}, None
+        if self.chain is not None:
+            twin._join()
         return twin
 
     def _add(
@@ -275,7 +294,32 @@ class Steps:
         self._functions.append(part.function)
         self._stateful.append(part)
 
-    def _chain(self) -> list[Stage] | None:
+    def _join(self) -> None:
+        """Make the chain, where all stages are the core's and take one row of float32."""
+        self.chain: Any = None
+        self.last: dict[str, Array] = {}
+        shared = self._shared
+        if shared.is_row is None or shared.batch_size != 1 or self.stages is None:
+            return
+        core = binding.extension()
+        parts: list[Any] = []
+        for stage in self.stages:
+            joined = getattr(stage, "__self__", stage)  # a bound step of a stepper, or a dense layer
+            parts += joined.steppers if isinstance(joined, RecurrentSteps) else [joined]
+        table = shared.table
+        if not all(isinstance(part, (core.Stepper, core.Int8Stepper, core.Dense)) for part in parts):
+            return
+        if table is None and not shared.features:
+            return
+        if table is not None and (table.dtype != np.float32 or not table.flags.c_contiguous):
+            return
+        try:
+            self.chain = core.Chain(tuple(parts), shared.features if table is None else table.shape[1], table)
+        except ShapeError:  # some stage computes in float64
+            return
+        self.last = {self.output: self.chain.last[None]}
+
+    def _list_stages(self) -> list[Stage] | None:
         """The functions, one after the other, where each reads the one before alone; the first table is left to `rows`."""
         if len(self._shared.step_slots) != 1 or len(self._shared.outputs) != 1:
             return None

@@ -7,7 +7,8 @@
     tasks/NAME/batch.py      answers_of(model) -> Answers: rows of tables to answers, where it can answer many
     tasks/NAME/use.py        run(model, ...), evaluate(model, data, ...) and the like: their signatures give the flags;
                              inspect_inputs(model, source) -> (x, labels); reply(model, inputs) -> outputs, the stored answer
-                             again; COMMANDS, own commands -> function(model, ...)
+                             again; COMMANDS, own commands -> function(model, ...); RISING, the scores of `evaluate` of
+                             which more is better, if any
 
 The overview of commands imports the packages only, which are light.
 """
@@ -89,6 +90,10 @@ class Task:
             module.COMMANDS[name] if name in self.commands else getattr(module, name)
         )
         return function
+
+    def is_rising(self, score: str) -> bool:
+        """Whether more of a score of `evaluate` is better."""
+        return score in getattr(self.part("use"), "RISING", ())
 
     def answers(self, model: Path) -> Answers:
         """Its function for batches, over a model folder: `answers_of(model)` of its `batch.py`."""

@@ -30,6 +30,7 @@ from congru.tasks.assistant.trained import is_dialogue, load_trained
 from congru.tasks.assistant.trained import reply as reply
 from congru.tasks.parts import Part, part_to_score
 
+RISING = ("exact", "response")  # scores of which more is better
 Rows = dict[str, dict[str, float]]
 
 

@@ -36,6 +36,7 @@ from congru.tasks.parts import ALL, Part, part_to_score
 if TYPE_CHECKING:
     from congru.tasks.chess.adaptation import Fitted
 
+RISING = ("top1", "top3", "top5")  # scores of which more is better
 _COLUMNS = ("top1", "top3", "top5", "bits_per_move", "calibration_error")
 _NUMBER = re.compile(r"\d+\.+")
 

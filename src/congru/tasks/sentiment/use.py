@@ -34,6 +34,7 @@ from congru.tasks.sentiment.data import as_part, choose_part, drop_empty
 from congru.tasks.sentiment.folders import read_parts
 from congru.tasks.sentiment.rows import read_bytes
 
+RISING = ("accuracy",)  # scores of which more is better
 _BARS = 30
 
 

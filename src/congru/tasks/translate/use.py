@@ -29,6 +29,7 @@ from congru.tasks.translate.streaming import WordStream
 from congru.tasks.translate.translator import ALPHA, Encoded, Translation, Translator, batches
 from congru.tasks.translate.translator import reply as reply
 
+RISING = ("bleu",)  # scores of which more is better
 _AT_A_TIME = 256  # lines of a file that are read before the first is written
 
 

@@ -38,6 +38,7 @@ from congru.tasks.video.moving_digits import DigitClips, holds_digits
 from congru.tasks.video.prediction import evaluate_frames, run_frames
 from congru.tasks.video.thumbnails import film
 
+RISING = ("accuracy",)  # scores of which more is better
 _BARS = 30
 _MADE = 1000  # clips of moving digits that are scored
 
