@@ -28,7 +28,8 @@ from congru.kernels import binding, packed
 from congru.kernels import dense as dense_layers
 from congru.runtime.graph import Graph
 from congru.runtime.network import Network
-from congru.runtime.session import Session, advance
+from congru.runtime.session import Session
+from congru.runtime.together import advance
 
 BARS = {
     "megabytes of 1,000 steppers": 30.0,

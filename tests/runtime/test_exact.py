@@ -11,7 +11,8 @@ import pytest
 from congru.errors import SettingsError, ShapeError
 from congru.runtime.graph import Graph, alone
 from congru.runtime.network import Network
-from congru.runtime.session import Session, advance
+from congru.runtime.session import Session
+from congru.runtime.together import advance
 from nodes_cases import CASES
 from nodes_cases import one as network_of_one
 from runtime_models import random_weights, recurrent

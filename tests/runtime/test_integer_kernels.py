@@ -17,7 +17,7 @@ from congru.kernels import binding
 from congru.runtime.cells import run_cell
 from congru.runtime.form import Form
 from congru.runtime.integer import IntegerGRU, IntegerRecurrent, quantise
-from congru.runtime.session import advance
+from congru.runtime.together import advance
 from export_cases import save_networks
 from nodes_cases import one
 

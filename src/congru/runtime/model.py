@@ -20,8 +20,9 @@ from congru.runtime.nodes.recurrent import RecurrentNode
 from congru.runtime.plain_json import parse_json
 from congru.runtime.run import State
 from congru.runtime.scaler import Scaler
-from congru.runtime.session import Session, advance
+from congru.runtime.session import Session
 from congru.runtime.tensors import of_owner
+from congru.runtime.together import advance
 from congru.runtime.tokenizer import Tokenizer, parse_tokenizer
 
 _LOADED: weakref.WeakSet[Model] = weakref.WeakSet()  # where unpickled sessions find their weights

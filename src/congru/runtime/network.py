@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from congru.errors import ShapeError, check_shape
-from congru.kernels import binding
 from congru.runtime.cells import Array
 from congru.runtime.graph import Graph, alone
 from congru.runtime.integer import Integers, StoredWeights
-from congru.runtime.nodes.node import Compute, Spec, Weights
+from congru.runtime.nodes.node import Compute, Weights
 from congru.runtime.nodes.pointwise import Embedding
 from congru.runtime.nodes.recurrent import RecurrentNode
 from congru.runtime.recurrent import choose_backend, rounded_weights
 from congru.runtime.run import Run, State
 from congru.runtime.steps import Steps
+from congru.runtime.values import check_lengths, check_rows, check_value, finite_float32
 
 __all__ = ["Network", "Recording", "State", "weight_problem"]
 
@@ -276,7 +276,7 @@ class Network:
     def check_value(self, name: str, value: ArrayLike, axes: str) -> NDArray[Any]:
         """An input as int64 tokens or float32 vectors, contiguous; `axes` is the shape before its own axes, "[B, T]" say."""
         spec, what = self.graph.inputs[name], "x" if len(self.graph.inputs) == 1 else f"x[{name!r}]"
-        return _check_value(np.asarray(value), spec, axes, what)
+        return check_value(np.asarray(value), spec, axes, what)
 
     def check_state(self, state: Mapping[str, ArrayLike], batch_size: int) -> State:
         """The state as float32 arrays; raises :class:`ShapeError` where a name or shape does not belong to
@@ -293,7 +293,7 @@ class Network:
             array = np.asarray(state[name])
             fix = "pass the state this model returned"
             check_shape(f"state[{name!r}]", array, "[L*D, B, H]", (depth, batch_size, size), fix)
-            checked[name] = _finite_float32(array, f"state[{name!r}]")
+            checked[name] = finite_float32(array, f"state[{name!r}]")
         return checked
 
     def check_constants(
@@ -310,9 +310,9 @@ class Network:
         for name in wanted:
             memory = self.graph.inputs[name].axes == "memory"
             checked[name] = self.check_value(name, constants[name], "[B, S]" if memory else "[B]")
-            _check_rows(name, len(checked[name]), batch_size)
+            check_rows(name, len(checked[name]), batch_size)
             if memory and name in lengths:
-                counts[name] = _check_lengths(
+                counts[name] = check_lengths(
                     lengths[name], batch_size, checked[name].shape[1], f"lengths[{name!r}]"
                 )
         return checked, counts
@@ -340,7 +340,7 @@ class Network:
                     f"lengths has {name!r}, expected {', '.join(sorted(known))}: correct the name"
                 )
         counts = by_name.get("steps")
-        checked = None if counts is None else _check_lengths(counts, batch_size, steps)
+        checked = None if counts is None else check_lengths(counts, batch_size, steps)
         rows, memory_lengths = self.check_constants(constants, by_name, batch_size)
         before = self.initial_state(batch_size) if state is None else self.check_state(state, batch_size)
         run = Run(before, checked, memory_lengths, **recorded)
@@ -355,70 +355,3 @@ class Network:
 
 def _batch_first(array: Array) -> Array:
     return np.ascontiguousarray(array.swapaxes(0, 1))
-
-
-def _check_rows(name: str, rows: int, batch_size: int) -> None:
-    if rows != batch_size:
-        raise ShapeError(
-            f"x[{name!r}] has {rows} rows, expected B = {batch_size} as the other inputs: pass as many"
-        )
-
-
-def _are_tokens(array: NDArray[Any], rank: int, count: int) -> bool:
-    """Whether an array is plainly right: contiguous int64 tokens below `count`. False asks for a closer look."""
-    return binding.is_available() and bool(binding.extension().are_tokens(array, rank, count))
-
-
-def _check_value(array: NDArray[Any], spec: Spec, axes: str, what: str) -> NDArray[Any]:
-    rank = axes.count(",") + 1 if axes != "[]" else 0
-    if spec.tokens is not None and not spec.size and _are_tokens(array, rank, spec.tokens[0]):
-        return array
-    free = (None,) * rank
-    if spec.tokens is None:
-        letters = ", I" if len(spec.size) == 1 else "".join(f", {side}" for side in spec.size)
-        shape = f"{axes[:-1]}{letters}]" if rank else f"[{letters[2:]}]"
-        features = " x ".join(map(str, spec.size))
-        check_shape(what, array, shape, (*free, *spec.size), f"pass {features} features per step")
-        return _finite_float32(array, what)
-    if array.dtype.kind not in "iu" and array.size:
-        raise ShapeError(
-            f"{what} has dtype {array.dtype}, expected whole numbers: pass token ids, or text to feed()"
-        )
-    shape = f"{axes[:-1]}, {len(spec.tokens)}]" if spec.size else axes
-    check_shape(what, array, shape, (*free, *spec.size), "pass token ids")
-    columns = np.moveaxis(array, -1, 0) if spec.size else array[None]
-    for column, count in zip(columns, spec.tokens):
-        if column.size and not 0 <= int(column.min()) <= int(column.max()) < count:
-            wrong = column[(column < 0) | (column >= count)].flat[0]
-            raise ShapeError(
-                f"{what} holds the token {wrong}, expected 0 to {count - 1}: use this model's tokenizer"
-            )
-    return np.asarray(array, np.int64, order="C")
-
-
-def _finite_float32(array: NDArray[Any], name: str = "x") -> Array:
-    if array.dtype.kind not in "fiub":
-        raise ShapeError(f"{name} has dtype {array.dtype}, expected numbers: pass float32")
-    with np.errstate(over="ignore"):
-        values = np.asarray(array, np.float32, order="C")
-    if not np.isfinite(values).all():
-        where = [int(i) for i in np.argwhere(~np.isfinite(values))[0]]
-        raise ShapeError(
-            f"{name} holds {array[tuple(where)]} at {where}, expected finite float32 numbers: fill or drop it"
-        )
-    return values
-
-
-def _check_lengths(
-    lengths: ArrayLike, batch_size: int, steps: int, what: str = "lengths"
-) -> NDArray[np.int64]:
-    array = np.asarray(lengths)
-    check_shape(what, array, "[B]", (batch_size,), "pass one length per sequence")
-    if array.dtype.kind not in "iu" and array.size:
-        raise ShapeError(f"{what} has dtype {array.dtype}, expected whole numbers: pass integers")
-    for length in array:
-        if not 0 <= length <= steps:
-            raise ShapeError(
-                f"{what} holds {length}, expected 0 to T = {steps}: pass the number of valid steps"
-            )
-    return array.astype(np.int64)

@@ -20,50 +20,12 @@ from numpy.typing import ArrayLike
 from congru.errors import BusyError, SettingsError, ShapeError
 from congru.runtime.graph import alone
 from congru.runtime.model import Model
-from congru.runtime.session import Session, advance
+from congru.runtime.session import Session
+from congru.runtime.tickets import Entry, Rows, Ticket, Wish
+from congru.runtime.together import advance
 
 MOST = 512  # steps in one batch
 _INTERRUPTED = "the step was interrupted, expected it to be computed: ask again"
-Rows = dict[str, Any]  # one row of every input or output, by name
-
-
-class _Entry:
-    """One key: its session, or its bytes; what waits for it; whether somebody uses it."""
-
-    __slots__ = ("busy", "closed", "constants", "content", "key", "session", "waiting")
-
-    def __init__(self, key: Hashable, session: Session) -> None:
-        self.key, self.constants = key, session.constants
-        self.session: Session | None = session
-        self.content = b""
-        self.waiting: deque[_Wish] | None = None  # made when somebody has to wait
-        self.busy = self.closed = False
-
-
-class _Ticket:
-    """What one thread waits for: all its wishes, or its turn to compute."""
-
-    __slots__ = ("error", "granted", "lead", "left", "lock", "rows")
-
-    def __init__(self, count: int) -> None:
-        self.left, self.lead, self.granted = count, False, False
-        self.rows: list[Rows | None] = [None] * count
-        self.error: BaseException | None = None
-        self.lock = threading.Lock()
-        self.lock.acquire()
-
-    def wake(self) -> None:
-        if self.lock.locked():
-            self.lock.release()
-
-
-class _Wish:
-    """A step of one key with a row of every input; without rows, to have the session for oneself."""
-
-    __slots__ = ("entry", "index", "rows", "ticket")
-
-    def __init__(self, entry: _Entry, ticket: _Ticket, index: int, rows: Rows | None) -> None:
-        self.entry, self.ticket, self.index, self.rows = entry, ticket, index, rows
 
 
 class Pool:
@@ -90,11 +52,11 @@ class Pool:
                 raise SettingsError(f"{name} is {value!r}, expected a whole number of at least 1")
         self.model, self.capacity, self.resident, self.queue = model, capacity, resident, queue
         self._name = network or (None if len(model.networks) > 1 else next(iter(model.networks)))
-        self._entries: dict[Hashable, _Entry] = {}
-        self._awake: OrderedDict[Hashable, _Entry] = (
+        self._entries: dict[Hashable, Entry] = {}
+        self._awake: OrderedDict[Hashable, Entry] = (
             OrderedDict()
         )  # with a session, the one used last at the end
-        self._ready: deque[_Entry] = deque()  # free, with a step waiting
+        self._ready: deque[Entry] = deque()  # free, with a step waiting
         self._guard = threading.Lock()
         self._num_waiting = 0  # steps
         self._leading = False  # somebody computes
@@ -213,13 +175,13 @@ class Pool:
             )
 
     def _add(self, key: Hashable, session: Session) -> None:
-        entry = _Entry(key, session)
+        entry = Entry(key, session)
         with self._guard:
             self._check_room(key)
             self._entries[key] = self._awake[key] = entry
         self._pack(self.resident)
 
-    def _find(self, key: Hashable) -> _Entry:
+    def _find(self, key: Hashable) -> Entry:
         entry = self._entries.get(key)
         if entry is None:
             raise SettingsError(
@@ -231,7 +193,7 @@ class Pool:
 
     def _steps(self, keys: Sequence[Hashable], rows: list[Rows]) -> list[Rows]:
         """The output rows of one step for every key."""
-        ticket = _Ticket(len(keys))
+        ticket = Ticket(len(keys))
         with self._guard:
             entries = [self._find(key) for key in keys]
             if self._num_waiting + len(keys) > self.queue:
@@ -241,20 +203,20 @@ class Pool:
                 )
             self._num_waiting += len(keys)
             for index, entry in enumerate(entries):
-                self._ask(_Wish(entry, ticket, index, rows[index]))
+                self._ask(Wish(entry, ticket, index, rows[index]))
             if self._ready and not self._leading:
                 self._leading = ticket.lead = True
         self._wait(ticket)
         return [row for row in ticket.rows if row is not None]
 
     @contextlib.contextmanager
-    def _own(self, key: Hashable) -> Iterator[_Entry]:
+    def _own(self, key: Hashable) -> Iterator[Entry]:
         """The entry of a key for oneself, in its turn."""
-        ticket = _Ticket(1)
+        ticket = Ticket(1)
         with self._guard:
             entry = self._find(key)
             if entry.busy or entry.waiting:
-                self._ask(_Wish(entry, ticket, 0, None))
+                self._ask(Wish(entry, ticket, 0, None))
             else:
                 self._grant(entry, ticket)
         try:
@@ -267,7 +229,7 @@ class Pool:
                     self._hand_over()
             self._pack(self.resident)
 
-    def _wait(self, ticket: _Ticket) -> None:
+    def _wait(self, ticket: Ticket) -> None:
         """Return when all wishes of a ticket have come true; compute batches where it is this thread's turn."""
         try:
             while ticket.left:
@@ -288,7 +250,7 @@ class Pool:
 
     # With the guard held
 
-    def _ask(self, wish: _Wish) -> None:
+    def _ask(self, wish: Wish) -> None:
         entry = wish.entry
         if entry.waiting is None:
             entry.waiting = deque()
@@ -296,7 +258,7 @@ class Pool:
         if not entry.busy and len(entry.waiting) == 1 and wish.rows is not None:
             self._ready.append(entry)
 
-    def _release(self, entry: _Entry) -> None:
+    def _release(self, entry: Entry) -> None:
         """The entry is free: the next in its queue has its turn."""
         entry.busy = False
         while entry.waiting:
@@ -313,19 +275,19 @@ class Pool:
             self._grant(entry, ticket)
             ticket.wake()
 
-    def _grant(self, entry: _Entry, ticket: _Ticket) -> None:
+    def _grant(self, entry: Entry, ticket: Ticket) -> None:
         """Give an entry to one who wants it for himself."""
         entry.busy = ticket.granted = True
         ticket.left = 0
 
-    def _give_back(self, entry: _Entry) -> None:
+    def _give_back(self, entry: Entry) -> None:
         """The entry was used: its session is the last that is packed."""
         if not entry.closed and entry.session is not None:
             self._awake[entry.key] = entry
             self._awake.move_to_end(entry.key)
         self._release(entry)
 
-    def _drop(self, wish: _Wish) -> None:
+    def _drop(self, wish: Wish) -> None:
         """Take away a wish that nobody waits for, or whose key was closed."""
         assert wish.entry.waiting is not None
         wish.entry.waiting.popleft()
@@ -347,9 +309,9 @@ class Pool:
             self._leading = waiting[0].ticket.lead = True
             waiting[0].ticket.wake()
 
-    def _take(self) -> list[_Wish]:
+    def _take(self) -> list[Wish]:
         """The next batch, its entries in use."""
-        batch: list[_Wish] = []
+        batch: list[Wish] = []
         while self._ready and len(batch) < MOST:
             entry = self._ready.popleft()
             assert entry.waiting
@@ -363,7 +325,7 @@ class Pool:
 
     # Without it
 
-    def _compute(self, ticket: _Ticket) -> None:
+    def _compute(self, ticket: Ticket) -> None:
         """One batch, for all whose wishes are in it; afterwards the next has the lead, unless this thread's wishes remain."""
         with self._guard:
             batch = self._take()
@@ -388,14 +350,14 @@ class Pool:
         if error is not None and not isinstance(error, Exception):
             raise error
 
-    def _advance(self, batch: list[_Wish]) -> list[Rows]:
+    def _advance(self, batch: list[Wish]) -> list[Rows]:
         names = self._network.graph.step_inputs
         x = {name: np.stack([wish.rows[name] for wish in batch if wish.rows]) for name in names}
         outputs = advance([self._awaken(wish.entry) for wish in batch], alone(x))
         by_name = self._network.graph.named_outputs(outputs)
         return [{name: out[k] for name, out in by_name.items()} for k in range(len(batch))]
 
-    def _awaken(self, entry: _Entry) -> Session:
+    def _awaken(self, entry: Entry) -> Session:
         """The session of an entry in use."""
         if entry.session is None:
             constants, lengths = entry.constants

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from congru.runtime.network import Network
-from congru.runtime.session import Session, advance
+from congru.runtime.session import Session
+from congru.runtime.together import advance
 
 MOST = 512  # sessions in one call
 

@@ -4,7 +4,7 @@
 #if defined(__GNUC__) && (defined(__SSE__) || defined(__aarch64__) || defined(__wasm_simd128__))
 typedef float four_floats __attribute__((vector_size(16)));
 typedef float any_four_floats __attribute__((vector_size(16), aligned(4), may_alias));
-#define FOUR(place) (*(const any_four_floats *)(place))
+#define FOUR(address) (*(const any_four_floats *)(address))
 static void four_dots(float *y, const float *a, const float *x, int size) {
   four_floats p0 = {0}, p1 = {0}, q0 = {0}, q1 = {0}, r0 = {0}, r1 = {0}, s0 = {0}, s1 = {0};
   const float *b = a + size, *c = b + size, *d = c + size;
