@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import os
 from typing import Any
 
 import torch
@@ -22,12 +21,12 @@ from torch.utils.checkpoint import checkpoint
 
 from congru.kernels import composite
 from congru.kernels.call import Call, Sequence
-from congru.kernels.cells import CELLS, State, Weights
+from congru.kernels.cells import State, Weights
+from congru.kernels.triton.plan import MOST_UNITS, interpreted
 
 OPTIONS = ("layer_norm=True", "layer_norm='dreamer'", "zoneout", "recurrent_mask")
 RUNS_HEADS = True  # in one launch, where other backends run head by head
 DTYPES = ("float32", "bfloat16", "float16")
-SHARED_BYTES = 232448  # of one block on an H100, where no card tells its own
 
 Results = tuple[Tensor, State, Tensor | None]
 
@@ -52,34 +51,11 @@ def supports(call: Call) -> str | None:
 
 
 def _too_large(call: Call) -> str | None:
-    """Why the recurrent weights do not fit one program, or None; a plain step without gradients splits its units."""
+    """Why a head has more units than the kernels take, or None; a plain step without gradients takes any number."""
     if call.cell == "mingru" or (call.steps is None and not call.gradient and not call.options):
         return None
     units = call.hidden_size // call.num_heads
-    wide = call.dtype == "float32" and not torch.is_autocast_enabled(call.device)
-    needed = shared_bytes(call.cell, units, 4 if wide else 2, call.gradient)
-    room = _room() if call.device == "cuda" else SHARED_BYTES
-    if needed <= room:
-        return None
-    what = "float32" if wide else "16-bit"
-    return f"{units} units of {what} recurrent weights need {needed // 1024} KB of shared memory, and {room // 1024} KB are there"
-
-
-@functools.cache
-def _room() -> int:
-    """Shared memory that a block may have on the present card."""
-    from triton.runtime import driver
-
-    return int(driver.active.utils.get_device_properties(torch.cuda.current_device())["max_shared_mem"])
-
-
-def shared_bytes(cell: str, units: int, size: int, gradient: bool) -> int:
-    """An upper bound of the shared memory of a launch, from what the compiler took for sm_90: results/gpu_compile.json."""
-    block = max(16, 1 << (units - 1).bit_length())
-    weights = len(CELLS[cell].gates) * block * block * size
-    rows = 192 * block
-    # The backward reads float32 weights in two orders.
-    return rows + (5 * weights // 2 if gradient and size == 4 else weights)
+    return f"it takes {MOST_UNITS} units of a head at most, not {units}" if units > MOST_UNITS else None
 
 
 def declines(call: Call) -> str | None:
@@ -90,11 +66,6 @@ def declines(call: Call) -> str | None:
 @functools.cache
 def _installed() -> bool:
     return importlib.util.find_spec("triton") is not None
-
-
-def interpreted() -> bool:
-    """Whether Triton's interpreter runs the kernels."""
-    return os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "yes", "on", "y")
 
 
 def sequence(call: Sequence) -> Results:

@@ -23,11 +23,21 @@ from congru.kernels.composite_norm import project
 from congru.kernels.options import Options
 from congru.kernels.triton.gru import gru_backward, gru_forward
 from congru.kernels.triton.lstm import lstm_backward, lstm_forward
+from congru.kernels.triton.plan import ROWS, Plan, plan, processors
+from congru.kernels.triton.programs import (
+    ROOMS,
+    SUMS,
+    Arriving,
+    Form,
+    Gradients,
+    Inputs,
+    Masks,
+    Results,
+    Shared,
+)
 from congru.kernels.triton.second import gradients_by_composite
 
-ROWS = 16  # the fewest rows of a product on tensor cores
-
-Results = tuple[Tensor, State, Tensor | None]
+LayerResults = tuple[Tensor, State, Tensor | None]
 
 
 class Settings(NamedTuple):
@@ -42,14 +52,15 @@ class Settings(NamedTuple):
     products: torch.dtype
     dtype: torch.dtype  # of y and the state
     gradient: bool
+    device: str
 
 
 # The differentiable tensors in the order of `_Recurrence.apply`, those without a gradient, and which of them each launch takes.
-INPUTS = ("gi", "h0", "c0", "U", "b", "g", "g_c", "b_c", "h_reset", "c_reset")
-MASKS = ("lengths", "rows", "reset", "h_mask", "zoneout", "zoneout_c")
+INPUTS = Inputs._fields
+MASKS = Masks._fields
 
 
-def launch(calls: tuple[Sequence, ...]) -> list[Results]:
+def launch(calls: tuple[Sequence, ...]) -> list[LayerResults]:
     """Run the calls of one layer, one for each direction, in one launch; see :func:`congru.ops.sequence`.
 
     They differ in `reverse`, x, weights and states alone, and the first is not in reverse if there are two.
@@ -72,10 +83,11 @@ def launch(calls: tuple[Sequence, ...]) -> list[Results]:
         products=products,
         dtype=dtype,
         gradient=torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in tensors),
+        device=device,
     )
     masks = (call.lengths, None, call.reset, *_masks(tuple(own.options for own in calls)))
     y, h, c, gates = _Recurrence.apply(settings, *tensors, *masks)  # type: ignore[no-untyped-call]
-    results: list[Results] = []
+    results: list[LayerResults] = []
     for d in range(len(calls)):
         final = (h[d], c[d]) if cell == "lstm" else (h[d],)
         results.append((y[:, :, d], final, gates[:, :, d] if call.return_gates else None))
@@ -178,7 +190,7 @@ def run_forward(settings: Settings, named: Named) -> Named:
     taken = {name: named[name] for name in INPUTS + MASKS}
     taken["U"] = taken["U"].to(settings.products)
     kernel = lstm_forward if lstm else gru_forward
-    _run(kernel, settings, taken | results, B, T, H)
+    _run(kernel, settings, taken | results, (Inputs, Masks, Results))
     return results
 
 
@@ -211,7 +223,8 @@ def run_backward(settings: Settings, named: Named, grads: tuple[Tensor | None, .
         **{name: gi.new_empty(blocks, D, G, H, **like) for name in ("db", "dg")},
         **{name: gi.new_empty(blocks, D, H, **like) for name in ("dg_c", "db_c", "dh_reset", "dc_reset")},
     }
-    _run(lstm_backward if lstm else gru_backward, settings, taken, B, T, H)
+    kernel = lstm_backward if lstm else gru_backward
+    _run(kernel, settings, taken, (Inputs, Masks, Results, Arriving, Gradients))
     du = dgi.to(settings.products) if one_gradient else taken["du"]
     db = dgi.sum((0, 1), dtype=torch.float32) if lstm else taken["db"].sum(0)
     return {
@@ -241,41 +254,68 @@ def _outer(du: Tensor, entered: Tensor, num_heads: int) -> Tensor:
     return torch.cat(products, 2).transpose(1, 2)
 
 
-def _run(kernel: Any, settings: Settings, tensors: Named, B: int, T: int, H: int) -> None:
-    """Launch a kernel on a block of rows, a direction and a head in each program."""
-    heads = settings.num_heads
-    values = tensors | {
-        "B": B,
-        "T": T,
-        "first_reverse": int(settings.reverse[0]),
-        "D": len(settings.reverse),
-        "H": H,
-        "HEADS": heads,
-        "BEFORE": settings.reset_before,
-        "NORM": {False: 0, True: 1, "dreamer": 2}[settings.layer_norm],
-        "PRECISION": precision(settings.products),
-        "ROWS": ROWS,
-        "UNITS": units_of(H // heads),
-    }
-    values = {name: part.view(torch.uint8) if is_bool(part) else part for name, part in values.items()}
-    grid = -(-B // ROWS), len(settings.reverse) * heads
-    arguments = (values[name] for name in kernel.arg_names)
-    kernel[grid](*arguments, num_warps=num_warps(values["UNITS"], settings.products))
+def _run(kernel: Any, settings: Settings, tensors: Named, kinds: tuple[Any, ...]) -> None:
+    """Launch a kernel on the tensors of its arguments `kinds`: blocks of rows by directions, heads and shares of units."""
+    B, T, D, H = tensors["y"].shape
+    form, layout = form_of(settings, D, H, backward=kinds[-1] is Gradients)
+    tensors = {name: part.view(torch.uint8) if is_bool(part) else part for name, part in tensors.items()}
+    arguments = [kind(*(tensors.get(name) for name in kind._fields)) for kind in kinds]
+    blocks, programs = -(-B // ROWS), D * settings.num_heads * layout.split
+    shared = Shared(None, None, None)
+    if layout.exchanged:
+        shared = _shared(tensors["y"], settings, blocks, layout)
+    # Programs that wait for each other must all run at the same time.
+    at_once = max(1, processors(tensors["y"].device.type) // programs) if layout.split > 1 else blocks
+    for first in range(0, blocks, at_once):
+        kernel[min(at_once, blocks - first), programs](
+            *arguments,
+            shared,
+            B,
+            T,
+            first,
+            int(settings.reverse[0]),
+            form,
+            num_warps=layout.num_warps,
+            launch_cooperative_grid=layout.split > 1,
+        )
+
+
+def form_of(settings: Settings, D: int, H: int, backward: bool) -> tuple[Form, Plan]:
+    """What a kernel is compiled for, and how a launch is divided."""
+    heads, products = settings.num_heads, settings.products
+    layout = plan(settings.cell, H // heads, products.itemsize, backward, D * heads, settings.device)
+    form = Form(
+        D=D,
+        H=H,
+        HEADS=heads,
+        N=H // heads,
+        SPLIT=layout.split,
+        EXCHANGED=layout.exchanged,
+        RESIDENT=layout.resident,
+        BACKWARD=backward,
+        BEFORE=settings.reset_before,
+        NORM={False: 0, True: 1, "dreamer": 2}[settings.layer_norm],
+        PRECISION=precision(products),
+        ROWS=ROWS,
+        UNITS=layout.units,
+        DEPTH=layout.depth,
+    )
+    return form, layout
+
+
+def _shared(y: Tensor, settings: Settings, blocks: int, layout: Plan) -> Shared:
+    """What the programs of a group share, anew for every call: its counters start at 0."""
+    (B, _, D, H), groups = y.shape, blocks * y.shape[2] * settings.num_heads
+    room = y.new_empty(ROOMS.value, 2, D, B, H, dtype=settings.products)
+    if layout.split == 1:
+        return Shared(room, None, None)
+    sums = y.new_empty(groups, SUMS.value, layout.split, ROWS, dtype=torch.float32)
+    return Shared(room, sums, y.new_zeros(groups, dtype=torch.int32))
 
 
 def is_bool(part: Any) -> bool:
     """Whether this is a tensor of flags, which a kernel reads as bytes."""
     return isinstance(part, Tensor) and part.dtype == torch.bool
-
-
-def units_of(H: int) -> int:
-    """The units of a block: a power of two from 16 on, as products on tensor cores need it."""
-    return max(16, 1 << (H - 1).bit_length())
-
-
-def num_warps(units: int, products: torch.dtype) -> int:
-    """Warps of a program: with eight, the larger blocks stay in registers (results/gpu_compile.json)."""
-    return 8 if units * products.itemsize >= 256 else 4
 
 
 def precision(products: torch.dtype) -> str:

@@ -12,307 +12,246 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from congru.kernels.triton.blocks import (
-    begins,
-    block_of_rows,
-    load,
-    normed,
-    product,
+from congru.kernels.triton.blocks import load, sigmoid, store, tanh
+from congru.kernels.triton.exchange import meet, put, times, weights_of
+from congru.kernels.triton.norms import normed, scale_of, through_gain, through_norm
+from congru.kernels.triton.programs import (
+    Arriving,
+    Gradients,
+    Inputs,
+    Masks,
+    Own,
+    Results,
+    Shared,
+    Step,
+    load_gates,
+    own_of,
+    plus,
     restarted,
-    scale_of,
-    sigmoid,
-    store,
-    tanh,
-    through_gain,
-    through_norm,
-    transposed_weights,
-    vector,
-    weights_of,
+    seen_of,
+    state_before,
+    step_of,
+    store_gates,
+    store_vectors,
+    vectors,
 )
 
 
 @triton.jit
-def read_of(
-    c: tl.tensor,
-    g_c: tl.tensor,
-    b_c: tl.tensor,
-    d: tl.tensor,
-    units: tl.tensor,
-    is_unit: tl.tensor,
-    H: tl.constexpr,
-    N: tl.constexpr,
-) -> tl.tensor:
+def gates_of(
+    own: Own,
+    k: tl.tensor,
+    a: tl.tuple,
+    seen: tl.tensor,
+    weights: tl.tuple,
+    g: tl.tuple,
+    b: tl.tuple,
+    form: tl.constexpr,
+) -> tuple[tl.tuple, tl.tuple]:
+    """i, f, g, o, and U h of each before a norm."""
+    put(own, seen, k, 0, form)
+    meet(own, form)
+    u_i, u_f = times(own, seen, weights[0], k, 0, 4, form), times(own, seen, weights[1], k, 0, 4, form)
+    u_g, u_o = times(own, seen, weights[2], k, 0, 4, form), times(own, seen, weights[3], k, 0, 4, form)
+    i = sigmoid(a[0] + normed(own, u_i, g[0], 0, form) + b[0][None, :])
+    f = sigmoid(a[1] + normed(own, u_f, g[1], 2, form) + b[1][None, :])
+    n = tanh(a[2] + normed(own, u_g, g[2], 4, form) + b[2][None, :])
+    o = sigmoid(a[3] + normed(own, u_o, g[3], 6, form) + b[3][None, :])
+    return (i, f, n, o), (u_i, u_f, u_g, u_o)
+
+
+@triton.jit
+def read_of(own: Own, c: tl.tensor, gain: tl.tensor, bias: tl.tensor, form: tl.constexpr) -> tl.tensor:
     """tanh of c, or of its norm where there is one."""
-    if g_c is not None:
-        gain = vector(g_c, d, units, is_unit, H)
-        c = normed(c, gain, is_unit, 1, N, 1e-5) + vector(b_c, d, units, is_unit, H)[None, :]
+    if form.NORM == 1:
+        c = normed(own, c, gain, 8, form) + bias[None, :]
     return tanh(c)
 
 
-@triton.jit(do_not_specialize=["B", "T"])
+@triton.jit(do_not_specialize=["B", "T", "first_block"])
 def lstm_forward(
-    gi: tl.tensor,
-    h0: tl.tensor,
-    c0: tl.tensor,
-    U: tl.tensor,
-    b: tl.tensor,
-    g: tl.tensor,
-    g_c: tl.tensor,
-    b_c: tl.tensor,
-    h_reset: tl.tensor,
-    c_reset: tl.tensor,
-    lengths: tl.tensor,
-    rows: tl.tensor,
-    reset: tl.tensor,
-    h_mask: tl.tensor,
-    zoneout: tl.tensor,
-    zoneout_c: tl.tensor,
-    y: tl.tensor,
-    h_last: tl.tensor,
-    c_last: tl.tensor,
-    gates: tl.tensor,
-    c_states: tl.tensor,
-    kept: tl.tensor,
+    inputs: Inputs,
+    masks: Masks,
+    results: Results,
+    shared: Shared,
     B: tl.tensor,
     T: tl.tensor,
+    first_block: tl.tensor,
     first_reverse: tl.tensor,
-    D: tl.constexpr,
-    H: tl.constexpr,
-    HEADS: tl.constexpr,
-    NORM: tl.constexpr,
-    PRECISION: tl.constexpr,
-    ROWS: tl.constexpr,
-    UNITS: tl.constexpr,
+    form: tl.constexpr,
 ) -> None:
     """gi, h0, c0, .. -> y, h_last, c_last, and gates, c_states and kept unless None."""
-    N: tl.constexpr = H // HEADS
-    row, exists, length = block_of_rows(lengths, rows, B, T, ROWS)
-    d, first = tl.program_id(1) // HEADS, (tl.program_id(1) % HEADS) * N
-    reverse = first_reverse + d
-    is_unit, units = tl.arange(0, UNITS) < N, first + tl.arange(0, UNITS)
-    U_i = transposed_weights(U, d, first, 0, 4, H, N, UNITS)
-    U_f = transposed_weights(U, d, first, 1, 4, H, N, UNITS)
-    U_g = transposed_weights(U, d, first, 2, 4, H, N, UNITS)
-    U_o = transposed_weights(U, d, first, 3, 4, H, N, UNITS)
-    b_i = vector(b, d * 4, units, is_unit, H)[None, :]
-    b_f = vector(b, d * 4 + 1, units, is_unit, H)[None, :]
-    b_g = vector(b, d * 4 + 2, units, is_unit, H)[None, :]
-    b_o = vector(b, d * 4 + 3, units, is_unit, H)[None, :]
-    g_i = vector(g, d * 4, units, is_unit, H)
-    g_f = vector(g, d * 4 + 1, units, is_unit, H)
-    g_g = vector(g, d * 4 + 2, units, is_unit, H)
-    g_o = vector(g, d * 4 + 3, units, is_unit, H)
-    begin, begin_c = vector(h_reset, d, units, is_unit, H), vector(c_reset, d, units, is_unit, H)
-    whole = exists[:, None] & is_unit[None, :]
-    state = d.to(tl.int64) * B + row
-    h, c = load(h0, state, units, whole, H), load(c0, state, units, whole, H)
-    if h_mask is not None:
-        mask = load(h_mask, d.to(tl.int64) * B + row, units, whole, H)
-    for k in range(tl.max(length, 0)):
-        active = k < length
-        block = active[:, None] & is_unit[None, :]
-        t = k + reverse * (length - 1 - 2 * k)
-        at = (row * T + t) * D + d
-        before, before_c = h, c
-        if reset is not None:
-            is_first = begins(reset, row, t, length, active, T, reverse)
-            before, before_c = restarted(h, begin, is_first), restarted(c, begin_c, is_first)
-        seen = before
-        if h_mask is not None:
-            seen = before * mask
-        u_i, u_f = product(seen, U_i, PRECISION), product(seen, U_f, PRECISION)
-        u_g, u_o = product(seen, U_g, PRECISION), product(seen, U_o, PRECISION)
-        i = sigmoid(load(gi, at, units, block, H, 4, 0) + normed(u_i, g_i, is_unit, NORM, N, 1e-5) + b_i)
-        f = sigmoid(load(gi, at, units, block, H, 4, 1) + normed(u_f, g_f, is_unit, NORM, N, 1e-5) + b_f)
-        n = tanh(load(gi, at, units, block, H, 4, 2) + normed(u_g, g_g, is_unit, NORM, N, 1e-5) + b_g)
-        o = sigmoid(load(gi, at, units, block, H, 4, 3) + normed(u_o, g_o, is_unit, NORM, N, 1e-5) + b_o)
-        new_c = f * before_c + i * n
-        new = o * read_of(new_c, g_c, b_c, d, units, is_unit, H, N)
-        if zoneout is not None:
-            share = load(zoneout, at, units, block, H)
-            share_c = load(zoneout_c, at, units, block, H)
+    own = own_of(masks, shared, B, T, first_block, first_reverse, form)
+    weights = weights_of(own, inputs.U, 4, form)
+    biases, gains = vectors(inputs.b, own, 4, form), vectors(inputs.g, own, 4, form)
+    gain_c, bias_c = vectors(inputs.g_c, own, 1, form)[0], vectors(inputs.b_c, own, 1, form)[0]
+    begin, begin_c = vectors(inputs.h_reset, own, 1, form)[0], vectors(inputs.c_reset, own, 1, form)[0]
+    h = load(inputs.h0, own.state, own.units, own.whole, form.H)
+    c = load(inputs.c0, own.state, own.units, own.whole, form.H)
+    for k in range(tl.max(own.length, 0)):
+        step = step_of(own, masks.reset, k, T, form)
+        before, before_c = (
+            restarted(h, begin, step, masks.reset),
+            restarted(c, begin_c, step, masks.reset),
+        )
+        a = load_gates(inputs.gi, own, step, 4, form)
+        seen = seen_of(before, masks.h_mask, own, form)
+        gates, u = gates_of(own, k, a, seen, weights, gains, biases, form)
+        new_c = gates[1] * before_c + gates[0] * gates[2]
+        new = gates[3] * read_of(own, new_c, gain_c, bias_c, form)
+        if masks.zoneout is not None:
+            share = load(masks.zoneout, step.at, own.units, step.block, form.H)
+            share_c = load(masks.zoneout_c, step.at, own.units, step.block, form.H)
             new = share * before + (1.0 - share) * new
             new_c = share_c * before_c + (1.0 - share_c) * new_c
-        h, c = tl.where(active[:, None], new, h), tl.where(active[:, None], new_c, c)
-        store(y, at, units, h, block, H)
-        if gates is not None:
-            store(gates, at, units, i, block, H, 4, 0)
-            store(gates, at, units, f, block, H, 4, 1)
-            store(gates, at, units, n, block, H, 4, 2)
-            store(gates, at, units, o, block, H, 4, 3)
-        if c_states is not None:
-            store(c_states, at, units, c, block, H)
-        if kept is not None:
-            store(kept, at, units, u_i, block, H, 4, 0)
-            store(kept, at, units, u_f, block, H, 4, 1)
-            store(kept, at, units, u_g, block, H, 4, 2)
-            store(kept, at, units, u_o, block, H, 4, 3)
-    store(h_last, state, units, h, whole, H)
-    store(c_last, state, units, c, whole, H)
+        h, c = tl.where(step.active[:, None], new, h), tl.where(step.active[:, None], new_c, c)
+        store(results.y, step.at, own.units, h, step.block, form.H)
+        store_gates(results.gates, gates, own, step, 4, form)
+        store_gates(results.c_states, (c,), own, step, 1, form)
+        store_gates(results.kept, u, own, step, 4, form)
+    store(results.h_last, own.state, own.units, h, own.whole, form.H)
+    store(results.c_last, own.state, own.units, c, own.whole, form.H)
 
 
-@triton.jit(do_not_specialize=["B", "T"])
+@triton.jit
+def cell_backward(
+    own: Own,
+    dnew: tl.tensor,
+    c: tl.tensor,
+    o: tl.tensor,
+    gain: tl.tensor,
+    bias: tl.tensor,
+    form: tl.constexpr,
+) -> tuple[tl.tensor, tl.tensor, tl.tuple]:
+    """From the gradient of o tanh(c), or of its norm, to those of o and c, and to what reaches the norm's gain and bias."""
+    tanh_c = read_of(own, c, gain, bias, form)
+    dread = dnew * o * (1.0 - tanh_c * tanh_c)
+    dgain, dbias = tl.zeros_like(gain), tl.zeros_like(gain)
+    if form.NORM == 1:
+        hat, scale = scale_of(own, c, 10, form)
+        dgain, dbias = tl.sum(dread * hat, 0), tl.sum(dread, 0)
+        dread = through_norm(own, dread * gain[None, :], hat, scale, 12, form)
+    return dnew * tanh_c, dread, (dgain, dbias)
+
+
+@triton.jit
+def gains_backward(
+    own: Own, da: tl.tuple, kept: tl.tensor, step: Step, g: tl.tuple, zero: tl.tensor, form: tl.constexpr
+) -> tuple[tl.tuple, tl.tuple]:
+    """The gradients of U h of each gate from those of its argument, and what reaches the gains."""
+    du, dg = da, (zero, zero, zero, zero)
+    if form.NORM == 1:
+        u = load_gates(kept, own, step, 4, form)
+        du_i, dg_i = through_gain(own, da[0], u[0], g[0], 0, form)
+        du_f, dg_f = through_gain(own, da[1], u[1], g[1], 4, form)
+        du_g, dg_g = through_gain(own, da[2], u[2], g[2], 14, form)
+        du_o, dg_o = through_gain(own, da[3], u[3], g[3], 18, form)
+        du, dg = (du_i, du_f, du_g, du_o), (dg_i, dg_f, dg_g, dg_o)
+    return du, dg
+
+
+@triton.jit
+def state_backward(own: Own, du: tl.tuple, weights: tl.tuple, k: tl.tensor, form: tl.constexpr) -> tl.tensor:
+    """What the gradients of U h give to m h."""
+    put(own, du[0], k, 0, form)
+    put(own, du[1], k, 1, form)
+    put(own, du[2], k, 2, form)
+    put(own, du[3], k, 3, form)
+    meet(own, form)
+    dseen = times(own, du[0], weights[0], k, 0, 4, form) + times(own, du[1], weights[1], k, 1, 4, form)
+    dseen += times(own, du[2], weights[2], k, 2, 4, form) + times(own, du[3], weights[3], k, 3, 4, form)
+    return dseen
+
+
+@triton.jit
+def step_backward(
+    own: Own,
+    step: Step,
+    dstate: tl.tuple,
+    before: tl.tuple,
+    weights: tl.tuple,
+    g: tl.tuple,
+    of_c: tl.tuple,
+    masks: Masks,
+    results: Results,
+    arriving: Arriving,
+    gradients: Gradients,
+    form: tl.constexpr,
+) -> tuple[tl.tensor, tl.tensor, tl.tuple, tl.tuple]:
+    """From the gradients of h and c after a step to those before it, and what reaches the gains; `of_c` norms c."""
+    seen = seen_of(before[0], masks.h_mask, own, form)
+    gates = load_gates(results.gates, own, step, 4, form)
+    i, f, n, o = gates[0], gates[1], gates[2], gates[3]
+    active = step.active[:, None]
+    dy = load(arriving.dy, step.at, own.units, step.block, form.H)
+    dnew, dnew_c = tl.where(active, dstate[0] + dy, 0.0), tl.where(active, dstate[1], 0.0)
+    dbefore, dbefore_c = tl.zeros_like(dnew), tl.zeros_like(dnew)
+    if masks.zoneout is not None:
+        share = load(masks.zoneout, step.at, own.units, step.block, form.H)
+        share_c = load(masks.zoneout_c, step.at, own.units, step.block, form.H)
+        dbefore, dbefore_c = share * dnew, share_c * dnew_c
+        dnew, dnew_c = (1.0 - share) * dnew, (1.0 - share_c) * dnew_c
+    do, dread, dof_c = cell_backward(own, dnew, f * before[1] + i * n, o, of_c[0], of_c[1], form)
+    dnew_c += dread
+    di, df, dn = dnew_c * n, dnew_c * before[1], dnew_c * i
+    if arriving.dgates is not None:
+        more = load_gates(arriving.dgates, own, step, 4, form)
+        di, df, dn, do = di + more[0], df + more[1], dn + more[2], do + more[3]
+    da = di * i * (1.0 - i), df * f * (1.0 - f), dn * (1.0 - n * n), do * o * (1.0 - o)
+    du, dg = gains_backward(own, da, results.kept, step, g, tl.zeros_like(of_c[0]), form)
+    store_gates(gradients.dgi, da, own, step, 4, form)
+    store_gates(gradients.du, du, own, step, 4, form)
+    store_gates(gradients.entered, (seen,), own, step, 1, form)
+    dseen = state_backward(own, du, weights, step.k, form)
+    return dbefore + seen_of(dseen, masks.h_mask, own, form), dbefore_c + dnew_c * f, dg, dof_c
+
+
+@triton.jit(do_not_specialize=["B", "T", "first_block"])
 def lstm_backward(
-    dy: tl.tensor,
-    dh_last: tl.tensor,
-    dc_last: tl.tensor,
-    dgates: tl.tensor,
-    h0: tl.tensor,
-    c0: tl.tensor,
-    U: tl.tensor,
-    g: tl.tensor,
-    g_c: tl.tensor,
-    b_c: tl.tensor,
-    h_reset: tl.tensor,
-    c_reset: tl.tensor,
-    lengths: tl.tensor,
-    rows: tl.tensor,
-    reset: tl.tensor,
-    h_mask: tl.tensor,
-    zoneout: tl.tensor,
-    zoneout_c: tl.tensor,
-    y: tl.tensor,
-    gates: tl.tensor,
-    c_states: tl.tensor,
-    kept: tl.tensor,
-    dgi: tl.tensor,
-    du: tl.tensor,
-    entered: tl.tensor,
-    dh0: tl.tensor,
-    dc0: tl.tensor,
-    dg: tl.tensor,
-    dg_c: tl.tensor,
-    db_c: tl.tensor,
-    dh_reset: tl.tensor,
-    dc_reset: tl.tensor,
+    inputs: Inputs,
+    masks: Masks,
+    results: Results,
+    arriving: Arriving,
+    gradients: Gradients,
+    shared: Shared,
     B: tl.tensor,
     T: tl.tensor,
+    first_block: tl.tensor,
     first_reverse: tl.tensor,
-    D: tl.constexpr,
-    H: tl.constexpr,
-    HEADS: tl.constexpr,
-    NORM: tl.constexpr,
-    PRECISION: tl.constexpr,
-    ROWS: tl.constexpr,
-    UNITS: tl.constexpr,
+    form: tl.constexpr,
 ) -> None:
     """What dy, dh_last, dc_last and dgates (or None) give to gi, U h, h0, c0, and, by block of rows, to gains and resets."""
-    N: tl.constexpr = H // HEADS
-    row, exists, length = block_of_rows(lengths, rows, B, T, ROWS)
-    d, first = tl.program_id(1) // HEADS, (tl.program_id(1) % HEADS) * N
-    reverse = first_reverse + d
-    is_unit, units = tl.arange(0, UNITS) < N, first + tl.arange(0, UNITS)
-    U_i = weights_of(U, d, first, 0, 4, H, N, UNITS)
-    U_f = weights_of(U, d, first, 1, 4, H, N, UNITS)
-    U_g = weights_of(U, d, first, 2, 4, H, N, UNITS)
-    U_o = weights_of(U, d, first, 3, 4, H, N, UNITS)
-    g_i = vector(g, d * 4, units, is_unit, H)
-    g_f = vector(g, d * 4 + 1, units, is_unit, H)
-    g_g = vector(g, d * 4 + 2, units, is_unit, H)
-    g_o = vector(g, d * 4 + 3, units, is_unit, H)
-    gain_c = vector(g_c, d, units, is_unit, H)
-    begin, begin_c = vector(h_reset, d, units, is_unit, H), vector(c_reset, d, units, is_unit, H)
-    dg_i, dg_f = tl.zeros_like(begin), tl.zeros_like(begin)
-    dg_g, dg_o = tl.zeros_like(begin), tl.zeros_like(begin)
-    dgain_c, dbias_c = tl.zeros_like(begin), tl.zeros_like(begin)
-    dbegin, dbegin_c = tl.zeros_like(begin), tl.zeros_like(begin)
-    whole = exists[:, None] & is_unit[None, :]
-    state = d.to(tl.int64) * B + row
-    dh, dc = load(dh_last, state, units, whole, H), load(dc_last, state, units, whole, H)
-    if h_mask is not None:
-        mask = load(h_mask, d.to(tl.int64) * B + row, units, whole, H)
-    num_steps = tl.max(length, 0)
+    own = own_of(masks, shared, B, T, first_block, first_reverse, form)
+    weights, g = weights_of(own, inputs.U, 4, form), vectors(inputs.g, own, 4, form)
+    of_c = vectors(inputs.g_c, own, 1, form)[0], vectors(inputs.b_c, own, 1, form)[0]
+    begin, begin_c = vectors(inputs.h_reset, own, 1, form)[0], vectors(inputs.c_reset, own, 1, form)[0]
+    zero = tl.zeros_like(begin)
+    dg, dof_c, dbegin, dbegin_c = (zero, zero, zero, zero), (zero, zero), zero, zero
+    dh = load(arriving.dh_last, own.state, own.units, own.whole, form.H)
+    dc = load(arriving.dc_last, own.state, own.units, own.whole, form.H)
+    num_steps = tl.max(own.length, 0)
     for back in range(num_steps):
-        k = num_steps - 1 - back
-        steps = k + tl.zeros_like(length)  # of each row
-        active = k < length
-        block = active[:, None] & is_unit[None, :]
-        t = k + reverse * (length - 1 - 2 * k)
-        at = (row * T + t) * D + d
-        # The state that entered the step: that after the step before, or the one that the sequence began with.
-        previous = at + (2 * reverse - 1) * D
-        before = load(y, previous, units, block & (steps > 0)[:, None], H) + load(
-            h0, state, units, block & (steps == 0)[:, None], H
-        )
-        before_c = load(c_states, previous, units, block & (steps > 0)[:, None], H)
-        before_c += load(c0, state, units, block & (steps == 0)[:, None], H)
-        if reset is not None:
-            is_first = begins(reset, row, t, length, active, T, reverse)
-            before, before_c = restarted(before, begin, is_first), restarted(before_c, begin_c, is_first)
-        seen = before
-        if h_mask is not None:
-            seen = before * mask
-        i, f = load(gates, at, units, block, H, 4, 0), load(gates, at, units, block, H, 4, 1)
-        n, o = load(gates, at, units, block, H, 4, 2), load(gates, at, units, block, H, 4, 3)
-        dnew = tl.where(active[:, None], dh + load(dy, at, units, block, H), 0.0)
-        dnew_c = tl.where(active[:, None], dc, 0.0)
-        dbefore, dbefore_c = tl.zeros_like(dnew), tl.zeros_like(dnew)
-        if zoneout is not None:
-            share = load(zoneout, at, units, block, H)
-            share_c = load(zoneout_c, at, units, block, H)
-            dbefore, dbefore_c = share * dnew, share_c * dnew_c
-            dnew, dnew_c = (1.0 - share) * dnew, (1.0 - share_c) * dnew_c
-        c = f * before_c + i * n
-        tanh_c = read_of(c, g_c, b_c, d, units, is_unit, H, N)
-        do = dnew * tanh_c
-        dread = dnew * o * (1.0 - tanh_c * tanh_c)
-        if g_c is not None:
-            hat, scale = scale_of(c, is_unit, N, 1e-5)
-            dgain_c += tl.sum(dread * hat, 0)
-            dbias_c += tl.sum(dread, 0)
-            dread = through_norm(dread * gain_c[None, :], hat, scale, is_unit, N)
-        dnew_c += dread
-        di, df, dn = dnew_c * n, dnew_c * before_c, dnew_c * i
-        dbefore_c += dnew_c * f
-        if dgates is not None:
-            di += load(dgates, at, units, block, H, 4, 0)
-            df += load(dgates, at, units, block, H, 4, 1)
-            dn += load(dgates, at, units, block, H, 4, 2)
-            do += load(dgates, at, units, block, H, 4, 3)
-        du_i, du_f = di * i * (1.0 - i), df * f * (1.0 - f)
-        du_g, du_o = dn * (1.0 - n * n), do * o * (1.0 - o)
-        store(dgi, at, units, du_i, block, H, 4, 0)
-        store(dgi, at, units, du_f, block, H, 4, 1)
-        store(dgi, at, units, du_g, block, H, 4, 2)
-        store(dgi, at, units, du_o, block, H, 4, 3)
-        if NORM == 1:
-            u_i, u_f = load(kept, at, units, block, H, 4, 0), load(kept, at, units, block, H, 4, 1)
-            u_g, u_o = load(kept, at, units, block, H, 4, 2), load(kept, at, units, block, H, 4, 3)
-            du_i, dg_step = through_gain(du_i, u_i, g_i, is_unit, N)
-            dg_i += dg_step
-            du_f, dg_step = through_gain(du_f, u_f, g_f, is_unit, N)
-            dg_f += dg_step
-            du_g, dg_step = through_gain(du_g, u_g, g_g, is_unit, N)
-            dg_g += dg_step
-            du_o, dg_step = through_gain(du_o, u_o, g_o, is_unit, N)
-            dg_o += dg_step
-            store(du, at, units, du_i, block, H, 4, 0)
-            store(du, at, units, du_f, block, H, 4, 1)
-            store(du, at, units, du_g, block, H, 4, 2)
-            store(du, at, units, du_o, block, H, 4, 3)
-        store(entered, at, units, seen, block, H)
-        dseen = product(du_i, U_i, PRECISION) + product(du_f, U_f, PRECISION)
-        dseen += product(du_g, U_g, PRECISION) + product(du_o, U_o, PRECISION)
-        if h_mask is not None:
-            dseen = dseen * mask
-        dbefore += dseen
-        if reset is not None:
-            dbegin += tl.sum(tl.where(is_first[:, None], dbefore, 0.0), 0)
-            dbegin_c += tl.sum(tl.where(is_first[:, None], dbefore_c, 0.0), 0)
-            dbefore = tl.where(is_first[:, None], 0.0, dbefore)
-            dbefore_c = tl.where(is_first[:, None], 0.0, dbefore_c)
-        dh, dc = tl.where(active[:, None], dbefore, dh), tl.where(active[:, None], dbefore_c, dc)
-    store(dh0, state, units, dh, whole, H)
-    store(dc0, state, units, dc, whole, H)
-    own = (tl.program_id(0) * D + d) * H + units
-    if NORM == 1:
-        of_gates = (tl.program_id(0) * D + d) * 4 * H + units
-        tl.store(dg + of_gates, dg_i, mask=is_unit)
-        tl.store(dg + of_gates + H, dg_f, mask=is_unit)
-        tl.store(dg + of_gates + 2 * H, dg_g, mask=is_unit)
-        tl.store(dg + of_gates + 3 * H, dg_o, mask=is_unit)
-        tl.store(dg_c + own, dgain_c, mask=is_unit)
-        tl.store(db_c + own, dbias_c, mask=is_unit)
-    if reset is not None:
-        tl.store(dh_reset + own, dbegin, mask=is_unit)
-        tl.store(dc_reset + own, dbegin_c, mask=is_unit)
+        step = step_of(own, masks.reset, num_steps - 1 - back, T, form)
+        before = restarted(state_before(results.y, inputs.h0, own, step, form), begin, step, masks.reset)
+        before_c = state_before(results.c_states, inputs.c0, own, step, form)
+        before_c = restarted(before_c, begin_c, step, masks.reset)
+        dbefore, dbefore_c, dg_step, dof_c_step = step_backward(
+            own, step, (dh, dc), (before, before_c), weights, g, of_c, masks, results, arriving, gradients, form
+        )  # fmt: skip
+        dg, dof_c = plus(dg, dg_step, 4), plus(dof_c, dof_c_step, 2)
+        if masks.reset is not None:
+            is_first = step.is_first[:, None]
+            dbegin += tl.sum(tl.where(is_first, dbefore, 0.0), 0)
+            dbegin_c += tl.sum(tl.where(is_first, dbefore_c, 0.0), 0)
+            dbefore, dbefore_c = tl.where(is_first, 0.0, dbefore), tl.where(is_first, 0.0, dbefore_c)
+        active = step.active[:, None]
+        dh, dc = tl.where(active, dbefore, dh), tl.where(active, dbefore_c, dc)
+    store(gradients.dh0, own.state, own.units, dh, own.whole, form.H)
+    store(gradients.dc0, own.state, own.units, dc, own.whole, form.H)
+    if form.NORM == 1:
+        store_vectors(gradients.dg, dg, own, 4, form)
+        store_vectors(gradients.dg_c, (dof_c[0],), own, 1, form)
+        store_vectors(gradients.db_c, (dof_c[1],), own, 1, form)
+    if masks.reset is not None:
+        store_vectors(gradients.dh_reset, (dbegin,), own, 1, form)
+        store_vectors(gradients.dc_reset, (dbegin_c,), own, 1, form)
