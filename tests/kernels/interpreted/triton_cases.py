@@ -256,7 +256,7 @@ def test_autocast_multiplies_in_bfloat16_and_returns_float32():
 
 
 NARROW = torch.ones(3, 2), torch.ones(3, 1), None, None
-WIDE = torch.ones(3 * 256, 2), torch.ones(3 * 256, 256), None, None
+WIDE = torch.ones(3 * 1025, 2), torch.ones(3 * 1025, 1025), None, None
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ WIDE = torch.ones(3 * 256, 2), torch.ones(3 * 256, 256), None, None
             "gru",
             torch.ones(1, 2, 2),
             WIDE,
-            "256 units of float32 recurrent weights need 816 KB of shared memory",
+            "it takes 1024 units of a head at most, not 1025",
         ),
         (
             "gru",

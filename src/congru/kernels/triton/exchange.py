@@ -7,8 +7,6 @@ its own threads.
 
 from __future__ import annotations
 
-from typing import Any
-
 import triton
 import triton.language as tl
 
@@ -76,9 +74,9 @@ def weights_of(own: Own, U: tl.tensor, G: tl.constexpr, form: tl.constexpr) -> t
     """The weights of each gate."""
     N: tl.constexpr = form.N
     DEPTH: tl.constexpr = form.DEPTH
-    weights: Any = ()
+    weights: tl.tuple = ()
     for gate in tl.static_range(G):
-        tiles: Any = ()
+        tiles: tl.tuple = ()
         if form.RESIDENT:
             for start in tl.static_range(0, N, DEPTH):
                 tiles += (tile_of(own, U, start, gate, G, form),)

@@ -248,7 +248,7 @@ def seen_of(h: tl.tensor, h_mask: tl.tensor, own: Own, form: tl.constexpr) -> tl
 @triton.jit
 def vectors(array: tl.tensor, own: Own, G: tl.constexpr, form: tl.constexpr) -> tl.tuple:
     """This program's units of each row of [D, G, H]; zeros where the array is None."""
-    values: Any = ()
+    values: tl.tuple = ()
     for gate in tl.static_range(G):
         values += (vector(array, own.d * G + gate, own.units, own.is_unit, form.H),)
     return values
@@ -257,7 +257,7 @@ def vectors(array: tl.tensor, own: Own, G: tl.constexpr, form: tl.constexpr) -> 
 @triton.jit
 def load_gates(array: tl.tensor, own: Own, step: Step, G: tl.constexpr, form: tl.constexpr) -> tl.tuple:
     """[ROWS, UNITS] of each gate of [B, T, D, G, H] at a step."""
-    values: Any = ()
+    values: tl.tuple = ()
     for gate in tl.static_range(G):
         values += (load(array, step.at, own.units, step.block, form.H, G, gate),)
     return values
@@ -284,7 +284,7 @@ def store_vectors(array: tl.tensor, values: tl.tuple, own: Own, G: tl.constexpr,
 @triton.jit
 def plus(a: tl.tuple, b: tl.tuple, G: tl.constexpr) -> tl.tuple:
     """The sums of G pairs."""
-    sums: Any = ()
+    sums: tl.tuple = ()
     for gate in tl.static_range(G):
         sums += (a[gate] + b[gate],)
     return sums
