@@ -35,8 +35,11 @@ def gpu_compile() -> str:
         kernel, units, dtype = name.split(", ")
         if kernel.startswith(("gru_", "lstm_")) and not kernel.endswith("step"):
             sizes = f"{row['shared_bytes'] / 1024:.0f}", str(row["registers"]), str(row["spill_bytes"])
-            rows.append([kernel.replace("_", " "), units.split()[0], dtype, str(row["warps"]), *sizes])
-    return markdown(["kernel", "units", "dtype", "warps", "shared KB", "registers", "spilled bytes"], rows)
+            weights = "stay" if row["resident"] else "read every step"
+            shares = str(row["programs"]), weights, str(row["warps"])
+            rows.append([kernel.replace("_", " "), units.split()[0], dtype, *shares, *sizes])
+    heads = ["kernel", "units", "dtype", "programs", "weights", "warps"]
+    return markdown([*heads, "shared KB", "registers", "spilled bytes"], rows)
 
 
 def limits() -> str:

@@ -38,6 +38,7 @@ FORMS = [(0, False), (0, True), (1, False), (1, True), (2, False)]  # NORM, BEFO
         ("triton_cases.py", "test_every_form"),
         ("triton_cases.py", "not test_every_form"),
         ("wide_cases.py", "test"),
+        ("traced_cases.py", "test"),
     ],
 )
 def test_in_the_interpreter(file, part):
@@ -80,7 +81,7 @@ def test_the_front_end_takes_every_kernel_with_every_option(name):
             rarely = gpu_compile.NORMS if norm == 0 else set()
             every = nothing - gpu_compile.OPTIONAL - {"reset", "lengths", "h_reset", "z_kept", "r_h"} | rarely
             assert "tt.func" in gpu_compile.front_end(kernel, dtype, values, every)
-            bare = nothing if norm == 0 else nothing - gpu_compile.NORMS
+            bare = nothing - {"z_kept", "r_h"} - (gpu_compile.NORMS if norm else set())
             assert "tt.func" in gpu_compile.front_end(kernel, dtype, values, bare)
 
 

@@ -9,19 +9,19 @@ from __future__ import annotations
 import os
 
 import pytest
-from triton_cases import FORMS, check
+import torch
 
+from congru import nn
 from congru.kernels.triton import plan
+from kernels.interpreted.triton_cases import FORMS, check
 from option_cases import make_option_case
+from tolerances import assert_close
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("TRITON_INTERPRET") != "1",
     reason="not in the interpreter: run tests/kernels/test_triton.py",
 )
-AROUND = {
-    "alone": {"T": 3, "B": 2},
-    "all": {"T": 3, "B": 3, "zoneout": True, "mask": True, "ragged": True, "resets": True, "h_reset": True},
-}
+AROUND = {"zoneout": True, "mask": True, "ragged": True, "resets": True, "h_reset": True, "T": 3, "B": 3}
 
 
 @pytest.fixture(params=["one program", "resident", "streamed"])
@@ -37,7 +37,28 @@ def shares(request, monkeypatch):
     return request.param
 
 
-@pytest.mark.parametrize("around", AROUND)
 @pytest.mark.parametrize(("cell", "before", "norm"), FORMS)
-def test_every_form_and_option(cell, before, norm, around, shares):
-    check(cell, make_option_case(cell, before, norm, H=21, **AROUND[around]), normed=bool(norm))
+def test_every_form_and_option(cell, before, norm, shares):
+    check(cell, make_option_case(cell, before, norm, H=21, **AROUND), normed=bool(norm))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_more_units_than_a_program_holds(cell, dtype):
+    """The plan of an H100 as it is: 130 units of float32, 260 of 16 bits."""
+    H = 130 if dtype == torch.float32 else 260
+    check(cell, make_option_case(cell, False, False, B=1, T=2, I=2, H=H), dtype)
+
+
+def test_two_heads_in_two_directions_share_their_units(shares):
+    torch.manual_seed(0)
+    layer = nn.GRU(4, 36, num_heads=2, batch_first=True, bidirectional=True, backend="triton")
+    exact = nn.GRU(4, 36, num_heads=2, batch_first=True, bidirectional=True, backend="composite")
+    exact.load_state_dict(layer.state_dict())
+    x = torch.randn(17, 2, 4, generator=torch.Generator().manual_seed(1))
+    results = []
+    for one in (layer, exact):
+        y, h = one(x)
+        results.append([y, h, *torch.autograd.grad(y.square().sum() + h.sum(), list(one.parameters()))])
+    for a, b in zip(*results):
+        assert_close("triton gradients, float32", a.detach(), b.detach())

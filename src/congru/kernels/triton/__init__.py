@@ -11,6 +11,7 @@ their files.
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.util
 from typing import Any
 
@@ -22,6 +23,7 @@ from torch.utils.checkpoint import checkpoint
 from congru.kernels import composite
 from congru.kernels.call import Call, Sequence
 from congru.kernels.cells import State, Weights
+from congru.kernels.tracing import constant_when_traced
 from congru.kernels.triton.plan import MOST_UNITS, interpreted
 
 OPTIONS = ("layer_norm=True", "layer_norm='dreamer'", "zoneout", "recurrent_mask")
@@ -35,8 +37,9 @@ def supports(call: Call) -> str | None:
     """CUDA tensors (CPU ones in the interpreter) of 32 or 16 bits; heads whose recurrent weights stay in one program."""
     if call.library != "torch":
         return "it computes with torch tensors only"
-    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
-        return "a traced graph does not see into its kernels"
+    compiling = torch.compiler.is_compiling()
+    if not compiling and torch._C._get_tracing_state() is not None:
+        return "torch.jit.trace does not see into its kernels"
     if call.device != "cuda" and not (call.device == "cpu" and interpreted()):
         return f"it computes on CUDA, not on {call.device}"
     if not _installed():
@@ -45,9 +48,28 @@ def supports(call: Call) -> str | None:
         return f"it has no {call.cell}"
     if call.dtype not in DTYPES:
         return f"it computes in float32, bfloat16 and float16, not {call.dtype}"
+    if compiling:
+        return _untraceable(call)
     if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
         return "torch.func and forward-mode derivatives do not see into its kernels"
     return _too_large(call)
+
+
+def _untraceable(call: Call) -> str | None:
+    """Why a graph of torch.compile or torch.export cannot hold it, or None."""
+    if call.cell == "mingru":
+        return "a traced graph does not see into its kernel of the mingru"
+    if call.recompute:
+        return "a traced graph computes nothing again as it is told to"
+    _register()
+    return _too_large(call)
+
+
+@constant_when_traced
+def _register() -> bool:
+    """Its operators are there: torch's compiler cannot follow an import on first use."""
+    importlib.import_module("congru.kernels.triton.traced")
+    return True
 
 
 def _too_large(call: Call) -> str | None:
@@ -63,8 +85,13 @@ def declines(call: Call) -> str | None:
     return "no card has run it yet, so it runs only where backend='triton' asks for it"
 
 
-@functools.cache
+@constant_when_traced
 def _installed() -> bool:
+    return _has_triton()
+
+
+@functools.cache
+def _has_triton() -> bool:
     return importlib.util.find_spec("triton") is not None
 
 
@@ -93,7 +120,7 @@ def step(cell: str, x: Tensor, state: State | None, weights: Weights, *, reset_b
     """One step on x [B, I]; see :func:`congru.ops.step`."""
     arrays = (x, *(state or ()), *weights)
     gradient = torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in arrays)
-    if gradient or cell == "mingru" or len(x) == 0:
+    if gradient or cell == "mingru" or len(x) == 0 or torch.compiler.is_compiling():
         return sequence(Sequence(cell, x.unsqueeze(1), state, weights, reset_before=reset_before))[1]
     from congru.kernels.triton import one_step
 

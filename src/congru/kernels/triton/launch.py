@@ -58,6 +58,7 @@ class Settings(NamedTuple):
 # The differentiable tensors in the order of `_Recurrence.apply`, those without a gradient, and which of them each launch takes.
 INPUTS = Inputs._fields
 MASKS = Masks._fields
+NORMS = (False, True, "dreamer")  # in the order of NORM
 
 
 def launch(calls: tuple[Sequence, ...]) -> list[LayerResults]:
@@ -86,7 +87,12 @@ def launch(calls: tuple[Sequence, ...]) -> list[LayerResults]:
         device=device,
     )
     masks = (call.lengths, None, call.reset, *_masks(tuple(own.options for own in calls)))
-    y, h, c, gates = _Recurrence.apply(settings, *tensors, *masks)  # type: ignore[no-untyped-call]
+    if torch.compiler.is_compiling():
+        _, reverse, before, norm, *others = settings
+        arguments = (cell, list(reverse), before, NORMS.index(norm), *others, *tensors, *masks)
+        y, h, c, gates, *_ = torch.ops.congru.triton_forward(*arguments)  # of congru.kernels.triton.traced
+    else:
+        y, h, c, gates = _Recurrence.apply(settings, *tensors, *masks)  # type: ignore[no-untyped-call]
     results: list[LayerResults] = []
     for d in range(len(calls)):
         final = (h[d], c[d]) if cell == "lstm" else (h[d],)
@@ -136,15 +142,12 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, settings: Settings, *tensors: Tensor | None) -> tuple[Tensor, ...]:
-        named = dict(zip(INPUTS + MASKS, (None if part is None else part.contiguous() for part in tensors)))
-        if named["lengths"] is not None:
-            named["rows"] = torch.argsort(named["lengths"], descending=True)
-        results = run_forward(settings, named)
+        results = run_forward(settings, dict(zip(INPUTS + MASKS, tensors)))
         ctx.settings = settings
         ctx.set_materialize_grads(False)
         if settings.gradient:
             kept = (results["gates"], results["c_states"], results["kept"])
-            ctx.save_for_backward(*tensors, named["rows"], results["y"], *kept)
+            ctx.save_for_backward(*tensors, results["rows"], results["y"], *kept)
         c, gates = results["c_last"], results["gates"]
         y, h, empty = results["y"], results["h_last"], results["y"].new_empty(0)
         return y, h, empty if c is None else c, gates if settings.return_gates else empty
@@ -159,9 +162,8 @@ class _Recurrence(torch.autograd.Function):
         if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
             computed = gradients_by_composite(settings, named, wanted, grads)
         else:
-            contiguous = {name: None if part is None else part.contiguous() for name, part in named.items()}
-            contiguous |= {"rows": rows, "y": y, "gates": gates, "c_states": c_states, "kept": kept}
-            computed = run_backward(settings, contiguous, grads)
+            named |= {"rows": rows, "y": y, "gates": gates, "c_states": c_states, "kept": kept}
+            computed = run_backward(settings, named, grads)
         gradients = (
             computed[name].to(named[name].dtype) if want else None for name, want in zip(INPUTS, wanted)
         )
@@ -171,8 +173,15 @@ class _Recurrence(torch.autograd.Function):
 Named = dict[str, Any]
 
 
-def run_forward(settings: Settings, named: Named) -> Named:
-    """The results of a launch by name: y, h_last, c_last, and gates, c_states and kept or None."""
+def _contiguous(named: Named) -> Named:
+    return {name: None if part is None else part.contiguous() for name, part in named.items()}
+
+
+def run_forward(settings: Settings, named: Named, launch: Any = None) -> Named:
+    """The results of a launch by name: y, h_last, c_last, and gates, c_states, kept and the order of rows or None."""
+    named = _contiguous(named)
+    if named["lengths"] is not None:
+        named["rows"] = torch.argsort(named["lengths"], descending=True)
     gi = named["gi"]
     (B, T, D, _), (_, _, H) = gi.shape, named["h0"].shape
     G, lstm = len(CELLS[settings.cell].gates), settings.cell == "lstm"
@@ -190,12 +199,15 @@ def run_forward(settings: Settings, named: Named) -> Named:
     taken = {name: named[name] for name in INPUTS + MASKS}
     taken["U"] = taken["U"].to(settings.products)
     kernel = lstm_forward if lstm else gru_forward
-    _run(kernel, settings, taken | results, (Inputs, Masks, Results))
-    return results
+    (launch or run)(kernel, settings, taken | results, (Inputs, Masks, Results))
+    return results | {"rows": named["rows"]}
 
 
-def run_backward(settings: Settings, named: Named, grads: tuple[Tensor | None, ...]) -> Named:
+def run_backward(
+    settings: Settings, named: Named, grads: tuple[Tensor | None, ...], launch: Any = None
+) -> Named:
     """The gradient of each of INPUTS by name."""
+    named = _contiguous(named)
     gi, y, U = named["gi"], named["y"], named["U"]
     (B, T, D, _), H = gi.shape, y.shape[3]
     G, lstm = len(CELLS[settings.cell].gates), settings.cell == "lstm"
@@ -224,7 +236,7 @@ def run_backward(settings: Settings, named: Named, grads: tuple[Tensor | None, .
         **{name: gi.new_empty(blocks, D, H, **like) for name in ("dg_c", "db_c", "dh_reset", "dc_reset")},
     }
     kernel = lstm_backward if lstm else gru_backward
-    _run(kernel, settings, taken, (Inputs, Masks, Results, Arriving, Gradients))
+    (launch or run)(kernel, settings, taken, (Inputs, Masks, Results, Arriving, Gradients))
     du = dgi.to(settings.products) if one_gradient else taken["du"]
     db = dgi.sum((0, 1), dtype=torch.float32) if lstm else taken["db"].sum(0)
     return {
@@ -254,7 +266,7 @@ def _outer(du: Tensor, entered: Tensor, num_heads: int) -> Tensor:
     return torch.cat(products, 2).transpose(1, 2)
 
 
-def _run(kernel: Any, settings: Settings, tensors: Named, kinds: tuple[Any, ...]) -> None:
+def run(kernel: Any, settings: Settings, tensors: Named, kinds: tuple[Any, ...]) -> None:
     """Launch a kernel on the tensors of its arguments `kinds`: blocks of rows by directions, heads and shares of units."""
     B, T, D, H = tensors["y"].shape
     form, layout = form_of(settings, D, H, backward=kinds[-1] is Gradients)
@@ -294,7 +306,7 @@ def form_of(settings: Settings, D: int, H: int, backward: bool) -> tuple[Form, P
         RESIDENT=layout.resident,
         BACKWARD=backward,
         BEFORE=settings.reset_before,
-        NORM={False: 0, True: 1, "dreamer": 2}[settings.layer_norm],
+        NORM=NORMS.index(settings.layer_norm),
         PRECISION=precision(products),
         ROWS=ROWS,
         UNITS=layout.units,

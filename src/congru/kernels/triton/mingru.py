@@ -23,7 +23,7 @@ from congru.kernels.batched_gradients import takes_batched_gradients
 from congru.kernels.call import Sequence
 from congru.kernels.cells import State
 from congru.kernels.scan import gradients, states_in_pieces
-from congru.kernels.triton.blocks import candidate, sigmoid
+from congru.kernels.triton.blocks import candidate, load, sigmoid, store
 
 # STEPS and UNITS of a block: on a card, and in the interpreter, which takes the elements of a scan one by one.
 BLOCK, INTERPRETED_BLOCK = (64, 32), (8, 16)
@@ -39,6 +39,19 @@ def after(a: tl.tensor, b: tl.tensor, a_next: tl.tensor, b_next: tl.tensor) -> t
 def last_of(values: tl.tensor, STEPS: tl.constexpr) -> tl.tensor:
     """The last row of a block."""
     return tl.sum(tl.where((tl.arange(0, STEPS) == STEPS - 1)[:, None], values, 0.0), 0)
+
+
+@triton.jit
+def own_row(
+    lengths: tl.tensor, T: tl.tensor, H: tl.constexpr, UNITS: tl.constexpr
+) -> tuple[tl.tensor, tl.tensor, tl.tensor, tl.tensor]:
+    """The row and units of this program, its steps, and which units exist."""
+    row = tl.program_id(0).to(tl.int64)
+    units = tl.program_id(1) * UNITS + tl.arange(0, UNITS)
+    length = T
+    if lengths is not None:
+        length = tl.load(lengths + row).to(tl.int32)
+    return row, length, units, units < H
 
 
 @triton.jit
@@ -77,20 +90,14 @@ def mingru_forward(
     UNITS: tl.constexpr,
 ) -> None:
     """gi, h0, .. -> y and h_last."""
-    row = tl.program_id(0).to(tl.int64)
-    units = tl.program_id(1) * UNITS + tl.arange(0, UNITS)
-    is_unit = units < H
-    length = T
-    if lengths is not None:
-        length = tl.load(lengths + row).to(tl.int32)
+    row, length, units, is_unit = own_row(lengths, T, H, UNITS)
     h = tl.load(h0 + row * H + units, mask=is_unit, other=0.0).to(tl.float32)
     if reset is not None:
         begin = tl.load(h_reset + units, mask=is_unit, other=0.0).to(tl.float32)
     for start in range(0, length, STEPS):
         k, exists, at = positions(start, row, length, T, reverse, STEPS)
         block = exists[:, None] & is_unit[None, :]
-        a_z = tl.load(gi + (at * 2 * H)[:, None] + units[None, :], mask=block, other=0.0).to(tl.float32)
-        a_n = tl.load(gi + (at * 2 * H + H)[:, None] + units[None, :], mask=block, other=0.0).to(tl.float32)
+        a_z, a_n = load(gi, at, units, block, H, 2, 0), load(gi, at, units, block, H, 2, 1)
         z = sigmoid(a_z)
         a, b = tl.where(block, z, 1.0), tl.where(block, (1.0 - z) * candidate(a_n), 0.0)
         if reset is not None:
@@ -98,9 +105,56 @@ def mingru_forward(
             a, b = tl.where(is_first, 0.0, a), tl.where(is_first, z * begin[None, :] + b, b)
         kept, written = tl.associative_scan((a, b), 0, after)
         states = tl.where(kept == 0.0, 0.0, kept * h[None, :]) + written
-        tl.store(y + (at * H)[:, None] + units[None, :], states.to(y.dtype.element_ty), mask=block)
+        store(y, at, units, states, block, H)
         h = last_of(states, STEPS)
     tl.store(h_last + row * H + units, h.to(h_last.dtype.element_ty), mask=is_unit)
+
+
+@triton.jit
+def kept_after(
+    gi: tl.tensor,
+    reset: tl.tensor,
+    k: tl.tensor,
+    exists: tl.tensor,
+    at: tl.tensor,
+    length: tl.tensor,
+    units: tl.tensor,
+    is_unit: tl.tensor,
+    reverse: tl.tensor,
+    H: tl.constexpr,
+) -> tl.tensor:
+    """a of the step after each: the share of a state that goes into the next one, 1 at the end."""
+    after_it = (k + 1 < length) & exists
+    next_at, block = at + 1 - 2 * reverse, after_it[:, None] & is_unit[None, :]
+    a = tl.where(block, sigmoid(load(gi, next_at, units, block, H, 2, 0)), 1.0)
+    if reset is not None:
+        next_first = is_first_at(reset, k + 1, next_at, length, reverse) & after_it
+        a = tl.where(next_first[:, None], 0.0, a)
+    return a
+
+
+@triton.jit
+def share_of_start(
+    gi: tl.tensor,
+    reset: tl.tensor,
+    row: tl.tensor,
+    length: tl.tensor,
+    T: tl.tensor,
+    units: tl.tensor,
+    is_unit: tl.tensor,
+    reverse: tl.tensor,
+    H: tl.constexpr,
+) -> tl.tensor:
+    """The share of h0 that goes into the state after step 0; all of it where there are no steps."""
+    first_at = row * T + reverse * (length - 1)
+    any_steps = length + tl.zeros_like(units) > 0
+    z = sigmoid(tl.load(gi + first_at * 2 * H + units, mask=is_unit & any_steps, other=0.0).to(tl.float32))
+    share = tl.where(any_steps, z, 1.0)
+    if reset is not None:
+        forward = reverse + tl.zeros_like(units) == 0
+        cut = tl.load(reset + first_at + tl.zeros_like(units), mask=any_steps & forward, other=0) != 0
+        share = tl.where(cut, 0.0, share)
+    return share
 
 
 @triton.jit(do_not_specialize=["B", "T"])
@@ -124,12 +178,7 @@ def mingru_backward(
     UNITS: tl.constexpr,
 ) -> None:
     """What dy and dh_last give to gi, h0, and, by row, to h_reset."""
-    row = tl.program_id(0).to(tl.int64)
-    units = tl.program_id(1) * UNITS + tl.arange(0, UNITS)
-    is_unit = units < H
-    length = T
-    if lengths is not None:
-        length = tl.load(lengths + row).to(tl.int32)
+    row, length, units, is_unit = own_row(lengths, T, H, UNITS)
     dh = tl.load(dh_last + row * H + units, mask=is_unit, other=0.0).to(tl.float32)
     start_of_all = tl.load(h0 + row * H + units, mask=is_unit, other=0.0).to(tl.float32)
     dbegin = tl.zeros_like(dh)
@@ -142,30 +191,12 @@ def mingru_backward(
         t = k + reverse * (length - 1 - 2 * k)
         at = row * T + t
         block = exists[:, None] & is_unit[None, :]
-        after_it = (k + 1 < length) & exists
-        next_at = at + 1 - 2 * reverse
-        z_next = sigmoid(
-            tl.load(
-                gi + (next_at * 2 * H)[:, None] + units[None, :],
-                mask=after_it[:, None] & is_unit[None, :],
-                other=0.0,
-            ).to(tl.float32)
-        )
-        a = tl.where(after_it[:, None] & is_unit[None, :], z_next, 1.0)
-        if reset is not None:
-            next_first = is_first_at(reset, k + 1, next_at, length, reverse) & after_it
-            a = tl.where(next_first[:, None], 0.0, a)
-        b = tl.load(dy + (at * H)[:, None] + units[None, :], mask=block, other=0.0).to(tl.float32)
+        a = kept_after(gi, reset, k, exists, at, length, units, is_unit, reverse, H)
+        b = load(dy, at, units, block, H)
         kept, arrived = tl.associative_scan((a, b), 0, after)
         dstates = tl.where(kept == 0.0, 0.0, kept * dh[None, :]) + arrived
-        a_z = tl.load(gi + (at * 2 * H)[:, None] + units[None, :], mask=block, other=0.0).to(tl.float32)
-        a_n = tl.load(gi + (at * 2 * H + H)[:, None] + units[None, :], mask=block, other=0.0).to(tl.float32)
-        before_at = at - 1 + 2 * reverse
-        before = tl.load(
-            y + (before_at * H)[:, None] + units[None, :],
-            mask=(k > 0)[:, None] & is_unit[None, :],
-            other=0.0,
-        ).to(tl.float32)
+        a_z, a_n = load(gi, at, units, block, H, 2, 0), load(gi, at, units, block, H, 2, 1)
+        before = load(y, at - 1 + 2 * reverse, units, (k > 0)[:, None] & is_unit[None, :], H)
         before = tl.where((k == 0)[:, None], start_of_all[None, :], before)
         z, n = sigmoid(a_z), candidate(a_n)
         if reset is not None:
@@ -174,22 +205,14 @@ def mingru_backward(
             dbegin += tl.sum(tl.where(is_first & block, dstates * z, 0.0), 0)
         da_z = dstates * (before - n) * z * (1.0 - z)
         da_n = dstates * (1.0 - z) * tl.where(a_n >= 0, 1.0, n * (1.0 - n))
-        tl.store(dgi + (at * 2 * H)[:, None] + units[None, :], da_z.to(dgi.dtype.element_ty), mask=block)
-        tl.store(dgi + (at * 2 * H + H)[:, None] + units[None, :], da_n.to(dgi.dtype.element_ty), mask=block)
+        store(dgi, at, units, da_z, block, H, 2, 0)
+        store(dgi, at, units, da_n, block, H, 2, 1)
         dh = last_of(dstates, STEPS)
-    # dh is that of the state after step 0 (or of the end, without steps); h0 is before it.
-    first_at = row * T + reverse * (length - 1)
-    any_steps = length + tl.zeros_like(units) > 0
-    z = sigmoid(tl.load(gi + first_at * 2 * H + units, mask=is_unit & any_steps, other=0.0).to(tl.float32))
-    share = tl.where(any_steps, z, 1.0)
+    share = share_of_start(gi, reset, row, length, T, units, is_unit, reverse, H)
     if reset is not None:
-        forward = reverse + tl.zeros_like(units) == 0
-        cut = tl.load(reset + first_at + tl.zeros_like(units), mask=any_steps & forward, other=0) != 0
-        share = tl.where(cut, 0.0, share)
         tl.store(dh_reset + row * H + units, dbegin, mask=is_unit)
-    tl.store(
-        dh0 + row * H + units, tl.where(share == 0.0, 0.0, share * dh).to(dh0.dtype.element_ty), mask=is_unit
-    )
+    dstart = tl.where(share == 0.0, 0.0, share * dh)
+    tl.store(dh0 + row * H + units, dstart.to(dh0.dtype.element_ty), mask=is_unit)
 
 
 def sequence(call: Sequence) -> tuple[Tensor, State, Tensor | None]:

@@ -24,6 +24,17 @@ ALL, FIRST, SECOND = 0, 1, 2  # phases of a GRU: the whole step; r and z of rese
 
 
 @triton.jit
+def own_block(
+    B: tl.tensor, H: tl.constexpr, ROWS: tl.constexpr, UNITS: tl.constexpr
+) -> tuple[tl.tensor, tl.tensor, tl.tensor, tl.tensor, tl.tensor]:
+    """The sessions and units of this program, which of them exist, and both together."""
+    slot = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    units = tl.program_id(1) * UNITS + tl.arange(0, UNITS)
+    exists, is_unit = slot < B, units < H
+    return slot.to(tl.int64), exists, units, is_unit, exists[:, None] & is_unit[None, :]
+
+
+@triton.jit
 def rows_times(
     total: tl.tensor,
     values: tl.tensor,
@@ -73,11 +84,7 @@ def gru_step(
     DEPTH: tl.constexpr,
 ) -> None:
     """x, h -> new; of reset before PHASE 1 writes z_kept and r_h, and PHASE 2 reads them."""
-    slot = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    row, exists = slot.to(tl.int64), slot < B
-    units = tl.program_id(1) * UNITS + tl.arange(0, UNITS)
-    is_unit = units < H
-    block = exists[:, None] & is_unit[None, :]
+    row, exists, units, is_unit, block = own_block(B, H, ROWS, UNITS)
     old = load(h, row, units, block, H)
     zero = tl.zeros([ROWS, UNITS], tl.float32)
     if PHASE != 2:
@@ -125,11 +132,7 @@ def lstm_step(
     DEPTH: tl.constexpr,
 ) -> None:
     """x, h, c -> new, new_c."""
-    slot = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    row, exists = slot.to(tl.int64), slot < B
-    units = tl.program_id(1) * UNITS + tl.arange(0, UNITS)
-    is_unit = units < H
-    block = exists[:, None] & is_unit[None, :]
+    row, exists, units, is_unit, block = own_block(B, H, ROWS, UNITS)
     zero = tl.zeros([ROWS, UNITS], tl.float32)
     a_i = rows_times(zero, x, W, row, exists, 0, units, is_unit, I, PRECISION, DEPTH)
     a_i = rows_times(a_i, h, U, row, exists, 0, units, is_unit, H, PRECISION, DEPTH)

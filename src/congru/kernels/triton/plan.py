@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 
 from congru.kernels.cells import CELLS
+from congru.kernels.tracing import constant_when_traced
 
 ROWS = 16  # the fewest rows of a product on tensor cores, and the fewest units
 DEPTH = 128  # units of one step of a product over all units of a head
@@ -38,6 +39,7 @@ class Plan(NamedTuple):
     num_warps: int
 
 
+@constant_when_traced
 def interpreted() -> bool:
     """Whether Triton's interpreter runs the kernels."""
     return os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "yes", "on", "y")
