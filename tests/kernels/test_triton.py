@@ -81,6 +81,8 @@ def test_the_front_end_takes_every_kernel_with_every_option(name):
             rarely = gpu_compile.NORMS if norm == 0 else set()
             every = nothing - gpu_compile.OPTIONAL - {"reset", "lengths", "h_reset", "z_kept", "r_h"} | rarely
             assert "tt.func" in gpu_compile.front_end(kernel, dtype, values, every)
+            if H > 16:
+                continue
             bare = nothing - {"z_kept", "r_h"} - (gpu_compile.NORMS if norm else set())
             assert "tt.func" in gpu_compile.front_end(kernel, dtype, values, bare)
 
