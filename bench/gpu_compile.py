@@ -121,7 +121,7 @@ def source(kernel: Any, dtype: str, values: dict[str, Any], absent: set[str]) ->
         return INTEGERS.get(name) or POINTERS.get(name) or SHORT["float32" if name in WIDE else dtype]
 
     for index, name in enumerate(kernel.arg_names):
-        group = None if name in values else getattr(programs, name.capitalize(), None)
+        group = getattr(programs, kernel.fn.__annotations__[name], None)
         if group is None:
             types[name] = type_of(name, (index,))
         else:

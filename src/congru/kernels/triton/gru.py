@@ -19,8 +19,8 @@ from congru.kernels.triton.blocks import load, sigmoid, store, tanh
 from congru.kernels.triton.exchange import meet, put, times, weights_of
 from congru.kernels.triton.norms import joined_scale, normed, through_gain, through_joined
 from congru.kernels.triton.programs import (
-    Arriving,
     Gradients,
+    GradOutputs,
     Inputs,
     Masks,
     Own,
@@ -219,7 +219,7 @@ def step_backward(
     b_n: tl.tensor,
     masks: Masks,
     results: Results,
-    arriving: Arriving,
+    grad_outputs: GradOutputs,
     gradients: Gradients,
     form: tl.constexpr,
 ) -> tuple[tl.tensor, tl.tuple, tl.tuple]:
@@ -227,7 +227,9 @@ def step_backward(
     seen = seen_of(before, masks.h_mask, own, form)
     gates = load_gates(results.gates, own, step, 3, form)
     r, z, n = gates[0], gates[1], gates[2]
-    dnew = tl.where(step.active[:, None], dh + load(arriving.dy, step.at, own.units, step.block, form.H), 0.0)
+    dnew = tl.where(
+        step.active[:, None], dh + load(grad_outputs.dy, step.at, own.units, step.block, form.H), 0.0
+    )
     dbefore = tl.zeros_like(dnew)
     if masks.zoneout is not None:
         share = load(masks.zoneout, step.at, own.units, step.block, form.H)
@@ -235,8 +237,8 @@ def step_backward(
         dnew = (1.0 - share) * dnew
     dbefore += dnew * z
     dr, dz, dn = tl.zeros_like(dnew), dnew * (before - n), dnew * (1.0 - z)
-    if arriving.dgates is not None:
-        more = load_gates(arriving.dgates, own, step, 3, form)
+    if grad_outputs.dgates is not None:
+        more = load_gates(grad_outputs.dgates, own, step, 3, form)
         dr, dz, dn = dr + more[0], dz + more[1], dn + more[2]
     da_n = dn * (1.0 - n * n)
     u = kept_of(results.kept, r, own, step, form)
@@ -260,7 +262,7 @@ def gru_backward(
     inputs: Inputs,
     masks: Masks,
     results: Results,
-    arriving: Arriving,
+    grad_outputs: GradOutputs,
     gradients: Gradients,
     shared: Shared,
     B: tl.tensor,
@@ -277,14 +279,14 @@ def gru_backward(
     begin = vectors(inputs.h_reset, own, 1, form)[0]
     dbegin = tl.zeros_like(begin)
     db, dg = (dbegin, dbegin, dbegin), (dbegin, dbegin, dbegin)
-    dh = load(arriving.dh_last, own.state, own.units, own.whole, form.H)
+    dh = load(grad_outputs.dh_last, own.state, own.units, own.whole, form.H)
     num_steps = tl.max(own.length, 0)
     for back in range(num_steps):
         step = step_of(own, masks.reset, num_steps - 1 - back, T, form)
         before = state_before(results.y, inputs.h0, own, step, form)
         before = restarted(before, begin, step, masks.reset)
         dbefore, db_step, dg_step = step_backward(
-            own, step, dh, before, weights, g, b_n, masks, results, arriving, gradients, form
+            own, step, dh, before, weights, g, b_n, masks, results, grad_outputs, gradients, form
         )
         db, dg = plus(db, db_step, 3), plus(dg, dg_step, 3)
         if masks.reset is not None:

@@ -27,9 +27,9 @@ from congru.kernels.triton.plan import ROWS, Plan, plan, processors
 from congru.kernels.triton.programs import (
     ROOMS,
     SUMS,
-    Arriving,
     Form,
     Gradients,
+    GradOutputs,
     Inputs,
     Masks,
     Results,
@@ -236,7 +236,7 @@ def run_backward(
         **{name: gi.new_empty(blocks, D, H, **like) for name in ("dg_c", "db_c", "dh_reset", "dc_reset")},
     }
     kernel = lstm_backward if lstm else gru_backward
-    (launch or run)(kernel, settings, taken, (Inputs, Masks, Results, Arriving, Gradients))
+    (launch or run)(kernel, settings, taken, (Inputs, Masks, Results, GradOutputs, Gradients))
     du = dgi.to(settings.products) if one_gradient else taken["du"]
     db = dgi.sum((0, 1), dtype=torch.float32) if lstm else taken["db"].sum(0)
     return {

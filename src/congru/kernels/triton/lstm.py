@@ -16,8 +16,8 @@ from congru.kernels.triton.blocks import load, sigmoid, store, tanh
 from congru.kernels.triton.exchange import meet, put, times, weights_of
 from congru.kernels.triton.norms import normed, scale_of, through_gain, through_norm
 from congru.kernels.triton.programs import (
-    Arriving,
     Gradients,
+    GradOutputs,
     Inputs,
     Masks,
     Own,
@@ -174,7 +174,7 @@ def step_backward(
     of_c: tl.tuple,
     masks: Masks,
     results: Results,
-    arriving: Arriving,
+    grad_outputs: GradOutputs,
     gradients: Gradients,
     form: tl.constexpr,
 ) -> tuple[tl.tensor, tl.tensor, tl.tuple, tl.tuple]:
@@ -183,7 +183,7 @@ def step_backward(
     gates = load_gates(results.gates, own, step, 4, form)
     i, f, n, o = gates[0], gates[1], gates[2], gates[3]
     active = step.active[:, None]
-    dy = load(arriving.dy, step.at, own.units, step.block, form.H)
+    dy = load(grad_outputs.dy, step.at, own.units, step.block, form.H)
     dnew, dnew_c = tl.where(active, dstate[0] + dy, 0.0), tl.where(active, dstate[1], 0.0)
     dbefore, dbefore_c = tl.zeros_like(dnew), tl.zeros_like(dnew)
     if masks.zoneout is not None:
@@ -194,8 +194,8 @@ def step_backward(
     do, dread, dof_c = cell_backward(own, dnew, f * before[1] + i * n, o, of_c[0], of_c[1], form)
     dnew_c += dread
     di, df, dn = dnew_c * n, dnew_c * before[1], dnew_c * i
-    if arriving.dgates is not None:
-        more = load_gates(arriving.dgates, own, step, 4, form)
+    if grad_outputs.dgates is not None:
+        more = load_gates(grad_outputs.dgates, own, step, 4, form)
         di, df, dn, do = di + more[0], df + more[1], dn + more[2], do + more[3]
     da = di * i * (1.0 - i), df * f * (1.0 - f), dn * (1.0 - n * n), do * o * (1.0 - o)
     du, dg = gains_backward(own, da, results.kept, step, g, tl.zeros_like(of_c[0]), form)
@@ -211,7 +211,7 @@ def lstm_backward(
     inputs: Inputs,
     masks: Masks,
     results: Results,
-    arriving: Arriving,
+    grad_outputs: GradOutputs,
     gradients: Gradients,
     shared: Shared,
     B: tl.tensor,
@@ -227,8 +227,8 @@ def lstm_backward(
     begin, begin_c = vectors(inputs.h_reset, own, 1, form)[0], vectors(inputs.c_reset, own, 1, form)[0]
     zero = tl.zeros_like(begin)
     dg, dof_c, dbegin, dbegin_c = (zero, zero, zero, zero), (zero, zero), zero, zero
-    dh = load(arriving.dh_last, own.state, own.units, own.whole, form.H)
-    dc = load(arriving.dc_last, own.state, own.units, own.whole, form.H)
+    dh = load(grad_outputs.dh_last, own.state, own.units, own.whole, form.H)
+    dc = load(grad_outputs.dc_last, own.state, own.units, own.whole, form.H)
     num_steps = tl.max(own.length, 0)
     for back in range(num_steps):
         step = step_of(own, masks.reset, num_steps - 1 - back, T, form)
@@ -236,7 +236,7 @@ def lstm_backward(
         before_c = state_before(results.c_states, inputs.c0, own, step, form)
         before_c = restarted(before_c, begin_c, step, masks.reset)
         dbefore, dbefore_c, dg_step, dof_c_step = step_backward(
-            own, step, (dh, dc), (before, before_c), weights, g, of_c, masks, results, arriving, gradients, form
+            own, step, (dh, dc), (before, before_c), weights, g, of_c, masks, results, grad_outputs, gradients, form
         )  # fmt: skip
         dg, dof_c = plus(dg, dg_step, 4), plus(dof_c, dof_c_step, 2)
         if masks.reset is not None:

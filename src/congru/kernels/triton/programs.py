@@ -77,7 +77,7 @@ class Results(NamedTuple):
     kept: Any
 
 
-class Arriving(NamedTuple):
+class GradOutputs(NamedTuple):
     """The gradients of the results."""
 
     dy: Any
