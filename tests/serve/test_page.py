@@ -220,6 +220,26 @@ def test_moves_are_coloured_by_their_shares_and_named(browser: Any, server: Serv
     opened.close()
 
 
+@pytest.mark.parametrize(
+    ("address", "predicts"),
+    [("translate/gates?text=ein+hund", "The next word"), ("video/gates", "The class")],
+)
+def test_bits_lost_without_a_step_are_told_as_what_they_are(
+    browser: Any, server: Serving, address: str, predicts: str
+) -> None:
+    """Of an answer that is no linear function of the states: exact parts, whose bits do not add up."""
+    opened = Opened(browser, server.address, f"#/model/{address}")
+    page = opened.page
+    told = page.locator("[aria-label='What a prediction stands on']")
+    told.get_by_text("bits that this would lose without the part").wait_for()
+    assert "do not add up" in told.inner_text()
+    page.locator(".tokens > span").nth(1).hover()
+    told.get_by_text(re.compile(f"{predicts} after")).wait_for()
+    later = page.locator(".tokens > span").nth(2).evaluate("one => one.style.background")
+    assert later in ("", "transparent")  # what was not read yet has no part
+    opened.close()
+
+
 def test_what_is_chosen_stands_in_the_address(browser: Any, server: Serving) -> None:
     opened = Opened(browser, server.address, "#/model/text/write?text=The+fog")
     page = opened.page

@@ -94,6 +94,7 @@ export function Chart(props: Props) {
         ],
       },
       cursor: { drag: { x: false, y: false } },
+      legend: { markers: { dash: (u, k) => (u.series[k]?.dash?.length ? "dashed" : "solid") } },
     };
     const made = new uPlot(options, data(latest.current), element);
     lines.forEach((line, k) => line.color === "--edge" && element.querySelectorAll(".u-legend .u-series")[k + 1]?.classList.add("edge"));

@@ -49,12 +49,13 @@ export interface Predictions {
   labels: Record<string, string>;
   actual: [number, number][];
 }
-/** What a step is called, alone and in number, what is predicted, and what shares are of. */
+/** What a step is called, alone and in number, what is predicted, what shares are of; whether they add up, or are what would be lost. */
 export interface Words {
   step: string;
   steps: string;
   predicts: string;
   of: string;
+  adds_up: boolean;
 }
 /** What the task says after step `at`: name, value in words, bar, and where shares are known their scale and bytes. */
 export interface Predicted {

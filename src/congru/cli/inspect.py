@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from zipfile import BadZipFile
 
 from cyclopts import App, Parameter
@@ -13,6 +14,9 @@ from cyclopts import App, Parameter
 from congru.cli.run import is_converted, task_of
 from congru.errors import SettingsError
 from congru.runtime.folder import called, find_model_folder
+
+if TYPE_CHECKING:
+    from congru.gates.reading import Prediction, Reading
 
 app = App(name="inspect", help="See the gates of a model: one offline report.")
 
@@ -73,10 +77,23 @@ def inspect(
     print(trace.text(colored=sys.stdout.isatty()))
     for line in summary_of(trace, reading.steps):
         print(f"  {line}")
+    if reading.predict is not None and not reading.adds_up:
+        print_lost_bits(reading, reading.predict(trace))
     about = {"from": model.name, **({"read": source} if source else {})}
     context = {"about": about, "extra": extra, "reading": reading}
     print(f"wrote {report(trace, out, title=f'Gates of {called(model)}', context=context)}")
     return 0
+
+
+def print_lost_bits(reading: Reading, predictions: Sequence[Prediction]) -> None:
+    """What the last prediction would lose without its largest parts, where shares that add up do not exist."""
+    from congru.gates.opening import without_words
+
+    choice = predictions[-1].choices[0] if predictions else None
+    if choice is not None and choice.shares is not None:
+        print(
+            f"  {reading.predicts}, {choice.name} at {choice.value}, {without_words(reading, choice.shares)}"
+        )
 
 
 def _arrays(model: str, source: str | None) -> Any:

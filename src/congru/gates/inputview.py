@@ -31,20 +31,26 @@ def input_view(reading: Reading, predictions: Sequence[Prediction], length: int)
     kind = "running" if reading.flow else "cards"
     joined = (reading.gap if reading.flow else " ").join(steps)
     hint = (
-        f'<p class="note" id="view-hint">Orange: this {escape(reading.step)} speaks for the prediction, blue: against it; '
-        f"the stronger, the larger its share. <span hidden>Point at a {escape(reading.step)}, or use the arrow keys.</span></p>"
+        f'<p class="note" id="view-hint">{"" if shares is None else _legend(reading)}<span hidden>Point at a '
+        f"{escape(reading.step)}, or use the arrow keys.</span></p>"
     )
-    if shares is None:
-        hint = (
-            '<p class="note" id="view-hint"><span hidden>Point at a '
-            f"{escape(reading.step)}, or use the arrow keys.</span></p>"
-        )
     beside = "" if last is None else _beside(reading, last)
     return (
         f'<div class="view"><div class="read {kind}" id="steps" role="group" tabindex="0" aria-describedby="view-hint" '
         f'aria-label="what the model read, {escape(reading.count(length))}">{joined}</div>'
         f'<div class="said" id="said" aria-live="polite">{beside}</div></div>{hint}'
         + data_block("congru-view", _numbers(reading, predictions, length))
+    )
+
+
+def _legend(reading: Reading) -> str:
+    """What the colours mean."""
+    step = escape(reading.step)
+    if reading.adds_up:
+        return f"Orange: this {step} speaks for the prediction, blue: against it; the stronger, the larger its share. "
+    return (
+        f"Orange: without what this {step} wrote into the state the prediction would be less probable, blue: more; the stronger,"
+        " the more bits. The parts of the state are exact, their bits do not add up. "
     )
 
 
@@ -97,6 +103,7 @@ def _numbers(reading: Reading, predictions: Sequence[Prediction], length: int) -
         "step": reading.step,
         "predicts": reading.predicts,
         "of": reading.of,
+        "adds_up": reading.adds_up,
         "length": length,
         "strongest": STRONGEST,
         "colors": [FOR, AGAINST],

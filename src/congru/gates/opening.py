@@ -62,6 +62,8 @@ def _on_what(
     what = reading.predicts
     if choice is not None:
         what += f", {printable_name(choice.name)} at {choice.value},"
+    if choice is not None and choice.shares is not None and not reading.adds_up:
+        return f"{what} {without_words(reading, choice.shares)}."
     if choice is not None and choice.shares is None and memory is not None:
         sizes = np.abs(memory.contributions[: memory.at + 1])
         if sizes.sum() and not whole:
@@ -77,6 +79,21 @@ def _on_what(
         lasts = reading.count(reached) if reached < len(flow.gradient) else f"all {reading.count(reached)}"
         return f"{what} feels what was read at half strength over {lasts}; a {TITLES[record.cell]} has no exact shares."
     return f"{what} stands {_where(record, reading, np.abs(shares))}."
+
+
+def without_words(reading: Reading, bits: Array, most: int = 3) -> str:
+    """Without which steps a prediction would lose how many bits, the most first; see `congru.gates.deletion`.
+
+    >>> without_words(Reading(None, ("(start)", "a", "dog"), step="word"), np.array([-0.1, 0.25, 1.5]))
+    'would lose 1.50 bits without what “dog” wrote into the state, 0.25 without “a” (exact parts, whose bits do not add up)'
+    """
+    order = [k for k in np.argsort(-bits, kind="stable")[:most].tolist() if bits[k] >= 0.005]
+    if not order:
+        return f"would lose nothing without what any one {reading.step} wrote into the state"
+    names = [f"“{printable_name(str(reading.tokens[k]))}”" for k in order]
+    first = f"would lose {bits[order[0]]:.2f} bits without what {names[0]} wrote into the state"
+    others = [f"{bits[k]:.2f} without {name}" for k, name in zip(order[1:], names[1:])]
+    return f"{', '.join([first, *others])} (exact parts, whose bits do not add up)"
 
 
 def _where(record: Record, reading: Reading, sizes: Array) -> str:

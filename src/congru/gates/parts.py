@@ -10,13 +10,17 @@ any model, with how far to trust it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from congru.gates.form import KEEP
+from congru.gates.layer import Layer
 from congru.gates.record import Record
 from congru.gates.weights import Array
+
+SUMS = ("gru", "mingru")
+"""Cells whose state itself is a sum of what each step wrote."""
 
 
 def has_parts(record: Record) -> bool:
@@ -44,6 +48,30 @@ def parts_of_steps(record: Record, row: int = 0, kind: str = "steps") -> Iterato
             yield summed[: t + 1] / (t + 1)
         else:
             yield read
+
+
+def parts_left(layers: Sequence[Layer], steps: Array, row: int = 0) -> Array:
+    """What each of `steps` [K] left in the states after every step, [K, T, D*H] (float64): of all T steps they sum to the states.
+
+    layers: one for each direction, of a cell of `SUMS`. The first step of a sequence has the start in its part.
+    """
+    length = int(layers[0].recovered.valid[row].sum())
+    parts = []
+    for layer in layers:
+        run = layer.run(row)
+        y, keep, written = (part.astype(np.float64) for part in (run.memory, run.keep, run.written))
+        left, now = (
+            np.zeros((len(steps), length, layer.hidden_size)),
+            np.zeros((len(steps), layer.hidden_size)),
+        )
+        for number, step in enumerate(run.steps):
+            begins = number == 0 or run.is_first[number]
+            now *= 0.0 if begins else keep[number]
+            now[steps == step] = y[number] if begins else written[number]
+            left[:, step] = now
+        parts.append(left)
+    result: Array = np.concatenate(parts, axis=2)
+    return result
 
 
 def states_of_steps(record: Record, row: int = 0, kind: str = "steps") -> Array:

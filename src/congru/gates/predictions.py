@@ -5,7 +5,7 @@ share_k = w . parts_k        w: the row of the read-out, parts: `congru.gates.pa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from congru.gates.weights import Array
 
 MOST_CHOICES = 5
 SHARED = 3  # of them carry their shares
+Lost = Callable[[Sequence[Sequence[int]]], Sequence[Array] | None]
 MOST_STEPS = 240  # the last steps that have a prediction each
 
 
@@ -30,39 +31,60 @@ def probable(
     *,
     quote: bool = False,
     temperature: float = 1.0,
+    lost: Lost | None = None,
 ) -> list[Prediction]:
     """The most probable outputs after every step: the softmax of the outputs, with shares where they are a linear read-out.
 
     names: of the outputs, default those of the read-out; actual: what followed each step; quote: whether names are marked
-    as text. A read-out of both directions has one prediction, of the whole row.
+    as text. A read-out of both directions has one prediction, of the whole row. lost: what stands in place of the shares where
+    there is no linear read-out, for the outputs [..] of each prediction (`congru.gates.deletion`).
     """
     readout, outputs = record.readout, outputs_of_steps(record)
     labels = list(names) or [label_of(record, k) for k in range(outputs.shape[1])]
     length = len(outputs)
-    whole = length == 1
     first = max(0, length - MOST_STEPS)
+    p = [softmax(outputs[t] / temperature) for t in range(length)]
+    after = [_at(actual, _step_of(record, t, length)) for t in range(length)]
+    orders = [_order(p[t], labels, after[t]) if t >= first else [] for t in range(length)]
+    shared = [
+        [k for rank, k in enumerate(order) if rank < SHARED or labels[k] == after[t]]
+        for t, order in enumerate(orders)
+    ]
+    shares: Sequence[Sequence[Array | None]] | None = None
+    if readout is not None:
+        shares = _linear_shares(record, shared)
+    elif lost is not None and (bits := lost(shared)) is not None:
+        shares = [list(own) for own in bits]
     predictions = []
-    parts = parts_of_steps(record, 0, readout.kind) if readout is not None and has_parts(record) else None
-    for t in range(length):
-        read = next(parts) if parts is not None else None
-        if t < first:
-            continue
-        at = int(record.lengths[0]) - 1 if whole else t
-        p = softmax(outputs[t] / temperature)
-        after = actual[at] if at < len(actual) else ""
-        order = _order(p, labels, after)
-        choices = []
-        for rank, k in enumerate(order):
-            shares = None
-            if rank < SHARED or labels[k] == after:
-                if read is not None and readout is not None:
-                    shares = read @ readout.weight[k].astype(np.float64)
-                else:
-                    shares = _shares_of_all(record, k)
-            name = f"“{labels[k]}”" if quote else labels[k]
-            choices.append(Choice(name, percent(p[k]), float(p[k]), shares))
-        predictions.append(Prediction(at, tuple(choices), f"“{after}”" if quote and after else after))
+    for t in range(first, length):
+        own = {} if shares is None else dict(zip(shared[t], shares[t]))
+        choices = tuple(
+            Choice(f"“{labels[k]}”" if quote else labels[k], percent(p[t][k]), float(p[t][k]), own.get(k))
+            for k in orders[t]
+        )
+        actually = f"“{after[t]}”" if quote and after[t] else after[t]
+        predictions.append(Prediction(_step_of(record, t, length), choices, actually))
     return predictions
+
+
+def _step_of(record: Record, t: int, length: int) -> int:
+    """The step after which prediction t of so many is made; one alone is of the whole row."""
+    return int(record.lengths[0]) - 1 if length == 1 else t
+
+
+def _at(names: Sequence[str], step: int) -> str:
+    return names[step] if step < len(names) else ""
+
+
+def _linear_shares(record: Record, shared: Sequence[Sequence[int]]) -> list[list[Array | None]]:
+    """The exact shares of some outputs after each step, where they are a linear read-out of the states."""
+    readout = record.readout
+    assert readout is not None
+    if not has_parts(record):
+        return [[_shares_of_all(record, k) for k in own] for own in shared]
+    weight = readout.weight.astype(np.float64)
+    reads = zip(shared, parts_of_steps(record, 0, readout.kind))
+    return [[read @ weight[k] for k in own] for own, read in reads]
 
 
 def outputs_of_steps(record: Record) -> Array:

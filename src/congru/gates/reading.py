@@ -19,7 +19,8 @@ from congru.gates.weights import Array
 class Choice(NamedTuple):
     """One of the things a model says: its name, its value in words ("42 %", "14.2 °C"), and a bar of length 0 to 1.
 
-    shares [t + 1]: what each step read so far gives to it; None where there are no exact shares.
+    shares [t + 1]: what each step read so far gives to it, or what it would lose without that step's part of the state; None
+    where neither is exact.
     """
 
     name: str
@@ -47,7 +48,8 @@ class Reading:
     followed each step. predicts: what is predicted ("The next character"). of: the unit of the shares, such as "bits".
     seconds: how long a step lasts, where steps are even moments of time. target: the output explained (default: the
     largest). about: further lines of the first table. source: what makes another model read the same, None if that is the
-    default. predict: gives the predictions of a record, where they are not the softmax of a linear read-out.
+    default. predict: gives the predictions of a record, where they are not the softmax of a linear read-out. adds_up: False
+    where the shares are bits that are lost without a step's part of the state (`congru.gates.deletion`).
     """
 
     x: Any
@@ -70,6 +72,7 @@ class Reading:
     about: tuple[tuple[str, str], ...] = ()
     source: str | None = None
     predict: Callable[[Record], Sequence[Prediction]] | None = None
+    adds_up: bool = True
 
     @property
     def steps(self) -> str:

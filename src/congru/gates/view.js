@@ -24,7 +24,8 @@
     steps.forEach((step, k) => {
       const share = shares && k < shares.length ? shares[k] : 0;
       step.style.background = share ? `rgba(${data.colors[share < 0 ? 1 : 0]},${(data.strongest * Math.abs(share)) / largest})` : "";
-      step.title = shares && k < shares.length ? `${((100 * Math.abs(share)) / all).toFixed(1)} % of all shares, ${share.toFixed(3)} of ${data.of}` : "";
+      const words = data.adds_up ? `${((100 * Math.abs(share)) / all).toFixed(1)} % of all shares, ${share.toFixed(3)} of ${data.of}` : `${share.toFixed(3)} bits lost without its part`;
+      step.title = shares && k < shares.length ? words : "";
       step.classList.toggle("later", k > one.at);
       step.classList.toggle("here", k === one.at);
     });

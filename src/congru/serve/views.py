@@ -14,6 +14,7 @@ from congru.serve.edits import Edit, run_edited
 from congru.serve.explorer import Explored, Explorer
 from congru.serve.library import Shelf
 from congru.serve.subjects.subject import AnyTask, Subject
+from congru.serve.unit import unit_numbers
 
 Key = Annotated[str, Path(max_length=200)]
 FileName = Annotated[str, Query(alias="name", max_length=200, description="Its ending says what it is.")]
@@ -23,6 +24,7 @@ _SUBJECTS = {
     "chess": "ChessSubject",
     "forecast": "ForecastSubject",
     "music": "MusicSubject",
+    "translate": "TranslateSubject",
 }
 
 
@@ -56,7 +58,7 @@ def explore_router(desk: Desk) -> APIRouter:
     @router.post("/explore/{run}/unit", summary="The equations of one unit at one step, with their numbers.")
     async def unit(run: Key, body: protocol.UnitBody) -> Answer:
         position = (body.node, body.depth, body.direction, body.step, body.unit)
-        return await desk.work(explorer.unit_numbers, runs.find(run), *position)
+        return await desk.work(unit_numbers, runs.find(run), *position)
 
     @router.post(
         "/explore/{run}/what-if",

@@ -164,14 +164,18 @@ export function predictedShares(film: Film, step: number): number[] | null {
 
 function PredictedLine({ film, at }: { film: Film; at: number }) {
   const one = predictedAt(film, at);
-  const { step, predicts, of } = film.words;
+  const { step, predicts, of, adds_up: addsUp } = film.words;
   if (!one) return null;
   const whole = film.predicted!.length === 1;
+  const lost = addsUp ? [] : (predictedShares(film, at) ?? []).map((bits, k) => ({ bits, k })).filter((part) => part.bits >= 0.005).sort((a, b) => b.bits - a.bits).slice(0, 3);
   return (
     <div class="stack">
       <p class="small">
-        {predicts}{whole ? "" : ` after “${film.steps[one.at]}”`}: <b>{one.choices[0]?.[0]}</b>, {one.choices[0]?.[1]}. Every {step} is coloured by its share{of.startsWith("the ") ? " of " : ", in "}{of}: orange for, blue against.
+        {predicts}{whole ? "" : ` after “${film.steps[one.at]}”`}: <b>{one.choices[0]?.[0]}</b>, {one.choices[0]?.[1]}.{" "}
+        {addsUp ? `Every ${step} is coloured by its share${of.startsWith("the ") ? " of " : ", in "}${of}: orange for, blue against.` : `Every ${step} is coloured by the bits that this would lose without the part it wrote into the state: orange loses, blue gains.`}
       </p>
+      {!addsUp && <p class="small">{lost.length ? `It would lose ${lost.map(({ bits, k }) => `${bits.toFixed(2)} bits without “${film.steps[k]}”`).join(", ")}.` : `Without any one ${step} it would lose less than 0.005 bits.`}</p>}
+      {!addsUp && <p class="small soft">The parts of the state are exact; their bits do not add up, because what reads the state is not linear.</p>}
       {!whole && <p class="small soft">Point at a {step}: those up to it are coloured by what each gave the prediction made there. Click keeps it.</p>}
       <PredictedChoices film={film} at={at} />
     </div>

@@ -49,6 +49,7 @@ def inspect_reading(model: Model, source: str | None = None) -> Reading:
         predicts="The next move",
         of="bits",
         predict=_constant(predictions),
+        adds_up=False,
     )
 
 

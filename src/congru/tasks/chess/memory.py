@@ -5,12 +5,12 @@
 
 Step k reads the position before ply k, and with it the move of ply k - 1; step 0 is taken together with the state in which the
 game began. The sum is exact for a GRU (both reset forms, layer norm included) and a minGRU, of the last layer. bits_k answers
-"what if nothing had been written there"; the bits of different steps do not add up.
+"what if nothing had been written there" (`congru.gates.deletion`); the bits of different steps do not add up. Here the parts
+grow with the game, a step at a time.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from congru.gates.deletion import bits_without
+from congru.gates.parts import SUMS
 from congru.runtime.run import State
 from congru.tasks.chess.positions import relative
 from congru.tasks.chess.predict import RECURRENT, LiveGame
-
-SUMS = ("gru", "mingru")
-"""Cells whose state is a sum of what each step wrote."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +58,11 @@ class MoveMemory:
         """bits_k [plies + 1] of a legal move in the position on the board, which was read last; k = 0 with the start."""
         assert self.read is not None  # a position was read
         parts = np.concatenate([self.parts[:1] + self.parts[1:2], self.parts[2:]])
-        whole = parts.sum(axis=0)
-        states = np.concatenate([whole[None], whole - parts])
-        plain = live.plain()
-        log_p = live.predictor.log_p_at(plain, *self.read, states.astype(np.float32))
-        legal = relative(plain.code, live.side)
-        chosen = log_p[:, np.flatnonzero(legal == code)[0]]
-        return np.asarray((chosen[0] - chosen[1:]) / math.log(2))
+        plain, (x, state) = live.plain(), self.read
+        index = np.flatnonzero(relative(plain.code, live.side) == code)[0]
+
+        def log_p(states: NDArray[Any]) -> NDArray[Any]:
+            at = live.predictor.log_p_at(plain, x, state, states.astype(np.float32))
+            return np.asarray(at[:, index])
+
+        return np.asarray(bits_without(parts.sum(axis=0), parts, log_p))

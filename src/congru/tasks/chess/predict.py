@@ -210,7 +210,8 @@ class Predictor:
 
         `x` is what "main" reads of the position, [1, 1, ...] by input, and `state` the one before it: for "what if" questions.
         """
-        out = outputs_instead(self.main, x, state, RECURRENT, states)
+        instead = outputs_instead(self.main, x, state, RECURRENT, states[:, None])
+        out = {name: value[:, 0] for name, value in instead.items()}
         if self.with_board:
             keys = self.model.networks["move"].run(plain.tokens[None])[0][0]
             return log_softmax(out["query"] @ keys.T / np.sqrt(keys.shape[-1]))
