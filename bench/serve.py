@@ -7,6 +7,8 @@ cores, over loopback. Correctness first: the outputs of every session are those 
                from sending to the answer, with 1, 100 and 1,000 at work, and how many steps went into one call.
     flood      100,000 malformed messages on 8 connections, while one session steps on: all refused, its latency, and what the
                process of the server grew by after the first tenth.
+    attacks    50 readers that do not read, 200 half-open connections, 88 paths that lead outside, 40 bodies and messages above
+               the limit (`bench.serve_attacks`): refused or cut off, with the same session beside them.
 
     python -m bench.serve [--steps 30] [--messages 100000]
 """
@@ -30,6 +32,7 @@ import numpy as np
 from websockets.asyncio.client import connect
 
 from bench.record import ROOT, write_result
+from bench.serve_attacks import SECRET, attacks
 from congru.runtime.folder import load, save_model
 from congru.runtime.golden import make_golden
 from congru.runtime.graph import Graph
@@ -215,7 +218,10 @@ def main() -> int:
             "0",
             "--runs",
             f"{folder}/runs",
+            "--data",
+            f"{folder}/data",
         ]
+        (Path(folder) / "data").mkdir()
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
             try:
                 assert server.stdout is not None
@@ -225,14 +231,21 @@ def main() -> int:
                 for row in crowds:
                     print(row, flush=True)
                 noise = asyncio.run(flood(port, arguments.messages))
-                print(noise)
+                print(noise, flush=True)
+                (Path(folder) / "secret.txt").write_text(SECRET)
+                attacked = asyncio.run(attacks(port, Path(folder) / "secret.txt", metric))
             finally:
                 server.terminate()
     write_result(
         "serve",
         command="python -m bench.serve",
         repetitions=arguments.steps,
-        figures={"crowds": crowds, "flood": noise, "load_average": round(os.getloadavg()[0], 1)},
+        figures={
+            "crowds": crowds,
+            "flood": noise,
+            "attacks": attacked,
+            "load_average": round(os.getloadavg()[0], 1),
+        },
     )
     return 0
 

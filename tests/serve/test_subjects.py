@@ -289,6 +289,35 @@ def test_a_father_and_his_son_become_players(server: Serving, trained: Path) -> 
         assert words in answer["error"]["message"]
 
 
+def test_a_text_that_is_too_long_to_translate_is_refused_at_once(server: Serving) -> None:
+    """Every word costs a step of the search: a few such requests would take all the threads."""
+    text = "ein hund " * 200
+    for door in ("translate", "explore"):
+        status, answer = server.ask("POST", f"/v1/models/translate/{door}", {"text": text})
+        assert status == 400
+        assert "expected at most 300: send it sentence by sentence" in answer["error"]["message"]
+
+
+@pytest.mark.parametrize("text", ["word " * 30_000, "a\0b", "/etc/passwd", "none"])
+def test_models_of_files_take_no_text(server: Serving, text: str) -> None:
+    """Nor do they say which files there are."""
+    for name in ("music", "speech", "video"):
+        status, answer = server.ask("POST", f"/v1/models/{name}/explore", {"text": text})
+        assert status == 400
+        assert "expected none: this model reads files" in answer["error"]["message"]
+
+
+def test_a_failure_inside_is_an_answer_too(server: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr("congru.serve.subjects.language.classify", fail)
+    status, answer = server.ask("POST", "/v1/models/sentiment/classify", {"text": "a"})
+    assert status == 500
+    assert answer["error"]["code"] == "server"
+    assert "secret" not in answer["error"]["message"]
+
+
 def test_a_door_refuses_the_model_of_another_task(server: Serving) -> None:
     doors = {
         "game": {},

@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from congru.errors import CongruError, SettingsError
 from congru.serve.desk import Desk
@@ -21,7 +22,7 @@ from congru.serve.http import model_router, run_router, service_router, session_
 from congru.serve.options import Options
 from congru.serve.page import page_router
 from congru.serve.runs import Runs
-from congru.serve.transport import AbortingProtocol
+from congru.serve.transport import timed_http, timed_socket
 from congru.serve.views import explore_router, task_router
 from congru.version import __version__
 
@@ -65,7 +66,7 @@ def make_app(options: Options) -> FastAPI:
     ):
         app.include_router(router)
     app.add_middleware(Guard, options=options, meters=desk.meters)
-    for kind in (CongruError, RequestValidationError, HTTPException):
+    for kind in (CongruError, RequestValidationError, HTTPException, ClientDisconnect, Exception):
         app.add_exception_handler(kind, _answer_fault)
     return app
 
@@ -80,7 +81,8 @@ def make_config(app: FastAPI, options: Options) -> uvicorn.Config:
         log_level="warning",
         access_log=False,
         server_header=False,
-        ws=AbortingProtocol,
+        http=timed_http(limits.receive_seconds, limits.send_seconds),
+        ws=timed_socket(limits.send_seconds),
         ws_max_size=limits.message_bytes,
         ws_ping_interval=20.0,
         ws_ping_timeout=20.0,
@@ -157,6 +159,8 @@ async def _answer_fault(request: Request, error: Exception) -> JSONResponse:
         error = Refused(
             "path", error.status_code, f"{request.method} {path!r:.200}: {error.detail}, see /v1/openapi.json"
         )
+    elif isinstance(error, ClientDisconnect):  # nobody reads the answer
+        error = Refused("connection", 400, "body is cut, expected all of it: send it again")
     fault = refused(error)
     request.app.state.desk.meters.count("refused_total", f'code="{fault.code}"')
     return JSONResponse({"error": fault.as_json()}, fault.status)

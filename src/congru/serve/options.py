@@ -19,7 +19,8 @@ class Limits:
     `body_bytes` of a request and `message_bytes` of a WebSocket message; `sessions` open at once; `in_flight` messages of one
     connection that are worked on at once: the next is read when one is answered; `requests_per_second` of one client address,
     with bursts of two seconds; `idle_seconds` after which a session nobody uses is closed; `send_seconds` that a reader may
-    take for one message before the connection is cut.
+    take for one message, `receive_seconds` that a client may take for the head of a request and for each piece of its body,
+    before the connection is cut.
     """
 
     body_bytes: int = 32 << 20
@@ -30,6 +31,7 @@ class Limits:
     requests_per_second: float = 200.0
     idle_seconds: float = 900.0
     send_seconds: float = 20.0
+    receive_seconds: float = 20.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

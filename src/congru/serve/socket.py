@@ -1,8 +1,8 @@
 """One WebSocket connection: messages in, answers out, and nothing left when it is gone.
 
-Messages are worked on side by side, those of one session in their order; when `in_flight` of them wait for an answer, the next
-is not read, so a client that sends faster than it is answered waits in its own network buffer. A reader that takes longer than
-`send_seconds` for one message is cut off.
+Messages are worked on side by side, those of one session in their order; when `in_flight` of them wait for an answer, or as
+many as have `WAITING_BYTES` together, the next is not read, so a client that sends faster than it is answered waits in its own
+network buffer. A reader that takes longer than `send_seconds` for one message is cut off.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import json
 import logging
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from fastapi import WebSocket, WebSocketDisconnect
@@ -28,6 +29,7 @@ from congru.version import __version__
 
 _GONE = (WebSocketDisconnect, WebSocketDisconnected)
 _LOG = logging.getLogger(__name__)
+WAITING_BYTES = 256 << 10  # of messages that wait for an answer; the last may go beyond
 
 
 class Connection:
@@ -36,6 +38,7 @@ class Connection:
     def __init__(self, socket: WebSocket, desk: Desk, runs: Runs) -> None:
         self.socket, self.desk, self.runs = socket, desk, runs
         self._room = asyncio.Semaphore(desk.options.limits.in_flight)
+        self._waiting, self._answered = 0, asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stops: dict[int | str, asyncio.Event] = {}
         self._sending = asyncio.Lock()
@@ -47,10 +50,14 @@ class Connection:
             await self.send(protocol.Hello(version=__version__).model_dump())
             while True:
                 await self._room.acquire()
+                while self._waiting > WAITING_BYTES:
+                    self._answered.clear()
+                    await self._answered.wait()
                 text = await self._receive()
                 task = asyncio.create_task(self._handle(text))
                 self._tasks.add(task)
-                task.add_done_callback(self._done)
+                self._waiting += len(text)
+                task.add_done_callback(partial(self._done, len(text)))
         except _GONE:
             pass
         finally:
@@ -61,8 +68,10 @@ class Connection:
             with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # closed already
                 await self.socket.close()
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, size: int, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._waiting -= size
+        self._answered.set()
         self._room.release()
 
     async def _receive(self) -> str | bytes:

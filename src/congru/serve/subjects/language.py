@@ -51,11 +51,12 @@ def classify(shelf: Shelf, text: str) -> dict[str, Any]:
 
 def translate(shelf: Shelf, text: str, beam: int) -> dict[str, Any]:
     """The best translations, and where the words of the first looked."""
+    from congru.serve.subjects.translate import check_length, translator_of
     from congru.tasks.translate.alignment import align
-    from congru.tasks.translate.translator import Translator
 
     _check(text)
-    translator = shelf.made("translate", lambda model: Translator.of(of_task(model, "translate")))
+    translator = translator_of(shelf)
+    check_length(translator, text)
     best = translator.translate([text], beam_size=beam, num_best=min(beam, 3))[0]
     attention = None
     if translator.attends and best:

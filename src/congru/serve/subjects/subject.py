@@ -16,6 +16,8 @@ from congru.serve.protocol import WhatIfBody
 from congru.serve.source import Source
 from congru.tasks.registry import find_task
 
+OF_FILES = ("music", "speech", "video")  # tasks whose inputs are no texts
+
 
 class Subject(Protocol):
     """What a task gives the explorer."""
@@ -29,6 +31,10 @@ class AnyTask:
 
     def source(self, shelf: Shelf, text: str | None) -> Source:
         """The input that `congru inspect` takes, never a file."""
+        if text and shelf.model().task in OF_FILES:
+            raise DataError(
+                f"text is {text!r:.80}, expected none: this model reads files, whose gates congru inspect MODEL FILE shows"
+            )
         if text is not None and (os.path.exists(text) or os.path.exists(text.strip())):
             raise DataError(f"text is {text!r:.80}, the name of a file, expected an input itself: write it")
         model = shelf.model()
