@@ -185,6 +185,17 @@ def test_the_fan_of_a_forecast(server: Serving, trained: Path) -> None:
     assert server.ask("POST", "/v1/models/forecast/forecast", {"series": "none"})[0] == 400
 
 
+def test_a_table_of_ones_own_has_a_fan_whatever_its_series_is_called(server: Serving, trained: Path) -> None:
+    csv = (trained / "data" / "forecast" / "series.csv").read_text()
+    known = ask(server, "models/forecast/forecast", csv=csv)
+    own = csv.replace(known["chosen"], "Home")
+    told = ask(server, "models/forecast/forecast", csv=own, series="Home")
+    assert told["chosen"] == "Home"
+    assert told["times"] == known["times"]
+    assert len(told["median"]) == told["horizon"]
+    assert np.isfinite(told["median"]).all()
+
+
 def test_a_motif_goes_on(server: Serving, trained: Path) -> None:
     motif = [[0, 1, 60], [1, 1, 64]]
     told = ask(server, "models/music/compose", motif=motif, bars=2, seed=1)

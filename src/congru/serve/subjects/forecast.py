@@ -98,9 +98,15 @@ def ask(shelf: Shelf, body: ForecastBody) -> dict[str, Any]:
         cutoff = min(max(body.cutoff if body.cutoff is not None else most - horizon, least), most)
         values = forecaster.windows(panel, np.array([row]), np.array([cutoff]))[0]
         past, truth = series.y[max(0, cutoff - PAST) : cutoff], series.y[cutoff : cutoff + horizon]
-        number = int(forecaster.numbers(table)[row])
-        behind, _ = store.frequency.position(series.ds[:1], store.start(number))
-        times = store.times(number, int(behind[0]) + np.arange(cutoff - len(past), cutoff + horizon))
+        steps = np.arange(cutoff - len(past), cutoff + horizon)
+        if series.name in store.names:
+            number = int(forecaster.numbers(table)[row])
+            behind, _ = store.frequency.position(series.ds[:1], store.start(number))
+            times = store.times(number, int(behind[0]) + steps)
+        else:  # one that training has not seen counts from its own first row
+            times = store.frequency.at(
+                series.ds[0] if store.counted else series.ds[0].astype("datetime64[us]"), steps
+            )
         reach, names, chosen = {"least": least, "most": most, "cutoff": cutoff}, rows, rows[row]
     season = store.season
     naive = [

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from congru.errors import DataError
-from congru.runtime.model import Model
 from congru.serve.library import Shelf
+from congru.serve.subjects.subject import of_task
+from congru.serve.subjects.translate import check_length, translator_of
 
 MOST_CHARACTERS = 20_000
 MOST_TURNS = 200
@@ -51,7 +52,6 @@ def classify(shelf: Shelf, text: str) -> dict[str, Any]:
 
 def translate(shelf: Shelf, text: str, beam: int) -> dict[str, Any]:
     """The best translations, and where the words of the first looked."""
-    from congru.serve.subjects.translate import check_length, translator_of
     from congru.tasks.translate.alignment import align
 
     _check(text)
@@ -99,13 +99,6 @@ def _check(text: str) -> None:
         raise DataError(f"text has {len(text)} characters, expected at most {MOST_CHARACTERS}: send less")
     if not text.strip():
         raise DataError("text is empty, expected at least one word: write some")
-
-
-def of_task(model: Model, task: str) -> Model:
-    """The model itself. Raises :class:`DataError` for one of another task."""
-    if model.task != task:
-        raise DataError(f"model is of the task {model.task!r}, expected {task!r}: choose another")
-    return model
 
 
 def _number(value: float) -> float | None:

@@ -19,7 +19,7 @@ from congru.errors import DataError
 from congru.runtime.model import Model
 from congru.serve.faults import Refused
 from congru.serve.library import Shelf
-from congru.serve.subjects.language import of_task
+from congru.serve.subjects.subject import of_task
 
 if TYPE_CHECKING:
     from congru.tasks.speech.recognizer import Listener

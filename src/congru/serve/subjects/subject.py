@@ -9,6 +9,7 @@ import numpy as np
 
 from congru.errors import DataError
 from congru.runtime.decoding.scores import log_softmax
+from congru.runtime.model import Model
 from congru.serve.edits import Edited
 from congru.serve.explorer import MOST_STEPS, Explored
 from congru.serve.library import Shelf
@@ -53,6 +54,13 @@ class AnyTask:
             "values": [round(float(value), 5) for value in last[:12]],
             "count": len(last),
         }
+
+
+def of_task(model: Model, task: str) -> Model:
+    """The model itself. Raises :class:`DataError` for one of another task."""
+    if model.task != task:
+        raise DataError(f"model is of the task {model.task!r}, expected {task!r}: choose another")
+    return model
 
 
 def choices(items: Any, most: int = 8) -> dict[str, Any]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from congru.errors import DataError
 from congru.serve.library import Shelf
 from congru.serve.source import Source
-from congru.serve.subjects.language import of_task
-from congru.serve.subjects.subject import AnyTask
+from congru.serve.subjects.subject import AnyTask, of_task
 from congru.tasks.translate.translator import Translator
 
 MOST_TOKENS = 300  # of a sentence
