@@ -5,12 +5,15 @@ from __future__ import annotations
 import inspect
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+HERE = threading.local()  # the index of the program that a thread runs
+LATE = 0.05  # seconds; a step of the others takes less
 SECONDS = 120.0  # after which programs that wait have waited for nothing
 
 
@@ -35,7 +38,7 @@ def programs_at_once(monkeypatch: pytest.MonkeyPatch, patched_once: None) -> Ite
     """Every program of a launch in a thread of its own; the interpreter runs one after the other, and a wait would not end."""
     from triton.runtime import interpreter
 
-    here, threads, errors = threading.local(), [], []
+    here, threads, errors = HERE, [], []
     start, patch = interpreter.GridExecutor.__init__, interpreter._patch_lang
     builder = type(interpreter.interpreter_builder)
     monkeypatch.setattr(
@@ -84,3 +87,20 @@ def programs_at_once(monkeypatch: pytest.MonkeyPatch, patched_once: None) -> Ite
     sys.setswitchinterval(1e-4)
     yield
     sys.setswitchinterval(interval)
+
+
+@pytest.fixture
+def some_come_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every second program comes late from each wait, so that others may write what it has still to read."""
+    from triton.runtime import interpreter
+
+    builder = type(interpreter.interpreter_builder)
+    atomic = builder.create_atomic_rmw
+
+    def slower(self: Any, *arguments: Any) -> Any:
+        before = atomic(self, *arguments)
+        if HERE.index[1] % 2:
+            time.sleep(LATE)
+        return before
+
+    monkeypatch.setattr(builder, "create_atomic_rmw", slower)

@@ -62,3 +62,9 @@ def test_two_heads_in_two_directions_share_their_units(shares):
         results.append([y, h, *torch.autograd.grad(y.square().sum() + h.sum(), list(one.parameters()))])
     for a, b in zip(*results):
         assert_close("triton gradients, float32", a.detach(), b.detach())
+
+
+@pytest.mark.parametrize("shares", ["resident"], indirect=True)
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_nobody_writes_what_another_still_reads(cell, shares, some_come_late):
+    check(cell, make_option_case(cell, False, False, H=21, B=1, T=3))
