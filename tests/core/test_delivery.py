@@ -20,10 +20,14 @@ MOST_OF_A_PART = 150_000
 MOST_OF_THE_PAGE = 200_000  # serve holds the built page with its script and its engine
 # To other libraries, other places, browsers, sweeps, tables and contests of cells; nothing else needs them.
 DOORS = ("batch", "contest", "convert", "export", "serve", "sweep")
+# How other libraries lay out their weights: counted with what converts them.
+LAYOUTS = tuple(f"reference/{name}.py" for name in ("conventions", "layouts", "lstm_layouts"))
 # The demos, and the list of public sets that they and the benchmarks read.
 DEMOS = ("cli/demo.py", "cli/weather.py", "data/public_sets.py")
 # What pays on a graphics card: kernels of Triton, and a GRU solved over all steps at once.
 CARD = ("kernels/triton/", "kernels/newton.py", "nn/parallel.py")
+# What several processes and machines need.
+MACHINES = tuple(f"train/{name}.py" for name in ("exchange", "launch", "local_steps", "sharing", "watch"))
 
 
 def packed(files: dict[str, Path]) -> int:
@@ -44,15 +48,17 @@ def test_a_wheel_is_below_a_megabyte_and_a_little_for_each_task_and_door() -> No
         for path in package.rglob("*")
         if path.suffix not in (".pyc", ".so") and path.is_file()
     }
-    apart = ("tasks/", *(f"{door}/" for door in DOORS), *DEMOS, *CARD)
+    apart = ("tasks/", *(f"{door}/" for door in DOORS), *DEMOS, *CARD, *MACHINES, *LAYOUTS)
     engine = {name: path for name, path in files.items() if not name.startswith(apart)}
     assert len(engine) > 100
     assert packed({core.name: core, **engine}) < MEGABYTE
     assert packed({name: files[name] for name in DEMOS}) < MOST_OF_A_PART / 10
+    assert packed({name: files[name] for name in MACHINES}) < MOST_OF_A_PART / 6
     assert packed({name: path for name, path in files.items() if name.startswith(CARD)}) < MOST_OF_A_PART / 3
     for folder in (*(f"tasks/{task}" for task in TASKS), *DOORS):
         part = {name: path for name, path in files.items() if name.startswith(f"{folder}/")}
         assert len(part) > 4
+        part |= {name: files[name] for name in LAYOUTS} if folder == "convert" else {}
         assert packed(part) < (MOST_OF_THE_PAGE if folder == "serve" else MOST_OF_A_PART), folder
 
 
