@@ -7,7 +7,7 @@ agree and the lengths differ by at most 2 plies, or both players' keys and the f
 
     CONGRU_DATA=FOLDER python -m bench.chess_masters GAMES.tsv.gz
     congru train chess GAMES.tsv.gz --minutes 100 --out RUN
-    CONGRU_DATA=FOLDER python -m bench.chess_model RUN --with-masters
+    CONGRU_DATA=FOLDER python -m bench.chess_model RUN --with-masters GAMES.tsv.gz
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ microseconds of a step; with the board the gain of the players' vectors, players
 never met (from the set masters: nobody of them is in pgnmentor20), earlier games of a pair carried in the state; moves only
 legality before other moves are ruled out, and the board in the state. The model was chosen on the validation part.
 
-    CONGRU_DATA=FOLDER python -m bench.chess_model RUN [--games 4310] [--with-masters]
+    CONGRU_DATA=FOLDER python -m bench.chess_model RUN [--games 4310] [--with-masters GAMES.tsv.gz]
 
-`--with-masters` says that the run learnt from the file that `bench.chess_masters` writes.
+`--with-masters` names the file that `bench.chess_masters` wrote, where the run learnt from that: the baselines then count its games.
 """
 
 from __future__ import annotations
@@ -202,7 +202,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("run", type=Path, help="the run folder of a training")
     parser.add_argument("--games", type=int, help="test games at most; default: all")
-    parser.add_argument("--with-masters", action="store_true", help="the run learnt from masters too")
+    parser.add_argument(
+        "--with-masters", type=Path, help="the file of bench.chess_masters, if the run learnt from it"
+    )
     arguments = parser.parse_args()
     games = read_games(data_root() / "pgnmentor20" / "games.tsv.gz")[0]
     test = spread(np.flatnonzero(games.split == TEST), arguments.games)
@@ -212,10 +214,12 @@ def main() -> None:
         with_board(predictor, games, test) if predictor.with_board else moves_only(predictor, games, test)
     )
     figures["training"] = training_of(arguments.run)
-    baselines = baseline_rows(games, np.flatnonzero(games.split == TRAIN), test)
+    counted = read_games(arguments.with_masters)[0] if arguments.with_masters else games
+    scored = spread(np.flatnonzero(counted.split == TEST), arguments.games)
+    baselines = baseline_rows(counted, np.flatnonzero(counted.split == TRAIN), scored)
     words = ["python -m bench.chess_model RUN", *([f"--games {arguments.games}"] if arguments.games else [])]
-    words += ["--with-masters"] * arguments.with_masters
-    name = "chess_model" + "_moves" * (not predictor.with_board) + "_masters" * arguments.with_masters
+    words += ["--with-masters GAMES"] * bool(arguments.with_masters)
+    name = "chess_model" + "_moves" * (not predictor.with_board) + "_masters" * bool(arguments.with_masters)
     target = write_result(name, " ".join(words), {"games": len(test), kind: figures}, baselines=baselines)
     print(target.relative_to(ROOT))
 
