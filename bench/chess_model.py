@@ -7,7 +7,8 @@ legality before other moves are ruled out, and the board in the state. The model
 
     CONGRU_DATA=FOLDER python -m bench.chess_model RUN [--games 4310] [--with-masters GAMES.tsv.gz]
 
-`--with-masters` names the file that `bench.chess_masters` wrote, where the run learnt from that: the baselines then count its games.
+`--with-masters` names the file that `bench.chess_masters` wrote, where the run learnt from that: the baselines
+then count its games.
 """
 
 from __future__ import annotations
