@@ -24,7 +24,7 @@ RETURNED = {  # what a user holds without importing it -> where it is described
     "congru.load": (
         "congru.runtime.model.Model",
         "congru.runtime.session.Session",
-        "congru.runtime.session.advance",
+        "congru.runtime.together.advance",
     ),
     "congru.tasks": ("congru.train.summary.RunResult",),
     "congru.nn.GRU": (

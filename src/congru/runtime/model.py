@@ -211,7 +211,7 @@ class Model:
         )
 
     def advance(self, sessions: Sequence[Session], x: Any) -> Any:
-        """One step of many sessions of this model in one call: see :func:`congru.runtime.session.advance`."""
+        """One step of many sessions of this model in one call: see :func:`congru.runtime.together.advance`."""
         return advance(sessions, x)
 
     def __repr__(self) -> str:

@@ -1,7 +1,7 @@
 """Steps of many sessions in one call: whoever asks while a step is computed goes into the next one.
 
 Nobody waits for a batch to fill: the first request starts at once, alone; those that arrive meanwhile advance together through
-:func:`congru.runtime.session.advance`, where each has the bits of a step alone.
+:func:`congru.runtime.together.advance`, where each has the bits of a step alone.
 """
 
 from __future__ import annotations
