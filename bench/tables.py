@@ -62,7 +62,7 @@ def tasks() -> str:
 
 def _task_figures() -> list[tuple[Any, ...]]:
     text, ett, chess = (
-        result(name) for name in ("text_shakespeare_10_minutes", "forecast_ett", "chess_model")
+        result(name) for name in ("text_shakespeare_10_minutes", "forecast_ett", "chess_model_masters")
     )
     sst2, snips, jsb, libras, multi30k = (
         result(name)
