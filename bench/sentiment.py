@@ -39,10 +39,14 @@ Labelled = list[tuple[str, str]]
 
 COMMON: dict[str, Any] = {"threads": 1, "quiet": True, "evaluations": 6}
 PHRASES: dict[str, Any] = {
-    "steps": 420,
+    "steps": 800,
     "batch_size": 256,
-    "learning_rate": 6e-3,
-    "hidden_size": 48,
+    "learning_rate": 3e-3,
+    "hidden_size": 128,
+    "embedding_size": 200,
+    "dropout": 0.5,
+    "embedding_dropout": 0.4,
+    "ema": 0.99,
     "naive_bayes": "off",
     "pool": "attention",
 }
