@@ -64,9 +64,16 @@ def _task_figures() -> list[tuple[Any, ...]]:
     text, ett, chess = (
         result(name) for name in ("text_shakespeare_10_minutes", "forecast_ett", "chess_model_masters")
     )
-    sst2, snips, jsb, libras, multi30k = (
+    sst2, snips, jsb, libras, multi30k, an4 = (
         result(name)
-        for name in ("sentiment_sst2", "assistant_snips", "music_jsb", "video_libras", "translate_multi30k")
+        for name in (
+            "sentiment_sst2",
+            "assistant_snips",
+            "music_jsb",
+            "video_libras",
+            "translate_multi30k",
+            "speech_an4",
+        )
     )
     return [
         (
@@ -92,6 +99,10 @@ def _task_figures() -> list[tuple[Any, ...]]:
             "assistant", "SNIPS, intent, %", True, 1, snips["figures"]["intent"]["mean"],
             ("naive Bayes", snips["baselines"]["intent, naive Bayes and word tags (measured)"]),
             ("BLSTM, GloVe", snips["baselines"]["intent, BLSTM, GloVe, characters"]),
+        ),
+        (
+            "speech", "AN4, word errors with trigrams, % (less)", False, 1, an4["figures"]["trigram"]["wer"]["mean"],
+            ("nothing said", an4["baselines"]["nothing"]), ("DeepSpeech2", an4["baselines"]["DeepSpeech2 (GRU)"]),
         ),
         (
             "translate", "Multi30k, German to English, BLEU", True, 1, multi30k["figures"]["bleu"],
