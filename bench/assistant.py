@@ -18,9 +18,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.data import data_root
 from bench.record import ROOT, write_result
 from bench.runs import CELLS, mean_and_spread, of_equal_parameters
-from bench.sentiment import data_root
 from congru.cli.demo import CITIES, DISHES
 from congru.tasks.assistant.baselines import WordCounts
 from congru.tasks.assistant.data import read_part
@@ -84,8 +84,8 @@ SMALL = (
 
 def source_of(name: str) -> str:
     """The training data of SNIPS or CLINC150."""
-    paths = {"clinc": "chat/clinc150/data_full.json.gz"}
-    return str(data_root() / paths.get(name, "chat/snips"))
+    paths = {"clinc": "clinc150/data_full.json.gz"}
+    return str(data_root("chat") / paths.get(name, "snips"))
 
 
 def trained(learner: Any, settings: Settings, folder: str) -> dict[str, Any]:
@@ -161,7 +161,7 @@ def sentences(name: str, seeds: Sequence[int]) -> tuple[dict[str, Any], list[Any
 
 def converse(task: str, dialogues: int | None, seed: int) -> dict[str, Any]:
     """Train on bAbI dialogues once; replies and whole dialogues right on both tests, in percent."""
-    source = str(data_root() / f"chat/babi_dialog/dialog-babi-{TASKS[task]}-trn.txt.gz")
+    source = str(data_root("chat") / f"babi_dialog/dialog-babi-{TASKS[task]}-trn.txt.gz")
     settings = Settings(**COMMON, **SETTINGS["dialogues"], dialogues=dialogues, seed=seed)
     files = find_dialogues(source)
     assert files is not None

@@ -17,18 +17,19 @@ import gzip
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from bench.chess_data import data_root
+from bench.data import data_root
 
 NEW_PLAYERS, FITTED, SCORED = 12, 20, 40
-_SPLIT, _WHITE, _BLACK, _MOVES = 0, 1, 2, -1
+_WHITE, _BLACK, _MOVES = 1, 2, -1
 
 
 def games_table(name: str) -> tuple[str, list[str]]:
     """The header and the lines of one of the two sets."""
-    with gzip.open(data_root() / name / "games.tsv.gz", "rt", encoding="utf-8") as file:
+    with gzip.open(data_root("chess") / name / "games.tsv.gz", "rt", encoding="utf-8") as file:
         header, *lines = file.read().splitlines()
     return header, lines
 
@@ -74,6 +75,23 @@ class Near:
         return same_start or (white, black, " ".join(moves[:20])) in self.openings
 
 
+class Chosen(NamedTuple):
+    """The games of masters that are learnt from, and how many of its training part are left out for either reason."""
+
+    lines: list[str]
+    of_new_players: int
+    near: int
+
+
+def choose(own: list[str], masters: list[str]) -> Chosen:
+    """Without the games of the new players, and those near a training game of pgnmentor20."""
+    fresh, near = set(new_keys(own, masters)), Near(line for line in own if line.startswith("train\t"))
+    train = [line for line in masters if line.startswith("train\t")]
+    strangers = [line for line, pair in zip(train, keys_of(train)) if fresh.isdisjoint(pair)]
+    kept = [line for line in strangers if line not in near]
+    return Chosen(kept, len(train) - len(strangers), len(strangers) - len(kept))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("out", type=Path)
@@ -82,17 +100,14 @@ def main() -> None:
     masters_header, masters = games_table("masters")
     if header != masters_header:
         raise SystemExit("the two sets have other columns")
-    fresh = set(new_keys(own, masters))
-    near = Near(line for line in own if line.startswith("train\t"))
-    train = [line for line in masters if line.startswith("train\t")]
-    strangers = [line for line, pair in zip(train, keys_of(train)) if fresh.isdisjoint(pair)]
-    kept = [line for line in strangers if line not in near]
+    chosen = choose(own, masters)
     with gzip.open(out, "wt", encoding="utf-8", compresslevel=1) as file:
-        file.write("\n".join([header, *own, *kept]) + "\n")
-    print(f"{len(own):,} games of pgnmentor20 and {len(kept):,} of masters; of masters are left out:")
-    print(f"  {len(masters) - len(train):,} of its validation part")
-    print(f"  {len(train) - len(strangers):,} of the new players")
-    print(f"  {len(strangers) - len(kept):,} near a training game of pgnmentor20")
+        file.write("\n".join([header, *own, *chosen.lines]) + "\n")
+    validation = len(masters) - sum(line.startswith("train\t") for line in masters)
+    print(f"{len(own):,} games of pgnmentor20 and {len(chosen.lines):,} of masters; of masters are left out:")
+    print(f"  {validation:,} of its validation part")
+    print(f"  {chosen.of_new_players:,} of the new players")
+    print(f"  {chosen.near:,} near a training game of pgnmentor20")
 
 
 if __name__ == "__main__":

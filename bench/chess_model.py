@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.chess_data import data_root
 from bench.chess_masters import FITTED, SCORED, games_table, keys_of, new_keys
+from bench.data import data_root
 from bench.record import ROOT, write_result
 from congru.tasks.chess.adaptation import fit_player
 from congru.tasks.chess.attacks import Ints
@@ -207,7 +207,7 @@ def main() -> None:
         "--with-masters", type=Path, help="the file of bench.chess_masters, if the run learnt from it"
     )
     arguments = parser.parse_args()
-    games = read_games(data_root() / "pgnmentor20" / "games.tsv.gz")[0]
+    games = read_games(data_root("chess") / "pgnmentor20" / "games.tsv.gz")[0]
     test = spread(np.flatnonzero(games.split == TEST), arguments.games)
     predictor = Predictor.load(arguments.run)
     kind = "with_board" if predictor.with_board else "moves_only"

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.chess_data import data_root
+from bench.data import data_root
 from bench.record import write_result
 from congru.tasks.chess.rules import START, Position
 from congru.tasks.chess.san import write_san
@@ -79,7 +79,7 @@ def main() -> None:
         assert options.depth != 5 or count == expected, (fen, count, expected)
         figures["perft"][fen] = count
         print(f"{count:>12,} {time.perf_counter() - begin:6.1f} s  {fen}", flush=True)
-    folder = data_root() / "pgnmentor20"
+    folder = data_root("chess") / "pgnmentor20"
     begin, cpu = time.perf_counter(), time.process_time()
     games, report = read_games(folder / "games.tsv.gz", cache=False, workers=1)
     seconds = time.perf_counter() - begin

@@ -20,7 +20,7 @@ import chess
 import chess.engine
 import numpy as np
 
-from bench.chess_data import data_root
+from bench.data import data_root
 from bench.record import write_result
 from congru.tasks.chess.data import TRAIN
 from congru.tasks.chess.games import Games
@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--games", type=int, default=40)
     arguments = parser.parse_args()
-    games, _ = read_games(data_root() / "pgnmentor20")
+    games, _ = read_games(data_root("chess") / "pgnmentor20")
     long = np.flatnonzero((games.split == TRAIN) & (games.lengths > BOOK))
     numbers = np.random.default_rng(0).choice(long, arguments.games // 2, replace=False).tolist()
     matches = {

@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.chess_data import data_root
-from bench.chess_masters import Near, games_table, keys_of, new_keys
+from bench.chess_masters import choose, games_table
+from bench.data import data_root
 from bench.record import ROOT, cpu_seconds, write_result
 from bench.runs import of_equal_parameters
 from congru.tasks.chess.learner import make_learner
@@ -45,12 +45,7 @@ def sources(folder: Path) -> Iterator[tuple[int, Path]]:
     header, own = games_table("pgnmentor20")
     rng = np.random.default_rng(0)
     train, valid = ([line for line in own if line.startswith(f"{part}\t")] for part in ("train", "valid"))
-    _, masters = games_table("masters")
-    fresh, near = set(new_keys(own, masters)), Near(train)
-    further = [line for line in masters if line.startswith("train\t")]
-    further = [
-        line for line, pair in zip(further, keys_of(further)) if fresh.isdisjoint(pair) and line not in near
-    ]
+    further = choose(own, games_table("masters")[1]).lines
     train, further = ([lines[k] for k in rng.permutation(len(lines))] for lines in (train, further))
     for chosen in (
         *(train[:count] for count in SHARES),
@@ -103,7 +98,7 @@ def curve(settings: Settings, runs: Path) -> dict[str, Any]:
 
 def cells(settings: Settings, runs: Path) -> dict[str, Any]:
     """The scores by the cell."""
-    source = str(data_root() / "pgnmentor20" / "games.tsv.gz")
+    source = str(data_root("chess") / "pgnmentor20" / "games.tsv.gz")
     learner = make_learner(source, settings=settings)
     figures = {}
     for one in of_equal_parameters(learner, settings):

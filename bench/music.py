@@ -13,16 +13,15 @@ spread; the same of validation pieces beside it.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from bench.data import data_root
 from bench.record import ROOT, write_result
 from bench.runs import mean_and_spread, of_equal_parameters
-from congru.data.registry import VARIABLE
 from congru.tasks.music import originality
 from congru.tasks.music.composer import Composer
 from congru.tasks.music.composition import Wishes, compose
@@ -86,13 +85,6 @@ COMPOSED, COMPOSED_FRAMES, TEMPERATURES = 20, 64, (1.0, 0.8)
 TUNES = ("oneill_1850", "aird_airs")
 
 
-def data_root() -> Path:
-    """The folder that CONGRU_DATA names: these sets are never downloaded."""
-    if VARIABLE not in os.environ:
-        raise SystemExit(f"{VARIABLE} is not set, expected the folder that holds music/: set it")
-    return Path(os.environ[VARIABLE])
-
-
 def part_of_tune(text: str) -> str:
     """By the last digit of a tune's number: 8 is for validation, 9 for the test; a number's transcriptions go together.
 
@@ -107,7 +99,7 @@ def part_of_tune(text: str) -> str:
 def write_tunes(folder: Path) -> None:
     """The ABC tunes by part, a file for each part of each collection's file."""
     for collection in TUNES:
-        for path in sorted((data_root() / "music" / collection).glob("*.abc")):
+        for path in sorted((data_root("music") / collection).glob("*.abc")):
             text = path.read_text(encoding="utf-8", errors="replace")
             for tune in re.split(r"(?m)^(?=X:)", text)[1:]:
                 target = folder / part_of_tune(tune) / f"{collection}-{path.name}"
@@ -202,7 +194,7 @@ def main() -> None:
             write_tunes(Path(folder))
             data = folder
         else:
-            data = str(data_root() / "music/boulanger" / f"{FILES[name]}.mat")
+            data = str(data_root("music") / "boulanger" / f"{FILES[name]}.mat")
         for seed in seeds:
             for title, settings in settings_of(name, data, seed).items():
                 runs.setdefault(title, []).append(measure(data, settings))
@@ -234,7 +226,7 @@ def main() -> None:
 
 def _originality(folder: Path) -> Path:
     settings = Settings(**COMMON, **SETTINGS["originality"])
-    measured = measure_originality(str(data_root() / "music/boulanger/JSB_Chorales.mat"), settings)
+    measured = measure_originality(str(data_root("music") / "boulanger/JSB_Chorales.mat"), settings)
     unseen = measured.pop("validation pieces")
     figures = {"settings": {**COMMON, **SETTINGS["originality"]}, "frames": COMPOSED_FRAMES, **measured}
     return write_result(

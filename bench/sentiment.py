@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import os
 import re
 import statistics
 import tempfile
@@ -23,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
+from bench.data import data_root
 from bench.record import ROOT, write_result
 from bench.runs import CELLS, mean_and_spread, of_equal_parameters
-from congru.data.registry import VARIABLE
 from congru.tasks.class_scores import scores_of
 from congru.tasks.sentiment.classifier import Classifier
 from congru.tasks.sentiment.data import as_part, prepare
@@ -76,13 +75,6 @@ PUBLISHED = {
 }
 
 
-def data_root() -> Path:
-    """The folder that CONGRU_DATA names: these sets are never downloaded."""
-    if VARIABLE not in os.environ:
-        raise SystemExit(f"{VARIABLE} is not set, expected the folder that holds sentiment/: set it")
-    return Path(os.environ[VARIABLE])
-
-
 def phrases_of(tree: str) -> Labelled:
     """Every phrase of a tree in brackets with its label 0-4, the whole sentence first.
 
@@ -108,7 +100,7 @@ def phrases_of(tree: str) -> Labelled:
 
 def trees(name: str) -> list[Labelled]:
     """The phrases of every tree of a part."""
-    with gzip.open(data_root() / f"sentiment/sst_trees/{name}.txt.gz", "rt", encoding="utf-8") as file:
+    with gzip.open(data_root("sentiment") / f"sst_trees/{name}.txt.gz", "rt", encoding="utf-8") as file:
         return [phrases_of(line) for line in file if line.strip()]
 
 
@@ -119,7 +111,7 @@ def polar(rows: Labelled) -> Labelled:
 
 def table(name: str) -> Labelled:
     """Text and label of a table of the data folder."""
-    path = data_root() / "sentiment" / name
+    path = data_root("sentiment") / name
     content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     rows = [line.split("\t") for line in content.decode().rstrip("\n").split("\n")]
     return [(row[0], row[1].strip()) for row in rows if row[:2] != ["text", "label"]]
@@ -141,7 +133,7 @@ def parts_of(name: str) -> list[dict[str, Labelled]]:
             for part, file in (("valid", "dev"), ("test", "test"))
         }
         return [{"train": train, **others}]
-    folder = data_root() / "sentiment/sentence_polarity"
+    folder = data_root("sentiment") / "sentence_polarity"
     rows = [
         (line.strip(), label)
         for label, file in (("0", "rt-polarity.neg"), ("1", "rt-polarity.pos"))

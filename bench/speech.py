@@ -34,9 +34,9 @@ from typing import Any
 
 import numpy as np
 
+from bench.data import data_root
 from bench.record import ROOT, cpu_seconds, write_result
 from bench.runs import CELLS, of_equal_parameters
-from congru.data.registry import VARIABLE
 from congru.tasks.speech.arpa import NGrams, read_words
 from congru.tasks.speech.audio import read_audio
 from congru.tasks.speech.data import part_of
@@ -116,13 +116,6 @@ LM_WEIGHTS, BONUSES = (0.3, 0.5, 0.8), (0.0, 1.0, 2.0)
 PIECE_SECONDS = 0.1
 
 
-def data_root() -> Path:
-    """The folder that CONGRU_DATA names: these sets are never downloaded."""
-    if VARIABLE not in os.environ:
-        raise SystemExit(f"{VARIABLE} is not set, expected the folder that holds speech/: set it")
-    return Path(os.environ[VARIABLE]) / "speech"
-
-
 def train(source: Path, settings: Settings, folder: Path) -> dict[str, Any]:
     """Train once into a folder, going on with what is there; what it took."""
     done = folder / "took.json"
@@ -179,10 +172,10 @@ def best_decoding(validation: Scored, words: Sequence[str], ngrams: NGrams | Non
 
 def an4(name: str, seed: int, folder: Path) -> dict[str, Any]:
     """Train on AN4 and score its test."""
-    source = data_root() / "an4/an4_mfcc13.npz"
+    source = data_root("speech") / "an4/an4_mfcc13.npz"
     took = train(source, Settings(**COMMON, **SETTINGS[name], seed=seed), folder)
     recognizer = Recognizer.load(folder)
-    words = sorted({*read_words(data_root() / "an4/an4.ug.lm"), *recognizer.ngrams.words})
+    words = sorted({*read_words(data_root("speech") / "an4/an4.ug.lm"), *recognizer.ngrams.words})
     validation = scored(recognizer, source, "validation")
     flat = best_decoding(validation, words, None)
     trigram = best_decoding(validation, words, recognizer.ngrams)
@@ -198,7 +191,7 @@ def an4(name: str, seed: int, folder: Path) -> dict[str, Any]:
 
 def waveforms(recognizer: Recognizer) -> dict[str, Any]:
     """Word errors on the ten test recordings of AN4, as files and, if it reads one way, as a stream."""
-    folder = data_root() / "an4_wav"
+    folder = data_root("speech") / "an4_wav"
     lines = (folder / "transcripts.tsv").read_text().strip().split("\n")[1:]
     rows = [line.split("\t") for line in lines if line.startswith("test/")]
     references, paths = [text for _, text in rows], [folder / path for path, _ in rows]
@@ -240,7 +233,7 @@ def slots_of(text: str, values: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 def barista(seed: int, folder: Path) -> dict[str, Any]:
     """Train on coffee orders; word errors, and the share of orders with all slots right."""
-    source = data_root() / "barista"
+    source = data_root("speech") / "barista"
     took = train(source, Settings(**{**COMMON, **SETTINGS["barista"]}, seed=seed), folder)
     recognizer = Recognizer.load(folder)
     rows = [line.split("\t") for line in (source / "manifest.tsv").read_text().strip().split("\n")[1:]]
@@ -261,7 +254,7 @@ def barista(seed: int, folder: Path) -> dict[str, Any]:
 
 def digits(seed: int, folder: Path, left_out: str | None) -> dict[str, Any]:
     """Spoken digits as recordings of one word: the official split, or one speaker left out."""
-    with np.load(data_root() / "fsdd/fsdd.npz") as arrays:
+    with np.load(data_root("speech") / "fsdd/fsdd.npz") as arrays:
         names, audio, offsets = arrays["names"].tolist(), arrays["audio"], arrays["offsets"]
     spoken = ("ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE")
     with tempfile.TemporaryDirectory() as data_folder:
@@ -299,7 +292,7 @@ def write_wav(path: Path, samples: Any, rate_hz: int) -> None:
 
 def yesno(seed: int, folder: Path) -> dict[str, Any]:
     """Train on the first 31 recordings (five of them for validation), score the last 29."""
-    source = data_root() / "yesno"
+    source = data_root("speech") / "yesno"
     rows = sorted(
         line.split("\t") for line in (source / "transcripts.tsv").read_text().strip().split("\n")[1:]
     )
@@ -323,7 +316,7 @@ def voices(seed: int, folder: Path) -> dict[str, Any]:
 
 def cells(seeds: Sequence[int], folder: Path) -> dict[str, list[dict[str, Any]]]:
     """GRU, LSTM and RNN with as many parameters, at equal minutes, on AN4."""
-    source = data_root() / "an4/an4_mfcc13.npz"
+    source = data_root("speech") / "an4/an4_mfcc13.npz"
     settings = Settings(**COMMON, **SETTINGS["cells"])
     learner = make_learner(str(source), settings=settings)
     runs: dict[str, list[dict[str, Any]]] = {cell: [] for cell in CELLS}
@@ -375,7 +368,7 @@ def stream(folder: Path) -> dict[str, Any]:
     figures = {}
     for kind in ("sphinx", "fbank"):
         out = folder / f"stream-{kind}"
-        source = data_root() / ("an4/an4_mfcc13.npz" if kind == "sphinx" else "an4_wav")
+        source = data_root("speech") / ("an4/an4_mfcc13.npz" if kind == "sphinx" else "an4_wav")
         shared = {**COMMON, "steps": 2, "evaluations": 1, "features": kind, "bad": "skip"}
         train(source, Settings(**shared, validation=0.2), out)
         core = sorted(os.sched_getaffinity(0))[0]
@@ -387,7 +380,7 @@ def stream(folder: Path) -> dict[str, Any]:
             "-c",
             _STREAM,
             str(out),
-            str(data_root() / "an4_wav"),
+            str(data_root("speech") / "an4_wav"),
         ]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         runs = []

@@ -27,8 +27,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from bench.data import data_root
 from bench.record import ROOT, cpu_seconds, write_result
-from congru.data.registry import VARIABLE
 from congru.kernels import binding
 from congru.tasks.translate import dictionary
 from congru.tasks.translate.learner import make_learner
@@ -89,20 +89,13 @@ STREAMED = 200  # test sentences that are also fed word by word
 TEST = {"tatoeba": 2000}  # source sentences that a set without test part gives
 
 
-def data_root() -> Path:
-    """The folder that CONGRU_DATA names: these sets are never downloaded."""
-    if VARIABLE not in os.environ:
-        raise SystemExit(f"{VARIABLE} is not set, expected the folder that holds translate/: set it")
-    return Path(os.environ[VARIABLE], "translate")
-
-
 def parts_of(name: str, runs: Path) -> dict[str, tuple[Path, ...]]:
     """The files of train, valid and test."""
     if name == "tatoeba":
-        return tatoeba(data_root() / "tatoeba_fra_eng" / "fra.txt.gz", runs / "tatoeba_parts")
+        return tatoeba(data_root("translate") / "tatoeba_fra_eng" / "fra.txt.gz", runs / "tatoeba_parts")
     stems = {"train": "train", "valid": "val", "test": "test_2016_flickr"}
     kind, middle = ("raw", "") if name == "cased" else ("tok", ".lc.norm.tok")
-    folder = data_root() / "multi30k" / kind
+    folder = data_root("translate") / "multi30k" / kind
     return {
         part: tuple(folder / f"{stem}{middle}.{side}.gz" for side in ("de", "en"))
         for part, stem in stems.items()

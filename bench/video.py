@@ -18,7 +18,6 @@ of the training part), a run's model is its best evaluation on them, and the tes
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
@@ -26,9 +25,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.data import data_root
 from bench.record import ROOT, cpu_seconds, write_result
 from bench.runs import CELLS, mean_and_spread, of_equal_parameters
-from congru.data.registry import VARIABLE
 from congru.tasks.video.learner import make_learner
 from congru.tasks.video.settings import Settings
 from congru.tasks.video.use import evaluate
@@ -99,11 +98,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
 }
 SOURCES = {
-    "libras": "video/libras/libras.npz",
-    "online": "video/libras/libras.npz",
-    "cells": "video/libras/libras.npz",
-    **dict.fromkeys(("digit", "direction", "order", "frames"), "video/mnist10k"),
-    "weizmann": "video/weizmann_silhouettes/clips.tsv",
+    "libras": "libras/libras.npz",
+    "online": "libras/libras.npz",
+    "cells": "libras/libras.npz",
+    **dict.fromkeys(("digit", "direction", "order", "frames"), "mnist10k"),
+    "weizmann": "weizmann_silhouettes/clips.tsv",
 }
 PUBLISHED = {
     "libras": {"ResNet (another split)": 95.4, "FCN (another split)": 96.4},
@@ -113,9 +112,7 @@ PEOPLE = tuple(f"s{number}" for number in range(1, 10))
 
 def source_of(name: str) -> str:
     """Where the clips lie, in the folder that CONGRU_DATA names: these sets are never downloaded."""
-    if VARIABLE not in os.environ:
-        raise SystemExit(f"{VARIABLE} is not set, expected the folder that holds video/: set it")
-    return str(Path(os.environ[VARIABLE]) / SOURCES[name])
+    return str(data_root("video") / SOURCES[name])
 
 
 STRIP = ROOT / "docs" / "video_strip.png"

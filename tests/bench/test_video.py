@@ -19,6 +19,7 @@ from bench.video import (
     recognised,
     variants,
 )
+from congru.data.registry import VARIABLE
 from congru.tasks.video.settings import Settings
 from video_cases import tracks
 
@@ -58,10 +59,10 @@ def test_shares_and_spreads_are_those_of_their_definitions() -> None:
 
 
 def test_without_the_data_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(video.VARIABLE, raising=False)
+    monkeypatch.delenv(VARIABLE, raising=False)
     with pytest.raises(
         SystemExit, match=r"CONGRU_DATA is not set, expected the folder that holds video/: set it"
     ):
         video.source_of("libras")
-    monkeypatch.setenv(video.VARIABLE, "data")
+    monkeypatch.setenv(VARIABLE, "data")
     assert video.source_of("libras") == "data/video/libras/libras.npz"
