@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -45,6 +46,31 @@ def test_an_evaluation_may_take_its_time() -> None:
     for second in range(100):
         roster.hear([sign(second, "waiting"), sign(second, "evaluation")], float(second))
     assert roster.slow(99.0, 45.0) == []
+
+
+class Slow:
+    """A store whose answers take their time."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+
+    def set(self, key: str, value: str) -> None:
+        pass
+
+    def multi_get(self, keys: list[str]) -> list[bytes]:
+        self.asked.set()
+        time.sleep(0.3)
+        return [sign(0).line().encode() for _ in keys]
+
+
+def test_the_end_waits_until_the_thread_is_out_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "EVERY", 0.01)
+    store = Slow()
+    one = Watch(0, 2, store, print)
+    one.start()
+    assert store.asked.wait(10)
+    one.close()
+    assert not one._thread.is_alive()
 
 
 class Gone:

@@ -145,8 +145,13 @@ class Watch:
         self._thread.start()
 
     def close(self) -> None:
-        """Training has ended: from here on silence is no sign."""
+        """Training has ended: from here on silence is no sign.
+
+        Returns when the thread has come out of the store: at the end of the interpreter it would abort the process there.
+        """
         self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def at(self, doing: str, step: int) -> None:
         """The training thread now does this: ``step``, ``waiting`` (for the others), ``evaluation``."""
