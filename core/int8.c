@@ -88,6 +88,7 @@ static void take_all(congru_int8 *net, block *b, int64_t width) {
   net->bias = take(b, 3 * net->padded, sizeof(int32_t));
   net->b_n = take(b, net->padded, sizeof(int32_t));
   net->table = take(b, INT8_TABLE, sizeof(int32_t));
+  net->values = take(b, INT8_VALUES, sizeof(uint16_t));
 }
 
 /* Rows [first, first + gates) of blocks of `units` rows into the places of the kernel; memory is zeros. */
@@ -123,6 +124,7 @@ static void fill(congru_int8 *net, const congru_int8_weights *from) {
       net->bias[width == 1 ? gate * H + j : (j / width * 3 + gate) * width + j % width] = from->bias[gate * H + j];
   }
   if (!net->before) memcpy(net->b_n, from->b_n, (size_t)H * sizeof(int32_t));
+  for (int k = 0; k < INT8_TABLE; k++) net->values[k] = (uint16_t)from->table[k];
   for (int k = 0; k + 1 < INT8_TABLE; k++) net->table[k] = from->table[k] | (from->table[k + 1] - from->table[k]) * 65536;
 }
 

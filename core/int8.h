@@ -20,6 +20,7 @@
 #define INT8_LARGEST (1 << 28)               /* sums beyond it are cut */
 #define INT8_TABLE_END ((11 << 16) - 1)      /* the table of sigmoid ends below 11 */
 #define INT8_TABLE 353                       /* its entries, 1/32 apart */
+#define INT8_VALUES 384                      /* and what holds them in whole vectors */
 
 /* A matrix [gates * units, columns] as panels: the units of a vector, then of each group of four columns and each gate four
  * bytes for each unit. The plain kernel keeps rows. Units and columns beyond the matrix are zeros. */
@@ -39,6 +40,7 @@ struct congru_int8 {
   int8_matrix W, U, U_n; /* U_n: the candidate's rows apart, reset before */
   int32_t *bias, *b_n;   /* [panels][3][width], [padded] */
   int32_t *table;        /* sigmoid(k / 32) below, and its distance to the next above 16 bits */
+  uint16_t *values;      /* the same without the distances */
   size_t row_bytes;      /* of working memory for a row */
 };
 
@@ -50,6 +52,8 @@ typedef struct int8_kernel {
   /* One step of n rows, at most `rows`: x [I], h [padded], y [H] each. */
   void (*step)(const congru_int8 *net, int64_t n, const float *const *x, int16_t *const *h, float *const *y, char *scratch);
 } int8_kernel;
+
+#define UNROLL _Pragma("GCC unroll 32")
 
 /* Four columns of a row in a group. */
 #define INT8_GROUP 4

@@ -51,8 +51,8 @@ INLINE ints scaled(ints sums, ints factors, int32_t shift) {
   return (ints)_mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
 }
 
-INLINE ints look_up(const int32_t *table, ints at) {
-  return (ints)_mm256_i32gather_epi32((const int *)table, (__m256i)at, 4);
+INLINE ints look_up(const congru_int8 *net, ints at) {
+  return (ints)_mm256_i32gather_epi32((const int *)net->table, (__m256i)at, 4);
 }
 
 #include "int8_panels.h"

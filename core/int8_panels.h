@@ -6,11 +6,10 @@
  * `ints`, WIDTH, WAYS, ROWS, ROWS_WAYS, BIASED, NAME_OF_KERNEL and KERNEL, and the functions
  *
  *   ints dot(ints sums, ints x, ints weight);   ints scaled(ints sums, ints factors, int32_t shift);
- *   ints look_up(const int32_t *, ints);        ints smaller(ints, ints), larger(ints, ints)
+ *   ints look_up(const congru_int8 *, ints);    ints smaller(ints, ints), larger(ints, ints)
  */
 #include <string.h>
 
-#define UNROLL _Pragma("GCC unroll 32")
 #define PANEL_BYTES (WIDTH * INT8_GROUP)
 #define MORE (BIASED ? 128 : 0)
 
@@ -28,15 +27,15 @@ INLINE ints with_sign(ints v, ints of) { return (v ^ (of >> 31)) - (of >> 31); }
 /* (r v + 2^14) >> 15 for 0 <= r <= 2^15, without 64 bits: v in two parts. */
 INLINE ints scaled_by_gate(ints r, ints v) { return r * (v >> 15) + ((r * (v & all(32767)) + all(16384)) >> 15); }
 
-INLINE ints gate_of(ints a, const int32_t *table) {
-  ints size = smaller(larger(a, -a), all(INT8_TABLE_END)), entry = look_up(table, size >> 11);
+INLINE ints gate_of(ints a, const congru_int8 *net) {
+  ints size = smaller(larger(a, -a), all(INT8_TABLE_END)), entry = look_up(net, size >> 11);
   ints y = (entry & all(0xffff)) + (((entry >> 16) * (size & all(2047)) + all(1024)) >> 11);
   return with_sign(y, a) + ((a >> 31) & all(32768));
 }
 
-INLINE ints tanh_of(ints a, const int32_t *table) {
+INLINE ints tanh_of(ints a, const congru_int8 *net) {
   a = larger(smaller(a, all(INT8_TABLE_END)), all(-INT8_TABLE_END));
-  ints y = gate_of(a + a, table);
+  ints y = gate_of(a + a, net);
   return y + y - all(32768);
 }
 
@@ -142,7 +141,7 @@ INLINE void finish_before(const congru_int8 *net, int rows, memory *m, int16_t *
     ints u[ROWS];
     products(&net->U_n, panel, 1, rows, (const uint8_t *const *)m->rh, u);
     UNROLL for (int row = 0; row < rows; row++) {
-      ints n = tanh_of(load(m->n[row] + panel * WIDTH) + u[row], net->table);
+      ints n = tanh_of(load(m->n[row] + panel * WIDTH) + u[row], net);
       int16_t *at = h[row] + panel * WIDTH;
       mix(at, load_state(at), load(m->z[row] + panel * WIDTH), n);
     }
@@ -168,8 +167,8 @@ INLINE void step_rows(const congru_int8 *net, int rows, const float *const *x, i
     const int32_t *bias = net->bias + panel * 3 * WIDTH;
     UNROLL for (int row = 0; row < rows; row++) {
       int16_t *at = h[row] + panel * WIDTH;
-      ints seen = load_state(at), r = gate_of(a[row] + load(bias) + u[row], net->table);
-      ints z = gate_of(a[rows + row] + load(bias + WIDTH) + u[rows + row], net->table);
+      ints seen = load_state(at), r = gate_of(a[row] + load(bias) + u[row], net);
+      ints z = gate_of(a[rows + row] + load(bias + WIDTH) + u[rows + row], net);
       ints n = a[2 * rows + row] + load(bias + 2 * WIDTH);
       if (before) {
         store_bytes(m.rh[row] + panel * WIDTH, eighths((r * seen + all(16384)) >> 15));
@@ -177,7 +176,7 @@ INLINE void step_rows(const congru_int8 *net, int rows, const float *const *x, i
         store(m.n[row] + panel * WIDTH, n);
       } else {
         n += scaled_by_gate(r, u[2 * rows + row] + load(net->b_n + panel * WIDTH));
-        mix(at, seen, z, tanh_of(n, net->table));
+        mix(at, seen, z, tanh_of(n, net));
       }
     }
   }

@@ -2,12 +2,11 @@
  *
  * forward and backward take the fields of congru_call as keywords (integers: sizes, flags, addresses), and forward also
  * packed, a Packed; the arrays behind the addresses are checked, and kept alive, by congru/kernels/native.py and packed.py.
- * Packed and Stepper are in python_stepper.c, Int8 and Int8Stepper in python_int8.c, Dense and the functions of rows in python_rows.c, calls on tensors in
- * python_tensors.c; all stand on python_fields.c, python_arrays.c and python_signals.c.
+ * Packed and Stepper are in python_stepper.c, Int8 and Int8Stepper in python_int8.c, Dense and the functions of rows in python_rows.c, Chain in
+ * python_chain.c, ChainMethod in python_method.c, calls on tensors in python_tensors.c; all stand on python_fields.c, python_arrays.c and python_signals.c.
  */
 #include "python.h"
 
-#include <math.h>
 #include <string.h>
 
 /* The keyword packed, a Packed, may stand beside the fields. */
@@ -103,7 +102,7 @@ static PyObject *py_is_row(PyObject *self, PyObject *const *arguments, Py_ssize_
     Py_RETURN_FALSE;
   }
   int fits = buffer.ndim == 1 && buffer.shape[0] == size && buffer.format && !strcmp(buffer.format, "f");
-  for (Py_ssize_t i = 0; fits && i < size; i++) fits = isfinite(((const float *)buffer.buf)[i]);
+  fits = fits && are_finite(buffer.buf, size);
   PyBuffer_Release(&buffer);
   return PyBool_FromLong(fits);
 }
@@ -153,11 +152,12 @@ static int fill_module(PyObject *module) {
     if (!(state->dtypes[i] = PyObject_CallMethod(numpy, "dtype", "s", i ? "float64" : "float32"))) return -1;
   }
   Py_DECREF(numpy);
+  if (learn_array_layout(state)) return -1;
   if (!(state->new_empty = PyUnicode_InternFromString("new_empty"))) return -1;
   if (!(state->requires_grad = PyUnicode_InternFromString("requires_grad"))) return -1;
   if (PyModule_AddFunctions(module, row_functions)) return -1;
   return add_stepper_types(module, state) || add_dense_type(module, state) || add_int8_types(module, state) ||
-                 add_chain_type(module, state)
+                 add_chain_type(module, state) || add_method_type(module)
              ? -1
              : 0;
 }

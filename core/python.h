@@ -13,6 +13,7 @@ typedef struct {
   PyObject *names[NUM_FIELDS]; /* of the fields, interned */
   PyObject *empty;             /* numpy.empty */
   PyObject *dtypes[2];         /* float32, float64 */
+  PyTypeObject *array;         /* numpy.ndarray; NULL where its fields lie elsewhere than in numpy_array */
   PyTypeObject *packed, *stepper, *dense, *int8, *int8_stepper, *chain;
   const dlpack_exchange *exchange; /* of torch; NULL before set_tensors */
   PyObject *tensor_types[2];       /* Tensor, Parameter */
@@ -48,6 +49,20 @@ PyObject *make_array(const module_state *state, int64_t dtype, Py_ssize_t rank, 
 
 /* Whether a buffer holds aligned reals of this element type. */
 int holds_reals(const Py_buffer *buffer, int64_t dtype);
+/* How every array begins: PyArrayObject_fields of numpy/ndarraytypes.h, which is a part of NumPy's ABI. */
+typedef struct {
+  PyObject_HEAD
+  char *data;
+  int rank;
+  Py_ssize_t *sizes, *strides;
+  PyObject *base, *dtype;
+} numpy_array;
+/* Look whether arrays here begin so, and set state->array. 0, or -1 with an error. */
+int learn_array_layout(module_state *state);
+/* Where the floats of a plain array [n] lie; NULL: x is none, or it takes a buffer to know. A tenth of what a buffer takes. */
+float *floats_of(const module_state *state, PyObject *x, Py_ssize_t n);
+/* Whether n floats are all finite. */
+int are_finite(const float *x, Py_ssize_t n);
 /* A view of a contiguous `array` of [rows, columns] reals, or an error that names it. */
 int view_matrix(PyObject *array, Py_buffer *buffer, int flags, int64_t dtype, int64_t rows, int64_t columns, const char *what,
                 const char *fix);
@@ -67,11 +82,15 @@ int stage_of_stepper(PyObject *object, chain_stage *stage);
 int stage_of_int8(PyObject *object, chain_stage *stage);
 int stage_of_dense(PyObject *object, chain_stage *stage);
 
+/* One step of a Chain: y [O], or None where x is not plainly right; NULL with an error. */
+PyObject *chain_step(PyObject *chain, PyObject *x);
+
 /* The parts of the module: types into the state, and their names into the module. 0, or -1 with an error. */
 int add_stepper_types(PyObject *module, module_state *state);
 int add_dense_type(PyObject *module, module_state *state);
 int add_int8_types(PyObject *module, module_state *state);
 int add_chain_type(PyObject *module, module_state *state);
+int add_method_type(PyObject *module);
 extern PyMethodDef row_functions[];
 
 PyObject *py_int8_kernels(PyObject *module, PyObject *unused);

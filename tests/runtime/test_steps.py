@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from congru.errors import BackendError, ShapeError
+from congru.errors import BackendError
 from congru.kernels import binding
 from congru.runtime.network import Network
 from congru.runtime.session import Session
@@ -215,85 +215,3 @@ def test_a_step_costs_little_beside_its_matrix_products(backend: str, most: floa
     W, U, V = (np.ones(shape, np.float32) for shape in ((5, 384), (128, 384), (128, 10)))
     step, products = best_us([lambda: session.step(3), lambda: (x @ W, h @ U, h @ V)])
     assert step < most * products, f"{step:.1f} us, {products:.1f} us for the products"
-
-
-def chained(cell: str, reset_before: bool) -> Network:
-    head = {"type": "linear", "name": "head", "in": 37, "out": 33}
-    network = network_of(cell, reset_before, head)
-    assert session_steps(session_of(network)).chain is not None
-    return network
-
-
-def session_steps(session: Session) -> Any:
-    return session._stepping()
-
-
-@needs_core
-@pytest.mark.parametrize(("cell", "reset_before"), FORMS)
-def test_one_call_of_the_core_gives_the_bits_of_its_stages(cell: str, reset_before: bool) -> None:
-    network, x = chained(cell, reset_before), steps_of(1)[0]
-    session, other = session_of(network), session_of(network)
-    session_steps(other).chain = None
-    answers = []
-    for row in x:
-        answers.append(session.step(row))
-        np.testing.assert_array_equal(answers[-1], other.step(row))
-        np.testing.assert_array_equal(session.last, answers[-1])
-    assert len({answer.tobytes() for answer in answers}) == STEPS  # each an array of its own
-    for name, value in session.state.items():
-        np.testing.assert_array_equal(value, other.state[name])
-
-
-@needs_core
-def test_a_fork_of_a_chain_goes_its_own_way() -> None:
-    session, x = session_of(chained("gru", False)), steps_of(2)
-    session.step(x[0, 0])
-    twin, last = session.fork(), session.last
-    assert session_steps(twin).chain is not session_steps(session).chain
-    ahead = session.step(x[0, 1])
-    np.testing.assert_array_equal(twin.last, last)
-    twin.step(x[1, 0])
-    np.testing.assert_array_equal(session.last, ahead)
-
-
-@needs_core
-def test_a_row_that_is_not_plainly_right_changes_nothing_in_a_chain() -> None:
-    session, x = session_of(chained("lstm", False)), steps_of(1)[0]
-    session.step(x[0])
-    chain, before = session_steps(session).chain, session.state
-    bad = x[1].copy()
-    bad[3] = np.inf
-    for value in (bad, x[1].astype(np.float64), x[1, :4], x[1][None], 7, None, "abc", x[:, 0][:5]):
-        assert chain(value) is None
-    np.testing.assert_array_equal(
-        session.step(x[1].tolist()), session_of(session.network).feed(x[:1]).step(x[1])
-    )
-    session.state = before
-    with pytest.raises(ShapeError, match="expected finite"):
-        session.step(bad)
-    for name, value in session.state.items():
-        np.testing.assert_array_equal(value, before[name])
-
-
-@needs_core
-def test_a_chain_of_tokens_takes_plain_whole_numbers_in_range() -> None:
-    config = token_config("gru")
-    session = Session(Network(config, random_weights(config), "native"))
-    chain = session_steps(session).chain
-    count = session.network.num_tokens
-    assert chain(count) is None
-    assert chain(-1) is None
-    assert chain(True) is None
-    assert chain(2**70) is None
-    answer = session.step(np.int64(3))
-    np.testing.assert_array_equal(Session(session.network).step(3), answer)
-
-
-@needs_core
-def test_a_chain_refuses_stages_that_do_not_fit() -> None:
-    core = binding.extension()
-    steppers = [network_of("gru", False).steps(1, {}, {})._stateful[0].steppers[0] for _ in range(2)]
-    with pytest.raises(ShapeError, match=r"stages\[1\] does not fit"):
-        core.Chain(tuple(steppers), 5)
-    with pytest.raises(ShapeError, match=r"stages\[0\] does not fit"):
-        core.Chain((max,), 5)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -69,6 +70,20 @@ def aligned(array: Any, dtype: Any = None) -> Any:
     """The array as the core reads it: contiguous, of `dtype` if given, lying where its kind of number does; else a copy."""
     made = np.ascontiguousarray(array, dtype)
     return made if made.flags.aligned else made.copy()
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def through_chain(attribute: str) -> Callable[[Method], Method]:
+    """Decorates a method of one argument: an instance whose `attribute` is a Chain of the core is answered by that chain, which
+    costs no frame of Python. Where it is none, or answers None, the method runs.
+    """
+
+    def decorate(method: Method) -> Method:
+        return method if _CORE is None else cast("Method", _CORE.ChainMethod(attribute, method))
+
+    return decorate
 
 
 def is_available() -> bool:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from congru.errors import ModelFolderError, SettingsError, ShapeError, check_shape
+from congru.kernels.binding import through_chain
 from congru.runtime import session_file
 from congru.runtime.cells import Array
 from congru.runtime.decoding.draws import Draws
@@ -75,6 +76,7 @@ class Session:
         self._state: State | None = network.initial_state(self.batch_size)  # None: in the steps
         self._last: dict[str, Array] | None = None
         self._last_row: int | None = None  # which row of `_last` is its own, where sessions stepped together
+        self._chain: Any = None  # that of `_steps`, while state and last output lie in it: then it is a step
 
     def __repr__(self) -> str:
         many = f"{self.batch_size} sequences" if self.batch_size > 1 else "one sequence"
@@ -123,11 +125,12 @@ class Session:
     @state.setter
     def state(self, state: Mapping[str, ArrayLike]) -> None:
         checked = self.network.check_state(state, self.batch_size)
-        self._state = {name: value.copy() for name, value in checked.items()}
+        self._state, self._chain = {name: value.copy() for name, value in checked.items()}, None
 
     def reset(self) -> Session:
         """Go back to the initial state; the random generator goes on. Returns the session."""
-        self._state, self._last, self._last_row = self.network.initial_state(self.batch_size), None, None
+        self._state, self._chain = self.network.initial_state(self.batch_size), None
+        self._last, self._last_row = None, None
         return self
 
     def feed(self, x: str | ArrayLike | Mapping[str, ArrayLike]) -> Session:
@@ -140,6 +143,7 @@ class Session:
         self.run(self._text_tokenizer().encode(x) if isinstance(x, str) else x)
         return self
 
+    @through_chain("_chain")
     def step(self, x: Any) -> Any:
         """One step: a token or [I] (batch_size 1), or [B] or [B, I]; returns [O] or [B, O].
 
@@ -150,9 +154,9 @@ class Session:
         if steps.chain is not None:
             answer = steps.chain(x)
             if answer is not None:
-                self._last, self._last_row = steps.last, None
+                self._last, self._last_row, self._chain = steps.last, None, steps.chain
                 return answer
-        stages = steps.stages
+        stages, self._chain = steps.stages, None
         if stages is None:
             inputs, batched = self._check(x, 0)
             self._last, self._last_row = steps.step(inputs), None
@@ -190,7 +194,7 @@ class Session:
         own.
         """
         twin = twin_of(self)  # nobody writes to the arrays of a state
-        twin._steps = None if self._steps is None else self._steps.copy()
+        twin._steps, twin._chain = None if self._steps is None else self._steps.copy(), None
         if self._last is not None and self._steps is not None and (self._steps.lends or self._steps.chain):
             twin._last = {name: row.copy() for name, row in self._last.items()}
         twin._draws = self._draws.fork() if seed is None else Draws(seed)
@@ -343,7 +347,7 @@ class Session:
         """The state as arrays."""
         if self._state is None:
             assert self._steps is not None
-            self._state = self._steps.read()
+            self._state, self._chain = self._steps.read(), None
         return self._state
 
     def _own_last(self) -> dict[str, Array] | None:
@@ -356,6 +360,7 @@ class Session:
 
     def _stepping(self) -> Steps:
         """The network step by step, holding the state."""
+        self._chain = None
         if self._steps is None:
             self._steps = self.network.steps(self.batch_size, *self._constants)
         if self._state is not None:

@@ -46,5 +46,5 @@ def advance(sessions: Sequence[Session], x: Any) -> Any:
     outputs = steps[0].together(steps, rows)
     kept = {name: out.copy() for name, out in outputs.items()}
     for k, session in enumerate(sessions):
-        session._last, session._last_row = kept, k
+        session._last, session._last_row, session._chain = kept, k, None
     return alone({name: out.copy() for name, out in outputs.items()} if steps[0].lends else outputs)
