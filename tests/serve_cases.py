@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -93,6 +94,16 @@ class Client:
         answer = self.ask(type="open", model=model, **options)
         assert answer["type"] == "opened", answer
         return str(answer["session"])
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate of 127.0.0.1 for a day, and its key."""
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    made = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"]
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(["openssl", *made, *names, *files], check=True, capture_output=True)
+    return certificate, key
 
 
 @contextlib.contextmanager

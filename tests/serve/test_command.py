@@ -15,6 +15,7 @@ import pytest
 
 from congru.cli.main import main
 from runtime_models import save_text
+from serve_cases import make_certificate
 
 
 def test_it_listens_and_ends_at_ctrl_c(tmp_path: Path) -> None:
@@ -32,23 +33,9 @@ def test_it_listens_and_ends_at_ctrl_c(tmp_path: Path) -> None:
     ]
     tls: ssl.SSLContext | None = None
     if shutil.which("openssl"):
-        made = [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "1",
-        ]
-        names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-        files = ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
-        subprocess.run([*made, *names, *files], check=True, capture_output=True)
-        command += ["--certificate", str(tmp_path / "cert.pem"), "--key", str(tmp_path / "key.pem")]
-        tls = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
+        certificate, key = make_certificate(tmp_path)
+        command += ["--certificate", str(certificate), "--key", str(key)]
+        tls = ssl.create_default_context(cafile=str(certificate))
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         line = server.stdout.readline()

@@ -22,7 +22,7 @@ from congru.serve.http import model_router, run_router, service_router, session_
 from congru.serve.options import Options
 from congru.serve.page import page_router
 from congru.serve.runs import Runs
-from congru.serve.transport import timed_http, timed_socket
+from congru.serve.transport import AbortingProtocol, timed_http
 from congru.serve.views import explore_router, task_router
 from congru.version import __version__
 
@@ -81,8 +81,8 @@ def make_config(app: FastAPI, options: Options) -> uvicorn.Config:
         log_level="warning",
         access_log=False,
         server_header=False,
-        http=timed_http(limits.receive_seconds, limits.send_seconds),
-        ws=timed_socket(limits.send_seconds),
+        http=timed_http(limits.receive_seconds, limits.send_seconds, limits.discard_bytes),
+        ws=AbortingProtocol,
         ws_max_size=limits.message_bytes,
         ws_ping_interval=20.0,
         ws_ping_timeout=20.0,

@@ -20,7 +20,8 @@ class Limits:
     connection that are worked on at once: the next is read when one is answered; `requests_per_second` of one client address,
     with bursts of two seconds; `idle_seconds` after which a session nobody uses is closed; `send_seconds` that a reader may
     take for one message, `receive_seconds` that a client may take for the head of a request and for each piece of its body,
-    before the connection is cut.
+    before the connection is cut; `discard_bytes` that are read and dropped of what a client still sends when it is refused, so
+    that it learns why.
     """
 
     body_bytes: int = 32 << 20
@@ -32,6 +33,7 @@ class Limits:
     idle_seconds: float = 900.0
     send_seconds: float = 20.0
     receive_seconds: float = 20.0
+    discard_bytes: int = 256 << 20
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
