@@ -3,7 +3,8 @@
 `core` runs tests/core/test_bits.c on the core: every instruction set of this processor; the baseline by another compiler; NEON
 under qemu; WebAssembly in Node. The hashes of a profile are one: with fused multiply-add (AVX-512, AVX2, NEON), without (the
 baseline of x86, WebAssembly), in integers (all of them). `exported` is the C of `congru export --to c` for a GRU of 64 units,
-which needs no multiply-add, in float32 and int8, by gcc, by zig for several processors under qemu, and as WebAssembly.
+which needs no multiply-add, in float32 and int8, by gcc, by zig for several processors under qemu, and as WebAssembly, beside a
+session on the baseline of x86.
 `latency` are nanoseconds of single steps of a stream (bench/c/step_latency.c): the median, and the one in a thousand, by the
 clock on the wall and by the thread's own, each the best of several runs, and of every step the shortest of all runs, which no
 interrupt is in; beside a control of the same length that touches no memory, whose slow ones are the machine's. Bar: at most
@@ -23,12 +24,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bench.export import GRU_64, save
 from bench.record import ROOT, write_result
 from congru.export.c.compiler import compile_c, find_compiler, zig
 from congru.export.exporter import export_model
 from congru.export.wasm.build import FLAGS
 from congru.kernels import binding
+from congru.runtime.folder import load
 
 BARS = {"p99.9 over median": 3.0}
 CORE, HERE = ROOT / "core", ROOT / "bench" / "c"
@@ -154,6 +158,25 @@ def core_hashes(build: Path, steps: int) -> dict[str, dict[str, dict[str, str]]]
     return hashes
 
 
+def session_hash(folder: Path, steps: int) -> str:
+    """What DRIVER prints, of a session of the model on the baseline instruction set."""
+    core, mask = binding.extension(), 2**64 - 1
+    before = core.isa()
+    core.set_isa("baseline")
+    session, seed, value = load(folder).session(), 88172645463325252, 14695981039346656037
+    for t in range(steps):
+        x = []
+        for _ in range(64):
+            seed ^= seed << 13 & mask
+            seed ^= seed >> 7
+            seed ^= seed << 17 & mask
+            x.append((seed % 4001 - 2000) * (1 / 2048 if t % 50 else 1 / 64))
+        for bits in session.step(np.float32(x)).view(np.uint32).tolist():
+            value = (value ^ bits) * 1099511628211 & mask
+    core.set_isa(before)
+    return f"{value:016x}"
+
+
 def exported_hashes(build: Path, steps: int) -> dict[str, dict[str, str]]:
     """Model -> where -> hash of the C export."""
     float_folder, hashes = save(build / "gru", "text", {"main": GRU_64}), dict[str, dict[str, str]]()
@@ -166,6 +189,8 @@ def exported_hashes(build: Path, steps: int) -> dict[str, dict[str, str]]:
         sources, program = [out / f"{model.name}.c", driver], out / "program"
         compile_c(find_compiler(), ["-std=c99", "-O3", "-march=native"], sources, program)
         hashes[kind] = {"gcc for this processor": run(program).strip()}
+        if "baseline" in binding.extension().isas():
+            hashes[kind]["session, baseline"] = session_hash(model, steps)
         for name, (emulator, flags) in EXPORTED.items():
             if not emulator or shutil.which(emulator[0]):
                 compile_c(zig(*flags), ["-std=c99", "-O2", "-static", "-ffp-contract=off"], sources, program)

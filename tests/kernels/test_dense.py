@@ -18,6 +18,7 @@ FUNCTIONS: dict[str, Any] = {
     "softmax": rows.softmax,
     "log_softmax": rows.log_softmax,
     "sigmoid": rows.sigmoid,
+    "tanh": rows.tanh,
     "layer_norm": lambda x, **out: rows.layer_norm(x, None, None, **out),
 }
 
@@ -120,6 +121,7 @@ def test_functions_of_rows(name: str, dtype: Any) -> None:
         "softmax": lambda: tensor.softmax(-1),
         "log_softmax": lambda: tensor.log_softmax(-1),
         "sigmoid": tensor.sigmoid,
+        "tanh": tensor.tanh,
         "layer_norm": lambda: torch.nn.functional.layer_norm(tensor, (37,)),
     }[name]()
     y = function(x)

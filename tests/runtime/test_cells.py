@@ -10,6 +10,7 @@ import pytest
 from cases import FORMS, Case, make_case
 from congru.reference import gru, lstm, mingru, rnn
 from congru.runtime import cells
+from congru.runtime.activations import sigmoid
 from congru.runtime.dense import dense
 from tolerances import assert_close, seeds
 
@@ -19,7 +20,7 @@ REFERENCE: dict[str, Any] = {"gru": gru, "lstm": lstm, "rnn": rnn, "mingru": min
 def float32_cell(cell: str, weights: Any, reset_before: bool) -> cells.Cell:
     parts = [None if part is None else part.astype(np.float32) for part in weights]
     if cell == "mingru":
-        return cells.MinGRU(len(parts[0]) // 2, dense(*parts, "numpy"))
+        return cells.MinGRU(len(parts[0]) // 2, dense(*parts, "numpy"), sigmoid("numpy"))
     if cell == "gru":
         return cells.GRU(*parts, reset_before)
     return {"lstm": cells.LSTM, "rnn": cells.RNN}[cell](*parts)

@@ -1,4 +1,4 @@
-"""Functions of the last axis in the C core: layer norm, softmax, its logarithm; sigmoid.
+"""Functions of the last axis in the C core: layer norm, softmax, its logarithm; sigmoid, tanh.
 
 A row has the same bits whatever stands beside it, in any chunking, and on AVX2 as on AVX-512; NumPy's own depend on the
 processor. Arrays [.., F] are contiguous float32 or float64 of at least one axis; `out` is a contiguous array for the result,
@@ -54,4 +54,15 @@ def sigmoid(x: Array, *, out: Array | None = None) -> Array:
     [0.5]
     """
     y: Array = extension().sigmoid(x, out=out)
+    return y
+
+
+def tanh(x: Array, *, out: Array | None = None) -> Array:
+    """``tanh(x)``, as in the gates.
+
+    >>> import numpy as np
+    >>> tanh(np.zeros(1)).tolist()
+    [0.0]
+    """
+    y: Array = extension().tanh(x, out=out)
     return y

@@ -154,16 +154,17 @@ class MinGRU:
 
     gate_rows = 2
 
-    def __init__(self, size: int, product: Callable[[Array], Array]) -> None:
+    def __init__(
+        self, size: int, product: Callable[[Array], Array], sigmoid: Callable[[Array], Array]
+    ) -> None:
         """`product`: W x + b_i of x [T, B, I] (:func:`congru.runtime.dense.dense`)."""
-        self.size, self.product = size, product
+        self.size, self.product, self.sigmoid = size, product, sigmoid
 
     def inputs(self, x: Array) -> Array:
         a = self.product(x)
-        z, n = a[..., : self.size], a[..., self.size :]
-        sigmoid_(z)
-        n[...] = np.where(n >= 0, n + _HALF, sigmoid_(n.copy()))
-        return a
+        gates, n = self.sigmoid(a), a[..., self.size :]
+        gates[..., self.size :] = np.where(n >= 0, n + _HALF, gates[..., self.size :])
+        return gates
 
     def step(self, a: Array, state: State) -> tuple[State, State]:
         z, n = a[:, : self.size], a[:, self.size :]

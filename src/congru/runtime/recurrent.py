@@ -19,6 +19,7 @@ from congru.kernels.cells import CELLS
 from congru.kernels.packed import Packed
 from congru.kernels.rounding import to_bfloat16
 from congru.runtime import cells
+from congru.runtime.activations import sigmoid
 from congru.runtime.cells import Array
 from congru.runtime.dense import dense
 from congru.runtime.form import Form
@@ -246,7 +247,7 @@ def _cell(form: Form, parts: DirectionWeights, backend: str) -> cells.Cell:
     W = parts[0]
     assert W is not None  # held by weight_problem
     if form.cell == "mingru":
-        return cells.MinGRU(form.hidden_size, dense(W, parts[1], backend))
+        return cells.MinGRU(form.hidden_size, dense(W, parts[1], backend), sigmoid(backend))
     if form.has_options:
         return OptionCell(form, parts)
     _, U, b_i, b_h = parts

@@ -33,9 +33,13 @@ def _row(c: Writer, call: Call, part: str, token: str, into: str | None) -> Valu
     """A row of a table: where it lies, or, of an int8 table, as floats written to `into`."""
     table, size = call.weights[part], call.weights[part].shape[1]
     name, matrix = f"{call.node.name}.{part}", c.int8.get(id(table))
-    if matrix is None:
+    if matrix is None and id(table) not in c.tied:
         return Value(f"{c.array(name, table)} + {token} * {size}", size)
     y = into or c.buffer(size)
+    if matrix is None:
+        text = c.packed(name, table, 0, len(table))
+        c.line("panel_row", f"panel_row({y}, {text}, {token}, {len(table)}, {size});")
+        return Value(y, size)
     scale = c.array(f"{name}.scale", matrix.scale)
     c.line(
         "row_int8", f"row_int8({y}, {c.array(name, matrix.q)} + {token} * {size}, {scale}[{token}], {size});"
@@ -55,10 +59,12 @@ def linear(c: Writer, call: Call, x: Value) -> Value:
 
 @C.emits("layer_norm")
 def layer_norm(c: Writer, call: Call, x: Value) -> Value:
-    """norm of the whole vector."""
+    """norm of the whole vector, its sums in sixteen lanes."""
     y = c.result(call, x.size)
     gain, bias = (c.array(f"{call.node.name}.{part}", call.weights[part]) for part in ("weight", "bias"))
-    c.line("norm", f"norm({y.text}, {x.text}, {gain}, {bias}, 1, {x.size}, {literal(float(EPSILON))});")
+    c.line(
+        "norm", f"norm({y.text}, {x.text}, {gain}, {bias}, 1, {x.size}, {literal(float(EPSILON))}, 16, 0);"
+    )
     return y
 
 

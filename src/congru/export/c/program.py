@@ -93,6 +93,11 @@ def c_network(network: Network, name: str, prefix: str) -> CNetwork:
     """The step of a network in C. Raises :class:`ExportError` where it cannot run step by step."""
     graph, matrices = network.graph, network.integers.matrices
     writer = Writer(prefix, int8={id(network.weights[key]): matrix for key, matrix in matrices.items()})
+    writer.tied = {
+        id(graph.weights_of(node, inputs, network.weights)["weight"])
+        for node, inputs, _ in graph.placed
+        if getattr(node, "tied", None)
+    }
     problem = network.stream_problem()
     if problem:
         raise ExportError(f"{name} cannot be written as C, {problem}: choose another target")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from congru.export.c.emitters import C
@@ -34,18 +35,30 @@ def recurrent(c: Writer, call: Call, x: Value) -> Value:
 
 
 class Layer:
-    """One layer: its sums of the input and of the state, then the function of its cell."""
+    """One layer: its sums of the input and of the state, then the function of its cell, in the order of the core."""
 
     def __init__(
         self, c: Writer, form: Form, weights: dict[str, NDArray[Any] | None], name: str, states: list[Value]
     ) -> None:
-        self.c, self.form, self.w, self.name, self.states = c, form, weights, name, states
+        self.c, self.form, self.w, self.name, self.states = c, form, dict(weights), name, states
         self.H, self.keep = form.hidden_size, literal(form.zoneout)
         self.h = states[0].text
+        self._join_biases()
 
     def write(self, x: Value) -> None:
         """The statements of one step on x."""
         getattr(self, f"_{self.form.cell}")(x)
+
+    def _join_biases(self) -> None:
+        """Biases stand with the sums of the input, but that inside the reset of a GRU."""
+        b_i, b_h = self.w.get("bias_ih"), self.w.get("bias_hh")
+        if b_h is None or self.form.layer_norm == "dreamer":
+            return
+        inside = self.form.cell == "gru" and not self.form.reset_before
+        start = 2 * self.H if inside else len(b_h)
+        joined = np.zeros_like(b_h) if b_i is None else b_i.copy()
+        joined[:start] += b_h[:start]
+        self.w["bias_ih"], self.w["bias_hh"] = joined, b_h[start:] if inside else None
 
     def _array(self, part: str, rows: slice = slice(None)) -> str:
         return offset(self.c.array(f"{self.name}.{part}", self.w.get(part)), rows.start or 0)
@@ -54,24 +67,66 @@ class Layer:
         """P(v; M, g) + b of the input side "ih" or the recurrent side "hh", for some rows of the matrix."""
         matrix = self.w[f"weight_{side}"]
         assert matrix is not None
-        count, columns = matrix[rows].shape
-        gained = self.form.layer_norm is True
-        y = self.c.buffer(count)
-        bias = "0" if gained else self._array(f"bias_{side}", rows)
-        if side == "hh" and self.form.num_heads > 1:
-            weight = offset(self._array(f"weight_{side}"), (rows.start or 0) * columns)
-            self.c.line("heads", f"heads({y}, {weight}, {bias}, {x.text}, {count}, {columns}, {self.H});")
-            self.c.macs += count * columns
-        else:
-            self.c.dense(y, f"{self.name}.weight_{side}", matrix, bias, x.text, rows)
-        if gained:
-            parts = count // self.H * self.form.num_heads
-            gain, bias = self._array(f"gain_{side}", rows), self._array(f"bias_{side}", rows)
-            self._norm(y, y, gain, bias, parts, count // parts, EPSILON)
+        start, stop, _ = rows.indices(len(matrix))
+        normed = self.form.layer_norm is True
+        y = self.c.buffer(stop - start)
+        heads = self.form.num_heads if side == "hh" else 1
+        columns = matrix.shape[1]
+        centred = normed and id(matrix) not in self.c.int8
+        if centred:
+            matrix = self._centred(side)
+        for row in range(start, stop, self.H // heads) if heads > 1 else [start]:
+            head = slice(row, row + self.H // heads) if heads > 1 else slice(start, stop)
+            read = offset(x.text, row % self.H // columns * columns if heads > 1 else 0)
+            self._product(offset(y, row - start), side, matrix, read, head, normed)
+        if normed:
+            parts = (stop - start) // self.H * self.form.num_heads
+            gain, size = self._array(f"gain_{side}", rows), (stop - start) // parts
+            self._norm(y, gain, self._bias_of_norm(side, start, stop), parts, size, centred)
         return y
 
-    def _norm(self, y: str, x: str, gain: str, bias: str, parts: int, size: int, epsilon: float) -> None:
-        self.c.line("norm", f"norm({y}, {x}, {gain}, {bias}, {parts}, {size}, {literal(epsilon)});")
+    def _product(self, y: str, side: str, matrix: NDArray[Any], x: str, rows: slice, normed: bool) -> None:
+        """M x + b of some rows; a bias that only the last rows have stands with those."""
+        name, bias = f"{self.name}.weight_{side}", self.w.get(f"bias_{side}")
+        if normed or bias is None:
+            self.c.dense(y, name, matrix, "0", x, rows)
+            return
+        first = len(matrix) - len(bias)
+        if rows.start < first:
+            self.c.dense(y, name, matrix, "0", x, slice(rows.start, min(first, rows.stop)))
+        if rows.stop > first:
+            start = max(first, rows.start)
+            y, text = offset(y, start - rows.start), offset(self._array(f"bias_{side}"), start - first)
+            self.c.dense(y, name, matrix, text, x, slice(start, rows.stop))
+
+    def _centred(self, side: str) -> NDArray[Any]:
+        """The matrix less the mean of the rows that are normalised together: its products then have mean zero."""
+        name = f"centred_{side}"
+        matrix = self.w[f"weight_{side}"]
+        assert matrix is not None
+        if name not in self.w:
+            whole = self.form.layer_norm == "dreamer"
+            size = len(matrix) if whole else self.H // self.form.num_heads
+            self.w[name] = _less_its_mean(matrix, size)
+        made = self.w[name]
+        assert made is not None
+        return made
+
+    def _bias_of_norm(self, side: str, start: int, stop: int) -> str:
+        bias = self.w.get(f"bias_{side}")
+        if bias is None:
+            return "0"
+        if len(bias) < stop:  # that inside the reset, behind zeros
+            key = f"bias_{side}_whole"
+            self.w[key] = np.concatenate([np.zeros(stop - len(bias), bias.dtype), bias])
+            return self._array(key)
+        return offset(self._array(f"bias_{side}"), start)
+
+    def _norm(self, y: str, gain: str, bias: str, parts: int, size: int, centred: bool, x: str = "") -> None:
+        epsilon = literal(EPSILON)
+        self.c.line(
+            "norm", f"norm({y}, {x or y}, {gain}, {bias}, {parts}, {size}, {epsilon}, 4, {int(centred)});"
+        )
 
     def _gru(self, x: Value) -> None:
         H, h = self.H, self.h
@@ -89,15 +144,18 @@ class Layer:
         self.c.line("gru_before", f"gru_before_state({h}, {i}, {u} + {H}, {n}, {H}, {self.keep});")
 
     def _dreamer(self, x: Value) -> None:
-        H = self.H
-        W, U = self.w["weight_ih"], self.w["weight_hh"]
-        assert W is not None
-        assert U is not None
+        H, b_i, b_h = self.H, self.w["bias_ih"], self.w["bias_hh"]
+        assert b_i is not None
+        assert b_h is not None
         a, u = self.c.buffer(3 * H), self.c.buffer(3 * H)
-        self.c.dense(a, f"{self.name}.weight_ih", W, "0", x.text)
-        self.c.dense(u, f"{self.name}.weight_hh", U, self._array("bias_hh"), self.h)
+        self.w["bias_of_sums"], bias = _less_its_mean(b_h[:, None], 3 * H)[:, 0], b_i.copy()
+        bias[H : 2 * H] += np.float32(1)
+        self.w["bias_of_norm"] = bias
+        self.c.dense(a, f"{self.name}.weight_ih", self._centred("ih"), self._array("bias_of_sums"), x.text)
+        self.c.dense(u, f"{self.name}.weight_hh", self._centred("hh"), "0", self.h)
         self.c.line("add", f"add({a}, {u}, {3 * H});")
-        self._norm(a, a, self._array("gain_ih"), self._array("bias_ih"), 1, 3 * H, DREAMER_EPSILON)
+        gain, text = self._array("gain_ih"), self._array("bias_of_norm")
+        self.c.line("norm_of_all", f"norm_of_all({a}, {a}, {gain}, {text}, {H}, {literal(DREAMER_EPSILON)});")
         self.c.line("gru_dreamer", f"gru_dreamer({self.h}, {a}, {H}, {self.keep});")
 
     def _lstm(self, x: Value) -> None:
@@ -108,7 +166,7 @@ class Layer:
         read = a
         if self.form.layer_norm:
             read, parts = self.c.buffer(H), self.form.num_heads
-            self._norm(read, a, self._array("gain_c"), self._array("bias_c"), parts, H // parts, EPSILON)
+            self._norm(read, self._array("gain_c"), self._array("bias_c"), parts, H // parts, False, a)
         keeps = f"{self.keep}, {self.keep}"
         self.c.line("lstm", f"lstm_state({self.h}, {cell}, {a}, {read}, {a} + {3 * H}, {H}, {keeps});")
 
@@ -118,3 +176,10 @@ class Layer:
 
     def _mingru(self, x: Value) -> None:
         self.c.line("mingru", f"mingru({self.h}, {self._sums('ih', x)}, {self.H});")
+
+
+def _less_its_mean(matrix: NDArray[Any], size: int) -> NDArray[Any]:
+    """Blocks of `size` rows less the mean of their rows, the sums in order."""
+    blocks = matrix.reshape(-1, size, matrix.shape[1])
+    mean = np.add.accumulate(blocks, axis=1)[:, -1:] / np.float32(size)
+    return (blocks - mean).reshape(matrix.shape)

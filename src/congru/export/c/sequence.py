@@ -56,14 +56,11 @@ def causal_convolution(c: Writer, call: Call, x: Value) -> Value:
     if node.kernel == 1:
         c.dense(y.text, f"{node.name}.weight", weight, bias, x.text)
         return y
-    (past,), matrix = call.state.values(), c.int8.get(id(weight))
-    rest = f"{bias}, {past.text}, {x.text}, {len(weight)}, {past.size}, {x.size}"
-    if matrix is None:
-        c.line("causal", f"causal({y.text}, {c.array(f'{node.name}.weight', weight)}, {rest});")
-    else:
-        names = [c.array(f"{node.name}.weight", matrix.q), c.array(f"{node.name}.scale", matrix.scale)]
-        c.line("causal_int8", f"causal_int8({y.text}, {names[0]}, {names[1]}, {rest});")
-    c.macs += weight.size
+    (past,) = call.state.values()
+    window = c.buffer(past.size + x.size)
+    c.line("copy", f"copy({window}, {past.text}, {past.size});")
+    c.line("copy", f"copy({window} + {past.size}, {x.text}, {x.size});")
+    c.dense(y.text, f"{node.name}.weight", weight, bias, window)
     c.line("shift", f"shift({past.text}, {x.text}, {node.kernel - 1}, {x.size});")
     return y
 
@@ -90,26 +87,18 @@ def attention(c: Writer, call: Call, query: Value, memory: Value) -> Value:
     if node.score == "additive":
         A, v = call.weights["query_weight"], call.weights["score_weight"]
         asked = c.buffer(len(A))
-        names = [
-            c.array(f"{name}.{part}", call.weights[part])
-            for part in ("query_weight", "memory_weight", "score_weight")
-        ]
-        c.line("dense", f"dense({asked}, {names[0]}, 0, {query.text}, {len(A)}, {query.size});")
+        names = [c.array(f"{name}.{part}", call.weights[part]) for part in ("memory_weight", "score_weight")]
+        c.dense(asked, f"{name}.query_weight", A, "0", query.text)
         sizes = f"{memory.length}, {memory.size}, {len(v)}"
         c.line(
             "additive_attention",
-            f"attend_additive({y.text}, {asked}, {names[1]}, {names[2]}, {memory.text}, {sizes});",
+            f"attend_additive({y.text}, {asked}, {names[0]}, {names[1]}, {memory.text}, {sizes});",
         )
-        c.macs += A.size
         return y
     turned = query.text
     if node.score == "bilinear":
         weight = np.ascontiguousarray(call.weights["weight"].T)
         turned = c.buffer(len(weight))
-        c.line(
-            "dense",
-            f"dense({turned}, {c.array(f'{name}.weight', weight)}, 0, {query.text}, {len(weight)}, {query.size});",
-        )
-        c.macs += weight.size
+        c.dense(turned, f"{name}.weight", weight, "0", query.text)
     c.line("attention", f"attend({y.text}, {turned}, {memory.text}, {memory.length}, {memory.size});")
     return y

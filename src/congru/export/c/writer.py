@@ -23,6 +23,7 @@ _BUFFER = re.compile(r"@(\d+)@")
 TYPES = {"f": "float", "b": "int8_t", "h": "int16_t", "i": "int32_t"}
 KINDS = {np.dtype(np.float32): "f", np.dtype(np.int8): "b", np.dtype(np.int16): "h", np.dtype(np.int32): "i"}
 _LINE = 120
+PANEL = 32  # rows of a matrix side by side, as in kernels/dense.h
 
 
 class Value(NamedTuple):
@@ -60,6 +61,8 @@ class Writer:
         default_factory=dict
     )  # by the identity of the float array it stands for
     int16: set[str] = field(default_factory=set)  # states in whole numbers of 2^-15
+    tied: set[int] = field(default_factory=set)  # identities of tables that are matrices of a dense layer too
+    panels: dict[tuple[int, int, int], tuple[NDArray[Any], str]] = field(default_factory=dict)
 
     def line(self, kernel: str, text: str) -> None:
         """A statement; `kernel` names the file of the functions it calls, "" for none."""
@@ -95,13 +98,25 @@ class Writer:
         columns, count = weight.shape[1], stop - start
         matrix = self.int8.get(id(weight))
         if matrix is None:
-            text = offset(self.array(name, weight), start * columns)
+            text = self.packed(name, weight, start, stop)
             self.line("dense", f"dense({y}, {text}, {bias}, {x}, {count}, {columns});")
         else:
             text = offset(self.array(name, matrix.q), start * columns)
             scale = offset(self.array(f"{name}.scale", matrix.scale), start)
             self.line("dense_int8", f"dense_int8({y}, {text}, {scale}, {bias}, {x}, {count}, {columns});")
         self.macs += count * columns
+
+    def packed(self, name: str, weight: NDArray[Any], start: int, stop: int) -> str:
+        """The C name of rows [start, stop) of a matrix in panels, as `dense` reads them; held once."""
+        key = id(weight), start, stop
+        if key not in self.panels:
+            part = weight[start:stop]
+            blocks = [part[at : at + PANEL].T.ravel() for at in range(0, len(part), PANEL)]
+            self.panels[key] = (
+                weight,
+                self.array(f"{name}.{start}" if start else name, np.concatenate(blocks)),
+            )
+        return self.panels[key][1]
 
     def bytes(self, size: int) -> str:
         """Working memory of `size` int8_t, in as many floats as hold them."""

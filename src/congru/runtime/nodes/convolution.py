@@ -10,7 +10,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from congru.errors import SettingsError
-from congru.runtime.cells import Array, sigmoid_
+from congru.runtime.activations import sigmoid, tanh
+from congru.runtime.cells import Array
 from congru.runtime.dense import dense
 from congru.runtime.nodes.node import Compute, Node, PointwiseNode, Shapes, Spec, Weights, flag, whole
 from congru.runtime.run import Run
@@ -127,15 +128,15 @@ class PictureConvolution(PointwiseNode, type="conv2d"):
 
     def function(self, weights: Weights, *x: Spec, backend: str) -> Any:
         """One product per picture."""
-        return picture_convolution(weights["weight"], weights.get("bias"), self.stride, self.padding)
+        return picture_convolution(weights["weight"], weights.get("bias"), self.stride, self.padding, backend)
 
 
 def picture_convolution(
-    weight: Array, bias: Array | None, stride: int, padding: int
+    weight: Array, bias: Array | None, stride: int, padding: int, backend: str
 ) -> Callable[[Array], Array]:
     """The function of pictures [.., C, H, W]: one product per picture, so that each has the bits it has alone."""
     channels, kernel = weight.shape[0], weight.shape[-1]
-    matrix = np.ascontiguousarray(weight.reshape(channels, -1).T)
+    product = dense(weight.reshape(channels, -1), bias, backend)
     edge = (padding, padding)
 
     def convolve(pictures: Array) -> Array:
@@ -143,10 +144,8 @@ def picture_convolution(
         padded = np.pad(pictures, [(0, 0)] * (len(lead) + 1) + [edge, edge])
         patches = sliding_window_view(padded, (kernel, kernel), axis=(-2, -1))[..., ::stride, ::stride, :, :]
         rows, columns = patches.shape[-4], patches.shape[-3]
-        flat = np.moveaxis(patches, -5, -3).reshape(*lead, rows * columns, matrix.shape[0])
-        y = np.matmul(flat, matrix)
-        if bias is not None:
-            y += bias
+        flat = np.moveaxis(patches, -5, -3).reshape(*lead, rows * columns, weight[0].size)
+        y = product(flat)
         out: Array = np.ascontiguousarray(np.swapaxes(y, -1, -2)).reshape(*lead, channels, rows, columns)
         return out
 
@@ -193,9 +192,10 @@ class ConvolutionalGru(Node, type="conv_gru"):
 
     def build(self, weights: Weights, *x: Spec, **how: Any) -> Compute:
         """The inputs' convolution for all steps at once, the state's step by step."""
-        edge = self.kernel // 2
-        of_input = picture_convolution(weights["weight_ih"], weights["bias_ih"], 1, edge)
-        of_state = picture_convolution(weights["weight_hh"], weights["bias_hh"], 1, edge)
+        edge, backend = self.kernel // 2, how.get("backend", "numpy")
+        of_input = picture_convolution(weights["weight_ih"], weights["bias_ih"], 1, edge, backend)
+        of_state = picture_convolution(weights["weight_hh"], weights["bias_hh"], 1, edge, backend)
+        sigmoid_of, tanh_of = sigmoid(backend), tanh(backend)
         name, size = f"{self.name}.h", (self.channels, *x[0].size[1:])
 
         def compute(run: Run, value: Array) -> Array:
@@ -206,9 +206,9 @@ class ConvolutionalGru(Node, type="conv_gru"):
             y = np.empty((len(value), batch, *size), np.float32)
             for t in range(len(value)):
                 a = of_state(h)
-                r, z = np.split(sigmoid_(driven[t, :, : 2 * c] + a[:, : 2 * c]), 2, axis=1)
-                n = np.tanh(driven[t, :, 2 * c :] + r * a[:, 2 * c :])
-                h = z * h + (np.float32(1) - z) * n
+                r, z = np.split(sigmoid_of(driven[t, :, : 2 * c] + a[:, : 2 * c]), 2, axis=1)
+                n = tanh_of(driven[t, :, 2 * c :] + r * a[:, 2 * c :])
+                h = z * h + (n - z * n)
                 y[t] = h
                 going_on = slice(None) if run.lengths is None else run.lengths > t
                 after[going_on] = h.reshape(batch, -1)[going_on]

@@ -10,7 +10,8 @@ import numpy as np
 
 from congru.errors import SettingsError
 from congru.kernels import binding, rows
-from congru.runtime.cells import Array, sigmoid_
+from congru.runtime.activations import sigmoid, tanh
+from congru.runtime.cells import Array
 from congru.runtime.dense import dense
 from congru.runtime.nodes.node import (
     PointwiseNode,
@@ -158,7 +159,7 @@ class Tanh(_Activation, type="tanh"):
 
     def function(self, weights: Weights, *x: Spec, backend: str) -> Callable[..., Any]:
         """tanh(x)."""
-        return np.tanh
+        return tanh(backend)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,9 +168,7 @@ class Sigmoid(_Activation, type="sigmoid"):
 
     def function(self, weights: Weights, *x: Spec, backend: str) -> Callable[..., Any]:
         """1 / (1 + exp(-x))."""
-        if backend == "native" and binding.is_available():
-            return lambda value: rows.sigmoid(np.ascontiguousarray(value))
-        return lambda value: sigmoid_(value.copy())
+        return sigmoid(backend)
 
 
 @dataclass(frozen=True, kw_only=True)

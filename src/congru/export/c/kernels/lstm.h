@@ -1,5 +1,5 @@
-/* needs: sigmoid tanh */
-/* a = W x + U h + b [4 units]: i, f, g, o; becomes f c + i g in its first block, o in its last. */
+/* needs: sigmoid tanh keep */
+/* a = (W x + b) + U h [4 units]: i, f, g, o; becomes f c + i g in its first block, o in its last. */
 static void lstm_gates(const float *c, float *a, int units) {
   int j;
   for (j = 0; j < units; j++) {
@@ -8,12 +8,12 @@ static void lstm_gates(const float *c, float *a, int units) {
     a[3 * units + j] = sigmoid(a[3 * units + j]);
   }
 }
-/* h' = keep h + (1 - keep) o tanh(read), c' = keep c + (1 - keep) new. */
+/* h' = o tanh(read), c' = new_c. */
 static void lstm_state(float *h, float *c, const float *new_c, const float *read, const float *o, int units, float keep,
                        float keep_c) {
   int j;
   for (j = 0; j < units; j++) {
-    h[j] = keep * h[j] + (1.0f - keep) * o[j] * hyperbolic_tangent(read[j]);
-    c[j] = keep_c * c[j] + (1.0f - keep_c) * new_c[j];
+    h[j] = kept(keep, h[j], o[j] * hyperbolic_tangent(read[j]));
+    c[j] = kept(keep_c, c[j], new_c[j]);
   }
 }
