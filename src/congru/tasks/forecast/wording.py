@@ -64,15 +64,20 @@ def say_times(times: NDArray[Any]) -> list[str]:
     return [f"{time:%a} {time.day} {time:%b}" for time in stamps]
 
 
+_WHOLE = {(60, "minute"): "hour", (24, "hour"): "day", (1440, "minute"): "day", (7, "day"): "week"}
+
+
 def name_step(frequency: str, segment: int) -> tuple[str, str]:
     """What one step of the network is called, and several, at a frequency and so many steps of the series in one.
 
-    >>> name_step("1d", 1), name_step("1h", 24)
-    (('day', 'days'), ('stretch of 24 hours', 'stretches of 24 hours'))
+    >>> name_step("1d", 1), name_step("1h", 24), name_step("15min", 8)
+    (('day', 'days'), ('day', 'days'), ('stretch of 120 minutes', 'stretches of 120 minutes'))
     """
     count, unit = "".join(filter(str.isdigit, frequency)), frequency.lstrip("0123456789")
     size = int(count or 1) * segment
     name = _UNITS.get(unit, "value")
+    if (whole := _WHOLE.get((size, name))) is not None:
+        size, name = 1, whole
     if size == 1:
         return name, f"{name}s"
     return f"stretch of {size} {name}s", f"stretches of {size} {name}s"
