@@ -117,7 +117,7 @@ def train_all(past: Any, seconds: float, out: Path | None) -> Any:
 
     settings = Settings(
         horizon=HORIZON,
-        past=list(COLUMNS.values()),
+        past=tuple(COLUMNS.values()),
         levels=[80],
         test_size=SCORED_HOURS,
         hidden_size=HIDDEN_SIZE,
