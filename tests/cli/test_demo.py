@@ -24,6 +24,15 @@ def test_the_sentence_names_the_winner_whoever_it_is() -> None:
     assert worse.endswith("Use the simple one.")
 
 
+def test_the_table_has_a_line_for_each() -> None:
+    scores = [weather.Score("GRU", 2.5, 0.01, 4000, 32, 15.0), weather.Score("last value", 3.0)]
+    assert weather.table_of(scores).splitlines() == [
+        "                 mean absolute error    parameters  hidden    time",
+        "GRU               2.500 °C ± 0.010           4,000      32    15 s",
+        "last value        3.000 °C",
+    ]
+
+
 def test_the_forecast_is_drawn_beside_what_came() -> None:
     values = np.stack([np.arange(24.0), np.arange(24.0) - 2, np.arange(24.0) + 2], axis=1)[None]
     store = SimpleNamespace(history=np.arange(200.0)[None], names=[weather.SHOWN])

@@ -157,13 +157,7 @@ def score_all(comparison: Any, past: Any) -> tuple[list[Score], Any]:
 
 
 def table_of(scores: list[Score]) -> str:
-    """The scores as aligned text, best first.
-
-    >>> print(table_of([Score("GRU", 2.5, 0.01, 4000, 32, 15.0), Score("last value", 3.0)]))
-                     mean absolute error    parameters  hidden    time
-    GRU               2.500 °C ± 0.010           4,000      32    15 s
-    last value        3.000 °C
-    """
+    """The scores as aligned text, best first."""
     lines = [f"{'':<16} {'mean absolute error':<22} {'parameters':>10}  {'hidden':>6}  {'time':>6}"]
     for score in scores:
         spread = "" if score.spread is None else f" ± {score.spread:.3f}"
