@@ -14,28 +14,31 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tas
 HEARS = {"steps": 400, "hidden_size": 24, "learning_rate": 0.01}
 
 
+NAMES = ("text", "chess", "forecast", "music", "sentiment", "translate", "assistant", "speech", "video")
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the run folders text, chess, forecast, music, sentiment, translate, assistant, speech and video."""
+    return train(tmp_path_factory.mktemp("trained"), *NAMES)
+
+
+@pytest.fixture(scope="session")
+def chess(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the run folder chess, and data/chess/games.pgn."""
+    return train(tmp_path_factory.mktemp("trained"), "chess")
+
+
+def train(folder: Path, *names: str) -> Path:
+    """Train the small case of each task."""
     from contract_cases import CASES
 
     from congru.tasks.registry import TASKS
 
-    folder = tmp_path_factory.mktemp("trained")
     patch = pytest.MonkeyPatch()
     patch.setattr("congru.train.summary.draw_plots", lambda *_: None)  # nobody looks at the reports here
     patch.setattr("congru.train.summary.report_html", lambda *_: "")
-    for name in (
-        "text",
-        "chess",
-        "forecast",
-        "music",
-        "sentiment",
-        "translate",
-        "assistant",
-        "speech",
-        "video",
-    ):
+    for name in names:
         data = folder / "data" / name
         data.mkdir(parents=True)
         settings = {

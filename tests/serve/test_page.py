@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import re
 import shutil
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -316,8 +317,23 @@ def test_chess_refuses_what_is_not_legal_and_takes_back(browser: Any, server: Se
     opened.close("400")
 
 
-def test_my_son_and_i_become_players(browser: Any, server: Serving, trained: Path) -> None:
+def test_my_son_and_i_become_players(
+    browser: Any, server: Serving, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How far it is stands there, it can be ended, and two clicks begin it once."""
+    from congru.serve.subjects import players
     from congru.tasks.chess.sources import read_games
+
+    fit_named, rests = players.fit_named, [0.3]
+
+    def fit_slowly(*arguments: Any, progress: Any, **options: Any) -> Any:
+        def told(done: int, of: int) -> None:
+            progress(done, of)
+            time.sleep(rests[0])
+
+        return fit_named(*arguments, progress=told, **options)
+
+    monkeypatch.setattr(players, "fit_named", fit_slowly)
 
     path = trained / "data" / "chess" / "games.pgn"
     names = read_games(str(path))[0].players[:2]
@@ -327,6 +343,23 @@ def test_my_son_and_i_become_players(browser: Any, server: Serving, trained: Pat
     name = page.get_by_label("Name in the PGN, or a part of it")
     fit = page.get_by_role("button", name="Get to know", exact=True)
     page.get_by_text("My son and I").click()
+    name.fill(names[0])
+    page.get_by_label("Games of this player, as PGN").fill(pgn)
+    fit.dblclick()
+    under_way = page.get_by_role("group", name="Getting to know a player")
+    under_way.get_by_text(
+        re.compile(r"Learning how .* plays: pass [1-9]\d* of 30 over the games, about \d+ s")
+    ).wait_for()
+    page.get_by_role("link", name="Gates", exact=True).click()  # it goes on while one looks elsewhere
+    page.locator(".tokens > span").first.wait_for()
+    page.go_back()
+    under_way.get_by_text(re.compile("pass")).wait_for()
+    under_way.get_by_role("button", name="Cancel").click()
+    under_way.wait_for(state="detached")
+    wait_for(lambda: not server.desk.fits._line)
+    assert not (server.runs.options.runs / "chess-players").exists()
+    assert page.get_by_role("alert").count() == 0
+    rests[0] = 0
     for wanted in ("Nobody", *names):
         name.fill(wanted)
         page.get_by_label("Games of this player, as PGN").fill(pgn)
@@ -456,7 +489,7 @@ def test_a_training_is_started_from_the_form_and_its_curve_grows(
         wait_for(lambda: int(page.locator("[data-rows]").get_attribute("data-rows")) > first)
         page.get_by_role("button", name="Stop and save").click()
         page.get_by_role("button", name="Resume").wait_for()
-        page.get_by_role("link", name="Gates").click()  # what it learned so far is a model
+        page.get_by_role("link", name="Gates", exact=True).click()  # what it learned so far is a model
         page.locator("canvas[data-strip=keep]").wait_for()
         opened.close()
 

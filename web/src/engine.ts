@@ -1,7 +1,8 @@
 // Who answers the views: the server that the page came from, or, in a page without one, the models that came with it.
-import { Fault, type Adapted, type Classified, type Composition, type Edit, type Engine, type Film, type Forecast, type GameAsk, type GameView, type Heard, type LayerFilm, type ModelEntry, type Overheard, type Row, type RunView, type Shares, type Task, type Translated, type UnitNumbers, type Watched, type WhatIf } from "./protocol";
+import { Fault, type Adapted, type AdaptProgress, type Classified, type Composition, type Edit, type Engine, type Film, type Forecast, type GameAsk, type GameView, type Heard, type LayerFilm, type ModelEntry, type Overheard, type Row, type RunView, type Shares, type Task, type Translated, type UnitNumbers, type Watched, type WhatIf } from "./protocol";
 import { SiteEngine, type Site } from "./site";
 import { watchRun, writeText } from "./socket";
+import { askStream } from "./stream";
 
 /** Asks the server that the page came from. */
 export class ServerEngine implements Engine {
@@ -27,8 +28,8 @@ export class ServerEngine implements Engine {
   game(model: string, ask: GameAsk): Promise<GameView> {
     return this.ask("POST", `/models/${encodeURIComponent(model)}/game`, ask);
   }
-  adapt(model: string, player: string, pgn: string): Promise<Adapted> {
-    return this.ask("POST", `/models/${encodeURIComponent(model)}/adapt`, { player, pgn });
+  adapt(model: string, player: string, pgn: string, take: (progress: AdaptProgress) => void, signal: AbortSignal): Promise<Adapted> {
+    return askStream(`/models/${encodeURIComponent(model)}/adapt`, { player, pgn, stream: true }, take, signal);
   }
   async writePgn(ask: GameAsk): Promise<string> {
     return (await this.ask<{ pgn: string }>("POST", "/chess/pgn", { game: ask })).pgn;

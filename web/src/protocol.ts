@@ -155,6 +155,13 @@ export interface GameAsk {
   black?: string | null;
   players?: boolean;
 }
+/** How far a fit is: `done` of `of` fits before it, games read, or passes over the games. */
+export interface AdaptProgress {
+  phase: "waiting" | "reading" | "fitting";
+  done: number;
+  of: number;
+  seconds_left: number | null;
+}
 export interface Adapted {
   model: string;
   player: string;
@@ -292,8 +299,8 @@ export interface Engine {
   unit(run: string, layer: LayerFilm, step: number, unit: number): Promise<UnitNumbers>;
   whatIf(run: string, edits: Edit[], options: { n: number; temperature: number; seed: number; source?: string }): Promise<WhatIf>;
   game(model: string, ask: GameAsk): Promise<GameView>;
-  /** A model that knows one player more, from a PGN of their games. */
-  adapt(model: string, player: string, pgn: string): Promise<Adapted>;
+  /** A model that knows one player more, from a PGN of their games; `take` has how far it is, `signal` ends it. */
+  adapt(model: string, player: string, pgn: string, take: (progress: AdaptProgress) => void, signal: AbortSignal): Promise<Adapted>;
   writePgn(ask: GameAsk): Promise<string>;
   readPgn(text: string): Promise<{ moves: string[]; white: string | null; black: string | null; fen: string | null }>;
   forecast(model: string, ask: { series?: string; csv?: string; cutoff?: number }): Promise<Forecast>;

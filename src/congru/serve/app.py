@@ -101,7 +101,8 @@ def run(options: Options, ready: Callable[[int], None]) -> None:
     """
     app = make_app(options)
     listener = listen(options)
-    server = _Server(make_config(app, options), lambda: ready(listener.getsockname()[1]))
+    leave = app.state.desk.fits.close
+    server = _Server(make_config(app, options), lambda: ready(listener.getsockname()[1]), leave)
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
 
@@ -123,17 +124,22 @@ def listen(options: Options) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Tells when it listens."""
+    """Tells when it listens, and when it is about to end."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], leave: Callable[[], None]) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._ready, self._leave = ready, leave
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen."""
         await super().startup(sockets)
         if self.started:
             self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End what would be waited for, then wait."""
+        self._leave()
+        await super().shutdown(sockets)
 
 
 async def _sweep(desk: Desk) -> None:

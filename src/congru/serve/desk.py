@@ -16,6 +16,7 @@ from congru.runtime.network import Network
 from congru.runtime.session import Session
 from congru.serve.batcher import Batcher
 from congru.serve.faults import Refused
+from congru.serve.fitting import Fits
 from congru.serve.library import Library
 from congru.serve.meters import Meters
 from congru.serve.options import Options
@@ -34,11 +35,12 @@ class Desk:
         self.options, self.meters = options, Meters()
         self.library = Library(options.folders)
         self.sessions = Sessions(options.saves, options.limits.sessions, options.limits.idle_seconds)
-        self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="congru")
+        self.pool, self.fits = ThreadPoolExecutor(THREADS, thread_name_prefix="congru"), Fits()
         self._batchers: dict[int, Batcher] = {}
 
     def close(self) -> None:
         """Let the threads end."""
+        self.fits.close()
         self.pool.shutdown(wait=False, cancel_futures=True)
 
     async def work(self, function: Callable[..., Result], *arguments: Any) -> Result:

@@ -327,6 +327,7 @@ class AdaptBody(_Strict):
     player: Annotated[str, Field(min_length=1, max_length=200)]
     pgn: Annotated[str, Field(min_length=1, max_length=8_000_000)]
     games: Annotated[int, Field(ge=1, le=1000)] = 100
+    stream: Annotated[bool, Field(description="Tell how far it is, as server-sent events.")] = False
 
 
 class PgnBody(_Strict):

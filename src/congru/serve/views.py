@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from importlib import import_module
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import StreamingResponse
+from starlette.requests import ClientDisconnect
 
 from congru.serve import explorer, protocol
 from congru.serve.desk import Desk
 from congru.serve.edits import Edit, run_edited
 from congru.serve.explorer import Explored, Explorer
+from congru.serve.fitting import Adapted, events_schema
 from congru.serve.library import Shelf
 from congru.serve.subjects.subject import AnyTask, Subject
 from congru.serve.unit import unit_numbers
@@ -120,14 +124,27 @@ def task_router(desk: Desk) -> APIRouter:
         return await ask(name, "chess", play)
 
     @router.post(
-        "/models/{name}/adapt", summary="Chess: a model that knows one player more, from their games."
+        "/models/{name}/adapt",
+        summary="Chess: a model that knows one player more, from their games; with `stream` it tells how far it is.",
+        response_model=Adapted,
+        responses={200: {"content": {"text/event-stream": {"schema": events_schema()}}}},
     )
-    async def adapt(name: Key, body: protocol.AdaptBody) -> Answer:
-        def fit(module: Any, shelf: Shelf) -> Answer:
-            answer: Answer = module.adapt(shelf, body, desk.library, desk.options.runs)
-            return answer
+    async def adapt(name: Key, body: protocol.AdaptBody, request: Request) -> Any:
+        shelf = desk.library.find_model(name)
 
-        return await ask(name, "chess", fit)
+        def fit(report: Callable[[str, int, int], None]) -> Answer:
+            adapted = _module("players").adapt(shelf, body, desk.library, desk.options.runs, report)
+            return Adapted(**adapted).model_dump()
+
+        if body.stream:
+            return StreamingResponse(desk.fits.stream(fit), media_type="text/event-stream")
+        answer: Answer = {}
+        async with contextlib.aclosing(desk.fits.run(fit)) as events:
+            async for event in events:
+                if await request.is_disconnected():
+                    raise ClientDisconnect
+                answer = event
+        return answer
 
     @router.post("/chess/pgn", summary="Chess: moves as PGN, or the moves of a PGN.")
     async def pgn(body: protocol.PgnBody) -> Answer:

@@ -10,14 +10,23 @@ import torch
 
 from congru.errors import DataError, SettingsError
 from congru.runtime.folder import load
-from congru.tasks.chess.adaptation import fit_player
+from congru.tasks.chess.adaptation import fit_player, torch_networks
 from congru.tasks.chess.data import TEST, TRAIN, VALID, prepare, split_games
 from congru.tasks.chess.games import Games
 from congru.tasks.chess.learner import ChessLearner, make_learner
 from congru.tasks.chess.moves import MOVE_INDEX
-from congru.tasks.chess.outputs import arrays_of, is_legal, legal_nats, move_nats, read
+from congru.tasks.chess.outputs import (
+    arrays_of,
+    is_legal,
+    legal_nats,
+    move_nats,
+    moves_of_plies,
+    read,
+    see,
+)
 from congru.tasks.chess.positions import relative
 from congru.tasks.chess.predict import Predictor
+from congru.tasks.chess.reading import Reader
 from congru.tasks.chess.scoring import legal_log_softmax
 from congru.tasks.chess.settings import Settings
 from congru.tasks.chess.sources import read_games
@@ -213,6 +222,48 @@ def test_games_can_be_filtered_and_too_few_are_one_line(games: Path) -> None:
         prepare(str(games), Settings.model_validate({**SMALL, "min_elo": 3500}))
     with pytest.raises(DataError, match="validation games, expected at least 32000 plies"):
         prepare(str(games), Settings.model_validate({**SMALL, "batch_size": 4000}))
+
+
+def test_what_no_player_changes_is_computed_once_and_is_the_same(model: Path, games: Path) -> None:
+    """Scores, losses and gradients with `see` and `moves_of_plies` are those without them."""
+    predictor, read_ = Predictor.load(model), read_games(games)[0]
+    if not predictor.with_board:
+        pytest.skip("it reads no board: all it computes depends on the players")
+    networks = torch_networks(predictor)
+    plies = read_.offsets[:3, None] + np.arange(12)
+    batch = to_tensors(arrays_of(Reader(read_, predictor.numbers_in(read_)), plies, True))
+    wanted = batch["own"] == batch["own"][0, 0]
+    assert 0 < int(wanted.sum()) < wanted.numel()
+    some = moves_of_plies(batch, wanted)
+    results = []
+    for part, seen in (
+        (batch, None),
+        (batch, see(networks, batch)),
+        (some, None),
+        (some, see(networks, some)),
+    ):
+        table = torch.from_numpy(predictor.vectors.copy()).requires_grad_()
+        nats = move_nats(read(networks, part, None, table, seen), part)
+        nats = nats[wanted] if part is batch else nats
+        nats.sum().backward()
+        results.append((nats.detach(), table.grad))
+    for nats, gradient in results[1:]:
+        torch.testing.assert_close(nats, results[0][0], rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(gradient, results[0][1], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(results[1][0], results[0][0], rtol=0, atol=0)
+
+
+def test_a_fit_says_how_far_it_is_and_ends_where_that_raises(model: Path, games: Path) -> None:
+    predictor, read_ = Predictor.load(model), read_games(games)[0]
+    told: list[tuple[int, int]] = []
+    fit_player(predictor, read_, 0, np.arange(2), rounds=3, progress=lambda *done: told.append(done))
+    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+    def stop(done: int, of: int) -> None:
+        raise KeyboardInterrupt(f"{done} of {of}")
+
+    with pytest.raises(KeyboardInterrupt, match="0 of 3"):
+        fit_player(predictor, read_, 0, np.arange(2), rounds=3, progress=stop)
 
 
 def test_an_unseen_player_gets_a_vector_that_fits_their_games(model: Path, games: Path) -> None:

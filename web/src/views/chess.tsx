@@ -3,7 +3,8 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { Board, type BoardArrow } from "../board";
 import { engine } from "../engine";
 import { address, Bar, digits, download, faultText, keepInAddress, Notice, percent, Segments, useAnswer, useLatest, useRoute } from "../parts";
-import type { Adapted, GameView } from "../protocol";
+import type { GameView } from "../protocol";
+import { Acquaintance } from "./acquaintance";
 
 type Who = "none" | "white" | "black" | "both";
 
@@ -192,51 +193,6 @@ export function Chess({ model }: { model: string }) {
         </div>
       </section>
     </div>
-  );
-}
-
-/** Who was met last: the page then shows the new model, and says of it what was learnt. */
-let met: Adapted | null = null;
-
-/** Two people who play each other: the model gets to know each from a PGN of their games. */
-function Acquaintance({ model, known }: { model: string; known: (made: Adapted) => void }) {
-  const [player, setPlayer] = useState("");
-  const [games, setGames] = useState("");
-  const [busy, setBusy] = useState(false);
-  const [fault, setFault] = useState<string | null>(null);
-  const made = met?.model === model ? met : null;
-  async function fit() {
-    setBusy(true);
-    setFault(null);
-    try {
-      const answer = await engine.adapt(model, player.trim(), games);
-      met = answer;
-      setGames("");
-      setPlayer("");
-      known(answer);
-    } catch (error) {
-      setFault(faultText(error));
-    }
-    setBusy(false);
-  }
-  return (
-    <details open={made !== null}>
-      <summary>My son and I: get to know a player</summary>
-      <div class="stack" style={{ marginTop: "8px" }}>
-        <p class="small soft">From a PGN of somebody's games the model learns how this person plays; everything else stays. Do it for both, and their predictions stand on the board.</p>
-        <label class="field"><span>Name in the PGN, or a part of it</span><input value={player} onInput={(event) => setPlayer(event.currentTarget.value)} /></label>
-        <label class="field"><span>Games of this player, as PGN</span><textarea rows={3} spellcheck={false} value={games} onInput={(event) => setGames(event.currentTarget.value)} /></label>
-        <div class="row">
-          <button type="button" disabled={busy || !player.trim() || !games.trim()} onClick={() => void fit()}>{busy ? "Getting to know…" : "Get to know"}</button>
-          <label class="button">
-            Open a PGN
-            <input type="file" accept=".pgn" class="hidden" onChange={(event) => void event.currentTarget.files?.[0]?.text().then(setGames)} />
-          </label>
-        </div>
-        {fault && <Notice kind="bad">{fault}</Notice>}
-        {made && <p class="small">{made.player}: {made.games} games, {made.moves} moves; {digits(made.before, 3)} → {digits(made.after, 3)} bits a move.</p>}
-      </div>
-    </details>
   );
 }
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections import OrderedDict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from congru.errors import DataError
 from congru.gates.predictions import percent
-from congru.runtime.folder import CONFIG, load
 from congru.runtime.model import Model
 from congru.serve.edits import Edited
 from congru.serve.explorer import Explored
-from congru.serve.library import Library, Shelf
-from congru.serve.protocol import AdaptBody, GameBody, WhatIfBody
+from congru.serve.library import Shelf
+from congru.serve.protocol import GameBody, WhatIfBody
 from congru.serve.source import Source
 from congru.serve.subjects.subject import choices
 from congru.tasks.chess.follow import begin
@@ -29,9 +26,6 @@ from congru.tasks.chess.predict import LiveGame, Predictor
 from congru.tasks.chess.san import read_move, write_san
 from congru.tasks.chess.use import IMMORTAL
 
-_KNOWS = "-players"
-_ROUNDS = 30  # of Adam over all games
-_adapting = threading.Lock()
 KEPT = 48  # games that wait for their next move
 _SIDES = ("white", "black")
 
@@ -76,10 +70,11 @@ class ChessSubject:
 
 def predictor_of(shelf: Shelf) -> Predictor:
     """The predictor of a model, made once. Raises :class:`DataError` for a model of another task."""
-    return shelf.made("chess", _make)
+    return shelf.made("chess", make_predictor)
 
 
-def _make(model: Model) -> Predictor:
+def make_predictor(model: Model) -> Predictor:
+    """The predictor of a model. Raises :class:`DataError` for one of another task."""
     if model.task != "chess":
         raise DataError(f"model is of the task {model.task!r}, expected 'chess': choose another")
     return Predictor(model)
@@ -89,40 +84,6 @@ def words_of(text: str) -> list[str]:
     """The moves of a text: PGN with or without tags, or moves alone."""
     games = list(read_pgn(text.encode().splitlines(keepends=True)))
     return [] if not games else games[0].moves
-
-
-def adapt(shelf: Shelf, body: AdaptBody, library: Library, runs: Path) -> dict[str, Any]:
-    """Fit a vector for a player and write the model that knows them into `runs`, as MODEL-players.
-
-    Raises:
-        DataError: a PGN without games, or without a player of this name.
-    """
-    from congru.tasks.chess.player_table import save_with_player
-    from congru.tasks.chess.sources import read_games
-    from congru.tasks.chess.use import fit_named
-
-    own = f"{shelf.name.removesuffix(_KNOWS)}{_KNOWS}"
-    with _adapting:
-        target = runs / own
-        known = load(target) if (target / CONFIG).is_file() else shelf.model()
-        predictor = _make(known)
-        with tempfile.TemporaryDirectory(prefix="congru-") as folder:
-            path = Path(folder) / "games.pgn"
-            path.write_text(body.pgn, encoding="utf-8")
-            games = read_games(str(path), bad="skip", say=lambda _: None)[0]
-        name, num_games, fitted = fit_named(predictor, games, body.player, most=body.games, rounds=_ROUNDS)
-        runs.mkdir(parents=True, exist_ok=True)
-        save_with_player(predictor, name, fitted.vector, target)
-        library.add_root(runs)
-        written = next(one for one in library.scan().values() if one.path.resolve() == target.resolve())
-    return {
-        "model": written.name,
-        "player": name,
-        "games": num_games,
-        "moves": fitted.plies,
-        "before": fitted.before,
-        "after": fitted.after,
-    }
 
 
 class Games:

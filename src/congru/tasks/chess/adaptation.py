@@ -10,6 +10,7 @@ Legend: E size of a player's vector.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ from congru.runtime.folder import declared_networks
 from congru.runtime.tensors import of_owner
 from congru.tasks.chess.attacks import Ints
 from congru.tasks.chess.games import Games
-from congru.tasks.chess.outputs import arrays_of, move_nats, read
+from congru.tasks.chess.outputs import Seen, arrays_of, move_nats, moves_of_plies, read, see
 from congru.tasks.chess.predict import Predictor
 from congru.tasks.chess.reading import Reader
 from congru.tasks.chess.streams import game_batches
@@ -42,40 +43,48 @@ class Fitted(NamedTuple):
     plies: int
 
 
+class _Part(NamedTuple):
+    """Some games as a batch, what the networks see in them whoever plays, and which plies [B, T] are the player's own."""
+
+    batch: dict[str, Tensor]
+    seen: Seen | None
+    own: Tensor
+
+
 def fit_player(
-    predictor: Predictor, games: Games, player: int, wanted: Ints, *, rounds: int = 40, rate: float = 0.2
+    predictor: Predictor,
+    games: Games,
+    player: int,
+    wanted: Ints,
+    *,
+    rounds: int = 40,
+    rate: float = 0.2,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Fitted:
-    """Fit the vector of a player (an index into ``games.players``) on some games, by `rounds` steps of Adam on all of them."""
+    """Fit the vector of a player (an index into ``games.players``) on some games, by `rounds` steps of Adam on all of them.
+
+    `progress(done, rounds)` is called before the first round and after each; what it raises ends the fit.
+    """
     networks = torch_networks(predictor)
-    numbers = predictor.numbers_in(games)
-    numbers[player] = len(predictor.vectors)  # the row that is fitted
-    reader = Reader(games, numbers)
-    batches = []
-    for group in game_batches(games.offsets, wanted, _PLIES_AT_ONCE):
-        lengths = games.offsets[group + 1] - games.offsets[group]
-        plies = games.offsets[group][:, None] + np.minimum(
-            np.arange(int(lengths.max())), lengths[:, None] - 1
-        )
-        batch = to_tensors(arrays_of(reader, plies, predictor.with_board))
-        batch["reset"] = torch.zeros_like(batch["reset"])
-        inside = torch.from_numpy(np.arange(plies.shape[1]) < lengths[:, None])
-        batches.append((batch, inside & (batch["own"] == len(predictor.vectors))))
+    parts = list(_parts(predictor, networks, games, player, wanted))
     table = torch.from_numpy(predictor.vectors)
     unknown = table[0]
     spread = (table[1:] - unknown).square().mean(0) if len(table) > 1 else torch.ones_like(unknown)
     scale = spread.clamp(min=_LEAST_VARIANCE).sqrt()
     shift = torch.zeros_like(unknown, requires_grad=True)
     optimizer = torch.optim.Adam([shift], lr=rate)
-    counted = sum(int(own.sum()) for _, own in batches)
+    counted = sum(int(part.own.sum()) for part in parts)
     history = []
     for step in range(rounds + 1):
+        if progress is not None:
+            progress(step, rounds)
         optimizer.param_groups[0]["lr"] = rate * (1 - step / max(rounds, 1))
         optimizer.zero_grad(set_to_none=True)
         nats = 0.0
-        for batch, own in batches:
-            part = _nats(networks, batch, own, torch.cat([table, (unknown + scale * shift)[None]]))
-            part.backward()  # type: ignore[no-untyped-call]
-            nats += float(part.detach())
+        for part in parts:
+            loss = _nats(networks, part, torch.cat([table, (unknown + scale * shift)[None]]))
+            loss.backward()  # type: ignore[no-untyped-call]
+            nats += float(loss.detach())
         history.append(nats)
         (0.5 * shift.square().sum()).backward()  # type: ignore[no-untyped-call]
         if step < rounds:
@@ -85,9 +94,32 @@ def fit_player(
     return Fitted(vector.detach().numpy().copy(), bits[0], bits[-1], counted)
 
 
-def _nats(networks: Networks, batch: dict[str, Tensor], own: Tensor, table: Tensor) -> Tensor:
+def _parts(
+    predictor: Predictor, networks: Networks, games: Games, player: int, wanted: Ints
+) -> Iterator[_Part]:
+    """The games in batches. What does not depend on the player, most of the work, is computed here, once."""
+    fitted = len(predictor.vectors)  # the row that is fitted
+    numbers = predictor.numbers_in(games)
+    numbers[player] = fitted
+    reader = Reader(games, numbers)
+    for group in game_batches(games.offsets, wanted, _PLIES_AT_ONCE):
+        lengths = games.offsets[group + 1] - games.offsets[group]
+        plies = games.offsets[group][:, None] + np.minimum(
+            np.arange(int(lengths.max())), lengths[:, None] - 1
+        )
+        batch, seen = to_tensors(arrays_of(reader, plies, predictor.with_board)), None
+        batch["reset"] = torch.zeros_like(batch["reset"])
+        own = torch.from_numpy(np.arange(plies.shape[1]) < lengths[:, None]) & (batch["own"] == fitted)
+        if predictor.with_board:
+            batch = moves_of_plies(batch, own)
+            seen = see(networks, batch)
+        yield _Part(batch, seen, own)
+
+
+def _nats(networks: Networks, part: _Part, table: Tensor) -> Tensor:
     """The summed -log p of the player's own moves, with the players' vectors in `table`."""
-    return (move_nats(read(networks, batch, None, table), batch) * own).sum()
+    nats = move_nats(read(networks, part.batch, None, table, part.seen), part.batch)
+    return (nats if part.seen is not None else nats[part.own]).sum()
 
 
 def torch_networks(predictor: Predictor) -> Networks:

@@ -57,6 +57,18 @@ def arrays_of(
     return {**{name: part.reshape(*shape, *part.shape[1:]) for name, part in steps.items()}, **moves}
 
 
+def moves_of_plies(batch: Mapping[str, Tensor], wanted: Tensor) -> dict[str, Tensor]:
+    """A batch with the board, and the legal moves of its `wanted` plies [B, T] only, n of them.
+
+    :func:`read` gives the scores of those, :func:`move_nats` [n].
+    """
+    inside = wanted.flatten()
+    kept, rank = inside[batch["row"]], inside.cumsum(0) - 1
+    played = (kept.cumsum(0) - 1)[batch["played"]][inside]
+    moves = {"row": rank[batch["row"]][kept], "tokens": batch["tokens"][kept], "played": played}
+    return {**batch, **moves, "wanted": inside.nonzero().squeeze(1)}
+
+
 class NetworkOutput(NamedTuple):
     """What the networks give for plies [B, T]: move scores, result logits [B, T, 3], the output [B, T, H] and state after.
 
@@ -71,10 +83,31 @@ class NetworkOutput(NamedTuple):
     time: Tensor | None
 
 
+class Seen(NamedTuple):
+    """What the networks "board" [B, T, H] and "move" [C, K] give: of positions and their legal moves, whoever plays."""
+
+    board: Tensor
+    keys: Tensor
+
+
+def see(networks: Networks, batch: Mapping[str, Tensor]) -> Seen:
+    """Run the networks that know no player over the positions of plies [B, T]."""
+    board = networks["board"](batch["board"])[0]
+    keys = networks["move"](batch["tokens"][None])[0][0].float()  # a sum in bfloat16 is wrong by whole units
+    return Seen(board, keys)
+
+
 def read(
-    networks: Networks, batch: Mapping[str, Tensor], carry: Any, vectors: Tensor | None = None
+    networks: Networks,
+    batch: Mapping[str, Tensor],
+    carry: Any,
+    vectors: Tensor | None = None,
+    seen: Seen | None = None,
 ) -> NetworkOutput:
-    """Run the networks over plies [B, T]; `vectors` [players, E] stand in for the network "player"."""
+    """Run the networks over plies [B, T].
+
+    `vectors` [players, E] stand in for the network "player", `seen` for those that :func:`see` runs.
+    """
 
     def player(numbers: Tensor) -> Tensor:
         vector: Tensor = networks["player"](numbers)[0] if vectors is None else F.embedding(numbers, vectors)
@@ -90,11 +123,13 @@ def read(
         return NetworkOutput(
             own.squeeze(-2).float(), out["result"].float(), out["tracker"], state, _time(out)
         )
-    inputs["board"] = networks["board"](batch["board"])[0]
+    board, keys = see(networks, batch) if seen is None else seen
+    inputs["board"] = board
     out, state = networks["main"](inputs, carry, reset=batch["reset"])
-    keys = networks["move"](batch["tokens"][None])[0][0].float()  # a sum in bfloat16 is wrong by whole units
-    query = out["query"].float().flatten(0, 1)[batch["row"]]
-    scores = (query * keys).sum(-1) / keys.shape[-1] ** 0.5
+    query = out["query"].float().flatten(0, 1)
+    if "wanted" in batch:
+        query = query.index_select(0, batch["wanted"])
+    scores = (query.index_select(0, batch["row"]) * keys).sum(-1) / keys.shape[-1] ** 0.5
     return NetworkOutput(scores, out["result"].float(), out["rnn"], state, _time(out))
 
 
@@ -107,9 +142,9 @@ def move_nats(output: NetworkOutput, batch: Mapping[str, Tensor]) -> Tensor:
     if "row" not in batch:
         nats = F.cross_entropy(output.scores.flatten(0, 1), batch["played"].flatten(), reduction="none")
         return nats.view(batch["played"].shape)
-    shape = batch["reset"].shape
-    total = _log_sum_exp(output.scores, batch["row"], batch["reset"].numel())
-    return (total - output.scores[batch["played"]]).view(shape)
+    total = _log_sum_exp(output.scores, batch["row"], len(batch["played"]))
+    nats = total - output.scores[batch["played"]]
+    return nats if "wanted" in batch else nats.view(batch["reset"].shape)
 
 
 def legal_nats(output: NetworkOutput, batch: Mapping[str, Tensor]) -> Tensor:

@@ -35,6 +35,7 @@ COMPRESSED = (".gz", ".bz2", ".zst")
 _CHUNK = 200  # games handed to a worker at a time
 _FEW = 2000  # games of a file that are read without workers
 _REPORTED_EVERY = 20_000  # games
+_COUNTED_EVERY = 100
 Bad = Literal["skip", "stop"]
 
 
@@ -70,6 +71,7 @@ def read_games(
     cache: bool = True,
     chess960: bool = False,
     say: Callable[[str], None] | None = None,
+    count: Callable[[int], None] | None = None,
 ) -> tuple[Games, Report]:
     """The games of a file or folder, and what was left out.
 
@@ -80,16 +82,17 @@ def read_games(
         cache: keep what large files came to in the user's cache, and use it.
         chess960: read games of Chess960 too.
         say: gets a line about the progress now and then.
+        count: gets how many games of a file were read, every hundred; what it raises ends the reading.
 
     Raises :class:`DataError` for a source that is missing, empty, damaged or holds no game that can be followed.
     """
     path = Path(source)
     parts, report = [], Report()
     for file in _files(path):
-        games, of_file = _read_file(file, bad, workers, cache, chess960, say)
+        games, of_file = _read_file(file, bad, workers, cache, chess960, say, count)
         parts.append(games)
-        for reason, count in of_file.counts.items():
-            report.counts[reason] += count
+        for reason, number in of_file.counts.items():
+            report.counts[reason] += number
             report.examples.setdefault(reason, of_file.examples[reason])
     games = concatenate(parts)
     if not len(games):
@@ -125,7 +128,13 @@ def _kind(path: Path) -> str:
 
 
 def _read_file(
-    path: Path, bad: Bad, workers: int | None, cache: bool, chess960: bool, say: Callable[[str], None] | None
+    path: Path,
+    bad: Bad,
+    workers: int | None,
+    cache: bool,
+    chess960: bool,
+    say: Callable[[str], None] | None,
+    count: Callable[[int], None] | None,
 ) -> tuple[Games, Report]:
     kept = _cache_folder(path, chess960) if cache and bad == "skip" else None
     if kept is not None and (kept / "words.json").exists():
@@ -141,6 +150,8 @@ def _read_file(
             report.add(outcome.reason, f"{path.name} {where}: {outcome.detail}")
         if say is not None and number % _REPORTED_EVERY == 0:
             say(f"{path.name}: {number:,} games read")
+        if count is not None and number % _COUNTED_EVERY == 0:
+            count(number)
     arrays = collect(games)
     if kept is not None and len(games) > _FEW:
         _keep(arrays, report, kept)

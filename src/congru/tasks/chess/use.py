@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -282,9 +283,17 @@ def adapt(
 
 
 def fit_named(
-    predictor: Predictor, games: Games, player: str, *, most: int = 200, rounds: int = 40
+    predictor: Predictor,
+    games: Games,
+    player: str,
+    *,
+    most: int = 200,
+    rounds: int = 40,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[str, int, Fitted]:
     """Fit a vector for the player of that name, however the games spell it: the name, the games used, what was fitted.
+
+    `progress` as for :func:`congru.tasks.chess.adaptation.fit_player`.
 
     Raises :class:`DataError` where no player, or more than one, has this name.
     """
@@ -299,7 +308,7 @@ def fit_named(
         black=np.where(spelled[games.black], number, games.black),
     )
     own = np.flatnonzero((one.white == number) | (one.black == number))[:most]
-    return names[0], len(own), fit_player(predictor, one, number, own, rounds=rounds)
+    return names[0], len(own), fit_player(predictor, one, number, own, rounds=rounds, progress=progress)
 
 
 def inspect_inputs(model: Model, source: str | None = None) -> tuple[dict[str, NDArray[Any]], list[str]]:
