@@ -286,3 +286,17 @@ def test_a_player_that_nobody_is_called_gets_names_like_it() -> None:
         matches("Zzz", ["Short, Nigel"])
     with pytest.raises(DataError, match="player is '', expected a name such as"):
         matches("", ["Short, Nigel"])
+
+
+def test_games_are_counted_as_they_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "games.pgn"
+    file.write_text(250 * '[White "A"]\n[Black "B"]\n\n1. e4 e5 *\n\n')
+    counts: list[int] = []
+    assert len(read_games(file, count=counts.append)[0]) == 250
+    assert counts == [100, 200]
+
+    def stop(number: int) -> None:
+        raise KeyboardInterrupt(str(number))
+
+    with pytest.raises(KeyboardInterrupt, match="100"):
+        read_games(file, count=stop)
