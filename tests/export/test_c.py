@@ -23,6 +23,7 @@ from congru.export.int8.quantised import quantised_network
 from congru.export.record import time_beside
 from congru.runtime.folder import load
 from export_cases import ALL, STREAMING, TEXT, cases_of, random_network, save_networks, task_networks
+from nodes_cases import one
 
 pytestmark = pytest.mark.skipif(
     shutil.which("cc") is None, reason="no C compiler is here; to run this: apt-get install gcc"
@@ -63,6 +64,19 @@ def test_every_streaming_node_and_option(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "malloc" not in sources[0].read_text()
     assert re.findall("#include <.*>", sources[0].read_text()) == []
+
+
+@pytest.mark.parametrize("flag", ["-DCONGRU_SINGLE", "-U__SSE__"])
+def test_processors_without_double_precision_or_vectors(flag: str, tmp_path: Path) -> None:
+    """What a compiler for them takes, and what it computes."""
+    config = one("gru", {"x": {"features": 9}}, hidden_size=53)
+    save_networks(tmp_path / "m", {"main": config})
+    export_model(tmp_path / "m", "c", tmp_path / "out")
+    sources = [tmp_path / "out" / "m.c", tmp_path / "out" / "m_test.c"]
+    compile_c(["cc"], [*STRICT, "-O2", flag], sources, tmp_path / "program")
+    done = subprocess.run([str(tmp_path / "program")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert float(done.stdout.split()[-1]) < 3e-6
 
 
 def test_clang_accepts_it_too(tmp_path: Path) -> None:

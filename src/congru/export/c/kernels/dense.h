@@ -36,15 +36,20 @@ static inline void panel_4(float *y, const float *w, const float *x, int columns
   FOUR(y) = a;
 }
 #else
-static inline void panel_rows(float *y, const float *w, const float *x, int rows, int columns, int width) {
-  int i, k;
-  for (k = 0; k < columns; k++, w += width) {
-    for (i = 0; i < rows; i++) y[i] += w[i] * x[k];
-  }
+static inline void panel_4(float *y, const float *w, const float *x, int columns, int width) {
+  float a = y[0], b = y[1], c = y[2], d = y[3];
+  int k;
+  for (k = 0; k < columns; k++, w += width) a += w[0] * x[k], b += w[1] * x[k], c += w[2] * x[k], d += w[3] * x[k];
+  y[0] = a, y[1] = b, y[2] = c, y[3] = d;
 }
-#define panel_32(y, w, x, columns) panel_rows(y, w, x, 32, columns, 32)
-#define panel_16(y, w, x, columns, width) panel_rows(y, w, x, 16, columns, width)
-#define panel_4(y, w, x, columns, width) panel_rows(y, w, x, 4, columns, width)
+static inline void panel_16(float *y, const float *w, const float *x, int columns, int width) {
+  int i;
+  for (i = 0; i < 16; i += 4) panel_4(y + i, w + i, x, columns, width);
+}
+static inline void panel_32(float *y, const float *w, const float *x, int columns) {
+  panel_16(y, w, x, columns, 32);
+  panel_16(y + 16, w + 16, x, columns, 32);
+}
 #endif
 static void dense(float *y, const float *weight, const float *bias, const float *x, int rows, int columns) {
   int i = 0, k, width = rows % 32;
