@@ -2,8 +2,9 @@
 
 Reads a run folder that `congru train chess` left and the test part of pgnmentor20, once: hits and bits by ply and rating,
 microseconds of a step; with the board the gain of the players' vectors, players named from their games, 20 games of players
-never met (from the set masters: nobody of them is in pgnmentor20), earlier games of a pair carried in the state; moves only
-legality before other moves are ruled out, and the board in the state. The model was chosen on the validation part.
+never met (from the set masters: none is in pgnmentor20), earlier games of a pair carried in the state, what players chose
+by position in their last 200 games with that colour; moves only legality before other moves are ruled out, and the board in the
+state. The model was chosen on the validation part.
 
     CONGRU_DATA=FOLDER python -m bench.chess_model RUN [--games 4310] [--with-masters GAMES.tsv.gz]
 
@@ -33,11 +34,12 @@ from congru.tasks.chess.games import Games
 from congru.tasks.chess.identification import identify
 from congru.tasks.chess.predict import Predictor
 from congru.tasks.chess.probes import board_probe
+from congru.tasks.chess.recall import Recall
 from congru.tasks.chess.sources import read_games
 from congru.tasks.chess.use import spread
 
 MANY_GAMES = 1000
-EARLIER, PAIRS = 3, 300
+EARLIER, PAIRS, RECALLED = 3, 300, 200
 
 
 def scores(predictor: Predictor, games: Games, test: Ints) -> tuple[dict[str, Any], Scored]:
@@ -166,6 +168,24 @@ def earlier_games(predictor: Predictor, games: Games, test: Ints) -> dict[str, A
     }
 
 
+def recalled(predictor: Predictor, games: Games, test: Ints) -> dict[str, Any]:
+    """Test games predicted with what each player chose in his last games before, and without."""
+    order = np.lexsort((np.arange(len(games)), games.date))
+    train = order[games.split[order] == TRAIN]
+    wanted = spread(test, PAIRS)
+    recalls = {}
+    for number in wanted.tolist():
+        before = train[games.date[train] < games.date[number]]
+        own = [
+            before[players[before] == players[number]][-RECALLED:] for players in (games.white, games.black)
+        ]
+        names = (games.players[games.white[number]], games.players[games.black[number]])
+        recalls[number] = Recall(games.select(np.concatenate(own)), *names)
+    plain, known = score(predictor, games, wanted), score(predictor, games, wanted, recalls)
+    met = float(np.mean(plain.nats != known.nats))
+    return {"games": len(wanted), "met": met, **gain(known, plain, np.ones(len(plain.rank), bool))}
+
+
 def score_last(predictor: Predictor, games: Games, blocks: list[Ints], last: Ints) -> Scored:
     """The scores of the last game of each block."""
     scored = score(predictor, games, np.concatenate(blocks), blocks=blocks)
@@ -187,6 +207,7 @@ def with_board(predictor: Predictor, games: Games, test: Ints) -> dict[str, Any]
     figures["new_players"] = new_players(predictor)
     print("new players", figures["new_players"], flush=True)
     figures["earlier_games"] = earlier_games(predictor, games, test)
+    figures["recalled"] = recalled(predictor, games, test)
     return figures
 
 

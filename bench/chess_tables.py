@@ -37,8 +37,9 @@ def chess() -> str:
             "players with 1,000 games: their vectors": "players",
             f"new players: a vector from {fitted} games": "new_players",
             "earlier games of the pair in the state": "earlier_games",
+            "what the player chose before, by position": "recalled",
         }
-        lines += [[title, what, *_gain(figures[key])] for what, key in knowledge.items()]
+        lines += [[title, what, *_gain(figures[key])] for what, key in knowledge.items() if key in figures]
         shares = ", ".join(
             f"{share:.0%} {size}" for size, share in figures["named"].items() if size != "chance"
         )

@@ -17,7 +17,7 @@ from congru.tasks.chess.following import Followed
 from congru.tasks.chess.memory import MoveMemory
 from congru.tasks.chess.predict import Predictor
 from congru.tasks.chess.rules import Position
-from congru.tasks.chess.terminal import board_lines
+from congru.tasks.chess.terminal import board_lines, view_lines
 
 MOVES = ["e4", "c5", "Nf3", "d6", "d4", "cxd4", "Nxd4", "Nf6", "Nc3", "a6"]
 
@@ -125,10 +125,19 @@ def test_the_end_of_a_game_is_told(predictor: Predictor) -> None:
     assert game.history[-1].san == "Qh4#"
 
 
-def test_earlier_games_change_the_state_and_unknown_names_do_not(predictor: Predictor) -> None:
+def test_earlier_games_go_into_the_predictions_and_unknown_names_do_not(predictor: Predictor) -> None:
     plain = follow.begin(predictor).view(40, 0)
-    earlier = follow.begin(predictor, earlier=games_of(" ".join(MOVES), "d4 d5")).view(40, 0)
-    assert plain.choices != earlier.choices
+    game = follow.begin(predictor, earlier=games_of(" ".join(MOVES), " ".join(MOVES), "d4 d5"))
+    known = game.view(40, 0)
+    assert known.chosen == (("e4", 2), ("d4", 1))
+    assert "  chosen here in earlier games: e4 2, d4 1" in view_lines(game, known)
+    before, now = ({choice.san: choice.probability for choice in view.choices} for view in (plain, known))
+    for san, p in before.items():  # the model counts as four games
+        assert now[san] == pytest.approx((dict(known.chosen).get(san, 0) + 4 * p) / 7, rel=1e-5)
+    game.play("h4")
+    assert game.view(40, 0).chosen == ()
+    game.undo()
+    assert game.view(40, 0) == known
     assert follow.begin(predictor, white="Nobody").view(40, 0) == plain
     name = predictor.players[0]
     assert follow.known_player(predictor, name.lower()) == name

@@ -11,14 +11,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-import numpy as np
-
 from congru.errors import DataError
 from congru.tasks.chess.following import Followed, OpeningName, Played, View
 from congru.tasks.chess.games import Games
 from congru.tasks.chess.players import matches, one_person
 from congru.tasks.chess.positions import Board
-from congru.tasks.chess.predict import LiveGame, Predictor
+from congru.tasks.chess.predict import Predictor
+from congru.tasks.chess.recall import Recall
 from congru.tasks.chess.sources import read_games
 from congru.tasks.chess.terminal import board_lines, played_line, summary_lines, view_lines
 
@@ -49,7 +48,7 @@ def begin(
     earlier: Games | None = None,
     names: OpeningName = lambda position: None,
 ) -> Followed:
-    """A game that begins now, `earlier` games of the same two players in its state.
+    """A game that begins now; what the two players chose in `earlier` games goes into the predictions.
 
     A name that the model does not know is an unknown player's.
     """
@@ -58,20 +57,9 @@ def begin(
         known_player(predictor, black),
         elo=elo,
         board=Board(fen) if fen else None,
+        recall=None if earlier is None else Recall(earlier, white, black),
     )
-    if earlier is not None:
-        _carry(live, earlier)
     return Followed(predictor, live, names)
-
-
-def _carry(live: LiveGame, games: Games) -> None:
-    """Play earlier games into the state of a game that begins, the oldest first."""
-    order = np.argsort(games.date, kind="stable")
-    for game in order.tolist():
-        if games.start[game] < 0:
-            for code in games.of(game).tolist():
-                live.play(code)
-            live.again()
 
 
 def follow_moves(

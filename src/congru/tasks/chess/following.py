@@ -56,7 +56,8 @@ class Source(NamedTuple):
 class View:
     """What is known before a move. `white_wins`, `draws`, `black_wins` sum to 1; `sources` the earlier moves that count most.
 
-    `seconds`: how long the player is likely to think, None where the model learnt from games without clocks.
+    `seconds`: how long the player is likely to think, None where the model learnt from games without clocks. `chosen`: what
+    the player chose here in earlier games that were given, as (SAN, how often), the most frequent first.
     """
 
     ply: int
@@ -69,6 +70,7 @@ class View:
     outcome: str | None
     sources: tuple[Source, ...]
     seconds: float | None = None
+    chosen: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass
@@ -120,7 +122,15 @@ class Followed:
             outcome=self.position.outcome(),
             sources=self._sources(choices, sources),
             seconds=None if prediction.time is None else seconds_of(prediction.time[0]),
+            chosen=self._chosen(),
         )
+
+    def _chosen(self) -> tuple[tuple[str, int], ...]:
+        """What the player to move chose in this position in earlier games."""
+        recall, position = self.live.recall, self.position
+        if recall is None:
+            return ()
+        return tuple((write_san(position, code), n) for code, n in recall.chosen(position).most_common())
 
     def play(self, move: str | int, clock: float = math.nan) -> Played:
         """Play a move in SAN or UCI, or a code; `clock`: the seconds that the player has left after it, where known.

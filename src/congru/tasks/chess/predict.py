@@ -33,6 +33,7 @@ from congru.tasks.chess.moves import MOVE_INDEX, NUM_MOVES
 from congru.tasks.chess.plies import START_TOKEN
 from congru.tasks.chess.positions import Board, position_of, relative
 from congru.tasks.chess.reading import Context, Inputs, Reader, inputs_of
+from congru.tasks.chess.recall import Recall
 from congru.tasks.chess.scoring import legal_log_softmax
 from congru.tasks.chess.streams import game_batches, plies_of
 from congru.tasks.loading import fitting, load_model
@@ -226,16 +227,18 @@ class Predictor:
         elo: tuple[int, int] = (0, 0),
         vectors: tuple[NDArray[np.float32] | None, NDArray[np.float32] | None] = (None, None),
         board: Board | None = None,
+        recall: Recall | None = None,
     ) -> LiveGame:
         """A game to be followed move by move, from the usual first position or that of `board`.
 
-        A vector replaces that of a player's name. `elo` are White's and Black's ratings, 0 where unknown.
+        A vector replaces that of a player's name. `elo` are White's and Black's ratings, 0 where unknown. `recall`: what the
+        players chose in earlier games, which goes into every prediction.
         """
         pair = [
             self.vectors[self.number_of(name)] if vector is None else vector
             for name, vector in zip((white, black), vectors)
         ]
-        return LiveGame(self, pair, elo, board)
+        return LiveGame(self, pair, elo, board, recall)
 
     def board_vector(self, board: NDArray[np.float32]) -> NDArray[np.float32]:
         """The output of the network "board" for features [1, F] of zeros and ones, [1, H]: the sum of the rows in use."""
@@ -253,6 +256,7 @@ class LiveGame:
         vectors: list[NDArray[np.float32]],
         elo: tuple[int, int] = (0, 0),
         board: Board | None = None,
+        recall: Recall | None = None,
     ) -> None:
         self.predictor, self.vectors = predictor, vectors
         self.board, self.moves = board or Board(), list[int]()
@@ -261,6 +265,7 @@ class LiveGame:
         self._steps = predictor.main.steps()
         self._steps.write(predictor.main.initial_state())
         self._start = self.board.copy(), self._steps.copy()
+        self.recall = recall
         self._prediction: Predicted | None = None
 
     @property
@@ -272,7 +277,11 @@ class LiveGame:
         """What the model says of the next move; raises nothing at the end of a game: then there is no legal move."""
         if self._prediction is None:
             plain = self.plain()
-            self._prediction = self.read(plain, self.rows(plain))
+            predicted = self.read(plain, self.rows(plain))
+            if self.recall is not None:
+                log_p = self.recall.mixed(self.board.rules, predicted.code, predicted.log_p)
+                predicted = replace(predicted, log_p=log_p)
+            self._prediction = predicted
         return self._prediction
 
     def play(self, code: int) -> LiveGame:

@@ -6,7 +6,7 @@ games:
 
 1. the model follows the last game, knowing neither of them;
 2. a vector is fitted for each on the games before (`congru adapt`), nothing else changes;
-3. the model follows the last game again, knowing them, and once more with their earlier games in its state.
+3. the model follows the last game again, knowing them, and once more with what they chose in their earlier games.
 
     python -m congru.tasks.chess.story MODEL OUT [--games 24]
 """
@@ -117,7 +117,7 @@ def main(arguments: list[str] | None = None) -> None:
     for name, model, before in (
         ("knowing neither", options.model, None),
         ("knowing both", out / "family", None),
-        ("knowing both, their earlier games in the state", out / "family", earlier),
+        ("knowing both, and what they chose before", out / "family", earlier),
     ):
         print(f"  {name:<48} {bits(model, last, before):.3f}")
     line = ["congru", "run", str(out / "family"), str(last), "--earlier", str(earlier)]

@@ -46,6 +46,9 @@ def view_lines(game: Followed, view: View) -> list[str]:
     )
     if view.seconds is not None:
         lines.append(f"  and to think about {view.seconds:.0f} s")
+    if view.chosen:
+        times = ", ".join(f"{san} {count}" for san, count in view.chosen)
+        lines.append(f"  chosen here in earlier games: {times}")
     if view.sources:
         stands = ", ".join(f"{source.move} ({source.bits:+.2f} bits)" for source in view.sources)
         lines.append(f"  {view.choices[0].san} stands on {stands}")

@@ -85,7 +85,7 @@ def run(
     fen:
         Another first position.
     earlier:
-        A PGN of earlier games of the same two players: what they played goes into the state.
+        A PGN of earlier games of the two players: what they chose in the same positions goes into the predictions.
     top:
         How many moves to show.
     sources:
