@@ -78,4 +78,31 @@ def chess_stockfish() -> str:
     return markdown(["Stockfish", "games", "won / drawn / lost", "score (95 %)"], rows)
 
 
-BLOCKS: dict[str, Callable[[], str]] = {"chess": chess, "chess_stockfish": chess_stockfish}
+def chess_study() -> str:
+    """How the network with the board grows with the number of games; three cells that read moves only."""
+    tables = []
+    if (ROOT / "results" / "chess_curve.json").exists():
+        rows = [
+            [f"{int(games):,}", *_scores(row), f"{row['plies'] / 1e6:.1f} million"]
+            for games, row in result("chess_curve")["figures"]["runs"].items()
+        ]
+        tables.append(markdown(["training games", "top-1", "bits a move", "plies trained on"], rows))
+    if (ROOT / "results" / "chess_cells.json").exists():
+        rows = [
+            [cell, f"{row['parameters']:,}", *_scores(row), f"{row['legal_rate']:.1%}", f"{row['steps']:,}"]
+            for cell, row in result("chess_cells")["figures"]["runs"].items()
+        ]
+        header = ["cell", "parameters", "top-1", "bits a move", "first choice legal", "steps"]
+        tables.append(markdown(header, rows))
+    return "\n".join(tables)
+
+
+def _scores(row: dict[str, Any]) -> list[str]:
+    return [f"{row['top1']:.1%}", f"{row['bits_per_move']:.2f}"]
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "chess": chess,
+    "chess_stockfish": chess_stockfish,
+    "chess_study": chess_study,
+}

@@ -49,7 +49,10 @@ def test_three_examples_of_four_lines_of_python():
 
 
 def test_the_readme_is_about_one_screen_and_its_table_fits():
-    assert len(README.splitlines()) <= 110
+    shown = re.sub(r"<details>.*?</details>\n", "", README, flags=re.DOTALL)  # a page shows these when asked
+    assert README.count("<details>") == README.count("</details>") == 2
+    assert len(shown.splitlines()) <= 90
+    assert len(README.splitlines()) <= 120
     rows = re.search(r"<!-- results:tasks -->\n(.*?)<!-- end -->", README, re.DOTALL)[1].splitlines()
     pages = [re.search(r"docs/(\w+)\.md", row)[1] for row in rows[2:]]
     assert len(set(pages)) == len(pages), "one row per task"
