@@ -51,6 +51,7 @@ LOWER: dict[str, Any] = {
     "epochs": 24,
     "evaluations": 12,
     "ema": 0.998,
+    "precision": "bfloat16",
     "bleu_tokenize": "none",
     "quiet": True,
 }
