@@ -15,18 +15,31 @@ export function writeText(model: string, prompt: string, options: WriteOptions, 
     const send = (message: Record<string, unknown>) => socket.send(JSON.stringify(message));
     const { seed, ...rest } = options;
     let session = "";
-    signal.addEventListener("abort", () => socket.readyState === WebSocket.OPEN && send({ type: "stop", target: 3, id: 4 }));
+    let drawing = false;
+    signal.addEventListener("abort", () => {
+      if (drawing) return send({ type: "stop", target: 3, id: 4 });
+      done("stopped");
+      socket.close();
+    });
     socket.onmessage = (event) => {
       const answer = JSON.parse(event.data as string) as { type: string; session: string; text: string; reason: string; code: string; message: string };
       if (answer.type === "hello") send({ type: "open", model, seed, id: 1 });
       else if (answer.type === "opened") send({ type: "feed", session: (session = answer.session), text: prompt, id: 2 });
-      else if (answer.type === "fed") send({ type: "generate", session, ...rest, id: 3 });
-      else if (answer.type === "piece") take(answer.text);
+      else if (answer.type === "fed") {
+        drawing = true;
+        send({ type: "generate", session, ...rest, id: 3 });
+      } else if (answer.type === "piece") take(answer.text);
       else if (answer.type === "generated") done(answer.reason);
       else if (answer.type === "error") failed(new Fault(answer.code, answer.message));
-      if (answer.type === "generated" || answer.type === "error") socket.close();
+      if (answer.type === "generated" || answer.type === "error") {
+        drawing = false;
+        socket.close();
+      }
     };
-    socket.onclose = () => failed(new Fault("connection", "The server does not answer any more: what came is kept, and this page goes on when it is back."));
+    socket.onclose = () => {
+      drawing = false;
+      failed(new Fault("connection", "The server does not answer any more: what came is kept, and this page goes on when it is back."));
+    };
   });
 }
 
