@@ -8,6 +8,12 @@ function address(): URL {
   return url;
 }
 
+/** Closes a connection; one that is not open yet when it is, since a browser calls anything else a fault. */
+function end(socket: WebSocket): void {
+  if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
+  else socket.close();
+}
+
 /** Goes on from a prompt over the WebSocket; `take` has every piece as it is drawn. Returns why it ended. */
 export function writeText(model: string, prompt: string, options: WriteOptions, take: (piece: string) => void, signal: AbortSignal): Promise<string> {
   return new Promise((done, failed) => {
@@ -19,9 +25,10 @@ export function writeText(model: string, prompt: string, options: WriteOptions, 
     signal.addEventListener("abort", () => {
       if (drawing) return send({ type: "stop", target: 3, id: 4 });
       done("stopped");
-      socket.close();
+      end(socket);
     });
     socket.onmessage = (event) => {
+      if (signal.aborted && !drawing) return;
       const answer = JSON.parse(event.data as string) as { type: string; session: string; text: string; reason: string; code: string; message: string };
       if (answer.type === "hello") send({ type: "open", model, seed, id: 1 });
       else if (answer.type === "opened") send({ type: "feed", session: (session = answer.session), text: prompt, id: 2 });
@@ -53,6 +60,7 @@ export function watchRun(run: string, take: (news: News) => void, lost: (is: boo
   function connect() {
     socket = new WebSocket(address());
     socket.onmessage = (event) => {
+      if (over) return;
       const answer = JSON.parse(event.data as string) as { type: string } & News;
       if (answer.type === "hello") {
         wait = 500;
@@ -74,6 +82,6 @@ export function watchRun(run: string, take: (news: News) => void, lost: (is: boo
   return () => {
     over = true;
     clearTimeout(timer);
-    socket?.close();
+    if (socket) end(socket);
   };
 }
