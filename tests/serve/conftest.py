@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,3 +56,27 @@ def train(folder: Path, *names: str) -> Path:
         TASKS[name].train(*CASES[name].data(data), settings=settings)
     patch.undo()
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Debian's Chromium; its microphone says "A B" again and again."""
+    from speech_cases import tones, write_wav
+
+    voice = tmp_path_factory.mktemp("voice") / "voice.wav"
+    write_wav(voice, tones("A B"))
+    reason = "playwright is not installed; to run this: pip install playwright"
+    sync_api = pytest.importorskip("playwright.sync_api", reason=reason)
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("chromium is not installed; to run this: apt-get install chromium")
+    with sync_api.sync_playwright() as play:
+        arguments = [
+            "--no-sandbox",
+            "--use-fake-ui-for-media-stream",
+            "--use-fake-device-for-media-stream",
+            f"--use-file-for-fake-audio-capture={voice}",
+        ]
+        chromium = play.chromium.launch(executable_path=program, args=arguments)
+        yield chromium
+        chromium.close()

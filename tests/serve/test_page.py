@@ -20,7 +20,6 @@ from page_cases import Opened, wait_for
 from congru.serve.desk import Desk
 from congru.serve.page import STATIC
 from serve_cases import Serving, serving
-from speech_cases import tones, write_wav
 
 WEB = Path(__file__).parents[2] / "web"
 AXE = WEB / "node_modules" / "axe-core" / "axe.min.js"
@@ -34,27 +33,6 @@ AUDIT = """(rules) => axe.run(document, {resultTypes: ['violations'], runOnly: r
 def server(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     with serving(tmp_path_factory.mktemp("runs"), trained) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    voice = tmp_path_factory.mktemp("voice") / "voice.wav"
-    write_wav(voice, tones("A B"))
-    reason = "playwright is not installed; to run this: pip install playwright"
-    sync_api = pytest.importorskip("playwright.sync_api", reason=reason)
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("chromium is not installed; to run this: apt-get install chromium")
-    with sync_api.sync_playwright() as play:
-        arguments = [
-            "--no-sandbox",
-            "--use-fake-ui-for-media-stream",
-            "--use-fake-device-for-media-stream",
-            f"--use-file-for-fake-audio-capture={voice}",
-        ]
-        chromium = play.chromium.launch(executable_path=program, args=arguments)
-        yield chromium
-        chromium.close()
 
 
 def test_the_built_files_are_those_of_the_sources() -> None:

@@ -165,6 +165,17 @@ function Page() {
   );
 }
 
+// A double click on what begins or ends something does so once.
+addEventListener(
+  "click",
+  (event) => {
+    if (event.detail < 2 || !(event.target instanceof Element && event.target.closest("[data-once]"))) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  },
+  true,
+);
+
 // A token in the address has become a cookie: nobody needs to read it over a shoulder, or find it in the history.
 if (location.search) history.replaceState(null, "", location.pathname + location.hash);
 render(<Page />, document.getElementById("page")!);

@@ -76,8 +76,7 @@ class Runs:
         if alive and state not in ("running", "starting"):
             state = "starting" if not status else "running"
         if process is not None and process[0].poll() not in (None, 0) and "error" not in status:
-            process[1].seek(0)
-            words = process[1].read().decode("utf-8", "replace").strip().splitlines()
+            words = _told(process[1])
             status["error"] = words[-1].removeprefix("congru: ") if words else "it ended without a word"
         return {**status, "state": state, "task": status.get("task", _task_of(shelf))}
 
@@ -202,7 +201,18 @@ class Runs:
             stderr=errors,
             start_new_session=True,
         )
+        if out.resolve() in self._started:  # it ran before
+            self._started[out.resolve()][1].close()
         self._started[out.resolve()] = (process, errors)
+
+
+def _told(errors: IO[bytes]) -> list[str]:
+    """The lines that a process wrote before it ended; none where it was started anew meanwhile."""
+    try:
+        errors.seek(0)
+        return errors.read().decode("utf-8", "replace").strip().splitlines()
+    except ValueError:
+        return []
 
 
 def flags_of(settings: Mapping[str, Any]) -> list[str]:

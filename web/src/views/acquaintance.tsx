@@ -57,7 +57,7 @@ function Progress({ of }: { of: Fit }) {
     <div class="stack" role="group" aria-label="Getting to know a player">
       <Bar share={share} />
       <p class="small" role="status">{words}</p>
-      <div class="row"><button type="button" onClick={() => of.end.abort()}>Cancel</button></div>
+      <div class="row"><button data-once type="button" onClick={() => of.end.abort()}>Cancel</button></div>
     </div>
   );
 }
@@ -93,7 +93,7 @@ export function Acquaintance({ model, known }: { model: string; known: (made: Ad
         <label class="field"><span>Name in the PGN, or a part of it</span><input value={player} onInput={(event) => setPlayer(event.currentTarget.value)} /></label>
         <label class="field"><span>Games of this player, as PGN</span><textarea rows={3} spellcheck={false} value={games} onInput={(event) => setGames(event.currentTarget.value)} /></label>
         <div class="row">
-          <button type="button" disabled={fit !== null || !player.trim() || !games.trim()} onClick={() => void start()}>Get to know</button>
+          <button data-once type="button" disabled={fit !== null || !player.trim() || !games.trim()} onClick={() => void start()}>Get to know</button>
           <label class="button">
             Open a PGN
             <input type="file" accept=".pgn" class="hidden" onChange={(event) => void event.currentTarget.files?.[0]?.text().then(setGames)} />

@@ -118,7 +118,7 @@ export function Chess({ model }: { model: string }) {
               <div class="choices" aria-label="Likely moves">
                 {game.choices.map((choice) => (
                   <div class="line" key={choice.uci}>
-                    <button type="button" class="mono" disabled={!canMove} onClick={() => play(uciOf(choice, game))}>{choice.san}</button>
+                    <button data-once type="button" class="mono" disabled={!canMove} onClick={() => play(uciOf(choice, game))}>{choice.san}</button>
                     <Bar share={choice.probability} />
                     <span class="number">{percent(choice.probability)}</span>
                   </div>
@@ -188,7 +188,7 @@ export function Chess({ model }: { model: string }) {
               Read it
             </button>
             <button type="button" disabled={!moves.length} onClick={() => engine.writePgn({ moves, white, black }).then((text) => setPgn(text)).catch((error: unknown) => setFault(faultText(error)))}>Write this game</button>
-            <button type="button" disabled={!moves.length} onClick={() => engine.writePgn({ moves, white, black }).then((text) => download("game.pgn", text, "application/x-chess-pgn")).catch((error: unknown) => setFault(faultText(error)))}>Download</button>
+            <button data-once type="button" disabled={!moves.length} onClick={() => engine.writePgn({ moves, white, black }).then((text) => download("game.pgn", text, "application/x-chess-pgn")).catch((error: unknown) => setFault(faultText(error)))}>Download</button>
           </div>
         </div>
       </section>

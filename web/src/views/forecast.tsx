@@ -19,7 +19,7 @@ export function ForecastView({ model }: { model: string }) {
   const reach = answer?.reach ?? null;
   useEffect(() => {
     // The table row by row: the next one when this one is drawn.
-    if (!playing || !reach || busy) return;
+    if (!playing || !reach || busy || (cutoff ?? reach.cutoff) !== reach.cutoff) return;
     if (reach.cutoff >= reach.most) {
       setPlaying(false);
       return;
@@ -28,11 +28,11 @@ export function ForecastView({ model }: { model: string }) {
     const [wait, rows] = { "1": [240, 1], "4": [60, 1], "16": [60, 4] }[speed] as [number, number];
     const timer = setTimeout(() => setCutoff(Math.min(reach.most, reach.cutoff + rows)), wait);
     return () => clearTimeout(timer);
-  }, [playing, reach?.cutoff, busy, speed]);
+  }, [playing, reach?.cutoff, cutoff, busy, speed]);
   const [whole, setWhole] = useState(query.get("past") === "all");
   useEffect(() => keepInAddress(["model", model, "forecast"], { past: whole ? "all" : "" }), [whole, model]);
   // Beside years of past nobody would see the fan.
-  const left = answer && !whole ? Math.max(0, answer.past.length - Math.max(40, 5 * answer.horizon)) : 0;
+  const left = answer && !whole ? Math.max(0, answer.past.length - Math.max(20, 5 * answer.horizon)) : 0;
   const lines = useMemo<Line[]>(() => {
     if (!answer) return [];
     const read = answer.past.slice(left);
@@ -82,6 +82,7 @@ export function ForecastView({ model }: { model: string }) {
             {answer.reach ? (
               <div class="row" style={{ alignItems: "end" }}>
               <button
+                data-once
                 type="button"
                 onClick={() => {
                   if (!playing && answer.reach!.cutoff >= answer.reach!.most) setCutoff(answer.reach!.least);
@@ -92,7 +93,7 @@ export function ForecastView({ model }: { model: string }) {
               </button>
               <Segments label="Speed" value={speed} options={[["1", "1×"], ["4", "4×"], ["16", "16×"]]} choose={setSpeed} />
               <label class="field" style={{ flex: "1 1 180px" }}>
-                <span>The forecast knows the first {answer.reach.cutoff} rows, up to {answer.times[answer.past.length - 1]}</span>
+                <span>The forecast knows the first {answer.reach.cutoff} rows, up to <span style={{ whiteSpace: "nowrap" }}>{answer.times[answer.past.length - 1]}</span></span>
                 <input type="range" min={answer.reach.least} max={answer.reach.most} value={answer.reach.cutoff} aria-label="Rows that are known" onInput={(event) => { setPlaying(false); setCutoff(Number(event.currentTarget.value)); }} />
               </label>
               </div>
@@ -114,7 +115,7 @@ export function ForecastView({ model }: { model: string }) {
           <textarea rows={5} spellcheck={false} value={draft} onInput={(event) => setDraft(event.currentTarget.value)} />
         </label>
         <div class="row">
-          <button type="button" class="main" disabled={!draft.trim()} onClick={() => { setCutoff(null); setCsv(draft); }}>Forecast it</button>
+          <button data-once type="button" class="main" disabled={!draft.trim()} onClick={() => { setCutoff(null); setCsv(draft); }}>Forecast it</button>
           <label class="button">
             Open a file
             <input

@@ -157,7 +157,7 @@ export function Talk({ model }: { model: string }) {
         {fault && <Notice kind="bad">{fault}</Notice>}
         <form class="row" onSubmit={(event) => { event.preventDefault(); if (text.trim()) void say([...turns, text.trim()]); }}>
           <input style={{ flex: "1 1 14em", width: "auto" }} aria-label="Say" placeholder="Write a sentence" value={text} onInput={(event) => setText(event.currentTarget.value)} />
-          <button type="submit" class="main" disabled={busy || !text.trim()}>Say</button>
+          <button data-once type="submit" class="main" disabled={busy || !text.trim()}>Say</button>
           <button type="button" disabled={!turns.length} onClick={() => void say(turns.slice(0, -1))}>Undo</button>
           <button type="button" class="quiet" disabled={!turns.length} onClick={() => void say([])}>Start again</button>
         </form>

@@ -189,10 +189,10 @@ export function Music({ model }: { model: string }) {
       </div>
       {fault && <Notice kind="bad">{fault}</Notice>}
       <div class="row">
-        <button type="button" class="main" disabled={busy || (role !== "begin" && motif.length === 0)} onClick={() => void compose()}>{role === "begin" ? "Go on" : "Harmonise"}</button>
-        {made && <button type="button" disabled={busy} onClick={() => { setSeed(seed + 1); void compose(seed + 1); }}>Another</button>}
-        <button type="button" disabled={!notes.length} onClick={play}>{playing ? "Stop" : "Hear it"}</button>
-        {made && <button type="button" onClick={() => download(`${model}.mid`, Uint8Array.from(atob(made.midi), (letter) => letter.charCodeAt(0)), "audio/midi")}>Download .mid</button>}
+        <button data-once type="button" class="main" disabled={busy || (role !== "begin" && motif.length === 0)} onClick={() => void compose()}>{role === "begin" ? "Go on" : "Harmonise"}</button>
+        {made && <button data-once type="button" disabled={busy} onClick={() => { setSeed(seed + 1); void compose(seed + 1); }}>Another</button>}
+        <button data-once type="button" disabled={!notes.length} onClick={play}>{playing ? "Stop" : "Hear it"}</button>
+        {made && <button data-once type="button" onClick={() => download(`${model}.mid`, Uint8Array.from(atob(made.midi), (letter) => letter.charCodeAt(0)), "audio/midi")}>Download .mid</button>}
         {made ? <button type="button" class="quiet" onClick={() => setMade(null)}>Back to the motif</button> : <button type="button" class="quiet" disabled={!motif.length} onClick={() => setMotif([])}>Clear</button>}
       </div>
     </section>

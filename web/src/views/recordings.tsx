@@ -175,7 +175,7 @@ export function Hear({ model }: { model: string }) {
   return (
     <section class="card" aria-label="Listen">
       <div class="row">
-        <button type="button" class={recording || live ? "" : "main"} onClick={() => void microphone()}>{live ? "Stop" : recording ? "Stop and write it down" : "Speak"}</button>
+        <button data-once type="button" class={recording || live ? "" : "main"} onClick={() => void microphone()}>{live ? "Stop" : recording ? "Stop and write it down" : "Speak"}</button>
         <label class="button">
           Open a file
           <input type="file" accept="audio/*,.wav,.flac,.ogg" class="hidden" onChange={(event) => { const file = event.currentTarget.files?.[0]; if (file) void send(file, file.name); }} />

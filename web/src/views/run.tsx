@@ -35,6 +35,13 @@ export function RunPage({ name }: { name: string }) {
   const now = status ?? run?.status ?? null;
   const alive = now?.state === "running" || now?.state === "starting";
   const own = now?.task ? VIEWS[now.task] : undefined;
+  useEffect(() => {
+    // Another page, or a terminal, may have it go on.
+    if (!engine.trains || !now || alive || now.state === "finished") return;
+    const look = () => engine.run(name).then(({ status: { state } }) => (state === "running" || state === "starting") && setWatching((n) => n + 1), () => {});
+    const timer = setInterval(look, 2500);
+    return () => clearInterval(timer);
+  }, [name, now?.state, watching]);
   function act(action: Promise<unknown>) {
     action.then(
       () => {
@@ -79,9 +86,9 @@ export function RunPage({ name }: { name: string }) {
             {now?.verdict && <p class="small">{now.verdict}</p>}
             <div class="row">
               {!engine.trains ? null : alive ? (
-                <button type="button" onClick={() => act(engine.stop(name))}>Stop and save</button>
+                <button data-once type="button" onClick={() => act(engine.stop(name))}>Stop and save</button>
               ) : (
-                (now?.state === "interrupted" || now?.state === "failed") && <button type="button" class="main" onClick={() => act(engine.resume(name))}>Resume</button>
+                (now?.state === "interrupted" || now?.state === "failed") && <button data-once type="button" class="main" onClick={() => act(engine.resume(name))}>Resume</button>
               )}
             </div>
           </section>

@@ -163,7 +163,7 @@ function Form({ task }: { task: Task }) {
         <pre class="command">{words}</pre>
         {fault && <Notice kind="bad">{fault}</Notice>}
         <div class="row">
-          <button type="submit" class="main" disabled={busy || !ready}>{busy ? "Starting…" : "Start training"}</button>
+          <button data-once type="submit" class="main" disabled={busy || !ready}>{busy ? "Starting…" : "Start training"}</button>
           {!ready && <span class="small soft">Say what it should learn from first.</span>}
         </div>
       </section>

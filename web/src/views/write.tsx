@@ -21,7 +21,7 @@ export function Write({ model }: { model: string }) {
   }, [prompt, temperature, length, seed]);
   useEffect(() => box.current?.scrollTo(0, box.current.scrollHeight), [text]);
 
-  async function write(from: string, keep: string) {
+  async function write(from: string, keep: string, first = seed) {
     stop.current?.abort();
     const mine = new AbortController();
     stop.current = mine;
@@ -44,7 +44,7 @@ export function Write({ model }: { model: string }) {
         if (drawn) requestAnimationFrame(show);
         drawn = false;
       };
-      await engine.write(model, from, { n: length, temperature, seed: seed + keep.length }, take, mine.signal);
+      await engine.write(model, from, { n: length, temperature, seed: first + keep.length }, take, mine.signal);
     } catch (error) {
       if (stop.current === mine) setFault(faultText(error));
     }
@@ -59,12 +59,12 @@ export function Write({ model }: { model: string }) {
       </label>
       <div class="row">
         {writing ? (
-          <button type="button" onClick={() => stop.current?.abort()}>Stop</button>
+          <button data-once type="button" onClick={() => stop.current?.abort()}>Stop</button>
         ) : (
-          <button type="button" class="main" disabled={!prompt} onClick={() => void write(prompt, "")}>Write</button>
+          <button data-once type="button" class="main" disabled={!prompt} onClick={() => void write(prompt, "")}>Write</button>
         )}
-        {!writing && text && <button type="button" onClick={() => void write(prompt + text, text)}>Go on</button>}
-        {!writing && text && <button type="button" onClick={() => { setSeed(seed + 1); setText(""); }}>Another</button>}
+        {!writing && text && <button data-once type="button" onClick={() => void write(prompt + text, text)}>Go on</button>}
+        {!writing && text && <button data-once type="button" onClick={() => { setSeed(seed + 1); void write(prompt, "", seed + 1); }}>Another</button>}
         <Drawing temperature={temperature} setTemperature={setTemperature} length={length} setLength={setLength} lengths={[50, 10000, 50]} />
       </div>
       {fault && <Notice kind="bad">{fault}</Notice>}
