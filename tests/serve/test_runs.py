@@ -6,6 +6,8 @@ import json
 import shlex
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,27 @@ def test_a_training_is_started_followed_stopped_and_continued(
     ((out, words),) = launched
     assert out == tmp_path / "runs" / name
     assert shlex.split(run["command"])[1:] == words[:-1]
+
+
+def test_two_requests_at_once_continue_a_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
+    monkeypatch.setattr("congru.serve.runs.PROGRAM", sleeper)
+    folder = tmp_path / "runs" / "text-1"
+    folder.mkdir(parents=True)
+    (folder / "status.json").write_text('{"state": "interrupted", "task": "text"}')
+    (folder / "metrics.csv").touch()
+    with serving(tmp_path, tmp_path / "runs") as server:
+        plain = server.runs.status
+
+        def slowly(shelf: Any) -> dict[str, Any]:
+            state = plain(shelf)
+            time.sleep(0.3)  # as long as the other request needs to come here
+            return state
+
+        monkeypatch.setattr(server.runs, "status", slowly)
+        with ThreadPoolExecutor(2) as pool:
+            answers = list(pool.map(lambda _: server.ask("POST", "/v1/runs/text-1/resume", {})[0], range(2)))
+        assert sorted(answers) == [200, 409]
 
 
 def test_wrong_settings_are_told_before_anything_runs(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -43,6 +44,7 @@ class Runs:
     def __init__(self, library: Library, options: Options) -> None:
         self.library, self.options = library, options
         self._started: dict[Path, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
+        self._launching = threading.Lock()  # a run is not started twice by two requests at once
 
     def close(self) -> None:
         """Stop the trainings of this server; each is saved and can be continued."""
@@ -117,29 +119,31 @@ class Runs:
 
     def start(self, task_name: str, data: list[str], settings: Mapping[str, Any]) -> dict[str, Any]:
         """Start a training. Raises :class:`SettingsError` for wrong settings, before anything runs."""
-        self._check_room()
         task = find_task(task_name)
         forbidden = sorted(set(settings) & set(_NOT_FROM_A_FORM))
         if forbidden:
             raise SettingsError(f"{forbidden[0]} is given, expected none: the server chooses it")
         resolve(task.settings, dict(settings))
         sources = [str(self.inside(path)) for path in data]
-        out = claim_next(self.options.runs, task.name)
-        self.library.add_root(self.options.runs)
-        words = ["train", task.name, *sources, *flags_of(settings), "--out", str(out)]
-        self._launch(out, [*words, "--quiet"])
+        with self._launching:
+            self._check_room()
+            out = claim_next(self.options.runs, task.name)
+            self.library.add_root(self.options.runs)
+            words = ["train", task.name, *sources, *flags_of(settings), "--out", str(out)]
+            self._launch(out, [*words, "--quiet"])
         return {"name": self.library.expect(out).name, "command": shlex.join(["congru", *words])}
 
     def resume(self, name: str) -> dict[str, Any]:
         """Continue a run that was stopped."""
-        self._check_room()
         shelf = self.find(name)
-        if self.status(shelf)["state"] in ("running", "starting"):
-            raise Refused(
-                "run", 409, f"run {name!r} is running, expected one that was stopped: stop it first"
-            )
-        words = shlex.split(self.command_of(shelf))[1:]
-        self._launch(shelf.path, [*words, "--quiet"])
+        with self._launching:
+            self._check_room()
+            if self.status(shelf)["state"] in ("running", "starting"):
+                raise Refused(
+                    "run", 409, f"run {name!r} is running, expected one that was stopped: stop it first"
+                )
+            words = shlex.split(self.command_of(shelf))[1:]
+            self._launch(shelf.path, [*words, "--quiet"])
         return {"name": shelf.name, "command": shlex.join(["congru", *words])}
 
     def stop(self, name: str) -> dict[str, Any]:
