@@ -1,7 +1,6 @@
 /* The front door of the core: which instruction set, how many threads, and calls with nothing to do. */
 #include "congru.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #endif
 
 #include "kernels.h"
+#include "platform_threads.h"
 #include "pool.h"
 
 typedef struct {
@@ -59,8 +59,8 @@ static void find_names(void) {
 }
 
 const char *const *congru_isas(void) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  pthread_once(&once, find_names);
+  static platform_once once = PLATFORM_ONCE;
+  call_once_only(&once, find_names);
   return names;
 }
 

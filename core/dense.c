@@ -5,8 +5,7 @@
  * few wide tiles are faster than many narrow ones. Threads share out the rows, or the panels where there are few rows.
  * Measurements: bench/sessions.py.
  */
-#include <stdlib.h>
-
+#include "platform.h"
 #include "scan.h"
 
 /* Rows whose addresses lie on the stack at a time. */
@@ -54,7 +53,7 @@ congru_dense *NAME(dense_new)(int64_t O, int64_t F, const void *weight, const vo
   arena a = {NULL, (sizeof(layer) + 63) & ~(size_t)63};
   size_t header = a.used;
   take_dense(&layer, &a);
-  dense_layer *made = aligned_alloc(64, a.used);
+  dense_layer *made = aligned_memory(64, a.used);
   if (!made) return NULL;
   memset(made, 0, a.used);
   a = (arena){(char *)made, header};

@@ -1,11 +1,12 @@
 /* GRUs in integers: which kernel, packing for it, and steps of many rows. */
 #include "int8.h"
 
-#include <stdlib.h>
 #include <string.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+
+#include "platform.h"
 
 /* Best first, each with the instruction set of congru_isas() that it needs. */
 static const struct {
@@ -136,7 +137,7 @@ congru_int8 *congru_int8_new(const congru_int8_weights *from, const char *name) 
   net.padded = (net.H + width - 1) / width * width;
   block b = {NULL, (sizeof(net) + 63) & ~(size_t)63};
   take_all(&net, &b, width);
-  char *base = aligned_alloc(64, b.used);
+  char *base = aligned_memory(64, b.used);
   if (!base) return NULL;
   memset(base, 0, b.used);
   b = (block){base, (sizeof(net) + 63) & ~(size_t)63};
@@ -156,7 +157,7 @@ congru_int8 *congru_int8_keep(congru_int8 *net) {
 }
 
 void congru_int8_free(congru_int8 *net) {
-  if (atomic_fetch_sub_explicit(&net->references, 1, memory_order_acq_rel) == 1) free(net);
+  if (atomic_fetch_sub_explicit(&net->references, 1, memory_order_acq_rel) == 1) free_aligned(net);
 }
 
 const char *congru_int8_name(const congru_int8 *net) { return net->kernel->name; }

@@ -2,10 +2,10 @@
  *
  * A reference is one atomic count. A stepper is one block of memory: its few fields, then h, then c.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernels.h"
+#include "platform.h"
 
 congru_packed *congru_packed_keep(congru_packed *packed) {
   atomic_fetch_add_explicit(&packed->references, 1, memory_order_relaxed);
@@ -13,7 +13,7 @@ congru_packed *congru_packed_keep(congru_packed *packed) {
 }
 
 void congru_packed_free(congru_packed *packed) {
-  if (atomic_fetch_sub_explicit(&packed->references, 1, memory_order_acq_rel) == 1) free(packed);
+  if (atomic_fetch_sub_explicit(&packed->references, 1, memory_order_acq_rel) == 1) free_aligned(packed);
 }
 
 congru_dense *congru_dense_keep(congru_dense *dense) {
@@ -22,7 +22,7 @@ congru_dense *congru_dense_keep(congru_dense *dense) {
 }
 
 void congru_dense_free(congru_dense *dense) {
-  if (atomic_fetch_sub_explicit(&dense->references, 1, memory_order_acq_rel) == 1) free(dense);
+  if (atomic_fetch_sub_explicit(&dense->references, 1, memory_order_acq_rel) == 1) free_aligned(dense);
 }
 
 #define HEADER ((sizeof(congru_stepper) + 63) & ~(size_t)63)
@@ -37,7 +37,7 @@ static size_t state_bytes(const congru_packed *packed, int64_t rows) {
 /* A stepper whose state is not set yet. */
 static congru_stepper *make(congru_packed *packed, int64_t rows) {
   size_t bytes = state_bytes(packed, rows);
-  congru_stepper *made = aligned_alloc(64, HEADER + (packed->call.cell == CONGRU_LSTM ? 2 : 1) * bytes);
+  congru_stepper *made = aligned_memory(64, HEADER + (packed->call.cell == CONGRU_LSTM ? 2 : 1) * bytes);
   if (!made) return NULL;
   *made = (congru_stepper){congru_packed_keep(packed), rows, (char *)made + HEADER, (char *)made + HEADER};
   if (packed->call.cell == CONGRU_LSTM) made->c = (char *)made->h + bytes;
@@ -59,7 +59,7 @@ congru_stepper *congru_stepper_copy(const congru_stepper *stepper) {
 
 void congru_stepper_free(congru_stepper *stepper) {
   congru_packed_free(stepper->packed);
-  free(stepper);
+  free_aligned(stepper);
 }
 
 void congru_stepper_get(const congru_stepper *stepper, void *h, void *c) {

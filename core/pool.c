@@ -7,21 +7,22 @@
 #define _GNU_SOURCE
 #include "pool.h"
 
-#include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
+#if !defined(_WIN32)
 #include <sys/mman.h>
-#include <time.h>
+#endif
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
 #include "kernels.h"
+#include "platform.h"
+#include "platform_threads.h"
 
 static struct {
   atomic_int claimed;
-  pthread_mutex_t mutex;
-  pthread_cond_t wake;
+  platform_mutex mutex;
+  platform_condition wake;
   int64_t workers;    /* started */
   int64_t turn;       /* counts calls, under mutex */
   int64_t threads;    /* of the current call */
@@ -29,7 +30,7 @@ static struct {
   void *job;
   atomic_int running; /* workers that have not finished the current call */
   int64_t born[CONGRU_MAX_THREADS]; /* the turn at which each worker was started: it serves later ones */
-} pool = {.mutex = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+} pool = {.mutex = PLATFORM_MUTEX, .wake = PLATFORM_CONDITION};
 
 /* Pauses before a waiting thread offers its core to others (some microseconds), and how long one takes at most. */
 #define SPINS 250
@@ -37,7 +38,7 @@ static struct {
 
 static void relax(int64_t *spins, int64_t patience) {
   if (++*spins > patience) {
-    sched_yield();
+    yield_core();
     return;
   }
 #if defined(__SSE2__)
@@ -86,24 +87,24 @@ static void run_one(congru_work *work, void *job, int64_t thread) {
   congru_restore_denormals(state);
 }
 
-static void *worker(void *argument) {
+static PLATFORM_THREAD(worker, argument) {
   int64_t me = (int64_t)(intptr_t)argument;
-  pthread_mutex_lock(&pool.mutex);
+  mutex_lock(&pool.mutex);
   int64_t seen = pool.born[me];
   for (;;) {
     while (pool.turn == seen || me >= pool.threads) {
       seen = pool.turn;
-      pthread_cond_wait(&pool.wake, &pool.mutex);
+      condition_wait(&pool.wake, &pool.mutex);
     }
     seen = pool.turn;
     congru_work *work = pool.work;
     void *job = pool.job;
-    pthread_mutex_unlock(&pool.mutex);
+    mutex_unlock(&pool.mutex);
     run_one(work, job, me);
     atomic_fetch_sub_explicit(&pool.running, 1, memory_order_release);
-    pthread_mutex_lock(&pool.mutex);
+    mutex_lock(&pool.mutex);
   }
-  return NULL;
+  return 0;
 }
 
 static congru_team team;
@@ -113,29 +114,27 @@ static void in_child(void) {
   pool.claimed = 0;
   pool.workers = 0;
   pool.threads = 0;
-  pthread_mutex_init(&pool.mutex, NULL);
-  pthread_cond_init(&pool.wake, NULL);
+  mutex_init(&pool.mutex);
+  condition_init(&pool.wake);
 }
 
-static void watch_forks(void) { pthread_atfork(NULL, NULL, in_child); }
+static void watch_forks(void) { call_after_fork(in_child); }
 
-static pthread_once_t forks_watched = PTHREAD_ONCE_INIT;
+static platform_once forks_watched = PLATFORM_ONCE;
 
 void congru_set_team(const congru_team *other) {
-  pthread_once(&forks_watched, watch_forks);
+  call_once_only(&forks_watched, watch_forks);
   team = *other;
 }
 
 /* Start workers until there are want - 1; returns how many threads that makes. */
 static int64_t start_workers(int64_t want) {
-  pthread_once(&forks_watched, watch_forks);
+  call_once_only(&forks_watched, watch_forks);
   while (pool.workers < want - 1) {
-    pthread_t thread;
-    pthread_mutex_lock(&pool.mutex);
+    mutex_lock(&pool.mutex);
     pool.born[pool.workers + 1] = pool.turn;
-    pthread_mutex_unlock(&pool.mutex);
-    if (pthread_create(&thread, NULL, worker, (void *)(intptr_t)(pool.workers + 1))) break;
-    pthread_detach(thread);
+    mutex_unlock(&pool.mutex);
+    if (start_thread(worker, (void *)(intptr_t)(pool.workers + 1))) break;
     pool.workers++;
   }
   return pool.workers + 1 < want ? pool.workers + 1 : want;
@@ -178,12 +177,12 @@ int congru_pool_run(int64_t threads, congru_work *work, void *job) {
     team.parallel(run_member, &member, (unsigned)threads, 0);
     return !member.too_few;
   }
-  pthread_mutex_lock(&pool.mutex);
+  mutex_lock(&pool.mutex);
   pool.work = work, pool.job = job, pool.threads = threads;
   atomic_store_explicit(&pool.running, (int)threads - 1, memory_order_relaxed);
   pool.turn++;
-  pthread_cond_broadcast(&pool.wake);
-  pthread_mutex_unlock(&pool.mutex);
+  condition_wake_all(&pool.wake);
+  mutex_unlock(&pool.mutex);
   run_one(work, job, 0);
   for (int64_t spins = 0; atomic_load_explicit(&pool.running, memory_order_acquire);) relax(&spins, SPINS);
   atomic_store_explicit(&pool.claimed, 0, memory_order_release);
@@ -220,12 +219,6 @@ static void remember_giving_up(void) {
   if (alone > MOST_ALONE) alone = MOST_ALONE;
   atomic_store_explicit(&next_alone, alone, memory_order_relaxed);
   atomic_store_explicit(&calls_alone, alone, memory_order_relaxed);
-}
-
-static int64_t now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 /* Multiply-adds from one look at the clock to the next, and time from one question to the next. */
@@ -308,9 +301,9 @@ static _Atomic(size_t *) spare;
 void *congru_memory_get(size_t bytes) {
   size_t *block = atomic_exchange(&spare, NULL);
   if (block && *block >= bytes) return (char *)block + HEADER;
-  free(block);
+  free_aligned(block);
   size_t unit = bytes >= HUGE_FROM ? HUGE_PAGE : HEADER, size = (bytes + HEADER + unit - 1) & ~(unit - 1);
-  block = aligned_alloc(unit, size);
+  block = aligned_memory(unit, size);
   if (!block) return NULL;
 #if defined(MADV_HUGEPAGE)
   if (unit == HUGE_PAGE) (void)madvise(block, size, MADV_HUGEPAGE);
@@ -331,5 +324,5 @@ void congru_memory_is_fresh(void *array, int64_t bytes) {
 
 void congru_memory_put(void *workspace) {
   size_t *block = (size_t *)(void *)((char *)workspace - HEADER);
-  free(*block <= KEEP_UP_TO ? atomic_exchange(&spare, block) : block);
+  free_aligned(*block <= KEEP_UP_TO ? atomic_exchange(&spare, block) : block);
 }

@@ -2,9 +2,9 @@
  *
  * Outside a state is float32, a whole number of 2^-15; inside it is int16. Calls on many rows run without the interpreter's lock.
  */
-#include <stdlib.h>
 #include <string.h>
 
+#include "platform.h"
 #include "python.h"
 
 #define CHUNK 32 /* rows whose addresses are gathered at once */
@@ -128,7 +128,7 @@ static Int8Stepper *new_stepper(PyTypeObject *type, Int8 *owner, int64_t rows) {
   if (!self) return NULL;
   self->owner = (Int8 *)Py_NewRef((PyObject *)owner);
   self->rows = rows;
-  self->h = aligned_alloc(64, rounded_up(bytes));
+  self->h = aligned_memory(64, rounded_up(bytes));
   if (!self->h) {
     Py_DECREF(self);
     PyErr_NoMemory();
@@ -148,7 +148,7 @@ static PyObject *Int8_stepper(Int8 *self, PyObject *batch) {
 
 static void Int8Stepper_dealloc(Int8Stepper *self) {
   PyTypeObject *type = Py_TYPE((PyObject *)self);
-  free(self->h);
+  free_aligned(self->h);
   if (self->y) {
     PyBuffer_Release(&self->y_buffer);
     Py_DECREF(self->y);
@@ -311,7 +311,7 @@ typedef struct {
 static int run_sequence(const Int8 *owner, const sequence *s) {
   int64_t H = owner->hidden, size = state_size(owner), B = s->B;
   size_t states = rounded_up((size_t)(B * size) * sizeof(int16_t));
-  int16_t *h = aligned_alloc(64, rounded_up(states + congru_int8_scratch(owner->net)));
+  int16_t *h = aligned_memory(64, rounded_up(states + congru_int8_scratch(owner->net)));
   if (!h) return -1;
   memset(h, 0, states);
   char *scratch = (char *)h + states;
@@ -331,7 +331,7 @@ static int run_sequence(const Int8 *owner, const sequence *s) {
   for (int64_t b = 0; b < B; b++) { /* a row without a step keeps what it had, unrounded */
     if (s->T && (!s->lengths || s->lengths[b] > 0)) to_reals(s->h + b * H, h + b * size, H);
   }
-  free(h);
+  free_aligned(h);
   return 0;
 }
 

@@ -5,9 +5,8 @@
  * else in a workspace; many rows are shared out over threads, and each thread goes through its rows in chunks whose projected
  * inputs stay in the level-2 cache. Measurements: bench/step_speed.py, bench/sessions.py.
  */
-#include <stdlib.h>
-
 #include "forward.h"
+#include "platform.h"
 
 #define STACK_BYTES ((size_t)64 * 1024)
 #define CHUNK_BYTES (256 * 1024)
@@ -25,12 +24,12 @@ static int pack(const packed_layer *layer, const congru_call *call) {
   packed_weights packed = layer->weights;
   arena a = {NULL, 0};
   NAME(take_centred)(&packed, &a, call);
-  char *centred = a.used ? aligned_alloc(64, a.used) : NULL;
+  char *centred = a.used ? aligned_memory(64, a.used) : NULL;
   if (a.used && !centred) return -1;
   a = (arena){centred, 0};
   NAME(take_centred)(&packed, &a, call);
   NAME(pack_weights)(&packed, call, 0, (call->H + VL - 1) / VL);
-  free(centred);
+  free_aligned(centred);
   return 0;
 }
 
@@ -55,12 +54,12 @@ congru_packed *NAME(packed_new)(const congru_call *call) {
   arena a = {NULL, (sizeof(layer) + 63) & ~(size_t)63};
   size_t header = a.used;
   take_packed(&layer, &a, call);
-  packed_layer *made = aligned_alloc(64, a.used);
+  packed_layer *made = aligned_memory(64, a.used);
   if (!made) return NULL;
   a = (arena){(char *)made, header};
   take_packed(&layer, &a, call);
   if (pack(&layer, call)) {
-    free(made);
+    free_aligned(made);
     return NULL;
   }
   congru_call *kept = &layer.base.call;

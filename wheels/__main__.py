@@ -1,8 +1,9 @@
 """`python -m wheels` (`make wheels`): a wheel of pure Python, and one with the C core for each kind of machine, into dist/.
 
 Everything is compiled here by `zig cc` (PyPI's ziglang), which holds their C libraries. The module keeps
-to Python's stable interface, so one wheel serves every CPython from 3.11 on; older ones compile the source. The modules for
-macOS are linked by LLVM's ld64.lld (Debian: lld) and left out where that is missing.
+to Python's stable interface, so one wheel serves every CPython from 3.11 on; older ones compile the source. Windows has one wheel
+for 3.11 and one for every CPython from 3.12 on. The modules for macOS are linked by LLVM's ld64.lld (Debian: lld) and left out
+where that is missing.
 
     python -m wheels                              all
     python -m wheels manylinux_x86_64             some
@@ -20,7 +21,8 @@ from pathlib import Path
 
 from wheels.macos import NAMES, link_settings, linker, unknown_symbols
 from wheels.pack import with_core
-from wheels.zig import zig_commands
+from wheels.windows import PYTHONS, python_settings, unknown_imports
+from wheels.zig import zig_commands, zig_program
 
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
@@ -39,6 +41,11 @@ class Target:
         """Whether ld64.lld must link it."""
         return "macos" in self.zig
 
+    @property
+    def pythons(self) -> dict[str, str]:
+        """The tags of its wheels for a Python, each with the library that the module imports from (Windows alone needs one)."""
+        return PYTHONS if "windows" in self.zig else {"cp311-abi3": ""}
+
 
 TARGETS = {
     "manylinux_x86_64": Target(
@@ -51,6 +58,7 @@ TARGETS = {
     "musllinux_aarch64": Target("aarch64-linux-musl", "aarch64", "musllinux_1_2_aarch64"),
     "macos_x86_64": Target("x86_64-macos.11.0", "x86_64", "macosx_11_0_x86_64"),
     "macos_arm64": Target("aarch64-macos.11.0", "arm64", "macosx_11_0_arm64"),
+    "windows_x86_64": Target("x86_64-windows-gnu", "x86_64", "win_amd64"),
 }
 
 
@@ -69,9 +77,10 @@ def main(names: list[str]) -> int:
             if TARGETS[name].is_macos and linker() is None:
                 print(f"{name}: left out, {NAMES[0]} is not installed (Debian: apt install lld)", flush=True)
                 continue
-            core = build_core(TARGETS[name], Path(folder) / name)
-            made.append(with_core(pure, core, f"cp311-abi3-{TARGETS[name].tag}", DIST))
-            print(f"{made[-1].relative_to(ROOT)}  {made[-1].stat().st_size:,} bytes", flush=True)
+            for python, library in TARGETS[name].pythons.items():
+                core = build_core(TARGETS[name], Path(folder) / name, library)
+                made.append(with_core(pure, core, f"{python}-{TARGETS[name].tag}", DIST))
+                print(f"{made[-1].relative_to(ROOT)}  {made[-1].stat().st_size:,} bytes", flush=True)
     return 0
 
 
@@ -93,9 +102,9 @@ def build_pure(folder: Path) -> Path:
     return wheel
 
 
-def build_core(target: Target, folder: Path) -> Path:
-    """The extension module for a target, compiled in ``folder``."""
-    folder.mkdir()
+def build_core(target: Target, folder: Path, library: str = "") -> Path:
+    """The extension module for a target, compiled in ``folder``, where another Python's `library` only links it anew."""
+    folder.mkdir(exist_ok=True)
     settings = {
         **zig_commands(folder, target.zig),
         "CMAKE_BUILD_TYPE": "Release",
@@ -105,6 +114,7 @@ def build_core(target: Target, folder: Path) -> Path:
         "CONGRU_ABI3": "ON",
         "CONGRU_PYTHON_INCLUDE": sysconfig.get_path("include"),
         **(link_settings(target.processor, folder) if target.is_macos else {}),
+        **(python_settings(folder, zig_program(), library) if library else {}),
     }
     run(
         [
@@ -117,7 +127,9 @@ def build_core(target: Target, folder: Path) -> Path:
         ]
     )
     run(["cmake", "--build", str(folder), "--parallel", "2", "--target", "_core"])
-    (module,) = folder.rglob("_core.abi3.so")
+    (module,) = folder.rglob("_core.pyd" if library else "_core.abi3.so")
+    if library and (unknown := unknown_imports(module, library)):
+        sys.exit(f"{module}: Windows and Python have no {', '.join(unknown)}")
     if target.is_macos and (unknown := unknown_symbols(target.processor, folder)):
         sys.exit(f"{module}: macOS and Python have no {', '.join(unknown)}")
     return module

@@ -1,7 +1,7 @@
 """What pip calls to build congru: scikit-build-core, with a C compiler for those who have none.
 
 The core is compiled by the compiler of the machine; where there is none, by `zig cc` of the PyPI package ziglang, which pip
-then fetches for the build alone. CONGRU_CORE=off, and machines where neither is to be had (Windows, rare processors), give an
+then fetches for the build alone. CONGRU_CORE=off, a build on Windows, and rare processors without a compiler give an
 installation of pure Python, which runs saved models on NumPy and trains on PyTorch's own operations. A source tree that does
 not compile gives such an installation too, with the compiler's message above; only an editable one fails.
 """
@@ -50,7 +50,7 @@ def way_to_compile() -> str:
     """``here``: this machine's compiler; ``zig``: the one of ziglang; ``off``: not at all."""
     if os.environ.get("CONGRU_CORE", "").lower() in ("off", "0", "no"):
         return "off"
-    if sys.platform == "win32":  # the core stands on POSIX threads
+    if sys.platform == "win32":  # a wheel brings the core: Microsoft's compiler has no vector types
         return "off"
     if compiler_here() is not None:
         return "here"

@@ -7,7 +7,7 @@ import hashlib
 import zipfile
 from pathlib import Path
 
-MODULE = "congru/kernels/_core.abi3.so"
+FOLDER = "congru/kernels"  # of the module
 
 
 def with_core(pure: Path, core: Path, tag: str, folder: Path) -> Path:
@@ -24,7 +24,7 @@ def with_core(pure: Path, core: Path, tag: str, folder: Path) -> Path:
         if line and not line.startswith(("Tag:", "Root-Is-Purelib:"))
     ]
     files[f"{info}/WHEEL"] = ("\n".join(kept) + "\nRoot-Is-Purelib: false\n" + tags).encode()
-    files[MODULE] = core.read_bytes()
+    files[f"{FOLDER}/{core.name}"] = core.read_bytes()
     record = "".join(f"{member},{_sum(content)},{len(content)}\n" for member, content in files.items())
     files[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
     out = folder / f"{name}-{version}-{tag}.whl"

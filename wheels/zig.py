@@ -7,9 +7,14 @@ import shlex
 from pathlib import Path
 
 
+def zig_program() -> Path:
+    """The compiler itself."""
+    return Path(importlib.import_module("ziglang").__file__ or "").parent / "zig"
+
+
 def zig_commands(folder: Path, target: str | None = None) -> dict[str, str]:
     """Commands made in ``folder``, by the CMake variable that names them; ``target`` is another machine, in Zig's words."""
-    zig = Path(importlib.import_module("ziglang").__file__ or "").parent / "zig"
+    zig = zig_program()
     aim = f" -target {target}" if target else ""
     scripts = {"CMAKE_C_COMPILER": f"cc{aim}", "CMAKE_AR": "ar", "CMAKE_RANLIB": "ranlib"}
     for variable, words in scripts.items():

@@ -4,11 +4,15 @@
 #ifndef HOOKS_H
 #define HOOKS_H
 
+static _Atomic long num_memory, num_locks;
+
+#if defined(_WIN32)
+#define HOOKED 0 /* the linker leads no call here: nothing is counted */
+#else
+#define HOOKED 1
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-
-static _Atomic long num_memory, num_locks;
 
 #define HOOK(counter, result, function, parameters, arguments) \
   result __real_##function parameters;                         \
@@ -32,5 +36,6 @@ void __wrap_free(void *at) {
   num_memory++;
   __real_free(at);
 }
+#endif
 
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "congru.h"
+#include "platform.h"
 
 enum { INPUTS = 24, UNITS = 45 }; /* no multiple of any vector */
 #define SHORT 300
@@ -73,15 +74,15 @@ static uint64_t of_integers(int before, long steps, const char *kernel) {
   uint64_t hash = 14695981039346656037u;
   if (!net) return 0;
   size_t bytes = ((size_t)congru_int8_state_size(net) * sizeof(int16_t) + 63) / 64 * 64;
-  int16_t *h = aligned_alloc(64, bytes);
-  char *scratch = aligned_alloc(64, (congru_int8_scratch(net) + 63) / 64 * 64);
+  int16_t *h = aligned_memory(64, bytes);
+  char *scratch = aligned_memory(64, (congru_int8_scratch(net) + 63) / 64 * 64);
   memset(h, 0, bytes);
   for (long t = 0; t < steps; t++) {
     for (int k = 0; k < INPUTS; k++) x[k] = draw_real(t % 50 ? 1.0f : 40.0f);
     congru_int8_step(net, 1, &(const float *){x}, &h, &(float *){y}, scratch);
     hash = hashed(hash, y);
   }
-  free(h), free(scratch), congru_int8_free(net);
+  free_aligned(h), free_aligned(scratch), congru_int8_free(net);
   return hash;
 }
 

@@ -6,6 +6,7 @@
 
 #include "cases.h"
 #include "hooks.h"
+#include "platform.h"
 
 #define MOST 200 /* inputs or units */
 #define ROWS 7
@@ -83,7 +84,7 @@ static void check(layer *l, const char *kernel) {
   congru_int8 *net = congru_int8_new(&l->w, kernel);
   CHECK(net && !strcmp(congru_int8_name(net), kernel), "%s cannot be made", kernel);
   size_t size = (size_t)congru_int8_state_size(net) * sizeof(int16_t);
-  char *scratch = aligned_alloc(64, (congru_int8_scratch(net) + 63) / 64 * 64);
+  char *scratch = aligned_memory(64, (congru_int8_scratch(net) + 63) / 64 * 64);
   int16_t *h[ROWS];
   const float *xs[ROWS];
   float *ys[ROWS];
@@ -108,7 +109,7 @@ static void check(layer *l, const char *kernel) {
   }
   CHECK(num_memory == memory && num_locks == locks, "%s: steps touched the allocator or a lock", kernel);
   for (int b = 0; b < ROWS; b++) free(h[b]);
-  free(scratch);
+  free_aligned(scratch);
   congru_int8_free(congru_int8_keep(net));
   congru_int8_free(net);
 }

@@ -1,8 +1,10 @@
 /* Several threads call at once, and a child made by fork() computes on: the results are those of a caller who was alone. */
 #include <pthread.h>
 #include <string.h>
+#if !defined(_WIN32)
 #include <sys/wait.h>
 #include <unistd.h>
+#endif
 
 #include "cases.h"
 
@@ -62,6 +64,7 @@ static void check_concurrent_callers(unsigned options) {
   for (int i = 0; i < CALLERS; i++) free_problem(&expected[i]);
 }
 
+#if !defined(_WIN32)
 /* The parent's workers do not exist in the child: it starts its own. */
 static void check_fork(void) {
   caller own = {{.cell = CONGRU_GRU, .B = 12, .T = 30, .I = 6, .H = 50, .threads = -2}, 7, NULL};
@@ -82,6 +85,7 @@ static void check_fork(void) {
   (void)call_again_and_again(&own);
   free_problem(&expected);
 }
+#endif
 
 /* One packed layer and one dense layer, stepped, copied and run by all threads at once, and freed by whoever is last. */
 typedef struct {
@@ -130,5 +134,7 @@ int main(void) {
   const unsigned options[] = {0, NORM | ZONEOUT, DREAMER};
   for (int i = 0; i < 3; i++) check_concurrent_callers(options[i]);
   check_shared_weights();
+#if !defined(_WIN32)
   check_fork();
+#endif
 }
