@@ -94,6 +94,7 @@ def test_zig_is_called_for_the_machine_that_is_asked_for(
     assert script.endswith(' cc -target aarch64-linux-gnu.2.17 "$@"\n')
     assert str(tmp_path / "ziglang" / "zig") in script
     assert Path(commands["CMAKE_AR"]).read_text().endswith(' ar "$@"\n')
+    assert commands["CMAKE_LINK_DEPENDS_USE_LINKER"] == "OFF"
 
 
 # Wheels for others

@@ -126,7 +126,9 @@ def test_zig_makes_a_library_of_python_to_link_with(tmp_path: Path) -> None:
         "cc",
         "-target",
         "x86_64-windows-gnu",
-        "-fsyntax-only",
+        "-c",
+        "-o",
+        tmp_path / "python.obj",
         "-DPy_LIMITED_API=0x030B0000",
     ]
     done = subprocess.run([*command, f"-I{headers}", source], capture_output=True, text=True)

@@ -1,7 +1,8 @@
 """`python -m wheels.trial`: every wheel of dist/ that can run here, installed and used where there is no compiler.
 
 The venv gets what PyPI has for the runtime; its PATH holds neither cc, gcc nor clang. A wheel for arm64 runs under qemu-user,
-in Debian's Python for arm64 (apt-get; as root, on Debian only).
+in Debian's Python for arm64 (apt-get; as root, on Debian only). One for musl runs in the Python that CONGRU_MUSL_PYTHON names: a
+CPython built with musl-gcc (docs/install.md).
 """
 
 from __future__ import annotations
@@ -84,6 +85,12 @@ def trial_of(wheel: Path) -> Trial | None:
         "manylinux" in wheel.name and platform.machine() in wheel.name
     ):
         return in_venv if sys.platform == "linux" or wheel.name.endswith("-none-any.whl") else None
+    if (
+        "musllinux" in wheel.name
+        and platform.machine() in wheel.name
+        and os.environ.get("CONGRU_MUSL_PYTHON")
+    ):
+        return under_musl
     arm_on_debian = "manylinux" in wheel.name and "aarch64" in wheel.name and shutil.which("apt-get")
     return under_qemu if arm_on_debian and os.geteuid() == 0 else None
 
@@ -95,6 +102,18 @@ def in_venv(wheel: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     subprocess.run([python, "-m", "pip", "install", "--quiet", "--only-binary=:all:", str(wheel)], check=True)
     kind = "pure" if wheel.name.endswith("-none-any.whl") else "core"
     return checked([str(python)], kind, {"PATH": str(python.parent)})
+
+
+def under_musl(wheel: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Unpack PyPI's wheels for musl and run the check with CONGRU_MUSL_PYTHON, where a system has both C libraries."""
+    python, machine = os.environ["CONGRU_MUSL_PYTHON"], platform.machine()
+    ask = [python, "-c", "import sys; print(*sys.version_info[:2], sep='.')"]
+    version = subprocess.run(ask, check=True, capture_output=True, text=True).stdout.strip()
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--only-binary=:all:", f"--target={folder}"]
+    kinds = [f"--platform=musllinux_{libc}_{machine}" for libc in ("1_1", "1_2")]
+    wanted = [str(wheel), "numpy<2"]  # later ones are linked for musl 1.2.4, Debian 12 has 1.2.3
+    subprocess.run([*pip, *kinds, f"--python-version={version}", "--implementation=cp", *wanted], check=True)
+    return checked([python], "core", {"PYTHONPATH": str(folder), "PATH": str(folder)})
 
 
 def under_qemu(wheel: Path, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,7 @@ def zig_program() -> Path:
 
 
 def zig_commands(folder: Path, target: str | None = None) -> dict[str, str]:
-    """Commands made in ``folder``, by the CMake variable that names them; ``target`` is another machine, in Zig's words."""
+    """Settings of CMake: commands made in ``folder``, and what they cannot do. ``target`` is another machine, in Zig's words."""
     zig = zig_program()
     aim = f" -target {target}" if target else ""
     scripts = {"CMAKE_C_COMPILER": f"cc{aim}", "CMAKE_AR": "ar", "CMAKE_RANLIB": "ranlib"}
@@ -21,4 +21,6 @@ def zig_commands(folder: Path, target: str | None = None) -> dict[str, str]:
         script = folder / variable.lower()
         script.write_text(f'#!/bin/sh\nexec {shlex.quote(str(zig))} {words} "$@"\n')
         script.chmod(0o755)
-    return {variable: str(folder / variable.lower()) for variable in scripts}
+    commands = {variable: str(folder / variable.lower()) for variable in scripts}
+    # Newer versions of CMake ask the linker for a list of what it read, which Zig cannot write.
+    return {**commands, "CMAKE_LINK_DEPENDS_USE_LINKER": "OFF"}

@@ -6,7 +6,7 @@
 
 static _Atomic long num_memory, num_locks;
 
-#if defined(_WIN32)
+#if defined(CONGRU_UNHOOKED)
 #define HOOKED 0 /* the linker leads no call here: nothing is counted */
 #else
 #define HOOKED 1
