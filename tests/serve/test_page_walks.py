@@ -219,3 +219,18 @@ def test_text_is_written_once_stopped_and_written_anew(browser: Any, server: Ser
     wait_for(lambda: page.get_by_label("What it writes").inner_text() not in ("The fog", first))
     wait_for(lambda: len(server.desk.sessions) == 0)  # nothing is left behind
     opened.close()
+
+
+def test_a_unit_shows_where_it_fires(browser: Any, server: Serving) -> None:
+    """Every character takes the colour of the state of that unit there, and gives it back."""
+    opened = Opened(browser, server.address, "#/model/text/gates?text=The+fog+comes")
+    page = opened.page
+    canvas = page.locator("canvas[data-strip='candidate']")
+    canvas.click(position={"x": 20, "y": 20})
+    page.get_by_role("button", name="Where it fires").click()
+    page.get_by_text("Coloured by the state of unit").wait_for()
+    colors = page.locator(".tokens > span").evaluate_all("all => all.map((one) => one.style.background)")
+    assert len(set(colors)) > 5
+    page.get_by_role("button", name="Show shares again").click()
+    page.get_by_text("Coloured by the state of unit").wait_for(state="detached")
+    opened.close()

@@ -226,11 +226,13 @@ function StepNames({ steps, width, at }: { steps: string[]; width: number; at: n
   const longest = Math.max(1, ...steps.slice(0, 200).map((step) => [...step].length));
   const every = longest === 1 ? 1 : Math.max(1, Math.ceil((Math.min(longest, 12) * 7 + 4) / width));
   const fits = longest > 1 || width >= 5.5; // every letter or none: each second one reads as nonsense
+  const ends = at !== null && longest > 1 && at > steps.length / 2; // the name in question ends with its column
+  const clear = (k: number) => at === null || (ends && k < at ? at + 1 - k >= 2 * every : Math.abs(k - at) >= every);
   return (
     <div class="steps" style={{ width: `${width * steps.length}px`, ...(longest === 1 && width < 7.5 ? { fontSize: "9px" } : {}) }} aria-hidden="true">
       {steps.map((step, k) =>
-        k === at || (k % every === 0 && fits && (at === null || Math.abs(k - at) >= every)) ? (
-          <span key={k} class={k === at ? "at" : ""} style={{ ...(k === at && longest > 1 && k > steps.length / 2 ? { right: `${(steps.length - 1 - k) * width}px` } : { left: `${k * width}px` }), minWidth: `${width * (k === at ? 1 : every)}px`, maxWidth: k === at ? "none" : `${width * every}px`, textAlign: longest > 1 ? "left" : "center" }}>
+        k === at || (k % every === 0 && fits && clear(k)) ? (
+          <span key={k} class={k === at ? "at" : ""} style={{ ...(k === at && ends ? { right: `${(steps.length - 1 - k) * width}px` } : { left: `${k * width}px` }), minWidth: `${width * (k === at ? 1 : every)}px`, maxWidth: k === at ? "none" : `${width * every}px`, textAlign: longest > 1 ? "left" : "center" }}>
             {step === "␣" ? "·" : step}
           </span>
         ) : null,

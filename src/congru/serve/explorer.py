@@ -272,7 +272,7 @@ def predictions(explored: Explored) -> dict[str, Any] | None:
         "best": [
             [[int(k), round(float(np.exp(log_p[t, k])), 5)] for k in row] for t, row in enumerate(order)
         ],
-        "labels": {int(k): shown(readout.label(int(k))) for k in np.unique(order)},
+        "labels": {int(k): output_name(explored, int(k)) for k in np.unique(order)},
         "actual": actual,
     }
 
@@ -312,7 +312,7 @@ def shares(explored: Explored, at: int | None, target: int | None, trust: bool) 
         start, bias, output = float(whole.start[0]), float(whole.bias[0]), float(whole.output[0])
     return {
         "target": index,
-        "label": shown(output_name(explored, index)),
+        "label": output_name(explored, index),
         "at": step,
         "contributions": np.round(contributions, 5).tolist(),
         "start": start,
@@ -324,12 +324,12 @@ def shares(explored: Explored, at: int | None, target: int | None, trust: bool) 
 
 
 def output_name(explored: Explored, index: int) -> str:
-    """What an output is called: by its task, or by its read-out."""
+    """What an output is called: by its task, or by its read-out, with spaces made visible."""
     readout, reading = explored.trace.readout, explored.reading
     assert readout is not None
-    if not readout.labels and reading is not None and len(reading.outputs) == len(readout.weight):
+    if reading is not None and len(reading.outputs) == len(readout.weight):
         return reading.outputs[index]
-    return readout.label(index)
+    return shown(readout.label(index))
 
 
 def shown(label: str) -> str:

@@ -46,8 +46,10 @@ class AnyTask:
         """The last outputs: as probabilities where they have names."""
         output = next(iter(edited.outputs.values()))
         last = np.asarray(output[-1] if output.ndim > 1 else output, np.float64).ravel()
-        names = explored.model.labels or (explored.reading and explored.reading.outputs)
-        if names and len(names) == len(last):
+        by_task = explored.reading.outputs if explored.reading else ()
+        for names in (by_task, explored.model.labels or ()):
+            if len(names) != len(last):
+                continue
             return choices(zip(names, np.exp(log_softmax(last)).tolist()))
         return {
             "kind": "numbers",
