@@ -58,7 +58,7 @@ def train(folder: Path, *names: str) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # an event loop of Playwright runs as long, and other modules have their own
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Debian's Chromium; its microphone says "A B" again and again."""
     from speech_cases import tones, write_wav
