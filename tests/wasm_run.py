@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from chromium import chromium
 from congru.export.wasm import target
 
 needs_node = pytest.mark.skipif(
@@ -57,16 +58,7 @@ def served(folder: Path) -> Iterator[str]:
 
 def in_chromium(folder: Path, script: str, *arguments: Any) -> Any:
     """What a script answers on a page that comes from the folder."""
-    sync_api = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed; to run this: pip install playwright"
-    )
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("chromium is not installed; to run this: apt-get install chromium")
-    with served(folder) as address, sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=program, args=["--no-sandbox"])
+    with served(folder) as address, chromium() as browser:
         page = browser.new_page()
         page.goto(f"{address}/model.json")
-        told = page.evaluate(script, *arguments)
-        browser.close()
-    return told
+        return page.evaluate(script, *arguments)

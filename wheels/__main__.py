@@ -116,23 +116,20 @@ def build_core(target: Target, folder: Path, library: str = "") -> Path:
         **(link_settings(target.processor, folder) if target.is_macos else {}),
         **(python_settings(folder, zig_program(), library) if library else {}),
     }
-    run(
-        [
-            "cmake",
-            "-S",
-            str(ROOT),
-            "-B",
-            str(folder),
-            *(f"-D{name}={value}" for name, value in settings.items()),
-        ]
-    )
-    run(["cmake", "--build", str(folder), "--parallel", "2", "--target", "_core"])
+    compile_core(folder, settings, "--target", "_core")
     (module,) = folder.rglob("_core.pyd" if library else "_core.abi3.so")
     if library and (unknown := unknown_imports(module, library)):
         sys.exit(f"{module}: Windows and Python have no {', '.join(unknown)}")
     if target.is_macos and (unknown := unknown_symbols(target.processor, folder)):
         sys.exit(f"{module}: macOS and Python have no {', '.join(unknown)}")
     return module
+
+
+def compile_core(folder: Path, settings: dict[str, str], *what: str) -> None:
+    """Configure CMake with these settings in ``folder``, and build; ``what`` are words for the build."""
+    words = [f"-D{name}={value}" for name, value in settings.items()]
+    run(["cmake", "-S", str(ROOT), "-B", str(folder), *words])
+    run(["cmake", "--build", str(folder), "--parallel", "2", *what])
 
 
 def run(command: list[str], **environment: str) -> None:

@@ -19,7 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from wheels.__main__ import ROOT, TARGETS, run
+from wheels.__main__ import TARGETS, compile_core
 from wheels.windows import CMAKE
 from wheels.zig import zig_commands
 
@@ -76,17 +76,7 @@ def build(name: str, folder: Path) -> list[Path]:
         "CONGRU_HOOKS": "OFF",  # Zig's linker knows no --wrap
         **(CMAKE if name == "windows_x86_64" else {"CMAKE_EXE_LINKER_FLAGS": "-static"}),
     }
-    run(
-        [
-            "cmake",
-            "-S",
-            str(ROOT),
-            "-B",
-            str(folder),
-            *(f"-D{key}={value}" for key, value in settings.items()),
-        ]
-    )
-    run(["cmake", "--build", str(folder), "--parallel", "2"])
+    compile_core(folder, settings)
     suffix = ".exe" if name == "windows_x86_64" else ""
     return [folder / "tests" / "core" / f"test_{program}{suffix}" for program in PROGRAMS]
 

@@ -6,7 +6,6 @@ The tests skip where the browser is missing: `pip install playwright` and `apt-g
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 
 import congru
+from chromium import chromium
 from congru.gates import payload
 from congru.gates.reading import Reading
 from congru.gates.report import report
@@ -23,15 +23,8 @@ from gates_cases import random_trace
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    reason = "playwright is not installed; to run this: pip install playwright"
-    sync_api = pytest.importorskip("playwright.sync_api", reason=reason)
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("chromium is not installed; to run this: apt-get install chromium")
-    with sync_api.sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
+    with chromium() as opened:
+        yield opened
 
 
 class Opened:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from chromium import chromium
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tasks")]
 
@@ -65,18 +66,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
     voice = tmp_path_factory.mktemp("voice") / "voice.wav"
     write_wav(voice, tones("A B"))
-    reason = "playwright is not installed; to run this: pip install playwright"
-    sync_api = pytest.importorskip("playwright.sync_api", reason=reason)
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("chromium is not installed; to run this: apt-get install chromium")
-    with sync_api.sync_playwright() as play:
-        arguments = [
-            "--no-sandbox",
-            "--use-fake-ui-for-media-stream",
-            "--use-fake-device-for-media-stream",
-            f"--use-file-for-fake-audio-capture={voice}",
-        ]
-        chromium = play.chromium.launch(executable_path=program, args=arguments)
-        yield chromium
-        chromium.close()
+    with chromium(
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={voice}",
+    ) as opened:
+        yield opened

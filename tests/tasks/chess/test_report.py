@@ -5,15 +5,14 @@ from __future__ import annotations
 import html
 import math
 import re
-import shutil
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from chess_report_cases import LastOfLegal, chance_of, few_games, few_names, write_pgn
+from chromium import chromium
 from congru.errors import DataError
 from congru.tasks.chess import report as command
 from congru.tasks.chess.beginnings import Beginnings, after
@@ -336,23 +335,17 @@ def test_the_command_writes_one_file(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_the_page_in_a_browser_asks_for_nothing(page: str, tmp_path: Path) -> None:
-    sync_api: Any = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("chromium is not installed; to run this: apt-get install chromium")
     path = tmp_path / "page.html"
     path.write_text(page, encoding="utf-8")
     faults: list[str] = []
     requests: list[str] = []
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=program, args=["--no-sandbox"])
+    with chromium() as browser:
         tab = browser.new_page(viewport={"width": 390, "height": 800})
         tab.on("console", lambda message: faults.append(message.text))
         tab.on("request", lambda request: requests.append(request.url))
         tab.goto(path.as_uri())
         widths = tab.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
         drawn = tab.evaluate("document.querySelector('.board use').getBoundingClientRect().width")
-        browser.close()
     assert faults == []
     assert requests == [path.as_uri()]
     assert widths[0] <= widths[1]

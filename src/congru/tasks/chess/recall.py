@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from congru.errors import DataError
-from congru.tasks.chess.beginnings import Book
+from congru.tasks.chess.beginnings import Beginnings, Book
 from congru.tasks.chess.games import Games
 from congru.tasks.chess.players import matches
 from congru.tasks.chess.rules import Position
@@ -31,9 +31,10 @@ class Recall:
     """
 
     def __init__(self, games: Games, white: str | None = None, black: str | None = None) -> None:
+        played = Beginnings(games, int(games.lengths.max(initial=0)))
         self.books: tuple[Book, Book] = (
-            _choices(games, 0, games.white, white),
-            _choices(games, 1, games.black, black),
+            played.book(_games_of(games, games.white, white), 0),
+            played.book(_games_of(games, games.black, black), 1),
         )
 
     def chosen(self, position: Position) -> Counter[int]:
@@ -60,20 +61,12 @@ class Recall:
         return out
 
 
-def _choices(games: Games, side: int, players: Ints, name: str | None) -> Book:
-    """What was played with a colour, by position; by one player where a name is given."""
-    wanted = games.start < 0
-    if name:
-        try:
-            spellings = matches(name, games.players)
-        except DataError:  # nobody is called so
-            spellings = []
-        wanted &= np.isin(players, [games.players.index(spelling) for spelling in spellings])
-    book: dict[int, Counter[int]] = {}
-    for number in np.flatnonzero(wanted).tolist():
-        position = Position()
-        for ply, code in enumerate(games.of(number).tolist()):
-            if ply % 2 == side:
-                book.setdefault(position.key, Counter())[code] += 1
-            position.play(code)
-    return book
+def _games_of(games: Games, players: Ints, name: str | None) -> NDArray[np.int64]:
+    """The games in which a player of that name had the colour; all where none is given."""
+    if not name:
+        return np.arange(len(games))
+    try:
+        spellings = matches(name, games.players)
+    except DataError:  # nobody is called so
+        spellings = []
+    return np.flatnonzero(np.isin(players, [games.players.index(spelling) for spelling in spellings]))
