@@ -43,7 +43,7 @@ def forecasts_of(
     `factors` are those of the intervals' calibration.
     """
     network = decode_mean(list(out), panel.bases(*rows), store.window)
-    widened = calibrate(store.with_line(network, panel, *rows), factors)
+    widened = calibrate(store.with_simple(network, panel, *rows), factors)
     return bounded(panel.absolute(widened, *rows), store.minimum)
 
 

@@ -24,8 +24,8 @@ from congru.data.times import COUNTED, TimeFormat
 from congru.errors import ModelFolderError
 from congru.runtime.scaler import Scaler
 from congru.tasks.forecast.data import CovariateScale, ForecastData, Scales
-from congru.tasks.forecast.linear import mix
 from congru.tasks.forecast.metrics import naive_error
+from congru.tasks.forecast.mixture import mix
 from congru.tasks.forecast.panel import Panel, Units, fit_units
 from congru.tasks.forecast.window import Array, Window
 
@@ -79,8 +79,8 @@ class SeriesStore:
     """[h, P] how far validation values lay from their forecasts, see quantiles.py; None in an earlier version's folder."""
     settings: dict[str, Any] = field(default_factory=dict)
     """What training was asked for, to train the same again on other rows."""
-    line: Array | None = None
-    """[L + 1, h] the weights of the linear map that is mixed into the forecast, see linear.py."""
+    simple: Array | None = None
+    """[L + 2, h] the linear map that the simple forecasts make together, see lines.py."""
     share: Array | None = None
     """[h] the share of the network in that mixture."""
     state: dict[str, NDArray[np.float32]] = field(default_factory=dict)
@@ -118,7 +118,7 @@ class SeriesStore:
             categories={name: list(values) for name, values in table.categories.items()},
             minimum=data.minimum,
             settings=dict(settings or {}),
-            line=data.line,
+            simple=data.simple,
         )
 
     @property
@@ -164,13 +164,13 @@ class SeriesStore:
         panel = self.panel(np.zeros((len(self.names), self.window.horizon, len(self.known))))
         return panel, np.arange(count), np.full(count, self.history.shape[1])
 
-    def with_line(
+    def with_simple(
         self, forecast: Array, panel: Panel, series: NDArray[np.int64], cutoff: NDArray[np.int64]
     ) -> Array:
-        """The network's forecasts [B, h, Q], in units relative to the last value, with the line mixed in."""
-        if self.line is None or self.share is None or (self.share == 1).all():
+        """The network's forecasts [B, h, Q], in units relative to the last value, with the simple ones mixed in."""
+        if self.simple is None or self.share is None or (self.share == 1).all():
             return forecast
-        return mix(forecast, panel.linear_in_units(self.line, series, cutoff), self.share)
+        return mix(forecast, panel.simple_in_units(self.simple, series, cutoff), self.share)
 
     def last_step(self, number: int) -> Panel:
         """The one window, with its cutoff at M, that a streaming network reads as the last step."""
@@ -280,7 +280,7 @@ class SeriesStore:
             "past_history": self.past_history,
             "static": self.static_values,
             **({} if self.errors is None else {"errors": self.errors}),
-            **({} if self.line is None else {"line": self.line}),
+            **({} if self.simple is None else {"simple": self.simple}),
             **{f"state.{name}": value for name, value in self.state.items()},
         }
         content = format_tensors({name: np.ascontiguousarray(value) for name, value in tensors.items()})
@@ -331,7 +331,7 @@ class SeriesStore:
                 minimum=config.get("minimum"),
                 settings=dict(config.get("settings", {})),
                 errors=tensors.get("errors"),
-                line=tensors.get("line"),
+                simple=_simple_of(tensors),
                 share=np.array(config["share"]) if "share" in config else None,
                 state=state,
             )
@@ -344,6 +344,13 @@ class SeriesStore:
 
 # Covariates that a folder of an earlier version does not have.
 _EMPTY = {f"{role}_{part}": np.zeros(0) for role in ("past", "static") for part in ("mean", "scale")}
+
+
+def _simple_of(tensors: Mapping[str, NDArray[Any]]) -> Array | None:
+    """The linear map; a folder of an earlier version has [L + 1, h], relative to the last value."""
+    if "line" in tensors:
+        return np.insert(tensors["line"], len(tensors["line"]) - 1, 0.0, axis=0)
+    return tensors.get("simple")
 
 
 def _format_of(config: Mapping[str, Any], origin: NDArray[np.int64]) -> TimeFormat:
