@@ -152,7 +152,10 @@ class Forecaster(Updating):
         return wanted
 
     def with_levels(self, values: Array, levels: Sequence[float]) -> Array:
-        """Forecasts [N, h, 1 + 2 levels] of every series with the intervals of other levels."""
+        """Forecasts [N, h, 1 + 2 levels] of every series with the intervals of other levels.
+
+        One that training did not know is as much wider than its errors as the nearest known one has become.
+        """
         own, parts = [float(level) for level in self.window.levels], [values[..., 0]]
         unit = np.where(self.store.units.flat, 0.0, self.store.units.unit)[:, None]
         for level in levels:
@@ -161,9 +164,17 @@ class Forecaster(Updating):
                 parts += [values[..., index], values[..., index + 1]]
                 continue
             assert self.store.errors is not None
-            width = unit * quantile_at(self.store.errors, level)
+            width = unit * quantile_at(self.store.errors, level) * self._factors(level)
             parts += [values[..., 0] - width, values[..., 0] + width]
         return bounded(np.stack(parts, -1), self.store.minimum)
+
+    def _factors(self, level: float) -> Array:
+        """What every series [N, h] has taught about intervals of a level."""
+        everyone, levels = range(len(self.store.names)), self.window.levels
+        if self._intervals is None:
+            return np.ones((len(everyone), self.window.horizon))
+        nearest = int(np.argmin([abs(level - own) for own in levels]))
+        return np.stack([self._intervals.factors(number)[:, nearest] for number in everyone])
 
     def cross_validation(
         self, data: Any = None, *, windows: int = 1, step_size: int | None = None, refit: bool = False
@@ -197,7 +208,7 @@ class Forecaster(Updating):
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write a model folder that goes on from here: weights, units and the last values of every series."""
         model = self.model
-        self.store.state = self._sessions.state() if self._sessions is not None else {}
+        self.keep_state(self.store)
         if not (model.folder / "golden.safetensors").exists():
             raise ModelFolderError(
                 f"{model.folder} is gone, expected the folder the model came from: keep it until saved"

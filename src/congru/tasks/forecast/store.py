@@ -83,6 +83,8 @@ class SeriesStore:
     """[L + 2, h] the linear map that the simple forecasts make together, see lines.py."""
     share: Array | None = None
     """[h] the share of the network in that mixture."""
+    intervals: dict[str, NDArray[Any]] = field(default_factory=dict)
+    """What the intervals have learned from new values, see adaptive.py."""
     state: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     """Of a streaming network that has been updated: its state and, as "out", its last output."""
 
@@ -174,13 +176,17 @@ class SeriesStore:
 
     def last_step(self, number: int) -> Panel:
         """The one window, with its cutoff at M, that a streaming network reads as the last step."""
-        window = replace(self.window, input_size=1)
+        rows = self.history[number], self.known_history[number], self.past_history[number]
+        return self.series_panel(number, *rows, replace(self.window, input_size=1))
+
+    def series_panel(
+        self, number: int, values: Array, known: Array, past: Array, window: Window | None = None
+    ) -> Panel:
+        """The windows of one series over its kept values [T] and what follows them; `known` may go on further."""
         units = self.units.of(number)
-        known = self.scales.known.apply(self.known_history[number])
-        past = self.scales.past.apply(self.past_history[number])
-        static = self.scales.static.apply(self.static_values[number])
-        phase = [self.phase(number)]
-        return Panel(window, units, [self.history[number]], [known], phase, past=[past], static=[static])
+        known, past = self.scales.known.apply(known), self.scales.past.apply(past)
+        static, phase = self.scales.static.apply(self.static_values[number]), [self.phase(number)]
+        return Panel(window or self.window, units, [values], [known], phase, past=[past], static=[static])
 
     def phase(self, number: int) -> int:
         """The position of the first kept value of a series in the calendar."""
@@ -282,6 +288,7 @@ class SeriesStore:
             **({} if self.errors is None else {"errors": self.errors}),
             **({} if self.simple is None else {"simple": self.simple}),
             **{f"state.{name}": value for name, value in self.state.items()},
+            **{f"intervals.{name}": value for name, value in self.intervals.items()},
         }
         content = format_tensors({name: np.ascontiguousarray(value) for name, value in tensors.items()})
         return {"scaler.json": scaler.to_json(), FILE: content}
@@ -291,7 +298,7 @@ class SeriesStore:
         """What :meth:`config` and :meth:`files` gave; raises :class:`ModelFolderError` for anything else."""
         try:
             tensors = {**_EMPTY, **parse_tensors(files[FILE])}
-            state = {n.removeprefix("state."): v for n, v in tensors.items() if n.startswith("state.")}
+            state, intervals = _under("state.", tensors), _under("intervals.", tensors)
             get = tensors.__getitem__
             scaler = Scaler.from_json(files["scaler.json"], f"{folder}/scaler.json")
             mean, scale = (
@@ -333,6 +340,7 @@ class SeriesStore:
                 errors=tensors.get("errors"),
                 simple=_simple_of(tensors),
                 share=np.array(config["share"]) if "share" in config else None,
+                intervals=intervals,
                 state=state,
             )
         except (KeyError, TypeError, SafetensorError) as error:
@@ -344,6 +352,10 @@ class SeriesStore:
 
 # Covariates that a folder of an earlier version does not have.
 _EMPTY = {f"{role}_{part}": np.zeros(0) for role in ("past", "static") for part in ("mean", "scale")}
+
+
+def _under(prefix: str, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _simple_of(tensors: Mapping[str, NDArray[Any]]) -> Array | None:

@@ -19,11 +19,13 @@ from congru.data.table import read_table
 from congru.errors import DataError, SettingsError
 from congru.runtime.model import Model
 from congru.tasks.forecast import history
+from congru.tasks.forecast.adaptive import AdaptiveIntervals
 from congru.tasks.forecast.estimator import Estimator
 from congru.tasks.forecast.future import known_ahead
 from congru.tasks.forecast.history import UNSEEN
 from congru.tasks.forecast.outputs import forecasts_of, outputs, reply
 from congru.tasks.forecast.panel import Panel
+from congru.tasks.forecast.quantiles import bounded
 from congru.tasks.forecast.rolling import Rolling
 from congru.tasks.forecast.sessions import SeriesSessions
 from congru.tasks.forecast.store import SeriesStore
@@ -55,6 +57,7 @@ class Trained(Estimator):
         self.name = ""
         self.calibration: list[float] = []
         self._sessions: SeriesSessions | None = None
+        self._intervals: AdaptiveIntervals | None = None
 
     @property
     def fitted(self) -> bool:
@@ -93,6 +96,10 @@ class Trained(Estimator):
         self.calibration = [float(f) for f in model.task_config["calibration"]]
         if self.window.streaming and not self.window.num_known:
             self._sessions = SeriesSessions(model, self._store)
+        adaptive = self._store.settings.get("intervals", "adaptive") == "adaptive"
+        self._intervals = (
+            AdaptiveIntervals(self.window, self._store.intervals) if adaptive and self.window.levels else None
+        )
 
     def _standing(self) -> str:
         if not self.fitted:
@@ -124,28 +131,45 @@ class Trained(Estimator):
 
     def values_with(self, known: Array | None) -> Array:
         """:meth:`values` with the known covariates ahead [N, h, K] as an array."""
-        panel = self.store.panel(known)
-        cutoff = np.full(len(self._all), self.store.history.shape[1])
+        panel, everyone = self.store.panel(known), self._all
+        cutoff = np.full(len(everyone), self.store.history.shape[1])
         if self._sessions is not None:
-            return self.forecasts_of(panel, self._all, cutoff, self._sessions.out)
-        return self._forecast(panel, self._all, cutoff)
-
-    def _forecast(self, panel: Panel, series: Index, cutoff: Index) -> Array:
-        out = outputs(self.model, panel.inputs(series, cutoff), self.window)
-        return self.forecasts_of(panel, series, cutoff, out)
+            return self.forecasts_of(panel, everyone, cutoff, self._sessions.out)
+        return self.forecasts_of(panel, everyone, cutoff, self._outputs(panel, everyone, cutoff))
 
     def forecasts_of(self, panel: Panel, series: Index, cutoff: Index, out: NDArray[np.float32]) -> Array:
-        """Forecasts [B, h, 1 + 2 levels] from the networks' outputs [E, B, O] at these cutoffs; of one network [B, O]."""
+        """Forecasts [B, h, 1 + 2 levels] from the networks' outputs [E, B, O] at these cutoffs; of one network [B, O].
+
+        `series` are numbers of the store; their intervals are as wide as what they have learned from new values says.
+        """
         outs = out if out.ndim == 3 else out[None]
-        return forecasts_of(outs, self.store, panel, (series, cutoff), self.calibration)
+        forecast = self._calibrated(panel, series, cutoff, outs)
+        if self._intervals is not None:
+            forecast = self._intervals.widen(forecast, series)
+        return bounded(forecast, self.store.minimum)
 
     def windows(self, panel: Panel, series: Index, cutoff: Index) -> Array:
-        """Forecasts [B, h, 1 + 2 levels] of any windows of a panel."""
-        parts = [
-            self._forecast(panel, series[k : k + _CHUNK], cutoff[k : k + _CHUNK])
-            for k in range(0, len(series), _CHUNK)
-        ]
+        """Forecasts [B, h, 1 + 2 levels] of any windows of a panel, with the intervals that validation left."""
+        return bounded(self.unbounded_windows(panel, series, cutoff), self.store.minimum)
+
+    def unbounded_windows(self, panel: Panel, series: Index, cutoff: Index) -> Array:
+        """:meth:`windows` before a minimum bounds them."""
+        parts = []
+        for k in range(0, len(series), _CHUNK):
+            rows = series[k : k + _CHUNK], cutoff[k : k + _CHUNK]
+            parts.append(self._calibrated(panel, *rows, self._outputs(panel, *rows)))
         return np.concatenate(parts)
+
+    def _outputs(self, panel: Panel, series: Index, cutoff: Index) -> NDArray[np.float32]:
+        return outputs(self.model, panel.inputs(series, cutoff), self.window)
+
+    def _calibrated(self, panel: Panel, series: Index, cutoff: Index, outs: NDArray[np.float32]) -> Array:
+        return forecasts_of(outs, self.store, panel, (series, cutoff), self.calibration)
+
+    @property
+    def learns_intervals(self) -> bool:
+        """Whether intervals keep learning from new values."""
+        return self._intervals is not None
 
     def panel_of(self, data: Any = None) -> tuple[Panel, LongTable]:
         """The windows over a table, in the units of training; and the table, after the history that is held."""
