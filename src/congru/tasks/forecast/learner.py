@@ -71,7 +71,7 @@ class ForecastLearner(TaskLearner[Settings]):
     )
     limits = (
         "It knows only the past of each series and the known covariates: an event without precedent is not foreseen."
-        " Intervals are calibrated on the validation part and hold as long as the future resembles it."
+        " Intervals are calibrated on the validation part and then learn from the values that come."
     )
     commands = ("congru run MODEL", "congru run MODEL --update NEW.csv", "congru eval MODEL DATA.csv")
 
