@@ -47,9 +47,9 @@ class Field:
         with np.errstate(divide="ignore"):
             for t in range(1, scores.shape[1]):
                 highest = forward.max(axis=2, keepdims=True)
-                entering = np.log(np.exp(forward - highest) @ self._weights) + (highest + self._peak)
-                entering += scores[:, t, None] + self.coupling
-                forward = np.where((t < lengths)[:, None, None], entering, forward)
+                reached = np.log(np.exp(forward - highest) @ self._weights) + (highest + self._peak)
+                reached += scores[:, t, None] + self.coupling
+                forward = np.where((t < lengths)[:, None, None], reached, forward)
         highest = forward.max(axis=2)
         sums: Floats = np.log(np.exp(forward - highest[:, :, None]).sum(axis=2)) + highest
         return sums
