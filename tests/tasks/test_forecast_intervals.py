@@ -82,14 +82,14 @@ def test_a_value_teaches_a_step_when_it_is_there_and_not_before() -> None:
 def test_missing_values_teach_nothing_and_every_forecast_is_judged_once() -> None:
     intervals, forecast = AdaptiveIntervals(window_of(3)), flat_forecasts(1, 3)[0]
     assert not intervals.expects(0, 0)
-    intervals.made(0, 0, forecast)
+    intervals.issue(0, 0, forecast)
     assert intervals.expects(0, 0)
-    intervals.came(0, 0, np.nan)
+    intervals.observe(0, 0, np.nan)
     np.testing.assert_array_equal(intervals.factors(0), 1.0)
-    intervals.came(0, 1, 9.0)  # two steps after the forecast
+    intervals.observe(0, 1, 9.0)  # two steps after the forecast
     np.testing.assert_allclose(np.log(intervals.factors(0))[:, 0], [0.0, 0.8 * RATE / 2**0.5, 0.0])
     kept = intervals.factors(0)
-    intervals.came(0, 4, 9.0)  # its slot is empty by now
+    intervals.observe(0, 4, 9.0)  # its slot is empty by now
     np.testing.assert_array_equal(intervals.factors(0), kept)
 
 
@@ -100,8 +100,8 @@ def test_twelve_steps_are_tracked_and_outer_intervals_stay_outside() -> None:
     assert intervals.steps[[0, -1]].tolist() == [1, 100]
     forecast = np.broadcast_to([0.0, -1.0, 1.0, -1.1, 1.1], (100, 5))
     for time in range(150):
-        intervals.made(0, time, forecast)
-        intervals.came(0, time, 1.05)  # beyond the inner interval, within the outer one
+        intervals.issue(0, time, forecast)
+        intervals.observe(0, time, 1.05)  # beyond the inner interval, within the outer one
     wide = intervals.widen(forecast[None], [0])[0]
     assert (np.diff(wide[:, [3, 1, 0, 2, 4]], axis=1) >= 0).all()
     assert (
@@ -222,17 +222,17 @@ def test_a_stream_an_evaluation_and_a_prediction_know_the_same(trained: Forecast
 def test_steps_without_a_row_are_judged_by_nothing(
     trained: Forecaster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    came: list[float] = []
+    seen: list[float] = []
 
     def noted(intervals: AdaptiveIntervals, number: int, time: int, y: float) -> None:
-        came.append(y)
+        seen.append(y)
 
-    monkeypatch.setattr(AdaptiveIntervals, "came", noted)
+    monkeypatch.setattr(AdaptiveIntervals, "observe", noted)
     new = wild_rows(8)
     north = new[new.unique_id == "north"]
     forecaster = twin(trained)
     forecaster.update(north.drop(north.index[2:5]))
-    np.testing.assert_array_equal(came, [*north.y[:2], *[np.nan] * 3, *north.y[5:]])
+    np.testing.assert_array_equal(seen, [*north.y[:2], *[np.nan] * 3, *north.y[5:]])
 
 
 def test_intervals_of_other_levels_go_along(trained: Forecaster) -> None:

@@ -93,7 +93,7 @@ class AdaptiveIntervals:
         learned = self._series.get(number)
         return learned is not None and bool(np.isfinite(learned.waiting[time % self.horizon, -1, 0]))
 
-    def made(self, number: int, time: int, forecast: Array) -> None:
+    def issue(self, number: int, time: int, forecast: Array) -> None:
         """A calibrated forecast [h, 1 + 2 Q] was made at `time`; it waits for its values."""
         if number not in self._series:
             shape = (self.horizon, len(self.steps), 1 + 2 * len(self.levels))
@@ -101,7 +101,7 @@ class AdaptiveIntervals:
             self._series[number] = _Learned(zeros, np.full(shape, np.nan))
         self._series[number].waiting[time % self.horizon] = forecast[self.steps - 1]
 
-    def came(self, number: int, time: int, y: float) -> None:
+    def observe(self, number: int, time: int, y: float) -> None:
         """The value of step `time` came, NaN where it is missing: every forecast of it is judged once."""
         learned = self._series[number]
         slots, tracked = (time + 1 - self.steps) % self.horizon, np.arange(len(self.steps))
@@ -125,7 +125,7 @@ def replay(window: Window, values: Array, cutoff: Index, forecast: Array) -> Arr
     for row, time in enumerate(cutoff.tolist()):
         if row:
             for past in range(int(cutoff[row - 1]), time):
-                intervals.came(0, past, float(values[past]))
+                intervals.observe(0, past, float(values[past]))
         result[row] = intervals.widen(forecast[row : row + 1], [0])[0]
-        intervals.made(0, time, forecast[row])
+        intervals.issue(0, time, forecast[row])
     return result

@@ -167,8 +167,8 @@ class Updating(Trained):
         else:
             forecasts = self._calibrated(panel, series, cutoff, outs[:, skipped:])
         if not skipped:
-            intervals.made(number, time, forecasts[0])
+            intervals.issue(number, time, forecasts[0])
         later = forecasts[1 - skipped :]
         for ahead, (y, observed, forecast) in enumerate(zip(steps.y, steps.observed, later)):
-            intervals.came(number, time + ahead, float(y) if observed else np.nan)
-            intervals.made(number, time + ahead + 1, forecast)
+            intervals.observe(number, time + ahead, float(y) if observed else np.nan)
+            intervals.issue(number, time + ahead + 1, forecast)
