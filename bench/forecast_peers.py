@@ -3,9 +3,10 @@
 M4 Hourly: 48 hours of 414 series after the train file, OWA. ETTh1: 96 hours ahead, every window of the standard test part,
 MSE in standard deviations of the train part. The forecaster is told the horizon and the split, all else by default. The
 peers run by another interpreter, which has neuralforecast: GRU and NHITS by default but for the horizon, an input of 4
-horizons and `--steps` optimizer steps; AutoGRU searches its own space, `--trials` trials of as many steps each. Every
-model has a process and one thread of its own: processor seconds and the peak of memory are those of that process, its
-imports among them. A run that is in the folder `--runs` already is not made again.
+horizons, `--steps` optimizer steps and, of NHITS too, the robust scaling that GRU has by default. AutoGRU searches its
+own space, `--trials` trials of as many steps each. Every model has a process and one thread of its own: processor
+seconds and the peak of memory are those of that process, its imports among them. A run that is in the folder `--runs`
+already is not made again.
 
     CONGRU_DATA=FOLDER python -m bench.forecast_peers --python PATH --runs FOLDER
 """
@@ -56,7 +57,7 @@ if task["model"] == "AutoGRU":
     model = AutoGRU(h=h, config=config, **search)
 else:
     kind = getattr(models, task["model"])
-    model = kind(h=h, input_size=4 * h, max_steps=steps, random_seed=0, accelerator="cpu", **quiet)
+    model = kind(h=h, input_size=4 * h, max_steps=steps, scaler_type="robust", random_seed=0, accelerator="cpu", **quiet)
 forecast = NeuralForecast(models=[model], freq=1)
 def clock():
     used = resource.getrusage(resource.RUSAGE_SELF)
