@@ -545,6 +545,7 @@ VIDEO_SETS = {
     "direction": "moving digits: which direction",
     "order": "moving digits: which of two comes first",
     "weizmann": "Weizmann silhouettes, one person left out",
+    "figures": "the same, `--figure`",
 }
 
 
