@@ -10,7 +10,8 @@ of the training part), a run's model is its best evaluation on them, and the tes
     online      the same, forward only: at the end, after 60 % of the frames, and with early decisions
     cells       the same as libras: GRU, LSTM and RNN with as many parameters
     digit, direction, order   clips of moving digits as .mp4 files, new ones every epoch, other digits to test; order starts
-                from a network that learnt to tell the digits apart (trained here first, with the same digits to train)
+                from a network that learnt to tell the digits apart (trained here first, with the same digits to train;
+                with --runs the run folders stay, and it starts from that of digit)
     weizmann    whole silhouettes, nine folds: one person left out, another one to validate; figures: cut out by --figure
     frames      a convolutional GRU that sees 10 frames of a moving digit and predicts 5; writes docs/video_strip.png
 """
@@ -18,6 +19,7 @@ of the training part), a run's model is its best evaluation on them, and the tes
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import tempfile
 import time
@@ -83,13 +85,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "online": {**PATHS, "streaming": True, "pool": "last", "validation": 0.15},
     "cells": PATHS,
     "direction": {**DIGITS, "moving_digits": "direction", "steps": 400, "turn": 0},
-    "digit": {**DIGITS, "moving_digits": "digit", "figure": True, "steps": 1500, "made_clips": 8000},
+    "digit": {**DIGITS, "moving_digits": "digit", "figure": True, "steps": 1200, "made_clips": 8000},
     "order": {**DIGITS, "moving_digits": "order", "figure": True, "steps": 800, "pool": "last"},
     "weizmann": SILHOUETTES,
     "figures": {
         **SILHOUETTES,
         "figure": True,
-        "steps": 700,
+        "steps": 450,
         "batch_size": 12,
         "height": 32,
         "width": 32,
@@ -131,22 +133,33 @@ def source_of(name: str) -> str:
 STRIP = ROOT / "docs" / "video_strip.png"
 
 
-def measure(source: str, settings: Settings) -> dict[str, Any]:
-    """Train once; scores on the test clips, what it took, and the baselines."""
-    with tempfile.TemporaryDirectory() as folder:
-        settings = settings.model_copy(update={"out": Path(folder, "run")})
+def digits_told_apart(source: str, seed: int, folder: Path) -> Path:
+    """The run of digit in a folder, trained unless it is there."""
+    out = folder / f"digit-{seed}"
+    if not (out / "status.json").is_file():
+        settings = Settings(**COMMON, **SETTINGS["digit"], seed=seed, out=out)
+        print("told apart, on validation:", fit(make_learner(source, settings=settings), settings).best)
+    state = json.loads((out / "status.json").read_text())["state"]
+    assert state == "finished", f"the run in {out} is {state}, expected a finished one: remove it"
+    return out
+
+
+def measure(source: str, settings: Settings, runs: Path | None = None) -> dict[str, Any]:
+    """Train once; scores on the test clips, what it took, and the baselines. The run stays in `runs`, if there is one."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = runs or Path(temporary)
+        out = folder / f"{settings.moving_digits or 'run'}-{settings.seed}"
         wall, cpu = time.perf_counter(), cpu_seconds()
+        settings = settings.model_copy(update={"out": out})
         if settings.moving_digits == "order":
-            digits = Settings(**COMMON, **SETTINGS["digit"], seed=settings.seed, out=Path(folder, "digits"))
-            told = fit(make_learner(source, settings=digits), digits).best
-            print(f"told apart, on validation: {told:.4f}", flush=True)
-            settings = settings.model_copy(update={"start_from": Path(folder, "digits")})
+            start = digits_told_apart(source, settings.seed, folder)
+            settings = settings.model_copy(update={"start_from": start})
         result = fit(make_learner(source, settings=settings), settings)
         seconds, used = time.perf_counter() - wall, cpu_seconds() - cpu
-        scores = evaluate(Path(folder, "run"), source, part="test", quiet=True)
-        size = sum(path.stat().st_size for path in Path(folder, "run", "model").iterdir())
+        scores = evaluate(out, source, part="test", quiet=True)
+        size = sum(path.stat().st_size for path in Path(out, "model").iterdir())
         if settings.predict == "frames":
-            run_model(Path(folder, "run"), strip=STRIP)
+            run_model(out, strip=STRIP)
     run = foreseen(scores) if settings.predict == "frames" else recognised(scores)
     return {
         **run,
@@ -211,6 +224,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("name", choices=sorted(SETTINGS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--runs", type=Path, help="where run folders stay")
     parser.add_argument("--folder", type=Path, default=ROOT / "results", help="where the result goes")
     arguments = parser.parse_args()
     name, seeds, source = arguments.name, arguments.seeds, source_of(arguments.name)
@@ -223,7 +237,7 @@ def main() -> None:
     else:
         runs = []
         for settings in variants(name, seeds):
-            runs.append(measure(source, settings))
+            runs.append(measure(source, settings, arguments.runs))
             print(name, runs[-1], flush=True)
         figures["runs"] = runs
         keys = (

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from congru.errors import DataError, require
-from congru.tasks.video.figure import cut_out
+from congru.tasks.video.figure import figure
 
 Pixels = NDArray[np.uint8]
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -255,11 +255,6 @@ def scale(frame: Any, look: Look, resizer: Any) -> Pixels:
 
 
 def _scaled_figure(frame: Any, look: Look, resizer: Any) -> Pixels:
-    layout = "rgb24" if look.color else "gray"
-    array = resizer.reformat(frame, format=layout).to_ndarray()
+    array = resizer.reformat(frame, format="rgb24" if look.color else "gray").to_ndarray()
     upright = np.rot90(array if look.color else array[:, :, None], rotation_of(frame))
-    figure = np.ascontiguousarray(cut_out(upright, look.height, look.width))
-    cut = type(frame).from_ndarray(figure if look.color else figure[..., 0], format=layout)
-    small = resizer.reformat(cut, width=look.width, height=look.height, format=layout, interpolation="AREA")
-    pixels = small.to_ndarray()
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1) if look.color else pixels[None])
+    return figure(upright, look.height, look.width)
