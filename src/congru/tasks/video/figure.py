@@ -50,9 +50,9 @@ def cut_out(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.u
 
 
 def _extent(marked: NDArray[Any]) -> tuple[int, int]:
-    """The first marked place and how many up to the last; all of them where none is."""
-    places = np.flatnonzero(marked)
-    return (int(places[0]), int(places[-1] - places[0]) + 1) if len(places) else (0, len(marked))
+    """The first marked index and how many up to the last; all of them where none is."""
+    indices = np.flatnonzero(marked)
+    return (int(indices[0]), int(indices[-1] - indices[0]) + 1) if len(indices) else (0, len(marked))
 
 
 def _overlap(begin: int, size: int, whole: int) -> tuple[slice, slice]:
