@@ -6,7 +6,8 @@ games:
 
 1. the model follows the last game, knowing neither of them;
 2. a vector is fitted for each on the games before (`congru adapt`), nothing else changes;
-3. the model follows the last game again, knowing them, and once more with what they chose in their earlier games.
+3. the model follows the last game again: with the vectors alone, and with what they chose in their earlier games, which it
+   remembers since.
 
     python -m congru.tasks.chess.story MODEL OUT [--games 24]
 """
@@ -24,7 +25,6 @@ from congru.tasks.chess import follow
 from congru.tasks.chess.predict import LiveGame, Predictor
 from congru.tasks.chess.rules import Position
 from congru.tasks.chess.san import read_san, write_san
-from congru.tasks.chess.sources import read_games
 from congru.tasks.chess.use import adapt
 
 FATHER, SON = "Father, The", "Son, The"
@@ -88,11 +88,11 @@ def write_pgn(predictor: Predictor, path: Path, numbers: range, seed: int = 0) -
     path.write_text("\n".join(parts), encoding="utf-8")
 
 
-def bits(model: Path, game: Path, earlier: Path | None = None) -> float:
+def bits(model: Path, game: Path, recall: bool) -> float:
     """Mean surprise of the moves of a game."""
     one = follow.one_game(game, 1)
-    games = None if earlier is None else read_games(earlier)[0]
-    followed = follow.begin(Predictor.load(model), white=one.players[0], black=one.players[1], earlier=games)
+    white, black = one.players
+    followed = follow.begin(Predictor.load(model), white=white, black=black, recall=recall, date=one.date)
     return float(np.mean([followed.play(move).bits for move in one.moves]))
 
 
@@ -114,13 +114,13 @@ def main(arguments: list[str] | None = None) -> None:
     adapt(options.model, str(earlier), player=FATHER, rounds=options.rounds, out=out / "with_father")
     adapt(out / "with_father", str(earlier), player=SON, rounds=options.rounds, out=out / "family")
     print("the next game, bits a move (less is better predicted)")
-    for name, model, before in (
-        ("knowing neither", options.model, None),
-        ("knowing both", out / "family", None),
-        ("knowing both, and what they chose before", out / "family", earlier),
+    for name, model, recall in (
+        ("knowing neither", options.model, False),
+        ("knowing both", out / "family", False),
+        ("knowing both, and what they chose before", out / "family", True),
     ):
-        print(f"  {name:<48} {bits(model, last, before):.3f}")
-    line = ["congru", "run", str(out / "family"), str(last), "--earlier", str(earlier)]
+        print(f"  {name:<48} {bits(model, last, recall):.3f}")
+    line = ["congru", "run", str(out / "family"), str(last)]
     print(f"next\n  {shlex.join(line)}")
 
 
