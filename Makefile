@@ -42,6 +42,7 @@ types: $(STAMP)
 
 suite: $(STAMP)
 	@sh .ci/browser.sh
+	@sh .ci/pyright.sh $(VENV)
 	$(BIN)/pytest -n $(JOBS) --dist worksteal
 	$(NO_AVX512) $(BIN)/pytest -n $(JOBS) --dist worksteal $(KERNELS) $(LAYERS)
 	CONGRU_ISA=baseline $(BIN)/pytest -n $(JOBS) --dist worksteal $(KERNELS)

@@ -45,8 +45,8 @@ SNIPS: dict[str, Any] = {
     "dropout": 0.3,
 }
 SETTINGS: dict[str, dict[str, Any]] = {
-    "snips": {**SNIPS, "epochs": 24, "unseen": 0.1, "dropout": 0.4, "ema": 0.999},
-    "clinc": {**SNIPS, "unseen": 0.2, "dropout": 0.4},
+    "snips": {**SNIPS, "epochs": 18, "min_count": 2, "unseen": 1.0, "dropout": 0.4, "ema": 0.999},
+    "clinc": {**SNIPS, "epochs": 15, "unseen": 0.25, "dropout": 0.4},
     "dialogues": {},
     "small": {},
     "cells": {**SNIPS, "epochs": 3},

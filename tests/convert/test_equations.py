@@ -59,13 +59,13 @@ def test_a_library_without_the_cell_has_its_line():
 def test_a_wrong_layout_is_noticed_and_nothing_is_written(tmp_path, monkeypatch):
     """The self-check is independent of the table of layouts: a wrong row order there is refused."""
     from congru.convert import to_folder
-    from congru.reference import conventions
+    from congru.reference import systems
 
     case = load(FOLDER / "flax_lstm.npz")
     np.savez(tmp_path / "cell.npz", **{f"cell/{name}": array for name, array in case.arrays[0].items()})
     to_folder(tmp_path / "cell.npz", tmp_path / "good")
-    rows = dict(conventions.SYSTEMS["flax"].rows, lstm="igfo")
-    monkeypatch.setitem(conventions.SYSTEMS, "flax", conventions.SYSTEMS["flax"]._replace(rows=rows))
+    rows = dict(systems.SYSTEMS["flax"].rows, lstm="igfo")
+    monkeypatch.setitem(systems.SYSTEMS, "flax", systems.SYSTEMS["flax"]._replace(rows=rows))
     with pytest.raises(
         ConventionError, match=r"differs from its source by .*, expected at most 1e-05: it computes another"
     ):

@@ -20,7 +20,8 @@ from congru.convert import to_file, to_folder
 from congru.convert.writing import FORMATS
 from congru.errors import ConventionError, DataError, SettingsError, ShapeError
 from congru.export.exporter import export_model
-from congru.reference.conventions import SYSTEMS, from_canonical
+from congru.reference.conventions import from_canonical
+from congru.reference.systems import SYSTEMS
 from export_cases import ALL, save_networks
 from golden.case_file import FOLDER, draw, load
 

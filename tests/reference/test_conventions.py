@@ -10,7 +10,8 @@ import pytest
 from cases import ROWS, make_case
 from congru.errors import CongruError, ConventionError, SettingsError, ShapeError
 from congru.reference import stack
-from congru.reference.conventions import SYSTEMS, from_canonical, merge_biases, negate_z, to_canonical
+from congru.reference.conventions import from_canonical, merge_biases, negate_z, to_canonical
+from congru.reference.systems import SYSTEMS
 
 I, H = 3, 4
 FORGET = {("tensorflow1", "lstm"), ("haiku", "lstm")}  # they add 1 to the forget gate

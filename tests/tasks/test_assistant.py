@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from contract_cases import CASES
+from numpy.typing import NDArray
 
 import shared_files
 from congru.cli.main import main
 from congru.errors import DataError
-from congru.runtime.decoding.viterbi import LinearChain, bio_allowed
+from congru.runtime.decoding.viterbi import bio_allowed
 from congru.tasks import TASKS
+from congru.tasks.assistant import crf
 from congru.tasks.assistant.conversation import Card, Conversation
-from congru.tasks.assistant.crf import crf_nats
 from congru.tasks.assistant.data import swap_values
-from congru.tasks.assistant.decision import decide, learn_threshold
+from congru.tasks.assistant.decision import Field, decide, learn_threshold
 from congru.tasks.assistant.examples import Example, cut_words, needed_slots, span_f1, spans_of
 from congru.tasks.assistant.features import Vocabulary
 from congru.tasks.assistant.scoring import Understanding, known_measures, measures
@@ -48,25 +51,51 @@ def test_spans_and_f1_are_those_of_seqeval() -> None:
         ]
 
 
-def test_the_cost_of_the_random_field_is_that_of_the_runtime() -> None:
-    tags = ["O", "B-x", "I-x"]
+def test_intent_and_tags_are_one_random_field() -> None:
+    """Cost, probabilities and the path are those of all intents and allowed paths, one after the other."""
+    tags, allowed = ["O", "B-x", "I-x"], bio_allowed(["O", "B-x", "I-x"])
     rng = np.random.default_rng(0)
-    transitions, start = rng.normal(size=(3, 3)), rng.normal(size=3)
-    scores, lengths = rng.normal(size=(2, 4, 3)), np.array([4, 2])
-    path = np.array([[1, 2, 0, 1], [0, 1, 0, 0]])
-    allowed = bio_allowed(tags)
-    chain = LinearChain(transitions, start, allowed=allowed)
-    expected = chain.log_partition(scores, lengths) - chain.score(scores, path, lengths)
-    actual = crf_nats(
-        *(
-            torch.tensor(a, dtype=torch.float32) if a.dtype == float else torch.tensor(a)
-            for a in (scores, path, lengths)
-        ),
-        torch.tensor(transitions, dtype=torch.float32),
-        torch.tensor(start, dtype=torch.float32),
-        torch.tensor(np.concatenate([allowed.transitions, allowed.start[None]])),
-    )
-    np.testing.assert_allclose(actual.numpy(), expected, rtol=1e-5)
+    transitions, start, coupling = rng.normal(size=(3, 3)), rng.normal(size=3), rng.normal(size=(2, 3))
+    scores, logits, lengths = rng.normal(size=(2, 4, 3)), rng.normal(size=(2, 2)), np.array([4, 2])
+    path, intents = np.array([[1, 2, 0, 1], [0, 1, 0, 0]]), np.array([1, 0])
+
+    def score(row: int, intent: int, y: tuple[int, ...]) -> float:
+        emitted = sum(scores[row, t, k] + coupling[intent, k] for t, k in enumerate(y))
+        moved = sum(transitions[before, after] for before, after in itertools.pairwise(y))
+        return float(logits[row, intent] + emitted + start[y[0]] + moved)
+
+    def possible(y: tuple[int, ...]) -> bool:
+        return bool(allowed.start[y[0]]) and all(
+            allowed.transitions[before, after] for before, after in itertools.pairwise(y)
+        )
+
+    def as_tensor(array: NDArray[Any]) -> torch.Tensor:
+        return torch.tensor(array, dtype=torch.float32 if array.dtype == float else None)
+
+    decision = decide(scores, logits, lengths, Field(transitions, start, coupling, tags), ["a", "b"])
+    mask = np.concatenate([allowed.transitions, allowed.start[None]])
+    field = crf.Field(*map(as_tensor, (transitions, start, coupling, mask)))
+    nats = crf.joint_nats(*map(as_tensor, (scores, logits, path, intents, lengths)), field).numpy()
+    for row, length in enumerate(lengths.tolist()):
+        paths = [y for y in itertools.product(range(3), repeat=length) if possible(y)]
+        sums = np.array([sum(np.exp(score(row, i, y)) for y in paths) for i in range(2)])
+        gold = score(row, int(intents[row]), tuple(path[row, :length].tolist()))
+        assert nats[row] == pytest.approx(np.log(sums.sum()) - gold, rel=1e-5)
+        np.testing.assert_allclose(decision.probabilities[row], sums / sums.sum(), rtol=1e-9)
+        chosen = int(sums.argmax())
+        assert decision.intents[row] == chosen
+        best = max(paths, key=lambda y: score(row, chosen, y))
+        assert tuple(decision.paths[row, :length].tolist()) == best
+
+
+def test_a_folder_without_coupling_decides_as_before() -> None:
+    rng = np.random.default_rng(0)
+    scores, logits, lengths = rng.normal(size=(2, 4, 3)), rng.normal(size=(2, 5)), np.array([4, 2])
+    field = Field(rng.normal(size=(3, 3)), rng.normal(size=3), None, ["O", "B-x", "I-x"])
+    decision = decide(scores, logits, lengths, field, list("abcde"))
+    softmax = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(decision.probabilities, softmax, rtol=1e-12)
+    np.testing.assert_array_equal(decision.paths, field.chain.viterbi(scores, lengths)[0])
 
 
 def test_the_threshold_parts_known_from_strange() -> None:
@@ -85,8 +114,8 @@ def test_the_threshold_parts_known_from_strange() -> None:
 
 
 def test_out_of_scope_is_no_answer_and_is_counted() -> None:
-    chain = LinearChain(np.zeros((1, 1)))
-    decision = decide(np.zeros((1, 1, 1)), np.log([[0.1, 0.2, 0.7]]), np.array([1]), chain, ["a", "b", "oos"])
+    field = Field(np.zeros((1, 1)), np.zeros(1), None, ["O"])
+    decision = decide(np.zeros((1, 1, 1)), np.log([[0.1, 0.2, 0.7]]), np.array([1]), field, ["a", "b", "oos"])
     assert decision.intents.tolist() == [1]
     assert decision.confidence.tolist() == pytest.approx([0.2])
     examples = [Example(("w",), ("O",), intent, "w") for intent in ("a", "b", "oos", "oos")]
@@ -109,7 +138,11 @@ def test_unseen_is_a_feature_of_a_word() -> None:
     assert (seen[0] > 0, unseen[0]) == (True, 0)
     assert unseen[1] == seen[1]  # the same first character
     assert unseen[-1] != seen[-1]
-    assert (vocabulary.encode(["rome"], [True])[0, 0], vocabulary.rare) == (0, {"to"})
+    assert vocabulary.encode(["rome"], [True])[0, 0] == 0
+    assert [vocabulary.hiding(word, 0.5) for word in ("to", "Rome")] == [0.5 / 1.5, 0.5 / 2.5]
+    assert vocabulary.hiding("to", 0) == 0
+    frequent = Vocabulary.of([["to", "rome", "Rome"]], min_count=2)
+    assert (list(frequent.tables[0]), list(frequent.tables[1])) == (["rome"], ["r"])
     assert Vocabulary.parse(vocabulary.to_bytes()) == vocabulary
 
 

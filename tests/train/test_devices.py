@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
 from toy import ToyLearner, ToySettings
 
 from congru.errors import SettingsError
+from congru.train import devices
 from congru.train.devices import (
     has_unused_parameters,
     is_rank_zero,
@@ -20,11 +22,13 @@ from congru.train.devices import (
     open_fabric,
     raise_on_rank_zero,
 )
+from congru.train.events import Summary
 from congru.train.interrupt import TrainingInterrupted
-from congru.train.launch import Launch, detect, threads_for
+from congru.train.launch import Launch, detect, threads_for, waiting_threads
 from congru.train.networks import Networks
 from congru.train.seeding import rng_state
 from congru.train.settings import TrainSettings
+from congru.train.wording import before_text
 
 
 def refusal(settings: TrainSettings) -> str:
@@ -151,3 +155,25 @@ def test_parameters_without_a_gradient_in_some_steps_are_found() -> None:
     learner = LearnedStart(ToySettings())
     assert has_unused_parameters(learner)
     assert all(parameter.grad is None for parameter in learner.module.parameters())
+
+
+def test_other_work_on_the_cores_is_named_with_what_to_do() -> None:
+    assert waiting_threads(2, 2, 0.4) is None
+    assert waiting_threads(1, 2, 5.0) is None  # one thread waits for no other
+    assert waiting_threads(8, 64, 30.0) is None
+    assert waiting_threads(2, 2, 5.3) == (
+        "2 threads, and other work keeps 2.0 of 2 cores busy: --threads 1 may be faster"
+    )
+    assert waiting_threads(64, 64, 30.0) == (
+        "64 threads, and other work keeps 30.0 of 64 cores busy: --threads 34 may be faster"
+    )
+
+
+def test_the_summary_of_a_run_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_load_before", 1e3)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert "--threads 1 may be faster" in str(devices.crowded(Fabric(accelerator="cpu", devices=1)))
+    summary = Summary(
+        "text", str(tmp_path), [], {}, 1, 1, 1.0, 1, 1.0, "nats", {}, crowded="2 threads: --threads 1"
+    )
+    assert "threads     2 threads: --threads 1" in before_text(summary)

@@ -105,7 +105,7 @@ DEMOS = MappingProxyType(
             (
                 "congru train translate {pairs} --source-column 2 --target-column 1 --hidden-size 128 --embedding-size 128"
                 " --vocab-size 4000 --max-tokens 16 --batch-size 64 --learning-rate 0.003 --max-validation 300 --evaluations 4"
-                " --minutes {minutes} --out {out}/model",
+                " --threads 1 --minutes {minutes} --out {out}/model",
                 "congru run {out}/model 'Il fait froid ce matin.' --beam 5 --best 3 --attention",
                 "congru run {out}/model 'Où est la gare ?'",
                 "congru inspect {out}/model 'Où est la gare ?' --out {out}/gates.html",

@@ -18,7 +18,8 @@ import numpy as np
 from congru.convert.parts import Array, Contents
 from congru.convert.reading import read_file
 from congru.errors import ConventionError
-from congru.reference import conventions, stack
+from congru.reference import stack
+from congru.reference.systems import ROWS
 from congru.runtime.folder import CONFIG, find_model_folder, load
 from congru.runtime.graph import Graph
 from congru.runtime.nodes.recurrent import RecurrentNode
@@ -174,7 +175,7 @@ def _finding(one: LayerWeights, two: LayerWeights, weights: float, names: tuple[
     ]
     if weights <= SAME_WEIGHTS and one.reset_before != two.reset_before:
         return f"{forms[0]}, {forms[1].removeprefix('reset ')}"
-    rows = conventions.ROWS[one.cell]
+    rows = ROWS[one.cell]
     for order in itertools.permutations(range(len(rows))):
         for sign in (1, -1) if one.cell == "gru" else (1,):
             changed = [_reordered(way, order, sign) for way in one.ways]

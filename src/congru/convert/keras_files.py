@@ -29,7 +29,7 @@ from congru.convert.parts import (
     scaled_part,
 )
 from congru.errors import ConventionError, DataError, require
-from congru.reference.conventions import KERAS_CELLS
+from congru.reference.systems import KERAS_CELLS
 from congru.runtime.nodes.pointwise import EPSILON
 
 _IDENTITY = {

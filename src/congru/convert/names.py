@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from congru.convert.parts import Array, Direction
 from congru.errors import CongruError, ConventionError, DataError, ShapeError
-from congru.reference.conventions import ROWS, SYSTEMS, to_canonical
+from congru.reference.conventions import to_canonical
 from congru.reference.layouts import Layout
+from congru.reference.systems import ROWS, SYSTEMS
 
 # Which libraries are looked for, most telling names first; those that share names come before those they are told from by shape.
 READ_BY_NAME = ("keras", "flax", "flax_nnx", "mlx", "haiku", "tensorflow1", "equinox", "sonnet", "ncnn")
@@ -41,7 +42,7 @@ def find_layers(
 ) -> list[Layers]:
     """Every recurrent layer in `arrays`, in their order.
 
-    `system` (a name of `congru.reference.conventions.SYSTEMS`) and `cell` say what names alone leave open. Raises
+    `system` (a name of `congru.reference.systems.SYSTEMS`) and `cell` say what names alone leave open. Raises
     ConventionError for weights that are not a plain cell's (projections, weight norm), SettingsError for unknown names.
     """
     _refuse_rewritten(arrays)

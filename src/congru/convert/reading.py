@@ -27,7 +27,7 @@ from congru.convert.parts import (
     recurrent_part,
 )
 from congru.errors import DataError, SettingsError
-from congru.reference.conventions import ROWS, SYSTEMS
+from congru.reference.systems import ROWS, SYSTEMS
 
 SUFFIXES = (*arrays_files.SUFFIXES, ".onnx", ".keras", ".h5", ".hdf5", ".json", ".param")
 _TITLES = {
@@ -46,7 +46,7 @@ def read_file(
 ) -> Contents:
     """What a file holds, as networks: the common reader behind `congru convert` and `congru doctor`.
 
-    `system` (a name of `congru.reference.conventions.SYSTEMS`) and `cell` are for files of named arrays whose names leave them
+    `system` (a name of `congru.reference.systems.SYSTEMS`) and `cell` are for files of named arrays whose names leave them
     open. `order` wires such a file: names of its layers and of relu, tanh, sigmoid, last, mean, max, in the order they are
     applied. Raises DataError, ConventionError or SettingsError with one line.
     """

@@ -57,6 +57,7 @@ class AssistantKeywords(TrainKeywords, total=False):
 
     validation: float
     embedding_size: int
+    min_count: int
     unseen: float
     swap: float
     dialogues: int | None

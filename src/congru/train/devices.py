@@ -27,7 +27,7 @@ from congru.kernels.binding import num_cores
 from congru.train.base import AnyLearner
 from congru.train.batches import Batches
 from congru.train.exchange import DataParallel
-from congru.train.launch import Launch, detect, threads_for
+from congru.train.launch import Launch, detect, threads_for, waiting_threads
 from congru.train.nests import tree_map
 from congru.train.seeding import rng_untouched
 from congru.train.settings import TrainSettings
@@ -88,6 +88,17 @@ def processes_in_words(fabric: Fabric, settings: TrainSettings) -> str | None:
     machine_words = f"{machines} machine{'s' if machines > 1 else ''}"
     return f"{fabric.world_size} on {machine_words}, {threads} thread{'s' if threads > 1 else ''} each"
 
+
+def crowded(fabric: Fabric) -> str | None:
+    """What to do where other work keeps the cores busy, see :func:`congru.train.launch.waiting_threads`."""
+    if fabric.world_size > 1 or fabric.device.type != "cpu" or not hasattr(os, "getloadavg"):
+        return None
+    return waiting_threads(torch.get_num_threads(), os.cpu_count() or 1, _load_before)
+
+
+_load_before = (
+    os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+)  # without what this process does from here on
 
 _watched = threading.Event()
 

@@ -23,6 +23,7 @@ class Summary:
     baselines: dict[str, float]
     minimize: bool = True
     processes: str | None = None  # how many, where, with how many threads; None for one alone
+    crowded: str | None = None  # what to do where other work keeps the cores busy
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,27 @@ def detect(devices: int, environment: Mapping[str, str] = os.environ) -> Launch:
     return Launch("hand", rank, devices, devices)
 
 
+def waiting_threads(threads: int, cores: int, load: float) -> str | None:
+    """What to do where other work keeps cores busy; None where each thread has one.
+
+    The threads of an operation wait for the slowest of them: with two on two cores of which one is busy, a small network took
+    twenty times as long a step as with one. Nothing is changed by itself: another number of threads adds in another order.
+
+    Args:
+        threads: that this process computes with.
+        cores: of the machine.
+        load: processes that run or wait to run, on average over the last minute.
+
+    >>> waiting_threads(2, 2, 1.8)
+    '2 threads, and other work keeps 1.8 of 2 cores busy: --threads 1 may be faster'
+    """
+    free = max(1, round(cores - load))
+    if threads <= free:
+        return None
+    busy = min(load, float(cores))
+    return f"{threads} threads, and other work keeps {busy:.1f} of {cores} cores busy: --threads {free} may be faster"
+
+
 def threads_for(
     launch: Launch, asked: int | None, cores: int, environment: Mapping[str, str] = os.environ
 ) -> int | None:

@@ -12,7 +12,7 @@ from congru.errors import RunFolderError, SettingsError
 from congru.report.cell import card
 from congru.report.page import Section
 from congru.report.table import html_table
-from congru.train.devices import processes_in_words
+from congru.train.devices import crowded, processes_in_words
 from congru.train.estimate import Estimate
 from congru.train.events import Ending, Summary
 from congru.train.folder import RunFolder, read_metrics, reading, utc_now
@@ -82,6 +82,7 @@ def summarize(trainer: Trainer, origin: Mapping[str, str], out: Path, estimate: 
         baselines=dict(learner.baselines),
         minimize=learner.minimize,
         processes=processes_in_words(trainer.fabric, trainer.settings),
+        crowded=crowded(trainer.fabric),
     )
 
 

@@ -56,6 +56,7 @@ def before_text(summary: Summary) -> str:
             ("step", f"{summary.step_ms:.1f} ms"),
             ("time", f"{duration(summary.total_seconds)}, about {summary.num_steps:,} steps"),
             *([("processes", summary.processes)] if summary.processes else []),
+            *([("threads", summary.crowded)] if summary.crowded else []),
         ]
     )
     if summary.baselines:

@@ -16,7 +16,7 @@ from congru.gates.layer import Layer
 from congru.gates.sources.stack import Stack, trace_stack
 from congru.gates.weights import Array
 from congru.reference import conventions
-from congru.reference.conventions import KERAS_CELLS
+from congru.reference.systems import KERAS_CELLS
 
 _OPTIONS = {"gru": ("reset_after", "activation", "recurrent_activation"), "lstm": ("activation", "recurrent_activation"),
             "rnn": ("activation",), "rnn_relu": ("activation",)}  # fmt: skip

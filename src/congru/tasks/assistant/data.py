@@ -31,11 +31,12 @@ class AssistantData:
     tags: list[str]
     cut_by_blanks: bool
     warnings: list[str]
+    min_count: int = 1
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """Of the training part."""
-        return Vocabulary.of([example.words for example in self.train])
+        return Vocabulary.of([example.words for example in self.train], self.min_count)
 
     @cached_property
     def values(self) -> dict[str, list[tuple[str, ...]]]:
@@ -71,7 +72,9 @@ def prepare(source: str, settings: Settings) -> AssistantData:
             f"{source}: {len(corpus.conflicts)} sentences stand under two intents, the first: {corpus.conflicts[0]!r}"
         )
     warnings += unknown_labels(validation, intents, tags, "validation")
-    return AssistantData(source, train, validation, intents, tags, corpus.cut_by_blanks, warnings)
+    return AssistantData(
+        source, train, validation, intents, tags, corpus.cut_by_blanks, warnings, settings.min_count
+    )
 
 
 def unknown_labels(

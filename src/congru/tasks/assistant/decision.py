@@ -1,7 +1,9 @@
-"""From the outputs of the network to an answer: the tag path by Viterbi, the intent, or "I don't know".
+"""From the outputs of the network to an answer: the intent, the tag path by Viterbi, or "I don't know".
 
-p(intent) = softmax(logits), confidence = max over the intents but `oos` of p
-known = confidence >= threshold
+p(i) = softmax_i(logits[i] + log Σ_y exp(tags' part of s(i, y))), s of crf.py; confidence = max over the intents but `oos` of p
+known = confidence >= threshold;  the path is the best one of the intent that is chosen
+
+Legend: B sentences, T words, K tags, N intents.
 """
 
 from __future__ import annotations
@@ -20,9 +22,37 @@ Floats = NDArray[Any]
 _LOST = 0.02  # share of rightly understood sentences that may stay below the threshold
 
 
-def make_chain(transitions: Floats, start: Floats, tags: Sequence[str]) -> LinearChain:
-    """The chain of a model: learnt transitions [K, K] and start [K], within what BIO allows."""
-    return LinearChain(transitions, start, allowed=bio_allowed(list(tags)))
+class Field:
+    """Learnt transitions [K, K], start [K] and coupling [N, K], within what BIO allows; coupling None for zeros."""
+
+    def __init__(
+        self, transitions: Floats, start: Floats, coupling: Floats | None, tags: Sequence[str]
+    ) -> None:
+        self.chain = LinearChain(transitions, start, allowed=bio_allowed(list(tags)))
+        zeros = np.zeros((1, len(tags)))
+        self.coupling = zeros if coupling is None else np.asarray(coupling, np.float64)
+        self._peak = float(self.chain.transitions.max())
+        self._weights = np.exp(self.chain.transitions - self._peak)
+
+    def coupled(self, tag_scores: Floats, intents: NDArray[np.int64]) -> Floats:
+        """Tag scores [B, T, K] under one intent a sentence [B]."""
+        rows = np.minimum(intents, len(self.coupling) - 1)
+        scores: Floats = tag_scores + self.coupling[rows][:, None]
+        return scores
+
+    def log_partitions(self, tag_scores: Floats, lengths: NDArray[np.int64]) -> Floats:
+        """log Σ_y exp of the tags' part of s(i, y), [B, N], or [B, 1] without coupling."""
+        scores = np.asarray(tag_scores, np.float64)
+        forward = (self.chain.start + scores[:, 0])[:, None] + self.coupling
+        with np.errstate(divide="ignore"):
+            for t in range(1, scores.shape[1]):
+                highest = forward.max(axis=2, keepdims=True)
+                reached = np.log(np.exp(forward - highest) @ self._weights) + (highest + self._peak)
+                reached += scores[:, t, None] + self.coupling
+                forward = np.where((t < lengths)[:, None, None], reached, forward)
+        highest = forward.max(axis=2)
+        sums: Floats = np.log(np.exp(forward - highest[:, :, None]).sum(axis=2)) + highest
+        return sums
 
 
 @dataclass(frozen=True)
@@ -36,15 +66,19 @@ class Decision:
 
 
 def decide(
-    tag_scores: Floats, logits: Floats, lengths: NDArray[np.int64], chain: LinearChain, names: Sequence[str]
+    tag_scores: Floats, logits: Floats, lengths: NDArray[np.int64], field: Field, names: Sequence[str]
 ) -> Decision:
-    """Tag scores [B, T, K], logits [B, N], lengths [B]; `names` of the N intents."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    """Tag scores [B, T, K], logits [B, N], lengths [B] of at least 1; `names` of the N intents."""
+    joint = logits.astype(np.float64)
+    if len(field.coupling) > 1:
+        joint = joint + field.log_partitions(tag_scores, lengths)
+    shifted = np.exp(joint - joint.max(axis=1, keepdims=True))
     probabilities = shifted / shifted.sum(axis=1, keepdims=True)
     inside = np.array([name != OUT_OF_SCOPE for name in names])
     scores = np.where(inside, probabilities, -1.0)
-    paths, _ = chain.viterbi(tag_scores, lengths)
-    return Decision(probabilities, scores.max(axis=1), scores.argmax(axis=1), paths)
+    intents = scores.argmax(axis=1)
+    paths, _ = field.chain.viterbi(field.coupled(tag_scores, intents), lengths)
+    return Decision(probabilities, scores.max(axis=1), intents, paths)
 
 
 def learn_threshold(confidence: Floats, right: NDArray[np.bool_], outside: NDArray[np.bool_]) -> float:

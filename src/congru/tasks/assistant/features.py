@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,23 +46,26 @@ def shape_of(word: str) -> int:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Tables of the words and affixes seen in training; `rare` words occur once there."""
+    """Tables of the words and affixes seen in training; `counts` says how often each word stands there, in lower case."""
 
     tables: tuple[dict[str, int], ...]
-    rare: frozenset[str] = field(default=frozenset(), compare=False)
+    counts: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     @classmethod
-    def of(cls, sentences: Iterable[Sequence[str]]) -> Vocabulary:
-        """Every word, and every affix, of the training sentences."""
-        counts = Counter(word for words in sentences for word in words)
-        tables: list[dict[str, int]] = [{} for _ in pieces("")]
-        for word in counts:
-            for table, piece in zip(tables, pieces(word)):
-                table.setdefault(piece, len(table) + 1)
-        lowered: Counter[str] = Counter()
+    def of(cls, sentences: Iterable[Sequence[str]], min_count: int = 1) -> Vocabulary:
+        """The words, and the affixes, that stand `min_count` times in the training sentences."""
+        counts = Counter(word.lower() for words in sentences for word in words)
+        totals: list[Counter[str]] = [Counter() for _ in pieces("")]
         for word, count in counts.items():
-            lowered[word.lower()] += count
-        return cls(tuple(tables), frozenset(word for word, count in lowered.items() if count == 1))
+            for total, piece in zip(totals, pieces(word)):
+                total[piece] += count
+        known = ([piece for piece, count in total.items() if count >= min_count] for total in totals)
+        tables = tuple({piece: index for index, piece in enumerate(names, 1)} for names in known)
+        return cls(tables, counts)
+
+    def hiding(self, word: str, amount: float) -> float:
+        """a / (a + n): the share of the readings of a training word, seen n times, that take it as unseen."""
+        return amount / (amount + self.counts[word.lower()]) if amount else 0.0
 
     @classmethod
     def parse(cls, content: bytes) -> Vocabulary:

@@ -26,10 +26,16 @@ class Settings(ModelSettings, title="settings of assistant"):
     hidden_size: Annotated[int, Field(ge=1, description="Units per direction.")] = 128
     embedding_size: Annotated[int, Field(ge=1, description="Size of the vector of a word or affix.")] = 48
     dropout: Annotated[float, Field(ge=0, lt=1, description="Share of values dropped in training.")] = 0.4
+    min_count: Annotated[
+        int, Field(ge=1, description="Words seen less often in training are read as unseen.")
+    ] = 1
     unseen: Annotated[
         float,
-        Field(ge=0, lt=1, description="Share of rare words and slot words taken as unseen in training."),
-    ] = 0.5
+        Field(
+            ge=0,
+            description="a: of a word seen n times in training, the share a / (a + n) of its readings takes it as unseen.",
+        ),
+    ] = 1.0
     swap: Annotated[
         float,
         Field(ge=0, lt=1, description="Share of slot values replaced by others of the slot in training."),

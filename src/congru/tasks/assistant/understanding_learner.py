@@ -1,6 +1,6 @@
 """The training problem of understanding: intent and tags of each sentence, unseen words and swapped slot values.
 
-loss = mean over sentences of -log p(intent) - log p(tags), the second by a conditional random field
+loss = mean over sentences of -log p(intent, tags), by the conditional random field of crf.py
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from congru.runtime.answer import Answer
-from congru.runtime.decoding.viterbi import LinearChain, bio_allowed
+from congru.runtime.decoding.viterbi import bio_allowed
+from congru.tasks.assistant import crf
 from congru.tasks.assistant.baselines import WordCounts
-from congru.tasks.assistant.crf import crf_nats
 from congru.tasks.assistant.data import NO_INTENT, AssistantData, swap_values
-from congru.tasks.assistant.decision import Decision, decide, learn_threshold, make_chain
+from congru.tasks.assistant.decision import Decision, Field, decide, learn_threshold
 from congru.tasks.assistant.examples import Example, needed_slots, spans_of
 from congru.tasks.assistant.features import pad
 from congru.tasks.assistant.formats import OUT_OF_SCOPE
@@ -32,6 +32,7 @@ from congru.train.networks import Networks
 _FEWEST_STEPS = 5  # of an epoch
 _NEIGHBOURS = 20  # batches whose sentences are sorted by length together
 _LEAST = 1e-6  # probability of a label that training never shows
+_FIELD = ("transitions", "start", "coupling")
 
 
 class UnderstandingLearner(TaskLearner[Settings]):
@@ -78,9 +79,13 @@ class UnderstandingLearner(TaskLearner[Settings]):
         }
 
     def weights(self, cell: str, hidden_size: int) -> dict[str, Tensor]:
-        """Transitions [K, K] and start [K] of the conditional random field."""
-        size = len(self.data.tags)
-        return {"transitions": torch.zeros(size, size), "start": torch.zeros(size)}
+        """Transitions [K, K], start [K] and coupling [N, K] of the conditional random field."""
+        size, num_intents = len(self.data.tags), len(self.data.intents)
+        return {
+            "transitions": torch.zeros(size, size),
+            "start": torch.zeros(size),
+            "coupling": torch.zeros(num_intents, size),
+        }
 
     def rows(self, epoch: int) -> NDArray[np.int64]:
         """Examples in random order until the batches are full, neighbours by length together; each with a seed [N, 2]."""
@@ -100,10 +105,9 @@ class UnderstandingLearner(TaskLearner[Settings]):
         for index, seed in rows:
             rng, example = np.random.default_rng(seed), self.data.train[index]
             names, path = swap_values(example, self.data.values, self.settings.swap, rng)
-            hidden = [
-                bool(draw < self.settings.unseen) and (tag != "O" or name.lower() in vocabulary.rare)
-                for name, tag, draw in zip(names, path, rng.random(len(names)))
-            ]
+            draws = rng.random(len(names))
+            amount = self.settings.unseen
+            hidden = [bool(draw < vocabulary.hiding(name, amount)) for name, draw in zip(names, draws)]
             words.append(vocabulary.encode(names, hidden, rng))
             tags.append(np.array([self._tags[tag] for tag in _regular(path)], np.int64))
             intents.append(self._intents[example.intent or NO_INTENT])
@@ -114,16 +118,15 @@ class UnderstandingLearner(TaskLearner[Settings]):
         """Summed nats of intents and tag paths, and the number of sentences."""
         words, lengths, tags, intents = batch
         outputs, _ = networks["main"](words, lengths=lengths)
-        total = F.cross_entropy(outputs["intent"].float(), intents, reduction="sum")
         if len(self.data.tags) > 1:
             allowed = torch.from_numpy(self._allowed).to(networks.device)
-            transitions, start = networks.get_parameter("transitions"), networks.get_parameter("start")
-            total = total + crf_nats(outputs["tags"], tags, lengths, transitions, start, allowed).sum()
+            transitions, start, coupling = (networks.get_parameter(name) for name in _FIELD)
+            field = crf.Field(transitions, start, coupling, allowed)
+            total = crf.joint_nats(outputs["tags"], outputs["intent"], tags, intents, lengths, field).sum()
         else:
-            total = total + 0.0 * (
-                outputs["tags"].sum()
-                + networks.get_parameter("transitions").sum()
-                + networks.get_parameter("start").sum()
+            total = F.cross_entropy(outputs["intent"].float(), intents, reduction="sum")
+            total = total + 0.0 * sum(
+                [outputs["tags"].sum(), *(networks.get_parameter(name).sum() for name in _FIELD)]
             )
         return total, len(intents), None
 
@@ -136,11 +139,11 @@ class UnderstandingLearner(TaskLearner[Settings]):
         examples = [self.data.validation[row] for row in rows]
         sentences = [example.words for example in examples]
         scores, logits, lengths = self._outputs(networks, sentences)
-        chain = self._chain(networks)
-        decision = decide(scores, logits, lengths, chain, self.data.intents)
+        field = self._field(networks)
+        decision = decide(scores, logits, lengths, field, self.data.intents)
         paths = [[self.data.tags[k] for k in path[: len(w)]] for path, w in zip(decision.paths, sentences)]
         guesses = [self.data.intents[index] for index in decision.intents]
-        nats = self._nats(examples, decision, scores, lengths, chain)
+        nats = self._nats(examples, decision, scores, lengths, field)
         return list(zip(guesses, decision.confidence.tolist(), paths, nats.tolist()))
 
     def _nats(
@@ -149,9 +152,9 @@ class UnderstandingLearner(TaskLearner[Settings]):
         decision: Decision,
         scores: NDArray[Any],
         lengths: NDArray[np.int64],
-        chain: LinearChain,
+        field: Field,
     ) -> NDArray[np.float64]:
-        """-log p(intent) - log p(tags) of each sentence; a label that training never shows counts as probability 1e-6."""
+        """-log p(intent) - log p(tags | intent) of each sentence; labels that training never shows have probability 1e-6."""
         padded = np.concatenate([decision.probabilities, np.zeros((len(examples), 1))], axis=1)
         numbers = [self._intents.get(example.intent or NO_INTENT, -1) for example in examples]
         nats = -np.log(np.maximum(padded[np.arange(len(examples)), numbers], _LEAST))
@@ -162,7 +165,8 @@ class UnderstandingLearner(TaskLearner[Settings]):
                 for example, ok in zip(examples, known)
             ]
         )
-        tags = chain.log_partition(scores, lengths) - chain.score(scores, gold, lengths)
+        coupled = field.coupled(scores, np.maximum(numbers, 0))
+        tags = field.chain.log_partition(coupled, lengths) - field.chain.score(coupled, gold, lengths)
         return np.asarray(nats + np.where(known, tags, -np.log(_LEAST)), np.float64)
 
     def metrics(self, parts: Sequence[Any]) -> dict[str, float]:
@@ -228,7 +232,7 @@ class UnderstandingLearner(TaskLearner[Settings]):
 
     def _decide(self, networks: Networks, sentences: Sequence[Sequence[str]]) -> Decision:
         scores, logits, lengths = self._outputs(networks, sentences)
-        return decide(scores, logits, lengths, self._chain(networks), self.data.intents)
+        return decide(scores, logits, lengths, self._field(networks), self.data.intents)
 
     def _outputs(
         self, networks: Networks, sentences: Sequence[Sequence[str]]
@@ -239,11 +243,11 @@ class UnderstandingLearner(TaskLearner[Settings]):
         scores, logits = (outputs[name].detach().float().cpu().numpy() for name in ("tags", "intent"))
         return scores, logits, lengths
 
-    def _chain(self, networks: Networks) -> LinearChain:
-        transitions, start = (
-            networks.get_parameter(n).detach().cpu().numpy() for n in ("transitions", "start")
+    def _field(self, networks: Networks) -> Field:
+        transitions, start, coupling = (
+            networks.get_parameter(name).detach().cpu().numpy() for name in _FIELD
         )
-        return make_chain(transitions, start, self.data.tags)
+        return Field(transitions, start, coupling, self.data.tags)
 
 
 def _regular(tags: Sequence[str]) -> list[str]:
