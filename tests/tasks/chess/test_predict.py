@@ -185,7 +185,7 @@ def test_players_of_made_up_games_are_named_better_than_by_chance(model: Path, r
     half = np.arange(len(read)) % 2 == 0
     shares = identify(Predictor.load(model), read, np.flatnonzero(half), np.flatnonzero(~half), sizes=(1, 5))
     assert shares["from 5 games, by the state alone"] > shares["chance"] + 0.1
-    assert shares["from 5 games"] > 0.9, "each of them has an own first move with White"
+    assert shares["from 5 games"] > 0.85, "each of them has an own first move with White"
 
 
 def test_a_probe_reads_the_start_better_than_its_control(model: Path, read: Games) -> None:
