@@ -1,8 +1,8 @@
 """A father and his son play online: a model gets to know both, and follows their next game move by move.
 
 Both players are invented. This script makes their games: the father opens with the king's pawn, his son answers with the
-Sicilian and opens with the queen's pawn; after that the model itself plays for both, the son more adventurous, and both mostly repeat
-themselves: in a position that they met before they choose what they chose there in three of four cases, as masters do. Then, as with
+Sicilian and opens with the queen's pawn; after that the model itself plays for both, the son more adventurous. Both mostly
+repeat themselves: in three of four cases they choose in a position what they chose there before, as masters do. Then, as with
 real games:
 
 1. the model follows the last game, knowing neither of them;
