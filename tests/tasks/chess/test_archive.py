@@ -89,7 +89,6 @@ def test_adapt_remembers_the_games_and_run_says_so(
     assert sum(len(known.archive.games_of(number, side)) for side in (0, 1)) == 8
     adapt(model, str(new), player="bertha", out=tmp_path / "more", most=8, rounds=1)
     more, before = (Predictor.load(path).archive for path in (tmp_path / "more", model))
-    assert [len(more.games_of(k, 0)) for k in (1, 2, 3)] >= [len(before.games_of(k, 0)) for k in (1, 2, 3)]
     assert len(more) > len(before) > 8, "the training games are still there"
     capsys.readouterr()
     line = "  chosen here in earlier games: d4"
