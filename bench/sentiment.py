@@ -50,10 +50,10 @@ PHRASES: dict[str, Any] = {
     "pool": "attention",
 }
 SETTINGS: dict[str, dict[str, Any]] = {
-    "sst2": {"steps": 450, "hidden_size": 32, "embedding_size": 50},
+    "sst2": {"steps": 450, "hidden_size": 64, "embedding_size": 100, "ema": 0.99},
     "phrases": PHRASES,
     "five": PHRASES,
-    "polarity": {"steps": 500, "hidden_size": 32, "embedding_size": 50},
+    "polarity": {"steps": 500, "hidden_size": 64, "embedding_size": 100, "ema": 0.99},
     "nsmc": {
         "steps": 700,
         "batch_size": 64,
@@ -63,7 +63,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "learning_rate": 4e-3,
         "naive_bayes": "bias",
     },
-    "cells": {"steps": 450, "hidden_size": 32, "embedding_size": 50},
+    "cells": {"steps": 450, "hidden_size": 64, "embedding_size": 100, "ema": 0.99},
 }
 PUBLISHED = {
     "sst2": {"naive Bayes, uni- and bigrams": 82.5},

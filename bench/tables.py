@@ -210,12 +210,15 @@ def _m4(record: dict[str, Any]) -> list[list[str]]:
 SIMPLE_SETS = {
     "exchange rate": ("exchange rates of 8 countries, test MSE 96 days ahead", 4),
     "Seattle": ("Seattle's highest temperature, test error a week ahead in degrees", 3),
+    "New York": ("New York's temperature at three airports, test error a day ahead in degrees", 3),
 }
 
 
 def _simple(record: dict[str, Any]) -> list[list[str]]:
     rows = []
     for name, (words, digits) in SIMPLE_SETS.items():
+        if name not in record["figures"]:
+            continue
         beside = ", ".join(f"{key} {value:.{digits}f}" for key, value in record["baselines"][name].items())
         rows.append([words, f"**{record['figures'][name]['error']:.{digits}f}**", beside])
     return rows

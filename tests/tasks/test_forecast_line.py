@@ -1,4 +1,4 @@
-"""The line beside the network: what it is fitted on, how it is bounded, how far it is mixed in, that the folder keeps it."""
+"""The simple forecasts beside the network: what lines are fitted on, how far each is mixed in, that the folder keeps them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from congru.tasks.forecast import Forecaster
 from congru.tasks.forecast.baselines import Linear
+from congru.tasks.forecast.data import prepare
 from congru.tasks.forecast.learner import make_learner
-from congru.tasks.forecast.linear import RIDGES, STRETCHES, apart, fit_line, fit_share, mix, stretch_of
+from congru.tasks.forecast.lines import RIDGES, STRETCHES, TrendLine, apart, fit_line, lag_map, stretch_of
+from congru.tasks.forecast.mixture import Evidence, best_shares, fit_share, groups_of, mix, trust
 from congru.tasks.forecast.settings import Settings
 
 L, H, ROWS = 8, 3, 400
@@ -39,11 +41,40 @@ def test_windows_apart_from_a_stretch_ask_for_nothing_that_its_windows_ask_for()
 
 
 def test_the_ridge_follows_the_data() -> None:
-    t = np.arange(ROWS)
+    t, asked = np.arange(ROWS), np.arange(3)
     waves = np.sin(2 * np.pi * t / 12) + 0.3 * np.cos(2 * np.pi * t / 7)
-    assert fit_line(*windows_of(waves), L, H).ridge == RIDGES[0]
+    assert fit_line(Linear(L, H), *windows_of(waves), asked).ridge == RIDGES[0]
     noise = np.random.default_rng(1).standard_normal(60)
-    assert fit_line(*windows_of(noise), L, H).ridge > RIDGES[0]
+    assert fit_line(Linear(L, H), *windows_of(noise), asked).ridge > RIDGES[0]
+
+
+@pytest.mark.parametrize("kind", [Linear, TrendLine])
+def test_a_fitted_line_is_its_map_and_forecasts_left_out_rows_without_them(kind: type[Linear]) -> None:
+    y = np.random.default_rng(5).standard_normal(ROWS)
+    windows, cutoff, end = windows_of(y)
+    linear, asked = kind(L, H), np.arange(0, len(cutoff), 7)
+    line = fit_line(linear, windows, cutoff, end, asked)
+    past, _ = windows(asked)
+    last = past[:, -1:]
+    by_map = last + (past - last) @ line.weights[:-2] + last * line.weights[-2] + line.weights[-1]
+    sums = linear.sums(windows, np.arange(len(cutoff)))
+    directly = linear.features(past) @ sums.solve(line.ridge) + linear.origin(past)
+    np.testing.assert_allclose(by_map, directly, atol=1e-12)
+    for stretch in range(STRETCHES):
+        own = stretch_of(cutoff[asked], end[asked]) == stretch
+        outside = linear.sums(windows, np.flatnonzero(apart(cutoff, end, stretch, H)))
+        without = linear.features(past) @ outside.solve(line.ridge) + linear.origin(past)
+        np.testing.assert_allclose(line.held[own], without[own], atol=1e-12)
+    assert not np.allclose(line.held, directly)
+
+
+@pytest.mark.parametrize("lag", [1, 3, 8])
+def test_a_lag_is_a_map_of_the_look_back(lag: int) -> None:
+    data = prepare(lines_and_waves(), Settings(horizon=H, input_size=L, segment=1, lags=[1, lag]))
+    rows = np.zeros(50, np.int64), np.arange(20, 70)
+    by_map = data.panel.simple(lag_map(lag, L, H), *rows)
+    lagged = data.panel.deviations(data.panel.lagged(lag, *rows), rows[0])
+    np.testing.assert_allclose(by_map, lagged, atol=1e-12)
 
 
 def test_the_squared_error_of_sums_is_that_of_the_windows() -> None:
@@ -61,14 +92,66 @@ def test_every_band_of_the_horizon_has_the_share_with_the_smallest_error() -> No
     network, line = rng.standard_normal((2, 200, 16))
     best = np.repeat([1.0, 0.7, 0.2, 0.0], 4)
     actual = best * network + (1 - best) * line
-    share = fit_share(actual, network, line, np.ones_like(actual))
+    share = best_shares(Evidence(actual, np.ones_like(actual), None), network, line)
     np.testing.assert_allclose(share, best, atol=1e-12)
     mixed = mix(np.stack([network, network - 1, network + 2], -1), line, share)
     np.testing.assert_allclose(mixed[..., 0], actual, atol=1e-12)
     np.testing.assert_allclose(mixed[..., 2] - mixed[..., 1], 3.0)
     uncounted = np.where(np.arange(200)[:, None] < 100, 0.0, np.ones_like(actual))
     spoiled = np.where(uncounted > 0, actual, 1e6)
-    np.testing.assert_allclose(fit_share(spoiled, network, line, uncounted, squared=True), best, atol=1e-12)
+    spoiled_evidence = Evidence(spoiled, uncounted, None, squared=True)
+    np.testing.assert_allclose(best_shares(spoiled_evidence, network, line), best, atol=1e-12)
+
+
+def test_a_share_stays_as_far_as_its_gain_stands_out() -> None:
+    groups = np.repeat(np.arange(8), 5)
+    gains = np.repeat([1.0, 3.0] * 4, 5)
+    t_squared = 2.0**2 / (gains.reshape(8, 5).mean(1).var(ddof=1) / 8)
+    assert trust(gains, groups) == pytest.approx(1 - (7 / 5) / t_squared)
+    assert trust(-gains, groups) == trust(0 * gains, groups) == 0.0
+    assert trust(gains, None) == 0.5
+    rng = np.random.default_rng(4)  # where there is nothing to gain, t^2 is (G - 1) / (G - 3) on average
+    t = [(x := rng.standard_normal(8)).mean() / x.std(ddof=1) * 8**0.5 for _ in range(20_000)]
+    assert np.mean(np.square(t)) == pytest.approx(7 / 5, rel=0.05)
+
+
+def test_windows_are_grouped_by_stretches_of_a_horizon_or_by_series() -> None:
+    series, cutoff = np.repeat(np.arange(5), 40), np.tile(np.arange(40), 5)
+    groups = groups_of(series, cutoff, 10)
+    assert groups is not None
+    np.testing.assert_array_equal(groups, cutoff // 10)
+    np.testing.assert_array_equal(groups_of(series, cutoff, 20), series)
+    assert groups_of(series[:80], cutoff[:80], 20) is None
+
+
+def test_of_a_walk_at_random_the_forecast_is_the_last_value() -> None:
+    """Eight walks: no line and no network has anything to gain, and what validation shows by chance is not believed."""
+    rng, kept = np.random.default_rng(6), []
+    for _ in range(5):
+        walks = rng.standard_normal((8, 600)).cumsum(1)
+        table = polars.DataFrame(
+            {
+                "unique_id": np.repeat(np.arange(8), 600),
+                "ds": np.tile(np.arange(600), 8),
+                "y": walks.ravel(),
+            }
+        )
+        settings = Settings(horizon=20, input_size=40, season=1, val_size=180)
+        learner = make_learner(table, settings=settings)
+        assert learner.data.simple is not None
+        rows = learner.validation_rows()
+        actual = learner.data.panel.actual(rows[:, 0], rows[:, 1])
+        last = learner.data.panel.lagged(1, rows[:, 0], rows[:, 1])
+        guess = last + 0.2 * rng.standard_normal((1, 20)).cumsum(1)  # says the same of every day
+        _, share = learner._mix(guess[..., None])
+        assert share is not None
+        moved = np.delete(learner.data.simple, 39, axis=0)  # without the last value itself
+        kept.append((np.abs(moved).max(), share.max()))
+        learned = actual + rng.standard_normal(actual.shape)  # one that knows nearly all of it
+        _, share = learner._mix(learned[..., None])
+        assert share is not None
+        assert share.min() > 0.5
+    assert np.mean(kept, 0).max() < 0.25
 
 
 def lines_and_waves() -> polars.DataFrame:
@@ -100,10 +183,13 @@ def test_what_training_reports_is_what_the_folder_gives(segment: int, tmp_path: 
 
 def test_few_windows_no_validation_or_no_wish_leave_it_out() -> None:
     table = lines_and_waves()
-    assert make_learner(table, settings=Settings(horizon=4, input_size=32)).data.line is not None
-    assert make_learner(table, settings=Settings(horizon=4, input_size=32, linear=False)).data.line is None
-    assert make_learner(table, settings=Settings(horizon=4, input_size=32, val_size=0)).data.line is None
-    assert make_learner(table[:40], settings=Settings(horizon=4, input_size=32)).data.line is None
+    assert prepare(table, Settings(horizon=4, input_size=32)).simple is not None
+    assert prepare(table, Settings(horizon=4, input_size=32, linear=False)).simple is None
+    assert prepare(table, Settings(horizon=4, input_size=32, val_size=0)).simple is None
+    short = prepare(table[:40], Settings(horizon=4, input_size=32, season=1)).simple
+    assert short is not None
+    assert not short[:-3].any()
+    assert not short[-2:].any()  # the last value: 40 rows teach no line
 
 
 def test_one_evaluation_fits_one_share(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from congru.tasks.sentiment.classifier import Classifier
 from congru.tasks.sentiment.data import prepare
 from congru.tasks.sentiment.features import make_features
 from congru.tasks.sentiment.learner import SentimentLearner, make_learner
-from congru.tasks.sentiment.naive_bayes import NaiveBayes, folds_of
+from congru.tasks.sentiment.naive_bayes import NaiveBayes, folds_of, token_ratios
 from congru.tasks.sentiment.settings import Settings
 from congru.tasks.sentiment.tokens import Steps, words_file
 from congru.tasks.sentiment.use import evaluate, run
@@ -226,6 +226,31 @@ def test_words_start_from_a_file_of_vectors(reviews: str, tmp_path: Path) -> Non
         read_vectors(tmp_path / "none", {"warm"})
 
 
+def test_the_channel_of_a_training_text_leaves_its_fold_out(reviews: str) -> None:
+    settings = Settings(**{**SMALL, "embedding_dropout": 0.0, "word_dropout": 0.0, "dropout": 0.0})
+    learner = make_learner(reviews, settings=settings)
+    read, networks = learner.features.train, learner.module
+    rows, seen = np.array([3, 50, 70]), list[torch.Tensor]()
+    batch = learner.tensors(learner.batch(rows), networks)
+    inputs = networks["main"].get_submodule("inputs")
+    hook = inputs.register_forward_hook(lambda module, xs, y: seen.append(y.detach()))
+    learner.loss(networks, batch, None)
+    learner.outputs(networks, batch)
+    hook.remove()
+    folds = folds_of(read.labels)
+    assert len(set(folds[rows].tolist())) > 1
+    for k, row in enumerate(rows):
+        ids = read.encoded[row].ids
+        others = np.flatnonzero(folds != folds[row])
+        without = token_ratios(
+            [read.encoded[n].ids for n in others], read.labels[others], *learner.features.ratios.shape
+        )
+        training, using = (y[k, : len(ids), settings.embedding_size :].numpy() for y in seen)
+        np.testing.assert_array_equal(training, without[ids])
+        np.testing.assert_array_equal(using, learner.features.ratios[ids])
+        assert not np.array_equal(training, using)
+
+
 def test_class_weights_make_rare_classes_count_as_much(tmp_path: Path) -> None:
     rows = [(f"good {k}", "pos") for k in range(30)] + [(f"bad {k}", "neg") for k in range(6)]
     (tmp_path / "a.tsv").write_text("text\tlabel\n" + "\n".join(map("\t".join, rows)))
@@ -235,7 +260,8 @@ def test_class_weights_make_rare_classes_count_as_much(tmp_path: Path) -> None:
     np.testing.assert_allclose(learner.class_weight.numpy() * counts, counts.sum() / 2, rtol=1e-6)
     batch = learner.tensors(learner.batch(learner.rows(0)[:16]), learner.module)
     total, count, _ = learner.loss(learner.module, batch, None)
-    logits = learner.outputs(learner.module.eval(), batch)
+    with learner.left_out(learner.module, batch["folds"]):
+        logits = learner.outputs(learner.module.eval(), batch)
     expected = torch.nn.functional.cross_entropy(
         logits, batch["labels"], learner.class_weight, reduction="sum"
     )

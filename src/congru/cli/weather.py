@@ -240,16 +240,15 @@ def stream_month(forecaster: Any, month: Any) -> None:
 
     print(f"\nDecember 2013 hour by hour; here the noons at {SHOWN}, forecast at the noon before (°C):")
     print(f"  {'noon of':<12} {'actual':>6} {'forecast':>9} {'80 % interval':>16} {'noon before':>12}")
+    calibrated = _held_share(list(stream(forecaster.static(), month)))
     moments = list(stream(forecaster, month))
     shown = {moment.ds: moment for moment in moments if str(moment.series) == SHOWN}
     errors: dict[str, list[float]] = {forecaster.name: [], "the same hour of the day before": []}
-    held = 0
     for ds, moment in shown.items():
         before = shown.get(ds - np.timedelta64(HORIZON, "h"))
         if before is None:
             continue
         middle, low, high = before.path[-1]
-        held += bool(low <= moment.y <= high)
         for values, forecast in zip(errors.values(), (middle, before.y)):
             values.append(abs(moment.y - float(forecast)))
         if str(ds)[11:13] == "12":
@@ -257,6 +256,15 @@ def stream_month(forecaster: Any, month: Any) -> None:
             print(f"  {str(ds)[:10]:<12} {moment.y:>6.1f} {middle:>9.1f} {interval:>16} {before.y:>12.1f}")
     means = ", ".join(f"{name} {statistics.fmean(values):.2f}" for name, values in errors.items())
     milliseconds = 1e3 * statistics.median(moment.update_seconds for moment in moments)
-    share = held / len(errors[forecaster.name])
     print(f"  mean absolute error {HORIZON} hours ahead: {means}; {milliseconds:.2f} ms an hour")
-    print(f"  the 80 % interval held {100 * share:.0f} % of December's hours")
+    print(f"  the 80 % interval held {100 * _held_share(moments):.0f} % of December's hours;", end=" ")
+    print(f"as it was calibrated in August, {100 * calibrated:.0f} %")
+
+
+def _held_share(moments: list[Any]) -> float:
+    """How many of the hours shown lie in the interval of the day before."""
+    import numpy as np
+
+    shown = {moment.ds: moment for moment in moments if str(moment.series) == SHOWN}
+    pairs = [(shown.get(ds - np.timedelta64(HORIZON, "h")), moment.y) for ds, moment in shown.items()]
+    return statistics.fmean(one.path[-1][1] <= y <= one.path[-1][2] for one, y in pairs if one is not None)

@@ -112,6 +112,7 @@ class ForecastKeywords(TrainKeywords, total=False):
     lags: Sequence[int] | None
     minimum: float | Literal["auto", "none"]
     min: float | Literal["auto", "none"]
+    intervals: Literal["adaptive", "static"]
     linear: bool
     calendar: bool
     noise: float | None

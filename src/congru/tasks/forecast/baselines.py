@@ -126,11 +126,11 @@ class Linear:
         """The sums over windows `rows`, evenly thinned to 20,000."""
         most = min(len(rows), _MOST_WINDOWS)
         rows = rows[np.unique(np.linspace(0, len(rows) - 1, most).astype(np.int64))]
-        size = self.look_back + 1
+        size = self.num_features
         square, cross, power = np.zeros((size, size)), np.zeros((size, self.horizon)), 0.0
         for part in np.array_split(rows, -(-len(rows) // 2048) or 1):
             past, future = windows(part)
-            x, y = self._features(past), future - past[:, -1:]
+            x, y = self.features(past), future - self.origin(past)
             square += x.T @ x
             cross += x.T @ y
             power += float(np.einsum("bh,bh->", y, y))
@@ -140,8 +140,22 @@ class Linear:
         """The forecast [B, h] from the look-back [B, L], both in units."""
         return relative_line(past, self.weights) + past[:, -1:]
 
-    def _features(self, past: Array) -> Array:
+    @property
+    def num_features(self) -> int:
+        """How many values are mapped."""
+        return self.look_back + 1
+
+    def features(self, past: Array) -> Array:
+        """What is mapped: the look-back relative to its last value, and a one [B, L + 1]."""
         return np.concatenate([past - past[:, -1:], np.ones((len(past), 1))], axis=1)
+
+    def origin(self, past: Array) -> Array:
+        """What the mapped values are added to, [B, 1]."""
+        return past[:, -1:]
+
+    def as_map(self, weights: Array) -> Array:
+        """W [L + 2, h] of weights of the features, see lines.py."""
+        return np.insert(weights, self.look_back, 0.0, axis=0)
 
 
 def relative_line(past: Array, weights: Array) -> Array:

@@ -20,8 +20,8 @@ from congru.data.table import read_table
 from congru.errors import DataError, SettingsError
 from congru.tasks.forecast import defaults
 from congru.tasks.forecast.baselines import LONGEST_LINEAR
-from congru.tasks.forecast.linear import fit_line
 from congru.tasks.forecast.metrics import naive_error, score
+from congru.tasks.forecast.mixture import choose_simple
 from congru.tasks.forecast.panel import Panel, Units, fit_units
 from congru.tasks.forecast.quantiles import bounded
 from congru.tasks.forecast.settings import Settings
@@ -83,8 +83,8 @@ class ForecastData:
     """Name -> its metrics on the validation windows."""
     minimum: float | None = None
     """No forecast lies below it."""
-    line: Array | None = None
-    """[L + 1, h] the weights of the linear map that is mixed into the forecast, see linear.py."""
+    simple: Array | None = None
+    """[L + 2, h] the linear map that the simple forecasts make together, see lines.py."""
 
     def train_rows(self, stride: int, offset: int) -> Rows:
         """Training windows, every `stride` steps from `offset`: (series, cutoff)."""
@@ -139,20 +139,18 @@ def prepare(data: Any, settings: Settings) -> ForecastData:
         minimum=find_minimum(train, seen, settings),
     )
     prepared.baselines.update(validation_baselines(prepared))
-    return replace(prepared, line=choose_line(prepared)) if settings.linear else prepared
-
-
-def choose_line(data: ForecastData) -> Array | None:
-    """The weights of the line beside the network; None without validation windows, or with too few to learn it from."""
-    look_back, horizon = min(LONGEST_LINEAR, data.window.input_size), data.window.horizon
-    series, cutoff = data.train_rows(1, 0)
-    if len(series) < 2 * look_back or not len(data.validation[0]):
-        return None
-
-    def windows(rows: NDArray[np.int64]) -> tuple[Array, Array]:
-        return data.panel.pairs(look_back, series[rows], cutoff[rows])
-
-    return fit_line(windows, cutoff, data.train_end[series], look_back, horizon).weights
+    if not settings.linear or not len(validation[0]):
+        return prepared
+    simple = choose_simple(
+        panel,
+        list(dict.fromkeys((1, season, *window.lags))),
+        min(LONGEST_LINEAR, window.input_size),
+        learned=prepared.train_rows(1, 0),
+        train_end=train_end,
+        validation=validation,
+        squared=settings.metric == "mse",
+    )
+    return replace(prepared, simple=simple)
 
 
 def _warn_constant(table: LongTable) -> None:

@@ -4,7 +4,7 @@
 
     simple         the last value, and what the lags' mixture adds to it
     contributions  share * unit * (w . parts_k), the mean over the networks: what step k left in the state that the read-out
-                   reads (`congru.gates.memory`); and (1 - share) * what the line makes of the values of step k
+                   reads (`congru.gates.memory`); and (1 - share) * what the simple forecasts make of step k
     constant       the biases, and what the networks' first state gives
 
 The weights of the lags' mixture are the network's own and held as they were. The sum is the forecast from the look-back;
@@ -23,6 +23,7 @@ from congru.errors import SettingsError
 from congru.gates.inspect import inspect
 from congru.tasks.forecast.future import known_ahead
 from congru.tasks.forecast.outputs import outputs
+from congru.tasks.forecast.store import SeriesStore
 from congru.tasks.forecast.window import Array, decode
 from congru.tasks.forecast.wording import name_step, say, times_in_words
 
@@ -85,7 +86,7 @@ def explain(
     x, bases = panel.inputs(*rows), panel.bases(*rows)
     last = float(store.history[number, -1])
     size = 0.0 if store.units.flat[number] else float(store.units.unit[number])
-    share = 1.0 if store.line is None or store.share is None else float(store.share[ahead])
+    share = 1.0 if store.simple is None or store.share is None else float(store.share[ahead])
     networks = list(forecaster.model.networks.values())
     told = ahead * (window.num_outputs // window.horizon)  # the network's number for this step ahead
     parts, constant, mixed = np.zeros(window.num_steps), 0.0, 0.0
@@ -97,15 +98,11 @@ def explain(
             networks
         )
     parts, constant = share * size * parts, share * size * constant
-    if store.line is not None and share < 1:
-        weights = store.line[:, ahead]
-        past = panel.history(len(weights) - 1, *rows)[0]
-        scaled = (1 - share) * size / float(store.units.unit[number]) * (past - past[-1]) * weights[:-1]
-        scaled = np.r_[np.zeros(window.input_size - len(scaled)), scaled]
-        parts = parts + scaled.reshape(window.num_steps, -1).sum(1)
-        constant += (
-            (1 - share) * size * float(weights[-1] * store.units.scale[number] / store.units.unit[number])
-        )
+    if store.simple is not None and share < 1:
+        own, bias = _of_simple(panel.history(len(store.simple) - 2, *rows)[0], store, number, ahead)
+        own = np.r_[np.zeros(window.input_size - len(own)), own]
+        parts = parts + (1 - share) * own.reshape(window.num_steps, -1).sum(1)
+        constant += (1 - share) * bias
     simple = last + share * size * mixed
     read, forecast = times_in_words(store, number)
     return Explanation(
@@ -119,3 +116,14 @@ def explain(
         called=name_step(str(store.frequency), window.segment),
         unit=unit,
     )
+
+
+def _of_simple(past: Array, store: SeriesStore, number: int, ahead: int) -> tuple[Array, float]:
+    """What the simple forecasts add to the last value for each value of the look-back [L], and their constant."""
+    assert store.simple is not None
+    weights, units = store.simple[:, ahead], store.units.of(number)
+    if units.flat[0]:
+        return np.zeros(len(past)), 0.0
+    own = (past - past[-1]) * weights[:-2]
+    own[-1] += weights[-2] * (past[-1] - float(units.mean[0]))
+    return own, float(weights[-1] * units.scale[0])

@@ -26,7 +26,7 @@ from congru.report.charts import line_chart
 from congru.runtime.answer import Answer
 from congru.tasks.forecast import defaults
 from congru.tasks.forecast.data import MOST_TRAINING, ForecastData, data_score, prepare
-from congru.tasks.forecast.linear import fit_share, mix
+from congru.tasks.forecast.mixture import Evidence, evidence_of, fit_share, groups_of, mix
 from congru.tasks.forecast.network import network_config
 from congru.tasks.forecast.panel import Panel, Units
 from congru.tasks.forecast.quantiles import bounded, calibrate, error_quantiles, fit_calibration
@@ -44,14 +44,14 @@ _PROBE_WINDOWS = 8
 
 
 class _Mixed(NamedTuple):
-    """What an evaluation's network forecasts become with the line mixed in."""
+    """What an evaluation's network forecasts become with the simple ones mixed in."""
 
     parts: Sequence[NDArray[np.float64]]
     """What was mixed."""
     forecast: NDArray[np.float64]
     """[B, h, Q]"""
     share: NDArray[np.float64] | None
-    """[h] of the network; None without a line."""
+    """[h] of the network; None without simple forecasts."""
 
 
 def make_learner(table: Any, /, *, settings: Settings) -> ForecastLearner:
@@ -71,7 +71,7 @@ class ForecastLearner(TaskLearner[Settings]):
     )
     limits = (
         "It knows only the past of each series and the known covariates: an event without precedent is not foreseen."
-        " Intervals are calibrated on the validation part and hold as long as the future resembles it."
+        " Intervals are calibrated on the validation part and then learn from the values that come."
     )
     commands = ("congru run MODEL", "congru run MODEL --update NEW.csv", "congru eval MODEL DATA.csv")
 
@@ -165,29 +165,34 @@ class ForecastLearner(TaskLearner[Settings]):
         return decode_mean(last, bases, window)
 
     @cached_property
-    def _validation_line(self) -> NDArray[np.float64]:
-        """What the line forecasts in the validation windows [B, h], in the unit of the series."""
-        assert self.data.line is not None
-        line = self.data.panel.linear_in_units(self.data.line, *self._validation)
-        return self.data.panel.absolute(line[..., None], *self._validation)[..., 0]
+    def _validation_simple(self) -> NDArray[np.float64]:
+        """What the simple forecasts say in the validation windows [B, h], in deviations from the mean."""
+        assert self.data.simple is not None
+        return self.data.panel.simple(self.data.simple, *self._validation)
+
+    @cached_property
+    def _evidence(self) -> Evidence:
+        """What came in the validation windows."""
+        series, cutoff = self._validation
+        groups = groups_of(series, cutoff - self.data.train_end[series], self.data.window.horizon)
+        squared = self.metric == "mse"
+        return evidence_of(self.data.panel, self._validation, groups, squared=squared)
 
     def _mixed(self, parts: Sequence[NDArray[np.float64]]) -> _Mixed:
-        """The validation forecasts with the line mixed in, worked out once for the parts of an evaluation."""
+        """The validation forecasts with the simple ones mixed in, worked out once for the parts of an evaluation."""
         if self._last_mixed is None or self._last_mixed.parts is not parts:
             self._last_mixed = _Mixed(parts, *self._mix(np.concatenate(parts)))
         return self._last_mixed
 
     def _mix(self, forecast: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-        """Validation forecasts [B, h, Q] with the line mixed in, and the share of the network [h]; None without a line."""
-        data = self.data
-        if data.line is None:
+        """Validation forecasts [B, h, Q] with simple ones mixed in, and the share of the network [h], None without any."""
+        if self.data.simple is None:
             return forecast, None
-        series, squared = self._validation[0], self.metric == "mse"
-        weight = np.where(data.units.flat, 0.0, 1 / (data.units.scale**2 if squared else data.units.unit))
-        counts = np.asarray(data.panel.observed(*self._validation) * weight[series][:, None], np.float64)
-        actual, line = data.panel.actual(*self._validation), self._validation_line
-        share = fit_share(actual, forecast[..., 0], line, counts, squared=squared)
-        return mix(forecast, line, share), share
+        panel, units, series = self.data.panel, self.data.units, self._validation[0]
+        simple = self._validation_simple
+        share = fit_share(self._evidence, panel.deviations(forecast[..., 0], series), simple)
+        absolute = simple * units.scale[series][:, None] + units.mean[series][:, None]
+        return mix(forecast, absolute, share), share
 
     def metrics(self, parts: Sequence[NDArray[np.float64]]) -> dict[str, float]:
         """The metrics over the validation windows that one follows while training, of what the saved model forecasts."""
@@ -263,7 +268,7 @@ class ForecastLearner(TaskLearner[Settings]):
         share = np.array(task_config["share"]) if "share" in task_config else None
         panel, series, cutoff = self._store.last_windows(NUM_ANSWERS)
         network = self._relative(networks, panel, series, cutoff)
-        mixed = replace(self._store, share=share).with_line(network, panel, series, cutoff)
+        mixed = replace(self._store, share=share).with_simple(network, panel, series, cutoff)
         forecast = calibrate(panel.absolute(mixed, series, cutoff), task_config["calibration"])
         return Answer({}, {"forecast": bounded(forecast, self.data.minimum)})
 
@@ -289,7 +294,7 @@ class ForecastLearner(TaskLearner[Settings]):
             "window": f"{window.input_size} steps in segments of {window.segment}",
             "lags": list(window.lags),
             "noise": self.noise,
-            "linear map": "mixed in as far as validation says" if data.line is not None else "none",
+            "simple forecasts": "mixed in as far as validation says" if data.simple is not None else "none",
             "known covariates": ", ".join(data.table.known) or "none",
         }
         for role, columns in (("past-only", data.table.past), ("static", data.table.static)):

@@ -106,14 +106,26 @@ def score(
     for fallback in (metrics["mae"], in_units["abs_error"]):
         if not np.isfinite(metrics["mase"]):
             metrics["mase"] = fallback
+    held = coverage(y, forecast, observed, levels)
     for number, level in enumerate(levels):
         low, high = forecast[..., 1 + 2 * number], forecast[..., 2 + 2 * number]
         share = (100 - level) / 200
         both = pinball(y, low, share) + pinball(y, high, 1 - share)
-        inside = ((low <= y) & (y <= high)).astype(np.float64)
-        metrics[f"coverage_{level}"] = 100 * _mean(inside, observed)
+        metrics[f"coverage_{level}"] = held[f"coverage_{level}"]
         metrics[f"pinball_{level}"] = _mean(_scaled(both / 2, scale), observed)
     return {name: value for name, value in {**metrics, **in_units}.items() if np.isfinite(value)}
+
+
+def coverage(
+    y: Array, forecast: Array, observed: NDArray[np.bool_], levels: Sequence[int]
+) -> dict[str, float]:
+    """How many of the observed values each interval held, in per cent; shapes as in :func:`score`."""
+    shares = {}
+    for number, level in enumerate(levels):
+        low, high = forecast[..., 1 + 2 * number], forecast[..., 2 + 2 * number]
+        inside = ((low <= y) & (y <= high)).astype(np.float64)
+        shares[f"coverage_{level}"] = 100 * _mean(inside, observed)
+    return shares
 
 
 def _scaled(values: Array, sizes: Array) -> Array:

@@ -40,11 +40,11 @@ def forecasts_of(
 ) -> Array:
     """Forecasts [B, h, 1 + 2 levels] of windows (series, cutoff) from the outputs of E networks for them, [E, B, O].
 
-    `factors` are those of the intervals' calibration.
+    `factors` are those of the intervals' calibration. Nothing is bounded by a minimum yet.
     """
     network = decode_mean(list(out), panel.bases(*rows), store.window)
-    widened = calibrate(store.with_line(network, panel, *rows), factors)
-    return bounded(panel.absolute(widened, *rows), store.minimum)
+    widened = calibrate(store.with_simple(network, panel, *rows), factors)
+    return panel.absolute(widened, *rows)
 
 
 def answer(model: Model, store: SeriesStore) -> Arrays:
@@ -53,7 +53,8 @@ def answer(model: Model, store: SeriesStore) -> Arrays:
     series, cutoff = rows
     out = outputs(model, panel.inputs(series, cutoff), store.window)
     factors = [float(factor) for factor in model.task_config["calibration"]]
-    return {"forecast": forecasts_of(out, store, panel, (series, cutoff), factors)}
+    forecast = forecasts_of(out, store, panel, (series, cutoff), factors)
+    return {"forecast": bounded(forecast, store.minimum)}
 
 
 def reply(model: Model, inputs: Arrays) -> Arrays:

@@ -205,10 +205,22 @@ class Panel:
         past = self.history(len(weights) - 1, series, cutoff)
         return relative_line(past / self.units.scale[series][..., None], weights)
 
-    def linear_in_units(self, weights: Array, series: Index, cutoff: Index) -> Array:
-        """The linear forecast [..., h] of weights [L + 1, h], in units, relative to the last value."""
-        unit = (self.units.scale[series] / self.units.unit[series])[..., None]
-        return self.linear(weights, series, cutoff) * unit
+    def deviations(self, values: Array, series: Index) -> Array:
+        """Values [B, T] of series [B] in standard deviations from the mean of each."""
+        mean, scale = self.units.mean[series][:, None], self.units.scale[series][:, None]
+        return np.asarray((values - mean) / scale)
+
+    def simple(self, weights: Array, series: Index, cutoff: Index) -> Array:
+        """The forecast of a linear map W [L + 2, h] (lines.py), [B, h] in standard deviations from the mean."""
+        past = self.deviations(self.history(len(weights) - 2, series, cutoff), series)
+        last = past[:, -1:]
+        return np.asarray(last + (past - last) @ weights[:-2] + last * weights[-2] + weights[-1])
+
+    def simple_in_units(self, weights: Array, series: Index, cutoff: Index) -> Array:
+        """The forecast [B, h] of a linear map W [L + 2, h], in units, relative to the last value."""
+        last = self.deviations(self.history(1, series, cutoff), series)
+        unit = (self.units.scale[series] / self.units.unit[series])[:, None]
+        return np.asarray((self.simple(weights, series, cutoff) - last) * unit)
 
     def relative(self, values: Array, series: Index, cutoff: Index) -> Array:
         """Values [..., h] in units relative to the last value before each cutoff."""

@@ -80,8 +80,11 @@ def bounded(forecast: Array, minimum: float | None) -> Array:
     return forecast if minimum is None else np.asarray(np.maximum(forecast, minimum))
 
 
-def calibrate(forecast: Array, factors: Sequence[float]) -> Array:
-    """Widen or narrow the intervals of forecasts [B, h, 1 + 2 levels]; outer ones stay outside inner ones."""
+def calibrate(forecast: Array, factors: Sequence[float | Array]) -> Array:
+    """Widen or narrow the intervals of forecasts [..., h, 1 + 2 levels]; outer ones stay outside inner ones.
+
+    The factor of each level is a number, or one for each step ahead [h].
+    """
     result = forecast.copy()
     median = forecast[..., 0]
     low, high = median, median

@@ -15,9 +15,10 @@ from congru.errors import DataError
 from congru.report.table import text_table
 from congru.report.verdict import verdict
 from congru.tasks.forecast import rolling
+from congru.tasks.forecast.adaptive import replay
 from congru.tasks.forecast.baselines import LONGEST_LINEAR
 from congru.tasks.forecast.data import MOST_VALIDATION
-from congru.tasks.forecast.metrics import score
+from congru.tasks.forecast.metrics import coverage, score
 from congru.tasks.forecast.quantiles import bounded
 from congru.tasks.forecast.simple import Rows, croston_forecast, simple_forecasts
 from congru.tasks.forecast.window import Array
@@ -49,6 +50,8 @@ class Evaluation:
     spread: Array
     """[B] standard deviations, NaN where a series is constant."""
     levels: tuple[int, ...]
+    static: Array | None
+    """[B, h, 1 + 2 levels] the model's forecasts with the intervals that validation left, where they kept learning."""
     split: str
     """"unseen", "validation" where the rows chose the model, "train" or "all"."""
     every: int
@@ -100,7 +103,7 @@ class Evaluation:
         return line + (chose if self.split == "validation" else "")
 
     def _scores(self, rows: NDArray[np.bool_], steps: slice) -> Scores:
-        return {
+        scores = {
             name: score(
                 self.actual[rows][:, steps],
                 forecast[rows][:, steps],
@@ -111,6 +114,11 @@ class Evaluation:
             )
             for name, forecast in self.forecasts.items()
         }
+        if self.static is not None:
+            actual, observed = self.actual[rows][:, steps], self.observed[rows][:, steps]
+            share = coverage(actual, self.static[rows][:, steps], observed, self.levels)
+            scores[self.model].update({f"static_{name}": value for name, value in share.items()})
+        return scores
 
 
 def evaluate_forecaster(forecaster: Any, data: Any = None) -> Scores:
@@ -149,7 +157,10 @@ def evaluation_of(forecaster: Any, data: Any = None, part: str = "auto") -> Eval
         )
     thin = -(-len(series) // MOST_VALIDATION)
     series, cutoff = series[::thin], cutoff[::thin]
-    forecasts = {forecaster.name: forecaster.windows(panel, series, cutoff)}
+    own_forecast = forecaster.unbounded_windows(panel, series, cutoff)
+    learned = _as_learned(forecaster, own, series, cutoff, own_forecast)
+    static = bounded(own_forecast, store.minimum)
+    forecasts = {forecaster.name: static if learned is None else bounded(learned, store.minimum)}
     seen = _between(np.full(len(first), look_back), first - horizon)
     values = [s.y for s in own.table.series]
     simple = {
@@ -169,9 +180,24 @@ def evaluation_of(forecaster: Any, data: Any = None, part: str = "auto") -> Eval
         naive_errors=own.naive_errors[series],
         spread=np.where(panel.units.flat, np.nan, panel.units.scale)[series],
         levels=forecaster.window.levels,
+        static=None if learned is None else static,
         split="unseen" if chosen == "test" else chosen,
         every=thin,
     )
+
+
+def _as_learned(
+    forecaster: Any, own: rolling.Rolling, series: Index, cutoff: Index, forecast: Array
+) -> Array | None:
+    """Forecasts [B, h, 1 + 2 levels] with the intervals that each moment would have known; None where they do not learn."""
+    if not forecaster.learns_intervals:
+        return None
+    result = np.empty_like(forecast)
+    for number in np.unique(series).tolist():
+        rows = series == number
+        values = np.where(own.table.series[number].observed, own.table.series[number].y, np.nan)
+        result[rows] = replay(forecaster.window, values, cutoff[rows], forecast[rows])
+    return result
 
 
 def _between(first: Index, last: Index) -> Rows:

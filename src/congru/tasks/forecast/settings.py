@@ -116,9 +116,13 @@ class WindowSettings(RoleSettings):
         float | Literal["auto", "none"],
         Field(alias="min", description="No forecast lies below it; auto: 0 where no value is negative."),
     ] = "auto"
+    intervals: Annotated[
+        Literal["adaptive", "static"],
+        Field(description="Whether intervals keep learning from new values or stay as validation left them."),
+    ] = "adaptive"
     linear: Annotated[
         bool,
-        Field(description="Mix a linear map of the look-back into the forecast, as far as validation says."),
+        Field(description="Mix simple forecasts and lines into the forecast, as far as validation says."),
     ] = True
     calendar: Annotated[
         bool, Field(description="Read the place in the day, the week and the year, where known.")

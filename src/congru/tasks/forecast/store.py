@@ -24,8 +24,8 @@ from congru.data.times import COUNTED, TimeFormat
 from congru.errors import ModelFolderError
 from congru.runtime.scaler import Scaler
 from congru.tasks.forecast.data import CovariateScale, ForecastData, Scales
-from congru.tasks.forecast.linear import mix
 from congru.tasks.forecast.metrics import naive_error
+from congru.tasks.forecast.mixture import mix
 from congru.tasks.forecast.panel import Panel, Units, fit_units
 from congru.tasks.forecast.window import Array, Window
 
@@ -79,10 +79,12 @@ class SeriesStore:
     """[h, P] how far validation values lay from their forecasts, see quantiles.py; None in an earlier version's folder."""
     settings: dict[str, Any] = field(default_factory=dict)
     """What training was asked for, to train the same again on other rows."""
-    line: Array | None = None
-    """[L + 1, h] the weights of the linear map that is mixed into the forecast, see linear.py."""
+    simple: Array | None = None
+    """[L + 2, h] the linear map that the simple forecasts make together, see lines.py."""
     share: Array | None = None
     """[h] the share of the network in that mixture."""
+    intervals: dict[str, NDArray[Any]] = field(default_factory=dict)
+    """What the intervals have learned from new values, see adaptive.py."""
     state: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     """Of a streaming network that has been updated: its state and, as "out", its last output."""
 
@@ -118,7 +120,7 @@ class SeriesStore:
             categories={name: list(values) for name, values in table.categories.items()},
             minimum=data.minimum,
             settings=dict(settings or {}),
-            line=data.line,
+            simple=data.simple,
         )
 
     @property
@@ -164,23 +166,27 @@ class SeriesStore:
         panel = self.panel(np.zeros((len(self.names), self.window.horizon, len(self.known))))
         return panel, np.arange(count), np.full(count, self.history.shape[1])
 
-    def with_line(
+    def with_simple(
         self, forecast: Array, panel: Panel, series: NDArray[np.int64], cutoff: NDArray[np.int64]
     ) -> Array:
-        """The network's forecasts [B, h, Q], in units relative to the last value, with the line mixed in."""
-        if self.line is None or self.share is None or (self.share == 1).all():
+        """The network's forecasts [B, h, Q], in units relative to the last value, with the simple ones mixed in."""
+        if self.simple is None or self.share is None or (self.share == 1).all():
             return forecast
-        return mix(forecast, panel.linear_in_units(self.line, series, cutoff), self.share)
+        return mix(forecast, panel.simple_in_units(self.simple, series, cutoff), self.share)
 
     def last_step(self, number: int) -> Panel:
         """The one window, with its cutoff at M, that a streaming network reads as the last step."""
-        window = replace(self.window, input_size=1)
+        rows = self.history[number], self.known_history[number], self.past_history[number]
+        return self.series_panel(number, *rows, replace(self.window, input_size=1))
+
+    def series_panel(
+        self, number: int, values: Array, known: Array, past: Array, window: Window | None = None
+    ) -> Panel:
+        """The windows of one series over its kept values [T] and what follows them; `known` may go on further."""
         units = self.units.of(number)
-        known = self.scales.known.apply(self.known_history[number])
-        past = self.scales.past.apply(self.past_history[number])
-        static = self.scales.static.apply(self.static_values[number])
-        phase = [self.phase(number)]
-        return Panel(window, units, [self.history[number]], [known], phase, past=[past], static=[static])
+        known, past = self.scales.known.apply(known), self.scales.past.apply(past)
+        static, phase = self.scales.static.apply(self.static_values[number]), [self.phase(number)]
+        return Panel(window or self.window, units, [values], [known], phase, past=[past], static=[static])
 
     def phase(self, number: int) -> int:
         """The position of the first kept value of a series in the calendar."""
@@ -280,8 +286,9 @@ class SeriesStore:
             "past_history": self.past_history,
             "static": self.static_values,
             **({} if self.errors is None else {"errors": self.errors}),
-            **({} if self.line is None else {"line": self.line}),
+            **({} if self.simple is None else {"simple": self.simple}),
             **{f"state.{name}": value for name, value in self.state.items()},
+            **{f"intervals.{name}": value for name, value in self.intervals.items()},
         }
         content = format_tensors({name: np.ascontiguousarray(value) for name, value in tensors.items()})
         return {"scaler.json": scaler.to_json(), FILE: content}
@@ -291,7 +298,7 @@ class SeriesStore:
         """What :meth:`config` and :meth:`files` gave; raises :class:`ModelFolderError` for anything else."""
         try:
             tensors = {**_EMPTY, **parse_tensors(files[FILE])}
-            state = {n.removeprefix("state."): v for n, v in tensors.items() if n.startswith("state.")}
+            state, intervals = _under("state.", tensors), _under("intervals.", tensors)
             get = tensors.__getitem__
             scaler = Scaler.from_json(files["scaler.json"], f"{folder}/scaler.json")
             mean, scale = (
@@ -331,8 +338,9 @@ class SeriesStore:
                 minimum=config.get("minimum"),
                 settings=dict(config.get("settings", {})),
                 errors=tensors.get("errors"),
-                line=tensors.get("line"),
+                simple=_simple_of(tensors),
                 share=np.array(config["share"]) if "share" in config else None,
+                intervals=intervals,
                 state=state,
             )
         except (KeyError, TypeError, SafetensorError) as error:
@@ -344,6 +352,17 @@ class SeriesStore:
 
 # Covariates that a folder of an earlier version does not have.
 _EMPTY = {f"{role}_{part}": np.zeros(0) for role in ("past", "static") for part in ("mean", "scale")}
+
+
+def _under(prefix: str, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _simple_of(tensors: Mapping[str, NDArray[Any]]) -> Array | None:
+    """The linear map; a folder of an earlier version has [L + 1, h], relative to the last value."""
+    if "line" in tensors:
+        return np.insert(tensors["line"], len(tensors["line"]) - 1, 0.0, axis=0)
+    return tensors.get("simple")
 
 
 def _format_of(config: Mapping[str, Any], origin: NDArray[np.int64]) -> TimeFormat:

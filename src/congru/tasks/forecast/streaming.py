@@ -69,7 +69,7 @@ def stream(
         series, number = table.series[row], int(numbers[row])
         forecast, naive = path[number, 0], store.history[number, [-1, -store.season]]
         start = time.perf_counter()
-        forecaster.take(number, series.part(step, step + 1))
+        forecaster.take(number, series.part(step, step + 1), ahead.after(number))
         path = ahead.values()
         seconds = time.perf_counter() - start
         actual, last, seasonal = float(series.y[step]), float(naive[0]), float(naive[1])
@@ -121,14 +121,21 @@ class _KnownAhead:
         """The forecasts of every series from where it stands."""
         if not self.named:
             return self.forecaster.values()
-        store, horizon = self.forecaster.store, self.forecaster.window.horizon
-        ahead = np.zeros((len(store.names), horizon, self.forecaster.window.num_known))
-        for number in range(len(store.names)):
-            last, own = store.known_history[number, -1], self.rows.get(number, {})
-            for step in range(horizon):
-                last = own.get(int(store.length[number]) + step, last)
-                ahead[number, step] = last
-        return self.forecaster.values_with(ahead)
+        everyone = range(len(self.forecaster.store.names))
+        return self.forecaster.values_with(np.stack([self._rows(number, 0) for number in everyone]))
+
+    def after(self, number: int) -> Array | None:
+        """The known columns [h, K] behind the next row of a series; None where the model has none."""
+        return self._rows(number, 1) if self.named else None
+
+    def _rows(self, number: int, skipped: int) -> Array:
+        """The known columns [h, K] of a series, from so many steps after where it stands."""
+        store, own = self.forecaster.store, self.rows.get(number, {})
+        last, rows = store.known_history[number, -1], []
+        for step in range(skipped + self.forecaster.window.horizon):
+            last = own.get(int(store.length[number]) + step, last)
+            rows.append(last)
+        return np.stack(rows[skipped:])
 
 
 def errors_of(moments: list[Moment]) -> dict[str, float]:

@@ -32,6 +32,7 @@ def run(
     anomalies: float | None = None,
     horizon: int | None = None,
     levels: Annotated[tuple[float, ...], Parameter(negative=())] = (),
+    intervals: Literal["adaptive", "static"] | None = None,
     bad_rows: Literal["error", "skip"] | None = None,
     out: Path | None = None,
     plot: Path | None = None,
@@ -56,6 +57,8 @@ def run(
         Forecast fewer steps than the model was trained for.
     levels:
         Other intervals than the model was trained with, in per cent.
+    intervals:
+        static: as validation left them; adaptive: as new rows taught them; default: as in training.
     bad_rows:
         What to do with a row that cannot be used; default: as in training.
     out:
@@ -68,6 +71,8 @@ def run(
         bfloat16 halves the bytes that a recurrent step reads; its matrices are rounded to 8 bits.
     """
     forecaster = Forecaster.load(model, weight_dtype)
+    if intervals is not None:
+        forecaster = forecaster.static() if intervals == "static" else forecaster.adaptive()
     if anomalies is not None and stream_rows is None:
         raise SettingsError(f"anomalies is {anomalies}, expected --stream FILE beside it: name the new rows")
     if update is not None:
@@ -202,6 +207,9 @@ def _stream(forecaster: Forecaster, rows: Path, future: Path | None, anomalies: 
         print("no new row")
         return
     seconds = float(np.median([moment.update_seconds for moment in moments]))
+    for number, level in enumerate(forecaster.window.levels):
+        inside = [m.forecast[1 + 2 * number] <= m.y <= m.forecast[2 + 2 * number] for m in moments]
+        print(f"the {level} % interval held {100 * np.mean(inside):.0f} % of the rows")
     errors = ", ".join(f"{name} {error:.4g}" for name, error in errors_of(moments).items())
     print(f"mean absolute error one step ahead: {errors}; {1e3 * seconds:.2f} ms a row")
     if anomalies is not None:

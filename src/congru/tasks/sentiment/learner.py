@@ -3,12 +3,14 @@
     loss = - sum over texts of w_label log softmax(out + s * score)[label]      w = 1, or N / (K n_label)
 
 Where it streams, the mean over all steps of the same counts 0.3, the last step 0.7. The score of a training text comes from
-counts that leave it out, so the network learns what naive Bayes lacks, not to trust it as on texts it has counted.
+counts that leave it out, and so do the ratios that its words have in the channel: the network learns what naive Bayes lacks, not
+to trust it as on texts it has counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -25,7 +27,7 @@ from congru.tasks.sentiment.attribution import attribute_text, colorless
 from congru.tasks.sentiment.classifier import RULES_FILE, SCALE, Classifier, labels_file, rules_config
 from congru.tasks.sentiment.data import SentimentData, class_counts, prepare
 from congru.tasks.sentiment.features import Features, Read, make_features
-from congru.tasks.sentiment.naive_bayes import FILE
+from congru.tasks.sentiment.naive_bayes import FILE, folds_of, ratios_by_fold
 from congru.tasks.sentiment.network import network_config
 from congru.tasks.sentiment.settings import Settings
 from congru.train.base import Probe, Sample, TaskLearner
@@ -121,8 +123,37 @@ class SentimentLearner(TaskLearner[Settings]):
         return np.asarray(arranged.reshape(-1, size)[rng.permutation(len(arranged) // size)].ravel())
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
-        """See `collate`."""
-        return self.collate(self.features.train, rows)
+        """See `collate`; and the fold of each text [B], whose ratios leave it out."""
+        return {**self.collate(self.features.train, rows), "folds": self.folds[rows]}
+
+    @cached_property
+    def folds(self) -> NDArray[np.int64]:
+        """The fold of every training text [N]."""
+        return folds_of(self.features.train.labels)
+
+    @cached_property
+    def channels(self) -> Tensor:
+        """The channel [FOLDS, V, K] by the counts of the other folds."""
+        train, (num_tokens, num_classes) = self.features.train, self.features.ratios.shape
+        ids = [one.ids for one in train.encoded]
+        return torch.from_numpy(ratios_by_fold(ids, train.labels, num_tokens, num_classes))
+
+    @contextmanager
+    def left_out(self, networks: Networks, folds: Tensor) -> Iterator[None]:
+        """While it lasts, the channel gives each text [B] the ratios of the counts without its fold."""
+        if not self.settings.gives_channel:
+            yield
+            return
+        channels = self.channels.to(folds.device)
+
+        def instead(module: torch.nn.Module, inputs: tuple[Any, ...], ratios: Tensor) -> Tensor:
+            return channels[folds[:, None], inputs[-1]].to(ratios.dtype)
+
+        hook = networks["main"].get_submodule("ratios").register_forward_hook(instead)
+        try:
+            yield
+        finally:
+            hook.remove()
 
     def collate(self, read: Read, rows: Sequence[int] | NDArray[np.int64]) -> Batch:
         """ids [B, T], lengths [B], labels [B], and score [B, K] of naive Bayes, by step [B, T, K] where it streams."""
@@ -147,7 +178,9 @@ class SentimentLearner(TaskLearner[Settings]):
 
     def loss(self, networks: Networks, batch: Batch, carry: Any) -> tuple[Tensor, Tensor, None]:
         """The summed cross-entropy, and the sum of the weights."""
-        logits, labels, lengths = self.outputs(networks, batch), batch["labels"], batch["lengths"]
+        with self.left_out(networks, batch["folds"]):
+            logits = self.outputs(networks, batch)
+        labels, lengths = batch["labels"], batch["lengths"]
         weight = self.class_weight.to(logits.device)[labels]
         if not self.settings.streaming:
             nats = F.cross_entropy(logits, labels, reduction="none")

@@ -162,6 +162,17 @@ def token_ratios(
     return weights
 
 
+def ratios_by_fold(ids: Sequence[Ints], labels: Ints, num_tokens: int, num_classes: int) -> Floats:
+    """`token_ratios` [FOLDS, V, K] of the texts outside each fold."""
+    folds, ratios = folds_of(labels), []
+    for fold in range(FOLDS):
+        rows = np.flatnonzero(folds != fold)
+        ratios.append(
+            token_ratios([ids[row] for row in rows.tolist()], labels[rows], num_tokens, num_classes)
+        )
+    return np.stack(ratios)
+
+
 def fit_naive_bayes(
     texts: Sequence[str], labels: Ints, num_classes: int, lowercase: bool
 ) -> dict[str, NaiveBayes]:
