@@ -30,7 +30,7 @@ def _of_players(name: str) -> dict[str, Any]:
     if not (ROOT / "results" / f"{name}.json").exists():
         return {}
     figures: dict[str, Any] = result(name)["figures"]["with_board"]
-    return {key: value for key, value in figures.items() if key != "all"}
+    return {key: value for key, value in figures.items() if key != "all"}  # that stands in the other file
 
 
 def chess() -> str:
@@ -40,6 +40,12 @@ def chess() -> str:
         for plies, row in {"all plies": figures["all"], **figures["by_ply"]}.items():
             legal = f"{row['legal_rate']:.1%}" if kind == "moves_only" else ""
             rows.append([title, plies, f"{row['top1']:.1%}", f"{row['bits_per_move']:.2f}", legal])
+        for what, key in (
+            ("with what players chose before", "all_recalled"),
+            ("before the game's month", "all_recalled_before"),
+        ):
+            if key in figures:
+                rows.append([f"{title}, {what}", "all plies", *_scores(figures[key]), ""])
     for _, title, figures in _measured("with_board"):
         fitted = figures["new_players"]["games fitted"]
         knowledge = {
