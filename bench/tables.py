@@ -40,6 +40,7 @@ def quality() -> str:
         ("forecast_m4", _m4),
         ("forecast_m4_defaults", _m4),
         ("forecast_simple", _simple),
+        ("forecast_intervals", _intervals),
         ("chess_model", _chess),
         ("chess_model_masters", _chess),
         ("chess_model_moves", _chess),
@@ -221,6 +222,25 @@ def _simple(record: dict[str, Any]) -> list[list[str]]:
             continue
         beside = ", ".join(f"{key} {value:.{digits}f}" for key, value in record["baselines"][name].items())
         rows.append([words, f"**{record['figures'][name]['error']:.{digits}f}**", beside])
+    return rows
+
+
+def _intervals(record: dict[str, Any]) -> list[list[str]]:
+    titles = {
+        "New York": "New York's temperature a day ahead, September to December",
+        "December": "the same in December, 24 hours ahead",
+        "Seattle": "Seattle's highest temperature a week ahead",
+        "exchange rate": "exchange rates of 8 countries 24 days ahead",
+    }
+    rows = []
+    for name, figures in record["figures"].items():
+        parts = [(name, figures["all"], "held")]
+        if "December" in figures:
+            parts.append(("December", figures["December"], "held at the last step"))
+        for title, part, key in parts:
+            fixed = f"as validation left them {part['static'][key]:.0f}"
+            words = f"{titles[title]}: % of the values in 80 % intervals that learn"
+            rows.append([words, f"**{part['adaptive'][key]:.0f}**", fixed])
     return rows
 
 
