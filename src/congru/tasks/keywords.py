@@ -249,6 +249,7 @@ class VideoKeywords(TrainKeywords, total=False):
     decoders: int
     height: int
     width: int
+    figure: bool
     color: bool
     differences: bool
     channels: Sequence[int]
