@@ -110,7 +110,9 @@ class ForecastLearner(TaskLearner[Settings]):
     def rows(self, epoch: int) -> NDArray[np.int64]:
         """Windows [N, 2] in random order, every `stride` steps from a random first one."""
         rng = self.generator(epoch)
-        windows = np.stack(self.data.train_rows(self.stride, int(rng.integers(self.stride))), 1)
+        series, _ = self.data.train_rows(1, 0)
+        firsts = min(self.stride, int(np.bincount(series).max()))  # so that the longest series has a window
+        windows = np.stack(self.data.train_rows(self.stride, int(rng.integers(firsts))), 1)
         order = rng.permutation(len(windows))
         return np.asarray(windows[np.resize(order, max(self.settings.batch_size, len(windows)))])
 
