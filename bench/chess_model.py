@@ -141,8 +141,8 @@ def moves_only(predictor: Predictor, games: Games, test: Ints) -> dict[str, Any]
     return figures
 
 
-def main() -> None:
-    """Measure, and write results/chess_model.json, of a model that reads moves only results/chess_model_moves.json."""
+def asked() -> tuple[argparse.Namespace, Games, Ints, Predictor]:
+    """The arguments of a measurement of a trained model, the games of pgnmentor20, the test games to read, the model."""
     parser = argparse.ArgumentParser()
     parser.add_argument("run", type=Path, help="the run folder of a training")
     parser.add_argument("--games", type=int, help="test games at most; default: all")
@@ -153,6 +153,12 @@ def main() -> None:
     games = read_games(data_root("chess") / "pgnmentor20" / "games.tsv.gz")[0]
     test = spread(np.flatnonzero(games.split == TEST), arguments.games)
     predictor = Predictor.load(arguments.run)
+    return arguments, games, test, predictor
+
+
+def main() -> None:
+    """Measure, and write results/chess_model.json, of a model that reads moves only results/chess_model_moves.json."""
+    arguments, games, test, predictor = asked()
     kind = "with_board" if predictor.with_board else "moves_only"
     figures = (
         with_board(predictor, games, test) if predictor.with_board else moves_only(predictor, games, test)

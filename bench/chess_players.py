@@ -19,21 +19,18 @@ training games gets the one that training writes today.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.chess_masters import FITTED, SCORED, games_table, keys_of, new_keys
-from bench.chess_model import gain
-from bench.data import data_root
+from bench.chess_model import asked, gain
 from bench.record import ROOT, write_result
 from congru.tasks.chess.adaptation import fit_player
 from congru.tasks.chess.archive import Archive
 from congru.tasks.chess.attacks import Ints
-from congru.tasks.chess.data import TEST, TRAIN
+from congru.tasks.chess.data import TRAIN
 from congru.tasks.chess.evaluation import Scored, bootstrap, score, summary
 from congru.tasks.chess.games import Games
 from congru.tasks.chess.identification import identify
@@ -42,7 +39,6 @@ from congru.tasks.chess.recall import Choices, Recall, mark_of, years
 from congru.tasks.chess.recalls import recalls_of
 from congru.tasks.chess.settings import Settings
 from congru.tasks.chess.sources import read_games
-from congru.tasks.chess.use import spread
 
 MANY_GAMES = 1000
 
@@ -163,16 +159,7 @@ def known_players(predictor: Predictor, games: Games, test: Ints) -> dict[str, A
 
 def main() -> None:
     """Measure, and write results/chess_players.json, with --with-masters results/chess_players_masters.json."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("run", type=Path, help="the run folder of a training")
-    parser.add_argument("--games", type=int, help="test games at most; default: all")
-    parser.add_argument(
-        "--with-masters", type=Path, help="the file of bench.chess_masters, if the run learnt from it"
-    )
-    arguments = parser.parse_args()
-    games = read_games(data_root("chess") / "pgnmentor20" / "games.tsv.gz")[0]
-    test = spread(np.flatnonzero(games.split == TEST), arguments.games)
-    predictor = Predictor.load(arguments.run)
+    arguments, games, test, predictor = asked()
     if not len(predictor.archive):
         learnt = read_games(arguments.with_masters)[0] if arguments.with_masters else games
         train = np.flatnonzero(learnt.split == TRAIN)
