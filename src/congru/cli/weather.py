@@ -57,14 +57,15 @@ def weather(seconds: float, out: Path | None = None, setup_seconds: float | None
     scores, best = score_all(comparison, past)
     print(table_of(scores))
     trained = time.perf_counter() - began
-    page = write_report(best, Path(comparison.rows[0].folders[0]).parent, month)
+    folder = Path(comparison.rows[0].folders[0]).parent
+    page = write_report(best, folder, month)
     stream_month(best, month)
     total = time.perf_counter() - began
     setup = "" if setup_seconds is None else f"set-up {setup_seconds:.0f} s, "
     print(f"\n{setup}table after {trained:.0f} s, everything after {total:.0f} s")
     if activate := way_to_the_path():
         print(f"  {activate}    (puts congru on the path)")
-    compared = write_comparison(comparison, page.parent)
+    compared = write_comparison(comparison, folder)
     print(conclusion_of(scores))
     for line in unequal_steps(comparison):
         print(line)
