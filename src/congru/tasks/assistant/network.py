@@ -2,7 +2,7 @@
 
 e_t = table rows of the word, its affixes and its shape, side by side
 h_t = bidirectional cell over e_t
-tags_t = A h_t + a          intent = B max_t h_t + b
+tags_t = A h_t + a          intent = B max_t h_t + b          h of all members side by side where there are several
 
 h_t = cell over the turns x_t of turns.py          actions_t = A h_t + a
 """
@@ -12,25 +12,43 @@ from __future__ import annotations
 from typing import Any
 
 from congru.tasks.assistant.settings import Settings
+from congru.tasks.members import joined, member_name
 
 
 def network_config(
     settings: Settings, cell: str, hidden_size: int, sizes: list[int], num_tags: int, num_intents: int
 ) -> dict[str, Any]:
     """The declaration, see :mod:`congru.runtime.graph`; `sizes`: tokens of every table."""
+    alone = settings.seeds == 1
     return {
         "inputs": {"words": {"tokens": sizes}},
         "nodes": [
-            {"type": "embedding", "name": "embed", "size": settings.embedding_size, "combine": "concat"},
-            {"type": "dropout", "name": "drop_words", "p": settings.dropout, "locked": True},
-            {**_layers(settings, cell, hidden_size), "bidirectional": True},
-            {"type": "dropout", "name": "drop", "p": settings.dropout, "locked": True},
-            {"type": "linear", "name": "tags", "size": num_tags},
-            {"type": "max", "name": "whole", "of": "drop"},
-            {"type": "linear", "name": "intent", "size": num_intents},
+            *(node for k in range(settings.seeds) for node in _member(settings, cell, hidden_size, k)),
+            *joined("words_of_all", "drop", settings.seeds),
+            {"type": "linear", "name": "tags", "of": "drop" if alone else "words_of_all", "size": num_tags},
+            *joined("wholes", "whole", settings.seeds),
+            {"type": "linear", "name": "intent", "of": "whole" if alone else "wholes", "size": num_intents},
         ],
         "outputs": ["tags", "intent"],
     }
+
+
+def _member(settings: Settings, cell: str, hidden_size: int, number: int) -> list[dict[str, Any]]:
+    """One network up to its two linear layers; the first is number 0."""
+    nodes: list[dict[str, Any]] = [
+        {
+            "type": "embedding",
+            "name": "embed",
+            "of": "words",
+            "size": settings.embedding_size,
+            "combine": "concat",
+        },
+        {"type": "dropout", "name": "drop_words", "p": settings.dropout, "locked": True},
+        {**_layers(settings, cell, hidden_size), "bidirectional": True},
+        {"type": "dropout", "name": "drop", "p": settings.dropout, "locked": True},
+        {"type": "max", "name": "whole"},
+    ]
+    return [{**node, "name": member_name(node["name"], number)} for node in nodes]
 
 
 def policy_config(

@@ -27,6 +27,7 @@ from congru.tasks.assistant.network import network_config
 from congru.tasks.assistant.scoring import VOCABULARY, measures, outputs_of
 from congru.tasks.assistant.settings import TASK, Settings
 from congru.train.base import Probe, Sample, TaskLearner
+from congru.train.members import outputs_of_members
 from congru.train.networks import Networks
 
 _FEWEST_STEPS = 5  # of an epoch
@@ -115,20 +116,27 @@ class UnderstandingLearner(TaskLearner[Settings]):
         return padded, lengths, pad(tags)[0], np.array(intents, np.int64)
 
     def loss(self, networks: Networks, batch: Any, carry: Any) -> tuple[Tensor, int, Any]:
-        """Summed nats of intents and tag paths, and the number of sentences."""
+        """Summed nats of intents and tag paths by each member, and how many are summed."""
         words, lengths, tags, intents = batch
-        outputs, _ = networks["main"](words, lengths=lengths)
+        main, members = networks["main"], self.settings.seeds
+        with (
+            outputs_of_members(main.get_submodule("tags"), members) as scores,
+            outputs_of_members(main.get_submodule("intent"), members) as logits,
+        ):
+            main(words, lengths=lengths)
+        emitted, intent = scores[0].flatten(0, 1), logits[0].flatten(0, 1)
+        wanted, many = intents.repeat(members), lengths.repeat(members)
         if len(self.data.tags) > 1:
             allowed = torch.from_numpy(self._allowed).to(networks.device)
             transitions, start, coupling = (networks.get_parameter(name) for name in _FIELD)
             field = crf.Field(transitions, start, coupling, allowed)
-            total = crf.joint_nats(outputs["tags"], outputs["intent"], tags, intents, lengths, field).sum()
+            total = crf.joint_nats(emitted, intent, tags.repeat(members, 1), wanted, many, field).sum()
         else:
-            total = F.cross_entropy(outputs["intent"].float(), intents, reduction="sum")
+            total = F.cross_entropy(intent.float(), wanted, reduction="sum")
             total = total + 0.0 * sum(
-                [outputs["tags"].sum(), *(networks.get_parameter(name).sum() for name in _FIELD)]
+                [emitted.sum(), *(networks.get_parameter(name).sum() for name in _FIELD)]
             )
-        return total, len(intents), None
+        return total, len(wanted), None
 
     def validation_rows(self) -> range:
         """The validation examples."""
