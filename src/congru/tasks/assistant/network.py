@@ -2,7 +2,10 @@
 
 e_t = table rows of the word, its affixes and its shape, side by side
 h_t = bidirectional cell over e_t
-tags_t = A h_t + a          intent = B max_t h_t + b          h of all members side by side where there are several
+tags_t = A h_t + a          intent = B max_t h_t + b
+
+Several members (`seeds`) stand side by side in one declaration, each with outputs of its own; they err at different places, and
+the mean of their scores decides, in decision.py.
 
 h_t = cell over the turns x_t of turns.py          actions_t = A h_t + a
 """
@@ -12,29 +15,36 @@ from __future__ import annotations
 from typing import Any
 
 from congru.tasks.assistant.settings import Settings
-from congru.tasks.members import joined, member_name
 
 
 def network_config(
     settings: Settings, cell: str, hidden_size: int, sizes: list[int], num_tags: int, num_intents: int
 ) -> dict[str, Any]:
     """The declaration, see :mod:`congru.runtime.graph`; `sizes`: tokens of every table."""
-    alone = settings.seeds == 1
+    members = range(settings.seeds)
     return {
         "inputs": {"words": {"tokens": sizes}},
         "nodes": [
-            *(node for k in range(settings.seeds) for node in _member(settings, cell, hidden_size, k)),
-            *joined("words_of_all", "drop", settings.seeds),
-            {"type": "linear", "name": "tags", "of": "drop" if alone else "words_of_all", "size": num_tags},
-            *joined("wholes", "whole", settings.seeds),
-            {"type": "linear", "name": "intent", "of": "whole" if alone else "wholes", "size": num_intents},
+            node for k in members for node in _member(settings, cell, hidden_size, num_tags, num_intents, k)
         ],
-        "outputs": ["tags", "intent"],
+        "outputs": [member_name(output, k) for k in members for output in ("tags", "intent")],
     }
 
 
-def _member(settings: Settings, cell: str, hidden_size: int, number: int) -> list[dict[str, Any]]:
-    """One network up to its two linear layers; the first is number 0."""
+def member_name(name: str, number: int) -> str:
+    """The name of a node, an output or a weight of the field in a member; the first is number 0.
+
+    >>> member_name("tags", 0), member_name("tags", 1)
+    ('tags', 'tags2')
+    """
+    return f"{name}{number + 1}" if number else name
+
+
+def _member(
+    settings: Settings, cell: str, hidden_size: int, num_tags: int, num_intents: int, number: int
+) -> list[dict[str, Any]]:
+    """The nodes of one member."""
+    drop = {"type": "dropout", "p": settings.dropout, "locked": True}
     nodes: list[dict[str, Any]] = [
         {
             "type": "embedding",
@@ -43,10 +53,12 @@ def _member(settings: Settings, cell: str, hidden_size: int, number: int) -> lis
             "size": settings.embedding_size,
             "combine": "concat",
         },
-        {"type": "dropout", "name": "drop_words", "p": settings.dropout, "locked": True},
+        {**drop, "name": "drop_words"},
         {**_layers(settings, cell, hidden_size), "bidirectional": True},
-        {"type": "dropout", "name": "drop", "p": settings.dropout, "locked": True},
-        {"type": "max", "name": "whole"},
+        {**drop, "name": "drop"},
+        {"type": "linear", "name": "tags", "size": num_tags},
+        {"type": "max", "name": "whole", "of": member_name("drop", number)},
+        {"type": "linear", "name": "intent", "size": num_intents},
     ]
     return [{**node, "name": member_name(node["name"], number)} for node in nodes]
 

@@ -29,7 +29,7 @@ class Settings(ModelSettings, title="settings of assistant"):
         int,
         Field(
             ge=1,
-            description="Networks trained side by side from different first weights; the answer is their mean.",
+            description="Sentences only: networks trained side by side from different first weights; the answer is their mean.",
         ),
     ] = 1
     dropout: Annotated[float, Field(ge=0, lt=1, description="Share of values dropped in training.")] = 0.4
