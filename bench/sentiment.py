@@ -62,6 +62,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "dropout": 0.6,
         "embedding_dropout": 0.6,
         "word_dropout": 0.2,
+        "reweight": True,
     },
     "nsmc": {
         "steps": 700,

@@ -11,7 +11,7 @@ Legend: N texts, G grams, K classes, T steps.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -105,8 +105,14 @@ class NaiveBayes:
                 out[step] += self.weights[number]
         return out
 
-    def cross_fitted(self, texts: Sequence[str], encoded: Sequence[Encoded], labels: Ints) -> list[Floats]:
-        """`evidence` of every training text by the counts of the other folds."""
+    def cross_fitted(
+        self,
+        texts: Sequence[str],
+        encoded: Sequence[Encoded],
+        labels: Ints,
+        refit: Callable[[Counted, Ints, Floats, NDArray[np.bool_]], tuple[Floats, Floats]] | None = None,
+    ) -> list[Floats]:
+        """`evidence` of every training text by the counts of the other folds, which `refit` may weigh anew."""
         num_classes = self.weights.shape[1]
         counted = self.count(texts)
         folds, owners = folds_of(labels), counted.owners
@@ -117,6 +123,8 @@ class NaiveBayes:
             part = np.zeros_like(total)
             np.add.at(part, (counted.grams[own], labels[owners[own]]), 1.0)
             weights = _weights(total - part)
+            if refit is not None:
+                weights, _ = refit(counted, labels, weights, folds != fold)
             for row in np.flatnonzero(folds == fold).tolist():
                 begin, end = counted.starts[row : row + 2]
                 steps = np.searchsorted(encoded[row].ends, counted.ends[begin:end])
