@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from congru.runtime.decoding.viterbi import LinearChain, bio_allowed
 from congru.tasks.assistant.formats import OUT_OF_SCOPE
-from congru.tasks.assistant.network import member_name
+from congru.tasks.members import member_name
 
 Floats = NDArray[Any]
 _LOST = 0.02  # share of rightly understood sentences that may stay below the threshold

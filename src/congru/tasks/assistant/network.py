@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 from congru.tasks.assistant.settings import Settings
+from congru.tasks.members import member_name
 
 
 def network_config(
@@ -29,15 +30,6 @@ def network_config(
         ],
         "outputs": [member_name(output, k) for k in members for output in ("tags", "intent")],
     }
-
-
-def member_name(name: str, number: int) -> str:
-    """The name of a node, an output or a weight of the field in a member; the first is number 0.
-
-    >>> member_name("tags", 0), member_name("tags", 1)
-    ('tags', 'tags2')
-    """
-    return f"{name}{number + 1}" if number else name
 
 
 def _member(

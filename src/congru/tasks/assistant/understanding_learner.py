@@ -23,9 +23,10 @@ from congru.tasks.assistant.decision import Decision, Field, decide, learn_thres
 from congru.tasks.assistant.examples import Example, needed_slots, spans_of
 from congru.tasks.assistant.features import pad
 from congru.tasks.assistant.formats import OUT_OF_SCOPE
-from congru.tasks.assistant.network import member_name, network_config
+from congru.tasks.assistant.network import network_config
 from congru.tasks.assistant.scoring import VOCABULARY, measures, outputs_of
 from congru.tasks.assistant.settings import TASK, Settings
+from congru.tasks.members import member_name
 from congru.train.base import Probe, Sample, TaskLearner
 from congru.train.networks import Networks
 
@@ -245,7 +246,7 @@ class UnderstandingLearner(TaskLearner[Settings]):
         return mean_of_members("tags", arrays), mean_of_members("intent", arrays), lengths
 
     def _field(self, networks: Networks) -> Field:
-        names = self.weights(self.settings.cell, self.settings.hidden_size)
+        names = [member_name(name, k) for k in range(self.settings.seeds) for name in FIELD]
         weights = {name: networks.get_parameter(name).detach().cpu().numpy() for name in names}
         return Field.of(weights, self.data.tags)
 
