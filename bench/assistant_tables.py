@@ -26,7 +26,11 @@ def measured(name: str) -> dict[str, Any] | None:
 def assistant() -> str:
     """Understanding: test figures beside their baselines, mean and deviation over seeds."""
     rows = []
-    for name, title in (("snips", "SNIPS"), ("clinc", "CLINC150")):
+    for name, title in (
+        ("snips", "SNIPS"),
+        ("snips_members", "SNIPS, four networks in one folder"),
+        ("clinc", "CLINC150"),
+    ):
         record = measured(name)
         for key, what in _NAMES.items() if record else ():
             figures = record["figures"] if record else {}

@@ -1,10 +1,8 @@
-"""How well do trained chess models predict the moves of the test games, and what do they know of players?
+"""How well do trained chess models predict the moves of the test games?
 
 Reads a run folder that `congru train chess` left and the test part of pgnmentor20, once: hits and bits by ply and rating,
-microseconds of a step; with the board the gain of the players' vectors, players named from their games, 20 games of players
-never met (from the set masters: none is in pgnmentor20), earlier games of a pair carried in the state, what players chose
-by position in their last 200 games with that colour; moves only legality before other moves are ruled out, and the board in the
-state. The model was chosen on the validation part.
+microseconds of a step; with the board earlier games of a pair carried in the state; moves only legality before other moves are
+ruled out, and the board in the state. The model was chosen on the validation part.
 
     CONGRU_DATA=FOLDER python -m bench.chess_model RUN [--games 4310] [--with-masters GAMES.tsv.gz]
 
@@ -16,30 +14,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.chess_masters import FITTED, SCORED, games_table, keys_of, new_keys
 from bench.data import data_root
 from bench.record import ROOT, write_result
-from congru.tasks.chess.adaptation import fit_player
 from congru.tasks.chess.attacks import Ints
 from congru.tasks.chess.data import TEST, TRAIN, baseline_rows
 from congru.tasks.chess.evaluation import Scored, bootstrap, by_elo, by_ply, calibration, score, summary
 from congru.tasks.chess.games import Games
-from congru.tasks.chess.identification import identify
 from congru.tasks.chess.predict import Predictor
 from congru.tasks.chess.probes import board_probe
-from congru.tasks.chess.recall import Recall
 from congru.tasks.chess.sources import read_games
 from congru.tasks.chess.use import spread
 
-MANY_GAMES = 1000
-EARLIER, PAIRS, RECALLED = 3, 300, 200
+EARLIER, PAIRS = 3, 300
 
 
 def scores(predictor: Predictor, games: Games, test: Ints) -> tuple[dict[str, Any], Scored]:
@@ -108,46 +100,6 @@ def step_microseconds(predictor: Predictor, games: Games, test: Ints, plies: int
     }
 
 
-def new_players(predictor: Predictor) -> dict[str, Any]:
-    """Vectors fitted on 20 games of players that no training game knows, scored on others of their games."""
-    own_lines = games_table("pgnmentor20")[1]
-    header, lines = games_table("masters")
-    chosen = new_keys(own_lines, lines)
-    keys = keys_of(lines)
-    gains, befores, afters, owners = [], [], [], []
-    for key in chosen:
-        own = [line for line, pair in zip(lines, keys) if key in pair][: FITTED + SCORED]
-        with tempfile.NamedTemporaryFile("w", suffix=".tsv", encoding="utf-8") as file:
-            file.write("\n".join([header, *own]) + "\n")
-            file.flush()
-            games = read_games(file.name, workers=1)[0]
-        first = own[0].split("\t")
-        player = int(games.white[0] if first[1] == key else games.black[0])
-        fitted = fit_player(predictor, games, player, np.arange(FITTED), rounds=25)
-        later = np.arange(FITTED, len(games))
-        numbers = np.zeros(len(games.players), np.int64)
-        before = score(predictor, games, later, numbers=numbers)
-        numbers[player] = len(predictor.vectors)
-        table = np.concatenate([predictor.vectors, fitted.vector[None]])
-        after = score(predictor, games, later, numbers=numbers, vectors=table)
-        mine = after.player == player
-        gains.append(gain(after, before, mine))
-        befores.append(before.take(mine))
-        afters.append(after.take(mine))
-        owners.append(np.full(int(mine.sum()), len(owners)))
-    game_ids = np.concatenate([part.game + 1000 * who for part, who in zip(afters, range(len(afters)))])
-    hits = np.concatenate([(a.rank == 0).astype(float) - (b.rank == 0) for a, b in zip(afters, befores)])
-    bits = np.concatenate([(b.nats - a.nats) / np.log(2) for a, b in zip(afters, befores)])
-    return {
-        "players": len(chosen),
-        "games fitted": FITTED,
-        "plies": len(hits),
-        "top1_gain": [round(value, 5) for value in bootstrap(hits, game_ids)],
-        "bits_gain": [round(value, 5) for value in bootstrap(bits, game_ids)],
-        "bits_gain of each": [row["bits_gain"][0] for row in gains],
-    }
-
-
 def earlier_games(predictor: Predictor, games: Games, test: Ints) -> dict[str, Any]:
     """Test games of a pair that met before: read after up to three earlier games, and alone."""
     pair = np.sort(np.stack([games.white, games.black]), axis=0)
@@ -168,24 +120,6 @@ def earlier_games(predictor: Predictor, games: Games, test: Ints) -> dict[str, A
     }
 
 
-def recalled(predictor: Predictor, games: Games, test: Ints) -> dict[str, Any]:
-    """Test games predicted with what each player chose in his last games before, and without."""
-    order = np.lexsort((np.arange(len(games)), games.date))
-    train = order[games.split[order] == TRAIN]
-    wanted = spread(test, PAIRS)
-    recalls = {}
-    for number in wanted.tolist():
-        before = train[games.date[train] < games.date[number]]
-        own = [
-            before[players[before] == players[number]][-RECALLED:] for players in (games.white, games.black)
-        ]
-        names = (games.players[games.white[number]], games.players[games.black[number]])
-        recalls[number] = Recall(games.select(np.concatenate(own)), *names)
-    plain, known = score(predictor, games, wanted), score(predictor, games, wanted, recalls)
-    met = float(np.mean(plain.nats != known.nats))
-    return {"games": len(wanted), "met": met, **gain(known, plain, np.ones(len(plain.rank), bool))}
-
-
 def score_last(predictor: Predictor, games: Games, blocks: list[Ints], last: Ints) -> Scored:
     """The scores of the last game of each block."""
     scored = score(predictor, games, np.concatenate(blocks), blocks=blocks)
@@ -193,21 +127,9 @@ def score_last(predictor: Predictor, games: Games, blocks: list[Ints], last: Int
 
 
 def with_board(predictor: Predictor, games: Games, test: Ints) -> dict[str, Any]:
-    """What is measured of a network with the board: players known, named, new, and met before."""
-    train = np.flatnonzero(games.split == TRAIN)
-    figures, scored = scores(predictor, games, test)
-    hidden = score(predictor, games, test, numbers=np.zeros(len(games.players), np.int64))
-    counts = np.bincount(
-        np.concatenate([games.white[train], games.black[train]]), minlength=len(games.players)
-    )
-    figures["players"] = gain(scored, hidden, counts[scored.player] >= MANY_GAMES)
-    print("players", figures["players"], flush=True)
-    figures["named"] = identify(predictor, games, train, test)
-    print("named", figures["named"], flush=True)
-    figures["new_players"] = new_players(predictor)
-    print("new players", figures["new_players"], flush=True)
+    """What is measured of a network with the board; what it knows of players is in `bench.chess_players`."""
+    figures, _ = scores(predictor, games, test)
     figures["earlier_games"] = earlier_games(predictor, games, test)
-    figures["recalled"] = recalled(predictor, games, test)
     return figures
 
 
@@ -219,8 +141,8 @@ def moves_only(predictor: Predictor, games: Games, test: Ints) -> dict[str, Any]
     return figures
 
 
-def main() -> None:
-    """Measure, and write results/chess_model.json, of a model that reads moves only results/chess_model_moves.json."""
+def asked() -> tuple[argparse.Namespace, Games, Ints, Predictor]:
+    """The arguments of a measurement of a trained model, the games of pgnmentor20, the test games to read, the model."""
     parser = argparse.ArgumentParser()
     parser.add_argument("run", type=Path, help="the run folder of a training")
     parser.add_argument("--games", type=int, help="test games at most; default: all")
@@ -231,6 +153,12 @@ def main() -> None:
     games = read_games(data_root("chess") / "pgnmentor20" / "games.tsv.gz")[0]
     test = spread(np.flatnonzero(games.split == TEST), arguments.games)
     predictor = Predictor.load(arguments.run)
+    return arguments, games, test, predictor
+
+
+def main() -> None:
+    """Measure, and write results/chess_model.json, of a model that reads moves only results/chess_model_moves.json."""
+    arguments, games, test, predictor = asked()
     kind = "with_board" if predictor.with_board else "moves_only"
     figures = (
         with_board(predictor, games, test) if predictor.with_board else moves_only(predictor, games, test)

@@ -16,12 +16,21 @@ _MODELS = {
 
 
 def _measured(kind: str | None = None) -> list[tuple[str, str, dict[str, Any]]]:
-    """Kind, title and figures of the models that were measured; of one kind, or of all."""
+    """Kind, title and figures of the models that were measured; of one kind, or of all. Those of players may stand apart."""
     return [
-        (model_kind, title, result(name)["figures"][model_kind])
+        (model_kind, title, result(name)["figures"][model_kind] | _of_players(name))
         for name, (model_kind, title) in _MODELS.items()
         if kind in (None, model_kind) and (ROOT / "results" / f"{name}.json").exists()
     ]
+
+
+def _of_players(name: str) -> dict[str, Any]:
+    """What `bench.chess_players` measured of the same model, where it did."""
+    name = name.replace("model", "players")
+    if not (ROOT / "results" / f"{name}.json").exists():
+        return {}
+    figures: dict[str, Any] = result(name)["figures"]["with_board"]
+    return {key: value for key, value in figures.items() if key != "all"}  # that stands in the other file
 
 
 def chess() -> str:
@@ -31,24 +40,42 @@ def chess() -> str:
         for plies, row in {"all plies": figures["all"], **figures["by_ply"]}.items():
             legal = f"{row['legal_rate']:.1%}" if kind == "moves_only" else ""
             rows.append([title, plies, f"{row['top1']:.1%}", f"{row['bits_per_move']:.2f}", legal])
+        for what, key in (
+            ("with what players chose before", "all_recalled"),
+            ("before the game's month", "all_recalled_before"),
+        ):
+            if key in figures:
+                rows.append([f"{title}, {what}", "all plies", *_scores(figures[key]), ""])
     for _, title, figures in _measured("with_board"):
         fitted = figures["new_players"]["games fitted"]
         knowledge = {
             "players with 1,000 games: their vectors": "players",
+            "and what they chose before": "players_recalled",
+            "of that, before the game's month": "players_recalled_before",
             f"new players: a vector from {fitted} games": "new_players",
+            f"and what they chose in these {fitted}": "new_players_recalled",
             "earlier games of the pair in the state": "earlier_games",
-            "what the player chose before, by position": "recalled",
         }
         lines += [[title, what, *_gain(figures[key])] for what, key in knowledge.items() if key in figures]
-        shares = ", ".join(
-            f"{share:.0%} {size}" for size, share in figures["named"].items() if size != "chance"
-        )
-        named.append(
-            f"Twenty players named right, {title}: {shares}; chance {figures['named']['chance']:.0%}.\n"
-        )
+        named += _named(title, figures["named"])
     table = markdown(["network", "plies", "top-1", "bits a move", "first choice legal"], rows)
     header = ["network", "what it knows", "top-1, points gained (95 %)", "bits a move gained (95 %)"]
     return f"{table}\n{markdown(header, lines)}\n{''.join(named)}"
+
+
+def _named(title: str, shares: dict[str, float]) -> list[str]:
+    """How many of the players are named right, by votes and by the state alone."""
+    alone = ", by the state alone"
+    kinds: dict[str, list[str]] = {alone: [], "": []}
+    for size, share in shares.items():
+        if size != "chance":
+            known = size.endswith(alone) or not any(other.endswith(alone) for other in shares)
+            kinds[alone if known else ""].append(f"{share:.0%} {size.removesuffix(alone)}")
+    return [
+        f"Twenty players named right, {title}{kind}: {', '.join(sizes)}; chance {shares['chance']:.0%}.\n"
+        for kind, sizes in kinds.items()
+        if sizes
+    ]
 
 
 def _gain(row: dict[str, Any]) -> list[str]:

@@ -53,7 +53,17 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "sst2": {"steps": 450, "hidden_size": 64, "embedding_size": 100, "ema": 0.99},
     "phrases": PHRASES,
     "five": PHRASES,
-    "polarity": {"steps": 500, "hidden_size": 64, "embedding_size": 100, "ema": 0.99},
+    "polarity": {
+        "steps": 900,
+        "hidden_size": 64,
+        "embedding_size": 100,
+        "ema": 0.99,
+        "pool": "attention",
+        "dropout": 0.6,
+        "embedding_dropout": 0.6,
+        "word_dropout": 0.2,
+        "reweight": True,
+    },
     "nsmc": {
         "steps": 700,
         "batch_size": 64,

@@ -564,10 +564,11 @@ VIDEO_SETS = {
     "libras": "Libras hand paths, both directions",
     "online": "Libras hand paths, forward only",
     "cells": "Libras",
-    "digit": "moving digits: which digit",
+    "digit": "moving digits, `--figure`: which digit",
     "direction": "moving digits: which direction",
-    "order": "moving digits: which of two comes first",
+    "order": "moving digits, `--figure`: which of two comes first",
     "weizmann": "Weizmann silhouettes, one person left out",
+    "figures": "the same, `--figure`",
 }
 
 

@@ -1,6 +1,6 @@
 """Accuracy of classifiers of clips: hand paths (Libras), moving digits, silhouettes; the error of predicted frames.
 
-    python -m bench.video libras | online | cells | digit | direction | order | weizmann | frames
+    python -m bench.video libras | online | cells | digit | direction | order | weizmann | figures | frames
 
 Beside the GRU stand the nearest training clip by its average frame (and by its whole path, for tracks) and the most frequent
 class, on the same test clips. Settings were chosen on validation clips taken from the training part (Weizmann: on people
@@ -10,14 +10,16 @@ of the training part), a run's model is its best evaluation on them, and the tes
     online      the same, forward only: at the end, after 60 % of the frames, and with early decisions
     cells       the same as libras: GRU, LSTM and RNN with as many parameters
     digit, direction, order   clips of moving digits as .mp4 files, new ones every epoch, other digits to test; order starts
-                from a network that learnt to tell the digits apart (trained here first, with the same digits to train)
-    weizmann    whole silhouettes, nine folds: one person left out, another one to validate
+                from a network that learnt to tell the digits apart (trained here first, with the same digits to train;
+                with --runs the run folders stay, and what is there is not trained again)
+    weizmann    whole silhouettes, nine folds: one person left out, another one to validate; figures: cut out by --figure
     frames      a convolutional GRU that sees 10 frames of a moving digit and predicts 5; writes docs/video_strip.png
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import tempfile
 import time
@@ -52,6 +54,19 @@ PATHS: dict[str, Any] = {
     "validation": 0.08,
     "metric": "nats",
 }
+SILHOUETTES: dict[str, Any] = {
+    "steps": 300,
+    "height": 36,
+    "width": 45,
+    "crop": 32,
+    "flip": True,
+    "shift": 0.15,
+    "zoom": 0.15,
+    "stretch": 0.2,
+    "dropout": 0.4,
+    "learning_rate": 4e-3,
+    "metric": "nats",
+}
 DIGITS: dict[str, Any] = {
     "steps": 1500,
     "height": 32,
@@ -70,20 +85,19 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "online": {**PATHS, "streaming": True, "pool": "last", "validation": 0.15},
     "cells": PATHS,
     "direction": {**DIGITS, "moving_digits": "direction", "steps": 400, "turn": 0},
-    "digit": {**DIGITS, "moving_digits": "digit", "steps": 4000, "made_clips": 8000},
-    "order": {**DIGITS, "moving_digits": "order", "steps": 800, "pool": "last"},
-    "weizmann": {
-        "steps": 300,
-        "height": 36,
-        "width": 45,
-        "crop": 32,
-        "flip": True,
-        "shift": 0.15,
-        "zoom": 0.15,
-        "stretch": 0.2,
-        "dropout": 0.4,
-        "learning_rate": 4e-3,
-        "metric": "nats",
+    "digit": {**DIGITS, "moving_digits": "digit", "figure": True, "steps": 2400, "made_clips": 8000},
+    "order": {**DIGITS, "moving_digits": "order", "figure": True, "steps": 800, "pool": "last"},
+    "weizmann": SILHOUETTES,
+    "figures": {
+        **SILHOUETTES,
+        "figure": True,
+        "steps": 450,
+        "batch_size": 12,
+        "height": 32,
+        "width": 32,
+        "shift": 0.06,
+        "zoom": 0.1,
+        "dropout": 0.3,
     },
     "frames": {
         "predict": "frames",
@@ -102,11 +116,13 @@ SOURCES = {
     "online": "libras/libras.npz",
     "cells": "libras/libras.npz",
     **dict.fromkeys(("digit", "direction", "order", "frames"), "mnist10k"),
-    "weizmann": "weizmann_silhouettes/clips.tsv",
+    **dict.fromkeys(("weizmann", "figures"), "weizmann_silhouettes/clips.tsv"),
 }
 PUBLISHED = {
     "libras": {"ResNet (another split)": 95.4, "FCN (another split)": 96.4},
 }
+START_STEPS = 1200
+FOLDS = ("weizmann", "figures")
 PEOPLE = tuple(f"s{number}" for number in range(1, 10))
 
 
@@ -118,22 +134,33 @@ def source_of(name: str) -> str:
 STRIP = ROOT / "docs" / "video_strip.png"
 
 
-def measure(source: str, settings: Settings) -> dict[str, Any]:
-    """Train once; scores on the test clips, what it took, and the baselines."""
-    with tempfile.TemporaryDirectory() as folder:
-        settings = settings.model_copy(update={"out": Path(folder, "run")})
+def digits_told_apart(source: str, seed: int, folder: Path) -> Path:
+    """The run in a folder that tells digits apart, trained in half the steps of digit unless it is there."""
+    out = folder / f"start-{seed}"
+    if not (out / "status.json").is_file():
+        settings = Settings(**{**COMMON, **SETTINGS["digit"], "steps": START_STEPS}, seed=seed, out=out)
+        print("told apart, on validation:", fit(make_learner(source, settings=settings), settings).best)
+    state = json.loads((out / "status.json").read_text())["state"]
+    assert state == "finished", f"the run in {out} is {state}, expected a finished one: remove it"
+    return out
+
+
+def measure(source: str, settings: Settings, runs: Path | None = None) -> dict[str, Any]:
+    """Train once; scores on the test clips, what it took, and the baselines. The run stays in `runs`, if there is one."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = runs or Path(temporary)
+        out = folder / f"{settings.moving_digits or 'run'}-{settings.seed}"
         wall, cpu = time.perf_counter(), cpu_seconds()
+        settings = settings.model_copy(update={"out": out})
         if settings.moving_digits == "order":
-            digits = Settings(**COMMON, **SETTINGS["digit"], seed=settings.seed, out=Path(folder, "digits"))
-            told = fit(make_learner(source, settings=digits), digits).best
-            print(f"told apart, on validation: {told:.4f}", flush=True)
-            settings = settings.model_copy(update={"start_from": Path(folder, "digits")})
+            start = digits_told_apart(source, settings.seed, folder)
+            settings = settings.model_copy(update={"start_from": start})
         result = fit(make_learner(source, settings=settings), settings)
         seconds, used = time.perf_counter() - wall, cpu_seconds() - cpu
-        scores = evaluate(Path(folder, "run"), source, part="test", quiet=True)
-        size = sum(path.stat().st_size for path in Path(folder, "run", "model").iterdir())
+        scores = evaluate(out, source, part="test", quiet=True)
+        size = sum(path.stat().st_size for path in Path(out, "model").iterdir())
         if settings.predict == "frames":
-            run_model(Path(folder, "run"), strip=STRIP)
+            run_model(out, strip=STRIP)
     run = foreseen(scores) if settings.predict == "frames" else recognised(scores)
     return {
         **run,
@@ -176,7 +203,7 @@ def foreseen(scores: dict[str, dict[str, float]]) -> dict[str, Any]:
 def variants(name: str, seeds: Sequence[int]) -> list[Settings]:
     """The settings of every run: one per seed, or for silhouettes one per person left out."""
     settings = Settings(**COMMON, **SETTINGS[name])
-    if name == "weizmann":
+    if name in FOLDS:
         return [
             settings.model_copy(update={"leave_out": (person,), "seed": k}) for k, person in enumerate(PEOPLE)
         ]
@@ -198,6 +225,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("name", choices=sorted(SETTINGS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--runs", type=Path, help="where run folders stay")
     parser.add_argument("--folder", type=Path, default=ROOT / "results", help="where the result goes")
     arguments = parser.parse_args()
     name, seeds, source = arguments.name, arguments.seeds, source_of(arguments.name)
@@ -210,7 +238,7 @@ def main() -> None:
     else:
         runs = []
         for settings in variants(name, seeds):
-            runs.append(measure(source, settings))
+            runs.append(measure(source, settings, arguments.runs))
             print(name, runs[-1], flush=True)
         figures["runs"] = runs
         keys = (
@@ -222,7 +250,7 @@ def main() -> None:
         f"{baseline} (measured)": round(statistics.fmean(run["baselines"][baseline] for run in runs), 5)
         for baseline in runs[0]["baselines"]
     }
-    written = "" if name == "weizmann" else " --seeds " + " ".join(map(str, seeds))
+    written = "" if name in FOLDS else " --seeds " + " ".join(map(str, seeds))
     path = write_result(
         f"video_{name}",
         f"python -m bench.video {name}{written}",

@@ -349,6 +349,10 @@ def test_my_son_and_i_become_players(
     assert "chess-players" in page.url
     assert page.get_by_label("White", exact=True).input_value() == names[0]
     assert page.get_by_label("Black", exact=True).input_value() == names[1]
+    chosen = page.get_by_text(f"{names[0]} chose here before: ")
+    chosen.wait_for()
+    page.get_by_role("button", name="Earlier games count").click()
+    chosen.wait_for(state="detached")
     opened.close("400")
 
 

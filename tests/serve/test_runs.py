@@ -20,7 +20,7 @@ from serve_cases import serving
 # Stands for `congru train`: the run folder of a training, without the training, which other tests try.
 PROGRAM = """
 import signal, sys, time
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 from pathlib import Path
 from congru.train.folder import Metric, RunFolder
 out = Path(sys.argv[sys.argv.index("--out") + 1])
@@ -80,7 +80,8 @@ def test_a_training_is_started_followed_stopped_and_continued(
 
 
 def test_two_requests_at_once_continue_a_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
+    ignores = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
+    sleeper = [sys.executable, "-c", ignores]  # as what a script starts in the background does
     monkeypatch.setattr("congru.serve.runs.PROGRAM", sleeper)
     folder = tmp_path / "runs" / "text-1"
     folder.mkdir(parents=True)

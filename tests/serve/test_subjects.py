@@ -294,6 +294,12 @@ def test_a_father_and_his_son_become_players(server: Serving, trained: Path) -> 
     assert known == "chess-players"
     game = ask(server, f"models/{known}/game", moves=["e4"], white=names[0], black=names[1], players=True)
     assert set(names) <= set(game["players"])
+    first = ask(server, f"models/{known}/game", white=names[0], black=names[1])
+    chosen = {one["san"]: one["count"] for one in first["chosen"]}
+    assert sum(chosen.values()) >= 1, "the games given are recalled"
+    without = ask(server, f"models/{known}/game", white=names[0], black=names[1], recall=False)
+    assert without["chosen"] == []
+    assert without["choices"] != first["choices"]
     for player, games, words in (("Nobody", pgn, "Nobody"), (names[0], "no games", "no game")):
         status, answer = server.ask("POST", "/v1/models/chess/adapt", {"player": player, "pgn": games})
         assert status == 400

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 import shared_files
 from congru.cli.main import main
 from congru.errors import DataError
+from congru.nn.network import Network
 from congru.runtime.decoding.viterbi import bio_allowed
 from congru.tasks import TASKS
 from congru.tasks.assistant import crf
@@ -25,8 +26,12 @@ from congru.tasks.assistant.data import swap_values
 from congru.tasks.assistant.decision import Field, decide, learn_threshold
 from congru.tasks.assistant.examples import Example, cut_words, needed_slots, span_f1, spans_of
 from congru.tasks.assistant.features import Vocabulary
+from congru.tasks.assistant.learner import make_learner
 from congru.tasks.assistant.scoring import Understanding, known_measures, measures
+from congru.tasks.assistant.settings import Settings
 from congru.tasks.assistant.trained import load_assistant
+from congru.tasks.assistant.understanding_learner import UnderstandingLearner
+from congru.train.networks import Networks
 from shared_files import needs
 
 NAUGHTY = shared_files.CASES / "assistant" / "naughty_strings.txt"
@@ -164,6 +169,82 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_forty_examples_are_enough_for_an_answer(folder: Path) -> None:
     answer = load_assistant(folder).understand("book a flight to Paris please")
     assert (answer.guess, answer.slots) == ("travel", {"city": ["Paris"]})
+
+
+def test_several_seeds_are_one_network_in_one_folder(tmp_path: Path) -> None:
+    settings = {"epochs": 40, "hidden_size": 24, "evaluations": 1, "seeds": 3, "quiet": True}
+    source = CASES["assistant"].data(tmp_path)
+    TASKS["assistant"].train(*source, settings={**settings, "out": tmp_path / "run"})
+    assistant = load_assistant(tmp_path / "run")
+    answer = assistant.understand("book a flight to Paris please")
+    assert (answer.guess, answer.slots) == ("travel", {"city": ["Paris"]})
+    names = {name.split(".")[0] for name in assistant.model.network.weights}
+    assert names == {f"{node}{k}" for node in ("embed", "rnn", "tags", "intent") for k in ("", "2", "3")}
+    words = ["book", "a", "flight", "to", "Paris"]
+    outputs: Any = assistant.model.run(assistant.vocabulary.encode(words)[None])[0]
+    mean = [sum(outputs[f"{name}{k}"] for k in ("", "2", "3")) / 3 for name in ("tags", "intent")]
+    weights = assistant.model.task_weights
+    field = Field(
+        *(
+            sum(weights[f"{name}{k}"] for k in ("", "2", "3")) / 3
+            for name in ("transitions", "start", "coupling")
+        ),
+        assistant.tags,
+    )
+    expected = decide(*mean, np.array([len(words)]), field, assistant.intents)
+    decision = assistant.decide([words])
+    np.testing.assert_allclose(decision.probabilities, expected.probabilities, atol=1e-6)
+    np.testing.assert_array_equal(decision.paths, expected.paths)
+
+
+def test_the_cost_of_two_members_is_the_sum_of_two_models(tmp_path: Path) -> None:
+    def build(seeds: int) -> tuple[UnderstandingLearner, Networks]:
+        settings = Settings(seeds=seeds, hidden_size=6, embedding_size=4, dropout=0.0)
+        learner = make_learner(CASES["assistant"].data(tmp_path)[0], settings=settings)
+        assert isinstance(learner, UnderstandingLearner)
+        torch.manual_seed(seeds)
+        main = Network(learner.networks("gru", 6)["main"])
+        weights = learner.weights("gru", 6)
+        return learner, Networks({"main": main}, {name: torch.randn_like(w) for name, w in weights.items()})
+
+    learner, pair = build(2)
+    batch = tuple(torch.from_numpy(part) for part in learner.batch(learner.rows(0)[:4]))
+    total, count, _ = learner.loss(pair, batch, None)
+    total.backward()
+    assert count == 8
+    costs = []
+    for suffix in ("", "2"):
+        single_learner, single = build(1)
+        names = {name: own_name(name, suffix) for name, _ in single.named_parameters()}
+        with torch.no_grad():
+            for name, other in names.items():
+                single.get_parameter(name).copy_(pair.get_parameter(other))
+        cost, _, _ = single_learner.loss(single, batch, None)
+        cost.backward()
+        costs.append(float(cost.detach()))
+        for name, other in names.items():
+            torch.testing.assert_close(pair.get_parameter(other).grad, single.get_parameter(name).grad)
+    assert float(total.detach()) == pytest.approx(sum(costs), rel=1e-5)
+    assert costs[0] != pytest.approx(costs[1], rel=1e-3)
+
+
+def own_name(name: str, suffix: str) -> str:
+    """The name of a weight in the member with the suffix.
+
+    >>> own_name("main.rnn.weight", "2"), own_name("start", "2")
+    ('main.rnn2.weight', 'start2')
+    """
+    parts = name.split(".")
+    parts[min(1, len(parts) - 1)] += suffix
+    return ".".join(parts)
+
+
+def test_several_seeds_are_for_sentences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = CASES["assistant of dialogues"].data(tmp_path)
+    command = ["train", "assistant", *map(str, source), "--seeds", "2", "--out", str(tmp_path / "run")]
+    with pytest.raises(SystemExit):
+        main(command)
+    assert "seeds is 2, expected 1 for a file of dialogues: leave out --seeds" in capsys.readouterr().err
 
 
 def test_the_card_is_kept_over_turns_saved_and_undone(folder: Path, tmp_path: Path) -> None:

@@ -375,6 +375,14 @@ def test_batches_are_the_same_again_and_shared_over_processes() -> None:
     assert not whole[0][0].equal(next(Batches(learner).epoch(4))[0])
 
 
+def test_a_table_that_is_barely_long_enough_has_windows_in_every_epoch() -> None:
+    for length in range(50, 56):
+        learner = make_learner(one_series(length), settings=Settings(horizon=24))
+        assert learner.stride > 1
+        for epoch in range(8):
+            assert len(learner.rows(epoch)) >= learner.settings.batch_size
+
+
 def test_training_sees_neither_validation_nor_test() -> None:
     learner = make_learner(two_series(), settings=Settings(**SHORT, **SEGMENTS, val_size=10, test_size=5))
     assert learner.data.train_end.tolist() == [75, 75]

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from congru.tasks.forecast import Forecaster
 from congru.tasks.forecast.baselines import Linear
-from congru.tasks.forecast.data import prepare
+from congru.tasks.forecast.data import data_score, prepare
 from congru.tasks.forecast.learner import make_learner
 from congru.tasks.forecast.lines import RIDGES, STRETCHES, TrendLine, apart, fit_line, lag_map, stretch_of
 from congru.tasks.forecast.mixture import Evidence, best_shares, fit_share, groups_of, mix, trust
 from congru.tasks.forecast.settings import Settings
+from shared_files import CASES, needs
 
 L, H, ROWS = 8, 3, 400
 
@@ -107,9 +108,10 @@ def test_a_share_stays_as_far_as_its_gain_stands_out() -> None:
     groups = np.repeat(np.arange(8), 5)
     gains = np.repeat([1.0, 3.0] * 4, 5)
     t_squared = 2.0**2 / (gains.reshape(8, 5).mean(1).var(ddof=1) / 8)
-    assert trust(gains, groups) == pytest.approx(1 - (7 / 5) / t_squared)
-    assert trust(-gains, groups) == trust(0 * gains, groups) == 0.0
-    assert trust(gains, None) == 0.5
+    assert trust(gains, groups, 9.0) == pytest.approx(1 - (7 / 5) / t_squared)
+    assert trust(-gains, groups, 9.0) == trust(0 * gains, groups, 9.0) == 0.0
+    assert trust(gains, None, 8.0) == 0.5
+    assert trust(gains, None, 2.0) == 1.0
     rng = np.random.default_rng(4)  # where there is nothing to gain, t^2 is (G - 1) / (G - 3) on average
     t = [(x := rng.standard_normal(8)).mean() / x.std(ddof=1) * 8**0.5 for _ in range(20_000)]
     assert np.mean(np.square(t)) == pytest.approx(7 / 5, rel=0.05)
@@ -186,10 +188,53 @@ def test_few_windows_no_validation_or_no_wish_leave_it_out() -> None:
     assert prepare(table, Settings(horizon=4, input_size=32)).simple is not None
     assert prepare(table, Settings(horizon=4, input_size=32, linear=False)).simple is None
     assert prepare(table, Settings(horizon=4, input_size=32, val_size=0)).simple is None
-    short = prepare(table[:40], Settings(horizon=4, input_size=32, season=1)).simple
-    assert short is not None
-    assert not short[:-3].any()
-    assert not short[-2:].any()  # the last value: 40 rows teach no line
+
+
+def test_short_walks_stay_near_their_last_value() -> None:
+    rng, moved = np.random.default_rng(2), []
+    for _ in range(20):
+        table = polars.DataFrame({"ds": np.arange(100), "y": rng.standard_normal(100).cumsum()})
+        walk = prepare(table, Settings(horizon=6, season=1)).simple
+        assert walk is not None
+        moved.append(np.abs(np.delete(walk, len(walk) - 3, axis=0)).max())
+    assert np.mean(moved) < 0.2
+
+
+def simple_error(y: NDArray[np.float64], horizon: int, **settings: Any) -> float:
+    """The validation MASE of the simple forecasts' mixture."""
+    own = prepare(polars.DataFrame({"ds": np.arange(len(y)), "y": y}), Settings(horizon=horizon, **settings))
+    assert own.simple is not None
+    series, cutoff = own.validation
+    forecast = own.panel.simple(own.simple, series, cutoff) * own.units.scale[0] + own.units.mean[0]
+    return data_score(own, forecast[..., None], series, cutoff)["mase"]
+
+
+@pytest.mark.parametrize(("rows", "horizon"), [(120, 24), (60, 24), (50, 24), (10, 4), (12, 2)])
+def test_a_short_ramp_is_known_to_its_lines(rows: int, horizon: int) -> None:
+    """There are fewer windows than a long look-back has values: the lines are shorter."""
+    assert simple_error(1.0 + 2.0 * np.arange(rows), horizon) < 0.02
+
+
+def test_a_short_level_with_noise_is_forecast_near_its_mean() -> None:
+    rng = np.random.default_rng(3)
+    errors = [simple_error(100 + rng.standard_normal(50), 24, season=1) for _ in range(20)]
+    assert np.mean(errors) < 0.85  # about 0.71 by the mean itself, 1.0 by the last value
+
+
+def test_a_season_longer_than_half_of_the_rows_is_repeated() -> None:
+    year = 10 * np.random.default_rng(4).standard_normal(52)
+    y = np.tile(year, 3)[:120] + 0.01 * np.random.default_rng(5).standard_normal(120)
+    assert simple_error(y, 24, season=52) < 1.5
+
+
+@needs(CASES / "forecast" / "ramp-counted.csv")
+def test_a_short_handed_ramp_is_not_lost_to_its_line(tmp_path: Path) -> None:
+    case = CASES / "forecast" / "ramp-counted.csv"
+    settings: dict[str, Any] = {"steps": 2, "hidden_size": 4, "quiet": True}
+    model = Forecaster.train(case, **settings, out=tmp_path / "run")
+    assert model.result is not None
+    assert model.result.best is not None
+    assert model.result.best < 0.002  # the linear baseline's 0.0019
 
 
 def test_one_evaluation_fits_one_share(monkeypatch: pytest.MonkeyPatch) -> None:

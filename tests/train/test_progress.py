@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -86,6 +87,14 @@ def test_a_sample_is_printed_with_an_evaluation() -> None:
     assert len(indented("x" * 500)) < 120
     lines.say("resumed", "continuing")
     assert stream.getvalue().endswith("continuing\n")
+
+
+def test_before_the_first_step_there_is_no_loss() -> None:
+    stream, now = io.StringIO(), [0.0]
+    lines = Lines(stream, lambda: now[0])
+    now[0] = 10.0
+    lines.step(replace(standing(0, None), loss=math.nan))
+    assert stream.getvalue() == "  0%  step 0  12.5 steps/s  1 min 30 s left\n"
 
 
 def test_json_lines_hold_every_event() -> None:

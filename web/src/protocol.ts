@@ -144,6 +144,7 @@ export interface GameView {
   opening: string | null;
   outcome: string | null;
   seconds: number | null;
+  chosen: { san: string; count: number }[];
   sources: { move: string; bits: number }[];
   history: { san: string; probability: number; bits: number; rank: number; number: string }[];
   players: string[] | null;
@@ -154,6 +155,7 @@ export interface GameAsk {
   white?: string | null;
   black?: string | null;
   players?: boolean;
+  recall?: boolean;
 }
 /** How far a fit is: `done` of `of` fits before it, games read, or passes over the games. */
 export interface AdaptProgress {

@@ -66,7 +66,7 @@ DEMOS = MappingProxyType(
             (
                 "congru train chess {data} --hidden-size 256 --minutes {minutes} --validation-games 150 --out {out}/model",
                 "python -m congru.tasks.chess.story {out}/model {out} --games 16 --rounds 20",
-                "congru run {out}/family --white 'Father, The' --black 'Son, The' --earlier {out}/earlier.pgn"
+                "congru run {out}/family --white 'Father, The' --black 'Son, The'"
                 " --moves 'e4 c5 Nf3' --top 3",
                 "congru report {out}/family {out}/earlier.pgn --player 'Son, The' --versus 'Father, The' -o {out}/son.html",
                 "congru inspect {out}/family {out}/last.pgn --out {out}/gates.html",

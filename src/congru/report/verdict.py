@@ -33,6 +33,8 @@ def verdict(
 
     >>> verdict("mase", 0.5, {"last value": 0.4}, minimize=True, windows="one window", best_step=0)[:57]
     'On the validation data (one window) training did not help'
+    >>> verdict("mase", 0.3, {"last value": 0.4}, minimize=True, best_step=0)[-48:]
+    '; what it started from beats last value by 25 %.'
 
     >>> verdict("bpc", 2.25, {"5-gram": 2.5, "unigram": 4.5}, minimize=True)
     'On the validation data the model beats 5-gram by 10 % (bpc 2.2500 against 2.5000).'
@@ -47,10 +49,16 @@ def verdict(
     value = baselines[name]
     numbers = f"{metric} {best:.4f} against {value:.4f}"
     where = f"On the {split} data ({windows})" if windows else f"On the {split} data"
-    if best_step == 0:
-        return f"{where} training did not help: the untrained model is the best ({numbers} of {name}). Use {name}."
     share = share_of(best, value)
-    if best < value if minimize else best > value:
+    ahead = best < value if minimize else best > value
+    if best_step == 0:
+        less = (
+            f"what it started from beats {name}{f' by {share}' if share else ''}" if ahead else f"use {name}"
+        )
+        return (
+            f"{where} training did not help: the untrained model is the best ({numbers} of {name}); {less}."
+        )
+    if ahead:
         by = f" by {share}" if share else ""
         return f"{where} {model} beats {name}{by} ({numbers})."
     worse = f", {share} worse" if share and best != value else ""

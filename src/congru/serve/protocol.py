@@ -319,6 +319,9 @@ class GameBody(_Strict):
     top: Annotated[int, Field(ge=1, le=20)] = 5
     sources: Annotated[int, Field(ge=0, le=20)] = 3
     players: Annotated[bool, Field(description="Also the names of the players that the model knows.")] = False
+    recall: Annotated[
+        bool, Field(description="With what the two players chose before in the same positions.")
+    ] = True
 
 
 class AdaptBody(_Strict):

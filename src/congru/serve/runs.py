@@ -1,7 +1,7 @@
 """Trainings: what their folders tell while they run, and starting, stopping and continuing them as processes of their own.
 
-A training is the command `congru train`, so what the page starts, a terminal can continue. It is stopped by SIGINT, which saves
-it; its folder is all that is shared.
+A training is the command `congru train`, so what the page starts, a terminal can continue. It is stopped by SIGTERM, which saves
+it (SIGINT stays ignored in what a script starts in the background); its folder is all that is shared.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Runs:
         """Stop the trainings of this server; each is saved and can be continued."""
         for process, _ in self._started.values():
             if process.poll() is None:
-                process.send_signal(signal.SIGINT)
+                process.send_signal(signal.SIGTERM)
         for process, words in self._started.values():
             try:
                 process.wait(30)
@@ -154,7 +154,7 @@ class Runs:
             raise Refused(
                 "run", 409, f"run {name!r} was not started here or has ended: stop it in its terminal"
             )
-        started[0].send_signal(signal.SIGINT)
+        started[0].send_signal(signal.SIGTERM)
         return {"name": shelf.name}
 
     def inside(self, path: str) -> Path:

@@ -57,6 +57,7 @@ class AssistantKeywords(TrainKeywords, total=False):
 
     validation: float
     embedding_size: int
+    seeds: int
     min_count: int
     unseen: float
     swap: float
@@ -159,6 +160,7 @@ class SentimentKeywords(TrainKeywords, total=False):
     vectors: str | PathLike[str] | None
     naive_bayes: Literal["off", "bias", "channel", "both"]
     grams: Literal["auto", "word", "char"]
+    reweight: bool
     embedding_size: int
     pool: Literal["attention", "mean", "max"]
     streaming: bool
@@ -249,6 +251,7 @@ class VideoKeywords(TrainKeywords, total=False):
     decoders: int
     height: int
     width: int
+    figure: bool
     color: bool
     differences: bool
     channels: Sequence[int]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -170,7 +171,9 @@ def indented(sample: str) -> str:
 
 def standing_text(standing: Standing, summary: Summary | None) -> str:
     """One line: share of the budget, step, loss, validation beside the best baseline, speed, time left."""
-    parts = [f"{standing.fraction:4.0%}", f"step {standing.step}", f"loss {standing.loss:.4f}"]
+    parts = [f"{standing.fraction:4.0%}", f"step {standing.step}"]
+    if math.isfinite(standing.loss):  # before the first step there is none
+        parts.append(f"loss {standing.loss:.4f}")
     if summary is not None and standing.validation is not None:
         parts.append(f"{summary.metric} {standing.validation:.4f}")
         if summary.baselines:

@@ -16,6 +16,7 @@ from congru.tasks.chess import follow
 from congru.tasks.chess.following import Followed
 from congru.tasks.chess.memory import MoveMemory
 from congru.tasks.chess.predict import Predictor
+from congru.tasks.chess.recall import WEIGHT
 from congru.tasks.chess.rules import Position
 from congru.tasks.chess.terminal import board_lines, view_lines
 
@@ -127,13 +128,15 @@ def test_the_end_of_a_game_is_told(predictor: Predictor) -> None:
 
 def test_earlier_games_go_into_the_predictions_and_unknown_names_do_not(predictor: Predictor) -> None:
     plain = follow.begin(predictor).view(40, 0)
-    game = follow.begin(predictor, earlier=games_of(" ".join(MOVES), " ".join(MOVES), "d4 d5"))
+    game = follow.begin(predictor, earlier=games_of(" ".join(MOVES), "e4 e5 Nf3", "d4 d5", "d4 d5"))
     known = game.view(40, 0)
     assert known.chosen == (("e4", 2), ("d4", 1))
     assert "  chosen here in earlier games: e4 2, d4 1" in view_lines(game, known)
     before, now = ({choice.san: choice.probability for choice in view.choices} for view in (plain, known))
-    for san, p in before.items():  # the model counts as four games
-        assert now[san] == pytest.approx((dict(known.chosen).get(san, 0) + 4 * p) / 7, rel=1e-5)
+    for san, p in before.items():  # the model counts as one game, the same game twice as one
+        assert now[san] == pytest.approx(
+            (dict(known.chosen).get(san, 0) + WEIGHT * p) / (3 + WEIGHT), rel=1e-5
+        )
     game.play("h4")
     assert game.view(40, 0).chosen == ()
     game.undo()

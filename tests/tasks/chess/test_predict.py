@@ -169,20 +169,23 @@ def test_middles_find_players_that_differ_and_not_those_that_do_not() -> None:
     rng = np.random.default_rng(0)
     player = np.repeat(np.arange(4), 60)
     apart = rng.normal(size=(240, 6)) + 1.5 * rng.normal(size=(4, 6))[player]
-    middles = Middles(Points(apart[::2], player[::2]), 4)
-    held_out = Points(apart[1::2], player[1::2])
+    nothing = np.zeros((120, 4))
+    middles = Middles(Points(apart[::2], player[::2], nothing), 4)
+    held_out = Points(apart[1::2], player[1::2], nothing)
     assert accuracy(middles, held_out, 5) > 0.95
     assert accuracy(middles, held_out, 1) < accuracy(middles, held_out, 5)
-    same = Points(rng.normal(size=(240, 6)), player)
-    assert (
-        accuracy(Middles(Points(same.x[::2], player[::2]), 4), Points(same.x[1::2], player[1::2]), 1) < 0.45
-    )
+    same = rng.normal(size=(240, 6))
+    alike, others = (Points(same[k::2], player[k::2], nothing) for k in (0, 1))
+    assert accuracy(Middles(alike, 4), others, 1) < 0.45
+    told = others._replace(evidence=20.0 * np.eye(4)[others.player])
+    assert accuracy(Middles(alike, 4), told, 1) > 0.95, "what they chose before tells them apart"
 
 
 def test_players_of_made_up_games_are_named_better_than_by_chance(model: Path, read: Games) -> None:
     half = np.arange(len(read)) % 2 == 0
     shares = identify(Predictor.load(model), read, np.flatnonzero(half), np.flatnonzero(~half), sizes=(1, 5))
-    assert shares["from 5 games"] > shares["chance"] + 0.1
+    assert shares["from 5 games, by the state alone"] > shares["chance"] + 0.1
+    assert shares["from 5 games"] > 0.85, "each of them has an own first move with White"
 
 
 def test_a_probe_reads_the_start_better_than_its_control(model: Path, read: Games) -> None:

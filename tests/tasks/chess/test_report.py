@@ -311,15 +311,23 @@ def test_a_position_is_moves_or_a_fen() -> None:
 
 
 @pytest.fixture
-def with_this_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def with_this_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[LastOfLegal]:
+    """The models that were asked to recall what players chose before."""
+    recalling: list[LastOfLegal] = []
     monkeypatch.setattr(command.Predictor, "load", lambda path: LastOfLegal())
+    monkeypatch.setattr(command, "Recalling", lambda model: recalling.append(model) or model)
     monkeypatch.setenv("CONGRU_DATA", str(tmp_path / "nothing"))
+    return recalling
 
 
-@pytest.mark.usefixtures("with_this_model")
-def test_the_command_writes_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_one_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], with_this_model: list[LastOfLegal]
+) -> None:
     pgn, out = write_pgn(tmp_path), tmp_path / "ann.html"
+    assert report(Path("model"), str(pgn), player="ann", recall=False, out=out) == 0
+    assert not with_this_model
     assert report(Path("model"), str(pgn), player="ann", out=out) == 0
+    assert len(with_this_model) == 1
     assert "How Ann plays" in out.read_text()
     assert f"{out}: 8 games of Ann" in capsys.readouterr().out
     report(Path("model"), str(pgn), player="ann", versus="bob", out=out)

@@ -64,7 +64,7 @@ def test_it_is_learnt_and_scored(predictor: Predictor, timed: Path) -> None:
 def test_a_followed_game_reads_the_clocks_and_says_how_long(
     predictor: Predictor, timed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(predictor.model.folder, timed, as_json=True, top=1, sources=0)
+    run(predictor.model.folder, timed, recall=False, as_json=True, top=1, sources=0)
     views = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [view["seconds"] for view in views[2:6]] == [11, 95, 11, 95]
     games = read_games(timed)[0]

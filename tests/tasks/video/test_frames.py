@@ -103,6 +103,42 @@ def test_brightness_place_and_proportions_survive(tmp_path: Path) -> None:
     assert tall[8:24].max() > 200
 
 
+def test_a_figure_fills_the_picture_wherever_it_is_and_however_large(tmp_path: Path) -> None:
+    seen = []
+    for number, (row, column, size) in enumerate(
+        [(3, 5, 8), (30, 40, 16), (40, 56, 8)]
+    ):  # the last one at the border
+        pictures = np.full((3, 48, 64), 30, np.uint8)
+        pictures[:, row : row + size, column : column + size // 2] = 220
+        path = write_video(tmp_path / f"{number}.mp4", pictures)
+        seen.append(next(iter(read_frames(path, Look(16, 16, figure=True)))).pixels[0].astype(int))
+    for picture in seen:
+        assert picture[:, 5:11].mean() > 190  # as high as the picture, half as wide, in the middle
+        assert picture[:, :3].mean() < 50  # of the ground's brightness around it, and not black
+        assert picture[:, 13:].mean() < 50
+        assert picture[:, :3].mean() > 15
+
+
+def test_a_figure_is_upright_and_in_colour(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    red = np.zeros((2, 32, 32, 3), np.uint8)
+    red[:, 20:24, 4:20, 0] = 250  # 4 x 16
+    path = write_video(tmp_path / "red.mp4", red)
+    (first, _) = read_frames(path, Look(16, 16, color=True, figure=True))
+    assert first.pixels.shape == (3, 16, 16)
+    assert first.pixels[0, 7:9].mean() > 180
+    assert first.pixels[0, :5].mean() < 60
+    monkeypatch.setattr(frames, "rotation_of", lambda frame: 1)
+    (turned, _) = read_frames(path, Look(16, 16, color=True, figure=True))
+    assert np.abs(turned.pixels.astype(int) - np.rot90(first.pixels, axes=(1, 2))).mean() < 12
+
+
+def test_a_picture_without_a_figure_stays_whole(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "even.mp4", np.full((2, 16, 24), 90, np.uint8))
+    (first, _) = read_frames(path, Look(8, 8, figure=True))
+    assert first.pixels.shape == (1, 8, 8)
+    assert np.abs(first.pixels.astype(int) - 90).max() < 6
+
+
 def test_colour_is_three_channels(tmp_path: Path) -> None:
     red = np.zeros((3, 16, 16, 3), np.uint8)
     red[..., 0] = 250

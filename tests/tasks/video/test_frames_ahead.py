@@ -162,6 +162,8 @@ def test_what_cannot_be_continued_has_its_line(trained: Path, films: str, tmp_pa
         ValueError, match=r"patch is 5, expected a divisor of height 36 and width 48: change it"
     ):
         Settings(predict="frames", patch=5)
+    with pytest.raises(ValueError, match="figure is True with predict = 'frames', expected whole pictures"):
+        Settings(predict="frames", figure=True)
     with pytest.raises(
         ValueError, match=r"num_layers is 2 and cell is 'lstm', expected 1 and 'gru' for frames"
     ):

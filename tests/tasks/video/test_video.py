@@ -65,6 +65,17 @@ def films(squares: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def test_a_model_cuts_figures_out_as_in_training(squares: str, tmp_path: Path) -> None:
+    congru.tasks.video.train(squares, **{**SMALL, "steps": 1}, **PICTURES, figure=True, out=tmp_path / "run")
+    path = next(Path(squares, "left").iterdir())
+    classifier = Classifier.load(tmp_path / "run")
+    clip = classifier.read(path)
+    assert clip[:, :, :, 8:16].mean() > 180  # a square of the picture's height in its middle
+    older = {key: value for key, value in classifier.config.items() if key != "figure"}
+    whole = Classifier.around(classifier.network, classifier.classes, older).read(path)
+    assert whole.mean() < 60
+
+
 def changes(**amounts: float) -> Changes:
     none: dict[str, Any] = {"shift": 0, "zoom": 0, "turn": 0, "stretch": 0, "warp": 0, "flip": False}
     return Changes(**{**none, "coordinates": 2, "deviation": (1.0, 1.0), **amounts})

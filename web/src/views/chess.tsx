@@ -18,13 +18,14 @@ export function Chess({ model }: { model: string }) {
   const [flipped, setFlipped] = useState(query.get("model") === "white");
   const [best, setBest] = useState(true);
   const [arrows, setArrows] = useState(true);
+  const [recall, setRecall] = useState(query.get("recall") !== "no");
   const [typed, setTyped] = useState("");
   const [fault, setFault] = useState<string | null>(null);
   const [players, setPlayers] = useState<string[]>([]);
   const [pgn, setPgn] = useState("");
   const now = shownPly === null ? moves : moves.slice(0, shownPly);
-  const ask = { moves: now, white: white || null, black: black || null, players: players.length === 0 };
-  const { answer: game, fault: asked, busy } = useAnswer(`${model} ${now.join(" ")} ${white} ${black}`, () => engine.game(model, ask));
+  const ask = { moves: now, white: white || null, black: black || null, players: players.length === 0, recall };
+  const { answer: game, fault: asked, busy } = useAnswer(`${model} ${now.join(" ")} ${white} ${black} ${recall}`, () => engine.game(model, ask));
   const whole = useRef<GameView | null>(null);
   if (game && shownPly === null) whole.current = game;
   const state = useLatest({ moves, game, who, best, shownPly });
@@ -33,8 +34,8 @@ export function Chess({ model }: { model: string }) {
     if (game?.players && players.length === 0) setPlayers(game.players);
   }, [game]);
   useEffect(() => {
-    keepInAddress(["model", model, "play"], { moves: moves.join(" "), white, black, model: who === "none" ? "" : who });
-  }, [moves, white, black, who, model]);
+    keepInAddress(["model", model, "play"], { moves: moves.join(" "), white, black, model: who === "none" ? "" : who, recall: recall ? "" : "no" });
+  }, [moves, white, black, who, model, recall]);
 
   function play(uci: string) {
     const base = shownPly === null ? moves : moves.slice(0, shownPly);
@@ -130,6 +131,11 @@ export function Chess({ model }: { model: string }) {
                   {game.seconds !== null && <> About {digits(game.seconds, 2)} s of thought.</>}
                 </p>
               )}
+              {game.chosen.length > 0 && (
+                <p class="small soft">
+                  {(game.turn === "white" ? white : black) || "The player"} chose here before: {game.chosen.slice(0, 6).map((one) => `${one.san} ${one.count}`).join(", ")}{game.chosen.length > 6 && ", …"}.
+                </p>
+              )}
               {game.sources.some((source) => source.bits >= 0.005) && (
                 <p class="small soft">
                   It stands on {game.sources.filter((source) => source.bits >= 0.005).map((source) => `${source.move} (${source.bits.toFixed(2)} bits)`).join(", ")}.
@@ -148,11 +154,12 @@ export function Chess({ model }: { model: string }) {
         )}
         <div class="card">
           <h2>Players</h2>
-          <p class="small soft">The model has a vector for every player it knows; an unknown name is an unknown player.</p>
+          <p class="small soft">The model has a vector for every player it knows; an unknown name is an unknown player. It remembers how their earlier games began, and expects in the same position what they chose there.</p>
           <div class="row">
             <label class="field" style={{ flex: 1 }}><span>White</span><input list="players" value={white} onChange={(event) => setWhite(event.currentTarget.value)} /></label>
             <label class="field" style={{ flex: 1 }}><span>Black</span><input list="players" value={black} onChange={(event) => setBlack(event.currentTarget.value)} /></label>
           </div>
+          <div class="row"><button type="button" aria-pressed={recall} onClick={() => setRecall(!recall)}>Earlier games count</button></div>
           <Acquaintance
             model={model}
             known={(made) => {

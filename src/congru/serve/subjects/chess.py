@@ -100,7 +100,7 @@ class Games:
             DataError: a move that is not legal, or several players of one name.
         """
         predictor = predictor_of(shelf)
-        key: tuple[Any, ...] = (id(predictor), body.white, body.black, body.fen)
+        key: tuple[Any, ...] = (id(predictor), body.white, body.black, body.fen, body.recall)
         moves = tuple(body.moves)
         game, played = self._take(key, moves)
         if game is None:
@@ -118,7 +118,9 @@ class Games:
     def _begin(self, predictor: Predictor, body: GameBody) -> Followed:
         openings = openings_or_none()
         names = openings.name if openings else lambda position: None
-        return begin(predictor, white=body.white, black=body.black, fen=body.fen, names=names)
+        return begin(
+            predictor, white=body.white, black=body.black, fen=body.fen, recall=body.recall, names=names
+        )
 
     def _take(self, key: tuple[Any, ...], moves: tuple[str, ...]) -> tuple[Followed | None, int]:
         """The longest game that these moves go on from, taken out; or the one a move longer, taken back."""
@@ -157,6 +159,7 @@ def told(game: Followed, predictor: Predictor, body: GameBody) -> dict[str, Any]
         "opening": view.opening,
         "outcome": view.outcome,
         "seconds": view.seconds,
+        "chosen": [{"san": san, "count": count} for san, count in view.chosen],
         "sources": [source._asdict() for source in view.sources],
         "history": [{**played._asdict(), "number": game.number(k)} for k, played in enumerate(game.history)],
         "players": predictor.players if body.players else None,

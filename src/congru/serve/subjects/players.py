@@ -1,4 +1,7 @@
-"""Players that a chess model gets to know: a vector fitted on a PGN of their games, and the model folder that has it."""
+"""Players that a chess model gets to know: a vector fitted on a PGN of their games, and the model folder that has it.
+
+The folder also remembers how these games began (:mod:`congru.tasks.chess.archive`).
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ def adapt(shelf: Shelf, body: AdaptBody, library: Library, runs: Path, report: R
     report("reading", 0, expected)
     games = _games(body.pgn, lambda number: report("reading", number, max(number, expected)))
     with _one_thread():
-        name, num_games, fitted = fit_named(
+        name, own_games, fitted = fit_named(
             predictor,
             games,
             body.player,
@@ -48,13 +51,13 @@ def adapt(shelf: Shelf, body: AdaptBody, library: Library, runs: Path, report: R
             progress=lambda done, of: report("fitting", done, of),
         )
     runs.mkdir(parents=True, exist_ok=True)
-    save_with_player(predictor, name, fitted.vector, target)
+    save_with_player(predictor, name, fitted.vector, target, own_games)
     library.add_root(runs)
     written = next(one for one in library.scan().values() if one.path.resolve() == target.resolve())
     return {
         "model": written.name,
         "player": name,
-        "games": num_games,
+        "games": len(own_games),
         "moves": fitted.plies,
         "before": fitted.before,
         "after": fitted.after,

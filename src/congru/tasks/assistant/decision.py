@@ -3,12 +3,14 @@
 p(i) = softmax_i(logits[i] + log Σ_y exp(tags' part of s(i, y))), s of crf.py; confidence = max over the intents but `oos` of p
 known = confidence >= threshold;  the path is the best one of the intent that is chosen
 
+Where several members stand in the network, tag scores, logits and the weights of the field are the means of theirs.
+
 Legend: B sentences, T words, K tags, N intents.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 from congru.runtime.decoding.viterbi import LinearChain, bio_allowed
 from congru.tasks.assistant.formats import OUT_OF_SCOPE
+from congru.tasks.members import member_name
 
 Floats = NDArray[Any]
 _LOST = 0.02  # share of rightly understood sentences that may stay below the threshold
@@ -33,6 +36,13 @@ class Field:
         self.coupling = zeros if coupling is None else np.asarray(coupling, np.float64)
         self._peak = float(self.chain.transitions.max())
         self._weights = np.exp(self.chain.transitions - self._peak)
+
+    @classmethod
+    def of(cls, weights: Mapping[str, Floats], tags: Sequence[str]) -> Field:
+        """The mean of the members' weights by the names that they have in a folder."""
+        transitions, start = mean_of_members("transitions", weights), mean_of_members("start", weights)
+        coupling = mean_of_members("coupling", weights) if "coupling" in weights else None
+        return cls(transitions, start, coupling, tags)
 
     def coupled(self, tag_scores: Floats, intents: NDArray[np.int64]) -> Floats:
         """Tag scores [B, T, K] under one intent a sentence [B]."""
@@ -53,6 +63,18 @@ class Field:
         highest = forward.max(axis=2)
         sums: Floats = np.log(np.exp(forward - highest[:, :, None]).sum(axis=2)) + highest
         return sums
+
+
+def mean_of_members(name: str, values: Mapping[str, Floats]) -> Floats:
+    """The mean of `name` over the members of a network.
+
+    >>> mean_of_members("tags", {"tags": np.array([1.0]), "tags2": np.array([3.0]), "intent": np.array([9.0])})
+    array([2.])
+    """
+    parts = [values[name]]
+    while (other := member_name(name, len(parts))) in values:
+        parts.append(values[other])
+    return parts[0] if len(parts) == 1 else np.mean(parts, axis=0)
 
 
 @dataclass(frozen=True)

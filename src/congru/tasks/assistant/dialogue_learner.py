@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from congru.errors import SettingsError
 from congru.runtime.answer import Answer
 from congru.tasks.assistant.dialogue_data import (
     DialogueData,
@@ -57,6 +58,10 @@ class DialogueLearner(TaskLearner[Settings]):
 
     def __init__(self, data: DialogueData, settings: Settings) -> None:
         super().__init__(settings)
+        if settings.seeds > 1:
+            raise SettingsError(
+                f"seeds is {settings.seeds}, expected 1 for a file of dialogues: leave out --seeds"
+            )
         self.data, self.reader = data, data.reader
         self.next = NextAction.count(data.followed, len(self.reader.actions))
         measures = baseline_measures(NextAction(self.next), data.validation_followed, self.reader)

@@ -12,7 +12,7 @@ from congru.errors import DataError
 from congru.runtime.answer import Arrays
 from congru.runtime.model import Model
 from congru.tasks.assistant.data import NO_INTENT
-from congru.tasks.assistant.decision import Decision, Field, decide
+from congru.tasks.assistant.decision import Decision, Field, decide, mean_of_members
 from congru.tasks.assistant.examples import Example, cut_words, span_f1, spans_of
 from congru.tasks.assistant.features import Vocabulary, pad
 from congru.tasks.assistant.formats import OUT_OF_SCOPE
@@ -46,14 +46,14 @@ class Assistant:
         self.needed: dict[str, list[str]] = dict(config.get("needed", {}))
         self.cut_by_blanks = bool(config["cut_by_blanks"])
         self.vocabulary = Vocabulary.parse(model.files[VOCABULARY])
-        weights = model.task_weights
-        self.field = Field(weights["transitions"], weights["start"], weights.get("coupling"), self.tags)
+        self.field = Field.of(model.task_weights, self.tags)
 
     def decide(self, sentences: Sequence[Sequence[str]]) -> Decision:
         """Decisions for sentences as words, each of one word at least."""
         batch, lengths = pad([self.vocabulary.encode(words) for words in sentences])
         outputs: Any = self.model.run(batch, lengths)[0]
-        return decide(outputs["tags"], outputs["intent"], lengths, self.field, self.intents)
+        tags, logits = mean_of_members("tags", outputs), mean_of_members("intent", outputs)
+        return decide(tags, logits, lengths, self.field, self.intents)
 
     def paths(self, decision: Decision, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
         """The tags of each sentence by name."""

@@ -25,6 +25,13 @@ class Settings(ModelSettings, title="settings of assistant"):
     ] = 0.15
     hidden_size: Annotated[int, Field(ge=1, description="Units per direction.")] = 128
     embedding_size: Annotated[int, Field(ge=1, description="Size of the vector of a word or affix.")] = 48
+    seeds: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Sentences only: networks trained side by side from different first weights; the answer is their mean.",
+        ),
+    ] = 1
     dropout: Annotated[float, Field(ge=0, lt=1, description="Share of values dropped in training.")] = 0.4
     min_count: Annotated[
         int, Field(ge=1, description="Words seen less often in training are read as unseen.")

@@ -19,20 +19,21 @@ from congru.runtime.decoding.viterbi import bio_allowed
 from congru.tasks.assistant import crf
 from congru.tasks.assistant.baselines import WordCounts
 from congru.tasks.assistant.data import NO_INTENT, AssistantData, swap_values
-from congru.tasks.assistant.decision import Decision, Field, decide, learn_threshold
+from congru.tasks.assistant.decision import Decision, Field, decide, learn_threshold, mean_of_members
 from congru.tasks.assistant.examples import Example, needed_slots, spans_of
 from congru.tasks.assistant.features import pad
 from congru.tasks.assistant.formats import OUT_OF_SCOPE
 from congru.tasks.assistant.network import network_config
 from congru.tasks.assistant.scoring import VOCABULARY, measures, outputs_of
 from congru.tasks.assistant.settings import TASK, Settings
+from congru.tasks.members import member_name
 from congru.train.base import Probe, Sample, TaskLearner
 from congru.train.networks import Networks
 
 _FEWEST_STEPS = 5  # of an epoch
 _NEIGHBOURS = 20  # batches whose sentences are sorted by length together
 _LEAST = 1e-6  # probability of a label that training never shows
-_FIELD = ("transitions", "start", "coupling")
+FIELD = ("transitions", "start", "coupling")
 
 
 class UnderstandingLearner(TaskLearner[Settings]):
@@ -79,13 +80,11 @@ class UnderstandingLearner(TaskLearner[Settings]):
         }
 
     def weights(self, cell: str, hidden_size: int) -> dict[str, Tensor]:
-        """Transitions [K, K], start [K] and coupling [N, K] of the conditional random field."""
+        """Transitions [K, K], start [K] and coupling [N, K] of the conditional random field, for every member."""
         size, num_intents = len(self.data.tags), len(self.data.intents)
-        return {
-            "transitions": torch.zeros(size, size),
-            "start": torch.zeros(size),
-            "coupling": torch.zeros(num_intents, size),
-        }
+        shapes = {"transitions": (size, size), "start": (size,), "coupling": (num_intents, size)}
+        members = range(self.settings.seeds)
+        return {member_name(name, k): torch.zeros(shape) for k in members for name, shape in shapes.items()}
 
     def rows(self, epoch: int) -> NDArray[np.int64]:
         """Examples in random order until the batches are full, neighbours by length together; each with a seed [N, 2]."""
@@ -115,20 +114,23 @@ class UnderstandingLearner(TaskLearner[Settings]):
         return padded, lengths, pad(tags)[0], np.array(intents, np.int64)
 
     def loss(self, networks: Networks, batch: Any, carry: Any) -> tuple[Tensor, int, Any]:
-        """Summed nats of intents and tag paths, and the number of sentences."""
+        """Summed nats of intents and tag paths by each member, and how many are summed."""
         words, lengths, tags, intents = batch
         outputs, _ = networks["main"](words, lengths=lengths)
-        if len(self.data.tags) > 1:
-            allowed = torch.from_numpy(self._allowed).to(networks.device)
-            transitions, start, coupling = (networks.get_parameter(name) for name in _FIELD)
-            field = crf.Field(transitions, start, coupling, allowed)
-            total = crf.joint_nats(outputs["tags"], outputs["intent"], tags, intents, lengths, field).sum()
-        else:
-            total = F.cross_entropy(outputs["intent"].float(), intents, reduction="sum")
-            total = total + 0.0 * sum(
-                [outputs["tags"].sum(), *(networks.get_parameter(name).sum() for name in _FIELD)]
-            )
-        return total, len(intents), None
+        total = outputs["intent"].new_zeros(())
+        for number in range(self.settings.seeds):  # each member learns by itself: their costs are added
+            scores, logits = (outputs[member_name(name, number)] for name in ("tags", "intent"))
+            field = self._trained_field(networks, number)
+            if len(self.data.tags) > 1:
+                total = total + crf.joint_nats(scores, logits, tags, intents, lengths, field).sum()
+            else:  # nothing to tag: the other weights have no part in it
+                nats = F.cross_entropy(logits.float(), intents, reduction="sum")
+                total = total + nats + 0.0 * sum([scores.sum(), *(weight.sum() for weight in field[:3])])
+        return total, self.settings.seeds * len(intents), None
+
+    def _trained_field(self, networks: Networks, number: int) -> crf.Field:
+        transitions, start, coupling = (networks.get_parameter(member_name(name, number)) for name in FIELD)
+        return crf.Field(transitions, start, coupling, torch.from_numpy(self._allowed).to(networks.device))
 
     def validation_rows(self) -> range:
         """The validation examples."""
@@ -240,14 +242,13 @@ class UnderstandingLearner(TaskLearner[Settings]):
         """Tag scores [B, T, K], logits of intents [B, N], lengths [B]."""
         batch, lengths = pad([self.data.vocabulary.encode(words) for words in sentences])
         outputs, _ = networks["main"](self.tensors(batch, networks), lengths=self.tensors(lengths, networks))
-        scores, logits = (outputs[name].detach().float().cpu().numpy() for name in ("tags", "intent"))
-        return scores, logits, lengths
+        arrays = {name: part.detach().float().cpu().numpy() for name, part in outputs.items()}
+        return mean_of_members("tags", arrays), mean_of_members("intent", arrays), lengths
 
     def _field(self, networks: Networks) -> Field:
-        transitions, start, coupling = (
-            networks.get_parameter(name).detach().cpu().numpy() for name in _FIELD
-        )
-        return Field(transitions, start, coupling, self.data.tags)
+        names = [member_name(name, k) for k in range(self.settings.seeds) for name in FIELD]
+        weights = {name: networks.get_parameter(name).detach().cpu().numpy() for name in names}
+        return Field.of(weights, self.data.tags)
 
 
 def _regular(tags: Sequence[str]) -> list[str]:

@@ -13,6 +13,7 @@ from congru.tasks.chess.evaluation import score
 from congru.tasks.chess.games import Game, collect
 from congru.tasks.chess.pgn import read_pgn
 from congru.tasks.chess.predict import Predictor
+from congru.tasks.chess.recalls import recalls_of
 from congru.tasks.chess.replay import Skipped, replay
 
 TYPES = {"plies": "int64", "hits": "int64", "bits_per_move": "float64", "left_out": "string"}
@@ -35,7 +36,8 @@ def scores_of(predictor: Predictor, texts: Sequence[str]) -> Columns:
     if not playable:
         return answers
     games = collect([game for game in read if isinstance(game, Game) and len(game.moves)])
-    scored = score(predictor, games, np.arange(len(games)))
+    wanted = np.arange(len(games))
+    scored = score(predictor, games, wanted, recalls_of(predictor, games, wanted))
     ends = np.cumsum(games.lengths)
     for row, begin, end in zip(playable, ends - games.lengths, ends):
         answers["plies"][row] = int(end - begin)

@@ -9,7 +9,7 @@ Legend: N plies of all scored games.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from congru.tasks.chess.games import UNKNOWN, Games
 from congru.tasks.chess.predict import Predicted, Predictor
 from congru.tasks.chess.reading import Reader, chosen
 from congru.tasks.chess.recall import Recall
+from congru.tasks.chess.recalls import with_recall
 from congru.tasks.chess.scoring import BANDS, band_names, by_group, ranks
 
 ELO_BANDS = (1, 2200, 2400, 2500, 2600, 2700)
@@ -60,16 +61,14 @@ def score(
 ) -> Scored:
     """Score every ply of some games, in the games' order; `how` goes to :meth:`Predictor.predict`.
 
-    `recalls`: for each game what its players chose before, which then goes into the predictions.
+    `recalls`: of games what their players chose before (:func:`congru.tasks.chess.recalls.recalls_of`), which then goes into
+    the predictions.
     """
     reader = Reader(games, np.zeros(len(games.players), np.int64))
     parts = {}
     for predicted in predictor.predict(games, wanted, **how):
-        number = predicted.game
-        if recalls is not None:
-            moves = (games.of(number), predicted.row, predicted.code, predicted.log_p)
-            predicted = replace(predicted, log_p=recalls[number].over(*moves))
-        parts[number] = _scored(predicted, reader)
+        recall = recalls.get(predicted.game) if recalls is not None else None
+        parts[predicted.game] = _scored(with_recall(predicted, games, recall), reader)
     ordered = [parts[number] for number in sorted(parts)]
     return Scored(
         **{name: np.concatenate([getattr(part, name) for part in ordered]) for name in vars(ordered[0])}

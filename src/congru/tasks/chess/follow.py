@@ -6,10 +6,12 @@ import itertools
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
+
+import numpy as np
 
 from congru.errors import DataError
 from congru.tasks.chess.following import Followed, OpeningName, Played, View
@@ -17,7 +19,7 @@ from congru.tasks.chess.games import Games
 from congru.tasks.chess.players import matches, one_person
 from congru.tasks.chess.positions import Board
 from congru.tasks.chess.predict import Predictor
-from congru.tasks.chess.recall import Recall
+from congru.tasks.chess.recalls import recall_of
 from congru.tasks.chess.sources import read_games
 from congru.tasks.chess.terminal import board_lines, played_line, summary_lines, view_lines
 
@@ -46,19 +48,27 @@ def begin(
     elo: tuple[int, int] = (0, 0),
     fen: str | None = None,
     earlier: Games | None = None,
+    recall: bool = True,
+    date: int = 0,
+    moves: Sequence[int] = (),
     names: OpeningName = lambda position: None,
 ) -> Followed:
-    """A game that begins now; what the two players chose in `earlier` games goes into the predictions.
+    """A game that begins now; what the two players chose before, and in `earlier` games, goes into the predictions.
 
-    A name that the model does not know is an unknown player's.
+    A name that the model does not know is an unknown player's. `recall` False leaves out what the model itself remembers of
+    players. `date`, `moves`: of the game, where they are known (:func:`congru.tasks.chess.recalls.recall_of`).
     """
-    live = predictor.follow(
-        known_player(predictor, white),
-        known_player(predictor, black),
-        elo=elo,
-        board=Board(fen) if fen else None,
-        recall=None if earlier is None else Recall(earlier, white, black),
+    players = known_player(predictor, white), known_player(predictor, black)
+    recalled = recall_of(
+        predictor,
+        players,
+        earlier=earlier,
+        names=(white, black),
+        archive=recall,
+        date=date,
+        moves=np.array(moves, np.uint16) if moves and not fen else None,
     )
+    live = predictor.follow(*players, elo=elo, board=Board(fen) if fen else None, recall=recalled)
     return Followed(predictor, live, names)
 
 
@@ -148,7 +158,8 @@ def talk(start: Callable[[], Followed], most: int, sources: int, lines: TextIO |
 
 
 class OneGame(NamedTuple):
-    """A game to follow: White and Black, their ratings (0 unknown), the codes of the moves, another first position, the clocks.
+    """A game to follow: White and Black, their ratings (0 unknown), the codes of the moves, another first position, the clocks,
+    the date (yyyymmdd, unknown parts 0).
 
     `clocks`: the seconds left after each move, NaN where unknown; empty where the game has none.
     """
@@ -158,6 +169,7 @@ class OneGame(NamedTuple):
     moves: list[int]
     fen: str | None
     clocks: list[float]
+    date: int = 0
 
 
 def one_game(path: Path, number: int) -> OneGame:
@@ -175,4 +187,5 @@ def one_game(path: Path, number: int) -> OneGame:
         games.of(game).tolist(),
         games.fens[start] if start >= 0 else None,
         [] if games.clocks is None else games.clocks[games.offsets[game] : games.offsets[game + 1]].tolist(),
+        int(games.date[game]),
     )

@@ -57,7 +57,7 @@ class View:
     """What is known before a move. `white_wins`, `draws`, `black_wins` sum to 1; `sources` the earlier moves that count most.
 
     `seconds`: how long the player is likely to think, None where the model learnt from games without clocks. `chosen`: what
-    the player chose here in earlier games that were given, as (SAN, how often), the most frequent first.
+    the player chose here in earlier games, as (SAN, how often), the most frequent first.
     """
 
     ply: int

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from congru.nn.network import Network
 from congru.runtime.answer import Answer
 from congru.runtime.decoding.scores import log_softmax
+from congru.tasks.chess.archive import ARCHIVE, Archive
 from congru.tasks.chess.attacks import Ints
 from congru.tasks.chess.data import ChessData, prepare
 from congru.tasks.chess.moves import MOVE_INDEX
@@ -251,8 +252,13 @@ class ChessLearner(TaskLearner[Settings]):
         return {"variant": self.settings.variant}
 
     def files(self, parts: Sequence[Any]) -> dict[str, bytes]:
-        """The names of the players with a vector, in the order of their numbers."""
-        return {PLAYERS: (json.dumps(self.data.known, ensure_ascii=False, indent=0) + "\n").encode()}
+        """The names of the players with a vector, in the order of their numbers, and how their training games began."""
+        names = (json.dumps(self.data.known, ensure_ascii=False, indent=0) + "\n").encode()
+        return {PLAYERS: names, ARCHIVE: self._archive}
+
+    @cached_property
+    def _archive(self) -> bytes:
+        return Archive.of(self.data.games, self.data.train, self.data.numbers).to_bytes()
 
     def answer(self, networks: Networks, task_config: Mapping[str, Any]) -> Answer:
         """log p of every legal move [C] and of the results [T, 3], for the beginning of a validation game."""

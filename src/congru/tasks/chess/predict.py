@@ -15,17 +15,19 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from congru.errors import ModelFolderError
+from congru.errors import DataError, ModelFolderError
 from congru.runtime.answer import Arrays
 from congru.runtime.decoding.scores import log_softmax
 from congru.runtime.instead import outputs_instead
 from congru.runtime.model import Model
 from congru.runtime.run import State
+from congru.tasks.chess.archive import ARCHIVE, Archive
 from congru.tasks.chess.attacks import Ints
 from congru.tasks.chess.games import Game, Games, collect
 from congru.tasks.chess.keys import FoldedKeys
@@ -33,7 +35,7 @@ from congru.tasks.chess.moves import MOVE_INDEX, NUM_MOVES
 from congru.tasks.chess.plies import START_TOKEN
 from congru.tasks.chess.positions import Board, position_of, relative
 from congru.tasks.chess.reading import Context, Inputs, Reader, inputs_of
-from congru.tasks.chess.recall import Recall
+from congru.tasks.chess.recall import Choices, Recall
 from congru.tasks.chess.scoring import legal_log_softmax
 from congru.tasks.chess.streams import game_batches, plies_of
 from congru.tasks.loading import fitting, load_model
@@ -86,6 +88,7 @@ class Predictor:
         self.main = model.networks["main"]
         self.vectors: NDArray[np.float32] = model.networks["player"].weights["vector.weight"]
         self._numbers = {name: number for number, name in enumerate(self.players, 1)}
+        self._choices: dict[tuple[int, int], Choices] = {}
         if self.with_board:
             pieces = model.networks["board"].weights
             self._pieces = np.ascontiguousarray(pieces["pieces.weight"].T)
@@ -104,6 +107,26 @@ class Predictor:
     def numbers_in(self, games: Games) -> Ints:
         """The number of every player of some games."""
         return np.array([self.number_of(name) for name in games.players], np.int64)
+
+    @cached_property
+    def archive(self) -> Archive:
+        """How the games of the players began whom it knows; empty for the folder of an earlier version."""
+        content = self.model.files.get(ARCHIVE)
+        if content is None:
+            return Archive.empty()
+        return Archive.parse(content, len(self.players), str(self.model.folder / ARCHIVE))
+
+    def choices(self, number: int, side: int) -> Choices:
+        """What a player chose with White (0) or Black (1) in the games of the archive, counted once."""
+        if (number, side) not in self._choices:
+            try:
+                made = Choices(self.archive, self.archive.games_of(number, side), side)
+            except DataError as error:
+                raise ModelFolderError(
+                    f"{self.model.folder / ARCHIVE}: {error}: copy the folder again"
+                ) from None
+            self._choices[number, side] = made
+        return self._choices[number, side]
 
     def predict(
         self,

@@ -15,6 +15,7 @@ from congru.runtime.atomic import write_whole
 from congru.tasks.chess.openings import NO_NAMES, openings_or_none
 from congru.tasks.chess.player_page import player_page, read_position
 from congru.tasks.chess.predict import Predictor
+from congru.tasks.chess.recalls import Recalling
 from congru.tasks.chess.sources import Bad, read_games, tell
 from congru.tasks.chess.study import Study
 from congru.tasks.chess.tendencies import find_player
@@ -31,6 +32,7 @@ def report(
     out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("player.html"),
     position: str | None = None,
     most: int = 400,
+    recall: bool = True,
     bad: Bad = "skip",
 ) -> int:
     """Write one offline page about how a player plays, or how two are likely to play against each other.
@@ -51,6 +53,8 @@ def report(
         A FEN or moves: what the player does there.
     most:
         How many games of a player the model reads, evenly spread.
+    recall:
+        What a player chose in the games that the model remembers goes into what it expects.
     bad:
         A game that cannot be followed: leave it out and count it, or stop with one line.
     """
@@ -68,7 +72,8 @@ def report(
     names = openings_or_none()
     if names is None:
         print(NO_NAMES)
-    study = Study(read, names, Predictor.load(model), most)
+    predictor = Predictor.load(model)
+    study = Study(read, names, Recalling(predictor) if recall else predictor, most)
     html = player_page(study, one, position=position) if two is None else versus_page(study, one, two)
     try:
         write_whole(out, html.encode("utf-8"))

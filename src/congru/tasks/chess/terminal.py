@@ -11,6 +11,7 @@ from congru.tasks.chess.rules import PIECES, Position
 _FIGURES = dict(zip("KQRBNPkqrbnp", "♔♕♖♗♘♙♚♛♜♝♞♟"))
 _SIDES = ("White", "Black")
 _BAR = 24  # characters of a full bar
+_MOST_CHOSEN = 6
 
 
 def board_lines(position: Position, *, figures: bool = True, turned: bool = False) -> list[str]:
@@ -47,8 +48,9 @@ def view_lines(game: Followed, view: View) -> list[str]:
     if view.seconds is not None:
         lines.append(f"  and to think about {view.seconds:.0f} s")
     if view.chosen:
-        times = ", ".join(f"{san} {count}" for san, count in view.chosen)
-        lines.append(f"  chosen here in earlier games: {times}")
+        times = ", ".join(f"{san} {count}" for san, count in view.chosen[:_MOST_CHOSEN])
+        more = ", ..." if len(view.chosen) > _MOST_CHOSEN else ""
+        lines.append(f"  chosen here in earlier games: {times}{more}")
     if view.sources:
         stands = ", ".join(f"{source.move} ({source.bits:+.2f} bits)" for source in view.sources)
         lines.append(f"  {view.choices[0].san} stands on {stands}")

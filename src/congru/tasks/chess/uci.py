@@ -20,6 +20,7 @@ from congru.runtime.decoding.sampling import Sampling, probabilities
 from congru.tasks.chess.players import one_person
 from congru.tasks.chess.positions import Board
 from congru.tasks.chess.predict import LiveGame, Predictor
+from congru.tasks.chess.recalls import recall_of
 from congru.version import __version__
 
 _CENTIPAWNS = 400  # 400 log10(p / (1 - p)): the Elo difference that the expected score stands for
@@ -38,6 +39,7 @@ class Options:
     opponent: str = ""
     seed: int = 0
     chess960: bool = False
+    recall: bool = True
     show_wdl: bool = False
 
 
@@ -89,6 +91,7 @@ class Engine:
             "TopP type string default 1",
             "Player type string default <empty>",
             "Opponent type string default <empty>",
+            "Recall type check default true",
             "Seed type spin default 0 min 0 max 2147483647",
         ):
             self.say(f"option name {line}")
@@ -147,7 +150,8 @@ class Engine:
         board = Board(start, options.chess960)
         pair = [one_person(name, names)[0] if name else None for name in (options.player, options.opponent)]
         white, black = pair if (board.side + plies) % 2 == 0 else reversed(pair)
-        return self.predictor.follow(white, black, elo=(options.elo, options.elo), board=board)
+        recall = recall_of(self.predictor, (white, black), archive=options.recall)
+        return self.predictor.follow(white, black, elo=(options.elo, options.elo), board=board, recall=recall)
 
     def _go(self, words: list[str]) -> None:
         begin = time.perf_counter()
@@ -275,6 +279,7 @@ _OPTION_NAMES: dict[str, Callable[[Engine, str], None]] = {
     "TopP": _real("top_p", 1e-6, 1),
     "Player": _player("player"),
     "Opponent": _player("opponent"),
+    "Recall": _flag("recall"),
     "Seed": _whole("seed", 0, 2**31 - 1),
 }
 _OPTIONS = {name.lower(): function for name, function in _OPTION_NAMES.items()}

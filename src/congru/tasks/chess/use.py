@@ -28,6 +28,7 @@ from congru.tasks.chess.players import one_person
 from congru.tasks.chess.predict import LiveGame, Predictor
 from congru.tasks.chess.predict import reply as reply
 from congru.tasks.chess.probes import board_probe
+from congru.tasks.chess.recalls import recalls_of
 from congru.tasks.chess.report import report
 from congru.tasks.chess.san import read_move, write_san
 from congru.tasks.chess.sources import Bad, read_games, tell
@@ -55,6 +56,7 @@ def run(
     black_elo: int = 0,
     fen: str | None = None,
     earlier: Path | None = None,
+    recall: bool = True,
     top: int = 5,
     sources: int = 3,
     boards: Annotated[bool, Parameter(negative=())] = False,
@@ -86,6 +88,8 @@ def run(
         Another first position.
     earlier:
         A PGN of earlier games of the two players: what they chose in the same positions goes into the predictions.
+    recall:
+        What the model remembers that the two players chose in the same positions goes into the predictions.
     top:
         How many moves to show.
     sources:
@@ -98,11 +102,12 @@ def run(
     predictor = Predictor.load(model)
     played: list[str | int] = [*_NUMBER.sub(" ", moves).split()]
     clocks: list[float] = []
+    date = 0
     if game is not None:
         one = follow.one_game(game, number)
         white, black = white or one.players[0], black or one.players[1]
         white_elo, black_elo = white_elo or int(one.elo[0]), black_elo or int(one.elo[1])
-        fen, played, clocks = one.fen, [*one.moves], one.clocks
+        fen, played, clocks, date = one.fen, [*one.moves], one.clocks, one.date
     before = read_games(earlier)[0] if earlier is not None else None
     openings = openings_or_none()
     names = openings.name if openings else lambda position: None
@@ -115,6 +120,9 @@ def run(
             elo=(white_elo, black_elo),
             fen=fen,
             earlier=before,
+            recall=recall,
+            date=date,
+            moves=[code for code in played if isinstance(code, int)],
             names=names,
         )
 
@@ -147,6 +155,7 @@ def evaluate(
     games: Annotated[int | None, Parameter(name="--games")] = None,
     probe: bool = False,
     players: bool = False,
+    recall: bool = True,
     bad: Bad = "skip",
     quiet: bool = False,
 ) -> dict[str, dict[str, float]]:
@@ -167,6 +176,9 @@ def evaluate(
         Also read the board from the state by a linear map, beside a control.
     players:
         Also name the players of 1, 5 and 20 games by the nearest middle of their training games.
+    recall:
+        What the model remembers that players chose in the same positions, in other games than the one that is scored, goes into
+        the predictions.
     bad:
         A game that cannot be followed: leave it out, or stop with one line.
     quiet:
@@ -174,7 +186,7 @@ def evaluate(
     """
     predictor = Predictor.load(model)
     name, read, wanted = part_of(data, part, games, bad)
-    scored = score(predictor, read, wanted)
+    scored = score(predictor, read, wanted, recalls_of(predictor, read, wanted) if recall else None)
     whole = summary(scored)
     train = np.flatnonzero(read.split == TRAIN) if name in ("validation", "test") else np.zeros(0, np.int64)
     rows = {"model": whole, **baseline_rows(read, train, wanted)}
@@ -253,7 +265,9 @@ def adapt(
     rounds: int = 40,
     bad: Bad = "skip",
 ) -> int:
-    """Fit a vector for a player on their games and write a model that knows them; all other weights stay.
+    """Fit a vector for a player on their games and write a model that knows them and remembers how these games began.
+
+    All other weights stay.
 
     Parameters
     ----------
@@ -273,10 +287,10 @@ def adapt(
         A game that cannot be followed: leave it out, or stop with one line.
     """
     predictor, read = Predictor.load(model), read_games(games, bad=bad, say=tell)[0]
-    name, num_games, fitted = fit_named(predictor, read, player, most=most, rounds=rounds)
-    save_with_player(predictor, name, fitted.vector, out)
+    name, own, fitted = fit_named(predictor, read, player, most=most, rounds=rounds)
+    save_with_player(predictor, name, fitted.vector, out, own)
     print(
-        f"{name}: {num_games} games, {fitted.plies:,} moves, {fitted.before:.4f} -> {fitted.after:.4f} bits a move"
+        f"{name}: {len(own)} games, {fitted.plies:,} moves, {fitted.before:.4f} -> {fitted.after:.4f} bits a move"
         f" on these games; next: {shlex.join(['congru', 'run', str(out), '--white', name])}"
     )
     return 0
@@ -290,8 +304,10 @@ def fit_named(
     most: int = 200,
     rounds: int = 40,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[str, int, Fitted]:
+) -> tuple[str, Games, Fitted]:
     """Fit a vector for the player of that name, however the games spell it: the name, the games used, what was fitted.
+
+    In these games the player has that name alone.
 
     `progress` as for :func:`congru.tasks.chess.adaptation.fit_player`.
 
@@ -308,7 +324,11 @@ def fit_named(
         black=np.where(spelled[games.black], number, games.black),
     )
     own = np.flatnonzero((one.white == number) | (one.black == number))[:most]
-    return names[0], len(own), fit_player(predictor, one, number, own, rounds=rounds, progress=progress)
+    return (
+        names[0],
+        one.select(own),
+        fit_player(predictor, one, number, own, rounds=rounds, progress=progress),
+    )
 
 
 def inspect_inputs(model: Model, source: str | None = None) -> tuple[dict[str, NDArray[Any]], list[str]]:

@@ -8,7 +8,7 @@ long season the longest natural cycle of up to 168 steps (a week of hours), if i
 lags        1 (the last value), the season if it is at least 2, and the long season; a season only if the longest train part
             holds three of it.
 input_size  three horizons or two of the longest cycle of up to 168 steps, whichever is more; at least 32 steps, and at most
-            half of the longest train part.
+            half of the longest train part, or one season where that is longer and leaves room for a horizon.
 segment     1 (step by step, can be streamed) for an input of up to 128 steps. Above, the season if it is between 4 and an
             eighth of the input, else the square root of the input, rounded.
 calendar    every natural cycle of which the longest train part holds two.
@@ -117,12 +117,13 @@ def choose_input_size(
     >>> from congru.data.frequency import parse_frequency
     >>> choose_input_size(24, parse_frequency("1h"), 24, 8640)
     336
-    >>> choose_input_size(7, parse_frequency("1d"), 7, 1000)
-    32
+    >>> choose_input_size(7, parse_frequency("1d"), 7, 1000), choose_input_size(24, parse_frequency("1w"), 52, 96)
+    (32, 52)
     """
     cycles = [cycle for cycle in (*frequency.cycles, season, long_season or 1) if cycle <= LONGEST_CYCLE]
     wanted = max(3 * horizon, 2 * max(cycles, default=1), 32)
-    return max(1, min(wanted, longest // 2))
+    room = season if season + horizon <= longest else 1
+    return max(1, min(wanted, max(longest // 2, room)))
 
 
 def choose_segment(input_size: int, season: int) -> int:

@@ -35,6 +35,7 @@ from congru.tasks.forecast.simple import Rows
 from congru.tasks.forecast.store import NUM_ANSWERS, SeriesStore
 from congru.tasks.forecast.window import Window, decode_mean
 from congru.tasks.forecast.wording import name_step, say_times
+from congru.tasks.members import member_name
 from congru.train.base import Probe, Sample, TaskLearner
 from congru.train.networks import Networks
 
@@ -104,13 +105,15 @@ class ForecastLearner(TaskLearner[Settings]):
         """One network from windows to the numbers of a forecast, or several alike whose forecasts are averaged."""
         settings = self.settings
         layers = (cell, hidden_size, settings.num_layers, settings.dropout)
-        names = ["main", *(f"main{number}" for number in range(2, settings.seeds + 1))]
+        names = (member_name("main", number) for number in range(settings.seeds))
         return {name: network_config(self.data.window, *layers) for name in names}
 
     def rows(self, epoch: int) -> NDArray[np.int64]:
         """Windows [N, 2] in random order, every `stride` steps from a random first one."""
         rng = self.generator(epoch)
-        windows = np.stack(self.data.train_rows(self.stride, int(rng.integers(self.stride))), 1)
+        series, _ = self.data.train_rows(1, 0)
+        firsts = min(self.stride, int(np.bincount(series).max()))  # so that the longest series has a window
+        windows = np.stack(self.data.train_rows(self.stride, int(rng.integers(firsts))), 1)
         order = rng.permutation(len(windows))
         return np.asarray(windows[np.resize(order, max(self.settings.batch_size, len(windows)))])
 

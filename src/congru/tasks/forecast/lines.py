@@ -86,6 +86,26 @@ def lag_map(lag: int, look_back: int, horizon: int) -> Array:
     return weights
 
 
+def mean_map(look_back: int, horizon: int) -> Array:
+    """W [L + 2, h] of the forecast that is the mean of the look-back.
+
+    >>> mean_map(2, 1).T.tolist()
+    [[0.5, 0.5, 0.0, 0.0]]
+    """
+    return np.concatenate([np.full((look_back, horizon), 1 / look_back), np.zeros((2, horizon))])
+
+
+def drift_map(look_back: int, horizon: int) -> Array:
+    """W [L + 2, h] of the forecast that goes on as the look-back did from its first value to its last.
+
+    >>> drift_map(3, 2).T.tolist()
+    [[-0.5, 0.0, 0.0, 0.0, 0.0], [-1.0, 0.0, 0.0, 0.0, 0.0]]
+    """
+    weights = np.zeros((look_back + 2, horizon))
+    weights[0] = -np.arange(1, horizon + 1) / max(look_back - 1, 1)
+    return weights
+
+
 def longer(weights: Array, look_back: int) -> Array:
     """The same map of a longer look-back: earlier values count for nothing."""
     before = np.zeros((look_back + 2 - len(weights), weights.shape[1]))

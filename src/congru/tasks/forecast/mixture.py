@@ -6,10 +6,15 @@
 t is the mean gain of the mixture over the simpler forecast, divided by its standard error over groups of windows (the statistic
 of Diebold & Mariano 1995). Windows overlap, so a group is a stretch of one horizon; where there are fewer than four, a series.
 E0 = (G - 1) / (G - 3) is the mean of t^2 over G groups where there is nothing to gain: such a share is shrunk to 0, one beyond
-doubt is kept (as James & Stein shrink). Where nothing can be told, with three groups or fewer, it is halved.
+doubt is kept (as James & Stein shrink). With three groups or fewer the root of the
+share of the error that goes away is kept: all of it where nothing is left over, little where little is gained.
 
 The simple forecasts come first: the best lag, then each line as far as it gains on the validation windows and on stretches of
 the train part that it was fitted without. Their mixture is one linear map, see lines.py. The network comes last.
+
+A line needs twice as many training windows as it reads values. A table that has fewer of them has shorter lines, which read a
+quarter of the longest train part and are fitted where there are twice as many windows without a repeated first value, ten at
+least; and before them two lines that are not fitted, the mean of these values and the drift from the first to the last of them.
 """
 
 from __future__ import annotations
@@ -24,9 +29,11 @@ from congru.tasks.forecast.lines import (
     LONGEST_TREND,
     Index,
     TrendLine,
+    drift_map,
     fit_line,
     lag_map,
     longer,
+    mean_map,
 )
 from congru.tasks.forecast.panel import Panel
 from congru.tasks.forecast.window import Array
@@ -36,7 +43,8 @@ _BANDS = 4  # of the horizon, each with a share of its own
 _SHORTEST = 8  # steps ahead that are divided into bands
 MOST = 4096  # windows that a share is fitted on, and of a line's left-out forecasts
 _FEWEST_GROUPS = 4
-_UNKNOWN = 0.5  # of a share where there are fewer
+_SHORT = 4  # look-backs of a short series' lines in the longest train part
+_FEWEST = 10  # windows that a line is fitted on
 
 Rows = tuple[Index, Index]  # series [B] and cutoff [B] of windows
 
@@ -105,17 +113,19 @@ def best_shares(evidence: Evidence, forecast: Array, simpler: Array) -> Array:
     return result
 
 
-def trust(gains: Array, groups: Index | None) -> float:
-    """How much of a share stays whose mixture gains so much in each window [B]: 0 to 1, see above.
+def trust(gains: Array, groups: Index | None, former: float) -> float:
+    """How much of a share stays whose mixture gains so much in each window [B] of a mean error `former`: 0 to 1, see above.
 
-    >>> round(trust(np.array([1.0, 3.0] * 3), np.arange(6)), 4), trust(np.array([1.0, -1.0] * 3), np.arange(6))
+    >>> round(trust(np.array([1.0, 3.0] * 3), np.arange(6), 9.0), 4), trust(np.array([1.0, -1.0] * 3), np.arange(6), 9.0)
     (0.9167, 0.0)
+    >>> trust(np.array([1.0, 1.0]), None, 1.0), trust(np.array([1.0, 1.0]), None, 4.0)
+    (1.0, 0.5)
     """
     mean = float(gains.mean()) if len(gains) else 0.0
     if mean <= 0:
         return 0.0
     if groups is None:
-        return _UNKNOWN
+        return float(np.sqrt(mean / former))
     _, numbers = np.unique(groups, return_inverse=True)
     count = int(numbers.max()) + 1
     sums = np.bincount(numbers, gains - mean)
@@ -129,8 +139,9 @@ def fit_share(evidence: Evidence, forecast: Array, simpler: Array) -> Array:
     rows = thinned(len(forecast))
     evidence, forecast, simpler = evidence.part(rows), forecast[rows], simpler[rows]
     share = best_shares(evidence, forecast, simpler)
-    gains = evidence.errors(simpler) - evidence.errors(mix_median(forecast, simpler, share))
-    return share * trust(gains, evidence.groups)
+    former = evidence.errors(simpler)
+    gains = former - evidence.errors(mix_median(forecast, simpler, share))
+    return share * trust(gains, evidence.groups, float(former.mean()) if len(former) else 0.0)
 
 
 def mix_median(forecast: Array, simpler: Array, share: Array) -> Array:
@@ -165,34 +176,54 @@ def choose_simple(
 
     `lags` are those of the candidates, `learned` the windows of the train part, `train_end` [N] where it ends.
     """
-    horizon, thin = panel.window.horizon, thinned(len(learned[0]))
+    horizon, lines = panel.window.horizon, [look_back, min(look_back, LONGEST_TREND)]
+    stretch = horizon
+    unfitted: list[Array] = []
+    if len(learned[0]) < 2 * look_back:
+        short = min(look_back, max(2, int(train_end.max()) // _SHORT))
+        unfitted = [longer(own, look_back) for own in (mean_map(short, horizon), drift_map(short, horizon))]
+        whole = learned[1] >= short
+        learned = learned[0][whole], learned[1][whole]
+        stretch = 2 * horizon  # of the windows of one horizon most reach into the next
+        lines = [short, short] if len(learned[0]) >= max(_FEWEST, 2 * short) else []
+    thin, later = thinned(len(learned[0])), thinned(len(validation[0]))
     held: Rows = learned[0][thin], learned[1][thin]
-    later = thinned(len(validation[0]))
     validation = validation[0][later], validation[1][later]
     rows: Rows = np.r_[held[0], validation[0]], np.r_[held[1], validation[1]]
-    evidence = evidence_of(panel, rows, groups_of(*rows, horizon), squared=squared)
-    # The base: in each band the lag with the smallest error.
-    maps = [lag_map(lag, look_back, horizon) for lag in lags if lag <= look_back]
-    forecasts = [panel.deviations(panel.lagged(lag, *rows), rows[0]) for lag in lags if lag <= look_back]
-    weights, current = maps[0].copy(), forecasts[0].copy()
-    for band in bands_of(horizon):
-        best = int(np.argmin([float(evidence.errors(forecast, band).sum()) for forecast in forecasts]))
-        weights[:, band], current[:, band] = maps[best][:, band], forecasts[best][:, band]
-    if len(learned[0]) < 2 * look_back:
-        return weights
-    for linear in (
-        Linear(look_back, horizon),
-        TrendLine(min(look_back, LONGEST_TREND), horizon),
-    ):
+    evidence = evidence_of(panel, rows, groups_of(*rows, stretch), squared=squared)
+    weights, current = best_lags(panel, [lag for lag in lags if lag <= look_back], look_back, evidence, rows)
+    for own in unfitted:
+        weights, current = _join(evidence, (own, panel.simple(own, *rows)), (weights, current))
+    for kind, size in zip((Linear, TrendLine), lines):
 
-        def windows(part: Index, size: int = linear.look_back) -> tuple[Array, Array]:
+        def windows(part: Index, size: int = size) -> tuple[Array, Array]:
             series, cutoff = learned[0][part], learned[1][part]
             past, future = panel.history(size, series, cutoff), panel.actual(series, cutoff)
             return panel.deviations(past, series), panel.deviations(future, series)
 
-        line = fit_line(linear, windows, learned[1], train_end[learned[0]], thin)
+        line = fit_line(kind(size, horizon), windows, learned[1], train_end[learned[0]], thin)
         own = longer(line.weights, look_back)
-        candidate = np.concatenate([line.held, panel.simple(own, *validation)])
-        share = fit_share(evidence, candidate, current)
-        current, weights = mix_median(candidate, current, share), mix_median(own, weights, share)
+        forecast = np.concatenate([line.held, panel.simple(own, *validation)])
+        weights, current = _join(evidence, (own, forecast), (weights, current))
     return weights
+
+
+Simple = tuple[Array, Array]  # a linear map W [L + 2, h] and what it forecasts [B, h]
+
+
+def best_lags(panel: Panel, lags: Sequence[int], look_back: int, evidence: Evidence, rows: Rows) -> Simple:
+    """In each band the lag with the smallest error."""
+    horizon = panel.window.horizon
+    maps = [lag_map(lag, look_back, horizon) for lag in lags]
+    forecasts = [panel.deviations(panel.lagged(lag, *rows), rows[0]) for lag in lags]
+    weights, current = maps[0].copy(), forecasts[0].copy()
+    for band in bands_of(horizon):
+        best = int(np.argmin([float(evidence.errors(forecast, band).sum()) for forecast in forecasts]))
+        weights[:, band], current[:, band] = maps[best][:, band], forecasts[best][:, band]
+    return weights, current
+
+
+def _join(evidence: Evidence, candidate: Simple, simpler: Simple) -> Simple:
+    """A candidate mixed in as far as it gains."""
+    share = fit_share(evidence, candidate[1], simpler[1])
+    return mix_median(candidate[0], simpler[0], share), mix_median(candidate[1], simpler[1], share)

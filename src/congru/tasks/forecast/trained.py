@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from congru.train.summary import RunResult
 
 Index = NDArray[np.int64]
+Part = TypeVar("Part")
 
 _CHUNK = 2048  # windows per pass
 _NAMES = {"gru": "GRU", "lstm": "LSTM", "rnn": "RNN", "mingru": "MinGRU"}
@@ -67,20 +68,12 @@ class Trained(Estimator):
     @property
     def model(self) -> Model:
         """The trained model. Raises :class:`SettingsError` before `fit`."""
-        if self._model is None:
-            raise SettingsError(
-                "the forecaster has not learned, expected a trained one: call fit(data) first"
-            )
-        return self._model
+        return _learned(self._model)
 
     @property
     def store(self) -> SeriesStore:
         """What it keeps of every series. Raises :class:`SettingsError` before `fit`."""
-        if self._store is None:
-            raise SettingsError(
-                "the forecaster has not learned, expected a trained one: call fit(data) first"
-            )
-        return self._store
+        return _learned(self._store)
 
     def stand(self, folder: Path, data: Any = None) -> None:
         """Become the model of a folder, after the last row of `data` where it is at hand."""
@@ -244,3 +237,10 @@ class Trained(Estimator):
             columns[store.columns.unique_id] = store.id_column(names)
         columns[store.columns.ds] = store.time_column(times)
         return {**columns, **values}
+
+
+def _learned(part: Part | None) -> Part:
+    """A part of a trained forecaster."""
+    if part is None:
+        raise SettingsError("the forecaster has not learned, expected a trained one: call fit(data) first")
+    return part

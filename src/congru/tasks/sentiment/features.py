@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,11 +24,13 @@ from congru.tasks.sentiment.naive_bayes import (
     token_ratios,
 )
 from congru.tasks.sentiment.pretrained import Pretrained, check_fits, read_pretrained
+from congru.tasks.sentiment.reweighting import reweight
 from congru.tasks.sentiment.settings import Settings
 from congru.tasks.sentiment.tokens import Encoded, Steps, choose_words, clean, count_words, words_file
 from congru.tasks.sentiment.vectors import read_vectors
 
 GRAM_NAMES = {"word": "naive Bayes, words", "char": "naive Bayes, characters"}
+REWEIGHTED = "logistic regression on the ratios"
 MOST_FREQUENT = "most frequent class"
 
 
@@ -50,11 +52,15 @@ class Read:
 
 @dataclass(frozen=True)
 class Features:
-    """A prepared set; `vectors` are the first vectors of some tokens by number, `ratios` [V, K] the channel."""
+    """A prepared set; `vectors` are the first vectors of some tokens by number, `ratios` [V, K] the channel.
+
+    `counted` are the baselines, the better kind of grams first; `naive_bayes` guides the network.
+    """
 
     data: SentimentData
     steps: Steps
     counted: dict[str, NaiveBayes]
+    naive_bayes: NaiveBayes
     train: Read
     validation: Read
     ratios: Floats
@@ -62,16 +68,13 @@ class Features:
     start: Pretrained | None
     notes: dict[str, Any]
 
-    @property
-    def naive_bayes(self) -> NaiveBayes:
-        """The kind that guides the network: the first."""
-        return next(iter(self.counted.values()))
-
     def baseline_scores(self, part: Part) -> dict[str, Floats]:
         """Scores [N, K] of every baseline."""
         counts = np.bincount(self.data.train.labels, minlength=len(self.data.classes))
         always = np.tile(np.log(counts + 1.0).astype(np.float32), (len(part), 1))
         known = {GRAM_NAMES[kind]: one.scores(part.texts) for kind, one in self.counted.items()}
+        if not any(self.naive_bayes is one for one in self.counted.values()):
+            known[REWEIGHTED] = self.naive_bayes.scores(part.texts)
         return {**known, MOST_FREQUENT: always}
 
 
@@ -85,7 +88,11 @@ def make_features(data: SentimentData, settings: Settings) -> Features:
     steps = make_steps(data.train.texts, settings, start, vectors)
     labels, num_classes = data.train.labels, len(data.classes)
     counted = _counted(data.train, num_classes, settings, steps.lowercase)
-    guide = next(iter(counted.values()))
+    guide, refit = next(iter(counted.values())), None
+    if settings.reweight:
+        refit = reweight
+        weights, prior = reweight(guide.count(data.train.texts), labels, guide.weights)
+        guide = replace(guide, weights=weights, prior=prior)
     train = encode_all(steps, data.train, "train", notes)
     validation = encode_all(steps, data.validation, "validation", notes)
     known = sum(int((one.ids != 0).sum()) for one in validation) / max(1, sum(map(len, validation)))
@@ -97,7 +104,8 @@ def make_features(data: SentimentData, settings: Settings) -> Features:
         data=data,
         steps=steps,
         counted=counted,
-        train=Read(train, guide.cross_fitted(data.train.texts, train, labels), labels),
+        naive_bayes=guide,
+        train=Read(train, guide.cross_fitted(data.train.texts, train, labels, refit), labels),
         validation=Read(validation, [guide.evidence(one) for one in validation], data.validation.labels),
         ratios=token_ratios([one.ids for one in train], labels, steps.num_tokens, num_classes),
         vectors={steps.words[word]: vector for word, vector in vectors.items() if word in steps.words},

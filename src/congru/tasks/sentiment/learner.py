@@ -144,7 +144,7 @@ class SentimentLearner(TaskLearner[Settings]):
         if not self.settings.gives_channel:
             yield
             return
-        channels = self.channels.to(folds.device)
+        self.channels = channels = self.channels.to(folds.device)  # moved once
 
         def instead(module: torch.nn.Module, inputs: tuple[Any, ...], ratios: Tensor) -> Tensor:
             return channels[folds[:, None], inputs[-1]].to(ratios.dtype)

@@ -11,7 +11,7 @@ Legend: N texts, G grams, K classes, T steps.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -105,8 +105,14 @@ class NaiveBayes:
                 out[step] += self.weights[number]
         return out
 
-    def cross_fitted(self, texts: Sequence[str], encoded: Sequence[Encoded], labels: Ints) -> list[Floats]:
-        """`evidence` of every training text by the counts of the other folds."""
+    def cross_fitted(
+        self,
+        texts: Sequence[str],
+        encoded: Sequence[Encoded],
+        labels: Ints,
+        refit: Callable[[Counted, Ints, Floats, NDArray[np.bool_]], tuple[Floats, Floats]] | None = None,
+    ) -> list[Floats]:
+        """`evidence` of every training text by the counts of the other folds, which `refit` may weigh anew."""
         num_classes = self.weights.shape[1]
         counted = self.count(texts)
         folds, owners = folds_of(labels), counted.owners
@@ -117,6 +123,8 @@ class NaiveBayes:
             part = np.zeros_like(total)
             np.add.at(part, (counted.grams[own], labels[owners[own]]), 1.0)
             weights = _weights(total - part)
+            if refit is not None:
+                weights, _ = refit(counted, labels, weights, folds != fold)
             for row in np.flatnonzero(folds == fold).tolist():
                 begin, end = counted.starts[row : row + 2]
                 steps = np.searchsorted(encoded[row].ends, counted.ends[begin:end])
@@ -153,24 +161,35 @@ def token_ratios(
     ids: Sequence[Ints], labels: Ints, num_tokens: int, num_classes: int, smoothing: float = 1.0
 ) -> Floats:
     """The weights w [V, K] of the model's own tokens, a row of zeros where a token is never seen."""
-    flat = np.concatenate([np.unique(one) for one in ids])
-    owners = np.repeat(labels, [len(np.unique(one)) for one in ids])
-    counts = np.zeros((num_tokens, num_classes))
-    np.add.at(counts, (flat, owners), 1.0)
-    weights = _weights(counts, smoothing)
-    weights[counts.sum(1) == 0] = 0.0
-    return weights
+    return _token_weights(_token_counts(ids, labels, num_tokens, num_classes), smoothing)
 
 
 def ratios_by_fold(ids: Sequence[Ints], labels: Ints, num_tokens: int, num_classes: int) -> Floats:
     """`token_ratios` [FOLDS, V, K] of the texts outside each fold."""
-    folds, ratios = folds_of(labels), []
+    folds, counts = folds_of(labels), []
     for fold in range(FOLDS):
-        rows = np.flatnonzero(folds != fold)
-        ratios.append(
-            token_ratios([ids[row] for row in rows.tolist()], labels[rows], num_tokens, num_classes)
+        rows = np.flatnonzero(folds == fold)
+        counts.append(
+            _token_counts([ids[row] for row in rows.tolist()], labels[rows], num_tokens, num_classes)
         )
-    return np.stack(ratios)
+    total = np.sum(counts, axis=0)
+    return np.stack([_token_weights(total - part) for part in counts])
+
+
+def _token_counts(
+    ids: Sequence[Ints], labels: Ints, num_tokens: int, num_classes: int
+) -> NDArray[np.float64]:
+    """In how many texts of each class a token stands, [V, K]."""
+    counts = np.zeros((num_tokens, num_classes))
+    for one, label in zip(ids, labels.tolist()):
+        counts[np.unique(one), label] += 1.0
+    return counts
+
+
+def _token_weights(counts: NDArray[np.float64], smoothing: float = 1.0) -> Floats:
+    weights = _weights(counts, smoothing)
+    weights[counts.sum(1) == 0] = 0.0
+    return weights
 
 
 def fit_naive_bayes(

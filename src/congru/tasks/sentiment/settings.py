@@ -74,6 +74,28 @@ class NaiveBayesSettings(TokenSettings):
             " held-out training rows."
         ),
     ] = "auto"
+    reweight: Annotated[
+        bool,
+        Field(description="Weigh what naive Bayes counts by logistic regression (Wang & Manning 2012)."),
+    ] = False
+
+    @model_validator(mode="after")
+    def _weighing_needs_a_score(self) -> Self:
+        if self.reweight and not self.gives_bias:
+            raise ValueError(
+                f"reweight is True and naive_bayes is {self.naive_bayes!r}, expected bias or both: leave out --reweight"
+            )
+        return self
+
+    @property
+    def gives_bias(self) -> bool:
+        """Whether naive Bayes is added to the outputs."""
+        return self.naive_bayes in ("bias", "both")
+
+    @property
+    def gives_channel(self) -> bool:
+        """Whether the log-count ratios of the tokens are an input."""
+        return self.naive_bayes in ("channel", "both")
 
 
 class Settings(NaiveBayesSettings, title="settings of sentiment"):
@@ -133,13 +155,3 @@ class Settings(NaiveBayesSettings, title="settings of sentiment"):
                 " leave one out"
             )
         return self
-
-    @property
-    def gives_bias(self) -> bool:
-        """Whether naive Bayes is added to the outputs."""
-        return self.naive_bayes in ("bias", "both")
-
-    @property
-    def gives_channel(self) -> bool:
-        """Whether the log-count ratios of the tokens are an input."""
-        return self.naive_bayes in ("channel", "both")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,7 +93,8 @@ class Classifier:
             )
         shape = tuple(config["shape"])
         height, width = shape[1:] if len(shape) == 3 else (1, 1)
-        look = Look(height, width, shape[0] == 3, config["rate"], int(config["max_frames"]))
+        whole = Look(height, width, shape[0] == 3, config["rate"], int(config["max_frames"]))
+        look = replace(whole, figure=bool(config.get("figure", False)))  # models made before it lack it
         return cls(
             network=network,
             preparation=Preparation.of(config),

@@ -62,7 +62,14 @@ class VideoData:
 
 def look_of(settings: PictureSettings) -> Look:
     """How the settings have pictures read."""
-    return Look(settings.height, settings.width, settings.color, settings.rate, settings.max_frames)
+    return Look(
+        settings.height,
+        settings.width,
+        settings.color,
+        settings.rate,
+        settings.max_frames,
+        settings.figure,
+    )
 
 
 def prepare(source: str, settings: FrameSettings) -> VideoData:

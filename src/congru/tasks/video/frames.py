@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from congru.errors import DataError, require
+from congru.tasks.video.figure import figure
 
 Pixels = NDArray[np.uint8]
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -26,13 +27,17 @@ _SEQUENCE_MS = 40.0  # between the pictures of a folder, and where a file has no
 
 @dataclass(frozen=True)
 class Look:
-    """How clips are read: the size of a picture [C, height, width], frames a second (None: all), frames at most."""
+    """How clips are read: the size of a picture [C, height, width], frames a second (None: all), frames at most.
+
+    With `figure` a picture is what `congru.tasks.video.figure` cuts out of it.
+    """
 
     height: int
     width: int
     color: bool = False
     rate: float | None = None
     max_frames: int = 300
+    figure: bool = False
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -227,7 +232,12 @@ def rotation_of(frame: Any) -> int:
 
 
 def scale(frame: Any, look: Look, resizer: Any) -> Pixels:
-    """A PyAV frame turned upright, scaled with its proportions, centred on black: [C, height, width]."""
+    """A PyAV frame turned upright, scaled with its proportions, centred on black: [C, height, width].
+
+    Or its figure, which fills the picture.
+    """
+    if look.figure:
+        return _scaled_figure(frame, look, resizer)
     turns = rotation_of(frame)
     rows, columns = (frame.width, frame.height) if turns % 2 else (frame.height, frame.width)
     factor = min(look.height / rows, look.width / columns)
@@ -242,3 +252,9 @@ def scale(frame: Any, look: Look, resizer: Any) -> Pixels:
     top, left = (look.height - height) // 2, (look.width - width) // 2
     out[top : top + height, left : left + width] = small
     return np.ascontiguousarray(out.transpose(2, 0, 1))
+
+
+def _scaled_figure(frame: Any, look: Look, resizer: Any) -> Pixels:
+    array = resizer.reformat(frame, format="rgb24" if look.color else "gray").to_ndarray()
+    upright = np.rot90(array if look.color else array[:, :, None], rotation_of(frame))
+    return figure(upright, look.height, look.width)

@@ -191,6 +191,7 @@ class VideoLearner(TaskLearner[Settings]):
             "shape": list(self.data.shape),
             "rate": self.settings.rate,
             "max_frames": self.settings.max_frames,
+            "figure": self.settings.figure,
             "temperature": temperature,
             "threshold": threshold,
             "validation": self.settings.validation,

@@ -61,6 +61,13 @@ class PictureSettings(ClipSettings):
 
     height: Annotated[int, Field(ge=4, le=512, description="Rows of a picture after scaling.")] = 36
     width: Annotated[int, Field(ge=4, le=512, description="Columns of a picture after scaling.")] = 48
+    figure: Annotated[
+        bool,
+        Field(
+            description="Only the figure, what differs from the border's colour, is cut out and fills the picture:"
+            " silhouettes and figures before an even ground."
+        ),
+    ] = False
     color: Annotated[bool, Field(description="Red, green and blue instead of brightness.")] = False
     differences: Annotated[
         bool, Field(description="Also give what changed since the frame before: motion.")
@@ -176,6 +183,14 @@ class Settings(FrameSettings, title="settings of video"):
         if self.predict == "frames" and (self.height % self.patch or self.width % self.patch):
             raise ValueError(
                 f"patch is {self.patch}, expected a divisor of height {self.height} and width {self.width}: change it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _frames_stay_whole(self) -> Self:
+        if self.predict == "frames" and self.figure:
+            raise ValueError(
+                "figure is True with predict = 'frames', expected whole pictures, in which the figure moves: leave out --figure"
             )
         return self
 
