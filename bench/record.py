@@ -30,7 +30,7 @@ def commit(root: Path = ROOT) -> str:
         done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results", ":!docs/*.svg")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results", ":!docs/*.svg", ":!docs/*.png")
     return git("rev-parse", "HEAD") + ("-dirty" if changed else "")
 
 
