@@ -520,7 +520,7 @@ MUSIC_SETS = {
     "piano": "Piano-midi",
     "variants": "JSB chorales",
     "cells": "JSB chorales, equal parameters",
-    "tunes": "O'Neill and Aird, events",
+    "tunes": "O'Neill and Aird, events (nats per note)",
 }
 
 
