@@ -17,6 +17,7 @@ from bench import (
     runtime_tables,
     scale_tables,
     serve_tables,
+    speech_tables,
     tables,
     translate_tables,
 )
@@ -26,6 +27,7 @@ BLOCKS = {
     **tables.BLOCKS,
     **assistant_tables.BLOCKS,
     **chess_tables.BLOCKS,
+    **speech_tables.BLOCKS,
     **translate_tables.BLOCKS,
     **export_tables.BLOCKS,
     **forecast_tables.BLOCKS,

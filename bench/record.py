@@ -30,7 +30,8 @@ def commit(root: Path = ROOT) -> str:
         done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results", ":!docs/*.svg")
+    written = (":!results", ":!docs/*.svg", ":!docs/*.png")  # by measurements themselves
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", *written)
     return git("rev-parse", "HEAD") + ("-dirty" if changed else "")
 
 

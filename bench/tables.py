@@ -520,7 +520,7 @@ MUSIC_SETS = {
     "piano": "Piano-midi",
     "variants": "JSB chorales",
     "cells": "JSB chorales, equal parameters",
-    "tunes": "O'Neill and Aird, events",
+    "tunes": "O'Neill and Aird, events (nats per note)",
 }
 
 
@@ -612,89 +612,13 @@ def video_frames() -> str:
     return markdown(header, [["convolutional GRU", *own], ["copy the last frame", *copied]])
 
 
-SPEECH_SETS = {
-    "an4": "AN4, one direction (streams)",
-    "both": "AN4, both directions",
-    "barista": "coffee orders, 50 voices",
-    "fsdd": "FSDD, official split",
-    "speakers": "FSDD, one speaker left out",
-    "yesno": "yes and no, 29 recordings",
-    "voices": "digit strings by espeak-ng, other voices",
-}
-
-
-def speech() -> str:
-    """Errors of recognisers on test utterances, a row for each set and way of decoding; then the cost of a stream."""
-    rows = []
-    for name, title in SPEECH_SETS.items():
-        if not (ROOT / "results" / f"speech_{name}.json").exists():
-            continue
-        record = result(f"speech_{name}")
-        figures = record["figures"]
-        runs = figures["runs"]
-        beside = ", ".join(f"{key} {value:.1f}" for key, value in record["baselines"].items())
-        costs = [run["cpu_seconds"] for run in runs if "cpu_seconds" in run]
-        cost = f"{statistics.median(costs):.0f} s" if costs else "not recorded"
-        if "accuracy" in figures:
-            right = with_spread(figures["accuracy"])
-            rows.append([title, "one word of ten", "", "", right, f"{len(runs)}", beside, cost])
-            continue
-        for how in ("greedy", "word list", "trigram"):
-            if how in figures:
-                one = figures[how]
-                right = (
-                    with_spread(one["slots"]) + " (slots)" if "slots" in one else with_spread(one["exact"])
-                )
-                errors = [with_spread(one[rate]) for rate in ("wer", "cer")]
-                rows.append([title, how, *errors, right, f"{len(runs)}", beside, cost])
-    header = [
-        "",
-        "decoding",
-        "WER, %",
-        "CER, %",
-        "all right, %",
-        "runs",
-        "beside it (WER)",
-        "CPU time of a run",
-    ]
-    errors_table = markdown(header, rows) if rows else "Not measured yet: `python -m bench.speech an4`.\n"
-    return errors_table + _speech_stream()
-
-
 def with_spread(value: dict[str, float]) -> str:
     """A mean in bold, with its deviation where several runs have one."""
     deviation = f" ± {value['deviation']:.1f}" if value["deviation"] else ""
     return f"**{value['mean']:.1f}**{deviation}"
 
 
-def _speech_stream() -> str:
-    if not (ROOT / "results" / "speech_stream.json").exists():
-        return ""
-    rows = [
-        [
-            kind,
-            f"{one['real_time_factor']:.3f}",
-            f"{one['piece_ms']['median']:.1f}",
-            f"{one['piece_ms']['p99']:.1f}",
-            f"{one['latency_ms_without_computing']:.0f}",
-            f"{one['parameters']:,}",
-        ]
-        for kind, one in result("speech_stream")["figures"].items()
-        if isinstance(one, dict)
-    ]
-    header = [
-        "stream",
-        "computing / audio",
-        "0.1 s of audio, ms",
-        "99 % of pieces, ms",
-        "latency of the network, ms",
-        "parameters",
-    ]
-    return "\n" + markdown(header, rows)
-
-
 BLOCKS: dict[str, Callable[[], str]] = {
-    "speech": speech,
     "quality": quality,
     "tasks": tasks,
     "speed": speed,

@@ -1,10 +1,10 @@
-"""How well does `congru train text` model tinyshakespeare in so many minutes on this machine?
+"""How well does `congru train text` model tinyshakespeare in so many minutes, or steps, on this machine?
 
 Trains with the default settings and those given (the best checkpoint is chosen on the validation part), then
 scores the saved folder without torch in one pass over the whole validation part, beside the baselines counted on
 the training part. Correctness first: the folder's score must be the one training reported.
 
-    CONGRU_DATA=FOLDER python -m bench.text_shakespeare [SETTING=VALUE ...] [--minutes 10] [--seeds 0 1 2]
+    CONGRU_DATA=FOLDER python -m bench.text_shakespeare [SETTING=VALUE ...] [--minutes 10 | --steps 7680] [--seeds 0 1 2]
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ AGREEMENT = 1e-3  # between segments in training and one pass
 
 
 def measure(
-    path: Path, minutes: float, seed: int, overrides: dict[str, Any], keep: Path | None
+    path: Path, budget: dict[str, Any], seed: int, overrides: dict[str, Any], keep: Path | None
 ) -> dict[str, Any]:
     """One run: what it reached, and what it took; its folder stays under `keep`, if given."""
     with contextlib.ExitStack() as stack:
         folder = keep / f"seed-{seed}" if keep else stack.enter_context(tempfile.TemporaryDirectory())
-        result = train(str(path), minutes=minutes, seed=seed, out=f"{folder}/run", **overrides)
+        result = train(str(path), **budget, seed=seed, out=f"{folder}/run", **overrides)
         # Those in force: a budget in minutes chooses sizes.
         used, _ = resolve(Settings, {"config": f"{folder}/run/config.yaml"})
         assert result.model_folder is not None
@@ -52,9 +52,11 @@ def measure(
 
 
 def main() -> None:
-    """Measure, and write results/text_shakespeare_MINUTES_minutes.json."""
+    """Measure, and write results/text_shakespeare_MINUTES_minutes.json, or _STEPS_steps.json."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--minutes", type=float, default=10.0)
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument("--minutes", type=float, default=10.0)
+    budget.add_argument("--steps", type=int)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--keep", type=Path, help="folder for the trained models; default: none stays")
     parser.add_argument("settings", nargs="*", help="SETTING=VALUE, for other than default settings")
@@ -63,17 +65,19 @@ def main() -> None:
     path = Path(os.environ.get("CONGRU_DATA", "."), "text", "tinyshakespeare", "input.txt")
     if not path.is_file():
         raise SystemExit(f"{path} is missing: set CONGRU_DATA to the folder that holds text/tinyshakespeare")
-    runs = [measure(path, arguments.minutes, seed, overrides, arguments.keep) for seed in arguments.seeds]
+    unit = "minutes" if arguments.steps is None else "steps"
+    length = getattr(arguments, unit)
+    runs = [measure(path, {unit: length}, seed, overrides, arguments.keep) for seed in arguments.seeds]
     settings = runs[0]["settings"]
     scores = [run["rows"]["model"]["nats_per_char"] for run in runs]
     rows = runs[0]["rows"]
     tokens = [run["steps"] * run["settings"].batch_size * run["settings"].chunk for run in runs]
-    words = ["python -m bench.text_shakespeare", *arguments.settings, f"--minutes {arguments.minutes:g}"]
+    words = ["python -m bench.text_shakespeare", *arguments.settings, f"--{unit} {length:g}"]
     words += [f"--seeds {' '.join(map(str, arguments.seeds))}"]
     figures = {
         "nats_per_char": spread(scores)["median"],
         "bits_per_char": spread([run["rows"]["model"]["bits_per_char"] for run in runs])["median"],
-        "minutes": arguments.minutes,
+        "minutes": round(sum(run["seconds"] for run in runs) / len(runs) / 60, 1),
         "threads": torch.get_num_threads(),
         "parameters": runs[0]["parameters"],
         "steps": [run["steps"] for run in runs],
@@ -84,7 +88,7 @@ def main() -> None:
         ),
     }
     target = write_result(
-        f"text_shakespeare_{arguments.minutes:g}_minutes",
+        f"text_shakespeare_{length:g}_{unit}",
         " ".join(words),
         figures,
         repetitions=len(runs),

@@ -102,11 +102,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "frames": {
         "predict": "frames",
         "moving_digits": "digit",
-        "steps": 1200,
+        "steps": 4800,
         "height": 32,
         "width": 32,
         "batch_size": 16,
-        "made_clips": 1600,
+        "made_clips": 6400,
         "workers": 1,
         "learning_rate": 4e-3,
     },

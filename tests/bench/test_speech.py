@@ -1,12 +1,24 @@
-"""The measurement of speech: slots of orders, spreads, settings that exist, the stream of a model."""
+"""The measurement of speech: slots of orders, spreads, settings that exist; rows of its table."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.speech import COMMON, SETTINGS, mean_and_spread, slots_of, spreads_of
+import bench.speech
+from bench.speech import (
+    COMMON,
+    SETTINGS,
+    SPEAKERS,
+    baselines_of,
+    each_left_out,
+    mean_and_spread,
+    slots_of,
+    spreads_of,
+)
+from bench.speech_tables import rows_of
 from congru.tasks.speech.settings import Settings
 
 VALUES = [("drink", "coffee"), ("drink", "iced coffee"), ("roast", "medium roast"), ("size", "medium"), ("milk", "milk"),
@@ -38,3 +50,31 @@ def test_spreads_are_over_the_runs() -> None:
     runs: list[dict[str, Any]] = [{"steps": 1, "greedy": {"wer": w, "lm_weight": 1.0}} for w in (1.0, 3.0)]
     assert spreads_of(runs) == {"greedy": {"wer": {"mean": 2.0, "deviation": 1.414}}}
     assert mean_and_spread([2.0])["deviation"] == 0.0
+
+
+def test_a_run_with_speakers_left_out_is_their_mean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    right = dict(zip(SPEAKERS, (90.0, 100.0, 80.0, 90.0, 90.0, 90.0), strict=True))
+
+    def digits(seed: int, folder: Path, left_out: str | None) -> dict[str, Any]:
+        assert left_out is not None
+        return {"accuracy": right[left_out], "accuracy_without_list": 50.0, "cpu_seconds": 2.0}
+
+    monkeypatch.setattr(bench.speech, "digits", digits)
+    run = each_left_out(0, tmp_path)
+    assert (run["accuracy"], run["accuracy_without_list"], run["cpu_seconds"]) == (90.0, 50.0, 12.0)
+    assert spreads_of([run])["left out"]["lucas"]["accuracy"] == {"mean": 80.0, "deviation": 0.0}
+
+
+def test_accuracies_stand_beside_accuracies() -> None:
+    assert baselines_of("speakers") == {"the same digit always": 10.0}
+    assert baselines_of("both") == baselines_of("an4")
+    assert baselines_of("yesno") == {"nothing": 100.0}
+
+
+def test_a_row_says_what_its_baselines_are() -> None:
+    rate = {"mean": 9.0, "deviation": 0.0}
+    rows = rows_of("digits", {"accuracy": rate}, [{"cpu_seconds": 3.0}], {"the same": 10.0})
+    assert rows == [["digits", "one word of ten", "", "", "**9.0**", "1", "the same 10.0 % right", "3 s"]]
+    errors = {"greedy": {"wer": rate, "cer": rate, "exact": rate}}
+    rows = rows_of("orders", {**errors, "trigram": errors["greedy"]}, [{}], {"nothing": 100.0})
+    assert [row[6:] for row in rows] == [["WER: nothing 100.0", "not recorded"], ["as above", "not recorded"]]

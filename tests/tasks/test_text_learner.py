@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import congru
+from congru.nn.network import Network
 from congru.tasks.text.learner import TextLearner, make_learner, network_config
 from congru.tasks.text.settings import Settings
 from congru.tasks.text.streams import make_segments
@@ -216,6 +217,24 @@ def test_no_layer_drops_twice() -> None:
     assert [layer.get("dropout", layer.get("p")) for layer in config["nodes"]] == [None, 0.0, 0.4, None]
     config = network_config(Settings(num_layers=2, dropout=0.4), 9)
     assert [layer.get("dropout", layer.get("p")) for layer in config["nodes"]] == [None, 0.4, 0.4, None]
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
+def test_recurrent_dropout_acts_in_training_alone(cell: str) -> None:
+    network = Network(
+        network_config(Settings(**{**TINY, "cell": cell, "dropout": 0.0, "recurrent_dropout": 0.5}), 9)
+    )
+    x = torch.arange(9)[None]
+    first, second = network(x)[0], network(x)[0]
+    assert torch.equal(first[:, 0], second[:, 0])  # the state is zero before the first step
+    assert not torch.equal(first[:, 1:], second[:, 1:])
+    network.eval()
+    assert torch.equal(network(x)[0], network(x)[0])
+
+
+def test_a_mingru_has_no_recurrent_weights_to_drop() -> None:
+    with pytest.raises(ValueError, match=r"recurrent_dropout is 0\.2, expected 0 with cell mingru"):
+        Settings(cell="mingru", recurrent_dropout=0.2)
 
 
 def test_auto_precision_is_bfloat16_where_the_cpu_has_amx(

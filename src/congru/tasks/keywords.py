@@ -206,6 +206,7 @@ class TextKeywords(TrainKeywords, total=False):
     vocab_size: int
     validation: float
     embedding_size: int | None
+    recurrent_dropout: float
     tied: bool
     reset_before: bool
     chunk: int

@@ -159,6 +159,8 @@ def network_config(settings: Settings, num_tokens: int) -> dict[str, Any]:
     }
     if settings.cell == "gru":
         recurrent["reset_before"] = settings.reset_before
+    if settings.recurrent_dropout:
+        recurrent["recurrent_dropout"] = settings.recurrent_dropout
     head = {"type": "linear", "name": "head", "size": num_tokens}
     return {
         "inputs": {"text": {"tokens": num_tokens}},

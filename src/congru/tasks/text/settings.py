@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from congru.train.settings import BudgetKind, ModelSettings
 from congru.train.sizing import Size
@@ -47,6 +48,15 @@ class NetworkSettings(TokenSettings):
     dropout: Annotated[
         float, Field(ge=0, lt=1, description="Share of outputs of each recurrent layer dropped in training.")
     ] = 0.3
+    recurrent_dropout: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            description="Share of the state that the recurrent weights do not see in training, one mask for a chunk; not"
+            " of a minGRU.",
+        ),
+    ] = 0.0
     orthogonal: Annotated[bool, Field(description="Start recurrent weights as orthogonal matrices.")] = True
     tied: Annotated[
         bool, Field(description="Output layer shares the embedding's weights (then of the units' size).")
@@ -54,6 +64,15 @@ class NetworkSettings(TokenSettings):
     reset_before: Annotated[
         bool, Field(description="GRU with the reset gate applied before the recurrent product.")
     ] = False
+
+    @model_validator(mode="after")
+    def _masks_of_cell(self) -> Self:
+        if self.cell == "mingru" and self.recurrent_dropout:
+            raise ValueError(
+                f"recurrent_dropout is {self.recurrent_dropout}, expected 0 with cell mingru, which has no recurrent"
+                " weights: leave it out, or take another cell"
+            )
+        return self
 
     @property
     def token_size(self) -> int:
