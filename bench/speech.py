@@ -28,7 +28,7 @@ import sys
 import tempfile
 import time
 import wave
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -261,7 +261,7 @@ def barista(seed: int, folder: Path) -> dict[str, Any]:
     return figures
 
 
-def digits(seed: int, folder: Path, left_out: str | None) -> dict[str, Any]:
+def digits(seed: int, folder: Path, left_out: str | None = None) -> dict[str, Any]:
     """Spoken digits as recordings of one word: the official split, or one speaker left out."""
     with np.load(data_root("speech") / "fsdd/fsdd.npz") as arrays:
         names, audio, offsets = arrays["names"].tolist(), arrays["audio"], arrays["offsets"]
@@ -292,7 +292,7 @@ def digits(seed: int, folder: Path, left_out: str | None) -> dict[str, Any]:
 
 def each_left_out(seed: int, folder: Path) -> dict[str, Any]:
     """Every speaker left out once: the means over them, their sum of processor seconds, and each by name."""
-    by_speaker = {name: digits(seed, folder / f"speakers-{name}-{seed}", name) for name in SPEAKERS}
+    by_speaker = {name: digits(seed, folder / name, name) for name in SPEAKERS}
     parts = by_speaker.values()
     return {
         **{key: statistics.fmean(one[key] for one in parts) for key in ("accuracy", "accuracy_without_list")},
@@ -417,6 +417,15 @@ def mean_and_spread(values: Sequence[float]) -> dict[str, float]:
     return {"mean": round(statistics.fmean(values), 3), "deviation": round(deviation, 3)}
 
 
+ONE_RUN: dict[str, Callable[[int, Path], dict[str, Any]]] = {
+    "barista": barista,
+    "fsdd": digits,
+    "speakers": each_left_out,
+    "yesno": yesno,
+    "voices": voices,
+}
+
+
 def measured(name: str, seeds: Sequence[int], folder: Path) -> list[dict[str, Any]]:
     """One entry per run."""
     runs = []
@@ -424,12 +433,8 @@ def measured(name: str, seeds: Sequence[int], folder: Path) -> list[dict[str, An
         out = folder / f"{name}-{seed}"
         if name in ("an4", "both"):
             run = an4(name, seed, out)
-        elif name == "speakers":
-            run = each_left_out(seed, folder)
-        elif name == "fsdd":
-            run = digits(seed, out, None)
         else:
-            run = {"barista": barista, "yesno": yesno, "voices": voices}[name](seed, out)
+            run = ONE_RUN[name](seed, out)
         runs.append({"seed": seed, **run})
         print(name, seed, runs[-1], flush=True)
     return runs
