@@ -87,7 +87,18 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "direction": {**DIGITS, "moving_digits": "direction", "steps": 400, "turn": 0},
     "digit": {**DIGITS, "moving_digits": "digit", "figure": True, "steps": 2400, "made_clips": 8000},
     "order": {**DIGITS, "moving_digits": "order", "figure": True, "steps": 800, "pool": "last"},
-    "weizmann": SILHOUETTES,
+    "weizmann": {
+        **SILHOUETTES,
+        "steps": 3000,
+        "height": 72,  # at half of it the legs of a figure are two pixels wide
+        "width": 90,
+        "rate": 12.5,
+        "crop": 16,
+        "batch_size": 8,
+        "channels": (8, 16, 32, 32),
+        "dropout": 0.3,
+        "learning_rate": 3e-3,
+    },
     "figures": {
         **SILHOUETTES,
         "figure": True,
