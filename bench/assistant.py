@@ -183,7 +183,7 @@ def converse(task: str, dialogues: int | None, seed: int) -> dict[str, Any]:
         followed = policy.follow(files.read(part, settings.validation))
         for row, rates in (
             ("model", dialogue_measures(followed, policy.probabilities(followed), policy.reader)),
-            *baseline_measures(policy.model.task_config["next"], followed, policy.reader).items(),
+            *baseline_measures(policy.counts, followed, policy.reader).items(),
         ):
             run[f"{part}, {row}"] = {key: round(100 * rates[key], 3) for key in ("response", "dialogue")}
     talk = Talk(policy)
