@@ -325,6 +325,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name, more in (
         ("frames", {}),
         ("keys", {"frame": "keys"}),
+        ("bare", {"beat": 0, "recall": False}),
         ("events", {"unit": "events", "embedding_size": 8}),
     ):
         settings = {**common, **CASES["music"].settings, **more}
@@ -332,7 +333,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return made
 
 
-@pytest.mark.parametrize("name", ["frames", "keys", "events"])
+@pytest.mark.parametrize("name", ["frames", "keys", "bare", "events"])
 def test_every_kind_is_trained_scored_and_inspected(
     trained: dict[str, Path], name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -66,7 +66,7 @@ class Composer:
         """The composer of a loaded model."""
         composer = cls(model.networks, model.task_config, model.cell)
         if composer.reads_frames:
-            check_config(model, frame=("notes", "keys"), recall=bool, beat=Number(1, 1000, whole=True))
+            check_config(model, frame=("notes", "keys"), recall=bool, beat=Number(0, 1000, whole=True))
         return composer
 
     @property
