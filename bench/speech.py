@@ -29,6 +29,7 @@ import tempfile
 import time
 import wave
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -418,6 +419,8 @@ def mean_and_spread(values: Sequence[float]) -> dict[str, float]:
 
 
 ONE_RUN: dict[str, Callable[[int, Path], dict[str, Any]]] = {
+    "an4": partial(an4, "an4"),
+    "both": partial(an4, "both"),
     "barista": barista,
     "fsdd": digits,
     "speakers": each_left_out,
@@ -430,11 +433,7 @@ def measured(name: str, seeds: Sequence[int], folder: Path) -> list[dict[str, An
     """One entry per run."""
     runs = []
     for seed in seeds:
-        out = folder / f"{name}-{seed}"
-        if name in ("an4", "both"):
-            run = an4(name, seed, out)
-        else:
-            run = ONE_RUN[name](seed, out)
+        run = ONE_RUN[name](seed, folder / f"{name}-{seed}")
         runs.append({"seed": seed, **run})
         print(name, seed, runs[-1], flush=True)
     return runs
