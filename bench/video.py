@@ -54,19 +54,7 @@ PATHS: dict[str, Any] = {
     "validation": 0.08,
     "metric": "nats",
 }
-SILHOUETTES: dict[str, Any] = {
-    "steps": 300,
-    "height": 36,
-    "width": 45,
-    "crop": 32,
-    "flip": True,
-    "shift": 0.15,
-    "zoom": 0.15,
-    "stretch": 0.2,
-    "dropout": 0.4,
-    "learning_rate": 4e-3,
-    "metric": "nats",
-}
+SILHOUETTES: dict[str, Any] = {"flip": True, "stretch": 0.2, "metric": "nats"}
 DIGITS: dict[str, Any] = {
     "steps": 1500,
     "height": 32,
@@ -96,6 +84,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "crop": 16,
         "batch_size": 8,
         "channels": (8, 16, 32, 32),
+        "shift": 0.15,
+        "zoom": 0.15,
         "dropout": 0.3,
         "learning_rate": 3e-3,
     },
@@ -103,12 +93,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
         **SILHOUETTES,
         "figure": True,
         "steps": 450,
-        "batch_size": 12,
         "height": 32,
         "width": 32,
+        "crop": 32,
+        "batch_size": 12,
         "shift": 0.06,
         "zoom": 0.1,
         "dropout": 0.3,
+        "learning_rate": 4e-3,
     },
     "frames": {
         "predict": "frames",
