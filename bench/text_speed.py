@@ -18,7 +18,7 @@ from torch import Tensor
 from bench.record import ROOT, write_result
 from bench.timing import interleaved, ratio, summary
 from congru.nn.network import Network
-from congru.tasks.text.learner import network_config
+from congru.tasks.text.network import network_config
 from congru.tasks.text.settings import Settings
 from congru.train.networks import make_optimizer
 from congru.train.resolve import resolve

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 import congru
 from congru.nn.network import Network
-from congru.tasks.text.learner import TextLearner, make_learner, network_config
+from congru.tasks.text.learner import TextLearner, make_learner
+from congru.tasks.text.network import network_config
 from congru.tasks.text.settings import Settings
 from congru.tasks.text.streams import make_segments
 from congru.train.batches import Batches
@@ -150,7 +152,7 @@ def test_the_loss_is_minus_the_log_probability_of_the_next_token(poem: Path) -> 
     chosen = torch.log_softmax(logits, -1).gather(2, batch[:, 1:, None])
     assert count == chosen.numel()
     assert total.item() == pytest.approx(-chosen.sum().item(), rel=1e-6)
-    torch.testing.assert_close(carry["rnn.h"], state["rnn.h"])
+    torch.testing.assert_close(carry[0]["rnn.h"], state["rnn.h"])
     again, _, _ = learner.loss(learner.module, batch, carry)
     assert again.item() != pytest.approx(total.item(), rel=1e-6)  # the state is used
 
@@ -259,3 +261,48 @@ def test_bfloat16_changes_the_loss_a_little(poem: Path) -> None:
         losses[precision] = objective(batches(learner, 0)[0], None)[0].item()
     assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=2e-2)
     assert losses["bfloat16"] != losses["float32"]
+
+
+@pytest.mark.parametrize("changes", [{}, {"tied": True}, {"cell": "lstm", "num_layers": 2}], ids=str)
+def test_several_seeds_are_one_network_with_the_mean_of_their_logits(
+    poem: Path, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    learner = small(poem, seeds=3, **changes)
+    assert list(learner.module) == ["main", "main2", "main3"]
+    result = congru.tasks.text.train(
+        poem, **{**TINY, "seeds": 3, **changes}, steps=6, evaluations=2, out=str(tmp_path / "run")
+    )
+    rows = congru.tasks.text.evaluate(tmp_path / "run", str(poem), segments=1)
+    assert rows["model"]["nats_per_char"] == pytest.approx(result.best, abs=2e-3)
+    # From a folder again: what was trained, each alone and all together.
+    model = congru.load(tmp_path / "run")
+    assert list(model.networks) == ["main"]
+    tokens = np.arange(9)[None]
+    joined = saved_network(small(poem, seeds=3, **changes))
+    with torch.no_grad():
+        alone = [network(torch.from_numpy(tokens))[0] for network in learner.module.eval().values()]
+        together = joined(torch.from_numpy(tokens))[0]
+    assert not torch.allclose(alone[0], alone[1])
+    torch.testing.assert_close(together, torch.stack(alone).mean(0), rtol=1e-5, atol=1e-5)
+
+
+def test_members_learn_each_by_itself(poem: Path) -> None:
+    learner = small(poem, seeds=2, dropout=0.0)
+    batch = torch.from_numpy(learner.batch(learner.rows(0)[:8]))
+    both, count, states = learner.loss(learner.module, batch, None)
+    target = batch[:, 1:].flatten()
+    summed = torch.zeros(())
+    for network in learner.module.values():
+        summed = summed + F.cross_entropy(network(batch[:, :-1])[0].flatten(0, 1), target, reduction="sum")
+    assert torch.equal(both, summed)
+    assert count == 2 * target.numel()
+    # A second chunk goes on from the members' own states.
+    again, _, _ = learner.loss(learner.module, batch, states)
+    assert not torch.equal(again, both)
+
+
+def saved_network(learner: TextLearner) -> torch.nn.Module:
+    """What goes into the model folder."""
+    (_, network), *others = learner.saved(learner.module.eval()).values()
+    assert not others
+    return network

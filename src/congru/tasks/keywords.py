@@ -207,6 +207,7 @@ class TextKeywords(TrainKeywords, total=False):
     validation: float
     embedding_size: int | None
     recurrent_dropout: float
+    seeds: int
     tied: bool
     reset_before: bool
     chunk: int

@@ -214,6 +214,13 @@ class TaskLearner(ABC, Generic[Settings]):
         """
         return None
 
+    def saved(self, networks: Networks) -> dict[str, tuple[Any, nn.Module]]:
+        """The networks of the model folder by name, each with its declaration: those trained, without the teachers."""
+        declared = self.networks(self.settings.cell, self.settings.hidden_size)
+        return {
+            name: (entry, networks[name]) for name, entry in declared.items() if name not in self.teachers
+        }
+
     def build_network(self, name: str, declaration: Mapping[str, Any]) -> nn.Module:
         """One network in torch."""
         return Network(declaration)

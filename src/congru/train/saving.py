@@ -28,8 +28,8 @@ def save(learner: AnyLearner, folder: Path, parts: Sequence[Any], training: Mapp
         training: what the model card says about the training.
     """
     settings, networks = learner.settings, learner.module
-    declared = learner.networks(settings.cell, settings.hidden_size)
-    declarations = {name: entry for name, entry in declared.items() if name not in learner.teachers}
+    saved = learner.saved(networks)
+    declarations = {name: entry for name, (entry, _) in saved.items()}
     task_config = learner.task_config(parts)
     config = {
         "task": learner.task,
@@ -41,13 +41,13 @@ def save(learner: AnyLearner, folder: Path, parts: Sequence[Any], training: Mapp
     answer = learner.answer(networks, task_config)
     if answer is not None:
         files[ANSWER] = answer.to_bytes()
-    weights = {name: _arrays(networks[name].state_dict()) for name in declarations}
+    weights = {name: _arrays(network.state_dict()) for name, (_, network) in saved.items()}
     own = _arrays(dict(networks.named_parameters(recurse=False)))
     save_model(
         folder,
         config=config,
         weights={**weights, TASK: own} if own else weights,
-        golden={name: make_golden(entry, runner(networks[name])) for name, entry in declarations.items()},
+        golden={name: make_golden(entry, runner(network)) for name, (entry, network) in saved.items()},
         files=files,
         card=write_card(config, training, uses=learner.uses, limits=learner.limits, run=learner.commands),
     )

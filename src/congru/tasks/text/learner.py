@@ -12,12 +12,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
+from congru.nn.network import Network
 from congru.runtime.answer import Answer
 from congru.runtime.decoding.sampling import Sampling, sample
 from congru.runtime.tokenizer import parse_tokenizer
+from congru.tasks.members import member_name
 from congru.tasks.text.data import METRIC, TextData, describe, metrics_of, prepare
+from congru.tasks.text.network import joined_config, joined_weights, network_config
 from congru.tasks.text.scoring import nats_of
 from congru.tasks.text.settings import SIZES, Settings
 from congru.tasks.text.streams import NUM_SEGMENTS, make_segments, read_chunks, stream_rows, total_nats
@@ -66,9 +69,19 @@ class TextLearner(TaskLearner[Settings]):
         return TextLearner(self.data, settings)
 
     def networks(self, cell: str, hidden_size: int) -> dict[str, Any]:
-        """One network from tokens to logits."""
+        """One network from tokens to logits, or several alike whose logits are averaged."""
         changed = self.settings.model_copy(update={"cell": cell, "hidden_size": hidden_size})
-        return {"main": network_config(changed, self.num_tokens)}
+        members = range(changed.seeds)
+        return {member_name("main", number): network_config(changed, self.num_tokens) for number in members}
+
+    def saved(self, networks: Networks) -> dict[str, tuple[Any, nn.Module]]:
+        """One network, whose logits are the mean of all members'."""
+        if len(networks) == 1:
+            return super().saved(networks)
+        declaration = joined_config(self.settings, self.num_tokens)
+        joined = Network(declaration)
+        joined.load_state_dict(joined_weights([member.state_dict() for member in networks.values()]))
+        return {"main": (declaration, joined.eval())}
 
     def rows(self, epoch: int) -> NDArray[np.int64]:
         """Where the chunks of the streams begin, from a random offset."""
@@ -81,10 +94,15 @@ class TextLearner(TaskLearner[Settings]):
         return read_chunks(self.data.ids[: self.data.num_train], rows, self.settings.chunk)
 
     def loss(self, networks: Networks, batch: Tensor, carry: Any) -> tuple[Tensor, int, Any]:
-        """Summed nats of a chunk's tokens, how many there are, and the state to go on from."""
-        logits, state = networks["main"](batch[:, :-1], carry)
+        """Summed nats of a chunk's tokens by each member, how many there are, and the states to go on from."""
         target = batch[:, 1:].flatten()
-        return F.cross_entropy(logits.flatten(0, 1).float(), target, reduction="sum"), target.numel(), state
+        total, states = batch.new_zeros((), dtype=torch.float32), []
+        for network, before in zip(networks.values(), carry or len(networks) * [None]):
+            logits, state = network(batch[:, :-1], before)
+            # Each learns by itself: their losses are added.
+            total = total + F.cross_entropy(logits.flatten(0, 1).float(), target, reduction="sum")
+            states.append(state)
+        return total, len(networks) * target.numel(), states
 
     def validation_rows(self) -> range:
         """The segments of the validation part."""
@@ -94,7 +112,7 @@ class TextLearner(TaskLearner[Settings]):
         """Summed nats of the counted tokens of some segments."""
 
         def score(x: NDArray[Any], y: NDArray[Any], state: Any) -> tuple[NDArray[np.float64], Any]:
-            logits, state = networks["main"](self.tensors(x, networks), state)
+            logits, state = mean_logits(networks, self.tensors(x, networks), state)
             target = self.tensors(y, networks)
             nats = F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
             return nats.view(target.shape).double().cpu().numpy(), state
@@ -117,7 +135,7 @@ class TextLearner(TaskLearner[Settings]):
         rng = np.random.default_rng(self.settings.seed)
         x, state, written = self.tensors(prompt[None], networks), None, []
         for _ in range(_SAMPLE_LENGTH):
-            logits, state = networks["main"](x, state)
+            logits, state = mean_logits(networks, x, state)
             written.append(sample(logits[0, -1].cpu().numpy(), Sampling(_SAMPLE_TEMPERATURE), rng))
             x = torch.tensor([written[-1:]], device=networks.device)
         return Sample(tokenizer.decode([*prompt.tolist(), *written]))
@@ -137,7 +155,7 @@ class TextLearner(TaskLearner[Settings]):
     def answer(self, networks: Networks, task_config: Mapping[str, Any]) -> Answer:
         """Nats [T] of the tokens after the first, for the beginning of the validation part [T + 1]."""
         tokens = self._first(_ANSWER_LENGTH)
-        logits, _ = networks["main"](self.tensors(tokens[None, :-1], networks))
+        logits, _ = mean_logits(networks, self.tensors(tokens[None, :-1], networks), None)
         return Answer({"tokens": tokens}, {"nats": nats_of(logits[0].cpu().numpy(), tokens[1:])})
 
     def describe(self) -> dict[str, Any]:
@@ -148,27 +166,7 @@ class TextLearner(TaskLearner[Settings]):
         }
 
 
-def network_config(settings: Settings, num_tokens: int) -> dict[str, Any]:
-    """The declaration: embedding, recurrent layers with dropout after each, output layer."""
-    recurrent = {
-        "type": settings.cell,
-        "name": "rnn",
-        "hidden_size": settings.hidden_size,
-        "num_layers": settings.num_layers,
-        "dropout": settings.dropout if settings.num_layers > 1 else 0.0,
-    }
-    if settings.cell == "gru":
-        recurrent["reset_before"] = settings.reset_before
-    if settings.recurrent_dropout:
-        recurrent["recurrent_dropout"] = settings.recurrent_dropout
-    head = {"type": "linear", "name": "head", "size": num_tokens}
-    return {
-        "inputs": {"text": {"tokens": num_tokens}},
-        "nodes": [
-            {"type": "embedding", "name": "embed", "size": settings.token_size},
-            recurrent,
-            {"type": "dropout", "name": "drop", "p": settings.dropout},
-            {**head, "tied": "embed"} if settings.tied else head,
-        ],
-        "outputs": ["head"],
-    }
+def mean_logits(networks: Networks, x: Tensor, states: Any) -> tuple[Tensor, Any]:
+    """The mean of the members' logits, and their states after."""
+    outs = [network(x, state) for network, state in zip(networks.values(), states or len(networks) * [None])]
+    return torch.stack([logits for logits, _ in outs]).mean(0), [state for _, state in outs]

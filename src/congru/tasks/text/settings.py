@@ -57,6 +57,13 @@ class NetworkSettings(TokenSettings):
             " of a minGRU.",
         ),
     ] = 0.0
+    seeds: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Networks trained side by side from different first weights; the model is the mean of their logits.",
+        ),
+    ] = 1
     orthogonal: Annotated[bool, Field(description="Start recurrent weights as orthogonal matrices.")] = True
     tied: Annotated[
         bool, Field(description="Output layer shares the embedding's weights (then of the units' size).")
