@@ -278,5 +278,6 @@ class VideoKeywords(TrainKeywords, total=False):
     window: int
     pool: Literal["last", "mean", "max", "attention"]
     reset_before: bool
+    seeds: int
     start_from: str | PathLike[str] | None
     metric: Literal["accuracy", "macro_f1", "nats"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+OUTPUT = "head"
+"""The output layer of a member that becomes part of one network, see `congru.tasks.joining`: its last node."""
+
 
 def member_name(name: str, number: int) -> str:
     """The name in a member; the first is number 0.

@@ -294,7 +294,7 @@ def test_the_streaming_loss_is_that_of_the_docstring(circles: str) -> None:
     )
     batch = learner.tensors(learner.batch(learner.rows(0)[:4]), learner.module)
     total, count, _ = learner.loss(learner.module, batch, None)
-    nats = -torch.log_softmax(learner.outputs(learner.module, batch), -1).detach()
+    nats = -torch.log_softmax(learner.outputs(learner.module, batch)[0], -1).detach()
     expected = 0.0
     for row, (length, label) in enumerate(zip(batch["lengths"].tolist(), batch["labels"].tolist())):
         own = nats[row, :length, label]
@@ -378,3 +378,40 @@ def test_a_classifier_starts_from_another_one(online: Path, circles: str) -> Non
     other = Path(__file__).parents[1] / "folders" / "text-format-1"
     with pytest.raises(SettingsError, match="a model of the task 'text', expected one of congru train video"):
         take_over(learner.module, other, [])
+
+
+@pytest.mark.parametrize(
+    "changes", [{"streaming": True, "pool": "last"}, {"pool": "attention"}], ids=["online", "whole"]
+)
+def test_several_seeds_are_one_network_that_answers_with_the_mean_of_their_logits(
+    circles: str, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    import torch
+
+    settings = Settings(**{**SMALL, **changes, "seeds": 3, "dropout": 0.0})
+    learner = make_learner(circles, settings=settings)
+    assert isinstance(learner, VideoLearner)
+    batch = learner.tensors(learner.batch(learner.rows(0)[:4]), learner.module)
+    total, count, _ = learner.loss(learner.module, batch, None)
+    each = [learner.nats(logits, batch).item() for logits in learner.outputs(learner.module, batch)]
+    assert count == 12
+    assert len(set(each)) == 3
+    assert total.item() == pytest.approx(sum(each), rel=1e-6)
+
+    _, network = learner.saved(learner.module.eval())["main"]
+    with torch.no_grad():
+        together, _ = network(batch["x"], lengths=batch["lengths"])
+        alone = learner.outputs(learner.module, batch)
+    torch.testing.assert_close(together, alone.mean(0), rtol=1e-5, atol=1e-5)
+
+    out = tmp_path / "run"
+    congru.tasks.video.train(circles, **{**SMALL, **changes, "seeds": 3}, out=out)
+    assert list(congru.load(out).networks) == ["main"]
+    assert evaluate(out, circles, quiet=True)["model"]["accuracy"] > 0.8
+
+
+def test_several_seeds_learn_classes_from_first_weights_of_their_own() -> None:
+    with pytest.raises(ValueError, match=r"seeds is 2 with start_from, expected 1 there: leave out --seeds"):
+        Settings(seeds=2, start_from=Path("other"))
+    with pytest.raises(ValueError, match=r"seeds is 2 with predict = 'frames', expected 1"):
+        Settings(seeds=2, predict="frames")

@@ -14,13 +14,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from congru.nn.network import Network
 from congru.runtime.answer import Answer
 from congru.runtime.decoding.sampling import Sampling, sample
 from congru.runtime.tokenizer import parse_tokenizer
+from congru.tasks.joining import joined
 from congru.tasks.members import member_name
 from congru.tasks.text.data import METRIC, TextData, describe, metrics_of, prepare
-from congru.tasks.text.network import joined_config, joined_weights, network_config
+from congru.tasks.text.network import network_config
 from congru.tasks.text.scoring import nats_of
 from congru.tasks.text.settings import SIZES, Settings
 from congru.tasks.text.streams import NUM_SEGMENTS, make_segments, read_chunks, stream_rows, total_nats
@@ -76,12 +76,7 @@ class TextLearner(TaskLearner[Settings]):
 
     def saved(self, networks: Networks) -> dict[str, tuple[Any, nn.Module]]:
         """One network, whose logits are the mean of all members'."""
-        if len(networks) == 1:
-            return super().saved(networks)
-        declaration = joined_config(self.settings, self.num_tokens)
-        joined = Network(declaration)
-        joined.load_state_dict(joined_weights([member.state_dict() for member in networks.values()]))
-        return {"main": (declaration, joined.eval())}
+        return {"main": joined(network_config(self.settings, self.num_tokens), networks)}
 
     def rows(self, epoch: int) -> NDArray[np.int64]:
         """Where the chunks of the streams begin, from a random offset."""

@@ -196,7 +196,7 @@ def neighbours_of(model: Model) -> Neighbours:
     return Neighbours.from_bytes(model.files[FILE], len(model.labels))
 
 
-def joined(clips: Sequence[Clip]) -> Arrays:
+def together(clips: Sequence[Clip]) -> Arrays:
     """Clips one after the other, and their lengths: what a stored answer begins with."""
     return {
         "frames": np.concatenate(list(clips)),

@@ -16,15 +16,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from congru.runtime import network as runtime
 from congru.runtime.answer import Answer
 from congru.tasks.class_scores import confusion, confusion_table, fit_temperature, scores_of
+from congru.tasks.joining import joined
+from congru.tasks.members import member_name
 from congru.tasks.video import early
 from congru.tasks.video.baselines import FILE, Neighbours
 from congru.tasks.video.changes import Changes
-from congru.tasks.video.classifier import LABELS_FILE, Classifier, joined
+from congru.tasks.video.classifier import LABELS_FILE, Classifier, together
 from congru.tasks.video.clips import Clip
 from congru.tasks.video.data import Clips, VideoData, class_counts, prepare
 from congru.tasks.video.features import Features, Preparation, pad
@@ -88,10 +90,16 @@ class VideoLearner(TaskLearner[Settings]):
         return max(1, len(self.data.train) // self.settings.batch_size)
 
     def networks(self, cell: str, hidden_size: int) -> dict[str, Any]:
-        """One network from frames to a number per class."""
+        """One network from frames to a number per class, or several alike whose logits are averaged."""
         changed = self.settings.model_copy(update={"cell": cell, "hidden_size": hidden_size})
         shape = self.preparation.shape(self.data.shape)
-        return {"main": network_config(changed, shape, len(self.data.classes))}
+        declaration = network_config(changed, shape, len(self.data.classes))
+        return {member_name("main", number): declaration for number in range(changed.seeds)}
+
+    def saved(self, networks: Networks) -> dict[str, tuple[Any, nn.Module]]:
+        """One network, whose logits are the mean of all members'."""
+        declared = self.networks(self.settings.cell, self.settings.hidden_size)
+        return {"main": joined(declared["main"], networks)}
 
     def start(self, networks: Networks) -> None:
         """With `start_from`, the weights of another classifier of clips."""
@@ -129,23 +137,27 @@ class VideoLearner(TaskLearner[Settings]):
         return {"x": x, "lengths": lengths, "labels": labels}
 
     def outputs(self, networks: Networks, batch: Batch) -> Tensor:
-        """Logits [B, K], by step [B, T, K] where it streams."""
-        out, _ = networks["main"](batch["x"], lengths=batch["lengths"])
-        logits: Tensor = out.float()
-        return logits
+        """Logits [M, B, K] of every member, by step [M, B, T, K] where it streams."""
+        outs = [network(batch["x"], lengths=batch["lengths"])[0] for network in networks.values()]
+        return torch.stack(outs).float()
 
     def loss(self, networks: Networks, batch: Batch, carry: Any) -> tuple[Tensor, int, None]:
-        """The summed cross-entropy, and the number of clips."""
-        logits, labels, lengths = self.outputs(networks, batch), batch["labels"], batch["lengths"]
+        """The summed cross-entropy of every member, each learns by itself, and the number of clips they read."""
+        losses = [self.nats(logits, batch) for logits in self.outputs(networks, batch)]
+        return torch.stack(losses).sum(), len(losses) * len(batch["labels"]), None
+
+    def nats(self, logits: Tensor, batch: Batch) -> Tensor:
+        """The summed cross-entropy of logits [B, K], or [B, T, K] by step."""
+        labels, lengths = batch["labels"], batch["lengths"]
         if not self.settings.streaming:
-            return F.cross_entropy(logits, labels, reduction="sum"), len(labels), None
+            return F.cross_entropy(logits, labels, reduction="sum")
         expected = labels[:, None].expand(-1, logits.shape[1])
         nats = F.cross_entropy(logits.transpose(1, 2), expected, reduction="none")
         valid = torch.arange(nats.shape[1], device=nats.device) < lengths[:, None]
         every = (nats * valid).sum(1) / lengths
         last = nats.gather(1, lengths[:, None] - 1)[:, 0]
         share = self.settings.early_weight
-        return (share * every + (1 - share) * last).sum(), len(labels), None
+        return (share * every + (1 - share) * last).sum()
 
     def validation_rows(self) -> NDArray[np.int64]:
         """The validation clips, short ones first."""
@@ -160,14 +172,14 @@ class VideoLearner(TaskLearner[Settings]):
     ) -> list[NDArray[np.float32]]:
         """Logits [T, K] of some clips as they are."""
         batch = self.collate([self.preparation(clips.clip(row)) for row in rows.tolist()], clips.labels[rows])
-        out = self.outputs(networks, self.tensors(batch, networks)).cpu().numpy()
+        out = self.outputs(networks, self.tensors(batch, networks)).mean(0).cpu().numpy()
         if not self.settings.streaming:
             return list(out[:, None])
         return [own[:length] for own, length in zip(out, batch["lengths"].tolist())]
 
     def metrics(self, parts: Sequence[Evaluated]) -> dict[str, float]:
         """Accuracy, macro F1 and nats at the ends of all validation clips; where it streams, also after 60 % of the frames."""
-        steps, labels = _joined(parts)
+        steps, labels = _of_all(parts)
         scores = scores_of(_ends(steps), labels)
         if self.settings.streaming:
             part_way = np.stack([own[max(1, round(0.6 * len(own))) - 1] for own in steps])
@@ -180,7 +192,7 @@ class VideoLearner(TaskLearner[Settings]):
 
     def task_config(self, parts: Sequence[Evaluated]) -> dict[str, Any]:
         """How clips are read, temperature and threshold, and which clips were kept for validation and test."""
-        steps, labels = _joined(parts)
+        steps, labels = _of_all(parts)
         temperature = temperature_of(steps, labels)
         threshold = 1.0
         if self.settings.streaming:
@@ -203,7 +215,7 @@ class VideoLearner(TaskLearner[Settings]):
 
     def files(self, parts: Sequence[Evaluated]) -> dict[str, bytes]:
         """Classes, baselines; the confusion matrix of the validation clips to read."""
-        steps, labels = _joined(parts)
+        steps, labels = _of_all(parts)
         matrix = confusion(_ends(steps).argmax(1), labels, len(self.data.classes))
         return {
             LABELS_FILE: json.dumps(self.data.classes, ensure_ascii=False).encode(),
@@ -213,10 +225,8 @@ class VideoLearner(TaskLearner[Settings]):
 
     def classifier(self, networks: Networks, task_config: Mapping[str, Any]) -> Classifier:
         """What a user loads, from the weights as they are now."""
-        declared = self.networks(self.settings.cell, self.settings.hidden_size)["main"]
-        weights = {
-            name: value.detach().cpu().numpy() for name, value in networks["main"].state_dict().items()
-        }
+        declared, network = self.saved(networks)["main"]
+        weights = {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()}
         return Classifier.around(runtime.Network(declared, weights), self.data.classes, task_config)
 
     def sample(self, networks: Networks) -> Sample:
@@ -240,7 +250,7 @@ class VideoLearner(TaskLearner[Settings]):
         steps = self.step_logits(networks, self.data.validation, rows)
         probabilities = self.classifier(networks, task_config).soften(np.concatenate(steps))
         clips: list[Clip] = [self.data.validation.clip(row) for row in rows.tolist()]
-        return Answer(joined(clips), {"probabilities": probabilities})
+        return Answer(together(clips), {"probabilities": probabilities})
 
     def describe(self) -> dict[str, Any]:
         """What was read, how it is split, and what is odd about it."""
@@ -265,7 +275,7 @@ def temperature_of(steps: Sequence[NDArray[np.float32]], labels: NDArray[np.int6
     return max(1.0, fit_temperature(np.concatenate(list(steps)), repeated))
 
 
-def _joined(parts: Sequence[Evaluated]) -> Evaluated:
+def _of_all(parts: Sequence[Evaluated]) -> Evaluated:
     steps = [own for part, _ in parts for own in part]
     return steps, np.concatenate([labels for _, labels in parts])
 

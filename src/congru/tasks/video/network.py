@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from congru.tasks.members import OUTPUT
 from congru.tasks.video.settings import Settings
 
 POOLS = {"attention": "attention_pool", "mean": "mean", "max": "max"}
@@ -40,9 +41,9 @@ def network_config(settings: Settings, shape: Sequence[int], num_classes: int) -
             },
             *pool(settings),
             {"type": "dropout", "name": "drop", "p": settings.dropout},
-            {"type": "linear", "name": "head", "size": num_classes},
+            {"type": "linear", "name": OUTPUT, "size": num_classes},
         ],
-        "outputs": ["head"],
+        "outputs": [OUTPUT],
     }
 
 

@@ -165,6 +165,13 @@ class Settings(FrameSettings, title="settings of video"):
     ] = False
     hidden_size: Annotated[int, Field(ge=1, description="Units per layer and direction.")] = 64
     dropout: Annotated[float, Field(ge=0, lt=1, description="Share of units dropped in training.")] = 0.3
+    seeds: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Networks trained side by side from different first weights; the model is the mean of their logits.",
+        ),
+    ] = 1
     start_from: Annotated[
         Path | None,
         Field(
@@ -201,6 +208,13 @@ class Settings(FrameSettings, title="settings of video"):
                 f"num_layers is {self.num_layers} and cell is {self.cell!r}, expected 1 and 'gru' for frames, which come from"
                 " one convolutional GRU: leave both out"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_network_where_it_starts_from_one(self) -> Self:
+        if self.seeds > 1 and (self.predict == "frames" or self.start_from is not None):
+            where = "predict = 'frames'" if self.predict == "frames" else "start_from"
+            raise ValueError(f"seeds is {self.seeds} with {where}, expected 1 there: leave out --seeds")
         return self
 
     @model_validator(mode="after")
