@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from congru.nn.network import Network
 from congru.tasks.members import OUTPUT, member_name
 from congru.train.networks import Networks
 
 
-def joined(declaration: Mapping[str, Any], networks: Networks) -> tuple[Mapping[str, Any], Network]:
+def joined(declaration: Mapping[str, Any], networks: Networks) -> tuple[Mapping[str, Any], nn.Module]:
     """The declaration and the network that all `networks`, of one declaration, are together; one alone stays as it is."""
     members = list(networks.values())
     if len(members) == 1:

@@ -157,7 +157,8 @@ class VideoLearner(TaskLearner[Settings]):
         every = (nats * valid).sum(1) / lengths
         last = nats.gather(1, lengths[:, None] - 1)[:, 0]
         share = self.settings.early_weight
-        return (share * every + (1 - share) * last).sum()
+        total: Tensor = (share * every + (1 - share) * last).sum()
+        return total
 
     def validation_rows(self) -> NDArray[np.int64]:
         """The validation clips, short ones first."""
