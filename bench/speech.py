@@ -37,7 +37,7 @@ import numpy as np
 
 from bench.data import data_root
 from bench.record import ROOT, cpu_seconds, write_result
-from bench.runs import CELLS, of_equal_parameters
+from bench.runs import CELLS, mean_and_spread, of_equal_parameters
 from congru.tasks.speech.arpa import NGrams, read_words
 from congru.tasks.speech.audio import read_audio
 from congru.tasks.speech.data import part_of
@@ -412,12 +412,6 @@ def stream(folder: Path) -> dict[str, Any]:
     return figures
 
 
-def mean_and_spread(values: Sequence[float]) -> dict[str, float]:
-    """Mean and sample standard deviation."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return {"mean": round(statistics.fmean(values), 3), "deviation": round(deviation, 3)}
-
-
 ONE_RUN: dict[str, Callable[[int, Path], dict[str, Any]]] = {
     "an4": partial(an4, "an4"),
     "both": partial(an4, "both"),
@@ -446,7 +440,7 @@ def spreads_of(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
         if isinstance(value, dict):
             spreads[key] = spreads_of([run[key] for run in runs])
         elif key in ("wer", "cer", "exact", "slots", "accuracy", "accuracy_without_list", "file", "stream"):
-            spreads[key] = mean_and_spread([run[key] for run in runs])
+            spreads[key] = mean_and_spread(runs, key)
     return spreads
 
 
