@@ -1,0 +1,49 @@
+"""Measurements from their first line to their file, with a budget of two steps: a benchmark that nobody runs breaks unseen."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from congru.data.registry import VARIABLE
+from shared_files import DATA
+
+# What follows `python -m bench.`, the data it reads, and figures that its file must have.
+RUNS = [
+    ("assistant small", "", "seconds"),
+    ("assistant dialogues", "chat/babi_dialog", "task 1, 100 dialogues"),
+    ("music variants", "music/boulanger", "metric"),
+    ("speech yesno", "speech/yesno", "greedy"),
+    ("video online", "video/libras", "early_accuracy"),
+    ("video libras", "video/libras", "accuracy"),
+]
+LIMITS: dict[str, dict[str, Any]] = {
+    "assistant": {"TASKS": {"task 1": "task1-API-calls"}},
+}
+
+
+@pytest.mark.parametrize(("words", "data", "figure"), RUNS, ids=[run[0].replace(" ", "-") for run in RUNS])
+def test_it_runs_to_its_file(
+    words: str, data: str, figure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not (DATA / data).exists():
+        pytest.skip(f"{data} is not here")
+    name, which = words.split()
+    module = importlib.import_module(f"bench.{name}")
+    for settings in module.SETTINGS.values():
+        for key, value in {"steps": 2, "epochs": None, "minutes": None}.items():
+            monkeypatch.setitem(settings, key, value)
+    for key, value in LIMITS.get(name, {}).items():
+        monkeypatch.setattr(module, key, value)
+    monkeypatch.setenv(VARIABLE, str(DATA))
+    monkeypatch.setattr(sys, "argv", [name, which, "--seeds", "0", "--folder", str(tmp_path)])
+    module.main()
+    record = json.loads((tmp_path / f"{name}_{which}.json").read_text())
+    assert figure in record["figures"]
+    assert record["machine"]["instructions"]
+    assert record["cpu_seconds"] > 0
