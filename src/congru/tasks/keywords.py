@@ -197,6 +197,8 @@ class SpeechKeywords(TrainKeywords, total=False):
     kernel: int
     look_ahead: int
     layer_norm: bool
+    seeds: int
+    consistency: float
 
 
 class TextKeywords(TrainKeywords, total=False):

@@ -2,6 +2,15 @@
 
     loss = - sum over utterances of log p(text), p summed over alignments (Graves et al. 2006), per character
 
+With `consistency` c an utterance has two readings, with other masks and other units dropped, and what they say of every step t
+is drawn together (CR-CTC, arXiv:2410.05101). With p_t the labels' probabilities in one of R readings, and q_t those in the
+next, which teaches and does not learn,
+
+    loss = 1 / R sum over readings of (their loss + c sum_t KL(q_t || p_t))
+
+Several members (`seeds`) have a reading each. With `consistency` they learn from one another to speak at the same steps, without
+which the mean of their logits says little.
+
 A row is the number of an utterance and the seed of its variation.
 """
 
@@ -16,11 +25,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from congru.nn.network import Network
 from congru.runtime.answer import Answer
 from congru.runtime.decoding.ctc import CTCGreedy
+from congru.tasks.joining import joined
+from congru.tasks.members import member_name
 from congru.tasks.speech.arpa import estimate, format_arpa
 from congru.tasks.speech.augment import at_speed, mask_bands, mask_times, warped
 from congru.tasks.speech.data import Corpus, prepare, steps_needed
@@ -98,9 +109,20 @@ class SpeechLearner(TaskLearner[Settings]):
         return max(1, len(self._train) // self.settings.batch_size)
 
     def networks(self, cell: str, hidden_size: int) -> dict[str, Any]:
-        """One network from steps to labels."""
+        """One network from steps to labels, or several alike whose logits are averaged."""
         changed = self.settings.model_copy(update={"cell": cell, "hidden_size": hidden_size})
-        return {"main": network_config(changed, self.front_end.step_size, len(self.corpus.alphabet))}
+        declaration = network_config(changed, self.front_end.step_size, len(self.corpus.alphabet))
+        return {member_name("main", number): declaration for number in range(changed.seeds)}
+
+    def saved(self, networks: Networks) -> dict[str, tuple[Any, nn.Module]]:
+        """One network, whose logits are the mean of all members'."""
+        declared = self.networks(self.settings.cell, self.settings.hidden_size)
+        return {"main": joined(declared["main"], networks)}
+
+    @property
+    def num_readings(self) -> int:
+        """How often an utterance is read in a step of training."""
+        return max(self.settings.seeds, 2 if self.settings.consistency else 1)
 
     def build_network(self, name: str, declaration: Mapping[str, Any]) -> Network:
         """The recurrent layers stay in float32, where the compiled core has them."""
@@ -121,17 +143,24 @@ class SpeechLearner(TaskLearner[Settings]):
         return np.stack([order, rng.integers(1 << 62, size=len(order))], axis=1)
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
-        """See `collate`; every utterance is varied by its own seed."""
+        """See `collate`; every utterance is varied by its own seed, all first readings before all second ones."""
+        readings = range(self.num_readings)
         utterances = [self.corpus.train[row] for row in rows[:, 0]]
-        return self.collate([self.vary(int(row), int(seed)) for row, seed in rows], utterances)
+        steps = [self.vary(int(row), int(seed), reading) for reading in readings for row, seed in rows]
+        return self.collate(steps, utterances * len(readings))
 
-    def vary(self, row: int, seed: int) -> Floats:
-        """The steps [T, I] of a training utterance with another voice, another speed, and masks."""
+    def vary(self, row: int, seed: int, reading: int = 0) -> Floats:
+        """The steps [T, I] of a training utterance with another voice, another speed, and masks.
+
+        All readings of a seed have one voice and one speed, each masks of its own.
+        """
         settings, rng, frames = self.settings, np.random.default_rng(seed), self._train[row]
         if settings.warp and self.front_end.kind != FROM_FILE:
             frames = warped(frames, self.front_end.kind, settings.warp, self.corpus.deviation, rng)
         if settings.speed:
             frames = self._at_speed(frames, 1 + rng.uniform(-settings.speed, settings.speed), row)
+        if reading:
+            rng = np.random.default_rng((seed, reading))
         if settings.frequency_masks and self.front_end.kind == "fbank":
             frames = mask_bands(frames, settings.frequency_masks, settings.mask_bands, rng)
         steps = self.after_norm(frames)
@@ -162,25 +191,37 @@ class SpeechLearner(TaskLearner[Settings]):
             "target_lengths": np.array([len(target) for target in targets]),
         }
 
-    def log_probabilities(self, networks: Networks, batch: Batch) -> Tensor:
-        """[B, T, V]: the outputs that come `delay` steps later."""
-        out, _ = networks["main"](batch["x"], lengths=batch["lengths"])
-        return torch.log_softmax(out.float()[:, self.settings.look_ahead :], -1)
+    def readings(self, networks: Networks, batch: Batch) -> Tensor:
+        """Log-probabilities [R B, T, V] of all readings, each by one member."""
+        count, members = self.num_readings, list(networks.values())
+        parts = zip(batch["x"].chunk(count), batch["lengths"].chunk(count))
+        outs = [members[k % len(members)](x, lengths=lengths)[0] for k, (x, lengths) in enumerate(parts)]
+        return self.log_probabilities(outs)
 
-    def nats(self, networks: Networks, batch: Batch) -> tuple[Tensor, Tensor]:
-        """-log p [B] of the texts, and the log-probabilities [B, T, V]."""
-        log_p = self.log_probabilities(networks, batch)
+    def log_probabilities(self, outs: Sequence[Tensor]) -> Tensor:
+        """[B, T, V] of logits one below the other: the outputs that come `delay` steps later."""
+        return torch.log_softmax(torch.cat(list(outs)).float()[:, self.settings.look_ahead :], -1)
+
+    def nats(self, log_p: Tensor, batch: Batch) -> Tensor:
+        """-log p [B] of the texts, from log-probabilities [B, T, V]."""
         lengths = batch["lengths"] - self.settings.look_ahead
         sizes = batch["target_lengths"]
-        nats = F.ctc_loss(
+        return F.ctc_loss(
             log_p.transpose(0, 1), batch["targets"], lengths, sizes, reduction="none", zero_infinity=True
         )
-        return nats, log_p
 
     def loss(self, networks: Networks, batch: Batch, carry: Any) -> tuple[Tensor, Tensor, None]:
-        """The summed nats, and the number of characters."""
-        nats, _ = self.nats(networks, batch)
-        return nats.sum(), batch["target_lengths"].sum(), None
+        """The summed nats of all readings, and the number of characters they read."""
+        log_p = self.readings(networks, batch)
+        total = self.nats(log_p, batch).sum()
+        if self.settings.consistency:
+            lengths = batch["lengths"] - self.settings.look_ahead
+            total = total + self.settings.consistency * disagreement(log_p, lengths, self.num_readings)
+        return total, batch["target_lengths"].sum(), None
+
+    def mean_logits(self, networks: Networks, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The mean [B, T, V] of all members' logits."""
+        return torch.stack([member(x, lengths=lengths)[0] for member in networks.values()]).mean(0)
 
     def validation_rows(self) -> NDArray[np.int64]:
         """The validation utterances, short ones first."""
@@ -191,7 +232,8 @@ class SpeechLearner(TaskLearner[Settings]):
         utterances = [self.corpus.validation[row] for row in rows]
         steps = [self.after_norm(self._validation[row]) for row in rows]
         batch = self.tensors(self.collate(steps, utterances), networks)
-        nats, log_p = self.nats(networks, batch)
+        log_p = self.log_probabilities([self.mean_logits(networks, batch["x"], batch["lengths"])])
+        nats = self.nats(log_p, batch)
         return [
             (one.text, self._greedy(own[: len(step)]), float(nat), len(one.text))
             for one, own, nat, step in zip(utterances, log_p.cpu().numpy(), nats, steps)
@@ -248,7 +290,7 @@ class SpeechLearner(TaskLearner[Settings]):
         frames = np.ascontiguousarray(self.corpus.validation[0].frames[:_ANSWER_FRAMES])
         steps = self.front_end.steps(frames)
         x = np.concatenate([steps, np.zeros((self.settings.look_ahead, steps.shape[1]), np.float32)])
-        out, _ = networks["main"](self.tensors(x[None], networks))
+        out = self.mean_logits(networks, self.tensors(x[None], networks))
         log_p = torch.log_softmax(out[0, self.settings.look_ahead :].double(), -1)
         return Answer({"frames": frames}, {"log_probabilities": log_p.float().cpu().numpy()})
 
@@ -269,6 +311,18 @@ class SpeechLearner(TaskLearner[Settings]):
         if front.running:
             summary["latency"] = f"{1000 * latency:.0f} ms from a sound to its character, computing aside"
         return {**summary, **corpus.notes}
+
+
+def disagreement(log_p: Tensor, lengths: Tensor, readings: int = 2) -> Tensor:
+    """sum over rows and steps t of KL(q_t || p_t), in nats: p_t of a reading, q_t of the next one, without a gradient.
+
+    `log_p` [R B, T, V] and `lengths` [R B] hold the rows of all R readings, one reading after the other.
+    """
+    first, *others = log_p.detach().chunk(readings)
+    teacher = torch.cat([*others, first])
+    nats = (teacher.exp() * (teacher - log_p)).sum(-1)
+    counted = torch.arange(log_p.shape[1], device=log_p.device) < lengths[:, None]
+    return nats.masked_fill(~counted, 0.0).sum()
 
 
 def _counted(utterances: Sequence[Utterance]) -> str:

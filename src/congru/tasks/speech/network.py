@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from congru.tasks.members import OUTPUT
 from congru.tasks.speech.settings import Settings
 
 
@@ -40,7 +41,7 @@ def network_config(settings: Settings, num_features: int, num_labels: int) -> di
             },
             {"type": "relu", "name": "active"},
             {**cell, "num_layers": settings.num_layers, "bidirectional": settings.bidirectional},
-            {"type": "linear", "name": "head", "size": num_labels},
+            {"type": "linear", "name": OUTPUT, "size": num_labels},
         ],
-        "outputs": ["head"],
+        "outputs": [OUTPUT],
     }

@@ -111,6 +111,22 @@ class Settings(VariationSettings, title="settings of speech"):
         float,
         Field(ge=0, lt=1, description="Share of the inputs of every layer dropped, one mask for all steps."),
     ] = 0.25
+    seeds: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Networks trained side by side from different first weights; the model is the mean of their logits."
+            " With --consistency, without which they speak at different steps.",
+        ),
+    ] = 1
+    consistency: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="How much it weighs that readings of an utterance with other masks, two at least, differ: 0.2, say. Twice"
+            " the time with one network.",
+        ),
+    ] = 0.0
     batch_size: Annotated[
         int, Field(ge=1, description="Utterances per optimizer step, over all devices.")
     ] = 16
