@@ -17,6 +17,15 @@ from typing_extensions import Self
 BudgetKind = Literal["epochs", "minutes", "steps"]
 BUDGETS: tuple[BudgetKind, ...] = ("epochs", "minutes", "steps")
 
+Seeds = Annotated[
+    int,
+    Field(
+        ge=1,
+        description="Networks trained side by side from different first weights; the model is the mean of their logits.",
+    ),
+]
+"""The setting `seeds` of a task whose members become one network, see `congru.tasks.joining`."""
+
 
 class _Group(BaseModel):
     model_config = ConfigDict(

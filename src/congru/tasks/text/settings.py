@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from congru.train.settings import BudgetKind, ModelSettings
+from congru.train.settings import BudgetKind, ModelSettings, Seeds
 from congru.train.sizing import Size
 
 # What a budget in minutes takes, see congru/train/sizing.py; the first is the default. The updates are from losses on
@@ -57,13 +57,7 @@ class NetworkSettings(TokenSettings):
             " of a minGRU.",
         ),
     ] = 0.0
-    seeds: Annotated[
-        int,
-        Field(
-            ge=1,
-            description="Networks trained side by side from different first weights; the model is the mean of their logits.",
-        ),
-    ] = 1
+    seeds: Seeds = 1
     orthogonal: Annotated[bool, Field(description="Start recurrent weights as orthogonal matrices.")] = True
     tied: Annotated[
         bool, Field(description="Output layer shares the embedding's weights (then of the units' size).")

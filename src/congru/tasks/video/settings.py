@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from congru.train.settings import BudgetKind, ModelSettings
+from congru.train.settings import BudgetKind, ModelSettings, Seeds
 
 
 class ClipSettings(ModelSettings):
@@ -165,13 +165,7 @@ class Settings(FrameSettings, title="settings of video"):
     ] = False
     hidden_size: Annotated[int, Field(ge=1, description="Units per layer and direction.")] = 64
     dropout: Annotated[float, Field(ge=0, lt=1, description="Share of units dropped in training.")] = 0.3
-    seeds: Annotated[
-        int,
-        Field(
-            ge=1,
-            description="Networks trained side by side from different first weights; the model is the mean of their logits.",
-        ),
-    ] = 1
+    seeds: Seeds = 1
     start_from: Annotated[
         Path | None,
         Field(
