@@ -19,7 +19,9 @@ of the training part), a run's model is its best evaluation on them, and the tes
 from __future__ import annotations
 
 import argparse
+import functools
 import json
+import shutil
 import statistics
 import tempfile
 import time
@@ -29,7 +31,7 @@ from typing import Any
 
 from bench.data import data_root
 from bench.record import ROOT, cpu_seconds, write_result
-from bench.runs import CELLS, mean_and_spread, of_equal_parameters
+from bench.runs import CELLS, kept, mean_and_spread, of_equal_parameters
 from congru.tasks.video.learner import make_learner
 from congru.tasks.video.settings import Settings
 from congru.tasks.video.use import evaluate
@@ -161,6 +163,9 @@ def measure(source: str, settings: Settings, runs: Path | None = None) -> dict[s
     with tempfile.TemporaryDirectory() as temporary:
         folder = runs or Path(temporary)
         out = folder / f"{settings.moving_digits or 'run'}-{settings.seed}"
+        shutil.rmtree(
+            out, ignore_errors=True
+        )  # a run cut off is trained anew: its seconds are to be those of the whole
         wall, cpu = time.perf_counter(), cpu_seconds()
         settings = settings.model_copy(update={"out": out})
         if settings.moving_digits == "order":
@@ -236,7 +241,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("name", choices=sorted(SETTINGS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--runs", type=Path, help="where run folders stay")
+    parser.add_argument(
+        "--runs", type=Path, help="where run folders stay; what is finished there is not repeated"
+    )
     parser.add_argument("--folder", type=Path, default=ROOT / "results", help="where the result goes")
     arguments = parser.parse_args()
     name, seeds, source = arguments.name, arguments.seeds, source_of(arguments.name)
@@ -249,7 +256,10 @@ def main() -> None:
     else:
         runs = []
         for settings in variants(name, seeds):
-            runs.append(measure(source, settings, arguments.runs))
+            folder = arguments.runs and arguments.runs / f"{name}-{settings.seed}"
+            runs.append(
+                kept(folder and folder / "run.json", functools.partial(measure, source, settings, folder))
+            )
             print(name, runs[-1], flush=True)
         figures["runs"] = runs
         keys = (

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import video
+from bench import runs, video
 from bench.video import (
     COMMON,
     PEOPLE,
@@ -26,12 +26,12 @@ from video_cases import tracks
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_every_measurement_has_settings_and_a_source(name: str) -> None:
-    runs = variants(name, [3, 4])
+    chosen = variants(name, [3, 4])
     assert name in SOURCES
     if name in ("weizmann", "figures"):
-        assert [run.leave_out for run in runs] == [(person,) for person in PEOPLE]
+        assert [run.leave_out for run in chosen] == [(person,) for person in PEOPLE]
     else:
-        assert [run.seed for run in runs] == [3, 4]
+        assert [run.seed for run in chosen] == [3, 4]
 
 
 def test_a_run_is_scored_on_the_test_part_beside_its_baselines(tmp_path: Path) -> None:
@@ -66,3 +66,20 @@ def test_without_the_data_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -
         video.source_of("libras")
     monkeypatch.setenv(VARIABLE, "data")
     assert video.source_of("libras") == "data/video/libras/libras.npz"
+
+
+def test_what_was_measured_at_this_commit_is_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = []
+
+    def measure() -> dict[str, float]:
+        measured.append(1)
+        return {"accuracy": float(len(measured))}
+
+    path = tmp_path / "video-3" / "run.json"
+    monkeypatch.setattr(runs, "commit", lambda: "a")
+    assert [runs.kept(path, measure), runs.kept(path, measure)] == [{"accuracy": 1.0}] * 2
+    monkeypatch.setattr(runs, "commit", lambda: "b")
+    assert runs.kept(path, measure) == {"accuracy": 2.0}
+    assert runs.kept(None, measure) == {"accuracy": 3.0}
