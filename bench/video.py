@@ -163,9 +163,8 @@ def measure(source: str, settings: Settings, runs: Path | None = None) -> dict[s
     with tempfile.TemporaryDirectory() as temporary:
         folder = runs or Path(temporary)
         out = folder / f"{settings.moving_digits or 'run'}-{settings.seed}"
-        shutil.rmtree(
-            out, ignore_errors=True
-        )  # a run cut off is trained anew: its seconds are to be those of the whole
+        # A run cut off is trained anew: its seconds are to be those of the whole.
+        shutil.rmtree(out, ignore_errors=True)
         wall, cpu = time.perf_counter(), cpu_seconds()
         settings = settings.model_copy(update={"out": out})
         if settings.moving_digits == "order":

@@ -16,7 +16,17 @@ from torch import Tensor, nn
 
 from congru.nn.network import Network
 from congru.tasks.members import OUTPUT, member_name
+from congru.train.base import Settings, TaskLearner
 from congru.train.networks import Networks
+
+
+class JoinedLearner(TaskLearner[Settings]):
+    """A learner whose networks are members of one declaration: the model folder holds them as one network."""
+
+    def saved(self, networks: Networks) -> dict[str, tuple[Any, nn.Module]]:
+        """One network, whose outputs are the mean of all members'."""
+        declared = self.networks(self.settings.cell, self.settings.hidden_size)
+        return {"main": joined(declared["main"], networks)}
 
 
 def joined(declaration: Mapping[str, Any], networks: Networks) -> tuple[Mapping[str, Any], nn.Module]:

@@ -35,7 +35,7 @@ from congru.tasks.forecast.simple import Rows
 from congru.tasks.forecast.store import NUM_ANSWERS, SeriesStore
 from congru.tasks.forecast.window import Window, decode_mean
 from congru.tasks.forecast.wording import name_step, say_times
-from congru.tasks.members import member_name
+from congru.tasks.members import side_by_side
 from congru.train.base import Probe, Sample, TaskLearner
 from congru.train.networks import Networks
 
@@ -105,8 +105,7 @@ class ForecastLearner(TaskLearner[Settings]):
         """One network from windows to the numbers of a forecast, or several alike whose forecasts are averaged."""
         settings = self.settings
         layers = (cell, hidden_size, settings.num_layers, settings.dropout)
-        names = (member_name("main", number) for number in range(settings.seeds))
-        return {name: network_config(self.data.window, *layers) for name in names}
+        return side_by_side(network_config(self.data.window, *layers), settings.seeds)
 
     def rows(self, epoch: int) -> NDArray[np.int64]:
         """Windows [N, 2] in random order, every `stride` steps from a random first one."""

@@ -25,13 +25,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from congru.nn.network import Network
 from congru.runtime.answer import Answer
 from congru.runtime.decoding.ctc import CTCGreedy
-from congru.tasks.joining import joined
-from congru.tasks.members import member_name
+from congru.tasks.joining import JoinedLearner
+from congru.tasks.members import side_by_side
 from congru.tasks.speech.arpa import estimate, format_arpa
 from congru.tasks.speech.augment import at_speed, mask_bands, mask_times, warped
 from congru.tasks.speech.data import Corpus, prepare, steps_needed
@@ -44,7 +44,7 @@ from congru.tasks.speech.settings import Settings
 from congru.tasks.speech.stages import Pipeline
 from congru.tasks.speech.utterances import Utterance, speakers_of, total_frames
 from congru.tasks.speech.words import text_of, words_of
-from congru.train.base import Probe, Sample, TaskLearner
+from congru.train.base import Probe, Sample
 from congru.train.networks import Networks
 
 Batch = dict[str, Any]
@@ -60,7 +60,7 @@ def make_learner(source: str, /, *, settings: Settings) -> SpeechLearner:
     return SpeechLearner(prepare(str(source), settings), settings)
 
 
-class SpeechLearner(TaskLearner[Settings]):
+class SpeechLearner(JoinedLearner[Settings]):
     """See :class:`congru.train.base.TaskLearner`."""
 
     task = "speech"
@@ -112,12 +112,7 @@ class SpeechLearner(TaskLearner[Settings]):
         """One network from steps to labels, or several alike whose logits are averaged."""
         changed = self.settings.model_copy(update={"cell": cell, "hidden_size": hidden_size})
         declaration = network_config(changed, self.front_end.step_size, len(self.corpus.alphabet))
-        return {member_name("main", number): declaration for number in range(changed.seeds)}
-
-    def saved(self, networks: Networks) -> dict[str, tuple[Any, nn.Module]]:
-        """One network, whose logits are the mean of all members'."""
-        declared = self.networks(self.settings.cell, self.settings.hidden_size)
-        return {"main": joined(declared["main"], networks)}
+        return side_by_side(declaration, changed.seeds)
 
     @property
     def num_readings(self) -> int:

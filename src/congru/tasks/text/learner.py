@@ -12,19 +12,19 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from congru.runtime.answer import Answer
 from congru.runtime.decoding.sampling import Sampling, sample
 from congru.runtime.tokenizer import parse_tokenizer
-from congru.tasks.joining import joined
-from congru.tasks.members import member_name
+from congru.tasks.joining import JoinedLearner
+from congru.tasks.members import side_by_side
 from congru.tasks.text.data import METRIC, TextData, describe, metrics_of, prepare
 from congru.tasks.text.network import network_config
 from congru.tasks.text.scoring import nats_of
 from congru.tasks.text.settings import SIZES, Settings
 from congru.tasks.text.streams import NUM_SEGMENTS, make_segments, read_chunks, stream_rows, total_nats
-from congru.train.base import Probe, Sample, TaskLearner
+from congru.train.base import Probe, Sample
 from congru.train.networks import Networks
 
 _SAMPLE_LENGTH = 300
@@ -38,7 +38,7 @@ def make_learner(source: str, /, *, settings: Settings) -> TextLearner:
     return TextLearner(prepare(str(source), settings), settings)
 
 
-class TextLearner(TaskLearner[Settings]):
+class TextLearner(JoinedLearner[Settings]):
     """See :class:`congru.train.base.TaskLearner`; a row is where a chunk of a stream begins."""
 
     task = "text"
@@ -71,12 +71,7 @@ class TextLearner(TaskLearner[Settings]):
     def networks(self, cell: str, hidden_size: int) -> dict[str, Any]:
         """One network from tokens to logits, or several alike whose logits are averaged."""
         changed = self.settings.model_copy(update={"cell": cell, "hidden_size": hidden_size})
-        members = range(changed.seeds)
-        return {member_name("main", number): network_config(changed, self.num_tokens) for number in members}
-
-    def saved(self, networks: Networks) -> dict[str, tuple[Any, nn.Module]]:
-        """One network, whose logits are the mean of all members'."""
-        return {"main": joined(network_config(self.settings, self.num_tokens), networks)}
+        return side_by_side(network_config(changed, self.num_tokens), changed.seeds)
 
     def rows(self, epoch: int) -> NDArray[np.int64]:
         """Where the chunks of the streams begin, from a random offset."""

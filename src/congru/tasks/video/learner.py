@@ -16,13 +16,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from congru.runtime import network as runtime
 from congru.runtime.answer import Answer
 from congru.tasks.class_scores import confusion, confusion_table, fit_temperature, scores_of
-from congru.tasks.joining import joined
-from congru.tasks.members import member_name
+from congru.tasks.joining import JoinedLearner
+from congru.tasks.members import side_by_side
 from congru.tasks.video import early
 from congru.tasks.video.baselines import FILE, Neighbours
 from congru.tasks.video.changes import Changes
@@ -34,7 +34,7 @@ from congru.tasks.video.frame_learner import FrameLearner
 from congru.tasks.video.network import network_config
 from congru.tasks.video.settings import Settings
 from congru.tasks.video.start import take_over
-from congru.train.base import Probe, Sample, TaskLearner
+from congru.train.base import Probe, Sample
 from congru.train.networks import Networks
 
 Batch = dict[str, Any]
@@ -52,7 +52,7 @@ def make_learner(source: str, /, *, settings: Settings) -> VideoLearner | FrameL
     return FrameLearner(data, settings) if settings.predict == "frames" else VideoLearner(data, settings)
 
 
-class VideoLearner(TaskLearner[Settings]):
+class VideoLearner(JoinedLearner[Settings]):
     """See :class:`congru.train.base.TaskLearner`; a row is the number of a training clip and of a draw."""
 
     task = "video"
@@ -94,12 +94,7 @@ class VideoLearner(TaskLearner[Settings]):
         changed = self.settings.model_copy(update={"cell": cell, "hidden_size": hidden_size})
         shape = self.preparation.shape(self.data.shape)
         declaration = network_config(changed, shape, len(self.data.classes))
-        return {member_name("main", number): declaration for number in range(changed.seeds)}
-
-    def saved(self, networks: Networks) -> dict[str, tuple[Any, nn.Module]]:
-        """One network, whose logits are the mean of all members'."""
-        declared = self.networks(self.settings.cell, self.settings.hidden_size)
-        return {"main": joined(declared["main"], networks)}
+        return side_by_side(declaration, changed.seeds)
 
     def start(self, networks: Networks) -> None:
         """With `start_from`, the weights of another classifier of clips."""
