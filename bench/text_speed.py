@@ -1,7 +1,8 @@
-"""How much faster does `congru train text` read text on the C core than on PyTorch's own kernels?
+"""How much faster does `congru train text` read text on the C core than on PyTorch's own kernels, and with bfloat16 products?
 
 Whole training steps of the default settings (loss, backward, clipping, AdamW) on random symbols, the same network on
-each backend, in turn; first the loss and the gradients of the backends are compared.
+each backend, in turn; first the loss and the gradients of the backends are compared. bfloat16: what `--precision bfloat16`
+runs ("auto" chooses the backend), which is the default where the processor multiplies it faster than float32.
 
     python -m bench.text_speed [--repetitions 9] [--threads N] [SETTING=VALUE ...]
 """
@@ -24,8 +25,17 @@ from congru.train.networks import make_optimizer
 from congru.train.resolve import resolve
 
 NUM_SYMBOLS = 65
-PEERS = {"the C core": "native", "PyTorch's kernels": "aten", "bptt": "bptt"}
-AGREEMENT = 1e-4  # of the loss and of every gradient, relative to its largest value
+PEERS = {
+    "the C core": ("native", "float32"),
+    "PyTorch's kernels": ("aten", "float32"),
+    "bptt": ("bptt", "float32"),
+    "bfloat16": ("auto", "bfloat16"),
+    "PyTorch's kernels, bfloat16": ("aten", "bfloat16"),
+}
+AGREEMENT = {
+    "float32": 1e-4,
+    "bfloat16": 1e-1,
+}  # of the loss and of every gradient, relative to its largest value
 
 
 def network(settings: Settings, backend: str) -> Network:
@@ -33,16 +43,17 @@ def network(settings: Settings, backend: str) -> Network:
     return Network(network_config(settings, NUM_SYMBOLS), backend=backend)
 
 
-def loss_of(module: Network, batch: Tensor) -> Tensor:
-    logits, _ = module(batch[:, :-1])
-    return F.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+def loss_of(module: Network, precision: str, batch: Tensor) -> Tensor:
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        logits, _ = module(batch[:, :-1])
+        return F.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
 
 
-def stepper(module: Network, settings: Settings, batch: Tensor) -> Callable[[], object]:
+def stepper(module: Network, precision: str, settings: Settings, batch: Tensor) -> Callable[[], object]:
     optimizer = make_optimizer(module, settings)
 
     def step() -> float:
-        loss = loss_of(module, batch)
+        loss = loss_of(module, precision, batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(module.parameters(), settings.clip or float("inf"))
@@ -55,15 +66,17 @@ def stepper(module: Network, settings: Settings, batch: Tensor) -> Callable[[], 
 def check(settings: Settings, batch: Tensor) -> None:
     """Exit unless every backend gives the loss and the gradients of the first."""
     expected: list[Tensor] | None = None
-    for name, backend in PEERS.items():
+    for name, (backend, precision) in PEERS.items():
         module = network(settings, backend).eval()  # without dropout
-        loss = loss_of(module, batch)
+        loss = loss_of(module, precision, batch)
         results = [loss.detach(), *torch.autograd.grad(loss, list(module.parameters()))]
         expected = expected or results
         for a, b in zip(results, expected):
             error = float((a - b).abs().max() / b.abs().max())
-            if not error <= AGREEMENT:
-                raise SystemExit(f"{name} differs from the C core by {error:.2g}, expected {AGREEMENT}")
+            if not error <= AGREEMENT[precision]:
+                raise SystemExit(
+                    f"{name} differs from the C core by {error:.2g}, expected {AGREEMENT[precision]}"
+                )
 
 
 def main() -> None:
@@ -79,7 +92,8 @@ def main() -> None:
     batch = torch.randint(0, NUM_SYMBOLS, (settings.batch_size, settings.chunk + 1))
     check(settings, batch)
     steps = {
-        name: stepper(network(settings, backend).train(), settings, batch) for name, backend in PEERS.items()
+        name: stepper(network(settings, backend).train(), precision, settings, batch)
+        for name, (backend, precision) in PEERS.items()
     }
     seconds = interleaved(steps, arguments.repetitions, budget_s=90)
     ours = next(iter(PEERS))

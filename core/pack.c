@@ -41,13 +41,7 @@ INLINE vec pair(vec low, vec high) {
   (void)high;
   return low;
 #else
-  wholes half[2];
-  UNROLL for (int i = 0; i < 2; i++) {
-    vec x = i ? high : low;
-    wholes bits = (wholes)x, none = (wholes)(x != x);
-    half[i] = (~none & (bits + 0x7fffu + (bits >> 16 & 1))) | (none & (bits | 0x400000u));
-  }
-  return (vec)(half[0] >> 16 | (half[1] & 0xffff0000u));
+  return (vec)(bfloat16_above(low) >> 16 | (bfloat16_above(high) & 0xffff0000u));
 #endif
 }
 

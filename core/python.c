@@ -125,9 +125,44 @@ static PyObject *py_are_tokens(PyObject *self, PyObject *const *arguments, Py_ss
   return PyBool_FromLong(fits);
 }
 
+/* The fields of a step in their order, each of eight bytes: integers, and addresses that the caller keeps alive. */
+static int read_step(void *step, size_t size, PyObject *const *values, Py_ssize_t n) {
+  int64_t words[sizeof(congru_gru_forward_step) / 8];
+  if ((size_t)n != size / 8) {
+    PyErr_Format(PyExc_TypeError, "a step takes %zu numbers", size / 8);
+    return -1;
+  }
+  for (Py_ssize_t i = 0; i < n; i++) {
+    long long number = PyLong_AsLongLong(values[i]);
+    if (number == -1 && PyErr_Occurred()) return -1;
+    words[i] = number;
+  }
+  memcpy(step, words, size);
+  return 0;
+}
+_Static_assert(sizeof(congru_gru_backward_step) <= sizeof(congru_gru_forward_step), "read_step has room for both");
+
+static PyObject *py_gru_step_forward(PyObject *self, PyObject *const *values, Py_ssize_t n) {
+  (void)self;
+  congru_gru_forward_step step;
+  if (read_step(&step, sizeof(step), values, n)) return NULL;
+  congru_gru_step_forward(&step);
+  Py_RETURN_NONE;
+}
+
+static PyObject *py_gru_step_backward(PyObject *self, PyObject *const *values, Py_ssize_t n) {
+  (void)self;
+  congru_gru_backward_step step;
+  if (read_step(&step, sizeof(step), values, n)) return NULL;
+  congru_gru_step_backward(&step);
+  Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
     {"forward", (PyCFunction)(void (*)(void))py_forward, METH_FASTCALL | METH_KEYWORDS, "forward(packed=None, **fields of a call)"},
     {"backward", (PyCFunction)(void (*)(void))py_backward, METH_FASTCALL | METH_KEYWORDS, "backward(**fields of a call)"},
+    {"gru_step_forward", (PyCFunction)(void (*)(void))py_gru_step_forward, METH_FASTCALL, "gru_step_forward(*fields of the step)"},
+    {"gru_step_backward", (PyCFunction)(void (*)(void))py_gru_step_backward, METH_FASTCALL, "gru_step_backward(*fields of the step)"},
     {"isas", py_isas, METH_NOARGS, "instruction sets that can run here, best first"},
     {"isa", py_isa, METH_NOARGS, "the one in use; None when CONGRU_ISA names none of isas()"},
     {"set_isa", py_set_isa, METH_O, "set_isa(name) -> whether it can run here"},

@@ -186,6 +186,15 @@ INLINE vec lane_sum(vec v) {
   return v + SWAPPED(v, 1);
 }
 
+#if !defined(CONGRU_F64)
+/* bfloat16 is the upper half of a float. Rounded to the nearest, ties to even, it lies in the upper half of each lane, with
+ * whatever below it; what is no number stays none. */
+INLINE wholes bfloat16_above(vec x) {
+  wholes bits = (wholes)x, none = (wholes)(x != x);
+  return (~none & (bits + 0x7fffu + (bits >> 16 & 1))) | (none & (bits | 0x400000u));
+}
+#endif
+
 /* A block of up to VL lanes: whole, or the first n. */
 INLINE vec load_block(const real *p, int64_t n) { return n >= VL ? load(p) : load_lanes(p, n); }
 INLINE void store_block(real *p, vec v, int64_t n) {

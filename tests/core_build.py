@@ -13,7 +13,7 @@ import pytest
 from tolerances import LIMITS, record
 
 ROOT = Path(__file__).resolve().parent.parent
-PROGRAMS = ("activations", "forward", "backward", "step", "int8", "bits", "dense", "threads")
+PROGRAMS = ("activations", "forward", "backward", "step", "mixed", "int8", "bits", "dense", "threads")
 
 
 def run(*command: str | Path, **environment: str) -> str:

@@ -56,6 +56,8 @@ LIMITS = {
     "core layer norm gradients, float64": 1.5e-6,  # of the central differences: the norm of a small state bends
     "core nested norm gradients, float32": 9.5e-5,
     "core nested norm gradients, float64": 3.3e-6,  # of the central differences
+    "core mixed step, float32": 2.1e-6,
+    "core mixed step, bfloat16": 3.91e-3,  # the bar: half a unit in the last place is 2**-8 at the most
     "core dense, float32": 1.3e-6,
     "core dense, float64": 0.0,  # products of float values are exact, and both sums have one order
     "core softmax, float32": 2.9e-7,

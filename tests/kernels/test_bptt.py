@@ -9,6 +9,7 @@ import congru
 from backend_checks import check, leaf
 from cases import make_case
 from congru import ops
+from congru.kernels import binding, bptt
 from tolerances import assert_close, seeds
 
 SIZES = [
@@ -68,7 +69,11 @@ def test_only_what_needs_a_gradient_gets_one():
 
 
 @pytest.mark.parametrize("seed", seeds())
-def test_bfloat16_products_keep_the_state_in_float32(seed):
+@pytest.mark.parametrize("with_core", [True, False])
+def test_bfloat16_products_keep_the_state_in_float32(with_core, seed, monkeypatch):
+    if not with_core:
+        monkeypatch.setattr(binding, "_CORE", None)
+    assert bptt._in_core(torch.float32, torch.bfloat16) == with_core
     case = make_case("gru", seed, B=4, T=40, I=8, H=16)
     small = tuple(
         0.3 * part for part in case.weights

@@ -114,9 +114,12 @@ def test_auto_takes_it_where_it_pays():
     assert "runs on 'native'" in congru.explain("gru", x[:, 3:], None, trained)
 
 
-@pytest.mark.parametrize("tiles", [False, True])
-def test_under_autocast_auto_leaves_the_core_where_another_backend_is_faster(tiles, monkeypatch):
+@pytest.mark.parametrize("has", ["float32 only", "AVX-512 BF16", "AMX"])
+def test_under_autocast_auto_leaves_the_core_where_another_backend_is_faster(has, monkeypatch):
+    low, tiles = has != "float32 only", has == "AMX"
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: low)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     monkeypatch.setattr(aten, "_tried", lambda dtype, products: True)
 
     def said(cell, B, T, I, H, gradient=True, **options):
@@ -128,23 +131,25 @@ def test_under_autocast_auto_leaves_the_core_where_another_backend_is_faster(til
                 ", runs on "
             )[2]
 
-    faster = {"gru": "'bptt'", "lstm": "'aten'"} if tiles else {"gru": "'native'", "lstm": "'native'"}
+    faster = {"gru": "'bptt'", "lstm": "'aten'"} if low else {"gru": "'native'", "lstm": "'native'"}
     assert said("gru", 128, 50, 512, 512).startswith(faster["gru"])
+    assert said("gru", 64, 64, 256, 256).startswith(faster["gru"])
     assert said("gru", 16, 64, 256, 1024).startswith(faster["gru"])
     for gradient in (False, True):
-        assert said("lstm", 32, 100, 128, 256, gradient).startswith(faster["lstm"])
+        assert said("lstm", 64, 64, 512, 512, gradient).startswith(faster["lstm"])
+        assert said("lstm", 32, 100, 128, 128, gradient).startswith("'aten'" if tiles else "'native'")
     core = [
         said("gru", 1, 1000, 64, 128),
         said("gru", 128, 50, 512, 512, False),
         said("gru", 128, 50, 512, 512, lengths=torch.full((128,), 50)),  # bptt has none
         said("gru", 128, 3, 512, 512),
-        said("gru", 64, 100, 128, 512),
+        said("gru", 32, 100, 128, 128),
         said("lstm", 1, 1000, 64, 128),
         said("lstm", 32, 3, 128, 256),
         said("rnn", 128, 50, 512, 512),
     ]
     assert all(line.startswith("'native'") for line in core)
-    if tiles:
+    if low:
         assert said("gru", 128, 50, 512, 512).endswith(
             "not 'native': autocast asks for products in bfloat16, which 'bptt' has faster at this size."
         )

@@ -239,11 +239,19 @@ def test_a_mingru_has_no_recurrent_weights_to_drop() -> None:
         Settings(cell="mingru", recurrent_dropout=0.2)
 
 
-def test_auto_precision_is_bfloat16_where_the_cpu_has_amx(
+def test_auto_precision_is_bfloat16_where_the_cpu_multiplies_it_faster(
     poem: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for there, expected in ((True, "bfloat16"), (False, "float32")):
-        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda there=there: there)
+    cases = [
+        (True, False, "AVX512", "bfloat16"),
+        (False, True, "AVX512", "bfloat16"),
+        (False, False, "AVX512", "float32"),
+        (True, True, "AVX2", "float32"),  # held back by ATEN_CPU_CAPABILITY
+    ]
+    for amx, bf16, capability, expected in cases:
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda amx=amx: amx)
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda bf16=bf16: bf16)
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda it=capability: it)
         assert small(poem, precision="auto").precision == expected
         assert describe(small(poem, precision="auto"))["precision"] == expected
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

@@ -7,19 +7,21 @@
     dh  = dh' z + U' [a_r, a_z, a_n r]
     dW, dU, db_i, db_h, dx: one product each over all steps, after the loop
 
-Under CPU autocast the products take bfloat16 and return it; states, gates and sums stay float32. Kept for the
-backward: r, z, n, m and the states (6 H numbers a step). A derivative of the gradient runs on `composite`.
+Under CPU autocast the products take bfloat16 and return it; states, gates and sums stay float32, and the C core does what
+is between two products in one pass (core/mixed.c), where it is there. Kept for the backward: r, z, n, m and the states
+(6 H numbers a step). A derivative of the gradient runs on `composite`.
 Inside, arrays are time first. Measurements: results/text_speed.json.
 """
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from congru.kernels import composite
+from congru.kernels import binding, composite
 from congru.kernels.batched_gradients import takes_batched_gradients
 from congru.kernels.call import Call, Sequence
 from congru.kernels.composite import State, zeros
@@ -108,12 +110,50 @@ def forward(
     (T, B, _), H = x.shape, U.shape[1]
     b = b_i + torch.cat([b_h[: 2 * H], b_h.new_zeros(H)])
     gi = torch.mm(x.reshape(T * B, -1).to(products), W.to(products).t()).view(T, B, 3 * H)
-    U_t, b_hn = U.to(products).t(), b_h[2 * H :]
     states, rz = x.new_empty(T + 1, B, H), x.new_empty(T, B, 2 * H)
     n, m = x.new_empty(T, B, H), x.new_empty(T, B, H)
     states[0] = h0
+    kept = states, rz, n, m
+    steps = _core_steps if _in_core(x.dtype, products) else _torch_steps
+    steps(gi, b, U.to(products).t(), b_h[2 * H :], kept)
+    return kept
+
+
+def _in_core(dtype: torch.dtype, products: torch.dtype) -> bool:
+    """Whether the C core does what is between two products."""
+    return dtype == torch.float32 and products == torch.bfloat16 and binding.is_available()
+
+
+def _core() -> tuple[ModuleType, int]:
+    """The core, on the threads of torch, and how many."""
+    from congru.kernels import native_torch  # noqa: F401  joins the threads; only where the core is there
+
+    return binding.extension(), torch.get_num_threads()
+
+
+def _core_steps(gi: Tensor, b: Tensor, U_t: Tensor, b_hn: Tensor, kept: Kept) -> None:
+    """Fill `kept`, in which h0 is: see congru_gru_forward_step in core/congru.h."""
+    (core, threads), (T, B, three_H) = _core(), gi.shape
+    H, low = three_H // 3, kept[0][0].to(gi.dtype)
+    gh, b, b_hn = gi.new_empty(B, three_H), b.contiguous(), b_hn.contiguous()
+    h, rz, n, m, x_product = (part.data_ptr() for part in (*kept, gi))
+    products = gh.data_ptr(), b.data_ptr(), b_hn.data_ptr()
+    for t in range(T):
+        torch.mm(low, U_t, out=gh)
+        at = 4 * t * B * H  # bytes; those of gi are two a number
+        gates = rz + 2 * at, n + at, m + at, h + at
+        after = h + at + 4 * B * H
+        core.gru_step_forward(
+            threads, B, H, *gates, x_product + 3 * at // 2, *products, after, low.data_ptr()
+        )
+
+
+def _torch_steps(gi: Tensor, b: Tensor, U_t: Tensor, b_hn: Tensor, kept: Kept) -> None:
+    """The same in operations of torch."""
+    (states, rz, n, m), (_, B, three_H) = kept, gi.shape
+    H, products = three_H // 3, gi.dtype
     low = states[0].to(products)
-    gh, wide, total = low.new_empty(B, 3 * H), x.new_empty(B, 3 * H), x.new_empty(B, 3 * H)
+    gh, wide, total = low.new_empty(B, 3 * H), states.new_empty(B, 3 * H), states.new_empty(B, 3 * H)
     wide_rz, wide_n, total_rz, total_n = (
         wide[:, : 2 * H],
         wide[:, 2 * H :],
@@ -129,34 +169,19 @@ def forward(
         torch.addcmul(total_n, rz_t[:, :H], m_t, out=n_t).tanh_()
         torch.lerp(n_t, h, rz_t[:, H:], out=h_new)
         low = h_new.to(products)
-    return states, rz, n, m
 
 
 def backward(
     dy: Tensor, dh_last: Tensor, inputs: tuple[Tensor, ...], kept: Kept, products: torch.dtype, needs_dx: bool
 ) -> tuple[Tensor | None, ...]:
     """Return dx (None unless `needs_dx`), dh0, dW, dU, db_i and db_h."""
-    (x, _, W, U, _, _), (states, rz, n, m) = inputs, kept
+    (x, _, W, U, _, _), states = inputs, kept[0]
     (T, B, I), H = x.shape, U.shape[1]
     low_U = U.to(products)
     # Rows of a: what reaches gi is [a_r, a_z, a_n], what reaches U h is [a_r, a_z, a_n r].
     a_h, a_n = x.new_empty(T, B, 3 * H, dtype=products), x.new_empty(T, B, H, dtype=products)
-    a, c, da = x.new_empty(B, H), x.new_empty(B, H), x.new_empty(B, 3 * H)
-    da_r, da_z, da_n = da[:, :H], da[:, H : 2 * H], da[:, 2 * H :]
-    back, one = a_h.new_empty(B, H), x.new_ones(())
-    dh = dh_last.clone()
-    for t in range(T - 1, -1, -1):
-        r, z, n_t = rz[t, :, :H], rz[t, :, H:], n[t]
-        dh += dy[t]
-        torch.addcmul(one, n_t, n_t, value=-1, out=a)
-        a.mul_(torch.sub(one, z, out=c)).mul_(dh)
-        a_n[t] = a
-        torch.mul(a, r, out=da_n)
-        torch.mul(torch.addcmul(r, r, r, value=-1, out=c).mul_(m[t]), a, out=da_r)
-        torch.sub(states[t], n_t, out=da_z)
-        da_z.mul_(torch.addcmul(z, z, z, value=-1, out=c)).mul_(dh)
-        a_h[t] = da
-        dh.mul_(z).add_(torch.mm(a_h[t], low_U, out=back))
+    steps = _core_steps_back if _in_core(x.dtype, products) else _torch_steps_back
+    dh = steps(dy, dh_last, low_U, kept, a_h, a_n)
     flat = a_h.view(T * B, 3 * H)
     dU = torch.mm(flat.t(), states[:-1].reshape(T * B, H).to(products))
     db_h = flat.sum(0, dtype=x.dtype)
@@ -165,6 +190,51 @@ def backward(
     db_i = torch.cat([db_h[: 2 * H], a_n.sum((0, 1), dtype=x.dtype)])
     dx = torch.mm(flat, W.to(products)).view(T, B, I).to(x.dtype) if needs_dx else None
     return dx, dh, dW.to(x.dtype), dU.to(x.dtype), db_i, db_h
+
+
+def _core_steps_back(
+    dy: Tensor, dh_last: Tensor, low_U: Tensor, kept: Kept, a_h: Tensor, a_n: Tensor
+) -> Tensor:
+    """Fill a_h and a_n; return dh0: see congru_gru_backward_step in core/congru.h."""
+    (core, threads), (T, B, H) = _core(), dy.shape
+    dh, dy, product = (
+        dh_last.clone(memory_format=torch.contiguous_format),
+        dy.contiguous(),
+        a_n.new_empty(B, H),
+    )
+    h, rz, n, m, of_y, into_h, into_n = (part.data_ptr() for part in (*kept, dy, a_h, a_n))
+    for t in range(T - 1, -1, -1):
+        at = 4 * t * B * H  # bytes; those of a_h and a_n are two a number
+        gates = rz + 2 * at, n + at, m + at, h + at
+        behind = product.data_ptr() if t < T - 1 else 0
+        into = into_h + 3 * at // 2, into_n + at // 2
+        core.gru_step_backward(threads, B, H, *gates, of_y + at, behind, dh.data_ptr(), *into)
+        torch.mm(a_h[t], low_U, out=product)
+    return dh.add_(product)
+
+
+def _torch_steps_back(
+    dy: Tensor, dh_last: Tensor, low_U: Tensor, kept: Kept, a_h: Tensor, a_n: Tensor
+) -> Tensor:
+    """The same in operations of torch."""
+    (states, rz, ns, m), (T, B, H) = kept, dy.shape
+    a, c, da = states.new_empty(B, H), states.new_empty(B, H), states.new_empty(B, 3 * H)
+    da_r, da_z, da_n = da[:, :H], da[:, H : 2 * H], da[:, 2 * H :]
+    back, one = a_h.new_empty(B, H), states.new_ones(())
+    dh = dh_last.clone()
+    for t in range(T - 1, -1, -1):
+        r, z, n = rz[t, :, :H], rz[t, :, H:], ns[t]
+        dh += dy[t]
+        torch.addcmul(one, n, n, value=-1, out=a)
+        a.mul_(torch.sub(one, z, out=c)).mul_(dh)
+        a_n[t] = a
+        torch.mul(a, r, out=da_n)
+        torch.mul(torch.addcmul(r, r, r, value=-1, out=c).mul_(m[t]), a, out=da_r)
+        torch.sub(states[t], n, out=da_z)
+        da_z.mul_(torch.addcmul(z, z, z, value=-1, out=c)).mul_(dh)
+        a_h[t] = da
+        dh.mul_(z).add_(torch.mm(a_h[t], low_U, out=back))
+    return dh
 
 
 def _gradient_of_composite(

@@ -18,8 +18,11 @@ from congru.kernels.cells import CELLS, Array, State, Weights, is_tensor
 from congru.kernels.rounding import rounded
 from congru.reference.option_equations import gain_names
 
-# Under autocast another backend is faster in large calls, on processors with matrix tiles: measured on a Xeon with AMX.
+# Under autocast another backend is faster in large calls, on processors that multiply bfloat16 faster than float32.
 FASTER = {"gru": "bptt", "lstm": "aten"}
+# Multiply-adds of a step from which it is. Measured with AVX-512 BF16 on two threads, where the gain is least (docs/speed.md).
+PAYS = {"gru": 1.2e7, "lstm": 1.7e7}
+PAYS_IN_TILES = 2048  # LSTM: batch * hidden_size, measured on a Xeon with AMX
 MIN_STEPS, MIN_BATCH = 4, 16
 
 OPTIONS = ("layer_norm=True", "layer_norm='dreamer'", "zoneout", "recurrent_mask")
@@ -46,25 +49,30 @@ def supports(call: Call) -> str | None:
 
 
 def declines(call: Call) -> str | None:
-    """Why "auto" passes the core over although it can run this call: `FASTER` has products in bfloat16 on matrix tiles."""
+    """Why "auto" passes the core over although it can run this call: `FASTER` has products in bfloat16."""
     if call.library != "torch" or not _autocast() or call.cell not in FASTER:
         return None
-    if call.steps is None or call.steps < MIN_STEPS or not _has_tiles():
+    torch = sys.modules["torch"]
+    if call.steps is None or call.steps < MIN_STEPS or torch.get_autocast_dtype("cpu") != torch.bfloat16:
+        return None
+    if call.batch < MIN_BATCH or not has_fast_bfloat16():
         return None
     num_weights = len(CELLS[call.cell].gates) * call.hidden_size * (call.input_size + call.hidden_size)
-    if call.cell == "lstm":
-        pays = call.batch * call.hidden_size >= 2048
-    else:
-        pays = num_weights >= 2e6 or call.batch * num_weights >= 1.5e8
-    if call.batch < MIN_BATCH or not pays:
+    pays = call.batch * num_weights >= PAYS[call.cell]
+    if call.cell == "lstm" and torch.cpu._is_amx_tile_supported():
+        pays = call.batch * call.hidden_size >= PAYS_IN_TILES
+    if not pays:
         return None
     return f"autocast asks for products in bfloat16, which {FASTER[call.cell]!r} has faster at this size"
 
 
-def _has_tiles() -> bool:
-    """Whether the processor multiplies matrices of the autocast dtype in tiles (AMX)."""
+def has_fast_bfloat16() -> bool:
+    """Whether torch multiplies matrices in bfloat16 faster than in float32 here: the processor has AMX or AVX-512 BF16, and torch
+    is not held back from AVX-512 (ATEN_CPU_CAPABILITY).
+    """
     torch = sys.modules["torch"]
-    return bool(torch.get_autocast_dtype("cpu") == torch.bfloat16 and torch.cpu._is_amx_tile_supported())
+    there = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return bool(there and torch.backends.cpu.get_cpu_capability() == "AVX512")
 
 
 def _autocast() -> bool:

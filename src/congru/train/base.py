@@ -42,6 +42,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
+from congru.kernels.native import has_fast_bfloat16
 from congru.nn.network import Network
 from congru.runtime.answer import Answer
 from congru.train.nests import to_tensors, tree_map
@@ -254,7 +255,7 @@ class TaskLearner(ABC, Generic[Settings]):
         if settings.precision != "auto":
             return settings.precision
         on_cpu = settings.device == "cpu" or (settings.device == "auto" and not torch.cuda.is_available())
-        return "bfloat16" if on_cpu and torch.cpu._is_amx_tile_supported() else "float32"
+        return "bfloat16" if on_cpu and has_fast_bfloat16() else "float32"
 
     def generator(self, epoch: int) -> np.random.Generator:
         """The random numbers of an epoch, from the seed."""

@@ -127,7 +127,9 @@ class MachineSettings(_Group):
     seed: Annotated[int, Field(ge=0, lt=2**32, description="Seed of every random number.")] = 0
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"],
-        Field(description="Of matrix products in training; auto: bfloat16 on a CPU with AMX, else float32."),
+        Field(
+            description="Of matrix products in training; auto: bfloat16 on a CPU with AMX or AVX-512 BF16, else float32."
+        ),
     ] = "float32"
     workers: Annotated[
         int, Field(ge=0, description="Processes that make batches ahead of time; the numbers stay the same.")

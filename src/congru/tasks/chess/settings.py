@@ -97,7 +97,9 @@ class Settings(NetworkSettings):
     evaluations: Annotated[int, Field(ge=1, description="Evaluations, spread evenly over the budget.")] = 10
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"],
-        Field(description="Of matrix products in training; auto: bfloat16 on a CPU with AMX, else float32."),
+        Field(
+            description="Of matrix products in training; auto: bfloat16 on a CPU with AMX or AVX-512 BF16, else float32."
+        ),
     ] = "auto"
     workers: Annotated[
         int, Field(ge=0, description="Processes that replay games ahead of time; the numbers stay the same.")

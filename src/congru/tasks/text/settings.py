@@ -105,5 +105,7 @@ class Settings(NetworkSettings, title="settings of text"):
     evaluations: Annotated[int, Field(ge=1, description="Evaluations, spread evenly over the budget.")] = 6
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"],
-        Field(description="Of matrix products in training; auto: bfloat16 on a CPU with AMX, else float32."),
+        Field(
+            description="Of matrix products in training; auto: bfloat16 on a CPU with AMX or AVX-512 BF16, else float32."
+        ),
     ] = "auto"

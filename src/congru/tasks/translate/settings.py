@@ -106,7 +106,9 @@ class Settings(TokenSettings, title="settings of translate"):
     ] = 0.05
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"],
-        Field(description="Of matrix products in training; auto: bfloat16 on a CPU with AMX, else float32."),
+        Field(
+            description="Of matrix products in training; auto: bfloat16 on a CPU with AMX or AVX-512 BF16, else float32."
+        ),
     ] = "auto"
     evaluations: Annotated[int, Field(ge=1, description="Evaluations, spread evenly over the budget.")] = 15
 
