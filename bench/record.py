@@ -45,12 +45,15 @@ def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Processor, the instructions that the C core takes of it, cores usable by this process, memory in GiB, system."""
+    """Processor, the instructions that the C core takes of it, those it has for products in bfloat16 ("auto" precision takes
+    them), cores usable by this process, memory in GiB, system.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "cpu": cpu_model(),
         "instructions": instructions(),
+        "bfloat16": bfloat16_instructions(),
         "cores": cores,
         "memory_gib": round(memory_bytes / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
@@ -64,6 +67,13 @@ def instructions() -> str:
     except ImportError:
         return "none"
     return str(core.isa())
+
+
+def bfloat16_instructions() -> str:
+    """Those that the processor has, or "none"."""
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = cpuinfo.read_text().split() if cpuinfo.exists() else []
+    return ", ".join(name for name in ("amx_bf16", "avx512_bf16") if name in flags) or "none"
 
 
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:

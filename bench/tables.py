@@ -73,7 +73,7 @@ def _task_figures() -> list[tuple[Any, ...]]:
             "music_jsb",
             "video_libras",
             "translate_multi30k",
-            "speech_an4",
+            "speech_both",
         )
     )
     return [
@@ -102,7 +102,8 @@ def _task_figures() -> list[tuple[Any, ...]]:
             ("BLSTM, GloVe", snips["baselines"]["intent, BLSTM, GloVe, characters"]),
         ),
         (
-            "speech", "AN4, word errors with trigrams, % (less)", False, 1, an4["figures"]["trigram"]["wer"]["mean"],
+            "speech", "AN4, both directions, word errors with trigrams, % (less)", False, 1,
+            an4["figures"]["trigram"]["wer"]["mean"],
             ("nothing said", an4["baselines"]["nothing"]), ("DeepSpeech2", an4["baselines"]["DeepSpeech2 (GRU)"]),
         ),
         (

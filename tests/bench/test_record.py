@@ -46,6 +46,7 @@ def test_a_result_holds_what_is_needed_to_repeat_it(record: ModuleType, tmp_path
     assert held["machine"]["cores"] >= 1
     assert held["machine"]["cpu"]
     assert held["machine"]["instructions"] in ("avx512", "avx2", "baseline", "none")
+    assert held["machine"]["bfloat16"] in ("amx_bf16, avx512_bf16", "amx_bf16", "avx512_bf16", "none")
     assert held["versions"]["numpy"].startswith(("1.", "2."))
     assert "pytest" in held["versions"]
     assert "no-such-package" not in held["versions"]
