@@ -7,7 +7,7 @@
             by lot, then all of them with games of masters (as `bench.chess_masters` chooses them)
     cells   GRU, LSTM and RNN with as many parameters that read moves only, as many minutes each; the GRU has --hidden-size units
 
-With --runs the run folders stay, and a run that is there already is not repeated.
+With --runs the run folders stay, and a run that is there already (of the same commit) goes on or is not repeated.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import csv
 import gzip
-import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,8 +24,8 @@ import numpy as np
 
 from bench.chess_masters import choose, games_table
 from bench.data import data_root
-from bench.record import ROOT, cpu_seconds, write_result
-from bench.runs import of_equal_parameters
+from bench.record import ROOT, write_result
+from bench.runs import kept_training, of_equal_parameters
 from congru.tasks.chess.learner import make_learner
 from congru.tasks.chess.settings import Settings
 from congru.train.loop import fit
@@ -60,28 +59,27 @@ def sources(folder: Path) -> Iterator[tuple[int, Path]]:
 
 def trained(learner: Any, settings: Settings, folder: Path) -> dict[str, Any]:
     """Train once into a folder, or read what came of it: scores on the validation games, and what it took."""
-    done = folder / "took.json"
-    if done.is_file():
-        return dict(json.loads(done.read_text()))
-    settings = settings.model_copy(update={"out": folder})
-    learner.settings = settings
-    cpu = cpu_seconds()
-    result = fit(learner, settings)
-    with (folder / "metrics.csv").open() as file:
-        rows = [row for row in csv.reader(file) if row[2] == "validation" and row[0] == str(result.best_step)]
-    took = {
-        **{row[3]: float(row[4]) for row in rows},
-        "best_step": result.best_step,
-        "steps": result.steps,
-        "plies": result.steps * settings.batch_size * settings.chunk,
-        "seconds": round(result.seconds, 1),
-        "cpu_seconds": round(cpu_seconds() - cpu, 1),
-        "parameters": result.num_parameters,
-        "hidden_size": settings.hidden_size,
-        "precision": learner.precision,
-    }
-    done.write_text(json.dumps(took))
-    return took
+
+    def run(resume: bool) -> dict[str, Any]:
+        own = settings.model_copy(update={"out": folder, "resume": resume})
+        learner.settings = own
+        result = fit(learner, own)
+        with (folder / "metrics.csv").open() as file:
+            rows = [
+                row for row in csv.reader(file) if row[2] == "validation" and row[0] == str(result.best_step)
+            ]
+        return {
+            **{row[3]: float(row[4]) for row in rows},
+            "best_step": result.best_step,
+            "steps": result.steps,
+            "plies": result.steps * own.batch_size * own.chunk,
+            "seconds": round(result.seconds, 1),
+            "parameters": result.num_parameters,
+            "hidden_size": own.hidden_size,
+            "precision": learner.precision,
+        }
+
+    return kept_training(folder, run)
 
 
 def curve(settings: Settings, runs: Path) -> dict[str, Any]:

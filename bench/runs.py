@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.record import commit
+from bench.record import commit, cpu_seconds
 from congru.train.compare import hidden_for_parameters
 
 CELLS = ("gru", "lstm", "rnn")
@@ -38,6 +39,23 @@ def kept(path: Path | None, measure: Callable[[], dict[str, Any]]) -> dict[str, 
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"commit": now, "run": run}, indent=1) + "\n")
     return run
+
+
+def kept_training(folder: Path, train: Callable[[bool], dict[str, Any]]) -> dict[str, Any]:
+    """What `train(resume)`, which trains into `folder`, returned at this commit, and its processor seconds: from `took.json` in
+    the folder, where that is there. A training that was cut off goes on, and what it cost is not known then; one of another
+    commit begins anew.
+    """
+    took = folder / "took.json"
+
+    def measure() -> dict[str, Any]:
+        if took.is_file():
+            shutil.rmtree(folder)
+        resume, began = (folder / "config.yaml").is_file(), cpu_seconds()
+        run = train(resume)
+        return run if resume else {**run, "cpu_seconds": round(cpu_seconds() - began, 1)}
+
+    return kept(took, measure)
 
 
 def of_equal_parameters(learner: Any, settings: Any) -> Iterator[Any]:

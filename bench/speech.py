@@ -14,7 +14,7 @@
 
 Validation utterances come from the training part (AN4: whole speakers); a run's model is its best evaluation on them, weights of
 language models are chosen on them, and the test utterances are read once at the end. With --runs the run folders stay, and a
-run that is there already goes on or is not repeated.
+run that is there already (of the same commit) goes on or is not repeated.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from typing import Any
 import numpy as np
 
 from bench.data import data_root
-from bench.record import ROOT, cpu_seconds, write_result
-from bench.runs import CELLS, mean_and_spread, of_equal_parameters
+from bench.record import ROOT, write_result
+from bench.runs import CELLS, kept_training, mean_and_spread, of_equal_parameters
 from congru.tasks.speech.arpa import NGrams, read_words
 from congru.tasks.speech.audio import read_audio
 from congru.tasks.speech.data import part_of
@@ -131,24 +131,19 @@ PIECE_SECONDS = 0.1
 
 def train(source: Path, settings: Settings, folder: Path) -> dict[str, Any]:
     """Train once into a folder, going on with what is there; what it took."""
-    done = folder / "took.json"
-    if done.is_file():
-        return dict(json.loads(done.read_text()))
-    resume = (folder / "config.yaml").is_file()
-    settings = settings.model_copy(update={"out": folder, "resume": resume})
-    cpu = cpu_seconds()
-    result = fit(make_learner(str(source), settings=settings), settings)
-    assert result.best is not None
-    took = {
-        "validation_wer": 100 * result.best,
-        "seconds": round(result.seconds, 1),
-        "cpu_seconds": round(cpu_seconds() - cpu, 1),
-        "steps": result.steps,
-        "parameters": result.num_parameters,
-    }
-    if not resume:
-        done.write_text(json.dumps(took))
-    return took
+
+    def run(resume: bool) -> dict[str, Any]:
+        own = settings.model_copy(update={"out": folder, "resume": resume})
+        result = fit(make_learner(str(source), settings=own), own)
+        assert result.best is not None
+        return {
+            "validation_wer": 100 * result.best,
+            "seconds": round(result.seconds, 1),
+            "steps": result.steps,
+            "parameters": result.num_parameters,
+        }
+
+    return kept_training(folder, run)
 
 
 class Scored:
@@ -303,11 +298,12 @@ def each_left_out(seed: int, folder: Path) -> dict[str, Any]:
     """Every speaker left out once: the means over them, their sum of processor seconds, and each by name."""
     by_speaker = {name: digits(seed, folder / name, name) for name in SPEAKERS}
     parts = by_speaker.values()
-    return {
-        **{key: statistics.fmean(one[key] for one in parts) for key in ("accuracy", "accuracy_without_list")},
-        "cpu_seconds": round(sum(one["cpu_seconds"] for one in parts), 1),
-        "left out": by_speaker,
+    figures: dict[str, Any] = {
+        key: statistics.fmean(one[key] for one in parts) for key in ("accuracy", "accuracy_without_list")
     }
+    if all("cpu_seconds" in one for one in parts):
+        figures["cpu_seconds"] = round(sum(one["cpu_seconds"] for one in parts), 1)
+    return {**figures, "left out": by_speaker}
 
 
 def write_wav(path: Path, samples: Any, rate_hz: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bench import runs
 from congru.data.registry import VARIABLE
 from shared_files import DATA
 
@@ -19,12 +20,36 @@ RUNS = [
     ("assistant dialogues", "chat/babi_dialog", "task 1, 100 dialogues"),
     ("music variants", "music/boulanger", "metric"),
     ("speech yesno", "speech/yesno", "greedy"),
+    ("speech speakers", "speech/fsdd", "accuracy"),
     ("video online", "video/libras", "early_accuracy"),
     ("video libras", "video/libras", "accuracy"),
 ]
 LIMITS: dict[str, dict[str, Any]] = {
     "assistant": {"TASKS": {"task 1": "task1-API-calls"}},
 }
+
+
+def test_a_training_is_kept_goes_on_and_begins_anew_with_another_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, resumed = tmp_path / "run", list[bool]()
+
+    def train(resume: bool) -> dict[str, Any]:
+        resumed.append(resume)
+        folder.mkdir(exist_ok=True)
+        (folder / "config.yaml").touch()
+        return {"trainings": len(resumed)}
+
+    monkeypatch.setattr(runs, "commit", lambda: "one")
+    first = runs.kept_training(folder, train)
+    assert first.pop("cpu_seconds") >= 0
+    assert first == {"trainings": 1}
+    assert runs.kept_training(folder, train)["trainings"] == 1
+    (folder / "took.json").unlink()
+    assert runs.kept_training(folder, train) == {"trainings": 2}
+    monkeypatch.setattr(runs, "commit", lambda: "two")
+    assert runs.kept_training(folder, train)["trainings"] == 3
+    assert resumed == [False, True, False]
 
 
 @pytest.mark.parametrize(("words", "data", "figure"), RUNS, ids=[run[0].replace(" ", "-") for run in RUNS])
