@@ -225,12 +225,19 @@ def variants(name: str, seeds: Sequence[int]) -> list[Settings]:
     return [settings.model_copy(update={"seed": seed}) for seed in seeds]
 
 
-def cells(source: str, seeds: Sequence[int]) -> dict[str, list[dict[str, Any]]]:
+def kept_measure(source: str, settings: Settings, folder: Path | None) -> dict[str, Any]:
+    """`measure`, not repeated where it is finished in this folder."""
+    return kept(folder and folder / "run.json", functools.partial(measure, source, settings, folder))
+
+
+def cells(source: str, seeds: Sequence[int], folder: Path | None) -> dict[str, list[dict[str, Any]]]:
     """GRU, LSTM and RNN with as many parameters, the same steps and seeds."""
     runs: dict[str, list[dict[str, Any]]] = {cell: [] for cell in CELLS}
     for settings in variants("cells", seeds):
         for chosen in of_equal_parameters(make_learner(source, settings=settings), settings):
-            runs[chosen.cell].append({**measure(source, chosen), "hidden_size": chosen.hidden_size})
+            out = folder and folder / f"cells-{chosen.cell}-{settings.seed}"
+            run = kept_measure(source, chosen, out)
+            runs[chosen.cell].append({**run, "hidden_size": chosen.hidden_size})
             print(chosen.cell, settings.seed, runs[chosen.cell][-1], flush=True)
     return runs
 
@@ -248,7 +255,7 @@ def main() -> None:
     name, seeds, source = arguments.name, arguments.seeds, source_of(arguments.name)
     figures: dict[str, Any] = {"settings": {**COMMON, **SETTINGS[name]}}
     if name == "cells":
-        by_cell = cells(source, seeds)
+        by_cell = cells(source, seeds, arguments.runs)
         for cell, runs in by_cell.items():
             figures[cell] = {"accuracy": mean_and_spread(runs, "accuracy"), "runs": runs}
         runs = by_cell["gru"]
@@ -256,9 +263,7 @@ def main() -> None:
         runs = []
         for settings in variants(name, seeds):
             folder = arguments.runs and arguments.runs / f"{name}-{settings.seed}"
-            runs.append(
-                kept(folder and folder / "run.json", functools.partial(measure, source, settings, folder))
-            )
+            runs.append(kept_measure(source, settings, folder))
             print(name, runs[-1], flush=True)
         figures["runs"] = runs
         keys = (

@@ -21,6 +21,7 @@ RUNS = [
     ("music variants", "music/boulanger", "metric"),
     ("speech yesno", "speech/yesno", "greedy"),
     ("speech speakers", "speech/fsdd", "accuracy"),
+    ("video cells", "video/libras", "gru"),
     ("video online", "video/libras", "early_accuracy"),
     ("video libras", "video/libras", "accuracy"),
 ]
