@@ -41,8 +41,8 @@ def test_every_result_names_command_commit_machine_and_versions():
 
 
 def test_results_say_what_they_cost_and_on_which_instructions():
-    # A processor's name says too little: virtual machines on the same one differ. These four are from before it was kept.
-    before = {"chess_model", "chess_stockfish", "text_shakespeare_10_minutes", "text_shakespeare_30_minutes"}
+    # A processor's name says too little: virtual machines on the same one differ. These two are from before it was kept.
+    before = {"chess_model", "chess_stockfish"}
     without = set()
     for path in (ROOT / "results").glob("*.json"):
         record = result(path.stem)
