@@ -183,16 +183,18 @@ int congru_dense_run(const congru_dense *dense, int64_t B, int64_t T, const void
 /* Elements of a step below which a second thread costs more than it saves. */
 #define STEP_WORTH_A_THREAD 8192
 
-static void gru_step(const congru_gru_forward_step *forward, const congru_gru_backward_step *backward, int64_t B, int64_t H,
-                     int64_t threads) {
+static int gru_step(const congru_gru_forward_step *forward, const congru_gru_backward_step *backward, int64_t B, int64_t H,
+                    int64_t threads) {
+  const congru_kernels *k = kernels(0);
   int64_t useful = B * H / STEP_WORTH_A_THREAD;
   if (useful > B) useful = B;
-  if (B && H) kernels(0)->gru_step(forward, backward, B, congru_pool_claim(threads < useful ? threads : useful));
+  if (k->gru_step && B && H) k->gru_step(forward, backward, B, congru_pool_claim(threads < useful ? threads : useful));
+  return k->gru_step ? 0 : -1;
 }
 
-void congru_gru_step_forward(const congru_gru_forward_step *step) { gru_step(step, NULL, step->B, step->H, step->threads); }
+int congru_gru_step_forward(const congru_gru_forward_step *step) { return gru_step(step, NULL, step->B, step->H, step->threads); }
 
-void congru_gru_step_backward(const congru_gru_backward_step *step) { gru_step(NULL, step, step->B, step->H, step->threads); }
+int congru_gru_step_backward(const congru_gru_backward_step *step) { return gru_step(NULL, step, step->B, step->H, step->threads); }
 
 void congru_activation(int64_t kind, int64_t dtype, int64_t n, const void *x, void *y) {
   unsigned state = congru_flush_denormals();

@@ -115,7 +115,7 @@ void congru_dense_free(congru_dense *dense);
 int congru_dense_run(const congru_dense *dense, int64_t B, int64_t T, const void *x, congru_strides x_strides, void *y);
 
 /* One step of the GRU, reset after, whose matrix products another library makes in bfloat16 (here uint16_t); states, gates and
- * their gradients are float. Arrays are contiguous, none may be NULL but `product`. */
+ * their gradients are float. Arrays are contiguous, none may be NULL but `product`. 0, or -1: only AVX-512 has it. */
 typedef struct {
   int64_t threads, B, H;
   float *rz, *n, *m;     /* [B, 2H], [B, H], [B, H]: r and z; n; U_n h + b_hn. Forward writes them, backward reads them */
@@ -134,8 +134,8 @@ typedef struct {
   float *dh;                /* [B, H]: in: what else reaches the state behind the step; out: the same of the state before it */
   uint16_t *a_h, *a_n;      /* [B, 3H]: what reaches U h; [B, H]: what reaches W_n x. The other two parts of W x are those of U h */
 } congru_gru_backward_step;
-void congru_gru_step_forward(const congru_gru_forward_step *step);
-void congru_gru_step_backward(const congru_gru_backward_step *step);
+int congru_gru_step_forward(const congru_gru_forward_step *step);
+int congru_gru_step_backward(const congru_gru_backward_step *step);
 
 /* A GRU in integers: int8 weights with one factor a row, the state in 2^-15, one exact result whatever kernel computes it. */
 typedef struct {

@@ -41,7 +41,7 @@ typedef struct congru_kernels {
   void (*activation)(int64_t kind, int64_t n, const void *x, void *y);
   void (*layer_norm)(int64_t N, int64_t F, const void *x, const void *gain, const void *bias, double epsilon, void *y);
   void (*softmax)(int64_t logarithm, int64_t N, int64_t F, const void *x, void *y);
-  /* One of the two, on claimed threads; float only. */
+  /* One of the two, on claimed threads; float with AVX-512 only, else NULL. */
   void (*gru_step)(const congru_gru_forward_step *forward, const congru_gru_backward_step *backward, int64_t B, int64_t threads);
 } congru_kernels;
 

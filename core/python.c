@@ -126,36 +126,32 @@ static PyObject *py_are_tokens(PyObject *self, PyObject *const *arguments, Py_ss
 }
 
 /* The fields of a step in their order, each of eight bytes: integers, and addresses that the caller keeps alive. */
-static int read_step(void *step, size_t size, PyObject *const *values, Py_ssize_t n) {
-  int64_t words[sizeof(congru_gru_forward_step) / 8];
-  if ((size_t)n != size / 8) {
-    PyErr_Format(PyExc_TypeError, "a step takes %zu numbers", size / 8);
-    return -1;
-  }
+static PyObject *gru_step(int backward, PyObject *const *values, Py_ssize_t n) {
+  union {
+    congru_gru_forward_step forward;
+    congru_gru_backward_step backward;
+    int64_t words[sizeof(congru_gru_forward_step) / 8];
+  } step;
+  size_t size = backward ? sizeof(step.backward) : sizeof(step.forward);
+  if ((size_t)n != size / 8) return PyErr_Format(PyExc_TypeError, "a step takes %zu numbers", size / 8);
   for (Py_ssize_t i = 0; i < n; i++) {
     long long number = PyLong_AsLongLong(values[i]);
-    if (number == -1 && PyErr_Occurred()) return -1;
-    words[i] = number;
+    if (number == -1 && PyErr_Occurred()) return NULL;
+    step.words[i] = number;
   }
-  memcpy(step, words, size);
-  return 0;
+  if (backward ? congru_gru_step_backward(&step.backward) : congru_gru_step_forward(&step.forward))
+    return PyErr_Format(PyExc_RuntimeError, "a step between products needs avx512");
+  Py_RETURN_NONE;
 }
-_Static_assert(sizeof(congru_gru_backward_step) <= sizeof(congru_gru_forward_step), "read_step has room for both");
 
 static PyObject *py_gru_step_forward(PyObject *self, PyObject *const *values, Py_ssize_t n) {
   (void)self;
-  congru_gru_forward_step step;
-  if (read_step(&step, sizeof(step), values, n)) return NULL;
-  congru_gru_step_forward(&step);
-  Py_RETURN_NONE;
+  return gru_step(0, values, n);
 }
 
 static PyObject *py_gru_step_backward(PyObject *self, PyObject *const *values, Py_ssize_t n) {
   (void)self;
-  congru_gru_backward_step step;
-  if (read_step(&step, sizeof(step), values, n)) return NULL;
-  congru_gru_step_backward(&step);
-  Py_RETURN_NONE;
+  return gru_step(1, values, n);
 }
 
 static PyMethodDef methods[] = {

@@ -11,11 +11,11 @@ int NAME(dense_run)(const congru_product *product, int64_t threads);
 void NAME(activation)(int64_t kind, int64_t n, const void *x, void *y);
 void NAME(layer_norm)(int64_t N, int64_t F, const void *x, const void *gain, const void *bias, double epsilon, void *y);
 void NAME(softmax)(int64_t logarithm, int64_t N, int64_t F, const void *x, void *y);
-#if defined(CONGRU_F64)
-#define GRU_STEP NULL
-#else
+#if defined(__AVX512F__) && !defined(CONGRU_F64)
 void NAME(gru_step)(const congru_gru_forward_step *forward, const congru_gru_backward_step *backward, int64_t B, int64_t threads);
 #define GRU_STEP NAME(gru_step)
+#else
+#define GRU_STEP NULL
 #endif
 extern const congru_kernels NAME(kernels);
 

@@ -12,6 +12,9 @@ from congru import ops
 from congru.kernels import binding, bptt
 from tolerances import assert_close, seeds
 
+needs_avx512 = pytest.mark.skipif(
+    not binding.is_available() or binding.extension().isa() != "avx512", reason="the core has no AVX-512 here"
+)
 SIZES = [
     {"B": 3, "T": 5, "I": 4, "H": 7},
     {"B": 1, "T": 3, "I": 5, "H": 3},
@@ -69,7 +72,7 @@ def test_only_what_needs_a_gradient_gets_one():
 
 
 @pytest.mark.parametrize("seed", seeds())
-@pytest.mark.parametrize("with_core", [True, False])
+@pytest.mark.parametrize("with_core", [pytest.param(True, marks=needs_avx512), False])
 def test_bfloat16_products_keep_the_state_in_float32(with_core, seed, monkeypatch):
     if not with_core:
         monkeypatch.setattr(binding, "_CORE", None)

@@ -8,7 +8,7 @@
     dW, dU, db_i, db_h, dx: one product each over all steps, after the loop
 
 Under CPU autocast the products take bfloat16 and return it; states, gates and sums stay float32, and the C core does what
-is between two products in one pass (core/mixed.c), where it is there. Kept for the backward: r, z, n, m and the states
+is between two products in one pass (core/mixed.c), where it has AVX-512. Kept for the backward: r, z, n, m and the states
 (6 H numbers a step). A derivative of the gradient runs on `composite`.
 Inside, arrays are time first. Measurements: results/text_speed.json.
 """
@@ -121,7 +121,9 @@ def forward(
 
 def _in_core(dtype: torch.dtype, products: torch.dtype) -> bool:
     """Whether the C core does what is between two products."""
-    return dtype == torch.float32 and products == torch.bfloat16 and binding.is_available()
+    if dtype != torch.float32 or products != torch.bfloat16 or not binding.is_available():
+        return False
+    return bool(binding.extension().isa() == "avx512")
 
 
 def _core() -> tuple[ModuleType, int]:
