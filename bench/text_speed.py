@@ -32,10 +32,8 @@ PEERS = {
     "bfloat16": ("auto", "bfloat16"),
     "PyTorch's kernels, bfloat16": ("aten", "bfloat16"),
 }
-AGREEMENT = {
-    "float32": 1e-4,
-    "bfloat16": 1e-1,
-}  # of the loss and of every gradient, relative to its largest value
+# Of the loss and of every gradient, relative to its largest value.
+AGREEMENT = {"float32": 1e-4, "bfloat16": 1e-1}
 
 
 def network(settings: Settings, backend: str) -> Network:

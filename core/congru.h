@@ -120,7 +120,6 @@ typedef struct {
   int64_t threads, B, H;
   float *rz, *n, *m;     /* [B, 2H], [B, H], [B, H]: r and z; n; U_n h + b_hn. Forward writes them, backward reads them */
   const float *h;        /* [B, H] before the step */
-  /* Forward: */
   const uint16_t *x_product, *h_product; /* [B, 3H]: W x; U h */
   const float *b, *b_hn; /* [3H]: b_i, and in it b_hr and b_hz; [H] */
   float *h_new;          /* [B, H] */

@@ -20,7 +20,7 @@ from congru.reference.option_equations import gain_names
 
 # Under autocast another backend is faster in large calls, on processors that multiply bfloat16 faster than float32.
 FASTER = {"gru": "bptt", "lstm": "aten"}
-# Multiply-adds of a step from which it is. Measured with AVX-512 BF16 on two threads, where the gain is least (docs/speed.md).
+# Multiply-adds of a step from which it is. Measured with AVX-512 BF16 on two threads, where the gain is least (docs/LOG.md).
 PAYS = {"gru": 1.2e7, "lstm": 1.7e7}
 PAYS_IN_TILES = 2048  # LSTM: batch * hidden_size, measured on a Xeon with AMX
 MIN_STEPS, MIN_BATCH = 4, 16
