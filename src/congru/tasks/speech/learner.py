@@ -8,6 +8,7 @@ next, which teaches and does not learn,
 
     loss = 1 / R sum over readings of (their loss + c sum_t KL(q_t || p_t))
 
+With a `teacher`, see :mod:`congru.tasks.speech.teacher`.
 Several members (`seeds`) have a reading each. With `consistency` they learn from one another to speak at the same steps, without
 which the mean of their logits says little.
 
@@ -42,6 +43,7 @@ from congru.tasks.speech.recognizer import LABELS_FILE, LM_FILE
 from congru.tasks.speech.scoring import baseline_texts, error_rates
 from congru.tasks.speech.settings import Settings
 from congru.tasks.speech.stages import Pipeline
+from congru.tasks.speech.teacher import Teacher, divergence, padded
 from congru.tasks.speech.utterances import Utterance, speakers_of, total_frames
 from congru.tasks.speech.words import text_of, words_of
 from congru.train.base import Probe, Sample
@@ -102,6 +104,10 @@ class SpeechLearner(JoinedLearner[Settings]):
             for part in (corpus.train, corpus.validation)
         )
         self._lengths = np.array([len(frames) for frames in self._train])
+        self.teacher: Teacher | None = None
+        if settings.teacher is not None:
+            self.teacher = Teacher(settings.teacher, self.front_end, corpus.alphabet)
+            self._taught = [self.teacher.normalised(one.frames) for one in corpus.train]
 
     @cached_property
     def steps_per_epoch(self) -> int:
@@ -142,18 +148,19 @@ class SpeechLearner(JoinedLearner[Settings]):
         readings = range(self.num_readings)
         utterances = [self.corpus.train[row] for row in rows[:, 0]]
         steps = [self.vary(int(row), int(seed), reading) for reading in readings for row, seed in rows]
-        return self.collate(steps, utterances * len(readings))
+        batch = self.collate(steps, utterances * len(readings))
+        if self.teacher is not None:
+            heard = [self.taught(self.teacher, int(row), int(seed)) for row, seed in rows]
+            batch["taught"], batch["taught_lengths"] = padded(heard, self.teacher.delay)
+        return batch
 
     def vary(self, row: int, seed: int, reading: int = 0) -> Floats:
         """The steps [T, I] of a training utterance with another voice, another speed, and masks.
 
         All readings of a seed have one voice and one speed, each masks of its own.
         """
-        settings, rng, frames = self.settings, np.random.default_rng(seed), self._train[row]
-        if settings.warp and self.front_end.kind != FROM_FILE:
-            frames = warped(frames, self.front_end.kind, settings.warp, self.corpus.deviation, rng)
-        if settings.speed:
-            frames = self._at_speed(frames, 1 + rng.uniform(-settings.speed, settings.speed), row)
+        settings, rng = self.settings, np.random.default_rng(seed)
+        frames = self._spoken(self._train[row], self.front_end, row, rng)
         if reading:
             rng = np.random.default_rng((seed, reading))
         if settings.frequency_masks and self.front_end.kind == "fbank":
@@ -161,6 +168,20 @@ class SpeechLearner(JoinedLearner[Settings]):
         steps = self.after_norm(frames)
         longest = round(settings.mask_seconds / (SHIFT_SECONDS * settings.stack))
         return mask_times(steps, settings.time_masks, longest, rng)
+
+    def taught(self, teacher: Teacher, row: int, seed: int) -> Floats:
+        """The teacher's steps [T, I] of a training utterance, with the voice and the speed of its readings."""
+        rng = np.random.default_rng(seed)
+        return teacher.steps(self._spoken(self._taught[row], teacher.front_end, row, rng))
+
+    def _spoken(self, frames: Floats, front_end: FrontEnd, row: int, rng: np.random.Generator) -> Floats:
+        """Normalised frames with another voice and another speed."""
+        settings = self.settings
+        if settings.warp and front_end.kind != FROM_FILE:
+            frames = warped(frames, front_end.kind, settings.warp, np.array(front_end.deviation), rng)
+        if settings.speed:
+            frames = self._at_speed(frames, 1 + rng.uniform(-settings.speed, settings.speed), row)
+        return frames
 
     def _at_speed(self, frames: Floats, factor: float, row: int) -> Floats:
         """As fast as the text allows."""
@@ -173,11 +194,7 @@ class SpeechLearner(JoinedLearner[Settings]):
 
     def collate(self, steps: Sequence[Floats], utterances: Sequence[Utterance]) -> Batch:
         """x [B, T + delay, I], lengths [B] with the delay, targets [S] one after the other, their lengths [B]."""
-        delay = self.settings.look_ahead
-        lengths = np.array([len(one) + delay for one in steps])
-        x = np.zeros((len(steps), int(lengths.max()), self.front_end.step_size), np.float32)
-        for k, one in enumerate(steps):
-            x[k, : len(one)] = one
+        x, lengths = padded(steps, self.settings.look_ahead)
         targets = [self.corpus.alphabet.encode(one.text) for one in utterances]
         return {
             "x": x,
@@ -209,8 +226,12 @@ class SpeechLearner(JoinedLearner[Settings]):
         """The summed nats of all readings, and the number of characters they read."""
         log_p = self.readings(networks, batch)
         total = self.nats(log_p, batch).sum()
+        lengths = batch["lengths"] - self.settings.look_ahead
+        if self.teacher is not None:
+            heard = self.teacher.log_probabilities(batch["taught"], batch["taught_lengths"])
+            differ = divergence(heard.repeat(self.num_readings, 1, 1), log_p, lengths)
+            total = total + self.settings.teacher_weight * differ
         if self.settings.consistency:
-            lengths = batch["lengths"] - self.settings.look_ahead
             total = total + self.settings.consistency * disagreement(log_p, lengths, self.num_readings)
         return total, batch["target_lengths"].sum(), None
 
@@ -305,6 +326,8 @@ class SpeechLearner(JoinedLearner[Settings]):
             summary["test"] = f"{corpus.num_test} utterances, not looked at"
         if front.running:
             summary["latency"] = f"{1000 * latency:.0f} ms from a sound to its character, computing aside"
+        if self.teacher is not None:
+            summary["teacher"] = str(self.settings.teacher)
         return {**summary, **corpus.notes}
 
 
@@ -314,10 +337,7 @@ def disagreement(log_p: Tensor, lengths: Tensor, readings: int = 2) -> Tensor:
     `log_p` [R B, T, V] and `lengths` [R B] hold the rows of all R readings, one reading after the other.
     """
     first, *others = log_p.detach().chunk(readings)
-    teacher = torch.cat([*others, first])
-    nats = (teacher.exp() * (teacher - log_p)).sum(-1)
-    counted = torch.arange(log_p.shape[1], device=log_p.device) < lengths[:, None]
-    return nats.masked_fill(~counted, 0.0).sum()
+    return divergence(torch.cat([*others, first]), log_p, lengths)
 
 
 def _counted(utterances: Sequence[Utterance]) -> str:

@@ -127,6 +127,16 @@ class Settings(VariationSettings, title="settings of speech"):
             " the time with one network.",
         ),
     ] = 0.0
+    teacher: Annotated[
+        Path | None,
+        Field(
+            description="Model folder of congru train speech of the same utterances, one that reads both ways, say: this network"
+            " learns what it says of every step, as well as the texts."
+        ),
+    ] = None
+    teacher_weight: Annotated[
+        float, Field(gt=0, description="How much it weighs that the network differs from the teacher.")
+    ] = 0.3
     batch_size: Annotated[
         int, Field(ge=1, description="Utterances per optimizer step, over all devices.")
     ] = 16
