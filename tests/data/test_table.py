@@ -73,7 +73,7 @@ def test_a_table_goes_out_as_the_kind_that_came_in(kind: str) -> None:
 
 def test_columns_of_other_names_gzip_and_a_single_series(tmp_path: Path) -> None:
     path = tmp_path / "power.csv.gz"
-    path.write_bytes(gzip.compress(b"date,load\n2024-01-01 00:00,5\n2024-01-01T01:00:00Z,6\n"))
+    path.write_bytes(gzip.compress(b"date,load\n2024-01-01 00:00Z,5\n2024-01-01T01:00:00Z,6\n"))
     table = read_table(path, columns=Columns(ds="date", y="load"))
     assert table.single
     assert str(table.frequency) == "1h"

@@ -93,7 +93,7 @@ def test_bytes_that_are_not_utf8_are_named(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(b"caf\xe9 noir")
     assert message(path) == (
-        f"{path} byte 3: b'\\xe9' is not UTF-8, expected UTF-8 text: convert it, for example with"
+        f"{path} line 1, byte 3: b'\\xe9' is not UTF-8, expected UTF-8 text: convert it, for example with"
         f" iconv -f latin1 -t utf-8 {path} > {path.with_name('a-utf8.txt')}"
     )
     path.write_bytes(b"it\x92s")
@@ -108,7 +108,7 @@ def test_bytes_that_are_not_utf8_are_named(tmp_path: Path) -> None:
 def test_a_folder_with_one_bad_file_names_it(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("good")
     (tmp_path / "b.txt").write_bytes(b"\xff")
-    assert message(tmp_path).startswith(f"{tmp_path / 'b.txt'} byte 0")
+    assert message(tmp_path).startswith(f"{tmp_path / 'b.txt'} line 1, byte 0")
 
 
 def test_a_folder_never_reads_its_own_results(tmp_path: Path) -> None:

@@ -27,6 +27,9 @@ class Columns:
     holidays: tuple[str, ...] = ()
     """Countries whose holidays are known ahead: DE, US, DE-BY for a part of a country."""
 
+    missing: tuple[str, ...] = ()
+    """Values that say that there is none, such as -200; in all columns but those of names and times."""
+
     def to_json(self) -> dict[str, Any]:
         """Plain values for config.json."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}

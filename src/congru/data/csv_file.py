@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 import sys
 from dataclasses import dataclass, field
@@ -59,12 +60,20 @@ def read_csv(path: Path, wanted: str) -> CsvFile:
         raise DataError(
             f"{path.name} has {len(header):,} columns, expected at most {_MOST_COLUMNS:,}: choose some, or turn the table"
         )
-    for row, line in zip(rows, lines):
+    for number, (row, line) in enumerate(zip(rows, lines)):
         if len(row) != len(header):
+            fix = "fix the row"
+            if len(header) == 1 and all(len(other) == 1 for other in rows[:number]):
+                fix = f"the table seems to begin there, keep it by tail -n +{line} {path.name} > table.csv"
             raise DataError(
-                f"{path.name} row {line}: has {len(row)} values, expected {len(header)} as in the header:"
-                " fix the row"
+                f"{path.name} row {line}: has {len(row)} values, expected {len(header)} as in the header: {fix}"
             )
+    numbers = header[0].split() if len(header) == 1 else header
+    if numbers and all(map(_is_number, numbers)):
+        raise DataError(
+            f"{path.name} row 1: has the numbers {', '.join(numbers[:4])} for names of columns, expected a header:"
+            f" add a line such as ds,y, and commas between the values"
+        )
     if not rows:
         raise DataError(f"{path.name} has a header but no rows, expected {wanted}: add rows")
     twice = next((name for name in header if header.count(name) > 1), None)
@@ -107,10 +116,13 @@ def _without_empty_end(header: list[str], rows: list[list[str]]) -> tuple[list[s
     return header, rows
 
 
+_HEADER = re.compile(r'(?:[^"\r\n]|"[^"]*")+')
+
+
 def _separator(text: str) -> str:
-    """The character that divides the header into most columns."""
-    header = text.lstrip("\r\n").split("\n", 1)[0].split("\r", 1)[0]
-    plain = re.sub(r'"[^"]*"', "", header)
+    """The character that divides the header, in which quoted names may hold line breaks, into most columns."""
+    header = _HEADER.match(text.lstrip("\r\n"))
+    plain = re.sub(r'"[^"]*"', "", header[0] if header else "")
     return max(_SEPARATORS, key=plain.count)
 
 
@@ -154,6 +166,10 @@ def numbers_of(
     except ValueError:
         pass
     told = [text for text in texts if "," in text]
+    grouped = [text for text in texts if text.count(".") > 1]
+    if not told and grouped and all(_THREE_POINT.fullmatch(text) for text in texts if "." in text):
+        _note(notes, f"thousands mark of {column} is '.'")
+        texts = [text.replace(".", "") for text in texts]
     if told:
         as_point = all(_POINT_GROUPS.fullmatch(text) for text in told)
         as_comma = all(_COMMA.fullmatch(text) or _COMMA_GROUPS.fullmatch(text) for text in told)
@@ -186,6 +202,10 @@ def numbers_of(
 def _note(notes: list[str], line: str) -> None:
     if line not in notes:
         notes.append(line)
+
+
+def _is_number(text: str) -> bool:
+    return not math.isnan(_number(text)) and not text.isdigit()  # years are names of columns too
 
 
 def _number(text: str) -> float:

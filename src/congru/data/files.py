@@ -80,10 +80,18 @@ def encoding_of(content: bytes, name: str) -> tuple[str, str]:
 
     >>> encoding_of(b"%PDF-1.4 \xe2", "a.txt")[0], encoding_of(b"it\x92s", "a.txt")[1]
     ('; it is a PDF file', 'convert it, for example with iconv -f cp1252 -t utf-8 a.txt > a-utf8.txt')
+    >>> encoding_of("né à l'été".encode() + b"\xff", "a.txt")[1]
+    'correct it, or leave it out with iconv -c -f utf-8 -t utf-8 a.txt > a-utf8.txt'
     """
     for start, (what, fix) in _MAGIC.items():
         if content.startswith(start):
             return f"; it is {what}", fix
     stem, dot, suffix = name.rpartition(".")
     other = f"{stem}-utf8.{suffix}" if dot else f"{name}-utf8"
+    damaged = content.decode("utf-8", "replace")
+    if sum(char > "\x7f" for char in damaged) > 2 * damaged.count("\ufffd"):
+        return (
+            " as all else in it is",
+            f"correct it, or leave it out with iconv -c -f utf-8 -t utf-8 {name} > {other}",
+        )
     return "", f"convert it, for example with iconv -f {guess_encoding(content)} -t utf-8 {name} > {other}"

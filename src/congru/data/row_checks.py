@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from congru.data.long_table import TableReport
 from congru.data.rows import Rows
-from congru.data.times import TimeFormat, is_nat
+from congru.data.times import TimeFormat, is_clock, is_nat
 from congru.errors import DataError
 
 BadRows = Literal["error", "skip"]
@@ -119,7 +119,12 @@ class RowChecks:
         for name in self.rows.unused:
             pairs = {(str(self.rows.text[name][row]), self.times[row]) for row in group.tolist()}
             if len(pairs) == len(group):
-                return f"pass --id-column {name}"
+                clock = all(is_clock(self.rows.text[name][row]) for row in group[:50].tolist())
+                return (
+                    f"pass --time-column {self.rows.columns.ds},{name}"
+                    if clock
+                    else f"pass --id-column {name}"
+                )
         return ""
 
 

@@ -10,6 +10,7 @@ import datetime
 import difflib
 import math
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -19,9 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from congru.data.columns import ROLES, Columns
+from congru.data.composed import compose
 from congru.data.csv_file import MISSING, read_csv
-from congru.data.times import read_texts
+from congru.data.times import is_clock, read_texts
 from congru.errors import DataError, require
+
+_MONTH = re.compile(r"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*")
+_YEAR = re.compile(r"(?:19|20)\d\d")
 
 
 @dataclass
@@ -41,6 +46,12 @@ class RowTable:
 
 def open_table(source: Any, columns: Columns) -> RowTable:
     """The columns of a CSV or Parquet file, or of a table object; raises DataError where there are none."""
+    table = _opened(source, columns)
+    table.names = compose(table.names, table.text, columns, is_missing)
+    return table
+
+
+def _opened(source: Any, columns: Columns) -> RowTable:
     if not isinstance(source, (str, os.PathLike)):
         return _of_frame(source, "table", columns)
     if "://" in str(source):
@@ -145,13 +156,19 @@ def _shown(names: Sequence[str]) -> str:
 
 def _missing_line(table: RowTable, columns: Columns, missing: Sequence[str]) -> str:
     """The line for columns that are not there, with flags that name those that could be meant."""
+    wide = _wide_line(table) if "ds" in missing else ""
+    if wide:
+        return wide
     flags = {"ds": "--time-column", "y": "--target-column", "unique_id": "--id-column"}
     expected = " and ".join(repr(getattr(columns, part)) for part in missing)
     free = [name for name in table.names if name not in (columns.ds, columns.y)]
     fixes, numeric = [], [name for name in free if name and _looks(table, name) == "number"]
+    clocks = [name for name in free if name and _looks(table, name) == "clock"]
     for part in missing:
         fits = [name for name in free if name and _looks(table, name) == "time"] if part == "ds" else numeric
         guess = fits[0] if part != "unique_id" and fits else "NAME"
+        if part == "ds" and fits and len(clocks) == 1:
+            guess = f"{guess},{clocks[0]}"
         fixes.append(f"{flags[part]} {guess!r}" if " " in guess else f"{flags[part]} {guess}")
     texts = [name for name in free if name and _looks(table, name) == "text"]
     if columns.unique_id not in table.names and "unique_id" not in missing and len(texts) == 1:
@@ -162,14 +179,35 @@ def _missing_line(table: RowTable, columns: Columns, missing: Sequence[str]) -> 
     )
 
 
+def _wide_line(table: RowTable) -> str:
+    """The line for a table with a column for every month or year; "" for another."""
+    for what, reads in (("month", _MONTH), ("year", _YEAR)):
+        wide = [name for name in table.names if reads.fullmatch(name)]
+        others = [name for name in table.names if name not in wide]
+        if len(wide) < 2 or len(wide) < len(others):
+            continue
+        year = next((name for name in others if what == "month" and _looks(table, name) == "time"), None)
+        ids = ",".join(name for name in others if name != year)
+        flags = f" --time-column {year + ',' if year else ''}{what}" + (f" --id-column {ids}" if ids else "")
+        return (
+            f"{table.source} has a column for every {what} ({', '.join(wide[:3])}), expected a row for every step: turn it"
+            f" by pandas.melt(table, {others}, var_name={what!r}, value_name='y') and pass{flags}"
+        )
+    return ""
+
+
 def _looks(table: RowTable, name: str) -> str:
-    """What the first values of a column look like: "time", "number" or "text"."""
+    """What the first values of a column look like: "time", "clock" (a time of day), "number" or "text"."""
     values = [value for value in table.text[name][:50] if not is_missing(value)]
     if not values:
         return "text"
     if all(isinstance(value, (datetime.date, np.datetime64)) for value in values):
         return "time"
     words = [str(value) for value in values]
+    if all(map(is_clock, words)):
+        return "clock"
+    if all(map(_YEAR.fullmatch, words)) and words == sorted(set(words)):
+        return "time"
     marks = [word.strip("+-").replace(".", "").replace(",", "") for word in words]
     if all(mark.isdigit() for mark in marks):
         whole = [

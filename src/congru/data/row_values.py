@@ -21,8 +21,8 @@ _MOST_CATEGORIES = 50
 def times_of(table: RowTable, columns: Columns, date_format: str) -> Moments:
     """The times of the rows [R], by the type of their column or the pattern of its texts."""
     name = columns.ds
-    if not table.native:
-        return read_texts(table.text[name], table.source, name, date_format)
+    if name not in table.native:
+        return read_texts([word or "" for word in table.text[name]], table.source, name, date_format)
     nw = require("narwhals", "forecast")
     column = nw.from_native(table.native[name], series_only=True)
     kind = column.dtype
@@ -68,7 +68,7 @@ def _iso_text(value: Any) -> str:
 
 def time_type(table: RowTable, columns: Columns, moments: Moments) -> str:
     """The type of the time column; that of a file as pandas would read it."""
-    if table.native:
+    if columns.ds in table.native:
         return describe_column(table.native[columns.ds], table.kind)
     if moments.format.numeric:
         return "float64" if any("." in word for word in table.text[columns.ds][:1]) else "int64"
@@ -85,7 +85,8 @@ def ids_of(table: RowTable, columns: Columns) -> tuple[list[Any] | None, str]:
         if told and all(_is_plain_whole(value) for value in told):
             return [None if value is None else int(value) for value in values], "int64"
         return values, ""
-    return values, describe_column(table.native[columns.unique_id], table.kind)
+    own = columns.unique_id in table.native
+    return values, describe_column(table.native[columns.unique_id], table.kind) if own else ""
 
 
 def _is_missing_id(value: Any) -> bool:

@@ -160,8 +160,9 @@ def _read_file(path: Path) -> tuple[str, TextFile]:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         what, fix = encoding_of(content, str(path))
+        line = content[: error.start].count(b"\n") + 1
         raise DataError(
-            f"{path} byte {error.start}: {content[error.start : error.start + 1]!r} is not UTF-8{what}, expected"
+            f"{path} line {line}, byte {error.start}: {content[error.start : error.start + 1]!r} is not UTF-8{what}, expected"
             f" UTF-8 text: {fix}"
         ) from None
     file = TextFile(str(path), hashlib.sha256(content).hexdigest(), len(content))

@@ -32,7 +32,8 @@ _ISO = re.compile(
     r"(\d{4})([-/.])(\d{1,2})(?:\2(\d{1,2}))?(?:([T ])(\d{1,2})(?::(\d\d)(?::(\d\d)(\.\d{1,9})?)?)?)?"
     r" ?(Z|[+-]\d\d(?::?\d\d)?)?"
 )
-_QUARTER = re.compile(r"(\d{4})-?Q([1-4])")
+_QUARTER = re.compile(r"(\d{4})([- ]?Q0?)([1-4])")
+_CLOCK = re.compile(r"\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?(?: ?[AaPp]\.?[Mm]\.?)?")
 _NUMBER = re.compile(r"[+-]?\d{1,19}(\.\d*)?")
 _ENOUGH = 0.9  # share of numbers that must be dates for all to be read as dates
 _SAMPLE = 500  # distinct texts that decide about the format
@@ -40,8 +41,10 @@ _SAMPLE = 500  # distinct texts that decide about the format
 _NUMBER_DATES = {"%Y%m%d%H%M%S": 14, "%Y%m%d%H%M": 12, "%Y%m%d%H": 10, "%Y%m%d": 8, "%Y%m": 6, "%Y": 4}
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", "T%H:%M", "T%H:%M:%S")
 _DATES = (
-    *("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y"),
-    *("%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%b %d %Y", "%d %B %Y", "%B %d, %Y", "%b %Y", "%B %Y", "%m/%Y"),
+    *("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y"),
+    *("%d.%m.%y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%y", "%m-%d-%y"),
+    *("%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%b %d %Y", "%b-%d-%Y", "%d %B %Y", "%B %d, %Y"),
+    *("%b %Y", "%B %Y", "%Y %b", "%Y %B", "%m/%Y"),
 )
 
 
@@ -141,9 +144,10 @@ def read_texts(words: Sequence[str], source: str, column: str, wanted: str = "")
         return read_numbers(numbers, source, column, wanted)
     parts = {word: _ISO.fullmatch(word) for word in distinct}
     if any(parts.values()):
-        return _iso(words, parts)
-    if filled and all(_QUARTER.fullmatch(word) for word in filled):
-        return _by_pattern(words, distinct, "%Y-Q%q" if "-" in filled[0] else "%YQ%q")
+        return _iso(words, _of_one_kind(parts, source, column))
+    quarters = [_QUARTER.fullmatch(word) for word in filled]
+    if quarters and quarters[0] and all(quarters):
+        return _by_pattern(words, distinct, f"%Y{quarters[0][2]}%q")
     fitting = [pattern for pattern in _patterns() if reads_most(pattern, filled[:_SAMPLE])]
     if fitting and (fitting[0][:5] in ("%d.%m", "%Y%m%") or "%b" in fitting[0].lower()):
         return _by_pattern(words, distinct, fitting[0])
@@ -237,6 +241,22 @@ def _iso(words: Sequence[str], parts: dict[str, re.Match[str] | None]) -> Moment
     return Moments(stamps, utc, TimeFormat(pattern, zone, colon))
 
 
+def _of_one_kind(
+    parts: dict[str, re.Match[str] | None], source: str, column: str
+) -> dict[str, re.Match[str] | None]:
+    """The parts, all with a zone or all without: a time without one beside others could be that of any place."""
+    known = [part for part in parts.values() if part]
+    bare, told = (
+        next((part[0] for part in known if bool(part[10]) is zoned), None) for zoned in (False, True)
+    )
+    if bare is not None and told is not None:
+        raise DataError(
+            f"{source} has {bare!r} without a zone in {column} and {told!r} with one, expected all of one kind: add the zone"
+            " that is meant, or leave all of them out"
+        )
+    return parts
+
+
 def _iso_pattern(parts: Sequence[re.Match[str]]) -> str:
     separator = parts[0][2]
     pattern = separator.join(("%Y", "%m", "%d") if any(part[4] for part in parts) else ("%Y", "%m"))
@@ -273,6 +293,15 @@ def _by_pattern(words: Sequence[str], distinct: Sequence[str], pattern: str, pad
 
 def _patterns() -> Sequence[str]:
     return ("%Y%m%dT%H%M%S", *(date + clock for date in _DATES for clock in _CLOCKS))
+
+
+def is_clock(value: Any) -> bool:
+    """Whether a value is a time of day without a date.
+
+    >>> is_clock("18:00:00"), is_clock("6:30 pm"), is_clock("2024-01-01 18:00"), is_clock("18")
+    (True, True, False, False)
+    """
+    return _CLOCK.fullmatch(str(value).strip()) is not None
 
 
 def is_nat(times: NDArray[Any]) -> NDArray[np.bool_]:

@@ -99,6 +99,7 @@ class ForecastKeywords(TrainKeywords, total=False):
     id_column: str
     time_column: str
     target_column: str
+    missing: Sequence[str]
     val_size: int | None
     test_size: int
     known: Sequence[str]

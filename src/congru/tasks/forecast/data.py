@@ -192,9 +192,14 @@ def split(table: LongTable, settings: Settings) -> Rows:
     needed = settings.test_size + wanted + horizon + 1
     if longest < needed:
         most = max(0, (longest - settings.test_size - 1) // 2)
+        parts = f"({wanted} for validation, {settings.test_size} for the test)"
+        if most == 0:
+            raise DataError(
+                f"the longest series has {longest} rows, expected at least {needed} with horizon {horizon} {parts}: add rows"
+            )
         raise DataError(
-            f"horizon is {horizon}, expected at most {most} with {longest} rows in the longest series"
-            f" ({wanted} for validation, {settings.test_size} for the test): lower it or add rows"
+            f"horizon is {horizon}, expected at most {most} with {longest} rows in the longest series {parts}: lower it or"
+            " add rows"
         )
     if wanted == 0 and settings.levels:
         raise SettingsError(

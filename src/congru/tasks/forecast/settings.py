@@ -42,9 +42,17 @@ class TableSettings(ModelSettings):
     bad_rows: Annotated[
         Literal["error", "skip"], Field(description="What to do with a row that cannot be used.")
     ] = "error"
-    id_column: Annotated[str, Field(description="Column with the names of the series.")] = "unique_id"
-    time_column: Annotated[str, Field(description="Column with the times.")] = "ds"
+    id_column: Annotated[
+        str, Field(description="Column with the names of the series, or several: store,item.")
+    ] = "unique_id"
+    time_column: Annotated[
+        str, Field(description="Column with the times, or those of date and time of day: Date,Time.")
+    ] = "ds"
     target_column: Annotated[str, Field(description="Column with the values to forecast.")] = "y"
+    missing: Annotated[
+        tuple[str, ...],
+        Field(description="Values that say that there is none, besides empty ones and NaN: -200."),
+    ] = ()
     val_size: Annotated[
         int | None, Field(ge=0, description="Steps at the end of each series for validation; default: 10 %.")
     ] = None
@@ -68,16 +76,14 @@ class RoleSettings(TableSettings):
         Field(description="Countries whose public holidays are known ahead: DE, US, DE-BY."),
     ] = ()
 
-    @field_validator("known", "past", "static", "ignore", "holidays", mode="before")
+    @field_validator("known", "past", "static", "ignore", "holidays", "missing", mode="before")
     @classmethod
     def _names(cls, names: object) -> object:
         """Names given one by one or with commas between."""
-        listed = [names] if isinstance(names, str) else names
+        listed = [names] if isinstance(names, (str, int, float)) else names
         if not isinstance(listed, (list, tuple)):
             return names
-        return tuple(
-            part for name in listed for part in (name.split(",") if isinstance(name, str) else [name])
-        )
+        return tuple(part for name in listed for part in (str(name).split(",")))
 
     @property
     def columns(self) -> Columns:
@@ -86,7 +92,7 @@ class RoleSettings(TableSettings):
         >>> Settings(known=["price,sale"], target_column="sold").columns.known
         ('price', 'sale')
         """
-        roles = (self.known, self.past, self.static, self.ignore, self.holidays)
+        roles = (self.known, self.past, self.static, self.ignore, self.holidays, self.missing)
         return Columns(self.id_column, self.time_column, self.target_column, *roles)
 
 
