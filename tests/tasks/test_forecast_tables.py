@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -409,3 +411,31 @@ def test_the_flags_of_roles_and_the_printed_next_command(
         main(line[1:3])
     assert done.value.code == 2
     assert "pass their next values (--future FILE)" in capsys.readouterr().err
+
+
+def test_kinds_of_tables_are_read_or_refused_in_one_line() -> None:
+    script = FOLDER / "table_types.py"
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, check=True, timeout=300
+    )
+    kinds = {"OK": set[str](), "ERR": set[str]()}
+    for line in done.stdout.splitlines():
+        result, rest = line.split(maxsplit=1)
+        assert result in kinds, line  # TRACEBACK is the third
+        kinds[result].add(rest.split(" |")[0].strip())
+    assert kinds["ERR"] == {
+        *(
+            "None id",
+            "Series",
+            "dict",
+            "duplicate columns",
+            "empty",
+            "folder",
+            "inf y",
+            "int column name",
+            "lazy",
+        ),
+        *("MultiIndex columns", "list", "nan id", "nul", "numpy array", "string ds us", "tuple id"),
+        *("unclosed quote big", "url"),
+    }
+    assert len(kinds["OK"]) == 57
