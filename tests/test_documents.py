@@ -41,15 +41,14 @@ def test_every_result_names_command_commit_machine_and_versions():
 
 
 def test_results_say_what_they_cost_and_on_which_instructions():
-    # A processor's name says too little: virtual machines on the same one differ. These two are from before it was kept.
-    before = {"chess_model", "chess_stockfish"}
+    # A processor's name says too little: virtual machines on the same one differ.
     without = set()
     for path in (ROOT / "results").glob("*.json"):
         record = result(path.stem)
         instructions = record["machine"].get("instructions") or record["figures"].get("instructions")
         if not instructions or not record.get("cpu_seconds"):
             without.add(path.stem)
-    assert without == before
+    assert without == set()
 
 
 def test_three_examples_of_four_lines_of_python():
