@@ -33,6 +33,14 @@ PICTURE = {
     ],
     "outputs": ["flat"],
 }
+ROWS = {
+    "inputs": {"x": {"features": [2, 5, 6]}},
+    "nodes": [
+        {"type": "conv2d", "name": "conv", "channels": 3, "kernel": 3, "padding": 1},
+        {"type": "row_max", "name": "rows"},
+    ],
+    "outputs": ["rows"],
+}
 PICTURES_ON = {
     "inputs": {"x": {"features": [2, 4, 5]}},
     "nodes": [
@@ -65,6 +73,7 @@ CASES: dict[str, dict[str, Any]] = {
     "add": joined("add"),
     "concat": joined("concat"),
     "conv2d, flatten": PICTURE,
+    "conv2d, row_max": ROWS,
     "conv_gru": PICTURES_ON,
     "gru": one("gru", hidden_size=8, num_layers=2, layer_norm=True, num_heads=2, learn_h0=True),
     "gru before": one("gru", hidden_size=8, reset_before=True, zoneout=0.1),

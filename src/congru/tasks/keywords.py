@@ -262,6 +262,7 @@ class VideoKeywords(TrainKeywords, total=False):
     color: bool
     differences: bool
     channels: Sequence[int]
+    columns: Literal["all", "max"]
     encoder_size: int
     coordinates: int | None
     shift: float

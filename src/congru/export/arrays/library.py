@@ -67,6 +67,10 @@ def flatten(node, w, state, x):
     return x.reshape((*x.shape[: node["lead"]], -1)), {}
 
 
+def row_max(node, w, state, x):
+    return xp.amax(x, -1).reshape((*x.shape[: node["lead"]], -1)), {}
+
+
 def beside(values, axes):
     """Rows [B, F] repeated along the steps or positions of the others."""
     long = next((value for value, kind in zip(values, axes) if kind != "row"), None)
@@ -289,6 +293,7 @@ NODES = {
     "sigmoid": logistic,
     "dropout": unchanged,
     "flatten": flatten,
+    "row_max": row_max,
     "add": add,
     "concat": concat,
     "last": last,

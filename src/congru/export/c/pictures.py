@@ -1,4 +1,4 @@
-"""C of the nodes that read pictures: a convolution, and a GRU whose state is a picture."""
+"""C of the nodes that read pictures: a convolution, the largest of every row, and a GRU whose state is a picture."""
 
 from __future__ import annotations
 
@@ -38,6 +38,15 @@ def picture_convolution(c: Writer, call: Call, x: Value) -> Value:
     names = [c.array(f"{node.name}.{part}", call.weights.get(part)) for part in ("weight", "bias")]
     sides = call.inputs[0].size[1:]
     _convolve(c, y.text, x.text, call.weights["weight"], names, sides, node.stride, node.padding)
+    return y
+
+
+@C.emits("row_max")
+def row_max(c: Writer, call: Call, x: Value) -> Value:
+    """row_max."""
+    channels, rows, columns = call.inputs[0].size
+    y = c.result(call, channels * rows)
+    c.line("row_max", f"row_max({y.text}, {x.text}, {channels * rows}, {columns});")
     return y
 
 

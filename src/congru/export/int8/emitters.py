@@ -37,6 +37,7 @@ def recurrent(node: Node, inputs: tuple[Spec, ...]) -> list[str]:
     "add",
     "concat",
     "flatten",
+    "row_max",
     "last",
     "mean",
     "max",

@@ -62,8 +62,19 @@ def dropout(b: Builder, call: Call, x: str) -> str:
 @ONNX.emits("flatten")
 def flatten(b: Builder, call: Call, x: str) -> str:
     """Reshape."""
+    return _flat(b, call, x, int(np.prod(call.inputs[0].size)))
+
+
+@ONNX.emits("row_max")
+def row_max(b: Builder, call: Call, x: str) -> str:
+    """ReduceMax over the columns, then Reshape."""
+    channels, rows, _ = call.inputs[0].size
+    return _flat(b, call, b.op("ReduceMax", x, axes=[-1], keepdims=0), channels * rows)
+
+
+def _flat(b: Builder, call: Call, x: str, size: int) -> str:
     lead = {"steps": 1 if call.stepwise else 2, "row": 1, "memory": 2}[call.inputs[0].axes]
-    return b.op("Reshape", x, b.whole(*[0] * lead, int(np.prod(call.inputs[0].size))))
+    return b.op("Reshape", x, b.whole(*[0] * lead, size))
 
 
 def _beside_memory(b: Builder, call: Call, values: tuple[str, ...]) -> list[str]:

@@ -178,3 +178,11 @@ class FlattenTwin(Twin):
 
     def forward(self, run: Run, x: Tensor) -> Tensor:
         return x.flatten(-self.axes)
+
+
+@twin(pointwise.RowMax)
+class RowMaxTwin(Twin):
+    """The largest value of every row of pictures."""
+
+    def forward(self, run: Run, x: Tensor) -> Tensor:
+        return x.amax(-1).flatten(-2)

@@ -1,4 +1,4 @@
-"""Nodes that treat every step by itself: embedding, linear, layer norm, activations, dropout, add, concat, flatten."""
+"""Nodes that treat every step by itself: embedding, linear, layer norm, activations, dropout, add, concat, flatten, row_max."""
 
 from __future__ import annotations
 
@@ -271,3 +271,22 @@ class Flatten(PointwiseNode, type="flatten"):
         axes = len(x[0].size)
         size = int(np.prod(x[0].size))
         return lambda value: value.reshape(*value.shape[:-axes], size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowMax(PointwiseNode, type="row_max"):
+    """The largest value of every row of a picture, wherever in the row it stands.
+
+    y[c H + i] = max over columns j of x[c, i, j]: how high a thing stands is kept, how far to the side is not.
+    """
+
+    def infer(self, *x: Spec) -> Spec:
+        """[.., C * H]."""
+        pictures = x[0].tokens is None and len(x[0].size) == 3
+        self.need(pictures, x[0], "pictures of channels x rows x columns")
+        return x[0]._replace(size=(x[0].size[0] * x[0].size[1],))
+
+    def function(self, weights: Weights, *x: Spec, backend: str) -> Callable[..., Any]:
+        """Over the last axis."""
+        size = x[0].size[0] * x[0].size[1]
+        return lambda value: value.max(-1).reshape(*value.shape[:-3], size)

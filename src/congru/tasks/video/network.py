@@ -1,6 +1,7 @@
 """The network of a classifier of clips: frames in, one number per class out, after every frame where it streams.
 
 e_t = relu(W relu(conv(.. relu(conv(x_t))))) + b)    pictures: each convolution halves rows and columns
+                                                     with `columns` max of every row only the largest value goes on
 e_t = x_t                                            tracks
 y_t = GRU over e                                     both ways, forward only where it streams
 c   = last, mean, max or attention of y              c_t over the frames so far where it streams
@@ -64,7 +65,7 @@ def encoder(settings: Settings) -> list[dict[str, Any]]:
         nodes.append({"type": "relu", "name": f"bend{number}"})
     return [
         *nodes,
-        {"type": "flatten", "name": "flat"},
+        {"type": "row_max" if settings.columns == "max" else "flatten", "name": "flat"},
         {"type": "linear", "name": "encode", "size": settings.encoder_size},
         {"type": "relu", "name": "encoded"},
         {"type": "dropout", "name": "thin", "p": settings.dropout, "locked": True},

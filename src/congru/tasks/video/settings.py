@@ -76,6 +76,13 @@ class PictureSettings(ClipSettings):
         tuple[int, ...],
         Field(min_length=1, description="Channels of the convolutions, each halving the picture."),
     ] = (16, 32, 32)
+    columns: Annotated[
+        Literal["all", "max"],
+        Field(
+            description="What is read behind the convolutions: all columns, or of every row the largest value, wherever it"
+            " stands: figures that walk through whole pictures."
+        ),
+    ] = "all"
     encoder_size: Annotated[int, Field(ge=1, description="Numbers of a picture after the convolutions.")] = 64
 
 
