@@ -65,6 +65,21 @@ def films(squares: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def test_with_the_largest_value_of_every_row_a_place_to_the_side_does_not_count(
+    squares: str, tmp_path: Path
+) -> None:
+    changes = {**SMALL, "steps": 2, "columns": "max", "differences": False}
+    congru.tasks.video.train(squares, **changes, **PICTURES, streaming=True, out=tmp_path / "run")
+    classifier = Classifier.load(tmp_path / "run")
+    assert [placed[0].type for placed in classifier.network.graph.placed][4:6] == ["row_max", "linear"]
+    clip = np.zeros((3, 1, 16, 24), np.uint8)
+    clip[:, :, 4:8, 4:8] = 255
+    aside, below = np.roll(clip, 8, axis=3), np.roll(clip, 4, axis=2)
+    answers = classifier.probabilities([clip, aside, below])
+    np.testing.assert_allclose(answers[0], answers[1], atol=1e-6)
+    assert not np.allclose(answers[0], answers[2], atol=1e-6)
+
+
 def test_a_model_cuts_figures_out_as_in_training(squares: str, tmp_path: Path) -> None:
     congru.tasks.video.train(squares, **{**SMALL, "steps": 1}, **PICTURES, figure=True, out=tmp_path / "run")
     path = next(Path(squares, "left").iterdir())

@@ -73,6 +73,8 @@ class PictureConvolutionTwin(Twin):
 
     def forward(self, run: Run, x: Tensor) -> Tensor:
         flat = x.flatten(0, -4)
+        if x.device.type == "cpu":
+            flat = flat.contiguous(memory_format=torch.channels_last)  # a sixth of a step of training less
         y = F.conv2d(flat, self.weight, self._parameters["bias"], self.stride, self.padding)
         return y.reshape(*x.shape[:-3], *y.shape[1:])
 

@@ -123,7 +123,7 @@ class VideoLearner(JoinedLearner[Settings]):
         clip = self.changes(self.data.train.clip(row, draw), rng)[: self.settings.max_frames]
         x = self.preparation(clip)
         if self.settings.noise:
-            x = x + rng.normal(0, self.settings.noise, x.shape).astype(np.float32)
+            x = x + np.float32(self.settings.noise) * rng.standard_normal(x.shape, np.float32)
         return x
 
     def collate(self, clips: Sequence[Features], labels: NDArray[np.int64]) -> Batch:
