@@ -8,7 +8,7 @@ next, which teaches and does not learn,
 
     loss = 1 / R sum over readings of (their loss + c sum_t KL(q_t || p_t))
 
-With a `teacher`, see :mod:`congru.tasks.speech.teacher`.
+With `splice`, see :mod:`congru.tasks.speech.splicing`; with a `teacher`, see :mod:`congru.tasks.speech.teacher`.
 Several members (`seeds`) have a reading each. With `consistency` they learn from one another to speak at the same steps, without
 which the mean of their logits says little.
 
@@ -42,6 +42,7 @@ from congru.tasks.speech.network import network_config
 from congru.tasks.speech.recognizer import LABELS_FILE, LM_FILE
 from congru.tasks.speech.scoring import baseline_texts, error_rates
 from congru.tasks.speech.settings import Settings
+from congru.tasks.speech.splicing import Splice, Splicer
 from congru.tasks.speech.stages import Pipeline
 from congru.tasks.speech.teacher import Teacher, divergence, padded
 from congru.tasks.speech.utterances import Utterance, speakers_of, total_frames
@@ -55,6 +56,7 @@ Heard = list[tuple[str, str, float, int]]  # reference, hypothesis, nats, charac
 _NEIGHBOURS = 8  # batches whose utterances are sorted by length together
 _SAMPLES = 5
 _ANSWER_FRAMES = 150
+_SPLICES = 77  # draws splices apart from voices and masks
 
 
 def make_learner(source: str, /, *, settings: Settings) -> SpeechLearner:
@@ -104,6 +106,9 @@ class SpeechLearner(JoinedLearner[Settings]):
             for part in (corpus.train, corpus.validation)
         )
         self._lengths = np.array([len(frames) for frames in self._train])
+        self.splicer: Splicer | None = None
+        if settings.splice and settings.aligner is not None:
+            self.splicer = Splicer(settings.aligner, corpus.train, corpus.size)
         self.teacher: Teacher | None = None
         if settings.teacher is not None:
             self.teacher = Teacher(settings.teacher, self.front_end, corpus.alphabet)
@@ -146,21 +151,33 @@ class SpeechLearner(JoinedLearner[Settings]):
     def batch(self, rows: NDArray[np.int64]) -> Batch:
         """See `collate`; every utterance is varied by its own seed, all first readings before all second ones."""
         readings = range(self.num_readings)
-        utterances = [self.corpus.train[row] for row in rows[:, 0]]
-        steps = [self.vary(int(row), int(seed), reading) for reading in readings for row, seed in rows]
-        batch = self.collate(steps, utterances * len(readings))
+        splices = [self.splice(int(row), int(seed)) for row, seed in rows]
+        texts = [
+            self.corpus.train[row].text if splice is None else splice.text
+            for row, splice in zip(rows[:, 0], splices)
+        ]
+        drawn = list(zip(rows.tolist(), splices))
+        steps = [self.vary(*row, reading, splice) for reading in readings for row, splice in drawn]
+        batch = self.collate(steps, texts * len(readings))
         if self.teacher is not None:
-            heard = [self.taught(self.teacher, int(row), int(seed)) for row, seed in rows]
+            heard = [self.taught(self.teacher, *row, splice) for row, splice in drawn]
             batch["taught"], batch["taught_lengths"] = padded(heard, self.teacher.delay)
         return batch
 
-    def vary(self, row: int, seed: int, reading: int = 0) -> Floats:
+    def splice(self, row: int, seed: int) -> Splice | None:
+        """How an utterance goes on as another one does; None where it goes on as it was said."""
+        rng = np.random.default_rng((seed, _SPLICES))
+        if self.splicer is None or rng.random() >= self.settings.splice:
+            return None
+        return self.splicer.draw(row, rng)
+
+    def vary(self, row: int, seed: int, reading: int = 0, splice: Splice | None = None) -> Floats:
         """The steps [T, I] of a training utterance with another voice, another speed, and masks.
 
         All readings of a seed have one voice and one speed, each masks of its own.
         """
         settings, rng = self.settings, np.random.default_rng(seed)
-        frames = self._spoken(self._train[row], self.front_end, row, rng)
+        frames = self._spoken(self._train, self.front_end, row, rng, splice)
         if reading:
             rng = np.random.default_rng((seed, reading))
         if settings.frequency_masks and self.front_end.kind == "fbank":
@@ -169,33 +186,47 @@ class SpeechLearner(JoinedLearner[Settings]):
         longest = round(settings.mask_seconds / (SHIFT_SECONDS * settings.stack))
         return mask_times(steps, settings.time_masks, longest, rng)
 
-    def taught(self, teacher: Teacher, row: int, seed: int) -> Floats:
+    def taught(self, teacher: Teacher, row: int, seed: int, splice: Splice | None = None) -> Floats:
         """The teacher's steps [T, I] of a training utterance, with the voice and the speed of its readings."""
         rng = np.random.default_rng(seed)
-        return teacher.steps(self._spoken(self._taught[row], teacher.front_end, row, rng))
+        return teacher.steps(self._spoken(self._taught, teacher.front_end, row, rng, splice))
 
-    def _spoken(self, frames: Floats, front_end: FrontEnd, row: int, rng: np.random.Generator) -> Floats:
-        """Normalised frames with another voice and another speed."""
-        settings = self.settings
-        if settings.warp and front_end.kind != FROM_FILE:
-            frames = warped(frames, front_end.kind, settings.warp, np.array(front_end.deviation), rng)
-        if settings.speed:
-            frames = self._at_speed(frames, 1 + rng.uniform(-settings.speed, settings.speed), row)
+    def _spoken(
+        self,
+        utterances: Sequence[Floats],
+        front_end: FrontEnd,
+        row: int,
+        rng: np.random.Generator,
+        splice: Splice | None,
+    ) -> Floats:
+        """Normalised frames with another voice, each part of a splice with one of its own, and another speed."""
+        frames, text = self._warped(utterances[row], front_end, rng), self.corpus.train[row].text
+        if splice is not None:
+            after = self._warped(utterances[splice.second], front_end, rng)
+            frames, text = np.concatenate([frames[: splice.end], after[splice.begin :]]), splice.text
+        if self.settings.speed:
+            factor = 1 + rng.uniform(-self.settings.speed, self.settings.speed)
+            frames = self._at_speed(frames, factor, text)
         return frames
 
-    def _at_speed(self, frames: Floats, factor: float, row: int) -> Floats:
+    def _warped(self, frames: Floats, front_end: FrontEnd, rng: np.random.Generator) -> Floats:
+        if not self.settings.warp or front_end.kind == FROM_FILE:
+            return frames
+        return warped(frames, front_end.kind, self.settings.warp, np.array(front_end.deviation), rng)
+
+    def _at_speed(self, frames: Floats, factor: float, text: str) -> Floats:
         """As fast as the text allows."""
-        least = steps_needed(self.corpus.train[row].text) * self.settings.stack
+        least = steps_needed(text) * self.settings.stack
         return at_speed(frames, min(factor, len(frames) / max(1, least)))
 
     def after_norm(self, frames: Floats) -> Floats:
         """Steps [T, I] of normalised frames."""
         return whole(Pipeline([self.front_end.after_norm()]), frames)
 
-    def collate(self, steps: Sequence[Floats], utterances: Sequence[Utterance]) -> Batch:
+    def collate(self, steps: Sequence[Floats], texts: Sequence[str]) -> Batch:
         """x [B, T + delay, I], lengths [B] with the delay, targets [S] one after the other, their lengths [B]."""
         x, lengths = padded(steps, self.settings.look_ahead)
-        targets = [self.corpus.alphabet.encode(one.text) for one in utterances]
+        targets = [self.corpus.alphabet.encode(text) for text in texts]
         return {
             "x": x,
             "lengths": lengths,
@@ -247,7 +278,7 @@ class SpeechLearner(JoinedLearner[Settings]):
         """References and hypotheses of some validation utterances."""
         utterances = [self.corpus.validation[row] for row in rows]
         steps = [self.after_norm(self._validation[row]) for row in rows]
-        batch = self.tensors(self.collate(steps, utterances), networks)
+        batch = self.tensors(self.collate(steps, [one.text for one in utterances]), networks)
         log_p = self.log_probabilities([self.mean_logits(networks, batch["x"], batch["lengths"])])
         nats = self.nats(log_p, batch)
         return [
@@ -326,6 +357,8 @@ class SpeechLearner(JoinedLearner[Settings]):
             summary["test"] = f"{corpus.num_test} utterances, not looked at"
         if front.running:
             summary["latency"] = f"{1000 * latency:.0f} ms from a sound to its character, computing aside"
+        if self.splicer is not None:
+            summary["splices"] = f"{self.settings.splice:.0%} of the utterances, by {self.settings.aligner}"
         if self.teacher is not None:
             summary["teacher"] = str(self.settings.teacher)
         return {**summary, **corpus.notes}
