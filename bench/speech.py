@@ -1,12 +1,10 @@
 """Word error rates of recognisers on AN4, coffee orders (barista), spoken digits (FSDD) and yes/no; cost of a stream.
 
-    python -m bench.speech an4 | both | taught | cells | barista | fsdd | speakers | yesno | voices | stream
+    python -m bench.speech an4 | both | cells | barista | fsdd | speakers | yesno | voices | stream
 
     an4        one direction, as it streams: the official test, best path, a flat word list, trigrams of the training texts;
                and the ten test recordings that are there as waveforms, as files and as a stream
     both       the same, both directions
-    taught     one direction, which learns from the network of both directions with the same seed as well; with --runs that one
-               is taken from there, or else trained there first
     cells      GRU, LSTM and RNN with as many parameters
     barista    waveforms of 50 voices: word errors, and orders with all slots right
     fsdd       the official split; speakers: each of the six speakers left out once, a run is the mean of the six
@@ -84,7 +82,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "time_masks": 5,
         "epochs": 100,  # chosen on the validation speakers, docs/LOG.md
     },
-    "taught": AN4,
     "cells": {**AN4, **SMALL, "minutes": 10.0, "epochs": None},
     "barista": {
         "epochs": 150,
@@ -186,8 +183,7 @@ def best_decoding(
 def an4(name: str, seed: int, folder: Path) -> dict[str, Any]:
     """Train on AN4 and score its test."""
     source = data_root("speech") / "an4/an4_mfcc13.npz"
-    taught = {"teacher": teacher(source, seed, folder.with_name(f"both-{seed}"))} if name == "taught" else {}
-    took = train(source, Settings(**COMMON, **SETTINGS[name], **taught, seed=seed), folder)
+    took = train(source, Settings(**COMMON, **SETTINGS[name], seed=seed), folder)
     recognizer = Recognizer.load(folder)
     words = sorted({*read_words(data_root("speech") / "an4/an4.ug.lm"), *recognizer.ngrams.words})
     validation = scored(recognizer, source, "validation")
@@ -201,15 +197,6 @@ def an4(name: str, seed: int, folder: Path) -> dict[str, Any]:
         "trigram": {**test.rates(trigram), "word_bonus": trigram.word_bonus, "lm_weight": trigram.lm_weight},
     }
     return {**figures, "waveforms": waveforms(recognizer)}
-
-
-def teacher(source: Path, seed: int, folder: Path) -> Path:
-    """The run of both directions in a folder, trained first unless it is there."""
-    if not (folder / "status.json").is_file():
-        train(source, Settings(**COMMON, **SETTINGS["both"], seed=seed), folder)
-    state = json.loads((folder / "status.json").read_text())["state"]
-    assert state == "finished", f"the run in {folder} is {state}, expected a finished one: remove it"
-    return folder
 
 
 def waveforms(recognizer: Recognizer) -> dict[str, Any]:
@@ -432,7 +419,6 @@ def stream(folder: Path) -> dict[str, Any]:
 ONE_RUN: dict[str, Callable[[int, Path], dict[str, Any]]] = {
     "an4": partial(an4, "an4"),
     "both": partial(an4, "both"),
-    "taught": partial(an4, "taught"),
     "barista": barista,
     "fsdd": digits,
     "speakers": each_left_out,
@@ -464,7 +450,7 @@ def spreads_of(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def baselines_of(name: str) -> dict[str, float]:
     """Accuracies beside accuracies, word errors beside word errors."""
-    published = PUBLISHED.get("an4" if name in ("both", "taught", "cells") else name, {})
+    published = PUBLISHED.get("an4" if name in ("both", "cells") else name, {})
     return published if name in ("fsdd", "speakers") else {**published, **NOTHING_SAID}
 
 

@@ -10,7 +10,6 @@ from bench.tables import markdown, result, with_spread
 
 SPEECH_SETS = {
     "an4": "AN4, one direction (streams)",
-    "taught": "AN4, one direction, taught by both (streams)",
     "both": "AN4, both directions",
     "cells": "AN4, small, equal parameters, 10 minutes",
     "barista": "coffee orders, 50 voices",

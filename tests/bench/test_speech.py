@@ -17,7 +17,6 @@ from bench.speech import (
     mean_and_spread,
     slots_of,
     spreads_of,
-    teacher,
 )
 from bench.speech_tables import rows_of
 from congru.tasks.speech.settings import Settings
@@ -66,27 +65,9 @@ def test_a_run_with_speakers_left_out_is_their_mean(monkeypatch: pytest.MonkeyPa
     assert spreads_of([run])["left out"]["lucas"]["accuracy"] == {"mean": 80.0, "deviation": 0.0}
 
 
-def test_a_teacher_is_trained_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    trained: list[Settings] = []
-
-    def train(source: Path, settings: Settings, folder: Path) -> dict[str, Any]:
-        trained.append(settings)
-        folder.mkdir()
-        (folder / "status.json").write_text('{"state": "finished"}')
-        return {}
-
-    monkeypatch.setattr(bench.speech, "train", train)
-    for _ in range(2):
-        assert teacher(tmp_path / "data.npz", 7, tmp_path / "both-7") == tmp_path / "both-7"
-    assert [(one.seed, one.bidirectional) for one in trained] == [(7, True)]
-    (tmp_path / "both-7" / "status.json").write_text('{"state": "running"}')
-    with pytest.raises(AssertionError, match="is running, expected a finished one"):
-        teacher(tmp_path / "data.npz", 7, tmp_path / "both-7")
-
-
 def test_accuracies_stand_beside_accuracies() -> None:
     assert baselines_of("speakers") == {"the same digit always": 10.0}
-    assert baselines_of("both") == baselines_of("taught") == baselines_of("an4")
+    assert baselines_of("both") == baselines_of("an4")
     assert baselines_of("yesno") == {"nothing": 100.0}
 
 

@@ -200,8 +200,6 @@ class SpeechKeywords(TrainKeywords, total=False):
     layer_norm: bool
     seeds: int
     consistency: float
-    teacher: str | PathLike[str] | None
-    teacher_weight: float
 
 
 class TextKeywords(TrainKeywords, total=False):

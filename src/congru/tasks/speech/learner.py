@@ -8,7 +8,6 @@ next, which teaches and does not learn,
 
     loss = 1 / R sum over readings of (their loss + c sum_t KL(q_t || p_t))
 
-With `splice`, see :mod:`congru.tasks.speech.splicing`; with a `teacher`, see :mod:`congru.tasks.speech.teacher`.
 Several members (`seeds`) have a reading each. With `consistency` they learn from one another to speak at the same steps, without
 which the mean of their logits says little.
 
@@ -42,9 +41,7 @@ from congru.tasks.speech.network import network_config
 from congru.tasks.speech.recognizer import LABELS_FILE, LM_FILE
 from congru.tasks.speech.scoring import baseline_texts, error_rates
 from congru.tasks.speech.settings import Settings
-from congru.tasks.speech.splicing import Splice, Splicer
 from congru.tasks.speech.stages import Pipeline
-from congru.tasks.speech.teacher import Teacher, divergence, padded
 from congru.tasks.speech.utterances import Utterance, speakers_of, total_frames
 from congru.tasks.speech.words import text_of, words_of
 from congru.train.base import Probe, Sample
@@ -56,7 +53,6 @@ Heard = list[tuple[str, str, float, int]]  # reference, hypothesis, nats, charac
 _NEIGHBOURS = 8  # batches whose utterances are sorted by length together
 _SAMPLES = 5
 _ANSWER_FRAMES = 150
-_SPLICES = 77  # draws splices apart from voices and masks
 
 
 def make_learner(source: str, /, *, settings: Settings) -> SpeechLearner:
@@ -106,13 +102,6 @@ class SpeechLearner(JoinedLearner[Settings]):
             for part in (corpus.train, corpus.validation)
         )
         self._lengths = np.array([len(frames) for frames in self._train])
-        self.splicer: Splicer | None = None
-        if settings.splice and settings.aligner is not None:
-            self.splicer = Splicer(settings.aligner, corpus.train, corpus.size)
-        self.teacher: Teacher | None = None
-        if settings.teacher is not None:
-            self.teacher = Teacher(settings.teacher, self.front_end, corpus.alphabet)
-            self._taught = [self.teacher.normalised(one.frames) for one in corpus.train]
 
     @cached_property
     def steps_per_epoch(self) -> int:
@@ -151,33 +140,20 @@ class SpeechLearner(JoinedLearner[Settings]):
     def batch(self, rows: NDArray[np.int64]) -> Batch:
         """See `collate`; every utterance is varied by its own seed, all first readings before all second ones."""
         readings = range(self.num_readings)
-        splices = [self.splice(int(row), int(seed)) for row, seed in rows]
-        texts = [
-            self.corpus.train[row].text if splice is None else splice.text
-            for row, splice in zip(rows[:, 0], splices)
-        ]
-        drawn = list(zip(rows.tolist(), splices))
-        steps = [self.vary(*row, reading, splice) for reading in readings for row, splice in drawn]
-        batch = self.collate(steps, texts * len(readings))
-        if self.teacher is not None:
-            heard = [self.taught(self.teacher, *row, splice) for row, splice in drawn]
-            batch["taught"], batch["taught_lengths"] = padded(heard, self.teacher.delay)
-        return batch
+        utterances = [self.corpus.train[row] for row in rows[:, 0]]
+        steps = [self.vary(int(row), int(seed), reading) for reading in readings for row, seed in rows]
+        return self.collate(steps, utterances * len(readings))
 
-    def splice(self, row: int, seed: int) -> Splice | None:
-        """How an utterance goes on as another one does; None where it goes on as it was said."""
-        rng = np.random.default_rng((seed, _SPLICES))
-        if self.splicer is None or rng.random() >= self.settings.splice:
-            return None
-        return self.splicer.draw(row, rng)
-
-    def vary(self, row: int, seed: int, reading: int = 0, splice: Splice | None = None) -> Floats:
+    def vary(self, row: int, seed: int, reading: int = 0) -> Floats:
         """The steps [T, I] of a training utterance with another voice, another speed, and masks.
 
         All readings of a seed have one voice and one speed, each masks of its own.
         """
-        settings, rng = self.settings, np.random.default_rng(seed)
-        frames = self._spoken(self._train, self.front_end, row, rng, splice)
+        settings, rng, frames = self.settings, np.random.default_rng(seed), self._train[row]
+        if settings.warp and self.front_end.kind != FROM_FILE:
+            frames = warped(frames, self.front_end.kind, settings.warp, self.corpus.deviation, rng)
+        if settings.speed:
+            frames = self._at_speed(frames, 1 + rng.uniform(-settings.speed, settings.speed), row)
         if reading:
             rng = np.random.default_rng((seed, reading))
         if settings.frequency_masks and self.front_end.kind == "fbank":
@@ -186,47 +162,23 @@ class SpeechLearner(JoinedLearner[Settings]):
         longest = round(settings.mask_seconds / (SHIFT_SECONDS * settings.stack))
         return mask_times(steps, settings.time_masks, longest, rng)
 
-    def taught(self, teacher: Teacher, row: int, seed: int, splice: Splice | None = None) -> Floats:
-        """The teacher's steps [T, I] of a training utterance, with the voice and the speed of its readings."""
-        rng = np.random.default_rng(seed)
-        return teacher.steps(self._spoken(self._taught, teacher.front_end, row, rng, splice))
-
-    def _spoken(
-        self,
-        utterances: Sequence[Floats],
-        front_end: FrontEnd,
-        row: int,
-        rng: np.random.Generator,
-        splice: Splice | None,
-    ) -> Floats:
-        """Normalised frames with another voice, each part of a splice with one of its own, and another speed."""
-        frames, text = self._warped(utterances[row], front_end, rng), self.corpus.train[row].text
-        if splice is not None:
-            after = self._warped(utterances[splice.second], front_end, rng)
-            frames, text = np.concatenate([frames[: splice.end], after[splice.begin :]]), splice.text
-        if self.settings.speed:
-            factor = 1 + rng.uniform(-self.settings.speed, self.settings.speed)
-            frames = self._at_speed(frames, factor, text)
-        return frames
-
-    def _warped(self, frames: Floats, front_end: FrontEnd, rng: np.random.Generator) -> Floats:
-        if not self.settings.warp or front_end.kind == FROM_FILE:
-            return frames
-        return warped(frames, front_end.kind, self.settings.warp, np.array(front_end.deviation), rng)
-
-    def _at_speed(self, frames: Floats, factor: float, text: str) -> Floats:
+    def _at_speed(self, frames: Floats, factor: float, row: int) -> Floats:
         """As fast as the text allows."""
-        least = steps_needed(text) * self.settings.stack
+        least = steps_needed(self.corpus.train[row].text) * self.settings.stack
         return at_speed(frames, min(factor, len(frames) / max(1, least)))
 
     def after_norm(self, frames: Floats) -> Floats:
         """Steps [T, I] of normalised frames."""
         return whole(Pipeline([self.front_end.after_norm()]), frames)
 
-    def collate(self, steps: Sequence[Floats], texts: Sequence[str]) -> Batch:
+    def collate(self, steps: Sequence[Floats], utterances: Sequence[Utterance]) -> Batch:
         """x [B, T + delay, I], lengths [B] with the delay, targets [S] one after the other, their lengths [B]."""
-        x, lengths = padded(steps, self.settings.look_ahead)
-        targets = [self.corpus.alphabet.encode(text) for text in texts]
+        delay = self.settings.look_ahead
+        lengths = np.array([len(one) + delay for one in steps])
+        x = np.zeros((len(steps), int(lengths.max()), self.front_end.step_size), np.float32)
+        for k, one in enumerate(steps):
+            x[k, : len(one)] = one
+        targets = [self.corpus.alphabet.encode(one.text) for one in utterances]
         return {
             "x": x,
             "lengths": lengths,
@@ -257,12 +209,8 @@ class SpeechLearner(JoinedLearner[Settings]):
         """The summed nats of all readings, and the number of characters they read."""
         log_p = self.readings(networks, batch)
         total = self.nats(log_p, batch).sum()
-        lengths = batch["lengths"] - self.settings.look_ahead
-        if self.teacher is not None:
-            heard = self.teacher.log_probabilities(batch["taught"], batch["taught_lengths"])
-            differ = divergence(heard.repeat(self.num_readings, 1, 1), log_p, lengths)
-            total = total + self.settings.teacher_weight * differ
         if self.settings.consistency:
+            lengths = batch["lengths"] - self.settings.look_ahead
             total = total + self.settings.consistency * disagreement(log_p, lengths, self.num_readings)
         return total, batch["target_lengths"].sum(), None
 
@@ -278,7 +226,7 @@ class SpeechLearner(JoinedLearner[Settings]):
         """References and hypotheses of some validation utterances."""
         utterances = [self.corpus.validation[row] for row in rows]
         steps = [self.after_norm(self._validation[row]) for row in rows]
-        batch = self.tensors(self.collate(steps, [one.text for one in utterances]), networks)
+        batch = self.tensors(self.collate(steps, utterances), networks)
         log_p = self.log_probabilities([self.mean_logits(networks, batch["x"], batch["lengths"])])
         nats = self.nats(log_p, batch)
         return [
@@ -357,10 +305,6 @@ class SpeechLearner(JoinedLearner[Settings]):
             summary["test"] = f"{corpus.num_test} utterances, not looked at"
         if front.running:
             summary["latency"] = f"{1000 * latency:.0f} ms from a sound to its character, computing aside"
-        if self.splicer is not None:
-            summary["splices"] = f"{self.settings.splice:.0%} of the utterances, by {self.settings.aligner}"
-        if self.teacher is not None:
-            summary["teacher"] = str(self.settings.teacher)
         return {**summary, **corpus.notes}
 
 
@@ -370,7 +314,10 @@ def disagreement(log_p: Tensor, lengths: Tensor, readings: int = 2) -> Tensor:
     `log_p` [R B, T, V] and `lengths` [R B] hold the rows of all R readings, one reading after the other.
     """
     first, *others = log_p.detach().chunk(readings)
-    return divergence(torch.cat([*others, first]), log_p, lengths)
+    teacher = torch.cat([*others, first])
+    nats = (teacher.exp() * (teacher - log_p)).sum(-1)
+    counted = torch.arange(log_p.shape[1], device=log_p.device) < lengths[:, None]
+    return nats.masked_fill(~counted, 0.0).sum()
 
 
 def _counted(utterances: Sequence[Utterance]) -> str:

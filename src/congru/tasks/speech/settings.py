@@ -79,19 +79,6 @@ class VariationSettings(FeatureSettings):
     mask_seconds: Annotated[float, Field(gt=0, description="Longest of them.")] = 0.2
     frequency_masks: Annotated[int, Field(ge=0, description="Bands set to the mean; for fbank.")] = 1
     mask_bands: Annotated[int, Field(ge=1, description="Widest of them.")] = 8
-    splice: Annotated[
-        float,
-        Field(
-            ge=0,
-            le=1,
-            description="Share of the utterances that go on as another one does, from a word on that both have: against learning"
-            " few sentences by heart. Needs --aligner.",
-        ),
-    ] = 0.0
-    aligner: Annotated[
-        Path | None,
-        Field(description="Model folder of congru train speech that tells where words begin, for --splice."),
-    ] = None
     short_first: Annotated[
         int, Field(ge=0, description="First epochs in which short utterances come first.")
     ] = 1
@@ -140,30 +127,11 @@ class Settings(VariationSettings, title="settings of speech"):
             " the time with one network.",
         ),
     ] = 0.0
-    teacher: Annotated[
-        Path | None,
-        Field(
-            description="Model folder of congru train speech of the same utterances, one that reads both ways, say: this network"
-            " learns what it says of every step, as well as the texts."
-        ),
-    ] = None
-    teacher_weight: Annotated[
-        float, Field(gt=0, description="How much it weighs that the network differs from the teacher.")
-    ] = 0.3
     batch_size: Annotated[
         int, Field(ge=1, description="Utterances per optimizer step, over all devices.")
     ] = 16
     learning_rate: Annotated[float, Field(gt=0, description="Highest learning rate of AdamW.")] = 2e-3
     evaluations: Annotated[int, Field(ge=1, description="Evaluations, spread evenly over the budget.")] = 10
-
-    @model_validator(mode="after")
-    def _splices_need_an_aligner(self) -> Self:
-        if self.splice and self.aligner is None:
-            raise ValueError(
-                f"splice is {self.splice} without an aligner, expected a model that tells where words begin: train one"
-                " without --splice first, and pass --aligner MODEL"
-            )
-        return self
 
     @model_validator(mode="after")
     def _look_ahead_within_kernel(self) -> Self:
