@@ -38,7 +38,7 @@ SETTINGS: list[tuple[dict[str, Any], str]] = [
     ({"horizon": 0}, r"horizon is 0, expected at least 1"),
     ({"freq": "fortnight"}, r"freq is 'fortnight', expected 1h"),
     ({"horizon": 60}, r"horizon is 60, expected at most 44 with 90 rows in the longest series"),
-    ({"test_size": 89}, r"horizon is 3, expected at most 0 with 90 rows .*89 for the test"),
+    ({"test_size": 89}, r"has 90 rows, expected at least 10\d with horizon 3 \(9 .*89 for the test\): add"),
     ({"val_size": 2}, r"val_size is 2, expected at least the horizon 3, or 0 for none"),
     ({"val_size": 0, "levels": [80]}, r"val_size is 0, expected a validation part to calibrate levels on"),
     ({"input_size": 4, "segment": 5}, r"segment is 5, expected at most the input size 4"),

@@ -286,7 +286,7 @@ def test_what_inspect_reads(make: Make, tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"", "is empty, expected text"),
-        (b"caf\xe9", "byte 3: b'\\xe9' is not UTF-8, expected UTF-8 text"),
+        (b"caf\xe9", "line 1, byte 3: b'\\xe9' is not UTF-8, expected UTF-8 text"),
         (b"aaaaaaaa", "holds one distinct character ('a'), expected at least two"),
         (b"abababab", "has 7 training characters, expected at least batch_size * chunk = 4 * 8 = 32"),
     ],

@@ -116,7 +116,7 @@ def _without_empty_end(header: list[str], rows: list[list[str]]) -> tuple[list[s
     return header, rows
 
 
-_HEADER = re.compile(r'(?:[^"\r\n]|"[^"]*")+')
+_HEADER = re.compile(r'(?:[^"\r\n]+|"[^"]*")+')
 
 
 def _separator(text: str) -> str:

@@ -196,6 +196,7 @@ def split(table: LongTable, settings: Settings) -> Rows:
         if most == 0:
             raise DataError(
                 f"the longest series has {longest} rows, expected at least {needed} with horizon {horizon} {parts}: add rows"
+                " or keep fewer for these"
             )
         raise DataError(
             f"horizon is {horizon}, expected at most {most} with {longest} rows in the longest series {parts}: lower it or"
