@@ -70,9 +70,7 @@ def _written(value: Any) -> str:
 
 
 def _stands_for_none(value: Any, words: Sequence[str]) -> bool:
-    if isinstance(value, str):
-        return value.strip() in words or any(_same_number(value, word) for word in words)
-    return any(_same_number(value, word) for word in words)
+    return str(value).strip() in words or any(_same_number(value, word) for word in words)
 
 
 def _same_number(value: Any, word: str) -> bool:

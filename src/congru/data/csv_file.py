@@ -24,6 +24,7 @@ from congru.errors import DataError
 MISSING = frozenset(("", "nan", "na", "null", "none", "<na>", "nat", "-nan"))
 _SEPARATORS = {",": "','", ";": "';'", "\t": "a tab", "|": "'|'"}
 _MOST_COLUMNS = 10_000
+_HEADER = re.compile(r'(?:[^"\r\n]+|"[^"]*")+')
 _COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
 _COMMA_GROUPS = re.compile(r"[+-]?\d{1,3}(?:\.\d{3})+(?:,\d+)?")
 _POINT_GROUPS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
@@ -114,9 +115,6 @@ def _without_empty_end(header: list[str], rows: list[list[str]]) -> tuple[list[s
     if size > 1 and not header[-1] and all(len(row) < size or not row[size - 1].strip() for row in rows):
         return header[:-1], [row[: size - 1] if len(row) == size else row for row in rows]
     return header, rows
-
-
-_HEADER = re.compile(r'(?:[^"\r\n]+|"[^"]*")+')
 
 
 def _separator(text: str) -> str:

@@ -144,10 +144,11 @@ def read_texts(words: Sequence[str], source: str, column: str, wanted: str = "")
         return read_numbers(numbers, source, column, wanted)
     parts = {word: _ISO.fullmatch(word) for word in distinct}
     if any(parts.values()):
-        return _iso(words, _of_one_kind(parts, source, column))
-    quarters = [_QUARTER.fullmatch(word) for word in filled]
-    if quarters and quarters[0] and all(quarters):
-        return _by_pattern(words, distinct, f"%Y{quarters[0][2]}%q")
+        _check_zones([part for part in parts.values() if part], source, column)
+        return _iso(words, parts)
+    quarter = _QUARTER.fullmatch(filled[0]) if filled else None
+    if quarter and all(map(_QUARTER.fullmatch, filled)):
+        return _by_pattern(words, distinct, f"%Y{quarter[2]}%q")
     fitting = [pattern for pattern in _patterns() if reads_most(pattern, filled[:_SAMPLE])]
     if fitting and (fitting[0][:5] in ("%d.%m", "%Y%m%") or "%b" in fitting[0].lower()):
         return _by_pattern(words, distinct, fitting[0])
@@ -241,11 +242,8 @@ def _iso(words: Sequence[str], parts: dict[str, re.Match[str] | None]) -> Moment
     return Moments(stamps, utc, TimeFormat(pattern, zone, colon))
 
 
-def _of_one_kind(
-    parts: dict[str, re.Match[str] | None], source: str, column: str
-) -> dict[str, re.Match[str] | None]:
-    """The parts, all with a zone or all without: a time without one beside others could be that of any place."""
-    known = [part for part in parts.values() if part]
+def _check_zones(known: Sequence[re.Match[str]], source: str, column: str) -> None:
+    """Refuse times of which some have a zone: one without could be that of any place."""
     bare, told = (
         next((part[0] for part in known if bool(part[10]) is zoned), None) for zoned in (False, True)
     )
@@ -254,7 +252,6 @@ def _of_one_kind(
             f"{source} has {bare!r} without a zone in {column} and {told!r} with one, expected all of one kind: add the zone"
             " that is meant, or leave all of them out"
         )
-    return parts
 
 
 def _iso_pattern(parts: Sequence[re.Match[str]]) -> str:

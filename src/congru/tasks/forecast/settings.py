@@ -76,14 +76,23 @@ class RoleSettings(TableSettings):
         Field(description="Countries whose public holidays are known ahead: DE, US, DE-BY."),
     ] = ()
 
-    @field_validator("known", "past", "static", "ignore", "holidays", "missing", mode="before")
+    @field_validator("known", "past", "static", "ignore", "holidays", mode="before")
     @classmethod
     def _names(cls, names: object) -> object:
         """Names given one by one or with commas between."""
-        listed = [names] if isinstance(names, (str, int, float)) else names
+        listed = [names] if isinstance(names, str) else names
         if not isinstance(listed, (list, tuple)):
             return names
-        return tuple(part for name in listed for part in (str(name).split(",")))
+        return tuple(
+            part for name in listed for part in (name.split(",") if isinstance(name, str) else [name])
+        )
+
+    @field_validator("missing", mode="before")
+    @classmethod
+    def _values(cls, values: object) -> object:
+        """Values as names are given, numbers among them."""
+        listed = values if isinstance(values, (list, tuple)) else [values]
+        return cls._names([str(value) if isinstance(value, (int, float)) else value for value in listed])
 
     @property
     def columns(self) -> Columns:
