@@ -1,12 +1,13 @@
 """Word error rates of recognisers on AN4, coffee orders (barista), spoken digits (FSDD) and yes/no; cost of a stream.
 
-    python -m bench.speech an4 | both | cells | barista | fsdd | speakers | yesno | voices | stream
+    python -m bench.speech an4 | both | cells | barista | barista_both | orders | fsdd | speakers | yesno | voices | stream
 
     an4        one direction, as it streams: the official test, best path, a flat word list, trigrams of the training texts;
                and the ten test recordings that are there as waveforms, as files and as a stream
     both       the same, both directions
     cells      GRU, LSTM and RNN with as many parameters
-    barista    waveforms of 50 voices: word errors, and orders with all slots right
+    barista    waveforms of 50 voices, one direction: word errors, and orders with all slots right; barista_both: both directions
+    orders     the networks of barista and barista_both together, from their --runs of whatever commit
     fsdd       the official split; speakers: each of the six speakers left out once, a run is the mean of the six
     yesno      31 recordings to train, 29 to test
     voices     digit strings by espeak-ng, other voices in the test
@@ -28,7 +29,7 @@ import sys
 import tempfile
 import time
 import wave
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,17 +37,19 @@ from typing import Any
 import numpy as np
 
 from bench.data import data_root
+from bench.orders import Orders
 from bench.record import ROOT, write_result
 from bench.runs import CELLS, kept_training, mean_and_spread, of_equal_parameters
 from congru.tasks.speech.arpa import NGrams, read_words
 from congru.tasks.speech.audio import read_audio
 from congru.tasks.speech.data import part_of
 from congru.tasks.speech.decoding import Decoding
+from congru.tasks.speech.ensemble import Ensemble
+from congru.tasks.speech.evaluation import reading_of
 from congru.tasks.speech.learner import make_learner
 from congru.tasks.speech.recognizer import Recognizer
 from congru.tasks.speech.scoring import error_rates, exact
 from congru.tasks.speech.settings import Settings
-from congru.tasks.speech.use import reading_of
 from congru.tasks.speech.utterances import Utterance, read_utterances
 from congru.tasks.speech.voices import plan, speak
 from congru.tasks.speech.words import text_of
@@ -71,6 +74,15 @@ SMALL: dict[str, Any] = {
     "look_ahead": 4,
     "learning_rate": 4e-3,
 }
+ORDERS: dict[str, Any] = {
+    "epochs": 150,
+    "batch_size": 8,
+    "learning_rate": 2e-3,
+    "features": "fbank",
+    "stack": 2,
+    "ema": 0.99,
+    "evaluations": 12,
+}
 SETTINGS: dict[str, dict[str, Any]] = {
     "an4": AN4,
     "both": {
@@ -83,15 +95,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "epochs": 100,  # chosen on the validation speakers, docs/LOG.md
     },
     "cells": {**AN4, **SMALL, "minutes": 10.0, "epochs": None},
-    "barista": {
-        "epochs": 150,
-        "batch_size": 8,
-        "learning_rate": 2e-3,
-        "features": "fbank",
-        "stack": 2,
-        "ema": 0.99,
-        "evaluations": 12,
-    },
+    "barista": ORDERS,
+    "barista_both": {**ORDERS, "bidirectional": True, "hidden_size": 128},
     "fsdd": {**SMALL, "epochs": 40, "batch_size": 32, "features": "fbank", "num_layers": 1, "dropout": 0.1},
     "speakers": {
         **SMALL,
@@ -147,15 +152,15 @@ def train(source: Path, settings: Settings, folder: Path) -> dict[str, Any]:
 
 
 class Scored:
-    """A trained recogniser with the log-probabilities of some utterances."""
+    """Trained recognisers, one or several together, with the log-probabilities of some utterances."""
 
-    def __init__(self, recognizer: Recognizer, utterances: Sequence[Utterance]) -> None:
-        self.recognizer, self.references = recognizer, [one.text for one in utterances]
-        self._log_p = [recognizer.log_probabilities(recognizer.steps(one.frames)) for one in utterances]
+    def __init__(self, ensemble: Ensemble, utterances: Sequence[Utterance]) -> None:
+        self.ensemble, self.references = ensemble, [one.text for one in utterances]
+        self._log_p = [ensemble.log_probabilities(one.frames) for one in utterances]
 
     def heard(self, decoding: Decoding) -> list[str]:
         """What is heard in every utterance."""
-        return [text_of(self.recognizer.words_of_log_p(one, decoding)) for one in self._log_p]
+        return [text_of(self.ensemble.words_of_log_p(one, decoding)) for one in self._log_p]
 
     def rates(self, decoding: Decoding) -> dict[str, float]:
         """wer, cer and exact in per cent."""
@@ -164,19 +169,23 @@ class Scored:
         return {name: 100 * value for name, value in rates.items()}
 
 
-def scored(recognizer: Recognizer, source: Path, part: str) -> Scored:
+def scored(recognizer: Recognizer, source: Path, part: str, *others: Recognizer) -> Scored:
     """Of a part of a source, read as in training."""
     utterances = read_utterances(source, reading_of(recognizer, "stop"), {})
     _, rows = part_of(utterances, part, float(recognizer.config["validation"]), str(source))
-    return Scored(recognizer, rows)
+    return Scored(Ensemble([recognizer, *others]), rows)
 
 
 def best_decoding(
-    validation: Scored, words: Sequence[str], ngrams: NGrams | None, beam: int = 16
+    validation: Scored,
+    words: Sequence[str],
+    ngrams: NGrams | None,
+    beam: int = 16,
+    bonuses: Sequence[float] = BONUSES,
 ) -> Decoding:
     """The weights with the fewest word errors on validation utterances; the smallest of equals."""
     weights = LM_WEIGHTS if ngrams is not None else (0.0,)
-    choices = [Decoding(beam, words, ngrams, weight, bonus) for weight in weights for bonus in BONUSES]
+    choices = [Decoding(beam, words, ngrams, weight, bonus) for weight in weights for bonus in bonuses]
     return min(choices, key=lambda one: validation.rates(one)["wer"])
 
 
@@ -227,41 +236,56 @@ def streamed(recognizer: Recognizer, path: Path) -> str:
     return text_of([*words, *listener.finish()])
 
 
-def slots_of(text: str, values: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The slots of an order: the longest values first, each word used once.
-
-    >>> slots_of("A LARGE ICED COFFEE", [("drink", "coffee"), ("drink", "iced coffee"), ("size", "large")])
-    {'drink': 'iced coffee', 'size': 'large'}
-    """
-    left, slots = f" {text.lower()} ", dict[str, str]()
-    for slot, value in sorted(values, key=lambda one: (-len(one[1].split()), one)):
-        if slot not in slots and f" {value} " in left:
-            slots[slot] = value
-            left = left.replace(f" {value} ", " | ", 1)
-    return slots
+def rates_with_slots(orders: Orders, test: Scored, decoding: Decoding) -> dict[str, float]:
+    """wer, cer, exact and slots of the test, in per cent."""
+    return {**test.rates(decoding), "slots": orders.right(test.heard(decoding))}
 
 
-def barista(seed: int, folder: Path) -> dict[str, Any]:
+def barista(name: str, seed: int, folder: Path) -> dict[str, Any]:
     """Train on coffee orders; word errors, and the share of orders with all slots right."""
-    source = data_root("speech") / "barista"
-    took = train(source, Settings(**{**COMMON, **SETTINGS["barista"]}, seed=seed), folder)
+    orders = Orders()
+    took = train(orders.source, Settings(**{**COMMON, **SETTINGS[name]}, seed=seed), folder)
     recognizer = Recognizer.load(folder)
-    rows = [line.split("\t") for line in (source / "manifest.tsv").read_text().strip().split("\n")[1:]]
-    wanted = [json.loads(row[5]) for row in rows if row[2] == "test"]
-    values = {(slot, value) for row in rows for slot, value in json.loads(row[5]).items()}
-    validation = scored(recognizer, source, "validation")
+    validation = scored(recognizer, orders.source, "validation")
     trigram = best_decoding(validation, recognizer.ngrams.words, recognizer.ngrams, BARISTA_BEAM)
-    test = scored(recognizer, source, "test")
-    figures: dict[str, Any] = {
+    test = scored(recognizer, orders.source, "test")
+    return {
         **took,
         "weights": [trigram.lm_weight, trigram.word_bonus],
         "beam": trigram.beam,
+        "greedy": rates_with_slots(orders, test, Decoding()),
+        "trigram": rates_with_slots(orders, test, trigram),
+        "slots read from the true texts": orders.right(test.references),
     }
-    for name, decoding in (("greedy", Decoding()), ("trigram", trigram)):
-        right = [slots_of(text, values) == slots for text, slots in zip(test.heard(decoding), wanted)]
-        figures[name] = {**test.rates(decoding), "slots": 100 * statistics.fmean(right)}
-    by_text = [slots_of(text, values) == slots for text, slots in zip(test.references, wanted)]
-    figures["slots read from the true texts"] = 100 * statistics.fmean(by_text)
+
+
+def orders_together(seeds: Sequence[int], folder: Path) -> dict[str, Any]:
+    """The networks that `barista` and `barista_both` left in a folder, together: all, and those of each kind.
+
+    Raises:
+        SystemExit: one is not there.
+    """
+    names = {kind: [f"{kind}-{seed}" for seed in seeds] for kind in ("barista", "barista_both")}
+    groups = {**names, "all": [name for kind in names.values() for name in kind]}
+    for name in groups["all"]:
+        if not (folder / name / "took.json").is_file():
+            raise SystemExit(
+                f"runs is {folder}, which has no finished {name}: run barista and barista_both first"
+            )
+    orders, members = Orders(), {name: Recognizer.load(folder / name) for name in groups["all"]}
+    first, *others = members.values()
+    validation = scored(first, orders.source, "validation", *others)
+    trigram = best_decoding(validation, first.ngrams.words, first.ngrams, BARISTA_BEAM, BONUSES[:1])
+    figures: dict[str, Any] = {
+        "members": {name: json.loads((folder / name / "took.json").read_text()) for name in members},
+        "weights": [trigram.lm_weight, trigram.word_bonus],
+        "beam": trigram.beam,
+        "validation_wer": validation.rates(trigram)["wer"],
+    }
+    for group, own in groups.items():
+        first, *others = (members[name] for name in own)
+        test = scored(first, orders.source, "test", *others)
+        figures[group] = {**rates_with_slots(orders, test, trigram), "networks": len(own)}
     return figures
 
 
@@ -419,7 +443,8 @@ def stream(folder: Path) -> dict[str, Any]:
 ONE_RUN: dict[str, Callable[[int, Path], dict[str, Any]]] = {
     "an4": partial(an4, "an4"),
     "both": partial(an4, "both"),
-    "barista": barista,
+    "barista": partial(barista, "barista"),
+    "barista_both": partial(barista, "barista_both"),
     "fsdd": digits,
     "speakers": each_left_out,
     "yesno": yesno,
@@ -457,7 +482,7 @@ def baselines_of(name: str) -> dict[str, float]:
 def main() -> None:
     """Measure one thing, and write results/speech_NAME.json."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("name", choices=sorted([*SETTINGS, "stream"]))
+    parser.add_argument("name", choices=sorted([*SETTINGS, "orders", "stream"]))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--runs", type=Path, help="where run folders stay")
     parser.add_argument("--folder", type=Path, default=ROOT / "results", help="where the result goes")
@@ -468,6 +493,8 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if name == "stream":
             figures, spreads, count = stream(folder), {}, 3
+        elif name == "orders":
+            figures, spreads, count = orders_together(seeds, folder), {}, 1
         elif name == "cells":
             by_cell = cells(seeds, folder)
             spreads, count = {cell: spreads_of(runs) for cell, runs in by_cell.items()}, len(seeds)

@@ -12,7 +12,9 @@ SPEECH_SETS = {
     "an4": "AN4, one direction (streams)",
     "both": "AN4, both directions",
     "cells": "AN4, small, equal parameters, 10 minutes",
-    "barista": "coffee orders, 50 voices",
+    "barista": "coffee orders, 50 voices, one direction",
+    "barista_both": "coffee orders, both directions",
+    "orders": "coffee orders",
     "fsdd": "FSDD, official split",
     "speakers": "FSDD, the speaker left out",
     "yesno": "yes and no, 29 recordings",
@@ -28,7 +30,9 @@ def speech() -> str:
             continue
         record = result(f"speech_{name}")
         figures = record["figures"]
-        if name == "cells":
+        if name == "orders":
+            rows += rows_of_votes(title, figures)
+        elif name == "cells":
             for cell, runs in figures["runs"].items():
                 rows += rows_of(f"{title}, {cell}", figures[cell], runs, record["baselines"])
         else:
@@ -58,6 +62,23 @@ def rows_of(
             rows.append(
                 [title, how, *errors, right, f"{len(runs)}", beside if not rows else "as above", cost]
             )
+    return rows
+
+
+def rows_of_votes(title: str, figures: dict[str, Any]) -> list[list[str]]:
+    """A row for every group of networks that hear together; what they cost is the sum of their trainings."""
+    rows = []
+    for group, how in (
+        ("barista", "one direction"),
+        ("barista_both", "both directions"),
+        ("all", "of both kinds"),
+    ):
+        one = figures[group]
+        numbers = [f"**{one[rate]:.1f}**" for rate in ("wer", "cer")]
+        networks = f"{title}, {one['networks']} networks together, {how}"
+        rows.append(
+            [networks, "trigram", *numbers, f"**{one['slots']:.1f}** (slots)", "1", "as above", "as above"]
+        )
     return rows
 
 

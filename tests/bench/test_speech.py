@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import bench.speech
+from bench.orders import slots_of
 from bench.speech import (
     COMMON,
     SETTINGS,
@@ -15,10 +16,10 @@ from bench.speech import (
     baselines_of,
     each_left_out,
     mean_and_spread,
-    slots_of,
+    orders_together,
     spreads_of,
 )
-from bench.speech_tables import rows_of
+from bench.speech_tables import rows_of, rows_of_votes
 from congru.tasks.speech.settings import Settings
 
 VALUES = [("drink", "coffee"), ("drink", "iced coffee"), ("roast", "medium roast"), ("size", "medium"), ("milk", "milk"),
@@ -78,3 +79,18 @@ def test_a_row_says_what_its_baselines_are() -> None:
     errors = {"greedy": {"wer": rate, "cer": rate, "exact": rate}}
     rows = rows_of("orders", {**errors, "trigram": errors["greedy"]}, [{}], {"nothing": 100.0})
     assert [row[6:] for row in rows] == [["WER: nothing 100.0", "not recorded"], ["as above", "not recorded"]]
+
+
+def test_networks_that_hear_together_have_a_row_for_each_group() -> None:
+    rates = {"wer": 9.0, "cer": 4.0, "exact": 40.0, "slots": 91.0, "networks": 2}
+    rows = rows_of_votes("orders", {"barista": rates, "barista_both": rates, "all": {**rates, "networks": 4}})
+    assert [row[0] for row in rows][::2] == [
+        "orders, 2 networks together, one direction",
+        "orders, 4 networks together, of both kinds",
+    ]
+    assert rows[0][1:5] == ["trigram", "**9.0**", "**4.0**", "**91.0** (slots)"]
+
+
+def test_networks_are_trained_before_they_hear_together(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="has no finished barista-0: run barista and barista_both first"):
+        orders_together([0], tmp_path)

@@ -355,6 +355,35 @@ class CTCPrefixBeam:
         return _Prefix(prefix, token, prefix.length + 1, bonus, lm_state, word)
 
 
+def text_log_p(frames: ArrayLike, texts: Sequence[Sequence[int]], blank: int = 0) -> Floats:
+    """log p(y) [N] of texts y after frames [T, V] of log-probabilities, exact; -inf for a text with too few frames.
+
+    The forward variables of Graves et al. 2006, section 4.1: with l the text with a blank before, between and after its tokens,
+
+        a(t, s) = p_t(l_s) (a(t-1, s) + a(t-1, s-1) + a(t-1, s-2) where l_s is no blank and l_s != l_(s-2))
+
+    >>> text_log_p(np.log([[0.4, 0.6], [0.6, 0.4]]), [[1], [], [1, 1]]).round(6).tolist()
+    [-0.274437, -1.427116, -inf]
+    """
+    log_p = _check_frames(frames, blank, None)
+    ends = 2 * np.array([len(text) for text in texts], np.int64)
+    labels = np.full((len(texts), int(ends.max(initial=0)) + 1), blank)
+    for row, text in zip(labels, texts):
+        row[1 : 2 * len(text) : 2] = text
+    skip = np.zeros(labels.shape, bool)
+    skip[:, 3::2] = labels[:, 3::2] != labels[:, 1:-2:2]
+    ahead = np.full((len(texts), labels.shape[1] + 2), -np.inf)  # two columns before the first label
+    ahead[:, 2] = 0.0  # before the first frame, as if at a blank
+    with np.errstate(invalid="ignore"):
+        for frame in log_p:
+            stay, one = ahead[:, 2:], ahead[:, 1:-1]
+            two = np.where(skip, ahead[:, :-2], -np.inf)
+            ahead[:, 2:] = np.logaddexp(np.logaddexp(stay, one), two) + frame[labels]
+    rows = np.arange(len(texts))
+    last_token = np.where(ends > 0, ahead[rows, ends + 1], -np.inf)
+    return np.asarray(np.logaddexp(ahead[rows, ends + 2], last_token))
+
+
 def _check_frames(frames: ArrayLike, blank: int, width: int | None) -> Floats:
     log_probabilities = check_log_probabilities("frames", frames, None)
     if width is not None and log_probabilities.shape[1] != width:

@@ -16,13 +16,25 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from congru.tasks.keywords import SpeechKeywords
+    from congru.tasks.speech.ensemble import Ensemble
+    from congru.tasks.speech.evaluation import evaluate
     from congru.tasks.speech.learner import make_learner
     from congru.tasks.speech.recognizer import Recognizer
     from congru.tasks.speech.settings import Settings
-    from congru.tasks.speech.use import evaluate, inspect_inputs, run
+    from congru.tasks.speech.use import inspect_inputs, run
     from congru.train.summary import RunResult
 
-__all__ = ["SUMMARY", "Recognizer", "Settings", "evaluate", "inspect_inputs", "make_learner", "run", "train"]
+__all__ = [
+    "SUMMARY",
+    "Ensemble",
+    "Recognizer",
+    "Settings",
+    "evaluate",
+    "inspect_inputs",
+    "make_learner",
+    "run",
+    "train",
+]
 
 SUMMARY = "Speech to text, from files or as a stream: words with times, by CTC, with word lists and language models."
 
@@ -40,7 +52,8 @@ __getattr__ = lazy_names(
     {
         "Recognizer": "recognizer",
         "Settings": "settings",
-        "evaluate": "use",
+        "Ensemble": "ensemble",
+        "evaluate": "evaluation",
         "inspect_inputs": "use",
         "make_learner": "learner",
         "run": "use",

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from congru.errors import DataError, SettingsError
-from congru.runtime.decoding.ctc import CTCGreedy, CTCPrefixBeam, Lexicon, Token
+from congru.runtime.decoding.ctc import CTCGreedy, CTCHypothesis, CTCPrefixBeam, Lexicon, Token
 from congru.tasks.speech.align import align
 from congru.tasks.speech.arpa import NGrams
 from congru.tasks.speech.texts import Alphabet
@@ -68,13 +68,19 @@ class Decoding:
                     "beam is 0, expected at least 1 with a word list or language model: pass --beam 16"
                 )
             return GreedySearch(alphabet)
+        return BeamSearch(self._prefix_beam(alphabet), alphabet)
+
+    def texts(self, alphabet: Alphabet, frames: Frames) -> list[CTCHypothesis]:
+        """The texts of whole words that the beam holds after all frames [T, V] of an utterance, best first."""
+        return self._prefix_beam(alphabet).feed(frames).n_best(self.beam)
+
+    def _prefix_beam(self, alphabet: Alphabet) -> CTCPrefixBeam:
         scores = None
         if self.ngrams is not None or self.word_bonus:
             scores = WordScores(alphabet, self.ngrams, self.lm_weight, self.word_bonus)
-        beam = CTCPrefixBeam(
+        return CTCPrefixBeam(
             beam_size=self.beam, top_tokens=TOP_TOKENS, lm=scores, lexicon=self._lexicon(alphabet)
         )
-        return BeamSearch(beam, alphabet)
 
     def _lexicon(self, alphabet: Alphabet) -> Lexicon | None:
         if self.words is None:

@@ -13,38 +13,33 @@ from cyclopts import Parameter
 
 from congru.data.files import read_bytes
 from congru.errors import DataError, SettingsError
-from congru.report.table import text_table
-from congru.report.verdict import verdict
 from congru.runtime import plain_json
 from congru.runtime.answer import ANSWER
 from congru.runtime.atomic import write_whole
 from congru.runtime.folder import find_model_folder
 from congru.runtime.model import Model
 from congru.runtime.tensors import parse_tensors
-from congru.tasks.parts import Part
-from congru.tasks.speech.arpa import NGrams, read_arpa, read_words
 from congru.tasks.speech.audio import SUFFIXES, read_audio
-from congru.tasks.speech.data import part_of
 from congru.tasks.speech.decoding import Decoding
+from congru.tasks.speech.ensemble import Ensemble
+from congru.tasks.speech.evaluation import evaluate as evaluate
+from congru.tasks.speech.flags import make_decoding
 from congru.tasks.speech.frames import SHIFT_SECONDS, Floats
 from congru.tasks.speech.outputs import FORMATS, as_json, written
 from congru.tasks.speech.recognizer import Recognizer
 from congru.tasks.speech.recognizer import reply as reply
-from congru.tasks.speech.scoring import baseline_texts, error_rates, exact
 from congru.tasks.speech.sources import from_microphone, from_stream
 from congru.tasks.speech.spectrogram import spectrogram
-from congru.tasks.speech.utterances import Reading, read_utterances
 from congru.tasks.speech.words import Word, text_of
 
-BEAM = 16
 EXAMPLE = "example of the model"
-_TRAINED = "train"  # stands for the words, or the trigrams, of the training texts
 
 
 def run(
     model: Path,
     /,
     *files: Path,
+    others: Annotated[tuple[Path, ...], Parameter(name="--with")] = (),
     stream: bool = False,
     microphone: bool = False,
     raw_hz: int | None = None,
@@ -68,6 +63,8 @@ def run(
         A model folder.
     files:
         Audio files, .npy arrays of frames, or folders of audio; default: the frames stored with the model, as an example.
+    others:
+        Another model folder whose model hears the same recordings, any number of times: the text that all find most probable.
     stream:
         Follow the standard input and print words as they settle: congru run MODEL --stream < recording.wav.
     microphone:
@@ -97,50 +94,26 @@ def run(
     weight_dtype:
         bfloat16 halves the bytes that a recurrent step reads; its matrices are rounded to 8 bits.
     """
-    recognizer = Recognizer.load(model, weight_dtype)
-    decoding = make_decoding(recognizer, beam, words, lm, lm_weight, word_bonus, one_word)
+    ensemble = Ensemble.load([model, *others], weight_dtype)
+    recognizer = ensemble.recognizers[0]
+    decoding = make_decoding(ensemble, beam, words, lm, lm_weight, word_bonus, one_word)
     if out is not None and out.suffix not in FORMATS:
         raise SettingsError(f"out is '{out}', expected an ending of {', '.join(FORMATS)}: change it")
     if stream or microphone:
+        if others:
+            raise SettingsError(
+                f"with names {others[0]} and a stream is followed, expected files: several models need whole recordings"
+            )
         heard = _follow(recognizer, decoding, microphone, raw_hz, times, json_lines)
         transcripts = [("stream", heard)]
     else:
-        example = [] if files else [(EXAMPLE, recognizer.words_of_frames(_stored_frames(model), decoding))]
-        heard_files = _hear(recognizer, decoding, _audio_files(files), bad)
+        example = [] if files else [(EXAMPLE, ensemble.words_of_frames(_stored_frames(model), decoding))]
+        heard_files = _hear(ensemble, decoding, _audio_files(files), bad)
         transcripts = _print_each(itertools.chain(example, heard_files), times, json_lines)
     if out is not None:
         write_whole(out, written(transcripts, out.suffix).encode(), sync=False)
         print(f"wrote {out}", file=sys.stderr)
     return 0
-
-
-def make_decoding(
-    recognizer: Recognizer,
-    beam: int | None,
-    words: str | None,
-    lm: str | None,
-    lm_weight: float = 0.5,
-    word_bonus: float = 0.0,
-    one_word: bool = False,
-) -> Decoding:
-    """The decoding that the flags mean.
-
-    Raises:
-        SettingsError: a beam or weight out of range.
-    """
-    if beam is not None and beam < 0:
-        raise SettingsError(f"beam is {beam}, expected at least 0: leave it out")
-    if not lm_weight >= 0:
-        raise SettingsError(f"lm_weight is {lm_weight}, expected at least 0: try 0.5")
-    ngrams: NGrams | None = None
-    if lm is not None:
-        ngrams = recognizer.ngrams if lm == _TRAINED else read_arpa(Path(lm))
-    allowed = None
-    if words is not None:
-        allowed = recognizer.ngrams.words if words == _TRAINED else read_words(Path(words))
-    if beam is None:
-        beam = BEAM if words is not None or lm is not None else 0
-    return Decoding(beam, allowed, ngrams, lm_weight, word_bonus, one_word)
 
 
 def _stored_frames(model: Path) -> Floats:
@@ -163,16 +136,16 @@ def _audio_files(files: tuple[Path, ...]) -> Iterator[Path]:
 
 
 def _hear(
-    recognizer: Recognizer, decoding: Decoding, files: Iterator[Path], bad: str
+    ensemble: Ensemble, decoding: Decoding, files: Iterator[Path], bad: str
 ) -> Iterator[tuple[str, list[Word]]]:
     """The name and the words of every file; what cannot be read stops, or is told and counted."""
     skipped = 0
     for path in files:
         try:
             if path.suffix == ".npy":
-                words = recognizer.words_of_frames(np.asarray(_array(path), np.float32), decoding)
+                words = ensemble.words_of_frames(np.asarray(_array(path), np.float32), decoding)
             else:
-                words = recognizer.transcribe(path, decoding)
+                words = ensemble.transcribe(path, decoding)
         except DataError as error:
             if bad == "stop":
                 raise
@@ -236,122 +209,6 @@ def _follow(
     if not times and not json_lines:
         print()
     return heard
-
-
-def evaluate(
-    model: Path,
-    data: str,
-    /,
-    *,
-    part: Part = "auto",
-    beam: int | None = None,
-    words: str | None = None,
-    lm: str | None = None,
-    lm_weight: float = 0.5,
-    word_bonus: float = 0.0,
-    one_word: bool = False,
-    bad: Literal["stop", "skip"] = "stop",
-    errors: int = 0,
-    quiet: bool = False,
-    weight_dtype: Literal["float32", "bfloat16"] = "float32",
-) -> dict[str, dict[str, float]]:
-    """Score audio with transcripts: word and character error rate and share of texts without an error.
-
-    Parameters
-    ----------
-    model:
-        A model folder.
-    data:
-        A folder, table or .npz file as for training.
-    part:
-        auto: the test part where there is one, else the validation part; all: everything, for data that training has not read.
-    beam:
-        Also score a search with so many texts side by side; with --words or --lm 16 by default.
-    words:
-        The only words allowed: a file, or train for those of the training texts.
-    lm:
-        An ARPA language model, or train for the trigrams of the training texts.
-    lm_weight:
-        How much the language model counts.
-    word_bonus:
-        Added to a text's score for every word.
-    one_word:
-        A recording is one of the --words, such as a command.
-    bad:
-        At an utterance that cannot be used: stop, or skip and count.
-    errors:
-        Print so many of the texts with errors.
-    quiet:
-        Print nothing.
-    weight_dtype:
-        bfloat16 halves the bytes that a recurrent step reads; its matrices are rounded to 8 bits.
-    """
-    recognizer = Recognizer.load(model, weight_dtype)
-    decodings = {"model, best path": Decoding()}
-    chosen = make_decoding(recognizer, beam, words, lm, lm_weight, word_bonus, one_word)
-    if chosen.beam:
-        using = [name for name, value in (("words", words), ("language model", lm)) if value is not None]
-        decodings[", ".join([f"model, beam {chosen.beam}", *using])] = chosen
-    notes: dict[str, Any] = {}
-    utterances = read_utterances(Path(data), reading_of(recognizer, bad), notes)
-    name, rows = part_of(utterances, part, float(recognizer.config["validation"]), data)
-    references = [one.text for one in rows]
-    log_p = [recognizer.log_probabilities(recognizer.steps(one.frames)) for one in rows]
-    heard = {
-        title: [text_of(recognizer.words_of_log_p(one, decoding)) for one in log_p]
-        for title, decoding in decodings.items()
-    }
-    trivial = baseline_texts([recognizer.config["most_frequent"]], len(references))
-    scores = {
-        title: {**error_rates(references, texts), "exact": exact(references, texts)}
-        for title, texts in {**heard, **trivial}.items()
-    }
-    if not quiet:
-        _print_scores(data, name, references, heard, scores, notes, errors)
-    return scores
-
-
-def reading_of(recognizer: Recognizer, bad: str) -> Reading:
-    """How data is read for a model: as in training."""
-    config, front = recognizer.config, recognizer.front_end
-    return Reading(front.kind, front.rate_hz, config["case"], config["alphabet"], bad, config["speaker"])
-
-
-def _print_scores(
-    data: str,
-    part: str,
-    references: list[str],
-    heard: dict[str, list[str]],
-    scores: dict[str, dict[str, float]],
-    notes: dict[str, Any],
-    errors: int,
-) -> None:
-    print(
-        f"{data}, {part}: {len(references)} utterances, {sum(len(text.split()) for text in references)} words"
-    )
-    for what, words in notes.items():
-        print(f"{what}: {words}")
-    best = {"wer": "min", "cer": "min", "exact": "max"}
-    print(
-        text_table(
-            [(title, *(row[n] for n in best)) for title, row in scores.items()], ("", *best), best=best
-        )
-    )
-    last = list(heard)[-1]
-    wrong = [(a, b) for a, b in zip(references, heard[last]) if a != b]
-    for text, other in wrong[:errors]:
-        print(f"said  {text}\nheard {other}")
-    baselines = {title: row["wer"] for title, row in scores.items() if title not in heard}
-    print(
-        verdict(
-            "wer",
-            scores[last]["wer"],
-            baselines,
-            minimize=True,
-            split="scored",
-            windows=f"{len(references):,} utterances",
-        )
-    )
 
 
 def inspect_inputs(model: Model, source: str | None = None) -> tuple[Floats, list[str]]:
