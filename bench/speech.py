@@ -75,12 +75,13 @@ SMALL: dict[str, Any] = {
     "learning_rate": 4e-3,
 }
 ORDERS: dict[str, Any] = {
-    "epochs": 150,
+    "epochs": 100,
     "batch_size": 8,
     "learning_rate": 2e-3,
     "features": "fbank",
     "stack": 2,
     "ema": 0.99,
+    "shift": 1.0,
     "evaluations": 12,
 }
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -1,8 +1,9 @@
-"""Training utterances varied: other voices, other speeds, masked stretches (SpecAugment, Park et al. 2019).
+"""Training utterances varied: other voices, speeds and beginnings, masked stretches (SpecAugment, Park et al. 2019).
 
     warp a    log-mel energies L'(u) = L(a u), u in 0 .. 1 over the mel axis; of cepstra the same, as one matrix: with
               L(u) = sum_k b_k cos(pi k u), b'_k = (2 - [k = 0]) sum_l b_l integral cos(pi k u) cos(pi l a u) du
     speed s   x'(t) = x(s t), by linear interpolation between frames
+    shift n   n frames before the first, drawn from the first 0.2 s
 
 All act on normalised frames [n, F], where 0 is the mean.
 """
@@ -18,6 +19,7 @@ from congru.tasks.speech.frames import NUM_CEPSTRA, NUM_MELS, Floats
 
 _WARPS = 21  # different stretches
 _LIFTER = 22.0  # Kaldi's
+_BACKGROUND = 20  # first frames, taken to be what is heard before anybody speaks
 
 
 def warp_matrix(kind: str, factor: float) -> NDArray[np.float64]:
@@ -77,6 +79,17 @@ def at_speed(frames: Floats, factor: float) -> Floats:
     share = (at - low)[:, None]
     high = np.minimum(low + 1, len(frames) - 1)
     return np.asarray(frames[low] * (1 - share) + frames[high] * share, np.float32)
+
+
+def shifted(frames: Floats, most: int, rng: np.random.Generator) -> Floats:
+    """The frames [n, F] begun up to `most` frames later, so that their times tell no recording from another.
+
+    >>> shifted(np.ones((30, 1), np.float32), 50, np.random.default_rng(0)).shape
+    (73, 1)
+    """
+    count = int(rng.integers(most + 1))
+    before = rng.integers(min(_BACKGROUND, len(frames)), size=count)
+    return np.concatenate([frames[before], frames])
 
 
 def mask_times(steps: Floats, count: int, longest: int, rng: np.random.Generator) -> Floats:
