@@ -188,6 +188,7 @@ class SpeechKeywords(TrainKeywords, total=False):
     stack: int
     speed: float
     warp: float
+    shift: float
     time_masks: int
     mask_seconds: float
     frequency_masks: int

@@ -9,7 +9,7 @@ import pytest
 
 from congru.errors import DataError, SettingsError
 from congru.tasks.speech.audio import Audio, read_audio
-from congru.tasks.speech.augment import at_speed, mask_bands, mask_times, warp_matrix, warped
+from congru.tasks.speech.augment import at_speed, mask_bands, mask_times, shifted, warp_matrix, warped
 from congru.tasks.speech.frames import SIZES, make_frames
 from congru.tasks.speech.front_end import FrontEnd, frames_of, whole
 from congru.tasks.speech.stages import FORGET, PRIOR_FRAMES, Differences, RunningNorm, Stacking
@@ -140,3 +140,16 @@ def test_speed_and_masks() -> None:
     bands = mask_bands(np.ones((4, 10), np.float32), 2, 3, RNG(1))
     assert set(bands.sum(0)) <= {0.0, 4.0}
     assert (frames > 0).all()
+
+
+def test_a_later_beginning_is_of_the_first_frames() -> None:
+    frames = np.arange(30, dtype=np.float32)[:, None]
+    counts = set()
+    for seed in range(200):
+        later = shifted(frames, 5, RNG(seed))
+        count = len(later) - 30
+        counts.add(count)
+        assert set(later[:count, 0]) <= set(range(20))
+        np.testing.assert_array_equal(later[count:], frames)
+    assert counts == set(range(6))
+    assert len(shifted(frames[:1], 3, RNG(0))) <= 4
