@@ -37,7 +37,8 @@ class TableSettings(ModelSettings):
         str, Field(description="Pattern of the times, such as '%d/%m/%Y %H:%M'; default: year first, found.")
     ] = ""
     season: Annotated[
-        int | None, Field(ge=1, description="Steps in a season; default: from the step or the data.")
+        int | None,
+        Field(ge=1, le=1_000_000, description="Steps in a season; default: from the step or the data."),
     ] = None
     bad_rows: Annotated[
         Literal["error", "skip"], Field(description="What to do with a row that cannot be used.")

@@ -51,7 +51,9 @@ class TokenSettings(RowSettings):
         int, Field(ge=1, description="Words seen less often in training are read as unknown.")
     ] = 2
     lowercase: Annotated[bool, Field(description="Read capital letters as small ones.")] = True
-    max_tokens: Annotated[int, Field(ge=2, description="Longer texts are cut here, and counted.")] = 400
+    max_tokens: Annotated[
+        int, Field(ge=2, le=1_000_000, description="Longer texts are cut here, and counted.")
+    ] = 400
     vectors: Annotated[
         Path | None,
         Field(description="GloVe or fastText file (.txt, .vec, .gz) for the words' first vectors."),

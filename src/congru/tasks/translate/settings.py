@@ -18,10 +18,10 @@ class PairSettings(ModelSettings):
     """Which pairs are read, and which are kept for validation."""
 
     source_column: Annotated[
-        int, Field(ge=1, description="Column of the source in a table of pairs, from 1.")
+        int, Field(ge=1, le=1_000_000, description="Column of the source in a table of pairs, from 1.")
     ] = 1
     target_column: Annotated[
-        int, Field(ge=1, description="Column of the translation in a table of pairs, from 1.")
+        int, Field(ge=1, le=1_000_000, description="Column of the translation in a table of pairs, from 1.")
     ] = 2
     source_language: Annotated[
         str | None,
@@ -44,7 +44,7 @@ class PairSettings(ModelSettings):
         Field(gt=0, lt=0.9, description="Share of the source sentences kept for validation without --valid."),
     ] = 0.05
     max_validation: Annotated[
-        int, Field(ge=1, description="Most sentences kept for validation without --valid.")
+        int, Field(ge=1, le=1_000_000, description="Most sentences kept for validation without --valid.")
     ] = 1000
 
 

@@ -35,7 +35,9 @@ class ClipSettings(ModelSettings):
         float,
         Field(gt=0, lt=0.9, description="Share kept for validation where no part is given."),
     ] = 0.15
-    fold: Annotated[int, Field(ge=0, description="Which share: 0 to 5 are six different ones at 0.15.")] = 0
+    fold: Annotated[
+        int, Field(ge=0, le=1_000_000, description="Which share: 0 to 5 are six different ones at 0.15.")
+    ] = 0
     leave_out: Annotated[
         tuple[str, ...],
         Field(
@@ -46,7 +48,9 @@ class ClipSettings(ModelSettings):
         float | None,
         Field(gt=0, description="Frames a second, taken by their times; default: every frame of the file."),
     ] = None
-    max_frames: Annotated[int, Field(ge=2, description="Longer clips are cut here, and counted.")] = 300
+    max_frames: Annotated[
+        int, Field(ge=2, le=1_000_000, description="Longer clips are cut here, and counted.")
+    ] = 300
     memory_mb: Annotated[
         int,
         Field(ge=1, description="Small pictures kept in memory; clips beyond are decoded anew each time."),
@@ -124,13 +128,14 @@ class FrameSettings(ChangeSettings):
         ),
     ] = "class"
     observed: Annotated[
-        int, Field(ge=2, description="Frames: how many are seen before it goes on alone.")
+        int, Field(ge=2, le=1_000_000, description="Frames: how many are seen before it goes on alone.")
     ] = 10
     ahead: Annotated[
-        int, Field(ge=1, description="Frames: how many are predicted, each from the one before.")
+        int,
+        Field(ge=1, le=1_000_000, description="Frames: how many are predicted, each from the one before."),
     ] = 5
     patch: Annotated[
-        int, Field(ge=1, description="Frames: the side of the squares a picture is cut into.")
+        int, Field(ge=1, le=1_000_000, description="Frames: the side of the squares a picture is cut into.")
     ] = 4
     state_channels: Annotated[int, Field(ge=1, description="Frames: channels of the state.")] = 32
 
