@@ -21,6 +21,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("congru", "numpy", "torch")
+_kept_seconds: list[float] = []  # processor seconds of runs that an earlier call has kept
 
 
 def commit(root: Path = ROOT) -> str:
@@ -93,6 +94,11 @@ def cpu_seconds() -> float:
     return sum(part.ru_utime + part.ru_stime for part in used)
 
 
+def count_kept(run: Mapping[str, Any]) -> None:
+    """Add what a run of an earlier call has cost, where that is known, to the results that this process writes."""
+    _kept_seconds.append(float(run.get("cpu_seconds", 0.0)))
+
+
 def spread(values: Sequence[float]) -> dict[str, float]:
     """Smallest, median and largest of repeated measurements.
 
@@ -130,7 +136,7 @@ def write_result(
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
         "machine": machine(),
         "versions": versions([*PACKAGES, *packages]),
-        "cpu_seconds": round(cpu_seconds(), 1),
+        "cpu_seconds": round(cpu_seconds() + sum(_kept_seconds), 1),
         "repetitions": repetitions,
         "spread": dict(spreads or {}),
         "baselines": dict(baselines or {}),

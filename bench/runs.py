@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.record import commit, cpu_seconds
+from bench.record import commit, count_kept, cpu_seconds
 from congru.train.compare import hidden_for_parameters
 
 CELLS = ("gru", "lstm", "rnn")
@@ -34,6 +34,7 @@ def kept(path: Path | None, measure: Callable[[], dict[str, Any]]) -> dict[str, 
     if path.is_file():
         before = json.loads(path.read_text())
         if before["commit"] == now:
+            count_kept(before["run"])
             return dict(before["run"])
     run = measure()
     path.parent.mkdir(parents=True, exist_ok=True)

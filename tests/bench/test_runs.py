@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench import runs
+from bench import record, runs
 from congru.data.registry import VARIABLE
 from shared_files import DATA
 
@@ -53,6 +53,19 @@ def test_a_training_is_kept_goes_on_and_begins_anew_with_another_commit(
     assert resumed == [False, True, False]
 
 
+def test_a_result_counts_what_kept_runs_have_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "_kept_seconds", [])
+    run, path = {"cpu_seconds": 1e6}, tmp_path / "took.json"
+    assert runs.kept(path, lambda: run) == runs.kept(path, lambda: {}) == run
+    assert (
+        runs.kept(tmp_path / "unknown.json", lambda: {})
+        == runs.kept(tmp_path / "unknown.json", lambda: run)
+        == {}
+    )
+    written = json.loads(record.write_result("one", "make bench", {}, folder=tmp_path).read_text())
+    assert 1e6 < written["cpu_seconds"] < 2e6
+
+
 @pytest.mark.parametrize(("words", "data", "figure"), RUNS, ids=[run[0].replace(" ", "-") for run in RUNS])
 def test_it_runs_to_its_file(
     words: str, data: str, figure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -69,7 +82,7 @@ def test_it_runs_to_its_file(
     monkeypatch.setenv(VARIABLE, str(DATA))
     monkeypatch.setattr(sys, "argv", [name, which, "--seeds", "0", "--folder", str(tmp_path)])
     module.main()
-    record = json.loads((tmp_path / f"{name}_{which}.json").read_text())
-    assert figure in record["figures"]
-    assert record["machine"]["instructions"]
-    assert record["cpu_seconds"] > 0
+    written = json.loads((tmp_path / f"{name}_{which}.json").read_text())
+    assert figure in written["figures"]
+    assert written["machine"]["instructions"]
+    assert written["cpu_seconds"] > 0
