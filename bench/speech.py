@@ -81,7 +81,7 @@ ORDERS: dict[str, Any] = {
     "features": "fbank",
     "stack": 2,
     "ema": 0.99,
-    "shift": 1.0,
+    "shift": 0.5,
     "evaluations": 12,
 }
 SETTINGS: dict[str, dict[str, Any]] = {

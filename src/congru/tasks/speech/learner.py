@@ -33,7 +33,7 @@ from congru.runtime.decoding.ctc import CTCGreedy
 from congru.tasks.joining import JoinedLearner
 from congru.tasks.members import side_by_side
 from congru.tasks.speech.arpa import estimate, format_arpa
-from congru.tasks.speech.augment import at_speed, mask_bands, mask_times, shifted, warped
+from congru.tasks.speech.augment import at_speed, mask_bands, mask_times, quiet_lead, shifted, warped
 from congru.tasks.speech.data import Corpus, prepare, steps_needed
 from congru.tasks.speech.frames import SHIFT_SECONDS, Floats
 from congru.tasks.speech.front_end import FROM_FILE, FrontEnd, whole
@@ -151,7 +151,8 @@ class SpeechLearner(JoinedLearner[Settings]):
         """
         settings, rng, frames = self.settings, np.random.default_rng(seed), self._train[row]
         if settings.shift:
-            frames = shifted(frames, round(settings.shift / SHIFT_SECONDS), rng)
+            lead = quiet_lead(frames, self.front_end.kind)
+            frames = shifted(frames, round(settings.shift / SHIFT_SECONDS), lead, rng)
         if settings.warp and self.front_end.kind != FROM_FILE:
             frames = warped(frames, self.front_end.kind, settings.warp, self.corpus.deviation, rng)
         if settings.speed:

@@ -78,7 +78,7 @@ class VariationSettings(FeatureSettings):
         Field(
             ge=0,
             le=10,
-            description="Begin up to so many seconds later, with frames of the first 0.2 s: for recordings that all begin alike.",
+            description="Begin up to so many seconds earlier (less of what is quiet) or later: where recordings begin alike.",
         ),
     ] = 0.0
     time_masks: Annotated[
