@@ -75,13 +75,12 @@ SMALL: dict[str, Any] = {
     "learning_rate": 4e-3,
 }
 ORDERS: dict[str, Any] = {
-    "epochs": 100,
+    "epochs": 150,
     "batch_size": 8,
     "learning_rate": 2e-3,
     "features": "fbank",
     "stack": 2,
     "ema": 0.99,
-    "shift": 0.5,
     "evaluations": 12,
 }
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -188,7 +188,6 @@ class SpeechKeywords(TrainKeywords, total=False):
     stack: int
     speed: float
     warp: float
-    shift: float
     time_masks: int
     mask_seconds: float
     frequency_masks: int

@@ -9,15 +9,7 @@ import pytest
 
 from congru.errors import DataError, SettingsError
 from congru.tasks.speech.audio import Audio, read_audio
-from congru.tasks.speech.augment import (
-    at_speed,
-    mask_bands,
-    mask_times,
-    quiet_lead,
-    shifted,
-    warp_matrix,
-    warped,
-)
+from congru.tasks.speech.augment import at_speed, mask_bands, mask_times, warp_matrix, warped
 from congru.tasks.speech.frames import SIZES, make_frames
 from congru.tasks.speech.front_end import FrontEnd, frames_of, whole
 from congru.tasks.speech.stages import FORGET, PRIOR_FRAMES, Differences, RunningNorm, Stacking
@@ -148,24 +140,3 @@ def test_speed_and_masks() -> None:
     bands = mask_bands(np.ones((4, 10), np.float32), 2, 3, RNG(1))
     assert set(bands.sum(0)) <= {0.0, 4.0}
     assert (frames > 0).all()
-
-
-def test_a_recording_begins_earlier_or_later() -> None:
-    frames, counts = np.arange(30, dtype=np.float32)[:, None], set()
-    for seed in range(300):
-        moved = shifted(frames, 5, 3, RNG(seed))
-        count = len(moved) - 30
-        counts.add(count)
-        assert set(moved[: max(0, count), 0]) <= set(range(20))
-        np.testing.assert_array_equal(moved[max(0, count) :], frames[max(0, -count) :])
-    assert counts == set(range(-3, 6))
-    assert len(shifted(frames[:1], 3, 0, RNG(0))) <= 4
-
-
-def test_what_is_quiet_before_speech_may_be_left_out() -> None:
-    frames = np.full((40, 3), -1.0, np.float32)
-    frames[12:] = [2.0, -0.5, -0.5]
-    assert quiet_lead(frames, "fbank") == quiet_lead(frames, "mfcc") == 7
-    assert (
-        quiet_lead(frames[9:], "fbank") == quiet_lead(frames[:9], "fbank") == quiet_lead(frames, "given") == 0
-    )

@@ -41,13 +41,6 @@ def test_two_readings_have_one_speed_and_masks_of_their_own(recordings: Path) ->
         np.testing.assert_array_equal(*np.split(batch[key], 2), err_msg=key)
 
 
-def test_recordings_begin_at_other_times(recordings: Path) -> None:
-    plain = {"speed": 0.0, "warp": 0.0, "time_masks": 0, "frequency_masks": 0}
-    own, later = learner_of(recordings, **plain), learner_of(recordings, **plain, shift=0.4)
-    lengths = {len(later.vary(0, seed)) - len(own.vary(0, seed)) for seed in range(40)}
-    assert (min(lengths), max(lengths)) == (-1, 10)  # steps of four frames; 50 ms of 100 ms are left out
-
-
 def test_readings_that_say_the_same_do_not_disagree() -> None:
     torch.manual_seed(0)
     log_p = torch.log_softmax(torch.randn(2, 5, 4), -1)

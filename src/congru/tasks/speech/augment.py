@@ -1,9 +1,8 @@
-"""Training utterances varied: other voices, speeds and beginnings, masked stretches (SpecAugment, Park et al. 2019).
+"""Training utterances varied: other voices, other speeds, masked stretches (SpecAugment, Park et al. 2019).
 
     warp a    log-mel energies L'(u) = L(a u), u in 0 .. 1 over the mel axis; of cepstra the same, as one matrix: with
               L(u) = sum_k b_k cos(pi k u), b'_k = (2 - [k = 0]) sum_l b_l integral cos(pi k u) cos(pi l a u) du
     speed s   x'(t) = x(s t), by linear interpolation between frames
-    shift n   n frames before the first, drawn from the first 0.2 s, or the first -n left out before anybody speaks
 
 All act on normalised frames [n, F], where 0 is the mean.
 """
@@ -15,11 +14,10 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from congru.tasks.speech.frames import NUM_CEPSTRA, NUM_MELS, SIZES, Floats
+from congru.tasks.speech.frames import NUM_CEPSTRA, NUM_MELS, Floats
 
 _WARPS = 21  # different stretches
 _LIFTER = 22.0  # Kaldi's
-_BACKGROUND = 20  # first frames, taken to be what is heard before anybody speaks
 
 
 def warp_matrix(kind: str, factor: float) -> NDArray[np.float64]:
@@ -79,32 +77,6 @@ def at_speed(frames: Floats, factor: float) -> Floats:
     share = (at - low)[:, None]
     high = np.minimum(low + 1, len(frames) - 1)
     return np.asarray(frames[low] * (1 - share) + frames[high] * share, np.float32)
-
-
-def quiet_lead(frames: Floats, kind: str) -> int:
-    """How many of the first normalised frames [n, F] may be left out: those up to 50 ms before the first above the mean loudness.
-
-    None of features from a file, whose loudness is not known.
-    """
-    if kind not in SIZES:
-        return 0
-    loudness = frames.mean(1) if kind == "fbank" else frames[:, 0]
-    return max(0, int(np.argmax(loudness > 0)) - 5)
-
-
-def shifted(frames: Floats, most: int, lead: int, rng: np.random.Generator) -> Floats:
-    """The frames [n, F] begun up to `most` frames earlier or later, so that their times tell no recording from another.
-
-    Earlier by leaving out no more than `lead` of them.
-
-    >>> shifted(np.ones((30, 1), np.float32), 50, 0, np.random.default_rng(0)).shape
-    (73, 1)
-    """
-    count = int(rng.integers(-min(most, lead), most + 1))
-    if count < 0:
-        return frames[-count:]
-    before = rng.integers(min(_BACKGROUND, len(frames)), size=count)
-    return np.concatenate([frames[before], frames])
 
 
 def mask_times(steps: Floats, count: int, longest: int, rng: np.random.Generator) -> Floats:

@@ -33,7 +33,7 @@ from congru.runtime.decoding.ctc import CTCGreedy
 from congru.tasks.joining import JoinedLearner
 from congru.tasks.members import side_by_side
 from congru.tasks.speech.arpa import estimate, format_arpa
-from congru.tasks.speech.augment import at_speed, mask_bands, mask_times, quiet_lead, shifted, warped
+from congru.tasks.speech.augment import at_speed, mask_bands, mask_times, warped
 from congru.tasks.speech.data import Corpus, prepare, steps_needed
 from congru.tasks.speech.frames import SHIFT_SECONDS, Floats
 from congru.tasks.speech.front_end import FROM_FILE, FrontEnd, whole
@@ -145,14 +145,11 @@ class SpeechLearner(JoinedLearner[Settings]):
         return self.collate(steps, utterances * len(readings))
 
     def vary(self, row: int, seed: int, reading: int = 0) -> Floats:
-        """The steps [T, I] of a training utterance with another voice, another speed, another beginning, and masks.
+        """The steps [T, I] of a training utterance with another voice, another speed, and masks.
 
-        All readings of a seed have one voice, speed and beginning, each masks of its own.
+        All readings of a seed have one voice and one speed, each masks of its own.
         """
         settings, rng, frames = self.settings, np.random.default_rng(seed), self._train[row]
-        if settings.shift:
-            lead = quiet_lead(frames, self.front_end.kind)
-            frames = shifted(frames, round(settings.shift / SHIFT_SECONDS), lead, rng)
         if settings.warp and self.front_end.kind != FROM_FILE:
             frames = warped(frames, self.front_end.kind, settings.warp, self.corpus.deviation, rng)
         if settings.speed:

@@ -73,14 +73,6 @@ class VariationSettings(FeatureSettings):
     warp: Annotated[
         float, Field(ge=0, lt=0.5, description="Frequencies stretched by up to this share: other voices.")
     ] = 0.1
-    shift: Annotated[
-        float,
-        Field(
-            ge=0,
-            le=10,
-            description="Begin up to so many seconds earlier (less of what is quiet) or later: where recordings begin alike.",
-        ),
-    ] = 0.0
     time_masks: Annotated[
         int, Field(ge=0, description="Stretches of time set to the mean (SpecAugment).")
     ] = 2
