@@ -260,33 +260,38 @@ def barista(name: str, seed: int, folder: Path) -> dict[str, Any]:
 
 
 def orders_together(seeds: Sequence[int], folder: Path) -> dict[str, Any]:
-    """The networks that `barista` and `barista_both` left in a folder, together: all, and those of each kind.
+    """The networks that `barista` and `barista_both` left in a folder, together: a pair of both kinds for every seed, and all.
+
+    The weights are chosen for all of them on the validation orders.
 
     Raises:
         SystemExit: one is not there.
     """
-    names = {kind: [f"{kind}-{seed}" for seed in seeds] for kind in ("barista", "barista_both")}
-    groups = {**names, "all": [name for kind in names.values() for name in kind]}
-    for name in groups["all"]:
+    pairs = [[f"{kind}-{seed}" for kind in ("barista", "barista_both")] for seed in seeds]
+    names = [name for pair in pairs for name in pair]
+    for name in names:
         if not (folder / name / "took.json").is_file():
             raise SystemExit(
                 f"runs is {folder}, which has no finished {name}: run barista and barista_both first"
             )
-    orders, members = Orders(), {name: Recognizer.load(folder / name) for name in groups["all"]}
-    first, *others = members.values()
-    validation = scored(first, orders.source, "validation", *others)
-    trigram = best_decoding(validation, first.ngrams.words, first.ngrams, BARISTA_BEAM, BONUSES[:1])
-    figures: dict[str, Any] = {
-        "members": {name: json.loads((folder / name / "took.json").read_text()) for name in members},
+    orders, members = Orders(), {name: Recognizer.load(folder / name) for name in names}
+
+    def together(part: str, group: Sequence[str]) -> Scored:
+        first, *others = (members[name] for name in group)
+        return scored(first, orders.source, part, *others)
+
+    ngrams, validation = members[names[0]].ngrams, together("validation", names)
+    trigram = best_decoding(validation, ngrams.words, ngrams, BARISTA_BEAM, BONUSES[:1])
+    runs = [{"trigram": rates_with_slots(orders, together("test", pair), trigram)} for pair in pairs]
+    return {
+        "members": {name: json.loads((folder / name / "took.json").read_text()) for name in names},
         "weights": [trigram.lm_weight, trigram.word_bonus],
         "beam": trigram.beam,
         "validation_wer": validation.rates(trigram)["wer"],
+        **spreads_of(runs),
+        "runs": runs,
+        "all": rates_with_slots(orders, together("test", names), trigram),
     }
-    for group, own in groups.items():
-        first, *others = (members[name] for name in own)
-        test = scored(first, orders.source, "test", *others)
-        figures[group] = {**rates_with_slots(orders, test, trigram), "networks": len(own)}
-    return figures
 
 
 def digits(seed: int, folder: Path, left_out: str | None = None) -> dict[str, Any]:
@@ -494,7 +499,8 @@ def main() -> None:
         if name == "stream":
             figures, spreads, count = stream(folder), {}, 3
         elif name == "orders":
-            figures, spreads, count = orders_together(seeds, folder), {}, 1
+            figures = orders_together(seeds, folder)
+            spreads, count = spreads_of(figures["runs"]), len(seeds)
         elif name == "cells":
             by_cell = cells(seeds, folder)
             spreads, count = {cell: spreads_of(runs) for cell, runs in by_cell.items()}, len(seeds)

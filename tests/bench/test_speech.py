@@ -19,7 +19,7 @@ from bench.speech import (
     orders_together,
     spreads_of,
 )
-from bench.speech_tables import rows_of, rows_of_votes
+from bench.speech_tables import row_of_all, rows_of
 from congru.tasks.speech.settings import Settings
 
 VALUES = [("drink", "coffee"), ("drink", "iced coffee"), ("roast", "medium roast"), ("size", "medium"), ("milk", "milk"),
@@ -81,14 +81,16 @@ def test_a_row_says_what_its_baselines_are() -> None:
     assert [row[6:] for row in rows] == [["WER: nothing 100.0", "not recorded"], ["as above", "not recorded"]]
 
 
-def test_networks_that_hear_together_have_a_row_for_each_group() -> None:
-    rates = {"wer": 9.0, "cer": 4.0, "exact": 40.0, "slots": 91.0, "networks": 2}
-    rows = rows_of_votes("orders", {"barista": rates, "barista_both": rates, "all": {**rates, "networks": 4}})
-    assert [row[0] for row in rows][::2] == [
-        "orders, 2 networks together, one direction",
-        "orders, 4 networks together, of both kinds",
+def test_all_networks_together_have_a_row() -> None:
+    rates = {"wer": 9.0, "cer": 4.0, "exact": 40.0, "slots": 91.0}
+    row = row_of_all({"members": {"barista-0": {}, "barista_both-0": {}}, "all": rates})
+    assert row[:5] == [
+        "coffee orders, these 2 networks together",
+        "trigram",
+        "**9.0**",
+        "**4.0**",
+        "**91.0** (slots)",
     ]
-    assert rows[0][1:5] == ["trigram", "**9.0**", "**4.0**", "**91.0** (slots)"]
 
 
 def test_networks_are_trained_before_they_hear_together(tmp_path: Path) -> None:
