@@ -164,7 +164,10 @@ class Scored:
 
     def rates(self, decoding: Decoding) -> dict[str, float]:
         """wer, cer and exact in per cent."""
-        heard = self.heard(decoding)
+        return self.rates_of(self.heard(decoding))
+
+    def rates_of(self, heard: Sequence[str]) -> dict[str, float]:
+        """wer, cer and exact, in per cent, of what was heard."""
         rates = {**error_rates(self.references, heard), "exact": exact(self.references, heard)}
         return {name: 100 * value for name, value in rates.items()}
 
@@ -238,7 +241,8 @@ def streamed(recognizer: Recognizer, path: Path) -> str:
 
 def rates_with_slots(orders: Orders, test: Scored, decoding: Decoding) -> dict[str, float]:
     """wer, cer, exact and slots of the test, in per cent."""
-    return {**test.rates(decoding), "slots": orders.right(test.heard(decoding))}
+    heard = test.heard(decoding)
+    return {**test.rates_of(heard), "slots": orders.right(heard)}
 
 
 def barista(name: str, seed: int, folder: Path) -> dict[str, Any]:
@@ -287,7 +291,6 @@ def orders_together(seeds: Sequence[int], folder: Path) -> dict[str, Any]:
         "members": {name: json.loads((folder / name / "took.json").read_text()) for name in names},
         "weights": [trigram.lm_weight, trigram.word_bonus],
         "beam": trigram.beam,
-        "validation_wer": validation.rates(trigram)["wer"],
         **spreads_of(runs),
         "runs": runs,
         "all": rates_with_slots(orders, together("test", names), trigram),
