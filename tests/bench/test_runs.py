@@ -27,6 +27,8 @@ RUNS = [
 ]
 LIMITS: dict[str, dict[str, Any]] = {
     "assistant": {"TASKS": {"task 1": "task1-API-calls"}},
+    "music": {"VARIANTS": {"keys, of the state alone": {"frame": "keys", "recall": False, "beat": 0}}},
+    "speech": {"SPEAKERS": ("theo",)},
 }
 
 
