@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from congru.errors import SettingsError
 from congru.runtime.decoding.ctc import text_log_p
 from congru.tasks.speech.align import align
-from congru.tasks.speech.audio import Audio, read_audio, silent
+from congru.tasks.speech.audio import Audio
 from congru.tasks.speech.decoding import Decoding
 from congru.tasks.speech.frames import Floats
 from congru.tasks.speech.recognizer import Recognizer
@@ -73,12 +72,12 @@ class Ensemble:
         first = self.recognizers[0]
         if len(self.recognizers) == 1:
             return first.words_of_log_p(log_p[0], decoding)
+        if not all(len(one) for one in log_p):
+            return []
         if decoding.beam == 0:
             raise SettingsError(
                 "beam is 0, expected at least 1 with several models: their texts are compared, not their best paths"
             )
-        if not all(len(one) for one in log_p):
-            return []
         added: dict[tuple[int, ...], float] = {}  # by language model and bonus
         for own in log_p:
             for text in decoding.texts(first.alphabet, own):
@@ -100,12 +99,7 @@ class Ensemble:
         Raises:
             DataError: a file that cannot be read, or models of given features.
         """
-        first = self.recognizers[0]
-        first.front_end.check_samples()
-        heard = audio if isinstance(audio, Audio) else read_audio(Path(audio))
-        if silent(heard.samples):
-            return []
-        return self.words_of_frames(first.front_end.frames(heard), decoding)
+        return self.words_of_frames(self.recognizers[0].frames(audio), decoding)
 
     def text(self, audio: str | os.PathLike[str] | Audio, decoding: Decoding) -> str:
         """The words of an audio file as text."""

@@ -103,6 +103,18 @@ class Recognizer:
             )
         return self.front_end.steps(frames)
 
+    def frames(self, audio: str | os.PathLike[str] | Audio) -> Floats:
+        """The frames [n, F] of an audio file, or of samples; none of silence.
+
+        Raises:
+            DataError: a file that cannot be read, or a model of given features.
+        """
+        self.front_end.check_samples()
+        heard = audio if isinstance(audio, Audio) else read_audio(Path(audio))
+        if silent(heard.samples):
+            return np.zeros((0, self.front_end.size), np.float32)
+        return self.front_end.frames(heard)
+
     def log_probabilities(self, steps: Floats) -> NDArray[np.float64]:
         """log p [T, V] of every label at every step [T, I]."""
         if not len(steps):
@@ -130,11 +142,7 @@ class Recognizer:
         Raises:
             DataError: a file that cannot be read, or a model of given features.
         """
-        self.front_end.check_samples()
-        heard = audio if isinstance(audio, Audio) else read_audio(Path(audio))
-        if silent(heard.samples):
-            return []
-        return self.words_of_frames(self.front_end.frames(heard), decoding)
+        return self.words_of_frames(self.frames(audio), decoding)
 
     def text(self, audio: str | os.PathLike[str] | Audio, decoding: Decoding | None = None) -> str:
         """The words of an audio file as text."""
