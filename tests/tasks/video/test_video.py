@@ -165,15 +165,37 @@ def test_the_threshold_is_the_lowest_that_loses_nothing() -> None:
     right = np.array([[0.6, 0.4], [0.9, 0.1], [0.95, 0.05]])
     hasty = np.array([[0.3, 0.7], [0.55, 0.45], [0.99, 0.01]])
     labels = np.array([0, 0])
-    threshold = early.fit_threshold([right, hasty], labels)
-    assert 0.7 < threshold < 0.75
-    result = early.score([right, hasty], labels, threshold)
+    rule = early.fit_rule([right, hasty], labels)
+    assert 0.7 < rule.threshold < 0.75
+    result = early.score([right, hasty], labels, rule)
     assert result == (1.0, 1.0, pytest.approx((1 / 3 + 0) / 2))
-    assert early.score([right, hasty], labels, 0.5) == (0.5, 1.0, pytest.approx(2 / 3))
-    assert early.fit_threshold([right, hasty], labels, loss=0.5) == pytest.approx(0.5, abs=0.01)
-    assert early.fit_threshold([right] * 9, np.zeros(9, np.int64)) == pytest.approx(
-        0.9
-    )  # nine clips promise no more
+    assert early.score([right, hasty], labels, early.Rule(0.5)) == (0.5, 1.0, pytest.approx(2 / 3))
+    assert early.fit_rule([right, hasty], labels, loss=0.5).threshold == pytest.approx(0.5, abs=0.01)
+    nine = early.fit_rule([right] * 9, np.zeros(9, np.int64))
+    assert nine.threshold == pytest.approx(0.9)  # nine clips promise no more
+
+
+def test_no_frame_decides_before_the_earliest() -> None:
+    hasty = np.array([[0.05, 0.95], [0.1, 0.9], [0.98, 0.02], [0.97, 0.03]])
+    labels = np.zeros(2, np.int64)
+    assert early.decide(hasty, early.Rule(0.9)) == (1, 0)
+    assert early.decide(hasty, early.Rule(0.9, first=2)) == (0, 2)
+    assert early.decide(hasty[:2], early.Rule(0.9, first=3)) == (1, 1)
+    assert early.fit_rule([hasty, hasty], labels).threshold > 0.95
+    waiting = early.fit_rule([hasty, hasty], labels, earliest=0.6)
+    assert waiting.first == 2
+    assert waiting.threshold == pytest.approx(2 / 3)
+    assert early.score([hasty, hasty], labels, waiting) == (1.0, 1.0, pytest.approx(1 / 4))
+
+
+def test_a_stream_keeps_the_earliest_of_its_training(films: Path) -> None:
+    classifier = Classifier.load(films)
+    clip = square(8, True)[:, None]
+    config = {**classifier.config, "threshold": 0.0, "first_decision": 5}
+    waiting = Classifier.around(classifier.network, classifier.classes, config)
+    assert [moment.decided for moment in waiting.stream(iter(clip))] == [False] * 5 + [True] * 3
+    older = {name: value for name, value in classifier.config.items() if name != "first_decision"}
+    assert Classifier.around(classifier.network, classifier.classes, older).rule.first == 0
 
 
 def test_neighbours_answer_with_the_label_of_the_nearest() -> None:
@@ -211,10 +233,10 @@ def test_frames_one_by_one_give_the_probabilities_of_the_whole_clip(films: Path,
         np.testing.assert_allclose([moment.probabilities for moment in moments], whole, atol=1e-5)
         steps = np.array([moment.probabilities for moment in moments])
         # A clip may end undecided: which do is not the same on every processor.
-        sure = steps.max(1) >= classifier.threshold
+        sure = steps.max(1) >= classifier.rule.threshold
         assert [moment.decided for moment in moments] == np.logical_or.accumulate(sure).tolist()
         frame = sure.argmax() if sure.any() else len(steps) - 1
-        assert early.decide(steps, classifier.threshold)[1] == frame
+        assert early.decide(steps, classifier.rule)[1] == frame
         rows = classifier.step_logits([clip, clip[:3]])
         np.testing.assert_allclose(rows[1], rows[0][:3], atol=1e-5)
 

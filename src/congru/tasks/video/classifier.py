@@ -1,6 +1,6 @@
 """A trained classifier of clips without torch: probabilities, after every frame where it streams, and early decisions.
 
-p = softmax(logits / temperature); a decision falls at the first frame with max p >= threshold (`early`).
+p = softmax(logits / temperature); it decides at the first frame t >= first with max p >= threshold (`early`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from congru.runtime.network import Network
 from congru.runtime.session import Session
 from congru.runtime.tensors import parse_tensors
 from congru.tasks.loading import SHARE, Number, fitting, load_model
+from congru.tasks.video import early
 from congru.tasks.video.baselines import FILE, Neighbours
 from congru.tasks.video.clips import Clip, read_clip
 from congru.tasks.video.features import Preparation, pad
@@ -51,7 +52,7 @@ class Classifier:
     classes: list[str]
     shape: tuple[int, ...]
     temperature: float
-    threshold: float
+    rule: early.Rule
     config: Mapping[str, Any]
 
     @classmethod
@@ -102,7 +103,9 @@ class Classifier:
             classes=list(classes),
             shape=shape,
             temperature=float(config["temperature"]),
-            threshold=float(config["threshold"]),
+            rule=early.Rule(
+                float(config["threshold"]), max(0, int(config.get("first_decision", 0)))
+            ),  # older models lack it
             config=config,
         )
 
@@ -181,7 +184,7 @@ class Classifier:
             step = self.preparation(self.check(clip, f"frame {number}"), before)[0]
             before = clip
             probabilities = self.soften(session.step(step))
-            decided = decided or float(probabilities.max()) >= self.threshold
+            decided = decided or self.rule.decides(number, probabilities)
             yield Moment(number, probabilities, decided)
 
 

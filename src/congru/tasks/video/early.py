@@ -1,7 +1,7 @@
 """Early decisions: a stream stops reading a clip as soon as it is sure enough.
 
-It decides at the first frame t whose most probable class has p_t >= threshold, else at the last frame. The threshold is the
-lowest one at which validation clips are not decided worse than at their ends (by more than the share that is allowed), and
+It decides at the first frame t >= first whose most probable class has p_t >= threshold, else at the last frame. The threshold
+is the lowest one at which validation clips are not decided worse than at their ends (by more than the share that is allowed), and
 at least N / (N + 1), less that share: N clips say nothing of mistakes that are rarer than one in N.
 Legend: N clips, T frames, K classes.
 """
@@ -18,6 +18,22 @@ Probabilities = NDArray[Any]
 THRESHOLDS = tuple(float(1 - 10 ** (-k / 10)) for k in range(3, 41))  # 0.5 .. 0.9999
 
 
+class Rule(NamedTuple):
+    """When a stream decides: not below the threshold, and not before frame `first`, from 0."""
+
+    threshold: float
+    first: int = 0
+
+    def decides(self, frame: int, probabilities: Probabilities) -> bool:
+        """Whether a frame, from 0, decides with these probabilities [K].
+
+        >>> rule = Rule(0.8, first=2)
+        >>> rule.decides(1, np.array([0.1, 0.9])), rule.decides(2, np.array([0.1, 0.9]))
+        (False, True)
+        """
+        return frame >= self.first and float(probabilities.max()) >= self.threshold
+
+
 class Early(NamedTuple):
     """How early decisions come out: share right, share right at the end, share of frames not read."""
 
@@ -26,41 +42,46 @@ class Early(NamedTuple):
     saved: float
 
 
-def decide(probabilities: Probabilities, threshold: float) -> tuple[int, int]:
+def decide(probabilities: Probabilities, rule: Rule) -> tuple[int, int]:
     """The class and the frame (from 0) of the decision, of probabilities [T, K] after every frame.
 
-    >>> decide(np.array([[0.6, 0.4], [0.1, 0.9], [0.5, 0.5]]), 0.8)
+    >>> decide(np.array([[0.6, 0.4], [0.1, 0.9], [0.5, 0.5]]), Rule(0.8))
     (1, 1)
-    >>> decide(np.array([[0.6, 0.4], [0.7, 0.3]]), 0.8)
+    >>> decide(np.array([[0.6, 0.4], [0.7, 0.3]]), Rule(0.8))
     (0, 1)
     """
-    sure = np.flatnonzero(probabilities.max(1) >= threshold)
-    frame = int(sure[0]) if len(sure) else len(probabilities) - 1
+    last = len(probabilities) - 1
+    frame = next((t for t in range(last) if rule.decides(t, probabilities[t])), last)
     return int(probabilities[frame].argmax()), frame
 
 
-def score(clips: Sequence[Probabilities], labels: NDArray[np.int64], threshold: float) -> Early:
+def score(clips: Sequence[Probabilities], labels: NDArray[np.int64], rule: Rule) -> Early:
     """Early decisions on N clips."""
-    decided = [decide(clip, threshold) for clip in clips]
+    decided = [decide(clip, rule) for clip in clips]
     right = np.array([label == own for (label, _), own in zip(decided, labels)])
     ends = np.array([clip[-1].argmax() == own for clip, own in zip(clips, labels)])
     saved = [1 - (frame + 1) / len(clip) for (_, frame), clip in zip(decided, clips)]
     return Early(float(right.mean()), float(ends.mean()), float(np.mean(saved)))
 
 
-def fit_threshold(clips: Sequence[Probabilities], labels: NDArray[np.int64], loss: float = 0.0) -> float:
+def fit_rule(
+    clips: Sequence[Probabilities], labels: NDArray[np.int64], loss: float = 0.0, earliest: float = 0.0
+) -> Rule:
     """The lowest of `THRESHOLDS` from which on no higher one loses more than `loss` of the accuracy at the end.
 
-    It is at least N / (N + 1) - loss.
+    It is at least N / (N + 1) - loss. No frame before the share `earliest` of the median clip decides.
 
     >>> clips = [np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([[0.95, 0.05], [0.99, 0.01]])]
-    >>> 0.9 < fit_threshold(clips, np.array([1, 0])) < 0.95
+    >>> 0.9 < fit_rule(clips, np.array([1, 0])).threshold < 0.95
     True
+    >>> fit_rule(clips, np.array([1, 0]), earliest=0.5).first
+    1
     """
+    first = int(earliest * float(np.median([len(clip) for clip in clips])))
     best = 1.0
     for threshold in reversed(THRESHOLDS):
-        result = score(clips, labels, threshold)
+        result = score(clips, labels, Rule(threshold, first))
         if result.accuracy < result.end_accuracy - loss - 1e-9:
             break
         best = threshold
-    return max(best, len(clips) / (len(clips) + 1) - loss)
+    return Rule(max(best, len(clips) / (len(clips) + 1) - loss), first)

@@ -187,13 +187,13 @@ class VideoLearner(JoinedLearner[Settings]):
         return Probe(torch.from_numpy(self.preparation(self.data.validation.clip(0))[None]))
 
     def task_config(self, parts: Sequence[Evaluated]) -> dict[str, Any]:
-        """How clips are read, temperature and threshold, and which clips were kept for validation and test."""
+        """How clips are read, temperature, the rule of early decisions, and which clips were kept for validation and test."""
         steps, labels = _of_all(parts)
         temperature = temperature_of(steps, labels)
-        threshold = 1.0
+        rule = early.Rule(threshold=1.0)
         if self.settings.streaming:
             softened = [_softmax(own / temperature) for own in steps]
-            threshold = early.fit_threshold(softened, labels, self.settings.early_loss)
+            rule = early.fit_rule(softened, labels, self.settings.early_loss, self.settings.earliest)
         return {
             **self.preparation.config(),
             "shape": list(self.data.shape),
@@ -201,7 +201,8 @@ class VideoLearner(JoinedLearner[Settings]):
             "max_frames": self.settings.max_frames,
             "figure": self.settings.figure,
             "temperature": temperature,
-            "threshold": threshold,
+            "threshold": rule.threshold,
+            "first_decision": rule.first,
             "validation": self.settings.validation,
             "fold": self.settings.fold,
             "moving_digits": self.settings.moving_digits,

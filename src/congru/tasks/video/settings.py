@@ -164,6 +164,12 @@ class Settings(FrameSettings, title="settings of video"):
             description="Share of validation clips that early decisions may get wrong in addition.",
         ),
     ] = 0.0
+    earliest: Annotated[
+        float,
+        Field(
+            ge=0, lt=1, description="No early decision before this share of a validation clip's usual length."
+        ),
+    ] = 0.0
     window: Annotated[
         int,
         Field(ge=0, description="Tracks: a convolution over so many frames before the GRU; 0: none."),

@@ -151,7 +151,7 @@ def _say(
 ) -> None:
     p = steps[-1]
     order = np.argsort(-p, kind="stable")
-    decided = early.decide(steps, classifier.threshold) if classifier.streams else None
+    decided = early.decide(steps, classifier.rule) if classifier.streams else None
     if json_lines:
         answer: dict[str, Any] = {
             "clip": name,
@@ -281,7 +281,7 @@ def _on_the_way(
 ) -> dict[str, dict[str, float]]:
     """After 60 % of the frames, and with early decisions."""
     part_way = np.stack([own[max(1, round(0.6 * len(own))) - 1] for own in steps])
-    early_scores = early.score(steps, labels, classifier.threshold)
+    early_scores = early.score(steps, labels, classifier.rule)
     return {
         "model after 60 % of the frames": {
             **scores_of(np.log(np.maximum(part_way, 1e-12)), labels),
