@@ -72,14 +72,16 @@ DIGITS: dict[str, Any] = {
 }
 SETTINGS: dict[str, dict[str, Any]] = {
     "libras": PATHS,
-    # Networks and loss were chosen on six folds of the training paths (docs/LOG.md).
+    # Networks, weight, loss and earliest frame were chosen on six folds of the training paths (docs/LOG.md).
     "online": {
         **PATHS,
         "streaming": True,
         "pool": "last",
         "validation": 0.15,
         "seeds": 5,
-        "early_loss": 0.04,
+        "early_weight": 0.8,
+        "early_loss": 0.025,
+        "earliest": 0.3,
     },
     "cells": PATHS,
     "direction": {**DIGITS, "moving_digits": "direction", "steps": 400, "turn": 0},
