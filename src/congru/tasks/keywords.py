@@ -279,6 +279,7 @@ class VideoKeywords(TrainKeywords, total=False):
     streaming: bool
     early_weight: float
     early_loss: float
+    earliest: float
     window: int
     pool: Literal["last", "mean", "max", "attention"]
     reset_before: bool
