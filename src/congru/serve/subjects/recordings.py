@@ -137,12 +137,12 @@ def watch(shelf: Shelf, name: str, content: bytes) -> dict[str, Any]:
     with _as_file(name, content, ".mp4") as path:
         clip = classifier.read(path)
     steps = classifier.soften(classifier.step_logits([clip])[0])
-    decided = early.decide(steps, classifier.threshold) if classifier.streams else None
+    decided = early.decide(steps, classifier.rule) if classifier.streams else None
     return {
         "classes": classifier.classes,
         "steps": np.round(steps[:MOST_FRAMES], 5).tolist(),
         "streams": classifier.streams,
-        "threshold": classifier.threshold,
+        "threshold": classifier.rule.threshold,
         "decided": None
         if decided is None
         else {"class": classifier.classes[decided[0]], "frame": decided[1]},
