@@ -1,15 +1,18 @@
 """Word error rates of recognisers on AN4, coffee orders (barista), spoken digits (FSDD) and yes/no; cost of a stream.
 
-    python -m bench.speech an4 | both | cells | barista | barista_both | orders | fsdd | speakers | yesno | voices | stream
+    python -m bench.speech an4 | both | cells | barista | barista_both | barista_cut | orders | fsdd | speakers | yesno
+                           | yesno_cut | voices | stream
 
     an4        one direction, as it streams: the official test, best path, a flat word list, trigrams of the training texts;
                and the ten test recordings that are there as waveforms, as files and as a stream
     both       the same, both directions
     cells      GRU, LSTM and RNN with as many parameters
-    barista    waveforms of 50 voices, one direction: word errors, and orders with all slots right; barista_both: both directions
+    barista    waveforms of 50 voices, one direction: word errors, and orders with all slots right; barista_both: both directions;
+               barista_cut: one direction, half of the readings being runs of words, cut by the barista_both of the same --runs
     orders     the networks of barista and barista_both together, from their --runs of whatever commit
     fsdd       the official split; speakers: each of the six speakers left out once, a run is the mean of the six
-    yesno      31 recordings to train, 29 to test
+    yesno      31 recordings to train, 29 to test; yesno_cut: the same, half of the readings being runs of words, cut by a
+               network trained before
     voices     digit strings by espeak-ng, other voices in the test
     stream     processor time over time of audio, and of a piece of 0.1 s, on one core without torch, features included
 
@@ -83,6 +86,15 @@ ORDERS: dict[str, Any] = {
     "ema": 0.99,
     "evaluations": 12,
 }
+YESNO: dict[str, Any] = {
+    **SMALL,
+    "steps": 500,
+    "batch_size": 8,
+    "learning_rate": 6e-3,
+    "num_layers": 1,
+    "conv_size": 64,
+    "hidden_size": 64,
+}
 SETTINGS: dict[str, dict[str, Any]] = {
     "an4": AN4,
     "both": {
@@ -97,6 +109,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "cells": {**AN4, **SMALL, "minutes": 10.0, "epochs": None},
     "barista": ORDERS,
     "barista_both": {**ORDERS, "bidirectional": True, "hidden_size": 128},
+    "barista_cut": ORDERS,
     "fsdd": {**SMALL, "epochs": 40, "batch_size": 32, "features": "fbank", "num_layers": 1, "dropout": 0.1},
     "speakers": {
         **SMALL,
@@ -106,15 +119,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "num_layers": 1,
         "dropout": 0.1,
     },
-    "yesno": {
-        **SMALL,
-        "steps": 500,
-        "batch_size": 8,
-        "learning_rate": 6e-3,
-        "num_layers": 1,
-        "conv_size": 64,
-        "hidden_size": 64,
-    },
+    "yesno": YESNO,
+    "yesno_cut": YESNO,
     "voices": {**SMALL, "epochs": 20, "batch_size": 16, "num_layers": 1, "dropout": 0.1},
 }
 PUBLISHED = {
@@ -248,7 +254,10 @@ def rates_with_slots(orders: Orders, test: Scored, decoding: Decoding) -> dict[s
 def barista(name: str, seed: int, folder: Path) -> dict[str, Any]:
     """Train on coffee orders; word errors, and the share of orders with all slots right."""
     orders = Orders()
-    took = train(orders.source, Settings(**{**COMMON, **SETTINGS[name]}, seed=seed), folder)
+    settings = Settings(**{**COMMON, **SETTINGS[name]}, seed=seed)
+    if name == "barista_cut":
+        settings = settings.model_copy(update={"cut_by": finished(folder.parent, f"barista_both-{seed}")})
+    took = train(orders.source, settings, folder)
     recognizer = Recognizer.load(folder)
     validation = scored(recognizer, orders.source, "validation")
     trigram = best_decoding(validation, recognizer.ngrams.words, recognizer.ngrams, BARISTA_BEAM)
@@ -274,10 +283,7 @@ def orders_together(seeds: Sequence[int], folder: Path) -> dict[str, Any]:
     pairs = [[f"{kind}-{seed}" for kind in ("barista", "barista_both")] for seed in seeds]
     names = [name for pair in pairs for name in pair]
     for name in names:
-        if not (folder / name / "took.json").is_file():
-            raise SystemExit(
-                f"runs is {folder}, which has no finished {name}: run barista and barista_both first"
-            )
+        finished(folder, name)
     orders, members = Orders(), {name: Recognizer.load(folder / name) for name in names}
 
     def together(part: str, group: Sequence[str]) -> Scored:
@@ -295,6 +301,19 @@ def orders_together(seeds: Sequence[int], folder: Path) -> dict[str, Any]:
         "runs": runs,
         "all": rates_with_slots(orders, together("test", names), trigram),
     }
+
+
+def finished(folder: Path, name: str) -> Path:
+    """A run that an earlier call has finished.
+
+    Raises:
+        SystemExit: it is not there.
+    """
+    if not (folder / name / "took.json").is_file():
+        raise SystemExit(
+            f"runs is {folder}, which has no finished {name}: run {name.partition('-')[0]} with it first"
+        )
+    return folder / name
 
 
 def digits(seed: int, folder: Path, left_out: str | None = None) -> dict[str, Any]:
@@ -347,8 +366,11 @@ def write_wav(path: Path, samples: Any, rate_hz: int) -> None:
         file.writeframes(np.asarray(samples, "<i2").tobytes())
 
 
-def yesno(seed: int, folder: Path) -> dict[str, Any]:
-    """Train on the first 31 recordings (five of them for validation), score the last 29."""
+def yesno(name: str, seed: int, folder: Path) -> dict[str, Any]:
+    """Train on the first 31 recordings (five of them for validation), score the last 29.
+
+    The seconds of yesno_cut are those of its second training.
+    """
     source = data_root("speech") / "yesno"
     rows = sorted(
         line.split("\t") for line in (source / "transcripts.tsv").read_text().strip().split("\n")[1:]
@@ -358,8 +380,17 @@ def yesno(seed: int, folder: Path) -> dict[str, Any]:
         lines = [f"{source / path}\t{text}\t{part}" for (path, text), part in zip(rows, parts, strict=True)]
         table = Path(data_folder, "transcripts.tsv")
         table.write_text("\n".join(["path\ttext\tsplit", *lines]) + "\n")
-        took = train(table, Settings(**COMMON, **SETTINGS["yesno"], seed=seed), folder)
-        return {**took, "greedy": scored(Recognizer.load(folder), table, "test").rates(Decoding())}
+        settings = Settings(**COMMON, **SETTINGS[name], seed=seed)
+        if name == "yesno_cut":
+            train(table, settings, folder / "first")
+            settings = settings.model_copy(update={"cut_by": folder / "first"})
+        took = train(table, settings, folder / "last")
+        test = scored(Recognizer.load(folder / "last"), table, "test")
+        return {
+            **took,
+            "greedy": test.rates(Decoding()),
+            "word list": test.rates(Decoding(16, ("NO", "YES"))),
+        }
 
 
 def voices(seed: int, folder: Path) -> dict[str, Any]:
@@ -453,9 +484,11 @@ ONE_RUN: dict[str, Callable[[int, Path], dict[str, Any]]] = {
     "both": partial(an4, "both"),
     "barista": partial(barista, "barista"),
     "barista_both": partial(barista, "barista_both"),
+    "barista_cut": partial(barista, "barista_cut"),
     "fsdd": digits,
     "speakers": each_left_out,
-    "yesno": yesno,
+    "yesno": partial(yesno, "yesno"),
+    "yesno_cut": partial(yesno, "yesno_cut"),
     "voices": voices,
 }
 

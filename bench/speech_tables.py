@@ -14,10 +14,12 @@ SPEECH_SETS = {
     "cells": "AN4, small, equal parameters, 10 minutes",
     "barista": "coffee orders, 50 voices, one direction",
     "barista_both": "coffee orders, both directions",
+    "barista_cut": "coffee orders, one direction, `--cut-by`",
     "orders": "coffee orders, one network of each kind together",
     "fsdd": "FSDD, official split",
     "speakers": "FSDD, the speaker left out",
     "yesno": "yes and no, 29 recordings",
+    "yesno_cut": "the same, `--cut-by`",
     "voices": "digit strings by espeak-ng, other voices",
 }
 

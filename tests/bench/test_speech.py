@@ -94,5 +94,5 @@ def test_all_networks_together_have_a_row() -> None:
 
 
 def test_networks_are_trained_before_they_hear_together(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="has no finished barista-0: run barista and barista_both first"):
+    with pytest.raises(SystemExit, match="has no finished barista-0: run barista with it first"):
         orders_together([0], tmp_path)

@@ -192,6 +192,8 @@ class SpeechKeywords(TrainKeywords, total=False):
     mask_seconds: float
     frequency_masks: int
     mask_bands: int
+    cut_by: str | PathLike[str] | None
+    cut_share: float
     short_first: int
     bidirectional: bool
     conv_size: int

@@ -42,7 +42,7 @@ class Ensemble:
         for other in self.recognizers[1:]:
             for what, own, its in (
                 ("characters", "".join(first.alphabet.labels[1:]), "".join(other.alphabet.labels[1:])),
-                ("features", _frames_of(first), _frames_of(other)),
+                ("features", first.front_end.frames_in_words, other.front_end.frames_in_words),
             ):
                 if own != its:
                     raise SettingsError(
@@ -104,8 +104,3 @@ class Ensemble:
     def text(self, audio: str | os.PathLike[str] | Audio, decoding: Decoding) -> str:
         """The words of an audio file as text."""
         return text_of(self.transcribe(audio, decoding))
-
-
-def _frames_of(recognizer: Recognizer) -> str:
-    front = recognizer.front_end
-    return f"{front.kind}, {front.size} numbers a frame, {front.rate_hz} Hz"

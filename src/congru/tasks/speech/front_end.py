@@ -51,6 +51,11 @@ class FrontEnd:
         return {**asdict(self), "mean": list(self.mean), "deviation": list(self.deviation)}
 
     @property
+    def frames_in_words(self) -> str:
+        """What a frame is: models of the same frames can hear the same recording side by side."""
+        return f"{self.kind}, {self.size} numbers a frame, {self.rate_hz} Hz"
+
+    @property
     def step_size(self) -> int:
         """Features of a step."""
         return self.size * (1 + self.differences) * self.stack

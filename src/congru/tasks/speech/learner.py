@@ -11,7 +11,7 @@ next, which teaches and does not learn,
 Several members (`seeds`) have a reading each. With `consistency` they learn from one another to speak at the same steps, without
 which the mean of their logits says little.
 
-A row is the number of an utterance and the seed of its variation.
+A row is the number of an utterance and the seed of its variation. With `cut_by` a share of them are runs of words (`cuts`).
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from congru.tasks.joining import JoinedLearner
 from congru.tasks.members import side_by_side
 from congru.tasks.speech.arpa import estimate, format_arpa
 from congru.tasks.speech.augment import at_speed, mask_bands, mask_times, warped
+from congru.tasks.speech.cuts import cuts_of
 from congru.tasks.speech.data import Corpus, prepare, steps_needed
 from congru.tasks.speech.frames import SHIFT_SECONDS, Floats
 from congru.tasks.speech.front_end import FROM_FILE, FrontEnd, whole
@@ -52,6 +53,10 @@ Heard = list[tuple[str, str, float, int]]  # reference, hypothesis, nats, charac
 
 _NEIGHBOURS = 8  # batches whose utterances are sorted by length together
 _SAMPLES = 5
+_CUTTING, _TRIES = (
+    1 << 20,
+    8,
+)  # a stream of random numbers of its own, beside those of readings; runs drawn until one fits
 _ANSWER_FRAMES = 150
 
 
@@ -102,6 +107,7 @@ class SpeechLearner(JoinedLearner[Settings]):
             for part in (corpus.train, corpus.validation)
         )
         self._lengths = np.array([len(frames) for frames in self._train])
+        self._cuts = settings.cut_by and cuts_of(settings.cut_by, self.front_end, corpus.train)
 
     @cached_property
     def steps_per_epoch(self) -> int:
@@ -139,21 +145,35 @@ class SpeechLearner(JoinedLearner[Settings]):
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
         """See `collate`; every utterance is varied by its own seed, all first readings before all second ones."""
-        readings = range(self.num_readings)
-        utterances = [self.corpus.train[row] for row in rows[:, 0]]
-        steps = [self.vary(int(row), int(seed), reading) for reading in readings for row, seed in rows]
-        return self.collate(steps, utterances * len(readings))
+        texts, frames = zip(*(self.reading(row, seed) for row, seed in rows.tolist()))
+        steps = [
+            self.vary(text, own, seed, number)
+            for number in range(self.num_readings)
+            for text, own, seed in zip(texts, frames, rows[:, 1].tolist())
+        ]
+        return self.collate(steps, texts * self.num_readings)
 
-    def vary(self, row: int, seed: int, reading: int = 0) -> Floats:
-        """The steps [T, I] of a training utterance with another voice, another speed, and masks.
+    def reading(self, row: int, seed: int) -> tuple[str, Floats]:
+        """Text and normalised frames of a training utterance, or of a run of its words that fits into its steps."""
+        text, frames = self.corpus.train[row].text, self._train[row]
+        rng = np.random.default_rng((seed, _CUTTING))
+        if self._cuts and rng.random() < self.settings.cut_share:
+            for _ in range(_TRIES):
+                run, own = self._cuts[row].run(frames, rng)
+                if steps_needed(run) * self.settings.stack <= len(own):
+                    return run, own
+        return text, frames
+
+    def vary(self, text: str, frames: Floats, seed: int, reading: int = 0) -> Floats:
+        """The steps [T, I] of normalised frames with another voice, another speed, and masks.
 
         All readings of a seed have one voice and one speed, each masks of its own.
         """
-        settings, rng, frames = self.settings, np.random.default_rng(seed), self._train[row]
+        settings, rng = self.settings, np.random.default_rng(seed)
         if settings.warp and self.front_end.kind != FROM_FILE:
             frames = warped(frames, self.front_end.kind, settings.warp, self.corpus.deviation, rng)
         if settings.speed:
-            frames = self._at_speed(frames, 1 + rng.uniform(-settings.speed, settings.speed), row)
+            frames = self._at_speed(frames, 1 + rng.uniform(-settings.speed, settings.speed), text)
         if reading:
             rng = np.random.default_rng((seed, reading))
         if settings.frequency_masks and self.front_end.kind == "fbank":
@@ -162,23 +182,23 @@ class SpeechLearner(JoinedLearner[Settings]):
         longest = round(settings.mask_seconds / (SHIFT_SECONDS * settings.stack))
         return mask_times(steps, settings.time_masks, longest, rng)
 
-    def _at_speed(self, frames: Floats, factor: float, row: int) -> Floats:
+    def _at_speed(self, frames: Floats, factor: float, text: str) -> Floats:
         """As fast as the text allows."""
-        least = steps_needed(self.corpus.train[row].text) * self.settings.stack
+        least = steps_needed(text) * self.settings.stack
         return at_speed(frames, min(factor, len(frames) / max(1, least)))
 
     def after_norm(self, frames: Floats) -> Floats:
         """Steps [T, I] of normalised frames."""
         return whole(Pipeline([self.front_end.after_norm()]), frames)
 
-    def collate(self, steps: Sequence[Floats], utterances: Sequence[Utterance]) -> Batch:
+    def collate(self, steps: Sequence[Floats], texts: Sequence[str]) -> Batch:
         """x [B, T + delay, I], lengths [B] with the delay, targets [S] one after the other, their lengths [B]."""
         delay = self.settings.look_ahead
         lengths = np.array([len(one) + delay for one in steps])
         x = np.zeros((len(steps), int(lengths.max()), self.front_end.step_size), np.float32)
         for k, one in enumerate(steps):
             x[k, : len(one)] = one
-        targets = [self.corpus.alphabet.encode(one.text) for one in utterances]
+        targets = [self.corpus.alphabet.encode(text) for text in texts]
         return {
             "x": x,
             "lengths": lengths,
@@ -226,7 +246,7 @@ class SpeechLearner(JoinedLearner[Settings]):
         """References and hypotheses of some validation utterances."""
         utterances = [self.corpus.validation[row] for row in rows]
         steps = [self.after_norm(self._validation[row]) for row in rows]
-        batch = self.tensors(self.collate(steps, utterances), networks)
+        batch = self.tensors(self.collate(steps, [one.text for one in utterances]), networks)
         log_p = self.log_probabilities([self.mean_logits(networks, batch["x"], batch["lengths"])])
         nats = self.nats(log_p, batch)
         return [

@@ -79,6 +79,16 @@ class VariationSettings(FeatureSettings):
     mask_seconds: Annotated[float, Field(gt=0, description="Longest of them.")] = 0.2
     frequency_masks: Annotated[int, Field(ge=0, description="Bands set to the mean; for fbank.")] = 1
     mask_bands: Annotated[int, Field(ge=1, description="Widest of them.")] = 8
+    cut_by: Annotated[
+        Path | None,
+        Field(
+            description="Model that hears when each word of like recordings is said: utterances are also read as runs of their"
+            " words, so that the order of words is not learnt by heart."
+        ),
+    ] = None
+    cut_share: Annotated[
+        float, Field(gt=0, le=1, description="Share of the readings that are such runs, with --cut-by.")
+    ] = 0.5
     short_first: Annotated[
         int, Field(ge=0, description="First epochs in which short utterances come first.")
     ] = 1
