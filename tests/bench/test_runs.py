@@ -19,7 +19,7 @@ RUNS = [
     ("assistant small", "", "seconds"),
     ("assistant dialogues", "chat/babi_dialog", "task 1, 100 dialogues"),
     ("music variants", "music/boulanger", "metric"),
-    ("speech yesno", "speech/yesno", "greedy"),
+    ("speech yesno_cut", "speech/yesno", "word list"),
     ("speech speakers", "speech/fsdd", "accuracy"),
     ("video cells", "video/libras", "gru"),
     ("video online", "video/libras", "early_accuracy"),
