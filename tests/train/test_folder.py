@@ -218,7 +218,10 @@ def test_a_run_that_recorded_no_files_of_its_settings_is_continued(tmp_path: Pat
     files = [{"path": "vectors.txt", "sha256": "a" * 64, "bytes": 1}]
     folder.check_same_data({"source": "a.txt", "train": 5, "settings_files": files})
     folder.write_json("data.json", {"source": "a.txt", "train": 5, "settings_files": files})
-    with pytest.raises(RunFolderError, match="data: settings_files is not what the run in"):
+    with pytest.raises(
+        RunFolderError,
+        match=r"data: a file or model that a setting names is not what the run in .* use the same one,",
+    ):
         folder.check_same_data({"source": "a.txt", "train": 5})
     folder.close()
 

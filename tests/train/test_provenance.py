@@ -12,6 +12,7 @@ import torch
 from toy import ToyLearner, ToySettings
 
 from congru.errors import RunFolderError
+from congru.tasks.speech.settings import Settings
 from congru.train.folder import RunFolder
 from congru.train.provenance import data_record, environment, processor_name, resume_line
 
@@ -47,6 +48,22 @@ def test_a_run_is_not_continued_on_a_changed_file(tmp_path: Path) -> None:
     ):
         folder.check_same_data(data_record({"source": str(data), "train": 7}))
     folder.close()
+
+
+def test_of_a_run_that_a_setting_names_only_the_model_counts(tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    (first / "model").mkdir(parents=True)
+    (first / "model" / "config.json").write_text("{}")
+    (first / "log.txt").write_text("one")
+    settings = Settings(cut_by=first)
+    before = data_record({"files": []}, settings)
+    assert [one["path"] for one in before["settings_files"]] == ["config.json"]  # type: ignore[attr-defined]
+    (first / "log.txt").write_text("two")
+    (first / "second").mkdir()
+    assert data_record({"files": []}, settings) == before
+    assert data_record({"files": []}, Settings(cut_by=first / "model")) == before
+    (first / "model" / "config.json").write_text("{ }")
+    assert data_record({"files": []}, settings) != before
 
 
 def test_the_environment_is_plain_json() -> None:

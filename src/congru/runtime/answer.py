@@ -47,6 +47,8 @@ def check_answer(content: bytes, reply: Callable[[Arrays], Arrays], folder: Path
     inputs, expected = (of_owner(tensors, what, ".") for what in ("input", "output"))
     try:
         outputs = reply(inputs)
+    except ModelFolderError:
+        raise  # it says all
     except CongruError as error:
         raise ModelFolderError(f"{folder / ANSWER} cannot be replayed ({error}): train anew") from None
     for name, value in expected.items():

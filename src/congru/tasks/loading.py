@@ -28,6 +28,12 @@ MISFITS = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError,
 """What Python and NumPy raise where parts that do not belong together meet."""
 
 
+class Later(NamedTuple):
+    """A kind of value that folders of older versions lack."""
+
+    kind: Any
+
+
 class Number(NamedTuple):
     """A kind of value: a number from `low` to `high`; `whole` ones only where it says so."""
 
@@ -69,9 +75,13 @@ def start_model(folder: Path, task: str, file: str | None = None) -> Model:
     """The model that training starts from, which must be one of the task, with `file` in its folder where it is named.
 
     Raises:
+        ModelFolderError: a folder that cannot be loaded.
         SettingsError: a model of another task.
     """
-    model = read_folder(folder)
+    try:
+        model = read_folder(folder)
+    except ModelFolderError as error:
+        raise ModelFolderError(f"start_from: {error}") from None
     if model.task != task or (file is not None and file not in model.files):
         raise SettingsError(
             f"start_from is '{folder}', a model of the task {model.task!r}, expected one of congru train {task}:"
@@ -169,10 +179,15 @@ def need_nodes(network: Network, names: tuple[str, ...], folder: Path) -> None:
 def check_config(model: Model, **kinds: Any) -> None:
     """Raise :class:`ModelFolderError` for the first value of `task_config` that is missing or of another kind.
 
-    A kind is a type, a :class:`Number`, a value itself such as None or "char", or a tuple of kinds of which one must fit.
+    A kind is a type, a :class:`Number`, a value itself such as None or "char", or a tuple of kinds of which one must fit; what
+    :class:`Later` names may be missing.
     """
     config: Mapping[str, Any] = model.task_config
     for name, kind in kinds.items():
+        if isinstance(kind, Later):
+            if name not in config:
+                continue
+            kind = kind.kind
         if not _fits(config[name], kind):
             raise ModelFolderError(
                 f"{model.folder}: task_config has {name} = {config[name]!r:.60}, expected {_words(kind)}:"

@@ -30,6 +30,9 @@ from congru.train.liveness import is_gone, this_process
 
 CONFIG, STATUS, LOG = "config.yaml", "status.json", "log.txt"
 _MOST_BYTES = 64 << 20  # of a file of JSON
+_WHAT = {
+    "settings_files": ("a file or model that a setting names", "one")
+}  # what keys of data.json are, and what to use again
 HEADER = ("step", "time", "split", "name", "value")
 
 
@@ -234,9 +237,10 @@ class RunFolder:
             now.pop("settings_files", None)
         for key in sorted({*before, *now}):
             if before.get(key) != now.get(key):
+                what, use = _WHAT.get(key, (key, "data"))
                 raise RunFolderError(
-                    f"data: {key} is not what the run in {self.path} was started with: "
-                    "use the same data, or start another run with another --out"
+                    f"data: {what} is not what the run in {self.path} was started with: "
+                    f"use the same {use}, or start another run with another --out"
                 )
 
     def log(self, line: str) -> None:

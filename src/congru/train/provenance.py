@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from congru.errors import DataError
+from congru.runtime.folder import find_model_folder
 from congru.train.base import AnyLearner
 from congru.train.resolve import paths_of
 from congru.train.settings import ModelSettings
@@ -116,9 +117,12 @@ def _each(value: Any) -> list[Any]:
 
 
 def _listed(key: str, named: list[Any]) -> dict[str, object]:
-    """The records of all files below the paths under `key`; nothing where there are none."""
+    """The records of all files below the paths under `key`; nothing where there are none.
+
+    Of a run folder only its model counts: what else lies there, such as its log, may change.
+    """
     roots = [Path(path) for path in named if isinstance(path, (str, Path)) and os.path.exists(path)]
-    files = [entry for root in roots for entry in _file_records(root)]
+    files = [entry for root in roots for entry in _file_records(find_model_folder(root))]
     return {key: files} if files else {}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 import congru
 from congru.cli.main import main
 from congru.errors import DataError, ModelFolderError, SettingsError
+from congru.runtime.folder import config_sum, find_model_folder
 from congru.tasks.video import early
 from congru.tasks.video.baselines import Neighbours
 from congru.tasks.video.changes import Changes
@@ -180,12 +182,52 @@ def test_no_frame_decides_before_the_earliest() -> None:
     labels = np.zeros(2, np.int64)
     assert early.decide(hasty, early.Rule(0.9)) == (1, 0)
     assert early.decide(hasty, early.Rule(0.9, first=2)) == (0, 2)
-    assert early.decide(hasty[:2], early.Rule(0.9, first=3)) == (1, 1)
+    assert early.decide(hasty[:2], early.Rule(0.9, first=3)) is None
+    undecided = early.score([hasty[:2]], labels[:1], early.Rule(0.9, first=3))
+    assert undecided == (0.0, 0.0, 0.0)  # a clip without a decision counts with its end
     assert early.fit_rule([hasty, hasty], labels).threshold > 0.95
     waiting = early.fit_rule([hasty, hasty], labels, earliest=0.6)
     assert waiting.first == 2
+    ninety = [np.full((90, 2), 0.5)]
+    assert early.fit_rule(ninety, labels[:1], earliest=0.7).first == 63  # 0.7 * 90 is a little less in binary
     assert waiting.threshold == pytest.approx(2 / 3)
     assert early.score([hasty, hasty], labels, waiting) == (1.0, 1.0, pytest.approx(1 / 4))
+
+
+def changed(model: Path, folder: Path, **values: Any) -> Path:
+    """A copy of a run's model with other values in its task_config, as if it had been saved so."""
+    shutil.copytree(find_model_folder(model), folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["task_config"].update(values)
+    config["sha256"]["config.json"] = config_sum(config)
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_what_is_never_sure_has_no_early_decision(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = changed(films, tmp_path / "late", first_decision=8)
+    video = write_video(tmp_path / "a.mp4", square(8, True))
+    run(model, video)
+    assert (
+        "no early decision within 8 frames: from frame 9 on, at a probability of" in capsys.readouterr().out
+    )
+    run(model, video, json_lines=True)
+    assert json.loads(capsys.readouterr().out)["early"] is None
+    run(model, video, stream=True)
+    assert "decided" not in capsys.readouterr().out
+    with pytest.raises(
+        ModelFolderError, match=r"task_config has first_decision = -5, expected a whole number"
+    ):
+        Classifier.load(changed(films, tmp_path / "before", first_decision=-5))
+
+
+def test_early_decisions_are_those_of_a_stream() -> None:
+    for name, value in (("earliest", 0.3), ("early_loss", 0.02)):
+        with pytest.raises(ValueError, match=rf"{name} is {value} without streaming, expected 0"):
+            Settings(**{name: value})
+        assert getattr(Settings(**{name: value}, streaming=True), name) == value
 
 
 def test_a_stream_keeps_the_earliest_of_its_training(films: Path) -> None:
@@ -235,8 +277,8 @@ def test_frames_one_by_one_give_the_probabilities_of_the_whole_clip(films: Path,
         # A clip may end undecided: which do is not the same on every processor.
         sure = steps.max(1) >= classifier.rule.threshold
         assert [moment.decided for moment in moments] == np.logical_or.accumulate(sure).tolist()
-        frame = sure.argmax() if sure.any() else len(steps) - 1
-        assert early.decide(steps, classifier.rule)[1] == frame
+        decided = early.decide(steps, classifier.rule)
+        assert decided == ((steps[sure.argmax()].argmax(), sure.argmax()) if sure.any() else None)
         rows = classifier.step_logits([clip, clip[:3]])
         np.testing.assert_allclose(rows[1], rows[0][:3], atol=1e-5)
 
@@ -250,7 +292,7 @@ def test_clips_are_answered_from_files_folders_and_the_standard_input(
     answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [answer["frames"] for answer in answers] == [8, 6]
     assert answers[0]["class"] == "right"
-    assert 1 <= answers[0]["early"]["frame"] <= 8
+    assert all(one["early"] is None or 1 <= one["early"]["frame"] <= one["frames"] for one in answers)
     run(films, video, stream=True, json_lines=True)
     frames = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [frame["frame"] for frame in frames] == list(range(1, 9))

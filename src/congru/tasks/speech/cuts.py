@@ -1,7 +1,7 @@
 """Training utterances cut to runs of their words, so that neither the order nor the number of words is learnt by heart.
 
 Another model, which has heard like recordings, says when each word of a training text is said (`align`). An utterance of n words
-is cut where it is quietest between the end of one word and the beginning of the next,
+is cut where it is quietest between the end of one word and the beginning of the next (in the middle where features do not say),
 
     0 <= c_0 <= c_1 <= ... <= c_n <= frames,    word k from c_k to c_(k+1)
 
@@ -11,14 +11,14 @@ run would be known by its sudden beginning.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from congru.errors import SettingsError
+from congru.errors import DataError, ModelFolderError, SettingsError
 from congru.tasks.speech.align import align
 from congru.tasks.speech.frames import SHIFT_SECONDS, Floats
 from congru.tasks.speech.front_end import FrontEnd
@@ -34,14 +34,17 @@ _BEFORE, _AFTER = (
 
 @dataclass(frozen=True)
 class Cut:
-    """The words of an utterance, and the frames c_0 .. c_n at which it can be cut."""
+    """The words of an utterance, the frames c_0 .. c_n at which it can be cut, and how probable its characters were."""
 
     words: Sequence[str]
     frames: Sequence[int]
+    confidence: float = 1.0
 
-    def run(self, whole: Floats, rng: np.random.Generator) -> tuple[str, Floats]:
-        """A run of at least one word at random: its text and frames of `whole` [n, F]."""
+    def run(self, whole: Floats, rng: np.random.Generator) -> tuple[str, Floats] | None:
+        """A run of at least one word at random: its text and frames of `whole` [n, F]; None where a word of it has no frame."""
         first, end = np.sort(rng.choice(len(self.words) + 1, 2, replace=False)).tolist()
+        if not np.diff(self.frames[first : end + 1]).all():
+            return None
         parts = (
             whole[: self.frames[0]],
             whole[self.frames[first] : self.frames[end]],
@@ -57,7 +60,10 @@ def cuts_of(folder: Path, front_end: FrontEnd, utterances: Sequence[Utterance]) 
         ModelFolderError: a folder that cannot be loaded, or of another task.
         SettingsError: a model of other features, or one that cannot write a text.
     """
-    recognizer = Recognizer.load(folder)
+    try:
+        recognizer = Recognizer.load(folder)
+    except ModelFolderError as error:
+        raise ModelFolderError(f"cut_by: {error}") from None
     for what, own, expected in (
         ("features", recognizer.front_end.frames_in_words, front_end.frames_in_words),
         ("characters", *_characters(recognizer.alphabet, utterances)),
@@ -77,15 +83,19 @@ def _characters(alphabet: Alphabet, utterances: Sequence[Utterance]) -> tuple[st
 
 
 def cut_of(recognizer: Recognizer, utterance: Utterance) -> Cut:
-    """Where one utterance is cut."""
+    """Where one utterance is cut: nowhere if the model takes steps too long for its text."""
     alphabet, stack, length = recognizer.alphabet, recognizer.front_end.stack, len(utterance.frames)
-    log_p = recognizer.log_probabilities(recognizer.steps(utterance.frames))
-    tokens = align(log_p, alphabet.encode(utterance.text))
-    quiet = np.convolve(loudness(utterance.frames, recognizer.front_end.kind), np.ones(3) / 3, "same")
+    try:
+        log_p = recognizer.log_probabilities(recognizer.steps(utterance.frames))
+        tokens = align(log_p, alphabet.encode(utterance.text))
+    except DataError:
+        return Cut([utterance.text], [0, length], 0.0)
+    loud = loudness(utterance.frames, recognizer.front_end.kind)
 
     def quietest(begin: int, end: int) -> int:
         begin = min(max(begin, 0), length - 1)
-        return begin + int(quiet[begin : max(end, begin) + 1].argmin())
+        end = min(max(end, begin), length - 1)
+        return (begin + end) // 2 if loud is None else begin + int(loud[begin : end + 1].argmin())
 
     before, after = (round(seconds / SHIFT_SECONDS) for seconds in (_BEFORE, _AFTER))
     first, last = tokens[0].start * stack, (tokens[-1].end - 1) * stack
@@ -95,11 +105,27 @@ def cut_of(recognizer: Recognizer, utterance: Utterance) -> Cut:
         if one.token == alphabet.space
     ]
     cuts = [quietest(first - before, first), *inner, quietest(last, last + after)]
-    return Cut(utterance.text.split(), np.maximum.accumulate(cuts).tolist())
+    confidence = float(np.mean([one.confidence for one in tokens]))
+    return Cut(utterance.text.split(), np.maximum.accumulate(cuts).tolist(), confidence)
 
 
-def loudness(frames: Floats, kind: str) -> NDArray[np.float64]:
-    """A number per frame of [n, F] that is less where it is quieter; of features from a file, whose kind is unknown, 0."""
-    if kind == "fbank":
-        return np.asarray(frames.mean(1), np.float64)
-    return np.asarray(frames[:, 0] if kind in ("mfcc", "sphinx") else np.zeros(len(frames)), np.float64)
+def loudness(frames: Floats, kind: str) -> NDArray[np.float64] | None:
+    """A number per frame of [n, F], the mean of three, less where it is quieter; None of features whose kind is unknown."""
+    if kind not in _LOUDNESS:
+        return None
+    own = np.pad(np.asarray(_LOUDNESS[kind](frames), np.float64), 1, mode="edge")
+    return np.asarray((own[:-2] + own[1:-1] + own[2:]) / 3)
+
+
+_LOUDNESS: dict[str, Callable[[Floats], Floats]] = {
+    "fbank": lambda frames: frames.mean(1),
+    "mfcc": lambda frames: frames[:, 0],
+    "sphinx": lambda frames: frames[:, 0],
+}
+
+
+def in_words(cuts: Sequence[Cut]) -> str:
+    """How many utterances can be cut, and how well the model heard them."""
+    several = [one for one in cuts if len(one.words) > 1]
+    sure = float(np.mean([one.confidence for one in several])) if several else 0.0
+    return f"{len(several)} of {len(cuts)} utterances, whose characters the model of --cut-by gave {sure:.0%} in the mean"

@@ -34,7 +34,7 @@ from congru.tasks.joining import JoinedLearner
 from congru.tasks.members import side_by_side
 from congru.tasks.speech.arpa import estimate, format_arpa
 from congru.tasks.speech.augment import at_speed, mask_bands, mask_times, warped
-from congru.tasks.speech.cuts import cuts_of
+from congru.tasks.speech.cuts import cuts_of, in_words
 from congru.tasks.speech.data import Corpus, prepare, steps_needed
 from congru.tasks.speech.frames import SHIFT_SECONDS, Floats
 from congru.tasks.speech.front_end import FROM_FILE, FrontEnd, whole
@@ -107,7 +107,7 @@ class SpeechLearner(JoinedLearner[Settings]):
             for part in (corpus.train, corpus.validation)
         )
         self._lengths = np.array([len(frames) for frames in self._train])
-        self._cuts = settings.cut_by and cuts_of(settings.cut_by, self.front_end, corpus.train)
+        self._cuts = [] if settings.cut_by is None else cuts_of(settings.cut_by, self.front_end, corpus.train)
 
     @cached_property
     def steps_per_epoch(self) -> int:
@@ -159,9 +159,9 @@ class SpeechLearner(JoinedLearner[Settings]):
         rng = np.random.default_rng((seed, _CUTTING))
         if self._cuts and rng.random() < self.settings.cut_share:
             for _ in range(_TRIES):
-                run, own = self._cuts[row].run(frames, rng)
-                if steps_needed(run) * self.settings.stack <= len(own):
-                    return run, own
+                run = self._cuts[row].run(frames, rng)
+                if run is not None and steps_needed(run[0]) * self.settings.stack <= len(run[1]):
+                    return run
         return text, frames
 
     def vary(self, text: str, frames: Floats, seed: int, reading: int = 0) -> Floats:
@@ -321,6 +321,8 @@ class SpeechLearner(JoinedLearner[Settings]):
             "features": f"{front.kind}, {front.step_size} numbers every {1000 * front.step_seconds:.0f} ms",
             "characters": "".join(corpus.alphabet.labels[1:]),
         }
+        if self._cuts:
+            summary["cut"] = in_words(self._cuts)
         if corpus.num_test:
             summary["test"] = f"{corpus.num_test} utterances, not looked at"
         if front.running:

@@ -82,8 +82,8 @@ class VariationSettings(FeatureSettings):
     cut_by: Annotated[
         Path | None,
         Field(
-            description="Model that hears when each word of like recordings is said: utterances are also read as runs of their"
-            " words, so that the order of words is not learnt by heart."
+            description="Model or run folder of congru train speech that hears when each word of these recordings is said: in a"
+            " share of the readings only a run of words is read, so that the order of words is not learnt by heart."
         ),
     ] = None
     cut_share: Annotated[

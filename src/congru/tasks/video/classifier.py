@@ -21,7 +21,7 @@ from congru.runtime.model import Model
 from congru.runtime.network import Network
 from congru.runtime.session import Session
 from congru.runtime.tensors import parse_tensors
-from congru.tasks.loading import SHARE, Number, fitting, load_model
+from congru.tasks.loading import SHARE, Later, Number, fitting, load_model
 from congru.tasks.video import early
 from congru.tasks.video.baselines import FILE, Neighbours
 from congru.tasks.video.clips import Clip, read_clip
@@ -73,6 +73,7 @@ class Classifier:
         max_frames=Number(1, 1e6, whole=True),
         temperature=Number(1e-6, 1e6),
         threshold=SHARE,
+        first_decision=Later(Number(0, 1e6, whole=True)),
         validation=SHARE,
         fold=Number(0, 1e6, whole=True),
         leave_out=list,
@@ -103,9 +104,7 @@ class Classifier:
             classes=list(classes),
             shape=shape,
             temperature=float(config["temperature"]),
-            rule=early.Rule(
-                float(config["threshold"]), max(0, int(config.get("first_decision", 0)))
-            ),  # older models lack it
+            rule=early.Rule(float(config["threshold"]), config.get("first_decision", 0)),
             config=config,
         )
 

@@ -167,7 +167,10 @@ class Settings(FrameSettings, title="settings of video"):
     earliest: Annotated[
         float,
         Field(
-            ge=0, lt=1, description="No early decision before this share of a validation clip's usual length."
+            ge=0,
+            lt=1,
+            description="With --streaming: no early decision before this share of the validation clips' median length; 0: from"
+            " the first frame on.",
         ),
     ] = 0.0
     window: Annotated[
@@ -227,6 +230,16 @@ class Settings(FrameSettings, title="settings of video"):
         if self.seeds > 1 and (self.predict == "frames" or self.start_from is not None):
             where = "predict = 'frames'" if self.predict == "frames" else "start_from"
             raise ValueError(f"seeds is {self.seeds} with {where}, expected 1 there: leave out --seeds")
+        return self
+
+    @model_validator(mode="after")
+    def _only_streams_decide_early(self) -> Self:
+        for name, value in (("early_loss", self.early_loss), ("earliest", self.earliest)):
+            if value and not self.streaming:
+                raise ValueError(
+                    f"{name} is {value} without streaming, expected 0: only a stream decides early; add --streaming, or leave"
+                    " it out"
+                )
         return self
 
     @model_validator(mode="after")

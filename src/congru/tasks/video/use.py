@@ -151,7 +151,7 @@ def _say(
 ) -> None:
     p = steps[-1]
     order = np.argsort(-p, kind="stable")
-    decided = early.decide(steps, classifier.rule) if classifier.streams else None
+    decided = early.decide(steps, classifier.rule)
     if json_lines:
         answer: dict[str, Any] = {
             "clip": name,
@@ -159,13 +159,15 @@ def _say(
             "class": classifier.classes[int(order[0])],
             "probabilities": dict(zip(classifier.classes, p.round(6).tolist())),
         }
-        if decided is not None:
-            answer["early"] = {"class": classifier.classes[decided[0]], "frame": decided[1] + 1}
+        if classifier.streams:
+            answer["early"] = decided and {"class": classifier.classes[decided[0]], "frame": decided[1] + 1}
         print(plain_json.as_json(answer))
         return
     best = ", ".join(f"{classifier.classes[int(k)]} {p[k]:.1%}" for k in order[:3])
     print(f"{name}: {best}")
-    if decided is not None:
+    if classifier.streams and decided is None:
+        print(f"  no early decision within {frames} frames: {classifier.rule.in_words()}")
+    elif classifier.streams and decided is not None:
         label, frame = decided
         print(f"  early decision: {classifier.classes[label]} after frame {frame + 1} of {frames}")
 
@@ -236,6 +238,7 @@ def evaluate(
     rows = {"model": {**scores_of(ends, labels), "calibration": calibration_error(np.exp(ends), labels)}}
     if classifier.streams:
         rows.update(_on_the_way(classifier, steps, labels))
+        notes["early decisions"] = classifier.rule.in_words()
     for title, scores in neighbours_of(loaded).scores(clips).items():
         rows[title] = scores_with_calibration(scores, labels)
     if not quiet:
