@@ -161,7 +161,8 @@ class Settings(FrameSettings, title="settings of video"):
         Field(
             ge=0,
             lt=1,
-            description="Share of validation clips that early decisions may get wrong in addition.",
+            description="With --streaming: share of validation clips that early decisions may get wrong beyond those wrong at"
+            " their ends.",
         ),
     ] = 0.0
     earliest: Annotated[
