@@ -87,8 +87,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
     "cells": PATHS,
     "direction": {**DIGITS, "moving_digits": "direction", "steps": 400, "turn": 0},
-    # Chosen on the validation digits (docs/LOG.md).
-    "digit": {**WHICH, "steps": 2400, "batch_size": 16, "learning_rate": 3e-3, "dropout": 0.1, "seeds": 3},
+    "digit": {**WHICH, "steps": 2400},
     "order": {**DIGITS, "moving_digits": "order", "figure": True, "steps": 800, "pool": "last"},
     "weizmann": {
         **SILHOUETTES,
