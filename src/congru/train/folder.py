@@ -30,9 +30,8 @@ from congru.train.liveness import is_gone, this_process
 
 CONFIG, STATUS, LOG = "config.yaml", "status.json", "log.txt"
 _MOST_BYTES = 64 << 20  # of a file of JSON
-_WHAT = {
-    "settings_files": ("a file or model that a setting names", "one")
-}  # what keys of data.json are, and what to use again
+# What keys of data.json are, and what is to be used again.
+_WHAT = {"settings_files": ("a file or model that a setting names", "one")}
 HEADER = ("step", "time", "split", "name", "value")
 
 

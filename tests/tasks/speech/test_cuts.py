@@ -84,7 +84,7 @@ def test_a_share_of_the_readings_are_runs_and_the_others_are_as_without(
     rows = np.concatenate([plain.rows(epoch) for epoch in range(4)])
     shorter = 0
     for row, seed in rows.tolist():
-        (text, frames), (other, own) = plain.reading(row, seed), cutting.reading(row, seed)
+        (text, frames), (other, own) = plain.draw(row, seed), cutting.draw(row, seed)
         if other == text:
             np.testing.assert_array_equal(own, frames)
             continue
@@ -98,7 +98,7 @@ def test_a_share_of_the_readings_are_runs_and_the_others_are_as_without(
     )
     for key in batch:
         np.testing.assert_array_equal(batch[key], again[key], err_msg=key)
-    texts = [cutting.reading(row, seed)[0] for row, seed in rows[:8].tolist()]
+    texts = [cutting.draw(row, seed)[0] for row, seed in rows[:8].tolist()]
     assert batch["target_lengths"].tolist() == [len(text) for text in texts]
 
 

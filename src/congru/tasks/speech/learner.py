@@ -53,10 +53,8 @@ Heard = list[tuple[str, str, float, int]]  # reference, hypothesis, nats, charac
 
 _NEIGHBOURS = 8  # batches whose utterances are sorted by length together
 _SAMPLES = 5
-_CUTTING, _TRIES = (
-    1 << 20,
-    8,
-)  # a stream of random numbers of its own, beside those of readings; runs drawn until one fits
+_CUTTING = 1 << 20  # the stream of random numbers of cuts, beside those of readings
+_TRIES = 8  # runs of words drawn until one fits
 _ANSWER_FRAMES = 150
 
 
@@ -145,7 +143,7 @@ class SpeechLearner(JoinedLearner[Settings]):
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
         """See `collate`; every utterance is varied by its own seed, all first readings before all second ones."""
-        texts, frames = zip(*(self.reading(row, seed) for row, seed in rows.tolist()))
+        texts, frames = zip(*(self.draw(row, seed) for row, seed in rows.tolist()))
         steps = [
             self.vary(text, own, seed, number)
             for number in range(self.num_readings)
@@ -153,7 +151,7 @@ class SpeechLearner(JoinedLearner[Settings]):
         ]
         return self.collate(steps, texts * self.num_readings)
 
-    def reading(self, row: int, seed: int) -> tuple[str, Floats]:
+    def draw(self, row: int, seed: int) -> tuple[str, Floats]:
         """Text and normalised frames of a training utterance, or of a run of its words that fits into its steps."""
         text, frames = self.corpus.train[row].text, self._train[row]
         rng = np.random.default_rng((seed, _CUTTING))
