@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 import congru
+from changed_folders import change_config, sign
 from congru.errors import BackendError, ModelFolderError, SettingsError
 from congru.kernels.rounding import to_bfloat16
 from congru.runtime import atomic
 from congru.runtime import folder as folder_module
-from congru.runtime.folder import config_sum, save_again, save_model
+from congru.runtime.folder import save_again, save_model
 from congru.runtime.golden import make_golden
 from congru.runtime.network import Network
 from runtime_models import CELLS, char_file, random_weights, save, save_text, token_config, vector_config
@@ -46,25 +47,6 @@ def refusal(path: Path) -> str:
     line = str(caught.value)
     assert "\n" not in line
     return line
-
-
-def sign(path: Path) -> None:
-    """Write the sums anew, so that what was changed looks as if it had been saved so."""
-    import hashlib
-
-    config = json.loads((path / "config.json").read_text())
-    for name in config["sha256"]:
-        if name != "config.json" and (path / name).exists():
-            config["sha256"][name] = hashlib.sha256((path / name).read_bytes()).hexdigest()
-    config["sha256"]["config.json"] = config_sum(config)
-    (path / "config.json").write_text(json.dumps(config))
-
-
-def change_config(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    config = json.loads((path / "config.json").read_text())
-    change(config)
-    (path / "config.json").write_text(json.dumps(config))
-    sign(path)
 
 
 def change_tensors(path: Path, change: Callable[[dict[str, np.ndarray]], object]) -> None:

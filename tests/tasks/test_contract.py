@@ -21,6 +21,7 @@ from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as format_tensors
 
 import congru
+from changed_folders import change_config
 from congru.cli.main import main
 from congru.errors import CongruError, DataError, ModelFolderError, SettingsError
 from congru.runtime.answer import ANSWER
@@ -334,11 +335,7 @@ def test_wrong_input_is_one_line(
 def test_a_model_of_another_task_is_refused(trained: Trained, tmp_path: Path) -> None:
     model = congru.load(trained.out)
     save_again(model, tmp_path / "other", model.files)
-    path = tmp_path / "other" / "config.json"
-    config = json.loads(path.read_text())
-    config["task"] = "another"
-    config["sha256"]["config.json"] = config_sum(config)
-    path.write_text(json.dumps(config))
+    change_config(tmp_path / "other", lambda config: config.update(task="another"))
     with pytest.raises(
         ModelFolderError, match=f"is a model of the task 'another', expected '{trained.task.name}'"
     ):

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import congru
+from changed_folders import change_config
 from congru.cli.main import main
 from congru.errors import DataError, ModelFolderError, SettingsError
-from congru.runtime.folder import config_sum, find_model_folder
+from congru.runtime.folder import find_model_folder
 from congru.tasks.video import early
 from congru.tasks.video.baselines import Neighbours
 from congru.tasks.video.changes import Changes
@@ -188,19 +189,16 @@ def test_no_frame_decides_before_the_earliest() -> None:
     assert early.fit_rule([hasty, hasty], labels).threshold > 0.95
     waiting = early.fit_rule([hasty, hasty], labels, earliest=0.6)
     assert waiting.first == 2
-    ninety = [np.full((90, 2), 0.5)]
-    assert early.fit_rule(ninety, labels[:1], earliest=0.7).first == 63  # 0.7 * 90 is a little less in binary
     assert waiting.threshold == pytest.approx(2 / 3)
     assert early.score([hasty, hasty], labels, waiting) == (1.0, 1.0, pytest.approx(1 / 4))
+    ninety = [np.full((90, 2), 0.5)]
+    assert early.fit_rule(ninety, labels[:1], earliest=0.7).first == 63  # 0.7 * 90 is a little less in binary
 
 
 def changed(model: Path, folder: Path, **values: Any) -> Path:
     """A copy of a run's model with other values in its task_config, as if it had been saved so."""
     shutil.copytree(find_model_folder(model), folder)
-    config = json.loads((folder / "config.json").read_text())
-    config["task_config"].update(values)
-    config["sha256"]["config.json"] = config_sum(config)
-    (folder / "config.json").write_text(json.dumps(config))
+    change_config(folder, lambda config: config["task_config"].update(values))
     return folder
 
 
