@@ -6,10 +6,11 @@ by hand, whose files, settings and networks do not belong together is refused in
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -71,6 +72,15 @@ def load(
     return model
 
 
+@contextlib.contextmanager
+def named_by(setting: str) -> Iterator[None]:
+    """Begin the line about a folder that cannot be loaded with the setting that names it."""
+    try:
+        yield
+    except ModelFolderError as error:
+        raise ModelFolderError(f"{setting}: {error}") from None
+
+
 def start_model(folder: Path, task: str, file: str | None = None) -> Model:
     """The model that training starts from, which must be one of the task, with `file` in its folder where it is named.
 
@@ -78,10 +88,8 @@ def start_model(folder: Path, task: str, file: str | None = None) -> Model:
         ModelFolderError: a folder that cannot be loaded.
         SettingsError: a model of another task.
     """
-    try:
+    with named_by("start_from"):
         model = read_folder(folder)
-    except ModelFolderError as error:
-        raise ModelFolderError(f"start_from: {error}") from None
     if model.task != task or (file is not None and file not in model.files):
         raise SettingsError(
             f"start_from is '{folder}', a model of the task {model.task!r}, expected one of congru train {task}:"

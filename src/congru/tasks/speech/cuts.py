@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from congru.errors import DataError, ModelFolderError, SettingsError
+from congru.errors import DataError, SettingsError
+from congru.tasks.loading import named_by
 from congru.tasks.speech.align import align
 from congru.tasks.speech.frames import SHIFT_SECONDS, Floats
 from congru.tasks.speech.front_end import FrontEnd
@@ -60,10 +61,8 @@ def cuts_of(folder: Path, front_end: FrontEnd, utterances: Sequence[Utterance]) 
         ModelFolderError: a folder that cannot be loaded, or of another task.
         SettingsError: a model of other features, or one that cannot write a text.
     """
-    try:
+    with named_by("cut_by"):
         recognizer = Recognizer.load(folder)
-    except ModelFolderError as error:
-        raise ModelFolderError(f"cut_by: {error}") from None
     for what, own, expected in (
         ("features", recognizer.front_end.frames_in_words, front_end.frames_in_words),
         ("characters", *_characters(recognizer.alphabet, utterances)),

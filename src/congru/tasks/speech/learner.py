@@ -154,8 +154,10 @@ class SpeechLearner(JoinedLearner[Settings]):
     def draw(self, row: int, seed: int) -> tuple[str, Floats]:
         """Text and normalised frames of a training utterance, or of a run of its words that fits into its steps."""
         text, frames = self.corpus.train[row].text, self._train[row]
+        if not self._cuts:
+            return text, frames
         rng = np.random.default_rng((seed, _CUTTING))
-        if self._cuts and rng.random() < self.settings.cut_share:
+        if rng.random() < self.settings.cut_share:
             for _ in range(_TRIES):
                 run = self._cuts[row].run(frames, rng)
                 if run is not None and steps_needed(run[0]) * self.settings.stack <= len(run[1]):

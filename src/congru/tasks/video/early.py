@@ -58,9 +58,11 @@ def decide(probabilities: Probabilities, rule: Rule) -> tuple[int, int] | None:
     >>> decide(np.array([[0.6, 0.4], [0.7, 0.3]]), Rule(0.8)) is None
     True
     """
-    frames = (t for t, p in enumerate(probabilities) if rule.decides(t, p))
-    frame = next(frames, None)
-    return None if frame is None else (int(probabilities[frame].argmax()), frame)
+    sure = np.flatnonzero(probabilities[rule.first :].max(1) >= rule.threshold)
+    if not len(sure):
+        return None
+    frame = rule.first + int(sure[0])
+    return int(probabilities[frame].argmax()), frame
 
 
 def score(clips: Sequence[Probabilities], labels: NDArray[np.int64], rule: Rule) -> Early:
@@ -85,9 +87,8 @@ def fit_rule(
     >>> fit_rule(clips, np.array([1, 0]), earliest=0.5).first
     1
     """
-    first = int(
-        earliest * float(np.median([len(clip) for clip in clips])) + 1e-6
-    )  # 0.7 * 90 is a little below 63
+    usual = float(np.median([len(clip) for clip in clips]))
+    first = int(earliest * usual + 1e-6)  # 0.7 * 90 is a little below 63
     best = 1.0
     for threshold in reversed(THRESHOLDS):
         result = score(clips, labels, Rule(threshold, first))

@@ -165,9 +165,11 @@ def _say(
         return
     best = ", ".join(f"{classifier.classes[int(k)]} {p[k]:.1%}" for k in order[:3])
     print(f"{name}: {best}")
-    if classifier.streams and decided is None:
+    if not classifier.streams:
+        return
+    if decided is None:
         print(f"  no early decision within {frames} frames: {classifier.rule.in_words()}")
-    elif classifier.streams and decided is not None:
+    else:
         label, frame = decided
         print(f"  early decision: {classifier.classes[label]} after frame {frame + 1} of {frames}")
 
