@@ -169,3 +169,11 @@ def test_features_of_an_unknown_kind_are_cut_in_the_middle(recognizer: Recognize
     assert 28 <= known.frames[1] <= 62
     assert cut.frames[1] != known.frames[1]
     assert cut.frames[2] > 78
+
+
+def test_a_share_without_a_model_that_cuts_is_refused() -> None:
+    with pytest.raises(
+        ValueError,
+        match=r"cut_share is 0\.3 without cut_by, expected both: name a trained model with --cut-by",
+    ):
+        Settings(cut_share=0.3)

@@ -150,3 +150,12 @@ class Settings(VariationSettings, title="settings of speech"):
                 f"look_ahead is {self.look_ahead}, expected less than kernel = {self.kernel}: lower it"
             )
         return self
+
+    @model_validator(mode="after")
+    def _a_share_is_cut_by_a_model(self) -> Self:
+        if self.cut_by is None and self.cut_share != type(self).model_fields["cut_share"].default:
+            raise ValueError(
+                f"cut_share is {self.cut_share} without cut_by, expected both: name a trained model with --cut-by, or leave"
+                " it out"
+            )
+        return self
