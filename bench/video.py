@@ -87,7 +87,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
     "cells": PATHS,
     "direction": {**DIGITS, "moving_digits": "direction", "steps": 400, "turn": 0},
-    "digit": {**WHICH, "steps": 2400},
+    "digit": {**WHICH, "steps": 6000, "seeds": 3},
     "order": {**DIGITS, "moving_digits": "order", "figure": True, "steps": 800, "pool": "last"},
     "weizmann": {
         **SILHOUETTES,
