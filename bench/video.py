@@ -10,8 +10,7 @@ of the training part), a run's model is its best evaluation on them, and the tes
     online      the same, forward only: at the end, after 60 % of the frames, and with early decisions
     cells       the same as libras: GRU, LSTM and RNN with as many parameters
     digit, direction, order   clips of moving digits as .mp4 files, new ones every epoch, other digits to test; order starts
-                from a network that learnt to tell the digits apart (trained here first, with the same digits to train;
-                with --runs the run folders stay, and what is there is not trained again)
+                from the networks of digit (the same digits to train; those of --runs, if they are there)
     weizmann    whole silhouettes, nine folds: one person left out, another one to validate; figures: cut out by --figure
     frames      a convolutional GRU that sees 10 frames of a moving digit and predicts 5; writes docs/video_strip.png
 """
@@ -30,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.data import data_root
-from bench.record import ROOT, cpu_seconds, write_result
+from bench.record import ROOT, count_kept, cpu_seconds, write_result
 from bench.runs import CELLS, kept, mean_and_spread, of_equal_parameters
 from congru.tasks.video.learner import make_learner
 from congru.tasks.video.settings import Settings
@@ -71,7 +70,6 @@ DIGITS: dict[str, Any] = {
     "noise": 0.02,
 }
 WHICH: dict[str, Any] = {**DIGITS, "moving_digits": "digit", "figure": True, "made_clips": 8000}
-START: dict[str, Any] = {**WHICH, "steps": 1200}  # what order starts from
 SETTINGS: dict[str, dict[str, Any]] = {
     "libras": PATHS,
     # Networks, weight, loss and earliest frame were chosen on six folds of the training paths (docs/LOG.md).
@@ -88,7 +86,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "cells": PATHS,
     "direction": {**DIGITS, "moving_digits": "direction", "steps": 400, "turn": 0},
     "digit": {**WHICH, "steps": 6000, "seeds": 3},
-    "order": {**DIGITS, "moving_digits": "order", "figure": True, "steps": 800, "pool": "last"},
+    "order": {**WHICH, "moving_digits": "order", "steps": 2400, "seeds": 3, "pool": "last"},
     "weizmann": {
         **SILHOUETTES,
         "steps": 3000,
@@ -152,31 +150,37 @@ def source_of(name: str) -> str:
 STRIP = ROOT / "docs" / "video_strip.png"
 
 
-def digits_told_apart(source: str, seed: int, folder: Path) -> Path:
-    """The run in a folder whose one network tells digits apart, trained in fewer steps than digit unless it is there."""
-    out = folder / f"start-{seed}"
-    if not (out / "status.json").is_file():
-        settings = Settings(**{**COMMON, **START}, seed=seed, out=out)
-        print("told apart, on validation:", fit(make_learner(source, settings=settings), settings).best)
-    state = json.loads((out / "status.json").read_text())["state"]
-    assert state == "finished", f"the run in {out} is {state}, expected a finished one: remove it"
-    return out
+def digits_told_apart(source: str, seed: int, folder: Path) -> tuple[Path, dict[str, Any]]:
+    """The run of digit in a folder, trained unless it is there, and what a result that starts from it says of it."""
+    own = folder / f"digit-{seed}"
+    if (own / "run.json").is_file():
+        count_kept(json.loads((own / "run.json").read_text())["run"])
+    else:
+        kept_measure(source, variants("digit", [seed])[0], own)
+    record = json.loads((own / "run.json").read_text())
+    told = {key: record["run"][key] for key in ("validation", "steps", "seconds", "cpu_seconds")}
+    return own / f"digit-{seed}", {"commit": record["commit"], **told}
 
 
 def measure(source: str, settings: Settings, runs: Path | None = None) -> dict[str, Any]:
-    """Train once; scores on the test clips, what it took, and the baselines. The run stays in `runs`, if there is one."""
+    """Train once; scores on the test clips, what it took (with the run it starts from), and the baselines.
+
+    The run stays in `runs`, if there is one.
+    """
     with tempfile.TemporaryDirectory() as temporary:
-        folder = runs or Path(temporary)
+        folder = runs or Path(temporary, "run")
         out = folder / f"{settings.moving_digits or 'run'}-{settings.seed}"
         # A run cut off is trained anew: its seconds are to be those of the whole.
         shutil.rmtree(out, ignore_errors=True)
-        wall, cpu = time.perf_counter(), cpu_seconds()
-        settings = settings.model_copy(update={"out": out})
+        settings, start = settings.model_copy(update={"out": out}), dict[str, Any]()
         if settings.moving_digits == "order":
-            start = digits_told_apart(source, settings.seed, folder)
-            settings = settings.model_copy(update={"start_from": start})
+            told_apart, start["start"] = digits_told_apart(source, settings.seed, folder.parent)
+            settings = settings.model_copy(update={"start_from": told_apart})
+        wall, cpu = time.perf_counter(), cpu_seconds()
         result = fit(make_learner(source, settings=settings), settings)
         seconds, used = time.perf_counter() - wall, cpu_seconds() - cpu
+        if start:
+            seconds, used = seconds + start["start"]["seconds"], used + start["start"]["cpu_seconds"]
         scores = evaluate(out, source, part="test", quiet=True)
         size = sum(path.stat().st_size for path in Path(out, "model").iterdir())
         if settings.predict == "frames":
@@ -191,6 +195,7 @@ def measure(source: str, settings: Settings, runs: Path | None = None) -> dict[s
         "steps": result.steps,
         "parameters": result.num_parameters,
         "model_mb": round(size / 1e6, 2),
+        **start,
     }
 
 

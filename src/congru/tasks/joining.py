@@ -11,13 +11,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from congru.nn.network import Network
+from congru.runtime.graph import Graph
+from congru.runtime.tensors import of_owner
 from congru.tasks.members import OUTPUT, member_name
 from congru.train.base import Settings, TaskLearner
 from congru.train.networks import Networks
+
+_MEMBERS = "members"  # the node in front of the output layer, which reads the features of all members
 
 
 class JoinedLearner(TaskLearner[Settings]):
@@ -67,7 +73,7 @@ def joined_config(declaration: Mapping[str, Any], count: int) -> dict[str, Any]:
     head = {"type": "linear", "name": OUTPUT, "size": output["size"]}
     return {
         "inputs": declaration["inputs"],
-        "nodes": [*nodes, {"type": "concat", "name": "members", "of": read}, head],
+        "nodes": [*nodes, {"type": "concat", "name": _MEMBERS, "of": read}, head],
         "outputs": [OUTPUT],
     }
 
@@ -91,3 +97,31 @@ def joined_weights(members: Sequence[Mapping[str, Tensor]], tied: str = "") -> d
     weights[f"{OUTPUT}.weight"] = torch.cat([member[table] for member in members], 1) / len(members)
     weights[f"{OUTPUT}.bias"] = torch.stack([member[f"{OUTPUT}.bias"] for member in members]).mean(0)
     return weights
+
+
+def parted_weights(graph: Graph, weights: Mapping[str, NDArray[Any]]) -> list[dict[str, NDArray[Any]]]:
+    """The weights of each member that `joined_weights` made one; the only ones of a network that was alone.
+
+    Of the members' output biases only the mean is known: each gets that.
+
+    >>> one = {"inputs": {"x": {"features": 2}}, "nodes": [{"type": "relu", "name": "bend"},
+    ...        {"type": "linear", "name": "head", "size": 1}], "outputs": ["head"]}
+    >>> joined = {"head.weight": np.array([[0.5, 0.0, 1.5, 1.0]]), "head.bias": np.array([2.0])}
+    >>> for member in parted_weights(Graph(joined_config(one, 2)), joined): print(member)
+    {'head.weight': array([[1., 0.]]), 'head.bias': array([2.])}
+    {'head.weight': array([[3., 2.]]), 'head.bias': array([2.])}
+    """
+    if _MEMBERS not in graph.node_names:
+        return [dict(weights)]
+    count = len(graph.placed[-2].inputs)
+    own = graph.node_names[:-2]
+    heads = np.split(weights[f"{OUTPUT}.weight"] * count, count, axis=1)
+    members = []
+    for number, head in enumerate(heads):
+        member = {
+            f"{name}.{part}": value
+            for name in own[: len(own) // count]
+            for part, value in of_owner(weights, member_name(name, number), ".").items()
+        }
+        members.append({**member, f"{OUTPUT}.weight": head, f"{OUTPUT}.bias": weights[f"{OUTPUT}.bias"]})
+    return members

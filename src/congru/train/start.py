@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from congru.errors import SettingsError
-from congru.runtime.model import Model
 from congru.train.networks import Networks
 
 
-def take_weights(networks: Networks, model: Model, but: tuple[str, ...], settings: str) -> list[str]:
-    """Copy those of a model's weights whose names and shapes agree, but none whose name starts with one of `but`.
+def take_weights(
+    networks: Networks, weights: Mapping[str, NDArray[Any]], folder: Path, but: tuple[str, ...], settings: str
+) -> list[str]:
+    """Copy those weights whose names and shapes agree, but none whose name starts with one of `but`.
 
-    Gives the names of what was not taken: it starts as it did. `settings` names the ones that decide the shapes, for the error.
+    Gives the names of what was not taken: it starts as it did. For the error, `folder` is where they are from, and `settings`
+    names the ones that decide the shapes.
 
     Raises:
         SettingsError: a model of which no matrix fits.
@@ -21,12 +28,12 @@ def take_weights(networks: Networks, model: Model, but: tuple[str, ...], setting
     own = dict(networks.named_parameters())
     taken = {
         name: value
-        for name, value in model.weights.items()
+        for name, value in weights.items()
         if name in own and own[name].shape == value.shape and not name.startswith(but)
     }
     if not any(value.ndim > 1 for value in taken.values()):
         raise SettingsError(
-            f"start_from is '{model.folder}', of whose matrices none has the shape of one of the new network, expected"
+            f"start_from is '{folder}', of whose matrices none has the shape of one of the new network, expected"
             f" the same {settings}: give them as they were"
         )
     with torch.no_grad():

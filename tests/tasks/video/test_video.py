@@ -455,6 +455,10 @@ def test_a_classifier_starts_from_another_one(online: Path, circles: str) -> Non
     other = Path(__file__).parents[1] / "folders" / "text-format-1"
     with pytest.raises(SettingsError, match="a model of the task 'text', expected one of congru train video"):
         take_over(learner.module, other, [])
+    with pytest.raises(
+        SettingsError, match=r"seeds is 2, and start_from is .*, a model of 1, .*: give --seeds 1$"
+    ):
+        _ = make_learner(circles, settings=settings.model_copy(update={"seeds": 2})).module
 
 
 @pytest.mark.parametrize(
@@ -486,9 +490,23 @@ def test_several_seeds_are_one_network_that_answers_with_the_mean_of_their_logit
     assert list(congru.load(out).networks) == ["main"]
     assert evaluate(out, circles, quiet=True)["model"]["accuracy"] > 0.8
 
+    again = make_learner(circles, settings=settings.model_copy(update={"start_from": out, "seed": 5}))
+    assert isinstance(again, VideoLearner)
+    stored, _ = congru.load(out).run(batch["x"].numpy(), lengths=batch["lengths"].numpy())
+    with torch.no_grad():
+        started = again.outputs(again.module.eval(), batch)
+    np.testing.assert_allclose(started.mean(0).numpy(), stored, rtol=1e-4, atol=1e-5)
+    one = make_learner(circles, settings=settings.model_copy(update={"start_from": out, "seeds": 1}))
+    assert isinstance(one, VideoLearner)
+    with torch.no_grad():
+        first = one.outputs(one.module.eval(), batch)
+    torch.testing.assert_close(first[0], started[0])
+    assert (started[1:] - first).abs().max() > 0.01  # the members are not alike
+    again.data.classes.reverse()  # other classes: every output starts anew, the rest is taken over
+    rest = take_over(again.module, out, again.data.classes)
+    assert rest == [f"{name}.head.{part}" for name in again.module for part in ("weight", "bias")]
+
 
 def test_several_seeds_learn_classes_from_first_weights_of_their_own() -> None:
-    with pytest.raises(ValueError, match=r"seeds is 2 with start_from, expected 1 there: leave out --seeds"):
-        Settings(seeds=2, start_from=Path("other"))
     with pytest.raises(ValueError, match=r"seeds is 2 with predict = 'frames', expected 1"):
         Settings(seeds=2, predict="frames")

@@ -127,7 +127,8 @@ class ChessLearner(TaskLearner[Settings]):
         if self.settings.start_from is not None:
             model = start_model(self.settings.start_from, self.task)
             same_players = json.loads(model.files[PLAYERS]) == self.data.known
-            take_weights(networks, model, () if same_players else ("player.",), "variant and hidden_size")
+            but = () if same_players else ("player.",)
+            take_weights(networks, model.weights, model.folder, but, "variant and hidden_size")
 
     def rows(self, epoch: int) -> NDArray[np.int64]:
         """The streams of an epoch, [steps * B, T]."""

@@ -227,10 +227,11 @@ class Settings(FrameSettings, title="settings of video"):
         return self
 
     @model_validator(mode="after")
-    def _one_network_where_it_starts_from_one(self) -> Self:
-        if self.seeds > 1 and (self.predict == "frames" or self.start_from is not None):
-            where = "predict = 'frames'" if self.predict == "frames" else "start_from"
-            raise ValueError(f"seeds is {self.seeds} with {where}, expected 1 there: leave out --seeds")
+    def _one_network_for_frames(self) -> Self:
+        if self.seeds > 1 and self.predict == "frames":
+            raise ValueError(
+                f"seeds is {self.seeds} with predict = 'frames', expected 1 there: leave out --seeds"
+            )
         return self
 
     @model_validator(mode="after")
