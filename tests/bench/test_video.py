@@ -20,8 +20,9 @@ from bench.video import (
     variants,
 )
 from congru.data.registry import VARIABLE
+from congru.tasks.video import use
 from congru.tasks.video.settings import Settings
-from video_cases import tracks
+from video_cases import tracks, write_digits
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -43,6 +44,27 @@ def test_a_run_is_scored_on_the_test_part_beside_its_baselines(tmp_path: Path) -
     assert run["baselines"]["whole path"] == 100.0  # the test clips are training clips here
     assert {"accuracy", "accuracy_at_60", "early_accuracy", "frames_saved", "cpu_seconds"} < set(run)
     assert run["steps"] == 4
+
+
+def test_order_starts_from_the_networks_of_digit_which_are_trained_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = str(write_digits(tmp_path))
+    monkeypatch.setattr(use, "_MADE", 8)
+    small = {"height": 16, "width": 16, "channels": (2, 3), "encoder_size": 4, "hidden_size": 4, "steps": 1}
+    for name in ("digit", "order"):
+        changes = {**small, "made_clips": 16, "batch_size": 8, "workers": 0, "seeds": 2}
+        monkeypatch.setitem(SETTINGS, name, {**SETTINGS[name], **changes})
+    measured = [
+        measure(source, settings, tmp_path / "runs" / f"order-{settings.seed}")
+        for settings in variants("order", [3, 3])
+    ]
+    (told_apart,) = tmp_path.glob("runs/digit-*")
+    assert [run["start"] for run in measured] == [measured[0]["start"]] * 2
+    assert measured[0]["start"]["steps"] == 1
+    assert measured[0]["cpu_seconds"] > measured[0]["start"]["cpu_seconds"] > 0
+    config = (tmp_path / "runs" / "order-3" / "order-3" / "config.yaml").read_text()
+    assert f"{told_apart}/digit-3" in config
 
 
 def test_shares_and_spreads_are_those_of_their_definitions() -> None:

@@ -456,7 +456,7 @@ def test_a_classifier_starts_from_another_one(online: Path, circles: str) -> Non
     with pytest.raises(SettingsError, match="a model of the task 'text', expected one of congru train video"):
         take_over(learner.module, other, [])
     with pytest.raises(
-        SettingsError, match=r"seeds is 2, and start_from is .*, a model of 1, .*: give --seeds 1$"
+        SettingsError, match=r"seeds is 2, expected at most 1, .* start_from .*: give --seeds 1$"
     ):
         _ = make_learner(circles, settings=settings.model_copy(update={"seeds": 2})).module
 

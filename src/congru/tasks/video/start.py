@@ -33,8 +33,8 @@ def take_over(networks: Networks, folder: Path, classes: list[str]) -> list[str]
     stored = parted_weights(model.network.graph, of_owner(model.weights, "main", "."))
     if len(stored) < len(networks):
         raise SettingsError(
-            f"seeds is {len(networks)}, and start_from is '{folder}', a model of {len(stored)}, expected at least as many"
-            f" networks to start from: give --seeds {len(stored)}"
+            f"seeds is {len(networks)}, expected at most {len(stored)}, as many networks as the model has that start_from names"
+            f" ('{folder}'): give --seeds {len(stored)}"
         )
     names = list(networks)[: len(stored)]
     weights = {
