@@ -153,11 +153,13 @@ STRIP = ROOT / "docs" / "video_strip.png"
 def digits_told_apart(source: str, seed: int, folder: Path) -> tuple[Path, dict[str, Any]]:
     """The run of digit in a folder, trained unless it is there, and what a result that starts from it says of it."""
     own = folder / f"digit-{seed}"
-    if (own / "run.json").is_file():
-        count_kept(json.loads((own / "run.json").read_text())["run"])
-    else:
+    path = own / "run.json"
+    there = path.is_file()
+    if not there:
         kept_measure(source, variants("digit", [seed])[0], own)
-    record = json.loads((own / "run.json").read_text())
+    record = json.loads(path.read_text())
+    if there:
+        count_kept(record["run"])
     told = {key: record["run"][key] for key in ("validation", "steps", "seconds", "cpu_seconds")}
     return own / f"digit-{seed}", {"commit": record["commit"], **told}
 
@@ -174,13 +176,12 @@ def measure(source: str, settings: Settings, runs: Path | None = None) -> dict[s
         shutil.rmtree(out, ignore_errors=True)
         settings, start = settings.model_copy(update={"out": out}), dict[str, Any]()
         if settings.moving_digits == "order":
-            told_apart, start["start"] = digits_told_apart(source, settings.seed, folder.parent)
+            told_apart, start = digits_told_apart(source, settings.seed, folder.parent)
             settings = settings.model_copy(update={"start_from": told_apart})
         wall, cpu = time.perf_counter(), cpu_seconds()
         result = fit(make_learner(source, settings=settings), settings)
-        seconds, used = time.perf_counter() - wall, cpu_seconds() - cpu
-        if start:
-            seconds, used = seconds + start["start"]["seconds"], used + start["start"]["cpu_seconds"]
+        seconds = time.perf_counter() - wall + start.get("seconds", 0.0)
+        used = cpu_seconds() - cpu + start.get("cpu_seconds", 0.0)
         scores = evaluate(out, source, part="test", quiet=True)
         size = sum(path.stat().st_size for path in Path(out, "model").iterdir())
         if settings.predict == "frames":
@@ -195,7 +196,7 @@ def measure(source: str, settings: Settings, runs: Path | None = None) -> dict[s
         "steps": result.steps,
         "parameters": result.num_parameters,
         "model_mb": round(size / 1e6, 2),
-        **start,
+        **({"start": start} if start else {}),
     }
 
 

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 from congru.errors import SettingsError
-from congru.runtime.tensors import of_owner
 from congru.tasks.joining import parted_weights
 from congru.tasks.loading import start_model
 from congru.tasks.members import OUTPUT
@@ -30,21 +29,20 @@ def take_over(networks: Networks, folder: Path, classes: list[str]) -> list[str]
             f"start_from is '{folder}', a model that predicts frames, expected one that tells classes apart:"
             " choose another folder"
         )
-    stored = parted_weights(model.network.graph, of_owner(model.weights, "main", "."))
+    stored = parted_weights(model.network.graph, model.network.weights)
     if len(stored) < len(networks):
         raise SettingsError(
             f"seeds is {len(networks)}, expected at most {len(stored)}, as many networks as the model has that start_from names"
             f" ('{folder}'): give --seeds {len(stored)}"
         )
-    names = list(networks)[: len(stored)]
     weights = {
-        f"{name}.{part}": value for name, member in zip(names, stored) for part, value in member.items()
+        f"{name}.{part}": value for name, member in zip(networks, stored) for part, value in member.items()
     }
     same_classes = json.loads(model.files[LABELS_FILE]) == classes
     return take_weights(
         networks,
         weights,
         folder,
-        () if same_classes else tuple(f"{name}.{OUTPUT}." for name in names),
+        () if same_classes else tuple(f"{name}.{OUTPUT}." for name in networks),
         "channels, encoder_size and hidden_size",
     )
